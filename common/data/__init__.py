@@ -1,0 +1,1 @@
+"""Data: annotations to records, records to batches."""

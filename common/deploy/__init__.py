@@ -1,0 +1,1 @@
+"""Deploy: ONNX, INT8 and the runners that execute a model."""

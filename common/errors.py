@@ -1,0 +1,22 @@
+"""Errors: what a user's input can do wrong, told so that it can be mended."""
+
+
+class UserError(ValueError):
+    """Input that cannot be used; the command line prints it and exits 2.
+
+    Args:
+        problem: What is wrong, with the offending value.
+        where: The file (and line), image id or key at fault.
+        fix: What to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", fix: str = "") -> None:
+        self.problem, self.where, self.fix = problem, where, fix
+        super().__init__((f"{where}: " if where else "") + problem + (f"; {fix}" if fix else ""))
+
+
+class SpecError(UserError):
+    """A spec file with one or more problems, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))

@@ -1,0 +1,1 @@
+"""Model: the network, its loss and its training."""

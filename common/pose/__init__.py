@@ -1,0 +1,1 @@
+"""Pose: maps to people."""

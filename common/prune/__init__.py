@@ -1,0 +1,1 @@
+"""Prune: remove channels from a Keras graph."""

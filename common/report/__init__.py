@@ -1,0 +1,1 @@
+"""Report: what a pipeline run did, on one page."""

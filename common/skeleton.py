@@ -1,0 +1,158 @@
+"""Skeleton: the joints of a body, the limbs between them, and how well a human places each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+
+DEFAULT_SIGMA = 0.079  # OKS spread of a joint nobody measured: that of COCO's shoulders
+
+# OKS spreads of COCO's joints: cocodataset.org, keypoint evaluation; pycocotools Params.kpt_oks_sigmas.
+COCO_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072,
+    "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Joints, limbs and their statistics, as data.
+
+    Attributes:
+        name: What the pose config calls it.
+        joints: Joint names; their order is that of the heatmap channels.
+        limbs: ``(start, end)`` joint indices; their order is that of the part affinity fields, two channels each.
+        sigmas: OKS spread of each joint, as a fraction of the square root of the person's area.
+        computed: Joints that datasets lack, and the joints whose mean they are: ``("neck", ("left_shoulder", …))``.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    computed: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def num_joints(self) -> int:
+        """How many joints: K."""
+        return len(self.joints)
+
+    @property
+    def num_limbs(self) -> int:
+        """How many limbs: L."""
+        return len(self.limbs)
+
+    @cached_property
+    def limb_array(self) -> np.ndarray:
+        """The limbs as ``(L, 2)`` int32."""
+        return np.asarray(self.limbs, np.int32).reshape(-1, 2)
+
+    @cached_property
+    def flip_order(self) -> np.ndarray:
+        """``(K,)`` int64: joint ``k`` of a mirrored person is joint ``flip_order[k]`` of the person."""
+        return np.array([self.joints.index(_mirrored(name, self.joints)) for name in self.joints])
+
+    def take(self, names: Sequence[str], keypoints: np.ndarray) -> np.ndarray:
+        """Reorder a dataset's keypoints to this skeleton's joints, and compute the joints that the dataset lacks.
+
+        Args:
+            names: The dataset's joint names, K' of them.
+            keypoints: ``(N, K', 3)`` x, y in pixels and visibility: 0 not labelled, 1 hidden, 2 visible.
+
+        Returns:
+            ``(N, K, 3)`` float64. A joint unknown to the dataset has visibility 0. A computed joint is labelled only
+            where all of its parents are, and as visible as the worst of them.
+        """
+        taken = np.zeros((len(keypoints), self.num_joints, 3))
+        column = {name: index for index, name in enumerate(names)}
+        for index, joint in enumerate(self.joints):
+            if joint in column:
+                taken[:, index] = keypoints[:, column[joint]]
+        for joint, parents in self.computed:
+            if joint not in column and all(parent in column for parent in parents):
+                taken[:, self.joints.index(joint)] = _mean_joint(keypoints[:, [column[parent] for parent in parents]])
+        return taken
+
+    def to_dict(self) -> dict[str, Any]:
+        """This skeleton as plain JSON data."""
+        return {
+            "name": self.name,
+            "joints": list(self.joints),
+            "limbs": [list(limb) for limb in self.limbs],
+            "sigmas": list(self.sigmas),
+            "computed": {joint: list(parents) for joint, parents in self.computed},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Skeleton":
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            name=data["name"],
+            joints=tuple(data["joints"]),
+            limbs=tuple((int(a), int(b)) for a, b in data["limbs"]),
+            sigmas=tuple(data["sigmas"]),
+            computed=tuple((joint, tuple(parents)) for joint, parents in data.get("computed", {}).items()),
+        )
+
+
+def _mirrored(name: str, joints: tuple[str, ...]) -> str:
+    for side, other in (("left", "right"), ("right", "left")):
+        if side in name and name.replace(side, other) in joints:
+            return name.replace(side, other)
+    return name
+
+
+def _mean_joint(parents: np.ndarray) -> np.ndarray:
+    """``(N, P, 3)`` parents to their ``(N, 3)`` mean, labelled only where all parents are."""
+    visibility = parents[..., 2].min(axis=1)
+    return np.where(visibility[:, None] > 0, np.c_[parents[..., :2].mean(axis=1), visibility], 0.0)
+
+
+def sigma_of(joint: str) -> float:
+    """OKS spread of a joint, by the body part in its name."""
+    return next((sigma for part, sigma in COCO_SIGMAS.items() if joint.endswith(part)), DEFAULT_SIGMA)
+
+
+def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int]]) -> Skeleton:
+    """Build a skeleton from names and 0-based limbs; a ``neck`` becomes the mean of the shoulders.
+
+    Raises:
+        UserError: A joint is named twice or a limb ends at no joint.
+    """
+    twice = sorted({joint for joint in joints if list(joints).count(joint) > 1})
+    if twice:
+        raise UserError(f"joint {twice[0]!r} is named twice", where=name, fix="name every joint once")
+    wrong = [limb for limb in limbs if len(limb) != 2 or not all(0 <= end < len(joints) for end in limb)]
+    if wrong:
+        raise UserError(f"limb {wrong[0]} ends at no joint", where=name, fix=f"joints are numbered to {len(joints) - 1}")
+    computed = (("neck", ("left_shoulder", "right_shoulder")),) if "neck" in joints else ()
+    return Skeleton(
+        name=name,
+        joints=tuple(joints),
+        limbs=tuple((int(a), int(b)) for a, b in limbs),
+        sigmas=tuple(sigma_of(joint) for joint in joints),
+        computed=computed,
+    )
+
+
+COCO_17 = make_skeleton(
+    "coco_17_joints",
+    ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+     "right_ankle"),
+    ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
+     (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+)  # fmt: skip
+
+BODYPOSENET_18 = make_skeleton(
+    "bpnet_18_joints",
+    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
+     "right_ear", "left_ear"),
+    ((1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 2), (2, 3), (3, 4), (2, 16), (1, 5), (5, 6), (6, 7),
+     (5, 17), (1, 0), (0, 14), (0, 15), (14, 16), (15, 17)),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Specs: the files users write, as frozen models."""

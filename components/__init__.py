@@ -1,0 +1,1 @@
+"""Components: one Kubeflow Pipelines component a file."""

@@ -1,0 +1,1 @@
+"""Pipelines: the components, wired."""
