@@ -1,0 +1,129 @@
+"""Manifest: what the shards of a folder hold, so that a trainer can plan an epoch without reading them."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.records import Record, main_people_of
+from bodyposenet.common.data.tfrecord import RecordFile, whole_file
+from bodyposenet.common.errors import UserError
+
+NAME = "manifest.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard, opened for random access.
+
+    Attributes:
+        records: Its records, serialized.
+        mains: For each record, the indices of its people of interest.
+        joints: Names of the dataset's joints; empty where no manifest tells them.
+    """
+
+    records: RecordFile
+    mains: tuple[tuple[int, ...], ...]
+    joints: tuple[str, ...] = ()
+
+    @cached_property
+    def samples(self) -> tuple[tuple[int, int], ...]:
+        """``(record number, index of the person of interest)`` of every training sample."""
+        return tuple((record, person) for record, mains in enumerate(self.mains) for person in mains)
+
+    def __len__(self) -> int:
+        return len(self.mains)
+
+    def __getitem__(self, index: int) -> Record:
+        """A record, parsed; safe from several threads at once."""
+        return Record.from_bytes(self.records[index])
+
+
+def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
+    """Open shards for training.
+
+    Args:
+        folder: Where they are, with their manifest if there is one; without it they are scanned.
+        names: Shard files (``train-fold-000-of-001``), or sets (``train``: all of its shards).
+
+    Raises:
+        UserError: A name is neither, or a shard is missing or damaged.
+    """
+    sets = read_manifest(Path(folder))["sets"]
+    files = [file for name in names for file in _files_of(name, sets)]
+    twice = sorted({file for file in files if files.count(file) > 1})
+    if twice:
+        raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
+    return [_open(Path(folder) / file, sets) for file in files]
+
+
+def _files_of(name: str, sets: dict[str, Any]) -> list[str]:
+    return [shard["file"] for shard in sets[name]["shards"]] if name in sets else [name]
+
+
+def _open(path: Path, sets: dict[str, Any]) -> Shard:
+    for described in sets.values():
+        for entry in described["shards"]:
+            if entry["file"] == path.name:
+                records = RecordFile(path, entry["offsets"])
+                _hold_to_manifest(records, entry)
+                return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]))
+    records = RecordFile(path)
+    return Shard(records, tuple(main_people_of(payload) for payload in records))
+
+
+def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
+    """A shard that is not the one the manifest describes must not be read by the manifest's offsets."""
+    size = records.path.stat().st_size
+    if size != entry["bytes"] or len(entry["mains"]) != len(records):
+        raise UserError(
+            f"the shard has {size} bytes, its manifest says {entry['bytes']}",
+            where=str(records.path),
+            fix="convert the dataset again",
+        )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's manifest; one without sets where there is none.
+
+    Raises:
+        UserError: The file is no manifest, or one of a newer version.
+    """
+    path = folder / NAME
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"schema": SCHEMA, "sets": {}}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read this manifest: {error}", where=str(path), fix="convert again") from None
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or "sets" not in manifest:
+        raise UserError(f"this is no manifest of schema {SCHEMA}", where=str(path), fix="convert again")
+    return manifest
+
+
+def add_set(folder: Path, name: str, described: dict[str, Any]) -> Path:
+    """Put a set in the folder's manifest, beside the sets it has, and replace the file in one step.
+
+    Conversions that end at the same moment wait for one another, so that none loses its set.
+
+    Returns:
+        The manifest's path.
+    """
+    with _alone(folder):
+        manifest = read_manifest(folder)
+        manifest["sets"][name] = described
+        with whole_file(folder / NAME) as file:
+            file.write(json.dumps(manifest, indent=1, sort_keys=True).encode())
+    return folder / NAME
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with open(folder / f".{NAME}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
