@@ -1,0 +1,67 @@
+"""FLOPs: what one picture costs, counted from shapes without running the network."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def flops(model: Any, size: tuple[int, int]) -> float:
+    """Floating-point operations of one forward pass over one picture: two for each multiply-add.
+
+    Counts ``Conv2D``, ``DepthwiseConv2D``, ``Conv2DTranspose`` and ``Dense``, every call of shared ones, inside nested
+    models too. Biases, normalizations, activations and resizing are left out, as is usual.
+
+    Args:
+        model: A functional or sequential ``keras.Model``, channels last.
+        size: ``(height, width)`` of the picture, in pixels.
+    """
+    macs: list[int] = []
+
+    def counted(operation: Any) -> Callable[..., Any]:
+        def shapes(*args: Any, **kwargs: Any) -> Any:
+            inner = _graph(operation)
+            if inner is not None:
+                return inner._run_through_graph(args[0], operation_fn=counted)
+            made = operation.compute_output_spec(*args, **kwargs)
+            macs.append(multiply_adds(operation, args[0], made))
+            return made
+
+        return shapes
+
+    pictures = [_picture(tensor, size) for tensor in model.inputs]
+    _graph(model)._run_through_graph(pictures, operation_fn=counted)
+    return 2.0 * sum(macs)
+
+
+def multiply_adds(layer: Any, given: Any, made: Any) -> int:
+    """Multiply-adds of one call of a layer; 0 for layers that have no kernel.
+
+    Every position of the output grid (of a transposed convolution: the input grid) uses each weight once.
+
+    Args:
+        layer: Any Keras layer or operation.
+        given: Symbolic tensor it reads, ``(1, ..., C)`` with known sizes.
+        made: Symbolic tensor it makes, ``(1, ..., F)``.
+    """
+    layers = keras.layers
+    if isinstance(layer, layers.Conv2DTranspose):
+        grid = given.shape[1:-1]
+    elif isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense):
+        grid = made.shape[1:-1]
+    else:
+        return 0
+    return math.prod(grid) * math.prod(layer.kernel.shape)
+
+
+def _graph(model: Any) -> Any:
+    """The functional graph of a model, or None for a layer."""
+    inner = getattr(model, "_functional", None) or model
+    return inner if hasattr(inner, "_run_through_graph") else None
+
+
+def _picture(tensor: Any, size: tuple[int, int]) -> Any:
+    """A symbolic input of one picture of ``size``; inputs that are no pictures keep their shape."""
+    shape = (1, *size, tensor.shape[-1]) if len(tensor.shape) == 4 else (1, *tensor.shape[1:])
+    return keras.KerasTensor(shape, dtype=tensor.dtype)
