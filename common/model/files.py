@@ -1,0 +1,135 @@
+"""Model files: a Keras network and the card that says how to feed and read it, in one open file.
+
+A ``.keras`` file is a zip; the card is one more member of it, ``bodyposenet.json``, which Keras ignores.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton import Skeleton
+
+CARD_MEMBER = "bodyposenet.json"
+MODEL_NAME = "model.keras"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a runner must know of a network that the network itself does not tell.
+
+    Attributes:
+        skeleton: Meaning of the output channels.
+        stride: Input pixels per cell of the output grid.
+        image_scale: Per channel: network input = RGB / scale - offset.
+        image_offset: Per channel, see ``image_scale``.
+        input_size: ``(height, width)`` it was trained at.
+        sigma: Spread of a heatmap peak it was trained to draw, in input pixels.
+    """
+
+    skeleton: Skeleton
+    stride: int = 8
+    image_scale: tuple[float, ...] = (256.0, 256.0, 256.0)
+    image_offset: tuple[float, ...] = (0.5, 0.5, 0.5)
+    input_size: tuple[int, int] = (256, 256)
+    sigma: float = 7.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """This card as plain JSON data."""
+        return {
+            "skeleton": self.skeleton.to_dict(),
+            "stride": self.stride,
+            "image_scale": list(self.image_scale),
+            "image_offset": list(self.image_offset),
+            "input_size": list(self.input_size),
+            "sigma": self.sigma,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Card":
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            skeleton=Skeleton.from_dict(data["skeleton"]),
+            stride=int(data["stride"]),
+            image_scale=tuple(data["image_scale"]),
+            image_offset=tuple(data["image_offset"]),
+            input_size=(int(data["input_size"][0]), int(data["input_size"][1])),
+            sigma=float(data["sigma"]),
+        )
+
+
+def save_model(model: Any, path: Path, card: Card) -> None:
+    """Write ``model`` and its card to ``path``, whole or not at all; any suffix will do.
+
+    Args:
+        model: A ``keras.Model``.
+        path: The file to write; its folder is made.
+        card: What runners need to know.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        whole = Path(folder) / MODEL_NAME
+        model.save(whole)
+        with zipfile.ZipFile(whole, "a") as archive:
+            archive.writestr(zipfile.ZipInfo(CARD_MEMBER), json.dumps(card.to_dict()))
+        os.replace(whole, path)
+
+
+def load_model(path: Path) -> tuple[Any, Card]:
+    """Read a network and its card.
+
+    Args:
+        path: A file written by :func:`save_model`, or a folder with a ``model.keras``.
+
+    Returns:
+        The ``keras.Model``, not compiled, and its card.
+
+    Raises:
+        UserError: There is no such file, or it is no network of this project.
+    """
+    import keras
+
+    path = model_file(path)
+    card = read_card(path)
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / MODEL_NAME  # Keras goes by the suffix
+        link.symlink_to(path.resolve())
+        return keras.saving.load_model(link, compile=False, safe_mode=True), card
+
+
+def model_file(path: Path) -> Path:
+    """The network's file: ``path`` itself, or the ``model.keras`` in that folder.
+
+    Raises:
+        UserError: Nothing is there.
+    """
+    path = Path(path)
+    file = path / MODEL_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise UserError("there is no model file", where=str(file), fix="give the .keras file that `bpnet train` wrote")
+    return file
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, without loading Keras.
+
+    Raises:
+        UserError: The file is no Keras zip, or has no card.
+    """
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            "is no Keras model file (a .keras zip; NVIDIA's encrypted .tlt files and .hdf5 files cannot be read)",
+            where=str(path),
+            fix="give the file that `bpnet train` or `bpnet prune` wrote",
+        )
+    with zipfile.ZipFile(path) as archive:
+        if CARD_MEMBER not in archive.namelist():
+            raise UserError(
+                f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
+            )
+        return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))

@@ -1,0 +1,97 @@
+"""Decode: heatmaps and part affinity fields to people, at the grid's own resolution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bodyposenet.common.pose.group import group_limbs
+from bodyposenet.common.pose.limbs import find_limbs
+from bodyposenet.common.pose.peaks import find_peaks
+from bodyposenet.common.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class People:
+    """The people found in one picture, best first.
+
+    Attributes:
+        keypoints: ``(N, K, 3)`` float32 x, y in pixels and score in (0, 1]; score 0 where the joint was not found.
+        scores: ``(N,)`` float32 in [0, 1).
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def decode(
+    heatmaps: np.ndarray,
+    pafs: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    stride: int = 8,
+    sigma: float = 7.0,
+    heatmap_threshold: float = 0.1,
+    paf_threshold: float = 0.05,
+    min_parts: int = 3,
+    fill_missing: bool = False,
+    max_people: int | None = None,
+) -> People:
+    """Find the people that one picture's maps describe.
+
+    Shape letters: N people, K joints, L limbs, H and W the grid's rows and columns.
+
+    Args:
+        heatmaps: ``(H, W, K + 1)`` or ``(H, W, K)`` float32; a background channel is ignored.
+        pafs: ``(H, W, 2 L)`` float32.
+        skeleton: Names the channels.
+        stride: Input pixels per cell.
+        sigma: Spread of a peak, in input pixels, that the network was trained to draw.
+        heatmap_threshold: Least heatmap value of a joint.
+        paf_threshold: Least field along a limb, at nine of ten points.
+        min_parts: Joints that a person must have.
+        fill_missing: Put a missing joint at the nearest joint found, along the limbs; its score stays 0.
+        max_people: Keep only so many, best first.
+
+    Returns:
+        The people, x and y in input pixels.
+    """
+    maps = np.ascontiguousarray(heatmaps[..., : skeleton.num_joints], np.float32)
+    fields = np.ascontiguousarray(pafs, np.float32)
+    points, values, bounds = find_peaks(maps, heatmap_threshold, sigma / stride)
+    pairs, scores = find_limbs(fields, points, bounds, skeleton.limb_array, paf_threshold)
+    groups, totals = group_limbs(pairs, scores, values, bounds)
+    large = (groups >= 0).sum(axis=1) >= min_parts
+    groups, totals = groups[large], totals[large]
+    order = np.argsort(-totals, kind="stable")[:max_people]
+    people = People(_keypoints(groups[order], points, values, stride), _person_scores(totals[order]))
+    return _fill(people, skeleton) if fill_missing else people
+
+
+def _keypoints(groups: np.ndarray, points: np.ndarray, values: np.ndarray, stride: int) -> np.ndarray:
+    """``(N, K)`` peaks to ``(N, K, 3)`` x, y in input pixels and score."""
+    keypoints = np.zeros((*groups.shape, 3), np.float32)
+    found = groups >= 0
+    keypoints[found, :2] = points[groups[found]] * stride + (stride - 1) / 2
+    keypoints[found, 2] = np.minimum(values[groups[found]], 1)
+    return keypoints
+
+
+def _person_scores(totals: np.ndarray) -> np.ndarray:
+    """Sums of peak values and limb scores, brought into [0, 1): reference 9.7 has 1 - 1/sum, negative below 1."""
+    return (totals / (1 + totals)).astype(np.float32)
+
+
+def _fill(people: People, skeleton: Skeleton) -> People:
+    """Give missing joints the place of the nearest joint found, counted in limbs."""
+    keypoints = people.keypoints.copy()
+    known = keypoints[..., 2] > 0
+    for _ in range(skeleton.num_joints):
+        before = known.copy()
+        for a, b in (*skeleton.limbs, *((b, a) for a, b in skeleton.limbs)):
+            reached = before[:, a] & ~known[:, b]
+            keypoints[reached, b, :2] = keypoints[reached, a, :2]
+            known[reached, b] = True
+    return People(keypoints, people.scores)
