@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,12 +119,15 @@ def add_set(folder: Path, name: str, described: dict[str, Any]) -> Path:
         manifest = read_manifest(folder)
         manifest["sets"][name] = described
         with whole_file(folder / NAME) as file:
-            file.write(json.dumps(manifest, indent=1, sort_keys=True).encode())
+            file.write(json.dumps(manifest, sort_keys=True).encode())
     return folder / NAME
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with open(folder / f".{NAME}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)

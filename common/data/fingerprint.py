@@ -1,0 +1,45 @@
+"""Fingerprint: a digest of a folder's content, so that a pipeline converts data again only when it changed."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bodyposenet.common.errors import UserError
+
+
+def fingerprint(folder: str | Path) -> str:
+    """Digest the names, sizes and bytes of a folder's files.
+
+    Times, owners and the folder's own place do not count; neither do hidden files. Links are followed.
+
+    Returns:
+        A SHA-256 in hexadecimal.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError("no such folder", where=str(root), fix="name the folder that holds images and annotations")
+    whole = hashlib.sha256()
+    for name in sorted(_files(root)):
+        with open(root / name, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = os.fstat(file.fileno()).st_size
+        whole.update(f"{len(name.encode())} {name} {size} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Paths of the files below the folder, relative and with forward slashes."""
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder above
+            below.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()
