@@ -1,0 +1,41 @@
+"""Fixtures and marks that every area's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "BODYPOSENET_TEST_DATA"
+DATA_KEY = pytest.StashKey[Path | None]()
+
+
+def pytest_configure(config):
+    """Find the test data; a run that must have it (CI) does not start without."""
+    named = os.environ.get(VARIABLE, "")
+    if named and not (Path(named) / "coco_sample").is_dir():
+        raise pytest.UsageError(f"{VARIABLE}={named}: no folder coco_sample in it")
+    if not named and os.environ.get("CI") == "true":
+        raise pytest.UsageError(f"{VARIABLE} is not set; name the folder that holds coco_sample")
+    config.stash[DATA_KEY] = Path(named).resolve() if named else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the tests marked ``data`` where there is no test data, and say so in one line."""
+    if config.stash[DATA_KEY] is not None:
+        return
+    without = [item for item in items if item.get_closest_marker("data")]
+    if without:
+        items[:] = [item for item in items if not item.get_closest_marker("data")]
+        config.hook.pytest_deselected(items=without)
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"{len(without)} tests marked 'data' are left out: {VARIABLE} is not set")
+
+
+@pytest.fixture(scope="session")
+def data_folder(request) -> Path:
+    """The folder that ``BODYPOSENET_TEST_DATA`` names; only for tests marked ``data``."""
+    folder = request.config.stash[DATA_KEY]
+    if folder is None:
+        pytest.fail("a test that uses data_folder must be marked 'data'")
+    return folder
