@@ -1,0 +1,93 @@
+"""Specs: what every spec model shares, and how a file becomes one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from bodyposenet.common.errors import SpecError
+from bodyposenet.common.spec.document import Document, bare_classes, read_document
+from bodyposenet.common.spec.problems import told
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+
+PathMap = Sequence[tuple[str, str]]
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+
+
+class Strict(BaseModel):
+    """A spec, or a part of one: no unknown keys, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+Spec = TypeVar("Spec", bound=Strict)
+
+
+def _number(value: object) -> object:
+    """YAML 1.1 reads ``2e-5``, without a dot, as text; TAO's users mean the number."""
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+
+
+def _remapped(path: str, info: ValidationInfo) -> str:
+    """``path`` with the longest matching prefix of the path map replaced."""
+    pairs: PathMap = (info.context or {}).get("path_map", ())
+    for old, new in sorted(pairs, key=lambda pair: -len(pair[0])):
+        old = old.rstrip("/") or "/"
+        if path == old or path.startswith(old.rstrip("/") + "/"):
+            return new.rstrip("/") + "/" + path[len(old) :].lstrip("/") if path != old else new
+    return path
+
+
+Int = Annotated[int, Field(strict=True)]
+Bool = Annotated[bool, Field(strict=True)]
+Float = Annotated[float, Field(strict=True), BeforeValidator(_number)]
+Natural = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number)]
+NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number)]
+Name = Annotated[str, Field(min_length=1)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_remapped)]
+
+
+def load_spec(path: str | Path, model: type[Spec], *, path_map: PathMap = ()) -> Spec:
+    """Read a spec file.
+
+    Args:
+        path: A YAML or JSON file. Relative paths in it are relative to the working directory, as with TAO.
+        model: What the file should hold.
+        path_map: ``(old, new)`` prefixes; every path in the file that begins with ``old`` begins with ``new`` instead.
+
+    Raises:
+        SpecError: With every problem of the file, one ``file:line: key: problem`` a line.
+    """
+    return _validated(read_document(path), model, path_map)
+
+
+def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<given>", path_map: PathMap = ()) -> Spec:
+    """Check a spec that is already a dict, as pipelines pass it.
+
+    Raises:
+        SpecError: With every problem, one ``where: key: problem`` a line.
+    """
+    if not isinstance(data, Mapping):
+        raise SpecError([f"{where}: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
+    return _validated(Document(where, bare_classes(data)), model, path_map)
+
+
+def dump_yaml(spec: BaseModel) -> str:
+    """``spec`` as YAML that loads back equal."""
+    data = spec.model_dump(mode="json", by_alias=True)
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _validated(document: Document, model: type[Spec], path_map: PathMap) -> Spec:
+    problems = document.duplicates()
+    try:
+        spec = model.model_validate(document.data, context={"path_map": path_map})
+    except ValidationError as error:
+        problems += told(error, model, document)
+    if problems:
+        raise SpecError([message for _, message in sorted(problems, key=lambda problem: problem[0])])
+    return spec

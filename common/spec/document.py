@@ -1,0 +1,180 @@
+"""Documents: YAML and JSON files read so that every key still knows its line."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from bodyposenet.common.errors import SpecError
+
+CLASS_KEY = "__class_name__"
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """The content of a spec file, or of a dict that never was one.
+
+    Attributes:
+        where: What messages call it: the path of the file.
+        data: Its keys and values.
+        root: The YAML nodes, which know their lines; None where there is no text.
+    """
+
+    where: str
+    data: Mapping[str, Any]
+    root: yaml.Node | None = None
+
+    def plain(self, loc: Sequence[str | int]) -> Loc:
+        """The keys of ``loc`` without the class names that pydantic puts between those of a union."""
+        kept: list[str | int] = []
+        value: Any = self.data
+        for key in loc:
+            if isinstance(value, Mapping) and key not in value and key == value.get(CLASS_KEY):
+                continue
+            kept.append(key)
+            value = _child(value, key)
+        return tuple(kept)
+
+    def line(self, loc: Sequence[str | int]) -> int:
+        """The line, counted from 1, of the key at ``loc`` or of its nearest parent that is written; 0 if unknown."""
+        if self.root is None:
+            return 0
+        line, node = self.root.start_mark.line, self.root
+        for key in loc:
+            found = _entry(node, key)
+            if found is None:
+                break
+            line, node = found
+        return int(line) + 1
+
+    def tell(self, loc: Sequence[str | int], problem: str) -> tuple[int, str]:
+        """A problem at ``loc`` as ``(line, message)``; messages sort by line."""
+        loc = self.plain(loc)
+        line = self.line(loc)
+        place = f"{self.where}:{line}" if line else self.where
+        key = ".".join(map(str, loc))
+        return line, f"{place}: {key}: {problem}" if key else f"{place}: {problem}"
+
+    def duplicates(self) -> list[tuple[int, str]]:
+        """One problem for each key that is written twice in one mapping."""
+        return [
+            (line + 1, f"{self.where}:{line + 1}: {'.'.join(loc)}: key is written twice; keep one of them")
+            for line, loc in _repeated(self.root, (), set())
+        ]
+
+
+def read_document(path: str | Path) -> Document:
+    """Read a YAML or JSON file.
+
+    Raises:
+        SpecError: There is no such file, it is no text, or no YAML or JSON, or not a mapping of keys.
+    """
+    text = _read_text(Path(path))
+    as_json = Path(path).suffix.lower() == ".json"
+    data = _load_json(path, text) if as_json else _load_yaml(path, text)
+    if data is None:
+        raise SpecError([f"{path}:1: the file is empty"])
+    if not isinstance(data, dict):
+        raise SpecError([f"{path}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
+    return Document(str(path), bare_classes(data), _compose(text, as_json))
+
+
+def bare_classes(data: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """``data`` with the module path taken off every class name, as TAO allows either."""
+    if isinstance(data, Mapping):
+        return {
+            key: value.rpartition(".")[2] if key == CLASS_KEY and isinstance(value, str) else bare_classes(value)
+            for key, value in data.items()
+        }
+    return [bare_classes(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError([f"{path}: there is no such file"]) from None
+    except IsADirectoryError:
+        raise SpecError([f"{path}: this is a folder; name a spec file in it"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SpecError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+    except OSError as error:
+        raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from None
+
+
+def _load_json(path: str | Path, text: str) -> Any:  # noqa: ANN401 - any JSON value
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError([f"{path}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})"]) from None
+    except RecursionError:
+        raise SpecError([f"{path}:1: nested too deeply to be a spec"]) from None
+
+
+def _load_yaml(path: str | Path, text: str) -> Any:  # noqa: ANN401 - any YAML value
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        tab = "; indent with blanks, not with tabs" if "'\\t'" in str(error.problem) else ""
+        raise SpecError([f"{path}:{line}: not valid YAML: {error.problem or error.context}{tab}"]) from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise SpecError([f"{path}:{line}: not valid YAML: {error.reason}"]) from None
+    except ValueError as error:  # a date such as 2024-13-45
+        raise SpecError([f"{path}:1: not valid YAML: {error}"]) from None
+    except RecursionError:
+        raise SpecError([f"{path}:1: nested too deeply to be a spec"]) from None
+
+
+def _compose(text: str, as_json: bool) -> yaml.Node | None:
+    """The nodes of a text that is known to be good; JSON is YAML but for its tabs."""
+    try:
+        return yaml.compose(text.replace("\t", " ") if as_json else text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return None
+
+
+def _child(value: Any, key: str | int) -> Any:  # noqa: ANN401 - any YAML value
+    if isinstance(value, Mapping):
+        return value.get(key)
+    if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+        return value[key]
+    return None
+
+
+def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
+    """Line (from 0) and node of one item of a mapping or a list."""
+    if isinstance(node, yaml.MappingNode):
+        found = [(name.start_mark.line, value) for name, value in node.value if name.value == str(key)]
+        return found[-1] if found else None
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line, node.value[key]
+    return None
+
+
+def _repeated(node: yaml.Node | None, loc: tuple[str, ...], seen: set[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line and place of every second, third... mention of a key; a node with aliases is visited once."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, (*loc, str(index)), seen)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    counts: Counter[str] = Counter()
+    for name, value in node.value:
+        key = str(name.value)
+        counts[key] += 1
+        if counts[key] > 1 and key != "<<":
+            yield name.start_mark.line, (*loc, key)
+        yield from _repeated(value, (*loc, key), seen)

@@ -1,0 +1,52 @@
+"""Inference spec: which model finds people, at which size, and when a peak is a joint."""
+
+from typing import Any, Literal
+
+from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
+from bodyposenet.common.spec.problems import MisfitError
+from pydantic import field_validator
+
+
+class InferenceSpec(Strict):
+    """What ``bpnet evaluate`` and ``bpnet inference`` read.
+
+    Attributes:
+        model_path: The model, where the command line names none.
+        train_spec: Not needed: model files carry what it would tell.
+        input_shape: ``(height, width)`` of the network input, in pixels.
+        keep_aspect_ratio_mode: Pad the image, or adjust the network input to its shape; null stretches it.
+        output_stage_to_use: Counted from 1; null is the last.
+        output_upsampling_factor: Accepted; without effect here, decoding is sub-cell.
+        heatmap_threshold: Least height of a peak.
+        paf_threshold: Least agreement of a limb with the part affinity field, at a sample.
+        scales: Of the network input, for ``multi_scale_inference``.
+        min_parts: Extension: joints that make a person.
+        fill_missing: Extension: guess joints that were not found.
+        max_people: Extension: the best so many; null is all.
+    """
+
+    model_path: PathText | None = None
+    train_spec: PathText | None = None
+    input_shape: tuple[Natural, Natural] = (256, 256)
+    keep_aspect_ratio_mode: Literal["pad_image_input", "adjust_network_input"] | None = "adjust_network_input"
+    output_stage_to_use: Natural | None = None
+    output_upsampling_factor: tuple[Natural, Natural] | None = (8, 8)
+    heatmap_threshold: Fraction = 0.1
+    paf_threshold: Fraction = 0.05
+    multi_scale_inference: Bool = False
+    scales: tuple[Positive, ...] = (1.0,)
+    min_parts: Natural = 3
+    fill_missing: Bool = False
+    max_people: Natural | None = None
+
+    @field_validator("scales", mode="before")
+    @classmethod
+    def _one_scale(cls, scales: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return (1.0,) if scales is None or scales == [] else scales
+
+    @field_validator("keep_aspect_ratio_mode", mode="before")
+    @classmethod
+    def _null_is_not_none(cls, mode: Any) -> Any:  # noqa: ANN401 - not validated yet
+        if mode == "None":
+            raise MisfitError(((), "'None' is text in YAML; did you mean null, without quotes?"))
+        return mode

@@ -1,0 +1,113 @@
+"""Kinds: which of the specs a file holds, and what there is to say about it in a line."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.errors import SpecError
+from bodyposenet.common.spec.base import Strict
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.document import CLASS_KEY, read_document
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.pose_config import PoseConfig, person_of
+from bodyposenet.common.spec.problems import did_you_mean
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import TrainSpec
+
+KINDS: tuple[type[Strict], ...] = (TrainSpec, DatasetSpec, InferenceSpec, PoseConfig, PruneSpec)
+
+
+def detect_kind(path: str | Path) -> type[Strict]:
+    """The model of the spec in a file, by its keys.
+
+    Raises:
+        SpecError: The file cannot be read, or its keys fit no kind of spec, or two equally well.
+    """
+    data = read_document(path).data
+    if data.get(CLASS_KEY) == "BpNetTrainer":
+        return TrainSpec
+    ranked = sorted(KINDS, key=lambda kind: -_likeness(data, kind))
+    if _likeness(data, ranked[0]) == 0 or _likeness(data, ranked[0]) == _likeness(data, ranked[1]):
+        keys = ", ".join(map(str, list(data)[:6])) or "none"
+        known = "a train, dataset, inference, pose-config or prune spec"
+        raise SpecError([f"{path}:1: no telling what kind of spec this is; the keys ({keys}) are not those of {known}"])
+    return ranked[0]
+
+
+def _likeness(data: Mapping[str, Any], kind: type[Strict]) -> float:
+    """How many top-level keys are the kind's; a misspelled one counts half."""
+    known = [field.alias or name for name, field in kind.model_fields.items()]
+    return sum(1.0 if key in known else 0.5 * bool(did_you_mean(key, known)) for key in data)
+
+
+def describe(spec: Strict) -> str:
+    """What a spec is, in a line."""
+    return next(tell(spec) for kind, tell in DESCRIPTIONS.items() if isinstance(spec, kind))
+
+
+def _train(spec: TrainSpec) -> str:
+    height, width = spec.dataloader.image_config.image_dims.size
+    what = "retrain spec" if spec.load_graph else "train spec"
+    network = f"{_count(spec.model.stages, 'stage')}, {height}x{width}, batch {spec.dataloader.batch_size}"
+    return f"{what}, {network}, {_count(spec.num_epoch, 'epoch')}, {spec.optimizer.class_name}"
+
+
+def _dataset(spec: DatasetSpec) -> str:
+    joints = _count(spec.person.num_joints, "joint")
+    return f"dataset spec, {spec.dataset!r}, {joints}, in {spec.root_directory_path}"
+
+
+def _inference(spec: InferenceSpec) -> str:
+    height, width = spec.input_shape
+    scales = _count(len(spec.scales), "scale") if spec.multi_scale_inference else "1 scale"
+    mode = spec.keep_aspect_ratio_mode or "stretched"
+    return f"inference spec, {height}x{width}, {mode}, {scales}, at least {_count(spec.min_parts, 'part')}"
+
+
+def _pose_config(spec: PoseConfig) -> str:
+    person = person_of(spec.categories)
+    limbs = _count(len(person.skeleton), "limb")
+    return f"pose config, {spec.pose_config_type}, {_count(person.num_joints, 'joint')}, {limbs}"
+
+
+def _prune(spec: PruneSpec) -> str:
+    rule = f"threshold {spec.pruning_threshold:g}, {spec.normalizer}, {spec.equalization_criterion}"
+    return f"prune spec, {rule}, multiples of {spec.pruning_granularity}, at least {spec.min_num_filters}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+DESCRIPTIONS: dict[type[Strict], Callable[[Any], str]] = {
+    TrainSpec: _train,
+    DatasetSpec: _dataset,
+    InferenceSpec: _inference,
+    PoseConfig: _pose_config,
+    PruneSpec: _prune,
+}
+
+
+def notes(spec: Strict) -> list[str]:
+    """What a spec says without effect here, a line each."""
+    if isinstance(spec, TrainSpec):
+        return list(_train_notes(spec))
+    if isinstance(spec, InferenceSpec) and "output_upsampling_factor" in spec.model_fields_set:
+        return ["output_upsampling_factor has no effect: decoding is sub-cell on the network's own grid"]
+    return []
+
+
+def _train_notes(spec: TrainSpec) -> Iterator[str]:
+    augmentation = spec.dataloader.augmentation_config
+    if "paf_gaussian_sigma" in spec.dataloader.label_processor_config.model_fields_set:
+        yield "paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band with hard edges"
+    if augmentation.color_aug_params:
+        yield "color_aug_params has no effect, as in TAO"
+    if augmentation.identity_spatial_aug_params:
+        yield "identity_spatial_aug_params has no effect, as in TAO"
+    if spec.infrequent_summary_every_n_steps:
+        yield "infrequent_summary_every_n_steps has no effect, as in TAO"
+    if spec.model.data_format == "channels_first":
+        yield "data_format has no effect: networks are channels_last here"
+    if spec.evaluator or spec.hooks:
+        yield "evaluator and hooks have no effect"

@@ -1,0 +1,212 @@
+"""Loader spec: the ``dataloader`` part of a train spec: records, sizes, augmentation and targets."""
+
+from typing import Any, Literal
+
+from bodyposenet.common.spec.base import (
+    Bool,
+    Float,
+    Fraction,
+    Name,
+    Natural,
+    NotNegative,
+    PathText,
+    Positive,
+    Strict,
+)
+from bodyposenet.common.spec.document import CLASS_KEY
+from bodyposenet.common.spec.problems import MisfitError
+from pydantic import Field, ValidationInfo, field_validator
+
+STRIDE = 8  # input pixels per cell of the labels: TAO's, and that of every backbone here
+
+
+class ImageDims(Strict):
+    """Size of the network input, in pixels."""
+
+    height: Natural = 256
+    width: Natural = 256
+    channels: Literal[3] = 3
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return self.height, self.width
+
+
+class ImageConfig(Strict):
+    """Size of the network input, and how records hold images; the encoding is told by the bytes here."""
+
+    image_dims: ImageDims = ImageDims()
+    image_encoding: Literal["jpg", "jpeg", "png", "fp16"] = "jpg"
+
+    @field_validator("image_encoding", mode="before")
+    @classmethod
+    def _any_case(cls, encoding: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return encoding.lower() if isinstance(encoding, str) else encoding
+
+
+class PoseConfigRef(Strict):
+    """Size of the labels, and where the skeleton is.
+
+    Attributes:
+        target_shape: ``(height, width)`` of the labels: the network input's, divided by 8.
+        pose_config_path: A pose-config file; null is TAO's 18 joints.
+    """
+
+    class_name: Literal["BpNetPoseConfig"] = Field("BpNetPoseConfig", alias=CLASS_KEY)
+    target_shape: tuple[Natural, Natural] = (32, 32)
+    pose_config_path: PathText | None = None
+
+
+class DatasetConfig(Strict):
+    """Where the records are.
+
+    Attributes:
+        root_data_path: Folder of the images; records hold their bytes, so it is not read.
+        train_records_path: File names in ``train_records_folder_path``.
+        val_records_path: File names in ``val_records_folder_path``; none: training is not validated.
+        dataset_specs: Dataset spec file of each dataset that the records name.
+    """
+
+    root_data_path: PathText = "."
+    train_records_folder_path: PathText
+    train_records_path: tuple[Name, ...] = Field(min_length=1)
+    val_records_folder_path: PathText | None = None
+    val_records_path: tuple[Name, ...] = ()
+    dataset_specs: dict[Name, PathText] = Field(default_factory=dict)
+
+    @field_validator("val_records_path", mode="before")
+    @classmethod
+    def _none_is_empty(cls, names: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return () if names is None else names
+
+
+class NormalizationParams(Strict):
+    """Network input = image / scale - offset, a number each for red, green and blue; the mask has its own."""
+
+    image_scale: tuple[Positive, Positive, Positive] = (256.0, 256.0, 256.0)
+    image_offset: tuple[Float, Float, Float] = (0.5, 0.5, 0.5)
+    mask_scale: tuple[Positive] = (255.0,)
+    mask_offset: tuple[Float] = (0.0,)
+
+
+class SpatialAugParams(Strict):
+    """How images are moved, turned and zoomed; a least value of null is minus the greatest.
+
+    Attributes:
+        flip_lr_prob: Share of images mirrored.
+        flip_tb_prob: Share of images turned upside down.
+        rotate_deg_max: Degrees, clockwise on the screen.
+        zoom_prob: Share of images zoomed.
+        zoom_ratio_max: Above 1 zooms out.
+        translate_max_x: Pixels of the original image.
+        use_translate_ratio: Translate by a share of the original image instead.
+        target_person_scale: Height of the person in the centre, as a fraction of the input's height.
+    """
+
+    flip_lr_prob: Fraction = 0.0
+    flip_tb_prob: Fraction = 0.0
+    rotate_deg_max: Float = 0.0
+    rotate_deg_min: Float = Field(default=None, validate_default=True)
+    zoom_prob: Fraction = 0.0
+    zoom_ratio_max: Positive = 1.0
+    zoom_ratio_min: Positive = 1.0
+    translate_max_x: Float = 0.0
+    translate_min_x: Float = Field(default=None, validate_default=True)
+    translate_max_y: Float = 0.0
+    translate_min_y: Float = Field(default=None, validate_default=True)
+    use_translate_ratio: Bool = False
+    translate_ratio_max: Float = 0.0
+    translate_ratio_min: Float = Field(default=None, validate_default=True)
+    target_person_scale: Positive = 0.6
+
+    @field_validator("rotate_deg_min", "translate_min_x", "translate_min_y", "translate_ratio_min", mode="before")
+    @classmethod
+    def _mirrored(cls, least: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
+        greatest = str(info.field_name).replace("_min", "_max")
+        return -info.data.get(greatest, 0.0) if least is None else least
+
+    @field_validator("rotate_deg_min", "zoom_ratio_min", "translate_min_x", "translate_min_y", "translate_ratio_min")
+    @classmethod
+    def _in_order(cls, least: float, info: ValidationInfo) -> float:
+        greatest = str(info.field_name).replace("_min", "_max")
+        if least > info.data.get(greatest, least):
+            raise MisfitError(((), f"should be at most {greatest}, {info.data[greatest]:g} (got {least:g})"))
+        return least
+
+
+class AugmentationConfig(Strict):
+    """How training images vary.
+
+    Attributes:
+        spatial_augmentation_mode: Around a person, the whole image letterboxed, or the whole image stretched.
+        color_aug_params: Accepted; without effect, as in TAO.
+        identity_spatial_aug_params: Accepted; without effect, as in TAO.
+    """
+
+    class_name: Literal["AugmentationConfig"] = Field("AugmentationConfig", alias=CLASS_KEY)
+    spatial_augmentation_mode: Literal["person_centric", "standard", "standard_with_fixed_aspect_ratio"] = (
+        "person_centric"
+    )
+    spatial_aug_params: SpatialAugParams = SpatialAugParams()
+    color_aug_params: dict[str, Any] | None = None
+    identity_spatial_aug_params: dict[str, Any] | None = None
+
+    @field_validator("spatial_augmentation_mode", mode="before")
+    @classmethod
+    def _around_a_person(cls, mode: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return "person_centric" if mode is None else mode
+
+    @field_validator("spatial_aug_params", mode="before")
+    @classmethod
+    def _unmoved(cls, params: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return SpatialAugParams() if params is None else params
+
+
+class LabelProcessorConfig(Strict):
+    """How targets are drawn.
+
+    Attributes:
+        heatmap_gaussian_sigma: Spread of a joint's peak, in pixels of the network input.
+        paf_ortho_dist_thresh: Half the width of a limb's band, in cells.
+        paf_gaussian_sigma: Accepted; without effect, as in TAO.
+    """
+
+    heatmap_gaussian_sigma: Positive = 7.0
+    paf_ortho_dist_thresh: Positive = 1.0
+    paf_gaussian_sigma: NotNegative = 0.03
+
+
+class Dataloader(Strict):
+    """The ``dataloader`` of a train spec.
+
+    Attributes:
+        batch_size: Images a step, on each device.
+        shuffle_buffer_size: Samples among which the next is drawn; null is 20000.
+    """
+
+    class_name: Literal["BpNetDataloader"] = Field("BpNetDataloader", alias=CLASS_KEY)
+    batch_size: Natural
+    shuffle_buffer_size: Natural = 20000
+    image_config: ImageConfig = ImageConfig()
+    pose_config: PoseConfigRef = PoseConfigRef()
+    dataset_config: DatasetConfig
+    normalization_params: NormalizationParams = NormalizationParams()
+    augmentation_config: AugmentationConfig = AugmentationConfig()
+    label_processor_config: LabelProcessorConfig = LabelProcessorConfig()
+
+    @field_validator("shuffle_buffer_size", mode="before")
+    @classmethod
+    def _usual_buffer(cls, size: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return 20000 if size is None else size
+
+    @field_validator("pose_config")
+    @classmethod
+    def _labels_cover_the_input(cls, pose: PoseConfigRef, info: ValidationInfo) -> PoseConfigRef:
+        if "image_config" not in info.data:
+            return pose
+        height, width = info.data["image_config"].image_dims.size
+        if (pose.target_shape[0] * STRIDE, pose.target_shape[1] * STRIDE) != (height, width):
+            need = f"image_dims divided by {STRIDE}: {height}x{width} needs [{height / STRIDE:g}, {width / STRIDE:g}]"
+            raise MisfitError((("target_shape",), f"should be {need} (got {list(pose.target_shape)})"))
+        return pose

@@ -1,0 +1,90 @@
+"""Network spec: the ``model`` part of a train spec."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from bodyposenet.common.spec.base import Bool, Natural, NotNegative, Positive, Strict
+from bodyposenet.common.spec.document import CLASS_KEY
+from bodyposenet.common.spec.problems import MisfitError
+from pydantic import Field, ValidationInfo, field_validator
+
+LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType({"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34)})
+HELNET_TYPES = ("s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation")
+
+
+class BackboneAttributes(Strict):
+    """The network's first part, which sees the image.
+
+    Attributes:
+        mtype: Where a helnet halves its resolution; without effect on the others.
+        use_bias: Biases beside batch normalisation.
+        nlayers: Null is the only choice of vgg, 19.
+        add_final_c128_conv: Accepted; without effect, as in TAO.
+        width_multiplier: Extension: share of the usual filters; null is 1.
+    """
+
+    architecture: Literal["vgg", "helnet", "resnet"] = "vgg"
+    mtype: Literal["default", "s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation"] = (
+        "default"
+    )
+    use_bias: Bool = False
+    nlayers: Natural | None = Field(default=None, validate_default=True)
+    use_batch_norm: Bool | None = None
+    add_final_c128_conv: Bool | None = None
+    width_multiplier: Positive = 1.0
+
+    @field_validator("nlayers")
+    @classmethod
+    def _known_depth(cls, nlayers: int | None, info: ValidationInfo) -> int | None:
+        architecture = info.data.get("architecture")
+        if nlayers is None and architecture in ("helnet", "resnet"):
+            raise MisfitError(((), f"missing; a {architecture} needs its number of layers"))
+        choices = LAYERS.get(str(architecture))
+        if nlayers is not None and choices and nlayers not in choices:
+            raise MisfitError(((), f"{architecture} has {', '.join(map(str, choices))} layers (got {nlayers})"))
+        return nlayers
+
+    @field_validator("width_multiplier", mode="before")
+    @classmethod
+    def _whole_width(cls, width: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return 1.0 if width is None else width
+
+
+class ModelSpec(Strict):
+    """The network: a backbone, then stages that each draw all maps, the later from the earlier.
+
+    Attributes:
+        heat_channels: Joints and the background.
+        paf_channels: Two for each limb.
+        stage1_kernel_sizes: Of the first stage's convolutions; null is three of 3.
+        stageT_kernel_sizes: Of the later stages'; null is five of 7.
+        kernel_initializer: Of the stages; ``he_normal`` is an extension, for narrow networks.
+    """
+
+    class_name: Literal["BpNetLiteModel", "BpNetModel"] = Field("BpNetLiteModel", alias=CLASS_KEY)
+    backbone_attributes: BackboneAttributes = BackboneAttributes()
+    stages: Natural = Field(6, le=6)
+    heat_channels: Natural = 19
+    paf_channels: Natural = 38
+    stage1_kernel_sizes: tuple[Natural, ...] = (3, 3, 3)
+    stageT_kernel_sizes: tuple[Natural, ...] = (7, 7, 7, 7, 7)  # noqa: N815 - TAO's key
+    use_self_attention: Bool = False
+    data_format: Literal["channels_last", "channels_first"] = "channels_last"
+    use_bias: Bool = True
+    regularization_type: Literal["l1", "l2", "l1_l2"] = "l1"
+    kernel_regularization_factor: NotNegative = 1e-9
+    bias_regularization_factor: NotNegative = 1e-9
+    kernel_initializer: Literal["random_normal", "xavier", "he_normal"] = "random_normal"
+
+    @field_validator("stage1_kernel_sizes", "stageT_kernel_sizes", mode="before")
+    @classmethod
+    def _usual_kernels(cls, sizes: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
+        return cls.model_fields[str(info.field_name)].default if sizes is None else sizes
+
+    @field_validator("paf_channels")
+    @classmethod
+    def _two_a_limb(cls, channels: int) -> int:
+        if channels % 2:
+            raise MisfitError(((), f"should be even, two channels a limb (got {channels})"))
+        return channels

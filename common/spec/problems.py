@@ -1,0 +1,102 @@
+"""Problems: pydantic's errors, told in the words of somebody who edits a spec file."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, get_args, get_origin
+
+from bodyposenet.common.spec.document import CLASS_KEY, Document, Loc
+from pydantic import BaseModel, ValidationError
+
+
+class MisfitError(ValueError):
+    """Values that are fine alone and do not go together; validators raise it.
+
+    Args:
+        problems: ``(place, message)`` each; the place is relative to the field whose validator raises.
+    """
+
+    def __init__(self, *problems: tuple[Loc, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(message for _, message in problems))
+
+
+def told(error: ValidationError, model: type[BaseModel], document: Document) -> list[tuple[int, str]]:
+    """Every problem of ``error`` as ``(line, file:line: key: problem)``."""
+    return [
+        document.tell(loc, problem) for item in error.errors(include_url=False) for loc, problem in _of(item, model)
+    ]
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
+    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.55)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:  # noqa: ANN401 - pydantic's error details
+    kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, MisfitError):
+        yield from (((*loc, *place), message) for place, message in cause.problems)
+    elif kind == "extra_forbidden":
+        yield loc, _unknown_key(str(loc[-1]), _keys_at(model, loc[:-1]))
+    elif kind == "missing":
+        yield loc, "missing; this key must be given"
+    elif kind == "union_tag_not_found":
+        yield (*loc, CLASS_KEY), f"missing; one of {', '.join(_classes_at(model, loc))}"
+    elif kind == "union_tag_invalid":
+        classes = _classes_at(model, loc)
+        yield (*loc, CLASS_KEY), f"no such class, choose from {', '.join(classes)} " + _got(context["tag"], classes)
+    else:
+        yield loc, _complaint(item)
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    return "unknown key" + (did_you_mean(key, known) or f"; known keys: {', '.join(known)}")
+
+
+def _complaint(item: Any) -> str:  # noqa: ANN401 - pydantic's error details
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    if item["type"] != "literal_error":
+        return f"{message} {_got(item['input'])}"
+    choices = [choice.strip(" '") for choice in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
+    return f"{message} {_got(item['input'], choices)}"
+
+
+def _got(value: object, known: Iterable[object] = ()) -> str:
+    text = "null" if value is None else repr(value)
+    return f"(got {text if len(text) <= 60 else text[:57] + '...'})" + did_you_mean(value, known)
+
+
+def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Every key that may be written at ``loc``, as it is written."""
+    return [key for part in _models_at(model, loc) for key in _fields(part)]
+
+
+def _classes_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    return [name for part in _models_at(model, loc) for name in _class_names(part)]
+
+
+def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The models that may stand at ``loc``; pydantic names the class of a union's member in it."""
+    models = [model]
+    for key in loc:
+        if isinstance(key, int):
+            continue
+        chosen = [part for part in models if len(models) > 1 and key in _class_names(part)]
+        models = chosen or [inner for part in models for inner in _models_in(_fields(part).get(key))]
+    return models
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _class_names(model: type[BaseModel]) -> list[str]:
+    return [str(name) for name in get_args(_fields(model).get(CLASS_KEY))]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any type expression
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,147 @@
+"""Train spec: everything that a training, or a retraining after pruning, is told."""
+
+from typing import Any, Literal
+
+from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, PathText, Strict
+from bodyposenet.common.spec.document import CLASS_KEY
+from bodyposenet.common.spec.loader import (
+    AugmentationConfig,
+    Dataloader,
+    DatasetConfig,
+    ImageConfig,
+    ImageDims,
+    LabelProcessorConfig,
+    NormalizationParams,
+    PoseConfigRef,
+    SpatialAugParams,
+)
+from bodyposenet.common.spec.network import BackboneAttributes, ModelSpec
+from bodyposenet.common.spec.optimizer import (
+    Adam,
+    AdamW,
+    BpNetExponentialDecayLRSchedule,
+    FocalLossParams,
+    Loss,
+    OptimizerSpec,
+    Schedule,
+    SoftstartAnnealingLearningRateSchedule,
+    WeightedMomentumOptimizer,
+)
+from bodyposenet.common.spec.problems import MisfitError
+from pydantic import Field, ValidationInfo, field_validator
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "AugmentationConfig",
+    "BackboneAttributes",
+    "BpNetExponentialDecayLRSchedule",
+    "Dataloader",
+    "DatasetConfig",
+    "FinetuningConfig",
+    "FocalLossParams",
+    "ImageConfig",
+    "ImageDims",
+    "LabelProcessorConfig",
+    "Loss",
+    "ModelSpec",
+    "NormalizationParams",
+    "OptimizerSpec",
+    "PoseConfigRef",
+    "Schedule",
+    "SoftstartAnnealingLearningRateSchedule",
+    "SpatialAugParams",
+    "TrainSpec",
+    "WeightedMomentumOptimizer",
+]
+
+
+class FinetuningConfig(Strict):
+    """Going on from a checkpoint of another training.
+
+    Attributes:
+        checkpoint_path: The checkpoint.
+        ckpt_epoch_num: Epochs that it has seen; that many fewer are trained.
+    """
+
+    checkpoint_path: PathText | None = None
+    ckpt_epoch_num: Count = 0
+    is_finetune_exp: Bool = False
+
+    @field_validator("ckpt_epoch_num", mode="before")
+    @classmethod
+    def _from_the_start(cls, epoch: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return 0 if epoch is None else epoch
+
+    @field_validator("is_finetune_exp")
+    @classmethod
+    def _needs_a_checkpoint(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and "checkpoint_path" in info.data and info.data["checkpoint_path"] is None:
+            raise MisfitError((("checkpoint_path",), "missing; is_finetune_exp needs the checkpoint to go on from"))
+        return wanted
+
+
+class TrainSpec(Strict):
+    """What ``bpnet train`` reads.
+
+    Attributes:
+        checkpoint_dir: Results folder, where the command line names none.
+        log_every_n_secs: Seconds between lines of progress.
+        checkpoint_n_epoch: Epochs between checkpoints.
+        summary_every_n_steps: Steps between TensorBoard points; 0 writes none.
+        infrequent_summary_every_n_steps: Accepted; without effect, as in TAO.
+        validation_every_n_epoch: Epochs between looks at the validation records.
+        max_ckpt_to_keep: The newest so many checkpoints stay.
+        pretrained_weights: A model whose weights are taken, layer by layer by name.
+        load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
+        inference_spec: Accepted; without effect.
+        use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
+        mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``.
+        deterministic: Extension: the same result on every run, at some cost in speed.
+    """
+
+    class_name: Literal["BpNetTrainer"] = Field("BpNetTrainer", alias=CLASS_KEY)
+    checkpoint_dir: PathText | None = None
+    log_every_n_secs: Natural = 1
+    num_epoch: Natural = 2
+    checkpoint_n_epoch: Natural = 1
+    summary_every_n_steps: Count = 1
+    infrequent_summary_every_n_steps: Count = 0
+    validation_every_n_epoch: Natural = 20
+    max_ckpt_to_keep: Natural = 5
+    random_seed: Int = Field(42, ge=0)
+    pretrained_weights: PathText | None = None
+    load_graph: Bool = False
+    inference_spec: PathText | None = None
+    finetuning_config: FinetuningConfig = FinetuningConfig()
+    use_stagewise_lr_multipliers: Bool = False
+    evaluator: Any = None
+    hooks: Any = None
+    key: str | None = None
+    final_model_name: Name = "bpnet_model"
+    dataloader: Dataloader
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    loss: Loss = Loss()
+    mixed_precision: Bool | None = None
+    deterministic: Bool | None = None
+
+    @field_validator("checkpoint_n_epoch")
+    @classmethod
+    def _within_the_training(cls, epochs: int, info: ValidationInfo) -> int:
+        total = info.data.get("num_epoch", epochs)
+        if epochs > total:
+            raise MisfitError(((), f"should be at most num_epoch, {total} (got {epochs})"))
+        return epochs
+
+    @field_validator("load_graph")
+    @classmethod
+    def _needs_a_graph(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and "pretrained_weights" in info.data and info.data["pretrained_weights"] is None:
+            raise MisfitError(((), "true needs pretrained_weights, the model whose graph is trained (got null)"))
+        return wanted
+
+    @field_validator("finetuning_config", mode="before")
+    @classmethod
+    def _no_finetuning(cls, config: Any) -> Any:  # noqa: ANN401 - not validated yet
+        return FinetuningConfig() if config is None else config
