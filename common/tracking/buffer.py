@@ -1,0 +1,137 @@
+"""Buffer: a run kept on disk while the tracking store is away, and sent when it is back."""
+
+import json
+import shutil
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.tracking.events import Event, now, tell
+from bodyposenet.common.tracking.store import Store, end_run, impatient, log, open_store, shown, start_run, tracking_uri
+
+FOLDER = "tracking_buffer"
+LINES = "run.jsonl"  # first line: the run; then one event a line; last line: how it ended
+PROGRESS = "sent.json"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a run began.
+
+    Attributes:
+        name: The task.
+        pipeline: Id of the pipeline run it belongs to, or nothing.
+        time: Milliseconds since 1970.
+        run_id: The run in the store, if it was made before the store went away, or is somebody else's.
+        owned: Whether ending it is ours.
+    """
+
+    name: str
+    pipeline: str = ""
+    time: int = field(default_factory=now)
+    run_id: str = ""
+    owned: bool = True
+
+
+class Buffer:
+    """A run that is being kept: ``tracking_buffer/<task>-<random>/`` with JSON lines and copies of the files."""
+
+    def __init__(self, beside: Path, start: Start) -> None:
+        self.folder = beside / FOLDER / f"{start.name.replace('/', '_')}-{uuid.uuid4().hex[:8]}"
+        self.folder.mkdir(parents=True)
+        self._append(asdict(start))
+
+    def keep(self, event: Event) -> None:
+        """Write an event; a file or folder it names is copied, for it may be gone later."""
+        if "path" in event:
+            event = event | {"path": self._copied(Path(event["path"]))}
+        self._append(event)
+
+    def _copied(self, path: Path) -> str:
+        inside = Path("files") / uuid.uuid4().hex[:8] / path.name
+        (self.folder / inside).parent.mkdir(parents=True)
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, self.folder / inside)
+        return inside.as_posix()
+
+    def _append(self, event: Event) -> None:
+        with (self.folder / LINES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def send_buffered(folder: Path) -> list[str]:
+    """Send the runs that were kept in or below a folder, and remove what has arrived.
+
+    A run that could be sent only in part goes on where it stopped when this is called again.
+
+    Args:
+        folder: A results folder, its ``tracking_buffer`` or any folder above.
+
+    Returns:
+        The ids of the runs, in the store.
+
+    Raises:
+        UserError: No store is named, it does not answer, or the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise UserError("no such folder", where=str(folder), fix="name a results folder, or one above it")
+    if not tracking_uri():
+        raise UserError("MLFLOW_TRACKING_URI is not set", fix="set it to the store that shall have the runs")
+    kept = sorted(lines.parent for lines in folder.rglob(LINES))
+    try:
+        store = open_store() if kept else None
+        return [_send(store, run) for run in kept if store]
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the tracking store does not take the runs: {error}".replace(tracking_uri(), shown(tracking_uri())),
+            where=shown(tracking_uri()),
+            fix="send again later; nothing that was kept is lost",
+        ) from error
+
+
+def _send(store: Store, folder: Path) -> str:
+    start, events = _read(folder)
+    progress = folder / PROGRESS
+    state = json.loads(progress.read_text()) if progress.exists() else {"run_id": start.run_id, "done": 0}
+    with impatient():
+        run_id = state["run_id"] or start_run(store, start.name, start.pipeline, start.time)
+    for number, event in enumerate(events):
+        if number >= state["done"]:
+            progress.write_text(json.dumps({"run_id": run_id, "done": number}))
+            _send_event(store, run_id, start, folder, event)
+    shutil.rmtree(folder)
+    log.info("sent %s to the tracking store as run %s", folder, run_id)
+    return run_id
+
+
+def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Event) -> None:
+    if event["op"] == "end":
+        if start.owned or event["status"] == "FAILED":
+            with impatient():
+                end_run(store, run_id, event["status"], event["time"])
+        return
+    tell(store, run_id, event | ({"path": str(folder / event["path"])} if "path" in event else {}))
+
+
+def _read(folder: Path) -> tuple[Start, list[Event]]:
+    """The run and its events; a line cut short by the task's death is dropped, and such a run has failed."""
+    lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
+    try:
+        found = [json.loads(line) for line in lines[:-1]] + _last(lines[-1:])
+        start = Start(**found[0])
+    except (ValueError, TypeError, IndexError) as error:
+        raise UserError(
+            f"is no kept run: {error}", where=str(folder / LINES), fix="remove the folder if it is not needed"
+        ) from error
+    if not found[1:] or found[-1]["op"] != "end":
+        found.append({"op": "end", "status": "FAILED", "time": now()})
+    return start, found[1:]
+
+
+def _last(lines: list[str]) -> list[Event]:
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError:
+        return []

@@ -1,0 +1,151 @@
+"""Events: what a run logs, as JSON data, and how MLflow is told: at once, or later from a buffer on disk."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.tracking.store import Store, impatient, log, refused
+
+LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
+BATCH = 100  # MLflow's limit of parameters in one request; it takes more metrics
+
+Event = dict[str, Any]
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level with dotted names MLflow accepts: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, key)
+        else:
+            found[re.sub(r"[^\w\-. :/]", "_", key, flags=re.ASCII)[:250]] = value
+    return found
+
+
+def param_text(value: Any) -> str:  # noqa: ANN401 - a parameter is anything
+    """A parameter as text: words as they are, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def params(values: Mapping[str, Any], prefix: str) -> Event:
+    """Parameters; a value too long for MLflow's table is cut there and kept whole as ``params/<name>.txt``."""
+    texts = {name: param_text(value) for name, value in flat(values, prefix).items()}
+    whole = {name: text for name, text in texts.items() if len(text) > LONGEST_VALUE}
+    cut = {name: text if name not in whole else text[: LONGEST_VALUE - 1] + "…" for name, text in texts.items()}
+    return {"op": "params", "values": cut, "whole": whole}
+
+
+def metrics(rows: Sequence[tuple[int | None, Mapping[str, Any]]]) -> Event:
+    """Metrics of one or more steps; what is no number (text, lists, None) is left out.
+
+    Args:
+        rows: ``(step, values)``; a step of None is MLflow's 0.
+    """
+    time_logged = now()
+    values = [
+        [re.sub(r"[^\w\-. :/]", "_", str(name), flags=re.ASCII)[:250], float(value), time_logged, step or 0]
+        for step, row in rows
+        for name, value in row.items()
+        if isinstance(value, (int, float, np.number, np.bool_)) or getattr(value, "shape", None) == ()
+    ]
+    return {"op": "metrics", "values": values}
+
+
+def artifact(path: Path, folder: str) -> Event:
+    """A file, or a folder with all that is in it."""
+    return {"op": "artifact", "path": str(path), "folder": folder}
+
+
+def tell(store: Store, run_id: str, event: Event) -> str:
+    """Send one event.
+
+    A request the store understood and rejected (a parameter logged before with another value) costs a warning.
+
+    Returns:
+        What the store answered: the version of a registered model, otherwise nothing.
+
+    Raises:
+        Exception: Whatever MLflow raises when the store does not answer.
+    """
+    with impatient(upload=event["op"] in ("artifact", "register")):
+        try:
+            return _TELL[event["op"]](store, run_id, event)
+        except Exception as error:
+            if not refused(error):
+                raise
+            log.warning("the tracking store refused %s: %s", event["op"], error)
+            return ""
+
+
+def _tell_params(store: Store, run_id: str, event: Event) -> str:
+    from mlflow.entities import Param
+
+    for batch in _batches([Param(name, text) for name, text in event["values"].items()]):
+        try:
+            store.client.log_batch(run_id, params=batch)
+        except Exception as error:
+            if not refused(error):
+                raise
+            _tell_one_by_one(store, run_id, batch)
+    for name, text in event["whole"].items():
+        store.client.log_text(run_id, text, f"params/{name.replace('/', '_')}.txt")
+    return ""
+
+
+def _tell_one_by_one(store: Store, run_id: str, batch: list[Any]) -> None:
+    """One parameter that is refused takes its whole batch with it; without the others' company only it is lost."""
+    for param in batch:
+        try:
+            store.client.log_batch(run_id, params=[param])
+        except Exception as error:
+            if not refused(error):
+                raise
+            log.warning("the tracking store refused parameter %s: %s", param.key, error)
+
+
+def _tell_metrics(store: Store, run_id: str, event: Event) -> str:
+    from mlflow.entities import Metric
+
+    for batch in _batches([Metric(*value) for value in event["values"]]):
+        store.client.log_batch(run_id, metrics=batch)
+    return ""
+
+
+def _tell_artifact(store: Store, run_id: str, event: Event) -> str:
+    path, folder = Path(event["path"]), event["folder"]
+    if path.is_dir():
+        store.client.log_artifacts(run_id, str(path), f"{folder}/{path.name}".lstrip("/"))
+    else:
+        store.client.log_artifact(run_id, str(path), folder or None)
+    return ""
+
+
+def _tell_register(store: Store, run_id: str, event: Event) -> str:
+    from bodyposenet.common.tracking.registry import add_version
+
+    return add_version(store, run_id, event)
+
+
+def _batches(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+_TELL = {
+    "params": _tell_params,
+    "metrics": _tell_metrics,
+    "artifact": _tell_artifact,
+    "register": _tell_register,
+}

@@ -1,0 +1,179 @@
+"""Runs: a task's parameters, curves, metrics and files on their way to MLflow, wherever and whether or not it is up."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.tracking import events
+from bodyposenet.common.tracking.buffer import Buffer, Start
+from bodyposenet.common.tracking.store import (
+    Store,
+    end_run,
+    impatient,
+    log,
+    open_store,
+    pipeline_run,
+    shown,
+    start_run,
+    tracking_uri,
+)
+
+_current: ContextVar["Run | None"] = ContextVar("current_run", default=None)
+
+
+class Run:
+    """The run of one task, as :func:`task_run` opens it.
+
+    It goes to the store; to a buffer beside the output once the store does not answer; or nowhere where no store is
+    named. Logging never raises: a trained model is worth more than its record.
+    """
+
+    def __init__(self, start: Start, beside: Path | None) -> None:
+        self._start, self._beside = start, beside
+        self._store: Store | None = None
+        self._buffer: Buffer | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's id in the store; nothing where it has none (yet)."""
+        return self._start.run_id
+
+    @property
+    def url(self) -> str:
+        """The run's page, on a store that has pages."""
+        return self._store.page(self.id) if self._store and self.id else ""
+
+    def log_params(self, values: Mapping[str, Any], *, prefix: str = "") -> None:
+        """Log settings, nested ones with dotted names.
+
+        Args:
+            values: Anything JSON can say; what is longer than 500 characters is cut and also kept whole as a file.
+            prefix: Put before every name, with a dot: KFP logs a task's inputs under their own names, and MLflow
+                refuses a second value for a name.
+        """
+        self.record(events.params(values, prefix))
+
+    def log_metrics(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
+        """Log numbers; values that are none are left out."""
+        self.record(events.metrics([(step, values)]))
+
+    def log_curves(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Log a training's history.
+
+        Args:
+            history: One dict an epoch; its ``epoch`` is the step, or else its place in the list, from 1.
+        """
+        rows = [(int(row.get("epoch", place)), row) for place, row in enumerate(history, 1)]
+        self.record(
+            events.metrics(
+                [(step, {name: value for name, value in row.items() if name != "epoch"}) for step, row in rows]
+            )
+        )
+
+    def log_artifact(self, path: Path | str, folder: str = "") -> None:
+        """Log a file, or a folder with its contents.
+
+        Args:
+            path: What.
+            folder: Where among the run's artifacts.
+        """
+        if not Path(path).exists():
+            log.warning("%s does not exist and is not tracked", path)
+            return
+        self.record(events.artifact(Path(path), folder))
+
+    def _open(self) -> None:
+        """Join or make the run in the store; if that fails, the buffer it is."""
+        try:
+            self._store = open_store()
+            if not self.id:
+                with impatient():
+                    run_id = start_run(self._store, self._start.name, self._start.pipeline, self._start.time)
+                self._start = replace(self._start, run_id=run_id)
+        except Exception as error:  # whatever is wrong with the store, the task goes on
+            self._give_up(error)
+
+    def record(self, event: events.Event) -> str:
+        """Send an event to the store, or keep it.
+
+        Returns:
+            What the store answered; nothing if it is away.
+        """
+        if self._store and not self._buffer:
+            try:
+                return events.tell(self._store, self.id, event)
+            except Exception as error:  # as above
+                self._give_up(error)
+        if self._buffer:
+            self._buffer.keep(event)
+        return ""
+
+    def _give_up(self, error: Exception) -> None:
+        """Stop talking to the store: it has been asked once, and every further question could cost its timeout."""
+        self._store = None
+        first_line = (str(error).splitlines() or [""])[0]
+        reason = f"{type(error).__name__}: {first_line}".replace(tracking_uri(), shown(tracking_uri()))[:300]
+        if self._beside is None:
+            log.warning("%s: tracking stops: %s", shown(tracking_uri()), reason)
+            return
+        self._buffer = Buffer(self._beside, self._start)
+        log.warning(
+            "%s does not take this run (%s); it is kept in %s, send it with: bpnet tracking send %s",
+            shown(tracking_uri()),
+            reason,
+            self._buffer.folder,
+            self._beside,
+        )
+
+    def _end(self, status: str) -> None:
+        if self._store and not self._buffer and (self._start.owned or status == "FAILED"):
+            try:
+                with impatient():
+                    end_run(self._store, self.id, status, events.now())
+            except Exception as error:
+                self._give_up(error)
+        if self._buffer:
+            self._buffer.keep({"op": "end", "status": status, "time": events.now()})
+
+
+@contextmanager
+def task_run(name: str, *, buffer: Path | None = None) -> Iterator[Run]:
+    """Track a task: its run in MLflow, which ends when the block does, as failed if it raises.
+
+    The environment says where: ``MLFLOW_TRACKING_URI`` names the store (unset: nothing is tracked, and MLflow not
+    imported). ``MLFLOW_RUN_ID`` names a run to join, which KFP's plugin or whoever made it will end. Otherwise a run is
+    made, below the one run of its pipeline run if ``BODYPOSENET_PIPELINE_RUN`` or ``KFP_RUN_ID`` names that.
+
+    Args:
+        name: The run's name: the task.
+        buffer: The folder of the task's output; if the store does not answer, the run is kept there for
+            :func:`send_buffered`. Without it, such a run is lost with a warning.
+
+    Yields:
+        The run to log to.
+    """
+    joined = os.environ.get("MLFLOW_RUN_ID", "")
+    run = Run(Start(name, pipeline_run(), run_id=joined, owned=not joined), buffer)
+    if tracking_uri():
+        run._open()
+    else:
+        log.info("MLFLOW_TRACKING_URI is not set: %s is not tracked", name)
+    token = _current.set(run)
+    try:
+        yield run
+    except BaseException:
+        run._end("FAILED")
+        raise
+    else:
+        run._end("FINISHED")
+    finally:
+        _current.reset(token)
+
+
+def current_run() -> Run | None:
+    """The run of the innermost :func:`task_run` block, if any."""
+    return _current.get()

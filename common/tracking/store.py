@@ -1,0 +1,185 @@
+"""Store: open the MLflow store that the environment names, and find the runs that belong together in it."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bodyposenet import __version__
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "bodyposenet"
+PARENT_TAG = "bodyposenet.pipeline_run"
+MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
+SETTLE = 0.5  # seconds in which tasks that start together must have written their parent run
+
+# MLflow retries 7 times over minutes and waits 120 s by default; a task must not hang on its bookkeeping that long.
+# What the user has set stays.
+IMPATIENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+UPLOAD_TIMEOUT = "60"  # seconds; a server answers an upload only when its own storage has the file
+
+
+def tracking_uri() -> str:
+    """The store's address in ``MLFLOW_TRACKING_URI``, or nothing."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+
+
+def pipeline_run() -> str:
+    """The id of the pipeline run that this process is a task of, or nothing."""
+    given = os.environ.get("BODYPOSENET_PIPELINE_RUN") or os.environ.get("KFP_RUN_ID") or ""
+    return given.replace("'", "").strip()  # MLflow's search language has no escape for a quote
+
+
+def shown(uri: str) -> str:
+    """The address without a password that may be in it."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+@contextmanager
+def impatient(*, upload: bool = False) -> Iterator[None]:
+    """Within it MLflow gives up on a silent server after seconds; settings of the user's own win."""
+    wanted = IMPATIENT | ({"MLFLOW_HTTP_REQUEST_TIMEOUT": UPLOAD_TIMEOUT} if upload else {})
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def refused(error: Exception) -> bool:
+    """Whether the store understood a request and rejected it: sending it again later would not help."""
+    status = getattr(error, "get_http_status_code", None)
+    return status is not None and status() == 400  # 401, 403, 404 and 5xx are about the store, not about the request
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store.
+
+    Attributes:
+        client: ``mlflow.MlflowClient``.
+        uri: Where it is.
+        experiment: Id of the experiment that runs go to.
+    """
+
+    client: Any
+    uri: str
+    experiment: str
+
+    def page(self, run_id: str) -> str:
+        """The address of a run's page; a database has none."""
+        if not self.uri.startswith(("http://", "https://")):
+            return ""
+        return f"{shown(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
+
+
+def open_store() -> Store:
+    """Connect to the store and find, or make, the experiment.
+
+    Raises:
+        Exception: Whatever MLflow raises for a store that is down, misspelt or refuses.
+    """
+    with impatient(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own use of SQLAlchemy
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database is not worth forty lines
+        uri = tracking_uri()
+        client = MlflowClient(tracking_uri=uri)
+        return Store(client, uri, os.environ.get("MLFLOW_EXPERIMENT_ID") or _experiment(client, uri))
+
+
+def _experiment(client: Any, uri: str) -> str:  # noqa: ANN401 - MLflow is not imported
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=_artifact_folder(uri)))
+        except MlflowException:  # another task was first
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _artifact_folder(uri: str) -> str | None:
+    """Artifacts of a database stand beside it: MLflow would use ``./mlruns`` of whichever task came first."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return (Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute().parent / "mlartifacts").as_uri()
+
+
+def start_run(store: Store, name: str, pipeline: str, start: int) -> str:
+    """Make a run; below its pipeline's run if there is a pipeline.
+
+    Args:
+        store: Where.
+        name: The task.
+        pipeline: Id of the pipeline run, or nothing.
+        start: Milliseconds since 1970.
+
+    Returns:
+        The run's id.
+    """
+    tags = {"bodyposenet.version": __version__}
+    if pipeline:
+        tags[MLFLOW_PARENT] = parent_run(store, pipeline)
+        store.client.update_run(tags[MLFLOW_PARENT], status="RUNNING")
+    return str(store.client.create_run(store.experiment, start_time=start, run_name=name, tags=tags).info.run_id)
+
+
+def end_run(store: Store, run_id: str, status: str, end: int) -> None:
+    """End a task's run, and its pipeline's run unless another of its tasks still runs."""
+    store.client.set_terminated(run_id, status, end_time=end)
+    parent = store.client.get_run(run_id).data.tags.get(MLFLOW_PARENT)
+    if not parent:
+        return
+    tasks = store.client.search_runs(
+        [store.experiment],
+        f"tags.`{MLFLOW_PARENT}` = '{parent}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1000,
+    )
+    latest = {task.info.run_name: task.info.status for task in tasks}  # a retried task counts by its last attempt
+    if "RUNNING" not in latest.values():
+        store.client.set_terminated(parent, "FAILED" if "FAILED" in latest.values() else "FINISHED", end_time=end)
+
+
+def parent_run(store: Store, pipeline: str) -> str:
+    """The run of a whole pipeline run, found by its tag or made.
+
+    Two tasks may both find none and make one each. So whoever made one looks again after a moment; the oldest stays.
+    """
+    found = _parents(store, pipeline)
+    if found:
+        return found[0]
+    mine = str(store.client.create_run(store.experiment, tags={PARENT_TAG: pipeline}, run_name=pipeline).info.run_id)
+    time.sleep(SETTLE)
+    oldest = _parents(store, pipeline)[0]
+    if oldest != mine:
+        store.client.delete_run(mine)
+    return oldest
+
+
+def _parents(store: Store, pipeline: str) -> list[str]:
+    """Ids of the runs tagged with a pipeline run, oldest first."""
+    runs = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=100)
+    return [run.info.run_id for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))]
