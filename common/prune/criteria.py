@@ -34,7 +34,7 @@ def filter_norms(layer: Any) -> Scores:
     """
     import keras
 
-    kernel = keras.ops.convert_to_numpy(layer.kernel).astype(np.float64)
+    kernel = np.asarray(layer.kernel).astype(np.float64)
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         kernel = kernel[..., 0]
     if not np.isfinite(kernel).all():

@@ -89,7 +89,8 @@ class ChannelGraph:
         if len({tuple(run.width for run in layout) for layout in wide}) > 1:
             for layout in wide:
                 self.pin(layout)
-        for runs in zip(*wide, strict=False):
+            return wide[0]
+        for runs in zip(*wide, strict=True):
             bond = set().union(*(self.bonds.get(run.source, {run.source}) for run in runs))
             self.bonds.update(dict.fromkeys(bond, bond))
         return wide[0]

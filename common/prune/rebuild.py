@@ -76,7 +76,7 @@ def _sliced(layer: Any, graph: ChannelGraph, kept: dict[str, Indices]) -> list[N
     axes: Axes = next((axes for types, axes in AXES if isinstance(layer, types)), {})
     arrays = []
     for variable in layer.weights:
-        array = keras.ops.convert_to_numpy(variable)
+        array = np.asarray(variable)
         for axis, which in axes.get(variable.name, {}).items():
             indices = stay.get(which)
             array = array if indices is None else np.take(array, indices, axis=axis)
