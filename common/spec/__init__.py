@@ -1,1 +1,5 @@
-"""Specs: the files users write, as frozen models."""
+"""Specs: TAO's dataset, train, inference and pose-config files, and the prune spec, as frozen models."""
+
+from bodyposenet.common.spec.base import Strict, dump_yaml, load_spec, parse_spec
+
+__all__ = ["Strict", "dump_yaml", "load_spec", "parse_spec"]

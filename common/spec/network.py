@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bodyposenet.common.spec.base import Bool, Natural, NotNegative, Positive, Strict
+from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
 from bodyposenet.common.spec.document import CLASS_KEY
 from bodyposenet.common.spec.problems import MisfitError
 from pydantic import Field, ValidationInfo, field_validator
@@ -22,6 +22,7 @@ class BackboneAttributes(Strict):
         nlayers: Null is the only choice of vgg, 19.
         add_final_c128_conv: Accepted; without effect, as in TAO.
         width_multiplier: Extension: share of the usual filters; null is 1.
+        bn_momentum: Extension: share of its past that batch normalisation keeps at a step; null is Keras' .99.
     """
 
     architecture: Literal["vgg", "helnet", "resnet"] = "vgg"
@@ -33,6 +34,7 @@ class BackboneAttributes(Strict):
     use_batch_norm: Bool | None = None
     add_final_c128_conv: Bool | None = None
     width_multiplier: Positive = 1.0
+    bn_momentum: Fraction | None = None
 
     @field_validator("nlayers")
     @classmethod
