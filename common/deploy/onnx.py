@@ -1,0 +1,149 @@
+"""Export: a Keras pose network as an ONNX model that gives the same maps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bodyposenet import __version__
+from bodyposenet.common.deploy.canonical import canonicalise
+from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, put_card, write_model
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files import Card, load_model
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 17  # the newest that tf2onnx 1.17 writes is 18; TensorRT 8.6 and ONNX Runtime 1.13 on read 17
+TOLERANCE = 1e-4  # of the largest value of a map
+PROBES = ((2, 8, 12), (1, 13, 9))  # batch, rows and columns of grid cells on which both models are compared
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote.
+
+    Attributes:
+        path: The ONNX file.
+        bytes: Its size.
+        max_relative_error: Largest difference from Keras, as a fraction of the largest value of the map.
+    """
+
+    path: Path
+    bytes: int
+    max_relative_error: float
+
+
+def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export:
+    """Write the last stage of a Keras pose network as ONNX, and hold it against Keras.
+
+    The ONNX model takes ``input_1`` ``(batch, height, width, 3)`` float32, normalised, and returns ``heatmap_out``
+    ``(batch, rows, cols, K + 1)`` and ``paf_out`` ``(batch, rows, cols, 2L)``, float32 also where the network was
+    trained in mixed precision. The same network always gives the same bytes.
+
+    Args:
+        model: A ``.keras`` file or a folder with one.
+        output: Where to write.
+        overwrite: Replace ``output`` if it is there.
+
+    Raises:
+        UserError: ``output`` exists, the model's outputs are not those its card tells of, or ONNX Runtime's maps
+            differ from Keras' by more than 1e-4.
+    """
+    if output.exists() and not overwrite:
+        raise UserError("the file exists", where=str(output), fix="name another output file or remove this one")
+    trained, card = load_model(model)
+    network = as_float32(last_stage(trained, card, model))
+    exported = convert(network)
+    put_card(exported, card)
+    error = parity(network, exported.SerializeToString(), card.stride)
+    if not error <= TOLERANCE:
+        raise UserError(f"ONNX differs from Keras by {error:.1e} of the largest value", where=str(model))
+    write_model(exported, output)
+    return Export(output, output.stat().st_size, error)
+
+
+def last_stage(model: Any, card: Card, where: Path) -> Any:
+    """The network cut to its last stage's heatmaps and PAFs.
+
+    Args:
+        model: Network whose outputs are ``[heatmaps of stage 1..T, PAFs of stage 1..T]``.
+        card: The model's card.
+        where: The model's file, for the error.
+
+    Raises:
+        UserError: The outputs are not 2T maps with the skeleton's channels.
+    """
+    import keras
+
+    stages, odd = divmod(len(model.outputs), 2)
+    wanted = (card.skeleton.num_joints + 1, 2 * card.skeleton.num_limbs)
+    if odd or not stages:
+        raise UserError(f"the network has {len(model.outputs)} outputs, not heatmaps and PAFs", where=str(where))
+    heatmaps, pafs = model.outputs[stages - 1], model.outputs[-1]
+    found = (heatmaps.shape[-1], pafs.shape[-1])
+    if found != wanted:
+        fix = "give a network trained for the skeleton on its card"
+        raise UserError(f"the maps have {found} channels, the skeleton needs {wanted}", where=str(where), fix=fix)
+    return keras.Model(model.inputs[0], [heatmaps, pafs])
+
+
+def as_float32(model: Any) -> Any:
+    """The same network computing in float32 throughout, whatever precision it was trained in."""
+    import keras
+
+    def rebuild(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=rebuild)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def convert(network: Any) -> "ModelProto":
+    """Convert a two-output Keras network to a canonical ONNX model."""
+    import tensorflow as tf
+    import tf2onnx
+
+    signature = [tf.TensorSpec((None, None, None, 3), tf.float32, name=INPUT)]
+
+    @tf.function(input_signature=signature)
+    def maps(input_1: Any) -> dict[str, Any]:
+        return {name: tf.identity(value) for name, value in zip(OUTPUTS, network(input_1, training=False), strict=True)}
+
+    exported, _ = tf2onnx.convert.from_function(maps, input_signature=signature, opset=OPSET)
+    canonicalise(exported, {layer.name for layer in network.layers}, OUTPUTS)
+    exported.producer_name, exported.producer_version, exported.doc_string = "bodyposenet", __version__, ""
+    model: ModelProto = exported
+    return model
+
+
+def parity(network: Any, exported: bytes, stride: int) -> float:
+    """Largest difference between Keras' and ONNX Runtime's maps, as a fraction of the map's largest value.
+
+    Args:
+        network: Keras network with two outputs.
+        exported: The ONNX model's bytes.
+        stride: Input pixels per grid cell.
+    """
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(exported, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for batch, rows, cols in PROBES:
+        images = random.uniform(-0.5, 0.5, (batch, rows * stride, cols * stride, 3)).astype(np.float32)
+        theirs = session.run(list(OUTPUTS), {INPUT: images})
+        for a, b in zip(network(images, training=False), theirs, strict=True):
+            worst = max(worst, relative_error(np.asarray(a), b))
+    return worst
+
+
+def relative_error(reference: np.ndarray, other: np.ndarray) -> float:
+    """``max |reference - other| / max |reference|``; infinite where shapes differ or a value is not finite."""
+    if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
+        return float("inf")
+    scale = float(np.abs(reference).max(initial=0))
+    difference = float(np.abs(reference - other).max(initial=0))
+    return difference / scale if scale else difference

@@ -1,0 +1,84 @@
+"""ONNX files: read with the model's card, written whole and the same to the byte for the same model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files import Card
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+CARD_KEY = "bodyposenet"  # metadata_props key under which the card lies, as JSON
+INPUT = "input_1"
+OUTPUTS = ("heatmap_out", "paf_out")
+
+
+def read_model(path: Path) -> "ModelProto":
+    """Load an ONNX model.
+
+    Raises:
+        UserError: There is no such file, or it holds no ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise UserError("no such file", where=str(path))
+    try:
+        model = onnx.load(path)
+    except DecodeError as error:
+        raise UserError("not an ONNX model", where=str(path), fix="name a file that `bpnet export` wrote") from error
+    if not model.graph.output:
+        raise UserError("the ONNX model has no outputs", where=str(path), fix="name a file that `bpnet export` wrote")
+    return model
+
+
+def write_model(model: "ModelProto", path: Path) -> None:
+    """Check a model and write it: aside first, then renamed, so that no reader ever sees half a file."""
+    import onnx
+
+    onnx.checker.check_model(model, full_check=True)
+    write_whole(path, model.SerializeToString(deterministic=True))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make ``content`` the file's content in one step; folders appear as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
+def put_card(model: "ModelProto", card: Card) -> None:
+    """Store the card in the model's metadata."""
+    from onnx import helper
+
+    helper.set_model_props(model, {CARD_KEY: json.dumps(card.to_dict(), sort_keys=True)})
+
+
+def card_of(metadata: dict[str, str], where: Path) -> Card:
+    """The card among a model's metadata.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    if CARD_KEY not in metadata:
+        fix = "export the Keras model again with `bpnet export`"
+        raise UserError("the ONNX model does not say what it was made for", where=str(where), fix=fix)
+    try:
+        return Card.from_dict(json.loads(metadata[CARD_KEY]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the model's {CARD_KEY} metadata cannot be read: {error}", where=str(where)) from error
+
+
+def require_outputs(names: list[str], where: Path) -> None:
+    """Refuse a model whose outputs are not a pose network's.
+
+    Raises:
+        UserError: The outputs are called otherwise.
+    """
+    if set(names) != set(OUTPUTS):
+        found = ", ".join(names)
+        raise UserError(f"the model's outputs are {found}, not {' and '.join(OUTPUTS)}", where=str(where))
