@@ -1,5 +1,6 @@
 """Masks: where a photo shows people that nobody labelled, so that the loss must not count there."""
 
+import warnings
 from typing import Any
 
 import cv2
@@ -42,8 +43,14 @@ def _region(people: list[Person], photo: Photo) -> npt.NDArray[np.bool_]:
     runs = [run for person in people for run in _runs(person, photo)]
     if not runs:
         return np.zeros((photo.height, photo.width), bool)
-    union: npt.NDArray[np.bool_] = run_lengths.decode(run_lengths.merge(runs)).astype(bool)
-    return union
+    return _drawn(run_lengths.merge(runs)).astype(bool)
+
+
+def _drawn(runs: dict[str, Any]) -> Mask:
+    """``(H, W)`` 1 inside the runs and 0 outside."""
+    with warnings.catch_warnings():  # pycocotools 2.0.11's arrays predate NumPy 2's copy keyword; nothing is lost
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        return np.asarray(run_lengths.decode(runs))
 
 
 def _runs(person: Person, photo: Photo) -> list[dict[str, Any]]:
@@ -59,20 +66,32 @@ def _runs(person: Person, photo: Photo) -> list[dict[str, Any]]:
 
 
 def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str, Any]:
-    counts, size = shape["counts"], [photo.height, photo.width]
+    """Run lengths as pycocotools keeps them, once they are known to fill the photo: pycocotools does not look."""
+    size = [photo.height, photo.width]
     where = f"annotation {person.annotation_id} of image {photo.image_id}"
-    if list(shape["size"]) != size:
+    if shape["size"] != size:
         raise UserError(
             f"its segmentation is of size {shape['size']}, the image {size}", where=where, fix="annotate it again"
         )
-    try:
-        runs = dict(run_lengths.frPyObjects(shape, *size)) if isinstance(counts, list) else shape
-        if run_lengths.decode(runs).shape == tuple(size) and _pixels(counts) in (None, size[0] * size[1]):
-            return runs
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
+    counts = shape["counts"] if isinstance(shape["counts"], list) else _unpacked(shape["counts"])
+    if not all(isinstance(count, int) and count >= 0 for count in counts) or sum(counts) != photo.height * photo.width:
+        raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
+    return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
 
 
-def _pixels(counts: object) -> int | None:
-    return sum(counts) if isinstance(counts, list) else None
+def _unpacked(packed: object) -> list[int]:
+    """Counts from COCO's text form: five bits a character, lowest first, each count less the one two before it.
+
+    Returns:
+        The counts; none where the text is broken.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for code in map(ord, packed if isinstance(packed, str) else ""):
+        value |= (code - 48 & 31) << shift
+        shift += 5
+        if not code - 48 & 32:  # the last character of this count; its bit 16 is the sign
+            signed = value - (1 << shift) * bool(code - 48 & 16)
+            counts.append(signed + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return [] if shift else counts
