@@ -1,6 +1,7 @@
 """A very small two-branch pose network in BodyPoseNet's shape, with weights that give lively maps."""
 
 import numpy as np
+
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.skeleton import make_skeleton
 

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.deploy.cache import cache_text
+from bodyposenet.common.deploy.ranges import BINS, Histogram, divergences, entropy_threshold, threshold
+from bodyposenet.common.errors import UserError
+
+
+def draws(seed, count, spread=1.0):
+    return (np.random.default_rng(seed).standard_normal(count) * spread).astype(np.float32)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    cut=st.integers(1, 499),
+    spreads=st.tuples(st.floats(1e-4, 1e4), st.floats(1e-4, 1e4)),
+)
+def test_two_halves_merge_into_the_histogram_of_the_whole_in_any_order(seed, cut, spreads):
+    values = draws(seed, 500)
+    first, second = values[:cut] * np.float32(spreads[0]), values[cut:] * np.float32(spreads[1])
+    whole = Histogram.of(np.concatenate([first, second]))
+    for merged in (
+        Histogram.of(first).merge(Histogram.of(second)),
+        Histogram.of(second).merge(Histogram.of(first)),
+    ):
+        assert (merged.exponent, merged.low, merged.high) == (whole.exponent, whole.low, whole.high)
+        np.testing.assert_array_equal(merged.counts, whole.counts)
+
+
+def test_bins_are_those_that_numpy_counts():
+    values = draws(0, 10_000, spread=0.7)
+    histogram = Histogram.of(values)
+    expected, _ = np.histogram(np.abs(values), BINS, (0, 2.0**histogram.exponent))
+    np.testing.assert_array_equal(histogram.counts, expected)
+    assert 2.0 ** (histogram.exponent - 1) <= histogram.amax < 2.0**histogram.exponent
+
+
+def test_a_power_of_two_as_largest_value_has_its_bin():
+    histogram = Histogram.of(np.array([1.0, -4.0], np.float32))
+    assert histogram.counts.sum() == 2
+    assert histogram.counts[BINS // 2] == 1  # 4 of [0, 8)
+
+
+def test_zeros_have_a_histogram_and_merge():
+    zeros = Histogram.of(np.zeros(7, np.float32))
+    assert zeros.amax == 0
+    assert threshold(zeros, "entropy", levels=128) == threshold(zeros, "percentile", levels=128) == 0
+    merged = zeros.merge(Histogram.of(np.array([3.0], np.float32)))
+    assert (merged.counts[0], merged.amax) == (7, 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(bad):
+    with pytest.raises(UserError, match="not a finite number"):
+        Histogram.of(np.array([0, bad], np.float32))
+
+
+def divergence_bin_by_bin(counts, size, levels):
+    """The textbook search of TensorRT's calibrator, a loop over levels and bins."""
+    reference = counts[:size].copy()
+    reference[-1] += counts[size:].sum()
+    candidate = np.zeros(size)
+    for level in range(levels):
+        start, stop = level * size // levels, (level + 1) * size // levels
+        filled = reference[start:stop] > 0
+        if filled.any():
+            candidate[start:stop][filled] = counts[start:stop].sum() / filled.sum()
+    candidate = np.maximum(candidate / counts[:size].sum(), 1e-300)
+    reference = reference / reference.sum()
+    some = reference > 0
+    return (reference[some] * np.log(reference[some] / candidate[some])).sum()
+
+
+@pytest.mark.parametrize("levels", [128, 256])
+def test_running_sums_give_the_divergences_of_the_loop_over_bins(levels):
+    counts = np.random.default_rng(3).poisson(40 * np.exp(-np.arange(900) / 120)).astype(np.float64)
+    sizes = np.array([levels, 300, 511, 760, 899, 900])
+    expected = [divergence_bin_by_bin(counts, size, levels) for size in sizes]
+    np.testing.assert_allclose(divergences(counts, sizes, levels), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_entropy_clips_a_lone_outlier_and_keeps_what_is_evenly_spread():
+    bulk = draws(1, 200_000)
+    outlier = Histogram.of(np.append(bulk, np.float32(30)))
+    assert 2 < entropy_threshold(outlier, 128) < 10
+    even = Histogram.of(np.linspace(0, 5, 100_000, dtype=np.float32))
+    assert threshold(even, "entropy", levels=128) > 4.9
+
+
+def test_zeros_of_a_relu_do_not_move_the_entropy_threshold():
+    positive = np.abs(draws(2, 100_000))
+    with_zeros = np.append(positive, np.zeros(1_000_000, np.float32))
+    assert entropy_threshold(Histogram.of(with_zeros), 128) == entropy_threshold(Histogram.of(positive), 128)
+
+
+def test_minmax_keeps_all_and_percentile_all_but_one_in_ten_thousand():
+    values = np.linspace(-1, 3, 400_001, dtype=np.float32)
+    histogram = Histogram.of(values)
+    assert threshold(histogram, "minmax", levels=128) == 3
+    kept = np.abs(values) <= threshold(histogram, "percentile", levels=128)
+    assert 0.9999 <= kept.mean() < 0.9999 + 4 / BINS
+
+
+def test_the_cache_is_tensorrts_text():
+    # 1.0 is 3f800000, 0.5 is 3f000000: IEEE 754, big-endian
+    assert cache_text({"input_1": 127.0, "block_1a_relu": 63.5}) == (
+        "TRT-1000-EntropyCalibration2\ninput_1: 3f800000\nblock_1a_relu: 3f000000\n"
+    )

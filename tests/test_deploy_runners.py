@@ -1,0 +1,133 @@
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from support.pose_net import CARD, pictures, pose_net
+
+from bodyposenet.common.deploy.latency import compare_latency, latency_ms
+from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files import save_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One network as model.keras, model.tlt, model.onnx and model.etlt."""
+    folder = tmp_path_factory.mktemp("runners")
+    save_model(pose_net(stages=2), folder / "model.keras", CARD)
+    export_onnx(folder / "model.keras", folder / "model.onnx")
+    shutil.copy(folder / "model.keras", folder / "model.tlt")
+    shutil.copy(folder / "model.onnx", folder / "model.etlt")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.tlt", ".", "model.onnx", "model.etlt"])
+@pytest.mark.parametrize(("batch", "size"), [(2, (64, 96)), (1, (24, 8))])
+def test_every_form_of_a_model_gives_its_last_stages_maps(folder, name, batch, size):
+    runner = open_runner(folder / name, threads=1)
+    images = np.concatenate(list(pictures(batch, size)))
+    outputs = pose_net(stages=2)(images, training=False)
+    assert runner.card == CARD
+    for expected, found in zip((outputs[1], outputs[3]), runner(images), strict=True):
+        assert found.shape == (batch, size[0] // 8, size[1] // 8, expected.shape[-1])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_keras_model_shows_any_stage(folder):
+    image = next(pictures(1))
+    outputs = pose_net(stages=2)(image, training=False)
+    for stage in (1, 2):
+        heatmaps, pafs = open_runner(folder / "model.keras", stage=stage)(image)
+        np.testing.assert_allclose(heatmaps, outputs[stage - 1], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(pafs, outputs[1 + stage], rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_in_mixed_precision_still_returns_float32(tmp_path):
+    save_model(pose_net(stages=1, policy="mixed_bfloat16"), tmp_path / "half.keras", CARD)
+    assert [maps.dtype for maps in open_runner(tmp_path / "half.keras")(next(pictures(1)))] == [np.float32] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("model.keras", {"stage": 3}, "there is no stage 3; the network has stages 1 to 2"),
+        ("model.keras", {"stage": 0}, "there is no stage 0"),
+        ("model.onnx", {"stage": 1}, "only its last stage"),
+        ("absent.onnx", {}, "no such model"),
+    ],
+)
+def test_what_a_model_does_not_have_is_told(folder, name, options, problem):
+    with pytest.raises(UserError, match=problem):
+        open_runner(folder / name, **options)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.onnx"])
+@pytest.mark.parametrize("shape", [(1, 60, 96, 3), (64, 96, 3), (1, 64, 96, 1), (1, 0, 96, 3)])
+def test_pictures_off_the_grid_are_refused(folder, name, shape):
+    with pytest.raises(UserError, match="height and width multiples of 8"):
+        open_runner(folder / name)(np.zeros(shape, np.float32))
+
+
+def foreign(path, outputs):
+    value = [helper.make_tensor_value_info(name, 1, ["b", "h", "w", 3]) for name in ("input_1", *outputs)]
+    nodes = [helper.make_node("Identity", ["input_1"], [name]) for name in outputs]
+    graph = helper.make_graph(nodes, "foreign", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_models_of_others_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(UserError, match=r"outputs are scores, not heatmap_out and paf_out"):
+        open_runner(foreign(tmp_path / "a.onnx", ["scores"]))
+    with pytest.raises(UserError, match=r"does not say what it was made for; export the Keras model again"):
+        open_runner(foreign(tmp_path / "b.onnx", ["heatmap_out", "paf_out"]))
+
+
+def test_a_card_that_cannot_be_read_is_told(tmp_path):
+    model = onnx.load(foreign(tmp_path / "c.onnx", ["heatmap_out", "paf_out"]))
+    helper.set_model_props(model, {"bodyposenet": '{"stride": 8}'})
+    onnx.save(model, tmp_path / "c.onnx")
+    with pytest.raises(UserError, match=r"c\.onnx: the model's bodyposenet metadata cannot be read"):
+        open_runner(tmp_path / "c.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("x.onnx", "not a model that ONNX Runtime can run"), ("x.h5", "neither")]
+)
+def test_files_that_are_no_models_are_told(tmp_path, name, problem):
+    (tmp_path / name).write_bytes(b"\x00\x01 garbage")
+    with pytest.raises(UserError, match=problem):
+        open_runner(tmp_path / name)
+
+
+class Recorder:
+    """A runner that notes its calls and takes its time."""
+
+    card = CARD
+
+    def __init__(self, name, calls, seconds):
+        self.name, self.calls, self.seconds = name, calls, seconds
+
+    def __call__(self, images):
+        import time
+
+        self.calls.append((self.name, images.shape))
+        time.sleep(self.seconds)
+        return images, images
+
+
+def test_models_are_timed_in_turn_and_in_milliseconds():
+    calls = []
+    runners = {"quick": Recorder("quick", calls, 0.0), "slow": Recorder("slow", calls, 0.02)}
+    found = compare_latency(runners, (16, 24), repeats=3)
+    assert calls == [("quick", (1, 16, 24, 3)), ("slow", (1, 16, 24, 3))] * 5
+    assert list(found) == ["quick", "slow"]
+    assert found["quick"] < 20 <= found["slow"] < 200
+
+
+def test_one_model_can_be_timed_alone(folder):
+    assert 0 < latency_ms(open_runner(folder / "model.onnx", threads=2), (32, 32), repeats=3) < 1000
