@@ -1,0 +1,287 @@
+"""Command line: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet import __version__
+from bodyposenet.common.cli_export import export
+from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.flags import (
+    example,
+    folder_of,
+    found_model,
+    keyed,
+    mapped,
+    option,
+    parse_size,
+    shared,
+    warn_of_key,
+)
+from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, launched, results_dir, task
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+CRITERIA = ("union", "intersection", "arithmetic_mean", "geometric_mean")
+NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
+
+
+@click.group(cls=Verbs, name="bpnet", context_settings=NORMALIZE_DASHES)
+@click.version_option(__version__, prog_name="bpnet")
+@click.pass_context
+def main(ctx: click.Context, **launch: Any) -> None:
+    """BodyPoseNet: find people's joints; train, prune, export and evaluate the network that does.
+
+    Sizes are height, width in pixels. Wrong input ends with exit code 2 and says how to mend it.
+    """
+    ctx.obj = launch
+
+
+main.add_command(export)
+
+
+@main.command(
+    "dataset_convert", cls=Verb, epilog=example("bpnet dataset_convert -d coco_spec.json -o data/train -m train")
+)
+@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec, JSON or YAML.")
+@option(
+    "-o", "--output_filename", required=True, type=click.Path(path_type=Path), help="Folder and name of the shards."
+)
+@option("-m", "--mode", default="train", type=click.Choice(["train", "test", "val"]), help="Which part; val is test.")
+@option("-p", "--num_partitions", default=1, help="Folds, dealt in turn.")
+@option("-s", "--num_shards", default=0, help="Files a fold; 0 is one.")
+@option("--generate_masks", is_flag=True, help="Write masks of crowds and unlabelled people as PNG, too.")
+@option("--check_files", is_flag=True, help="Leave out images that are missing or damaged, and say which.")
+@mapped
+@shared
+def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", **options: Any) -> None:
+    """Convert COCO keypoints and images to record shards and a manifest.json beside them."""
+    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+    folder = results_dir(options.pop("results_dir"), output_filename.parent)
+    spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    options.pop("log_level")
+    part = "train" if mode == "train" else "test"
+    with task("dataset_convert", folder) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        done = convert_dataset(spec, output_filename, mode=part, results_dir=folder, **options)
+        run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
+    for reason in done.skipped:
+        click.echo(f"left out: {reason}", err=True)
+    what = f"{done.images} images, {done.people} people, {done.samples} samples, {len(done.skipped)} images left out"
+    click.echo(f"wrote {len(done.shards)} shards and {done.manifest}: {what}")
+
+
+@main.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
+@option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+@option("--train", "train_images", default=600, type=click.IntRange(1), help="Pictures to train on.")
+@option("--val", "val_images", default=200, type=click.IntRange(1), help="Pictures held out.")
+@option("--seed", default=0, help="The same seed draws the same pictures.")
+@option("--size", default="360,480", callback=parse_size, metavar="HEIGHT,WIDTH", help="Of the pictures, in pixels.")
+@shared
+def synthesize(output: Path, train_images: int, val_images: int, seed: int, size: tuple[int, int], **_: object) -> None:
+    """Draw pictures of people with their keypoints, as a COCO-format dataset."""
+    from bodyposenet.common.data.synthetic import synthesize as draw
+
+    draw(output, train=train_images, val=val_images, seed=seed, size=size)
+    click.echo(f"wrote {output}: {train_images} pictures to train on, {val_images} held out, {size[0]}x{size[1]}")
+
+
+@main.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
+@option("-e", "--experiment_spec_file", required=True, type=click.Path(), help="Train spec, YAML.")
+@mapped
+@keyed
+@shared
+def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: str, **options: Any) -> None:
+    """Train a network, or retrain a pruned one (load_graph: true); run it again to resume."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.train import TrainSpec
+
+    warn_of_key(key)
+    spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
+    if not (options["results_dir"] or spec.checkpoint_dir):
+        raise UserError("no results folder", where=experiment_spec_file, fix="give -r, or checkpoint_dir in the spec")
+    folder = results_dir(options["results_dir"] or spec.checkpoint_dir, Path())
+    changes = {"checkpoint_dir": str(folder)} | ({"mixed_precision": True} if launched()["use_amp"] else {})
+    spec = spec.model_copy(update=changes)
+    from bodyposenet.common.model.train import train as train_model
+
+    with task("train", folder, status=False) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        done = train_model(spec, folder)
+        run.log_curves(done.history)
+        run.log_metrics({"params": done.params})
+    loss = f", loss {done.history[-1]['loss']:.4g}" if done.history and "loss" in done.history[-1] else ""
+    click.echo(f"wrote {done.model}: {done.params:,} parameters, {spec.num_epoch} epochs{loss}")
+
+
+@main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))
+@option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
+@option("-o", "--output_file", required=True, type=click.Path(path_type=Path), help="Where the smaller one goes.")
+@option("-n", "--normalizer", default="max", type=click.Choice(["max", "L2"]), help="What norms are divided by.")
+@option("-eq", "--equalization_criterion", default="union", type=click.Choice(CRITERIA), help="How tied layers agree.")
+@option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this.")
+@option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
+@option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
+@option("-el", "--excluded_layers", cls=Several, metavar="NAME...", help="Layers that stay whole.")
+@option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
+@keyed
+@shared
+def prune(model: str, output_file: Path, key: str, verbose: bool, **options: Any) -> None:
+    """Cut away the filters that matter least; train the result again (load_graph: true)."""
+    from bodyposenet.common.spec import parse_spec
+    from bodyposenet.common.spec.prune import PruneSpec
+
+    warn_of_key(key)
+    folder = results_dir(options.pop("results_dir"), output_file.parent)
+    options.pop("log_level")
+    source = found_model(model)
+    settings = parse_spec(options, PruneSpec, where="bpnet prune")
+    from bodyposenet.common.prune.prune import prune_file
+
+    with task("prune", folder) as run:
+        run.log_params(settings.model_dump(mode="json"), prefix="spec")
+        done = prune_file(source, output_file, settings)
+        run.log_metrics({"params_before": done.params_before, "params": done.params_after, "gflops": done.gflops_after})
+    if verbose:
+        click.echo(done.markdown())
+    kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"
+    click.echo(f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs")
+
+
+def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple[InferenceSpec, Path]":
+    """The inference spec, and the model: that of ``-m``, or else the spec's."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+    spec = load_spec(path, InferenceSpec, path_map=path_map)
+    name = model or spec.model_path
+    if name is None:
+        raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")
+    if model is None:
+        click.echo(f"note: -m is not given; taking model_path of {path}, {name}", err=True)
+    return spec, found_model(name)
+
+
+def _inference_flags(function: Any) -> Any:
+    function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
+    text = "Inference spec, YAML."
+    return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
+
+
+@main.command("evaluate", cls=Verb, epilog=example("bpnet evaluate -i infer.yaml -d coco_spec.json -m model.keras"))
+@_inference_flags
+@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
+@option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
+@mapped
+@keyed
+@shared
+def evaluate(
+    inference_spec: str,
+    model_filename: str | None,
+    dataset_spec: str,
+    path_map: "PathMap",
+    key: str,
+    **options: Any,
+) -> None:
+    """Find the people of a dataset's test images and score them: COCO AP and AR, in results.csv."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+    warn_of_key(key)
+    dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    spec, model = _inference_spec(inference_spec, path_map, model_filename)
+    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate")
+    from bodyposenet.common.evaluate.evaluate import evaluate as score
+
+    with task("evaluate", folder, status=False) as run:
+        run.log_params(spec.model_dump(mode="json"), prefix="spec")
+        done = score(model, spec, dataset, folder)
+        run.log_metrics(done.metrics)
+    for name, value in done.metrics.items():
+        click.echo(f"{name:<24} {value:.3f}")
+    click.echo(f"wrote {folder / 'results.csv'}: {done.people} people in {done.images} images")
+
+
+@main.command(
+    "inference", cls=Verb, epilog=example("bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos")
+)
+@_inference_flags
+@option("--input_type", default="image", type=click.Choice(["image", "dir", "json"]), help="What --input is.")
+@option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
+@option("--image_root_path", default="", help="Folder of the images that a JSON list names.")
+@option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
+@mapped
+@keyed
+@shared
+def inference(
+    inference_spec: str,
+    model_filename: str | None,
+    source: str,
+    path_map: "PathMap",
+    key: str,
+    **options: Any,
+) -> None:
+    """Find people in images; writes detections.json."""
+    warn_of_key(key)
+    spec, model = _inference_spec(inference_spec, path_map, model_filename)
+    folder = results_dir(options.pop("results_dir"), folder_of(model) / "inference")
+    options.pop("log_level")
+    from bodyposenet.common.evaluate.inference import infer
+
+    with task("inference", folder, status=False):
+        infer(model, spec, input=source, results_dir=folder, **options)
+    click.echo(f"wrote {folder / 'detections.json'}")
+
+
+@main.group("spec")
+def spec_group() -> None:
+    """Look at spec files."""
+
+
+@spec_group.command("check", cls=Guarded, epilog=example("bpnet spec check train.yaml coco_spec.json"))
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@mapped
+def check(files: tuple[str, ...], path_map: "PathMap") -> None:
+    """Say what each spec is, or print every problem of every file and exit 2."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.kinds import describe, detect_kind, notes
+
+    problems = []
+    for file in files:
+        try:
+            spec = load_spec(file, detect_kind(file), path_map=path_map)
+        except SpecError as error:
+            problems.append(str(error))
+            continue
+        click.echo(f"{file}: {describe(spec)}")
+        for note in notes(spec):
+            click.echo(f"{file}: note: {note}")
+    if problems:
+        raise SpecError(problems)
+
+
+@main.group("pipeline")
+def pipeline_group() -> None:
+    """Work with the Kubeflow pipelines."""
+
+
+@pipeline_group.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled"))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
+)
+def compile_pipelines(output: Path | None) -> None:
+    """Compile every pipeline to YAML for Kubeflow Pipelines."""
+    from bodyposenet.pipelines.compile import compile_all
+
+    for path in compile_all(output):
+        click.echo(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

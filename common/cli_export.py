@@ -1,0 +1,197 @@
+"""Export verb: the flags of ``bpnet export``, and calibration images read for it."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.flags import example, found_model, keyed, mapped, option, parse_dims, shared, warn_of_key
+from bodyposenet.common.launcher import RemainsError, Verb, results_dir, task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bodyposenet.common.model.files import Card
+
+PHOTOS = {".jpg", ".jpeg", ".png"}
+SEED = 42  # of the choice of calibration images
+WITHOUT_EFFECT = {
+    "strict_type_constraints": "-s",
+    "force_ptq": "--force_ptq",
+    "sdk_compatible_model": "--sdk_compatible_model (not built yet: the plain network is written)",
+    "cal_data_file": "--cal_data_file (images are read directly)",
+}
+EXAMPLE = example(
+    "bpnet export -m model.keras -o model.onnx -d 288,384,3 -t tfonnx --data_type int8 \\",
+    "    --cal_image_dir data/train2017 --batches 500",
+)
+
+
+@click.command("export", cls=Verb, epilog=EXAMPLE)
+@option("-m", "--model", required=True, type=click.Path(), help="Keras model.")
+@option("-o", "--output_file", type=click.Path(), help="ONNX file; .etlt is taken too.  [default: beside the model]")
+@option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
+@option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
+@option("-d", "--input_dims", default="256,256,3", callback=parse_dims, help="H,W,C in pixels, for calibration.")
+@option("-i", "--data_format", default="channels_last", type=click.Choice(["channels_last", "channels_first"]))
+@option("--data_type", default="fp32", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision.")
+@option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")
+@option("--cal_image_dir", default="", help="Folder of photos to calibrate int8 with.")
+@option("--cal_data_file", default="", help="Without effect.")
+@option("--cal_cache_file", default="", help="TensorRT calibration cache to write.  [default: beside the output]")
+@option("--batches", default=10, type=click.IntRange(1), help="Batches to calibrate with.")
+@option("--batch_size", default=1, type=click.IntRange(1), help="Images of a batch.")
+@option("--max_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
+@option("--opt_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
+@option("--static_batch_size", default=-1, help="Of the engine; -1 leaves it open.")
+@option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Of the engine's builder, in bytes.")
+@option("--engine_file", help="TensorRT engine; written on the GPU only: exit 3 says how.")
+@option("--force_ptq", is_flag=True, help="Without effect.")
+@option("--sdk_compatible_model", is_flag=True, help="Not built yet.")
+@option("-u", "--upsample_ratio", default=4, help="Of --sdk_compatible_model.")
+@option("-v", "--verbose", is_flag=True, help="Print more.")
+@mapped
+@keyed
+@shared
+def export(model: str, output_file: str | None, key: str, **options: Any) -> None:
+    """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
+    warn_of_key(key)
+    source = found_model(model)
+    output = output_path(source, output_file)
+    folder = results_dir(options["results_dir"], output.parent)
+    size = input_size(options["input_dims"], options["data_format"])
+    check_flags(options)
+    images = calibration_files(options) if options["data_type"] == "int8" else []
+    from bodyposenet.common.deploy.onnx import export_onnx
+
+    with task("export", folder) as run:
+        done = export_onnx(source, output)
+        run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
+        click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
+        network = calibrate(done.path, images, size, options["cal_cache_file"]) if images else done.path
+    if options["engine_file"]:
+        command = engine_command(network, size, options)
+        raise RemainsError(
+            "no engine can be built here", where=options["engine_file"], fix=f"run on the GPU: {command}"
+        )
+
+
+def output_path(model: Path, output: str | None) -> Path:
+    """Where the ONNX file goes: beside the model, or as named, with an ending that says what it is.
+
+    Raises:
+        UserError: The file exists.
+    """
+    path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(".onnx")
+    if path.suffix not in (".onnx", ".etlt"):
+        path = path.with_name(path.name + ".onnx")
+    if path.exists():
+        raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
+    return path
+
+
+def input_size(dims: tuple[int, int, int], data_format: str) -> tuple[int, int]:
+    """``(height, width)`` of ``-d``.
+
+    Raises:
+        UserError: There are not three channels, or a side is no multiple of 8.
+    """
+    height, width, channels = dims if data_format == "channels_last" else (*dims[1:], dims[0])
+    if channels != 3:
+        raise UserError(f"{channels} channels; images have 3", where="--input_dims", fix="use 288,384,3 or the like")
+    if height % 8 or width % 8:
+        near = f"{max(8, round(height / 8) * 8)},{max(8, round(width / 8) * 8)},3"
+        raise UserError(f"{height}x{width} is no multiple of 8", where="--input_dims", fix=f"use {near}")
+    return height, width
+
+
+def check_flags(options: dict[str, Any]) -> None:
+    """Warn once of the flags that have no effect, and check the spec if one is named.
+
+    Raises:
+        UserError: The backend is gone, or the spec cannot be used.
+    """
+    if options["backend"] == "uff":
+        raise UserError("UFF is gone since TensorRT 9", where="--backend", fix="use -t tfonnx")
+    if options["experiment_spec"]:
+        from bodyposenet.common.spec import load_spec
+        from bodyposenet.common.spec.train import TrainSpec
+
+        load_spec(options["experiment_spec"], TrainSpec, path_map=options["path_map"])
+    idle = [text for name, text in WITHOUT_EFFECT.items() if options[name]]
+    if options["data_format"] == "channels_first":
+        idle.append("-i channels_first beyond the order of -d (networks are channels_last)")
+    if idle:
+        click.echo(f"warning: without effect: {', '.join(idle)}", err=True)
+
+
+def calibration_files(options: dict[str, Any]) -> list[Path]:
+    """The photos to calibrate with: ``batches`` times ``batch_size`` of the folder, the same at every run.
+
+    Raises:
+        UserError: The folder is missing, or holds fewer.
+    """
+    if not options["cal_image_dir"]:
+        raise UserError("int8 needs photos to calibrate with", where="--cal_image_dir", fix="name a folder of photos")
+    folder = Path(options["cal_image_dir"])
+    if not folder.is_dir():
+        raise UserError("there is no such folder", where=f"--cal_image_dir {folder}", fix="name a folder of photos")
+    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
+    wanted = options["batches"] * options["batch_size"]
+    if len(photos) < wanted:
+        fix = f"use --batches {len(photos) // options['batch_size']}" if photos else "name a folder of jpg or png files"
+        problem = f"{len(photos)} photos; {options['batches']} batches of {options['batch_size']} need {wanted}"
+        raise UserError(problem, where=f"--cal_image_dir {folder}", fix=fix)
+    return random.Random(SEED).sample(photos, wanted)
+
+
+def calibrate(network: Path, photos: list[Path], size: tuple[int, int], cache_file: str) -> Path:
+    """Quantize an ONNX file; returns the model for TensorRT."""
+    from bodyposenet.common.deploy.onnx_file import card_of, read_model
+    from bodyposenet.common.deploy.quantize import quantize_int8
+
+    card = card_of({entry.key: entry.value for entry in read_model(network).metadata_props}, network)
+    done = quantize_int8(network, prepared(photos, size, card), network.with_suffix(".int8.onnx"))
+    cache = done.cache
+    if cache_file:
+        cache = Path(cache_file)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        done.cache.replace(cache)
+    click.echo(f"wrote {done.path}, {done.cpu_path} and {cache}: calibrated with {done.images} photos")
+    return done.path
+
+
+def prepared(photos: list[Path], size: tuple[int, int], card: "Card") -> "Iterator[np.ndarray]":
+    """Photos as the network sees them, ``(1, H, W, 3)`` float32 each; an unreadable one is told and left out."""
+    import cv2
+    import numpy as np
+
+    from bodyposenet.common.evaluate.preprocess import fit_image
+
+    scale, offset = np.float32(card.image_scale), np.float32(card.image_offset)
+    for photo in photos:
+        image = cv2.imread(str(photo), cv2.IMREAD_COLOR)
+        if image is None:
+            click.echo(f"warning: {photo} cannot be read and is left out", err=True)
+            continue
+        fitted = fit_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size, "pad_image_input", card.stride)
+        yield (fitted.image.astype(np.float32) / scale - offset)[None]
+
+
+def engine_command(network: Path, size: tuple[int, int], options: dict[str, Any]) -> str:
+    """The command that builds the engine on the machine with the GPU."""
+    precision = {"fp32": "", "fp16": " --fp16", "int8": " --stronglyTyped"}[options["data_type"]]
+    static = options["static_batch_size"]
+    most = max(options["batch_size"], options["max_batch_size"])
+    batches = (static,) * 3 if static > 0 else (1, min(options["opt_batch_size"], most), most)
+    shapes = " ".join(
+        f"--{name}Shapes=input_1:{batch}x{size[0]}x{size[1]}x3"
+        for name, batch in zip(("min", "opt", "max"), batches, strict=True)
+    )
+    memory = f"--memPoolSize=workspace:{max(1, options['max_workspace_size'] >> 20)}M"
+    engine = quote(options["engine_file"])
+    return f"trtexec --onnx={quote(str(network))} --saveEngine={engine}{precision} {shapes} {memory}"

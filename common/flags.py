@@ -1,0 +1,111 @@
+"""Flags: the options that several verbs share, and how their text becomes values."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bodyposenet.common.errors import UserError
+
+F = TypeVar("F", bound=Callable[..., Any])
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[tuple[str, str]]:
+    """``OLD=NEW`` texts as pairs.
+
+    Raises:
+        click.BadParameter: One has no ``=``, or its old prefix is no absolute path.
+    """
+    pairs = []
+    for text in given:
+        old, equals, new = text.partition("=")
+        if not equals or not new or not old.startswith("/"):
+            raise click.BadParameter(f"{text!r} is not OLD=NEW with an absolute OLD, such as /workspace=/data")
+        pairs.append((old, new))
+    return pairs
+
+
+def parse_dims(_ctx: click.Context, _param: click.Parameter, given: str) -> tuple[int, int, int]:
+    """``288,384,3`` as three numbers.
+
+    Raises:
+        click.BadParameter: They are not three, or no positive numbers.
+    """
+    numbers = [int(part) if part.strip().isdigit() else 0 for part in given.split(",")]
+    if len(numbers) != 3 or min(numbers) < 1:
+        raise click.BadParameter(f"{given!r} is not three positive numbers, such as 288,384,3")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def parse_size(_ctx: click.Context, _param: click.Parameter, given: str) -> tuple[int, int]:
+    """``360,480`` or ``360x480`` as ``(height, width)``.
+
+    Raises:
+        click.BadParameter: They are not two positive numbers.
+    """
+    numbers = [int(part) if part.strip().isdigit() else 0 for part in given.replace("x", ",").split(",")]
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise click.BadParameter(f"{given!r} is not HEIGHT,WIDTH, such as 360,480")
+    return numbers[0], numbers[1]
+
+
+def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
+    """An option whose default shows in the help."""
+    kwargs.setdefault("show_default", kwargs.get("default") is not None)
+    return click.option(*names, **kwargs)
+
+
+def shared(function: F) -> F:
+    """The flags of every verb: results folder and log level."""
+    level = click.Choice(LEVELS, case_sensitive=False)
+    function = option("-l", "-ll", "--log_level", type=level, default="INFO", help="Least level of log lines.")(
+        function
+    )
+    text = "Folder for results and status.json.  [default: beside the output]"
+    return option("-r", "--results_dir", type=click.Path(path_type=Path, file_okay=False), help=text)(function)
+
+
+def keyed(function: F) -> F:
+    """``-k``, as TAO's scripts give it."""
+    return option("-k", "--key", default="", show_default=False, help="Accepted; files are written open.")(function)
+
+
+def mapped(function: F) -> F:
+    """``--path-map``, for specs that name the paths of another machine."""
+    text = "Where a path in a spec begins with OLD, read NEW. May be repeated."
+    return click.option("--path-map", multiple=True, callback=parse_path_map, metavar="OLD=NEW", help=text)(function)
+
+
+def example(*lines: str) -> str:
+    """An epilog with a command to copy."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def warn_of_key(key: str) -> None:
+    """One notice that ``-k`` does not encrypt."""
+    if key:
+        click.echo("note: encryption is not built yet; -k is accepted and model files are written open", err=True)
+
+
+def found_model(path: Path | str) -> Path:
+    """``path``, or the open file that stands beside it where TAO's scripts expect ``.tlt``, ``.hdf5`` or ``.etlt``.
+
+    Raises:
+        UserError: Neither is there.
+    """
+    path = Path(path)
+    endings = {".tlt": ".keras", ".hdf5": ".keras", ".etlt": ".onnx"}
+    beside = path.with_suffix(endings[path.suffix]) if path.suffix in endings else path
+    if path.exists():
+        return path
+    if not beside.exists():
+        raise UserError("there is no such model", where=str(path), fix="give a .keras or .onnx file that bpnet wrote")
+    click.echo(f"note: {path} is not there; taking {beside}", err=True)
+    return beside
+
+
+def folder_of(path: Path) -> Path:
+    """The folder that results go to when none is named: that of the model or the output."""
+    return path if path.is_dir() else path.parent

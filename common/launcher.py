@@ -1,0 +1,241 @@
+"""Launcher: how a verb runs: its devices, its log file, its exit code and the last line that scripts look for."""
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
+from bodyposenet.common.errors import SpecError, UserError
+
+if TYPE_CHECKING:
+    from bodyposenet.common.tracking import Run
+
+USER, BUG, INTERRUPTED = 2, 1, 130
+RESULTS = "bodyposenet.results_dir"
+LAUNCH = "bodyposenet.launch"
+EXTRAS = {
+    "train": {"tensorflow", "keras"},
+    "deploy": {"onnx", "onnxruntime", "tf2onnx"},
+    "pipelines": {"kfp", "kfp_kubernetes", "mlflow"},
+}
+TOLD = {
+    errno.ENOSPC: "the disk is full; free some space, or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
+    errno.EACCES: "permission denied; change the permissions, or write elsewhere",
+    errno.EPERM: "not permitted; change the permissions, or write elsewhere",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EISDIR: "this is a folder; name a file",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+class RemainsError(UserError):
+    """The verb did what this machine can; the message says what to do on another one. Exit 3."""
+
+    exit_code = 3
+
+
+class Guarded(click.Command):
+    """A command whose users' errors are told without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command; end with the exit code of what went wrong."""
+        code = guarded(ctx, lambda: click.Command.invoke(self, ctx))
+        if code:
+            ctx.exit(code)
+
+
+class Verb(click.Command):
+    """A command with TAO's launcher flags and status line; users' errors are told without a traceback."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [make() for make in LAUNCH_FLAGS.values()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let the options of several values take them all, as argparse does."""
+        return super().parse_args(ctx, spread(args, self.params))
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the verb; end with TAO's status line and the exit code."""
+        before = ctx.find_root().obj or {}
+        given = {name: ctx.params.pop(name) for name in LAUNCH_FLAGS}
+        launch = {name: before.get(name) if value in (None, ()) else value for name, value in given.items()}
+        ctx.meta[LAUNCH] = launch
+        with _logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
+            code = guarded(ctx, lambda: self._run(ctx, launch))
+            click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
+        if code:
+            ctx.exit(code)
+
+    def _run(self, ctx: click.Context, launch: dict[str, Any]) -> None:
+        Devices.of(launch).take(str(self.name))
+        super().invoke(ctx)
+
+
+def guarded(ctx: click.Context, run: Callable[[], object]) -> int:
+    """Call ``run``, tell what goes wrong on stderr and in status.json, and return the exit code."""
+    try:
+        run()
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # whoever read our output has gone; click ends quietly
+        code, message = tell(error)
+        click.echo(message, err=True)
+        _note_failure(ctx, error, message)
+        return code
+    return 0
+
+
+def tell(error: BaseException) -> tuple[int, str]:
+    """Exit code and message of an error: users' errors in a line, anything else with its traceback."""
+    if isinstance(error, UserError):
+        return getattr(error, "exit_code", USER), str(error) if isinstance(error, SpecError) else f"error: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, ModuleNotFoundError) and (extra := _extra(error.name)):
+        return USER, f"error: {error.name} is not installed; pip install 'bodyposenet[{extra}]'"
+    if isinstance(error, OSError) and error.errno in TOLD:
+        return USER, f"error: {error.filename or error.strerror}: {TOLD[error.errno]}"
+    return BUG, "".join(traceback.format_exception(error)).rstrip()
+
+
+def results_dir(given: str | Path | None, otherwise: Path) -> Path:
+    """The verb's results folder, made if need be; a failure is noted in its ``status.json``.
+
+    Args:
+        given: What the command line says.
+        otherwise: The folder where it says nothing: that of the output.
+    """
+    folder = Path(given) if given else otherwise
+    folder.mkdir(parents=True, exist_ok=True)
+    click.get_current_context().meta[RESULTS] = folder
+    return folder
+
+
+@contextlib.contextmanager
+def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
+    """Track a verb in MLflow where that is set up, and in status.json.
+
+    Args:
+        name: The verb.
+        folder: Its results folder.
+        status: Write STARTED and SUCCESS lines; some library functions write their own.
+    """
+    from bodyposenet.common.status import StatusLog
+    from bodyposenet.common.tracking import task_run
+
+    log = StatusLog(folder)
+    if status:
+        log.write("STARTED", message=f"Starting {name}")
+    with task_run(name, buffer=folder) as run:
+        yield run
+    if status:
+        log.write("SUCCESS", message=f"{name} finished")
+
+
+def launched() -> dict[str, Any]:
+    """The launcher flags of the verb that runs: gpus, gpu_index, num_processes, use_amp, log_file."""
+    return dict(click.get_current_context().meta.get(LAUNCH, {}))
+
+
+def _extra(module: str | None) -> str | None:
+    top = (module or "").partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
+
+
+def _note_failure(ctx: click.Context, error: BaseException, message: str) -> None:
+    """A FAILURE line in the status.json of the results folder, where that is known."""
+    folder = ctx.meta.get(RESULTS)
+    if folder is None:
+        return
+    from bodyposenet.common.status import StatusLog
+
+    with contextlib.suppress(OSError):  # the disk that is full may be this one
+        said = f"{ctx.command.name} was interrupted" if isinstance(error, KeyboardInterrupt) else message
+        StatusLog(folder).write("FAILURE", message=said)
+
+
+class _Tee:
+    """A text stream that also goes to a file."""
+
+    def __init__(self, stream: TextIO, file: TextIO) -> None:
+        self._stream, self._file = stream, file
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        self._file.flush()
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
+    """Our log lines on stderr, from ``level`` on; stdout and stderr appended to ``log_file`` too."""
+    with contextlib.ExitStack() as stack:
+        if log_file:
+            file = stack.enter_context(_appended(Path(log_file)))
+            stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))  # type: ignore[type-var]
+            stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))  # type: ignore[type-var]
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        log = logging.getLogger("bodyposenet")
+        old = log.level
+        log.addHandler(handler)
+        log.setLevel(level or "INFO")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own greetings
+        stack.callback(log.setLevel, old)
+        stack.callback(log.removeHandler, handler)
+        yield
+
+
+@contextlib.contextmanager
+def _appended(path: Path) -> Iterator[TextIO]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--log_file {path}: {error.strerror}") from None
+    with file:
+        yield file
+
+
+class Verbs(click.Group):
+    """The verbs; ``dataset-convert`` is ``dataset_convert``, and launcher flags may stand before the verb."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [make() for make in LAUNCH_FLAGS.values()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Spread the options of several values that stand before the verb."""
+        verb = next((place for place, word in enumerate(args) if self._is_verb(word)), len(args))
+        return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
+
+    def _is_verb(self, word: str) -> bool:
+        return word.replace("-", "_") in self.commands
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
+        """Run the command line; an interrupt before a verb has begun ends quietly too."""
+        try:
+            return super().main(args, *rest, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+
+__all__ = ["Guarded", "RemainsError", "Several", "Verb", "Verbs", "launched", "results_dir", "task", "tell"]
