@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from bodyposenet.common.prune.prune import prune_model
-from bodyposenet.common.spec.prune import PruneSpec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.random_nets import IMAGE, build, interpret, masks, nets
+
+from bodyposenet.common.prune.prune import prune_model
+from bodyposenet.common.spec.prune import PruneSpec
 
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 specs = st.builds(
