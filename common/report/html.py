@@ -1,0 +1,202 @@
+"""HTML: one page that shows what pruning and quantization made of a network, with nothing outside it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from bodyposenet import __version__
+from bodyposenet.common.report import charts
+from bodyposenet.common.report.stages import (
+    COLUMNS,
+    DASH,
+    HEADINGS,
+    Stage,
+    final_float,
+    known,
+    percent,
+    precision,
+    rows,
+    share,
+    shown,
+    stage_named,
+    verdict,
+    write_table,
+)
+
+__all__ = ["Stage", "write_report", "write_table"]
+
+WIDEST = 720  # pixels of an embedded picture
+QUALITY = 85  # of its JPEG
+MOST_CURVES = 6
+FIRST_CURVES = ("loss", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the page holds it: its JPEG in base64, and its size in pixels."""
+
+    caption: str
+    jpeg: str
+    height: int
+    width: int
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    ceiling_ap: float | None,
+    stages: Sequence[Stage],
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    pictures: Sequence[tuple[str, np.ndarray]],
+    facts: Mapping[str, Any],
+) -> Path:
+    """Write the report: one file that a browser shows anywhere, offline and without JavaScript.
+
+    Args:
+        path: The page to write.
+        title: Its heading.
+        ceiling_ap: AP of perfect maps with the same decoder on the same set; None if unknown.
+        stages: What was measured; the first is the base that the others are compared with.
+        curves: A history, one dict an epoch, by the name of its training; equal keys share a chart.
+        pictures: Caption and RGB uint8 ``(H, W, 3)``.
+        facts: What else to know: data, specs, versions.
+
+    Returns:
+        The path.
+    """
+    page = _template().render(
+        title=title,
+        verdict=verdict(stages, ceiling_ap),
+        tiles=tiles(stages, ceiling_ap),
+        headings=HEADINGS,
+        rows=rows(stages, ceiling_ap) if stages else [],
+        ceiling=shown(ceiling_ap, precision),
+        bars=_bars(stages, ceiling_ap),
+        lines=_lines(curves),
+        pictures=[embedded(caption, image) for caption, image in pictures],
+        facts=[(name, fact_text(value)) for name, value in facts.items()],
+        version=__version__,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("bodyposenet.common.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
+def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, str, str]]:
+    """Figure, name and explanation of what the page opens with."""
+    if not stages:
+        return []
+    base, small = stages[0], final_float(stages)
+    fast = stage_named(stages, "int8") or small
+    compared = f"; base {shown(base.ap, precision)}" if small is not base else ""
+    figures = [(shown(small.ap, precision), "AP", f"{small.name}{compared}; ceiling {shown(ceiling_ap, precision)}")]
+    if small is not base:
+        figures.append(
+            (shown(share(small.params, base.params), percent), "of the parameters", f"{small.name} against base")
+        )
+    if fast is not base:
+        figures.append((shown(share(fast.bytes, base.bytes), percent), "of the file size", f"{fast.name} against base"))
+        figures.append(
+            (shown(share(base.latency_ms, fast.latency_ms), _times), "CPU speed", f"{fast.name} against base")
+        )
+    return [figure for figure in figures if figure[0] != DASH]
+
+
+def _times(value: float) -> str:
+    return f"{value:.1f}×"  # noqa: RUF001
+
+
+def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, Markup]]:
+    """Heading and bar chart of every measure that was taken of any stage."""
+    measures = {column: {stage.name: getattr(stage, column.key) for stage in stages} for column in COLUMNS}
+    return [
+        (
+            column.heading,
+            charts.bar_chart(
+                column.heading, bars, column.text, mark=ceiling_ap if column.key == "ap" else None, mark_name="ceiling"
+            ),
+        )
+        for column, bars in measures.items()
+        if any(known(value) for value in bars.values())
+    ]
+
+
+def _lines(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, Markup]]:
+    """Heading and line chart of every number in the histories."""
+    numbers = [
+        key
+        for rows in curves.values()
+        for row in rows
+        for key, value in row.items()
+        if is_number(value) and key != "epoch"
+    ]
+    keys = sorted(
+        dict.fromkeys(numbers), key=lambda key: FIRST_CURVES.index(key) if key in FIRST_CURVES else len(FIRST_CURVES)
+    )
+    drawn = [(key.replace("_", " "), key) for key in keys[:MOST_CURVES]]
+    made = [
+        (
+            name,
+            charts.line_chart(
+                name, {run: _points(rows, key) for run, rows in curves.items()}, x_name="epoch", y_name=name
+            ),
+        )
+        for name, key in drawn
+    ]
+    return [(name, chart) for name, chart in made if chart]
+
+
+def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
+    """Epoch and value of the epochs that have one; the epoch is the row's own or else its place, from 1."""
+    return [
+        (float(row.get("epoch", place)), float(row[key]))
+        for place, row in enumerate(rows, 1)
+        if is_number(row.get(key))
+    ]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number (true and false are none)."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def embedded(caption: str, image: np.ndarray) -> Picture:
+    """A picture made no wider than the page needs, as a JPEG in base64."""
+    import cv2
+
+    height, width = image.shape[:2]
+    if width > WIDEST:
+        height, width = max(1, round(height * WIDEST / width)), WIDEST
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return Picture(caption, base64.b64encode(jpeg.tobytes()).decode(), height, width)
+
+
+def fact_text(value: Any) -> str:
+    """A fact as text; a dash for what is unknown."""
+    if value is None or value == "" or (isinstance(value, float) and not known(value)):
+        return DASH
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(fact_text(item) for item in value) or DASH
+    return str(value)

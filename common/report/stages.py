@@ -1,0 +1,212 @@
+"""Stages: base, pruned, retrained and INT8 network side by side, as cells of a table and as one sentence."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+DASH = "–"  # noqa: RUF001 - what stands where nothing was measured
+MINUS = "−"  # noqa: RUF001
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What was measured of one network; None or NaN where it was not.
+
+    Attributes:
+        name: ``base``, ``pruned``, ``retrained``, ``int8`` or another.
+        ap: Average precision, in [0, 1].
+        params: Weights, how many.
+        gflops: Billions of floating point operations for one image.
+        bytes: Size of its file.
+        latency_ms: Median milliseconds for one image on the CPU.
+    """
+
+    name: str
+    ap: float | None = None
+    params: float | None = None
+    gflops: float | None = None
+    bytes: float | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, its difference from the base, and whether that is ``good``, ``bad`` or neither."""
+
+    text: str
+    change: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure: the stage's attribute, its heading, how it is written, and whether more of it is better."""
+
+    key: str
+    heading: str
+    text: Callable[[float], str]
+    more_is_better: bool = False
+
+
+def known(value: float | None) -> bool:
+    """Whether something was measured."""
+    return value is not None and math.isfinite(value)
+
+
+def share(part: float | None, whole: float | None) -> float:
+    """A part of a whole; NaN where either was not measured."""
+    if part is None or whole is None or not known(part) or not known(whole) or whole == 0:
+        return math.nan
+    return part / whole
+
+
+def precision(value: float) -> str:
+    """An AP: ``0.451``."""
+    return f"{value:.3f}"
+
+
+def count(value: float) -> str:
+    """A number of parameters: ``7.95 M``."""
+    return _with_prefix(value, "")
+
+
+def size(value: float) -> str:
+    """A file's size in powers of ten: ``31.9 MB``."""
+    return _with_prefix(value, "B")
+
+
+def plain(value: float, unit: str = "") -> str:
+    """Three significant digits: ``12.3``."""
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{min(digits, 4)}f} {unit}".rstrip()
+
+
+def milliseconds(value: float) -> str:
+    """A latency: ``35.1 ms``."""
+    return plain(value, "ms")
+
+
+def percent(value: float) -> str:
+    """A share: ``41 %``."""
+    return f"{value * 100:.0f} %"
+
+
+def _with_prefix(value: float, unit: str) -> str:
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return plain(value / factor, prefix + unit)
+    return f"{value:.0f} {unit}".rstrip()
+
+
+COLUMNS = (
+    Column("ap", "AP", precision, more_is_better=True),
+    Column("params", "Parameters", count),
+    Column("gflops", "GFLOPs", plain),
+    Column("bytes", "File size", size),
+    Column("latency_ms", "CPU latency", milliseconds),
+)
+HEADINGS = (COLUMNS[0].heading, "Of the ceiling", *(column.heading for column in COLUMNS[1:]))
+
+
+def shown(value: float | None, text: Callable[[float], str]) -> str:
+    """A value as text; a dash where nothing was measured."""
+    return text(float(value)) if value is not None and known(value) else DASH
+
+
+def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, list[Cell]]]:
+    """Name and cells of every stage, in the order of ``HEADINGS``; differences are from the first stage.
+
+    Args:
+        stages: The first is the base.
+        ceiling_ap: AP that perfect maps would have with the same decoder.
+    """
+    return [(stage.name, _cells(stage, stages[0], ceiling_ap)) for stage in stages]
+
+
+def _cells(stage: Stage, base: Stage, ceiling_ap: float | None) -> list[Cell]:
+    cells = [_cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
+    return [cells[0], Cell(shown(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
+
+
+def _cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
+    if is_base or not known(value) or not known(base):
+        return Cell(shown(value, column.text))
+    difference = float(value or 0) - float(base or 0)
+    change = signed(difference, precision) if column.key == "ap" else _relative(share(difference, base))
+    if not any(digit in change for digit in "123456789"):
+        return Cell(column.text(float(value or 0)), change)
+    return Cell(column.text(float(value or 0)), change, "good" if (difference > 0) == column.more_is_better else "bad")
+
+
+def _relative(change: float) -> str:
+    return signed(change, percent) if known(change) else ""
+
+
+def signed(value: float, text: Callable[[float], str]) -> str:
+    """A difference with its sign; what is written as zero has none but ±."""
+    written = text(abs(value))
+    sign = "+" if value > 0 else MINUS
+    return (sign if any(digit in written for digit in "123456789") else "±") + written
+
+
+def verdict(stages: Sequence[Stage], ceiling_ap: float | None) -> str:
+    """What pruning and quantization made of the base, in one sentence."""
+    parts = [part for part in _parts(stages, ceiling_ap) if part] if stages else []
+    sentence = "; ".join(parts)
+    return sentence[:1].upper() + sentence[1:] + "." if sentence else "Nothing was measured."
+
+
+def _parts(stages: Sequence[Stage], ceiling_ap: float | None) -> list[str]:
+    base, small, int8 = stages[0], final_float(stages), stage_named(stages, "int8")
+    kept = share(small.params, base.params)
+    parts = [f"pruned to {percent(kept)} of the parameters" if known(kept) and small is not base else ""]
+    if known(base.ap) and known(small.ap):
+        of_ceiling = share(small.ap, ceiling_ap)
+        moved = f"AP {shown(base.ap, precision)} → {shown(small.ap, precision)}" if small is not base else ""
+        parts.append(
+            (moved or f"AP {shown(base.ap, precision)}")
+            + (f" ({percent(of_ceiling)} of the ceiling)" if known(of_ceiling) else "")
+        )
+    speed = share(base.latency_ms, int8.latency_ms) if int8 else math.nan
+    if int8 and known(speed):
+        at = f" at AP {shown(int8.ap, precision)}" if known(int8.ap) else ""
+        parts.append(f"INT8 runs {speed:.1f}× as fast as the base{at}")  # noqa: RUF001
+    return parts
+
+
+def stage_named(stages: Sequence[Stage], word: str) -> Stage | None:
+    """The last stage with a word in its name."""
+    return next((stage for stage in reversed(stages) if word in stage.name.lower()), None)
+
+
+def final_float(stages: Sequence[Stage]) -> Stage:
+    """The last network that is not quantized: the retrained one where there is one."""
+    unquantized = [stage for stage in stages if "int8" not in stage.name.lower()] or list(stages)
+    return stage_named(unquantized, "retrain") or unquantized[-1]
+
+
+def write_table(stages: Sequence[Stage], ceiling_ap: float | None = None) -> str:
+    """The stages as a table for a terminal, differences from the base in brackets.
+
+    Args:
+        stages: The first is the base.
+        ceiling_ap: AP that perfect maps would have; without it that column is all dashes.
+
+    Returns:
+        Lines, without a newline at the end.
+    """
+    body = [
+        [name, *(f"{cell.text} ({cell.change})" if cell.change else cell.text for cell in cells)]
+        for name, cells in rows(stages, ceiling_ap)
+    ]
+    table = [["", *HEADINGS], *body]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(_line(row, widths) for row in table)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = [
+        text.ljust(width) if place == 0 else text.rjust(width)
+        for place, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join([first, *others]).rstrip()
