@@ -17,6 +17,7 @@ HEAD, NECK, TORSO = 0.075, 0.06, 0.29
 SHOULDER, HIP = 0.105, 0.07
 UPPER_ARM, FOREARM, THIGH, SHANK = 0.165, 0.145, 0.235, 0.235
 ARM_WIDTH, LEG_WIDTH = 0.062, 0.085
+PAD = 0.05  # discs on shoulders, elbows, hips and knees: the figures dress for sports
 
 INDEX = {name: number for number, name in enumerate(COCO_17.joints)}
 SUBPIXEL = 3  # fractional bits of the coordinates handed to OpenCV
@@ -160,18 +161,20 @@ def _dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Sh
         *_arm_shapes(at, far, colours[far], skin),
         *_leg_shapes(at, near, colours[near]),
         *_torso_shapes(at, rng),
+        *_hip_pads(at, colours),
         *_head_shapes(at, yaw, skin, rng),
         *_arm_shapes(at, near, colours[near], skin),
     )
 
 
-def _side_colours(rng: np.random.Generator, hue: int) -> tuple[Colour, Colour, Colour, Colour]:
-    """Sleeve, trouser, shin and shoe of one side: hues from ``hue`` on (OpenCV's 0..179)."""
+def _side_colours(rng: np.random.Generator, hue: int) -> tuple[Colour, ...]:
+    """Sleeve, trouser, shin, shoe and pads of one side: hues from ``hue`` on (OpenCV's 0..179)."""
     sleeve = _colour(rng, (hue, hue + 18), (150, 255), (130, 250))
     trouser = _colour(rng, (hue, hue + 18), (120, 230), (70, 170))
     shin = _colour(rng, (hue, hue + 18), (90, 200), (150, 250))
     shoe = _colour(rng, (hue, hue + 18), (60, 255), (20, 90))
-    return sleeve, trouser, shin, shoe
+    pad = _colour(rng, (hue, hue + 18), (60, 140), (225, 255))
+    return sleeve, trouser, shin, shoe, pad
 
 
 def _arm_shapes(at: dict[str, Point], side: str, colours: tuple[Colour, ...], skin: Colour) -> list[Shape]:
@@ -180,6 +183,8 @@ def _arm_shapes(at: dict[str, Point], side: str, colours: tuple[Colour, ...], sk
     return [
         Shape(np.array([elbow, wrist]), ARM_WIDTH * 0.75, fore),
         Shape(np.array([shoulder, elbow]), ARM_WIDTH, colours[0]),
+        Shape(shoulder[None], PAD, colours[4]),
+        Shape(elbow[None], PAD, colours[4]),
         Shape(wrist[None], ARM_WIDTH * 1.1, skin),
     ]
 
@@ -190,6 +195,7 @@ def _leg_shapes(at: dict[str, Point], side: str, colours: tuple[Colour, ...]) ->
         Shape(ankle[None] + [0, 0.012], LEG_WIDTH * 0.95, colours[3]),
         Shape(np.array([knee, ankle]), LEG_WIDTH * 0.75, colours[2]),
         Shape(np.array([hip, knee]), LEG_WIDTH, colours[1]),
+        Shape(knee[None], 1.15 * PAD, colours[4]),
     ]
 
 
@@ -205,6 +211,10 @@ def _torso_shapes(at: dict[str, Point], rng: np.random.Generator) -> list[Shape]
         Shape(hull, 0, shirt),
         Shape(np.array([left, right]), 0.055, shirt),
     ]
+
+
+def _hip_pads(at: dict[str, Point], colours: dict[str, tuple[Colour, ...]]) -> list[Shape]:
+    return [Shape(at[f"{side}_hip"][None], PAD, colours[side][4]) for side in ("left", "right")]
 
 
 def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.Generator) -> list[Shape]:
@@ -231,7 +241,9 @@ def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.
     ]
 
 
-def _colour(rng: np.random.Generator, hue: tuple[int, int], saturation: tuple[int, int], value: tuple[int, int]) -> Colour:
+def _colour(
+    rng: np.random.Generator, hue: tuple[int, int], saturation: tuple[int, int], value: tuple[int, int]
+) -> Colour:
     """A random RGB colour; the ranges are OpenCV's: hue 0..179, the others 0..255."""
     h, s, v = (int(rng.integers(low, high + 1)) for low, high in (hue, saturation, value))
     red, green, blue = _hsv_to_rgb(h % 180 / 30, s / 255, v)

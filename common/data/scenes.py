@@ -12,7 +12,7 @@ PEOPLE = (1, 2, 3, 4, 5)
 PEOPLE_ODDS = (0.12, 0.26, 0.26, 0.22, 0.14)  # 3 on average
 BESIDE = 0.13  # odds that a person is put right beside another
 CROWD, STRANGER = 0.05, 0.08  # odds that a picture has a crowd region, an unlabelled person
-COVERED = 0.54  # odds that something stands in front of a person
+COVERED = 0.6  # odds that something stands in front of a person
 BACKGROUND, OBJECT = 0, 255  # label values that are no person
 
 

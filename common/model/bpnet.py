@@ -68,7 +68,9 @@ def refine(
     heat = branch(x, f"stage{index}_cmap", last, "sigmoid", spec, style)
     final = index == spec.stages
     return (
-        output(heat, skeleton.num_joints + 1, name="heatmap_out" if final else f"stage{index}_heat_branch_out", style=style),
+        output(
+            heat, skeleton.num_joints + 1, name="heatmap_out" if final else f"stage{index}_heat_branch_out", style=style
+        ),
         output(paf, 2 * skeleton.num_limbs, name="paf_out" if final else f"stage{index}_paf_branch_out", style=style),
     )
 

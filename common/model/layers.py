@@ -84,7 +84,11 @@ def unit(x: Any, full: int, *, stride: int, name: str, style: Style) -> Any:
 def conv(x: Any, full: int, kernel: int, *, name: str, style: Style, activation: str = "relu") -> Any:
     """A convolution of the stages and its activation, as two layers."""
     x = keras.layers.Conv2D(
-        style.channels(full), kernel, padding="same", name=name, **style.weights(head_initializer(style), style.use_bias)
+        style.channels(full),
+        kernel,
+        padding="same",
+        name=name,
+        **style.weights(head_initializer(style), style.use_bias),
     )(x)
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
 

@@ -1,0 +1,107 @@
+"""Augment: one affine matrix from a photo to the network's input, for image, mask and joints alike.
+
+Pixel centres are at whole numbers in the photo and in the input.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bodyposenet.common.spec.train import SpatialAugParams
+
+GREY = 127  # the image beyond the photo's border (reference 4.3)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A way from the photo to the input.
+
+    Attributes:
+        matrix: ``(3, 3)`` float64, photo pixels to input pixels.
+        mirrored: Left and right have changed sides.
+    """
+
+    matrix: np.ndarray
+    mirrored: bool = False
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """``(..., 2)`` x, y in the photo to x, y in the input."""
+        return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+    def image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """An RGB photo to the input of ``size`` (height, width); grey beyond its border."""
+        return cv2.warpAffine(
+            image, self.matrix[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=(GREY, GREY, GREY)
+        )
+
+    def mask(self, mask: np.ndarray | None, grid: tuple[int, int], stride: int) -> np.ndarray:
+        """A mask, 255 where the loss counts, to a float32 one of the grid: 1 where it counts, also beyond the border.
+
+        The value of a cell is that of the pixel at its centre.
+        """
+        if mask is None:
+            return np.ones(grid, np.float32)
+        to_grid = np.diag([1 / stride, 1 / stride, 1.0])
+        to_grid[:2, 2] = -(stride - 1) / 2 / stride
+        warped = cv2.warpAffine(
+            mask, (to_grid @ self.matrix)[:2], grid[::-1], flags=cv2.INTER_NEAREST, borderValue=(255,)
+        )
+        return warped.astype(np.float32) / 255
+
+
+def person_centric(
+    rng: np.random.Generator,
+    params: SpatialAugParams,
+    *,
+    centre: np.ndarray,
+    height: float,
+    photo: tuple[int, int],
+    size: tuple[int, int],
+) -> Warp:
+    """Bring one person to the middle of the input, at a random place, size and angle (reference 4.4, mode 1).
+
+    A person ``height`` pixels tall becomes ``target_person_scale`` of the input's height, divided by the zoom: a zoom above
+    1 zooms out.
+
+    Args:
+        rng: Where the randomness comes from.
+        params: Ranges of the spec.
+        centre: ``(2,)`` x, y of the person in the photo.
+        height: Of the person's box, in pixels of the photo.
+        photo: ``(height, width)`` of the photo.
+        size: ``(height, width)`` of the input.
+    """
+    mirrored = bool(rng.random() < params.flip_lr_prob)
+    upside_down = bool(rng.random() < params.flip_tb_prob)
+    shift = _translation(rng, params, photo)
+    zoom = rng.uniform(params.zoom_ratio_min, params.zoom_ratio_max) if rng.random() < params.zoom_prob else 1.0
+    angle = np.deg2rad(rng.uniform(params.rotate_deg_min, params.rotate_deg_max))
+    scale = params.target_person_scale * size[0] / (max(height, 1.0) * zoom)
+    flips = np.diag([-1.0 if mirrored else 1.0, -1.0 if upside_down else 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = scale * flips @ turn
+    middle = (np.array(size[::-1]) - 1) / 2
+    matrix[:2, 2] = middle - matrix[:2, :2] @ (centre + shift)
+    return Warp(matrix, mirrored)
+
+
+def whole_photo(photo: tuple[int, int], size: tuple[int, int]) -> Warp:
+    """The whole photo, its aspect kept, in the middle of the input."""
+    scale = min(size[0] / photo[0], size[1] / photo[1])
+    matrix = np.diag([scale, scale, 1.0])
+    matrix[:2, 2] = (np.array(size[::-1]) - 1) / 2 - scale * (np.array(photo[::-1]) - 1) / 2
+    return Warp(matrix)
+
+
+def _translation(rng: np.random.Generator, params: SpatialAugParams, photo: tuple[int, int]) -> np.ndarray:
+    """``(2,)`` x, y in pixels of the photo."""
+    if params.use_translate_ratio:
+        return rng.uniform(params.translate_ratio_min, params.translate_ratio_max, 2) * photo[::-1]
+    return np.array(
+        [
+            rng.uniform(params.translate_min_x, params.translate_max_x),
+            rng.uniform(params.translate_min_y, params.translate_max_y),
+        ]
+    )

@@ -1,0 +1,134 @@
+"""Samples: converted records, augmented for training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from bodyposenet.common.data.augment import Warp, person_centric, whole_photo
+from bodyposenet.common.data.batches import STRIDE, Sample
+from bodyposenet.common.data.manifest import Shard, open_shards
+from bodyposenet.common.data.records import Record
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.spec.base import load_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+
+
+@dataclass(frozen=True)
+class RecordSource:
+    """People of interest in shards, each a sample.
+
+    Attributes:
+        shards: Opened shards.
+        datasets: Spec of each dataset that the records name.
+        skeleton: Whose joints are wanted.
+        size: ``(height, width)`` of the input.
+        augmentation: How samples vary.
+        seed: Of the augmentation.
+    """
+
+    shards: tuple[Shard, ...]
+    datasets: Mapping[str, DatasetSpec]
+    skeleton: Skeleton
+    size: tuple[int, int]
+    augmentation: AugmentationConfig
+    seed: int
+
+    @classmethod
+    def of(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
+        """The training records of a train spec.
+
+        Raises:
+            UserError: A shard or a dataset spec cannot be used, or the augmentation is not built yet.
+        """
+        loader = spec.dataloader
+        config = loader.dataset_config
+        if loader.augmentation_config.spatial_augmentation_mode != "person_centric":
+            raise UserError(
+                f"mode {loader.augmentation_config.spatial_augmentation_mode!r} is not built yet",
+                where="dataloader.augmentation_config.spatial_augmentation_mode",
+                fix="take person_centric",
+            )
+        return cls(
+            shards=tuple(open_shards(config.train_records_folder_path, config.train_records_path)),
+            datasets={name: load_spec(path, DatasetSpec) for name, path in config.dataset_specs.items()},
+            skeleton=skeleton,
+            size=loader.image_config.image_dims.size,
+            augmentation=loader.augmentation_config,
+            seed=spec.random_seed,
+        )
+
+    @cached_property
+    def people(self) -> np.ndarray:
+        """``(S, 3)`` int64: shard, record and person of every sample."""
+        rows = [(s, record, person) for s, shard in enumerate(self.shards) for record, person in shard.samples]
+        return np.array(rows, np.int64).reshape(-1, 3)
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def sample(self, index: int, epoch: int) -> Sample:
+        """Sample ``index``, augmented as epoch ``epoch`` sees it."""
+        shard, number, person = self.people[index]
+        record = self.shards[shard][int(number)]
+        warp = person_centric(
+            np.random.default_rng([self.seed, 1, epoch, index]),
+            self.augmentation.spatial_aug_params,
+            centre=record.centers[person] - 0.5,
+            height=float(record.scales[person]),
+            photo=(record.height, record.width),
+            size=self.size,
+        )
+        return self._warped(record, warp)
+
+    def plain(self, index: int) -> Sample:
+        """Sample ``index`` as the whole photo, not augmented."""
+        shard, number, _ = self.people[index]
+        record = self.shards[shard][int(number)]
+        return self._warped(record, whole_photo((record.height, record.width), self.size))
+
+    def _warped(self, record: Record, warp: Warp) -> Sample:
+        keypoints = self._keypoints(record)
+        if warp.mirrored:
+            keypoints = keypoints[:, self.skeleton.flip_order]
+        return Sample(
+            image=warp.image(_decoded(record.image, record, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), self.size),
+            mask=warp.mask(_mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
+            joints=warp.points(keypoints[..., :2]),
+            visible=keypoints[..., 2] > 0,
+        )
+
+    def _keypoints(self, record: Record) -> np.ndarray:
+        """``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
+        if record.dataset not in self.datasets:
+            raise UserError(
+                f"records name dataset {record.dataset!r}, which has no spec",
+                where="dataloader.dataset_config.dataset_specs",
+                fix=f"add `{record.dataset}: PATH`, the dataset spec it was converted with",
+            )
+        spec = self.datasets[record.dataset]
+        keypoints = record.joints.copy()
+        flags = np.zeros_like(keypoints[..., 2])
+        for number, flag in spec.visibility_flags.codes().items():
+            flags[keypoints[..., 2] == number] = flag
+        keypoints[..., 2] = flags
+        return self.skeleton.take(spec.person.keypoints, keypoints)
+
+
+def _mask_of(record: Record) -> np.ndarray | None:
+    return None if record.mask is None else _decoded(record.mask, record, cv2.IMREAD_GRAYSCALE)
+
+
+def _decoded(data: bytes, record: Record, mode: int) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    if image is None:
+        raise UserError(
+            "the picture in this record cannot be decoded",
+            where=f"image {record.image_id}, {record.image_path}",
+            fix="convert the dataset again with --check_files",
+        )
+    return image
