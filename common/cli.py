@@ -32,7 +32,7 @@ NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"),
 @click.group(cls=Verbs, name="bpnet", context_settings=NORMALIZE_DASHES)
 @click.version_option(__version__, prog_name="bpnet")
 @click.pass_context
-def main(ctx: click.Context, **launch: Any) -> None:
+def main(ctx: click.Context, /, **launch: Any) -> None:
     """BodyPoseNet: find people's joints; train, prune, export and evaluate the network that does.
 
     Sizes are height, width in pixels. Wrong input ends with exit code 2 and says how to mend it.

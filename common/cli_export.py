@@ -172,7 +172,7 @@ def prepared(photos: list[Path], size: tuple[int, int], card: "Card") -> "Iterat
 
     from bodyposenet.common.evaluate.preprocess import fit_image
 
-    scale, offset = np.float32(card.image_scale), np.float32(card.image_offset)
+    scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
     for photo in photos:
         image = cv2.imread(str(photo), cv2.IMREAD_COLOR)
         if image is None:

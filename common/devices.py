@@ -16,7 +16,7 @@ class Several(click.Option):
     """An option that takes every value up to the next flag, as argparse's ``nargs="*"``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, multiple=True, **kwargs)
+        super().__init__(*args, **(kwargs | {"multiple": True}))
 
     def takes(self, word: str) -> bool:
         """Whether ``word`` is one more value; a negative number is, where numbers are asked for."""

@@ -188,8 +188,8 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if log_file:
             file = stack.enter_context(_appended(Path(log_file)))
-            stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))  # type: ignore[type-var]
-            stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))  # type: ignore[type-var]
+            stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))
+            stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         log = logging.getLogger("bodyposenet")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.spec.document import Document, bare_classes, read_document
 from bodyposenet.common.spec.problems import told
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 PathMap = Sequence[tuple[str, str]]
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")

@@ -2,14 +2,19 @@
 
 from typing import Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, PathText, Strict
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.pose_config import Category, has_person, person_of
 from bodyposenet.common.spec.problems import MisfitError
-from pydantic import Field, ValidationInfo, field_validator
 
 Visibility = Literal["visible", "annotatable", "occluded", "truncated", "not_labeled", "not_labeled_in_dataset"]
-COCO_WORDS: tuple[Visibility, ...] = ("visible", "occluded", "not_labeled")
+COCO_WORDS: tuple[tuple[str, Visibility], ...] = (
+    ("visible", "visible"),
+    ("occluded", "occluded"),
+    ("not_labeled", "not_labeled"),
+)
 SEEN = {"visible": 2, "annotatable": 2, "occluded": 1}
 
 
@@ -30,7 +35,7 @@ class VisibilityFlags(Strict):
     """
 
     value: dict[Name, Int] = Field(default_factory=lambda: {"visible": 2, "occluded": 1, "not_labeled": 0})
-    mapping: dict[Name, Visibility] = Field(default_factory=lambda: {word: word for word in COCO_WORDS})
+    mapping: dict[Name, Visibility] = Field(default_factory=lambda: dict(COCO_WORDS))
 
     @field_validator("mapping")
     @classmethod

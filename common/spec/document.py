@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bodyposenet.common.errors import SpecError
 
 CLASS_KEY = "__class_name__"
@@ -83,7 +84,7 @@ def read_document(path: str | Path) -> Document:
     return Document(str(path), bare_classes(data), _compose(text, as_json))
 
 
-def bare_classes(data: Any) -> Any:  # noqa: ANN401 - any YAML value
+def bare_classes(data: Any) -> Any:
     """``data`` with the module path taken off every class name, as TAO allows either."""
     if isinstance(data, Mapping):
         return {
@@ -107,7 +108,7 @@ def _read_text(path: Path) -> str:
         raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from None
 
 
-def _load_json(path: str | Path, text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _load_json(path: str | Path, text: str) -> Any:
     if not text.strip():
         return None
     try:
@@ -118,7 +119,7 @@ def _load_json(path: str | Path, text: str) -> Any:  # noqa: ANN401 - any JSON v
         raise SpecError([f"{path}:1: nested too deeply to be a spec"]) from None
 
 
-def _load_yaml(path: str | Path, text: str) -> Any:  # noqa: ANN401 - any YAML value
+def _load_yaml(path: str | Path, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -143,7 +144,7 @@ def _compose(text: str, as_json: bool) -> yaml.Node | None:
         return None
 
 
-def _child(value: Any, key: str | int) -> Any:  # noqa: ANN401 - any YAML value
+def _child(value: Any, key: str | int) -> Any:
     if isinstance(value, Mapping):
         return value.get(key)
     if isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):

@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
 from bodyposenet.common.spec.problems import MisfitError
-from pydantic import field_validator
 
 
 class InferenceSpec(Strict):
@@ -41,12 +42,12 @@ class InferenceSpec(Strict):
 
     @field_validator("scales", mode="before")
     @classmethod
-    def _one_scale(cls, scales: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _one_scale(cls, scales: Any) -> Any:
         return (1.0,) if scales is None or scales == [] else scales
 
     @field_validator("keep_aspect_ratio_mode", mode="before")
     @classmethod
-    def _null_is_not_none(cls, mode: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _null_is_not_none(cls, mode: Any) -> Any:
         if mode == "None":
             raise MisfitError(((), "'None' is text in YAML; did you mean null, without quotes?"))
         return mode

@@ -1,6 +1,7 @@
 """Kinds: which of the specs a file holds, and what there is to say about it in a line."""
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.document import CLASS_KEY, read_document
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.pose_config import PoseConfig, person_of
-from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -35,9 +35,14 @@ def detect_kind(path: str | Path) -> type[Strict]:
 
 
 def _likeness(data: Mapping[str, Any], kind: type[Strict]) -> float:
-    """How many top-level keys are the kind's; a misspelled one counts half."""
+    """How many top-level keys are the kind's; a misspelled one counts as far as it is like one of them."""
     known = [field.alias or name for name, field in kind.model_fields.items()]
-    return sum(1.0 if key in known else 0.5 * bool(did_you_mean(key, known)) for key in data)
+    return sum(1.0 if key in known else _nearness(str(key), known) / 2 for key in data)
+
+
+def _nearness(key: str, known: list[str]) -> float:
+    near = max(SequenceMatcher(None, key, name).ratio() for name in known)
+    return near if near > 0.8 else 0.0
 
 
 def describe(spec: Strict) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from bodyposenet.common.spec.base import (
     Bool,
     Float,
@@ -13,9 +15,7 @@ from bodyposenet.common.spec.base import (
     Positive,
     Strict,
 )
-from bodyposenet.common.spec.document import CLASS_KEY
 from bodyposenet.common.spec.problems import MisfitError
-from pydantic import Field, ValidationInfo, field_validator
 
 STRIDE = 8  # input pixels per cell of the labels: TAO's, and that of every backbone here
 
@@ -41,7 +41,7 @@ class ImageConfig(Strict):
 
     @field_validator("image_encoding", mode="before")
     @classmethod
-    def _any_case(cls, encoding: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _any_case(cls, encoding: Any) -> Any:
         return encoding.lower() if isinstance(encoding, str) else encoding
 
 
@@ -53,7 +53,7 @@ class PoseConfigRef(Strict):
         pose_config_path: A pose-config file; null is TAO's 18 joints.
     """
 
-    class_name: Literal["BpNetPoseConfig"] = Field("BpNetPoseConfig", alias=CLASS_KEY)
+    class_name: Literal["BpNetPoseConfig"] = Field(default="BpNetPoseConfig", alias="__class_name__")
     target_shape: tuple[Natural, Natural] = (32, 32)
     pose_config_path: PathText | None = None
 
@@ -77,7 +77,7 @@ class DatasetConfig(Strict):
 
     @field_validator("val_records_path", mode="before")
     @classmethod
-    def _none_is_empty(cls, names: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _none_is_empty(cls, names: Any) -> Any:
         return () if names is None else names
 
 
@@ -122,7 +122,7 @@ class SpatialAugParams(Strict):
 
     @field_validator("rotate_deg_min", "translate_min_x", "translate_min_y", "translate_ratio_min", mode="before")
     @classmethod
-    def _mirrored(cls, least: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
+    def _mirrored(cls, least: Any, info: ValidationInfo) -> Any:
         greatest = str(info.field_name).replace("_min", "_max")
         return -info.data.get(greatest, 0.0) if least is None else least
 
@@ -144,7 +144,7 @@ class AugmentationConfig(Strict):
         identity_spatial_aug_params: Accepted; without effect, as in TAO.
     """
 
-    class_name: Literal["AugmentationConfig"] = Field("AugmentationConfig", alias=CLASS_KEY)
+    class_name: Literal["AugmentationConfig"] = Field(default="AugmentationConfig", alias="__class_name__")
     spatial_augmentation_mode: Literal["person_centric", "standard", "standard_with_fixed_aspect_ratio"] = (
         "person_centric"
     )
@@ -154,12 +154,12 @@ class AugmentationConfig(Strict):
 
     @field_validator("spatial_augmentation_mode", mode="before")
     @classmethod
-    def _around_a_person(cls, mode: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _around_a_person(cls, mode: Any) -> Any:
         return "person_centric" if mode is None else mode
 
     @field_validator("spatial_aug_params", mode="before")
     @classmethod
-    def _unmoved(cls, params: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _unmoved(cls, params: Any) -> Any:
         return SpatialAugParams() if params is None else params
 
 
@@ -185,7 +185,7 @@ class Dataloader(Strict):
         shuffle_buffer_size: Samples among which the next is drawn; null is 20000.
     """
 
-    class_name: Literal["BpNetDataloader"] = Field("BpNetDataloader", alias=CLASS_KEY)
+    class_name: Literal["BpNetDataloader"] = Field(default="BpNetDataloader", alias="__class_name__")
     batch_size: Natural
     shuffle_buffer_size: Natural = 20000
     image_config: ImageConfig = ImageConfig()
@@ -197,7 +197,7 @@ class Dataloader(Strict):
 
     @field_validator("shuffle_buffer_size", mode="before")
     @classmethod
-    def _usual_buffer(cls, size: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _usual_buffer(cls, size: Any) -> Any:
         return 20000 if size is None else size
 
     @field_validator("pose_config")

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
-from bodyposenet.common.spec.document import CLASS_KEY
-from bodyposenet.common.spec.problems import MisfitError
 from pydantic import Field, ValidationInfo, field_validator
+
+from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
+from bodyposenet.common.spec.problems import MisfitError
 
 LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType({"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34)})
 HELNET_TYPES = ("s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation")
@@ -49,7 +49,7 @@ class BackboneAttributes(Strict):
 
     @field_validator("width_multiplier", mode="before")
     @classmethod
-    def _whole_width(cls, width: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _whole_width(cls, width: Any) -> Any:
         return 1.0 if width is None else width
 
 
@@ -64,9 +64,9 @@ class ModelSpec(Strict):
         kernel_initializer: Of the stages; ``he_normal`` is an extension, for narrow networks.
     """
 
-    class_name: Literal["BpNetLiteModel", "BpNetModel"] = Field("BpNetLiteModel", alias=CLASS_KEY)
+    class_name: Literal["BpNetLiteModel", "BpNetModel"] = Field(default="BpNetLiteModel", alias="__class_name__")
     backbone_attributes: BackboneAttributes = BackboneAttributes()
-    stages: Natural = Field(6, le=6)
+    stages: Natural = Field(default=6, le=6)
     heat_channels: Natural = 19
     paf_channels: Natural = 38
     stage1_kernel_sizes: tuple[Natural, ...] = (3, 3, 3)
@@ -81,7 +81,7 @@ class ModelSpec(Strict):
 
     @field_validator("stage1_kernel_sizes", "stageT_kernel_sizes", mode="before")
     @classmethod
-    def _usual_kernels(cls, sizes: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - not validated yet
+    def _usual_kernels(cls, sizes: Any, info: ValidationInfo) -> Any:
         return cls.model_fields[str(info.field_name)].default if sizes is None else sizes
 
     @field_validator("paf_channels")

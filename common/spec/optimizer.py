@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from bodyposenet.common.spec.base import Bool, Float, Fraction, Name, Natural, NotNegative, Positive, Strict
-from bodyposenet.common.spec.document import CLASS_KEY
-from bodyposenet.common.spec.problems import MisfitError
 from pydantic import Field, ValidationInfo, field_validator
+
+from bodyposenet.common.spec.base import Bool, Float, Fraction, Name, Natural, NotNegative, Positive, Strict
+from bodyposenet.common.spec.problems import MisfitError
 
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 
@@ -22,7 +22,7 @@ class SoftstartAnnealingLearningRateSchedule(Strict):
     """
 
     class_name: Literal["SoftstartAnnealingLearningRateSchedule"] = Field(
-        "SoftstartAnnealingLearningRateSchedule", alias=CLASS_KEY
+        default="SoftstartAnnealingLearningRateSchedule", alias="__class_name__"
     )
     base_learning_rate: Positive
     min_learning_rate: Positive
@@ -54,7 +54,9 @@ class BpNetExponentialDecayLRSchedule(Strict):
         staircase: Only at whole multiples of ``decay_epochs``.
     """
 
-    class_name: Literal["BpNetExponentialDecayLRSchedule"] = Field("BpNetExponentialDecayLRSchedule", alias=CLASS_KEY)
+    class_name: Literal["BpNetExponentialDecayLRSchedule"] = Field(
+        default="BpNetExponentialDecayLRSchedule", alias="__class_name__"
+    )
     learning_rate: Positive
     decay_epochs: Positive
     decay_rate: Annotated[Positive, Field(le=1)]
@@ -83,7 +85,9 @@ class WeightedMomentumOptimizer(Strict):
         weight_default_value: Weight of the others.
     """
 
-    class_name: Literal["WeightedMomentumOptimizer"] = Field("WeightedMomentumOptimizer", alias=CLASS_KEY)
+    class_name: Literal["WeightedMomentumOptimizer"] = Field(
+        default="WeightedMomentumOptimizer", alias="__class_name__"
+    )
     learning_rate_schedule: Schedule
     grad_weights_dict: dict[Name, NotNegative] | None = None
     weight_default_value: NotNegative = 1.0
@@ -94,7 +98,7 @@ class WeightedMomentumOptimizer(Strict):
 class Adam(Strict):
     """Extension: Adam."""
 
-    class_name: Literal["Adam"] = Field("Adam", alias=CLASS_KEY)
+    class_name: Literal["Adam"] = Field(default="Adam", alias="__class_name__")
     learning_rate_schedule: Schedule
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
@@ -105,7 +109,7 @@ class Adam(Strict):
 class AdamW(Strict):
     """Extension: Adam whose weight decay stands beside the gradient."""
 
-    class_name: Literal["AdamW"] = Field("AdamW", alias=CLASS_KEY)
+    class_name: Literal["AdamW"] = Field(default="AdamW", alias="__class_name__")
     learning_rate_schedule: Schedule
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
@@ -135,7 +139,7 @@ class Loss(Strict):
         normalize_cells: Extension: mean over the cells, where TAO sums them.
     """
 
-    class_name: Literal["BpNetLoss"] = Field("BpNetLoss", alias=CLASS_KEY)
+    class_name: Literal["BpNetLoss"] = Field(default="BpNetLoss", alias="__class_name__")
     focal_loss_params: FocalLossParams | None = None
     joint_weight: NotNegative = 0.0
     paf_weight: NotNegative = 1.0

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationInfo, field_validator
+
 from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton, make_skeleton
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import MisfitError, did_you_mean
-from pydantic import ValidationInfo, field_validator
 
 
 class Category(Strict):

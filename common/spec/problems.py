@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args, get_origin
 
-from bodyposenet.common.spec.document import CLASS_KEY, Document, Loc
 from pydantic import BaseModel, ValidationError
+
+from bodyposenet.common.spec.document import CLASS_KEY, Document, Loc
 
 
 class MisfitError(ValueError):
@@ -33,7 +34,7 @@ def did_you_mean(word: object, known: Iterable[object]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:  # noqa: ANN401 - pydantic's error details
+def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, MisfitError):
@@ -55,7 +56,7 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
     return "unknown key" + (did_you_mean(key, known) or f"; known keys: {', '.join(known)}")
 
 
-def _complaint(item: Any) -> str:  # noqa: ANN401 - pydantic's error details
+def _complaint(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     if item["type"] != "literal_error":
         return f"{message} {_got(item['input'])}"
@@ -96,7 +97,7 @@ def _class_names(model: type[BaseModel]) -> list[str]:
     return [str(name) for name in get_args(_fields(model).get(CLASS_KEY))]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any type expression
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [model for part in get_args(annotation) for model in _models_in(part)]

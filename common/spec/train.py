@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, PathText, Strict
-from bodyposenet.common.spec.document import CLASS_KEY
 from bodyposenet.common.spec.loader import (
     AugmentationConfig,
     Dataloader,
@@ -28,7 +29,6 @@ from bodyposenet.common.spec.optimizer import (
     WeightedMomentumOptimizer,
 )
 from bodyposenet.common.spec.problems import MisfitError
-from pydantic import Field, ValidationInfo, field_validator
 
 __all__ = [
     "Adam",
@@ -70,7 +70,7 @@ class FinetuningConfig(Strict):
 
     @field_validator("ckpt_epoch_num", mode="before")
     @classmethod
-    def _from_the_start(cls, epoch: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _from_the_start(cls, epoch: Any) -> Any:
         return 0 if epoch is None else epoch
 
     @field_validator("is_finetune_exp")
@@ -100,7 +100,7 @@ class TrainSpec(Strict):
         deterministic: Extension: the same result on every run, at some cost in speed.
     """
 
-    class_name: Literal["BpNetTrainer"] = Field("BpNetTrainer", alias=CLASS_KEY)
+    class_name: Literal["BpNetTrainer"] = Field(default="BpNetTrainer", alias="__class_name__")
     checkpoint_dir: PathText | None = None
     log_every_n_secs: Natural = 1
     num_epoch: Natural = 2
@@ -109,7 +109,7 @@ class TrainSpec(Strict):
     infrequent_summary_every_n_steps: Count = 0
     validation_every_n_epoch: Natural = 20
     max_ckpt_to_keep: Natural = 5
-    random_seed: Int = Field(42, ge=0)
+    random_seed: Int = Field(default=42, ge=0)
     pretrained_weights: PathText | None = None
     load_graph: Bool = False
     inference_spec: PathText | None = None
@@ -143,5 +143,5 @@ class TrainSpec(Strict):
 
     @field_validator("finetuning_config", mode="before")
     @classmethod
-    def _no_finetuning(cls, config: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _no_finetuning(cls, config: Any) -> Any:
         return FinetuningConfig() if config is None else config
