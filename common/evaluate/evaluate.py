@@ -1,0 +1,178 @@
+"""Evaluate: a model's AP on the test half of a dataset."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from bodyposenet.common.data.coco import CocoSet, Photo
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.evaluate.oks import MAIN, NOTHING, coco_metrics, to_coco
+from bodyposenet.common.evaluate.predict import find_people
+from bodyposenet.common.evaluate.preprocess import read_image
+from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
+from bodyposenet.common.evaluate.truth import images_folder, read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.pose.decode import People
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.status import StatusLog
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runners import Runner
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: COCO's ten numbers by TAO's names; -1 where the set has no such people.
+        images: Photos of the test set.
+        people: People found in them.
+        labelled: People in them with at least one labelled joint, crowds aside.
+        empty: Photos in which nobody was found.
+        skipped: What is wrong with each photo that was not used; its people count as missed.
+        results_dir: Where the files are.
+    """
+
+    metrics: dict[str, float]
+    images: int
+    people: int
+    labelled: int
+    empty: int
+    skipped: list[str]
+    results_dir: Path
+
+    @property
+    def ap(self) -> float:
+        """AP over OKS .50 to .95, all sizes; -1 if there was nobody to find."""
+        return self.metrics[MAIN]
+
+    def summary(self) -> str:
+        """The outcome in one or two sentences."""
+        if self.ap == NOTHING:
+            what = "photos" if not self.images else "labelled people"
+            return f"The test set has no {what}: there is nothing to measure."
+        found = (
+            f"{self.people} people found in {self.images} photos (nobody in {self.empty}), {self.labelled} labelled."
+        )
+        skipped = f" {len(self.skipped)} photos could not be used." if self.skipped else ""
+        return f"AP {self.ap:.3f}: {found}{skipped}"
+
+
+def evaluate(
+    model: "Path | Runner",
+    spec: InferenceSpec,
+    dataset: DatasetSpec,
+    results_dir: Path,
+    *,
+    progress: bool | None = None,
+) -> Evaluation:
+    """Find the people in a dataset's test photos, score them, and write what was found.
+
+    ``results_dir`` gets ``detections.json``, ``detections_coco_format.json``, ``results.csv`` and lines in
+    ``status.json``.
+
+    Args:
+        model: A Keras or ONNX model's file, or a runner.
+        spec: How to find people.
+        dataset: Its test half is used.
+        results_dir: Is made.
+        progress: Show a progress bar; by default on terminals.
+
+    Raises:
+        UserError: The model or the annotations cannot be used, or none of the photos.
+    """
+    results_dir = Path(results_dir)
+    status = StatusLog(results_dir)
+    status.write("STARTED", "Starting evaluation.")
+    runner = _runner(model, spec)
+    truth, folder = read_test_set(dataset), images_folder(dataset)
+    require_common_joints(truth, runner.card.skeleton)
+    found, skipped = _find_all(runner, spec, truth, folder, progress)
+    outcome = _scored(runner, spec, truth, folder, found, skipped, results_dir)
+    log.info(outcome.summary())
+    status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
+    return outcome
+
+
+def _runner(model: "Path | Runner", spec: InferenceSpec) -> "Runner":
+    from bodyposenet.common.deploy.runners import open_runner
+
+    return open_runner(Path(model), stage=spec.output_stage_to_use) if isinstance(model, str | Path) else model
+
+
+def _find_all(
+    runner: "Runner", spec: InferenceSpec, truth: CocoSet, folder: Path, progress: bool | None
+) -> tuple[list[People | None], list[str]]:
+    """The people in each photo, None where it cannot be used, and what is wrong with those."""
+    found: list[People | None] = []
+    skipped: list[str] = []
+    for photo in tqdm(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
+        try:
+            found.append(find_people(runner, _pixels(folder, photo), spec))
+        except UserError as error:
+            found.append(None)
+            skipped.append(f"image {photo.image_id}: {error}")
+            log.warning("skipped %s", skipped[-1])
+    if truth.photos and len(skipped) == len(truth.photos):
+        raise UserError(
+            f"none of the {len(skipped)} test photos can be used; the first: {skipped[0]}",
+            where=str(folder),
+            fix="check root_directory_path and test_data.images_root_dir_path",
+        )
+    return found, skipped
+
+
+def _pixels(folder: Path, photo: Photo) -> Any:
+    image = read_image(folder / photo.file_name, upright=False)
+    if image.shape[:2] != (photo.height, photo.width):
+        raise UserError(
+            f"has {image.shape[1]} x {image.shape[0]} pixels, the annotations say {photo.width} x {photo.height}",
+            where=str(folder / photo.file_name),
+            fix="annotate the photo as it is",
+        )
+    return image
+
+
+def _scored(
+    runner: "Runner",
+    spec: InferenceSpec,
+    truth: CocoSet,
+    folder: Path,
+    found: Sequence[People | None],
+    skipped: list[str],
+    results_dir: Path,
+) -> Evaluation:
+    """Write the files, and score."""
+    skeleton = runner.card.skeleton
+    pairs = list(zip(truth.photos, found, strict=True))
+    entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
+    write_detections(results_dir, skeleton, spec, entries)
+    detections = [
+        detection
+        for photo, people in pairs
+        if people is not None
+        for detection in to_coco(people, skeleton, truth.joints, photo.image_id)
+    ]
+    write_json(results_dir / COCO_DETECTIONS, detections)
+    metrics = coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))
+    write_csv(results_dir, metrics)
+    return Evaluation(
+        metrics=metrics,
+        images=len(truth.photos),
+        people=len(detections),
+        labelled=sum(person.labelled for photo in truth.photos for person in photo.people),
+        empty=sum(people is not None and not len(people) for people in found),
+        skipped=skipped,
+        results_dir=results_dir,
+    )
+
+
+def _meta(photo: Photo) -> dict[str, Any]:
+    return {"id": photo.image_id, "file_name": photo.file_name, "height": photo.height, "width": photo.width}

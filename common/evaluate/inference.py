@@ -1,0 +1,199 @@
+"""Inference: the people in a user's photos, as ``detections.json`` and as pictures."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.evaluate.predict import find_people
+from bodyposenet.common.evaluate.preprocess import read_image
+from bodyposenet.common.evaluate.results import Entry, entry, write_detections
+from bodyposenet.common.pose.draw import draw_people
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.status import StatusLog
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runners import Runner
+
+log = logging.getLogger(__name__)
+
+InputType = Literal["image", "dir", "json"]
+SUFFIXES = (".jpg", ".jpeg", ".png")
+PICTURES = "images_annotated"
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What an inference found.
+
+    Attributes:
+        detections: The file ``detections.json``.
+        images: Photos that were asked for.
+        people: People found in them.
+        empty: Photos in which nobody was found.
+        skipped: What is wrong with each photo that was not used.
+        pictures: The photos with people drawn on them, if asked for.
+    """
+
+    detections: Path
+    images: int
+    people: int
+    empty: int
+    skipped: list[str]
+    pictures: list[Path]
+
+    def summary(self) -> str:
+        """The outcome in one or two sentences."""
+        if not self.images:
+            return f"No photos given: {self.detections} lists none."
+        skipped = f" {len(self.skipped)} photos could not be used." if self.skipped else ""
+        return f"{self.people} people found in {self.images} photos (nobody in {self.empty}).{skipped}"
+
+
+def infer(
+    model: "Path | Runner",
+    spec: InferenceSpec,
+    *,
+    input_type: InputType,
+    input: Path,
+    image_root_path: Path | None = None,
+    results_dir: Path | None = None,
+    dump_visualizations: bool = False,
+    progress: bool | None = None,
+) -> Inference:
+    """Find the people in photos, and write what was found.
+
+    Args:
+        model: A Keras or ONNX model's file, or a runner.
+        spec: How to find people.
+        input_type: ``image``: one file; ``dir``: the JPEG and PNG files of a folder, by name; ``json``: a list of
+            paths, or an object with ``images``, a list of objects with ``full_image_path``; its other keys are kept.
+        input: The file or folder.
+        image_root_path: Folder of relative paths, but for ``dir``.
+        results_dir: Where to write; by default a folder ``inference`` beside the input.
+        dump_visualizations: Also write ``images_annotated/<index>.png``, the index being ``viz_id`` in the file.
+        progress: Show a progress bar; by default on terminals.
+
+    Raises:
+        UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
+    """
+    wanted, extra = list_photos(input_type, Path(input), image_root_path)
+    folder = Path(results_dir) if results_dir else default_results_dir(Path(input))
+    status = StatusLog(folder)
+    status.write("STARTED", "Starting inference.")
+    runner = _opened(model, spec)
+    work = _Work(runner, spec, folder / PICTURES if dump_visualizations else None)
+    hidden = None if progress is None else not progress
+    entries = [work.entry(i, given) for i, given in enumerate(tqdm(wanted, "inference", unit="photo", disable=hidden))]
+    file = write_detections(folder, runner.card.skeleton, spec, entries, extra)
+    counts = [len(made["scores"]) for made in entries if "scores" in made]
+    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, work.pictures)
+    log.info(outcome.summary())
+    status.write("SUCCESS", outcome.summary())
+    return outcome
+
+
+def default_results_dir(source: Path) -> Path:
+    """The folder ``inference`` beside the input."""
+    return source.absolute().parent / "inference"
+
+
+def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
+    """List the photos that an input names.
+
+    Returns:
+        Their fields, ``full_image_path`` being a path that can be opened; and the other keys of a JSON input.
+
+    Raises:
+        UserError: There is no such input, or it is not what its type says.
+    """
+    if kind == "json":
+        return _from_json(source, root)
+    if kind == "dir":
+        if not source.is_dir():
+            raise UserError("is no folder", where=str(source), fix="give a folder, or --input_type image")
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        return [{"full_image_path": str(path)} for path in files], {}
+    path = _rooted(str(source), root)
+    if not path.is_file():
+        fix = "give a file, or --input_type dir" if path.is_dir() else "check --input and --image_root_path"
+        raise UserError("there is no such image file", where=str(path), fix=fix)
+    return [{"full_image_path": str(path)}], {}
+
+
+def _rooted(name: str, root: Path | None) -> Path:
+    """``name`` below the root, or as it is where only that exists."""
+    below = Path(root, name) if root else Path(name)
+    return Path(name) if not below.exists() and Path(name).exists() else below
+
+
+def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
+    document = _load(source)
+    extra = {key: value for key, value in document.items() if key != "images"} if isinstance(document, dict) else {}
+    photos = document.get("images") if isinstance(document, dict) else document
+    if not isinstance(photos, list):
+        fix = "give a list of paths, or an object with 'images', a list of objects with 'full_image_path'"
+        raise UserError("lists no images", where=str(source), fix=fix)
+    return [_named(photo, f"{source}: images[{index}]", root) for index, photo in enumerate(photos)], extra
+
+
+def _load(source: Path) -> Any:
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(source), fix="check --input") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"is no JSON: {error.msg}", where=f"{source}:{error.lineno}", fix="mend it") from None
+    except UnicodeDecodeError:
+        raise UserError("is no text", where=str(source), fix="give a JSON file") from None
+
+
+def _named(photo: object, where: str, root: Path | None) -> Entry:
+    fields = {"full_image_path": photo} if isinstance(photo, str) else photo
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("full_image_path"), str):
+        raise UserError("has no 'full_image_path'", where=where, fix="give each image a path, as a string")
+    return {**fields, "full_image_path": str(_rooted(fields["full_image_path"], root))}
+
+
+def _opened(model: "Path | Runner", spec: InferenceSpec) -> "Runner":
+    from bodyposenet.common.deploy.runners import open_runner
+
+    return open_runner(Path(model), stage=spec.output_stage_to_use) if isinstance(model, str | Path) else model
+
+
+class _Work:
+    """One photo after another; keeps what could not be used and the pictures that were drawn."""
+
+    def __init__(self, runner: "Runner", spec: InferenceSpec, pictures: Path | None) -> None:
+        self.runner, self.spec, self.folder = runner, spec, pictures
+        self.skipped: list[str] = []
+        self.pictures: list[Path] = []
+
+    def entry(self, index: int, given: Entry) -> Entry:
+        path = Path(given["full_image_path"])
+        try:
+            image = read_image(path)
+            people = find_people(self.runner, image, self.spec)
+        except UserError as error:
+            self.skipped.append(str(error))
+            log.warning("skipped %s", error)
+            return entry(path, None, given)
+        if self.folder is None:
+            return entry(path, people, given)
+        self._draw(index, draw_people(image, people, self.runner.card.skeleton))
+        return entry(path, people, given) | {"viz_id": index}
+
+    def _draw(self, index: int, image: np.ndarray) -> None:
+        assert self.folder is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{index}.png"
+        encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+        path.write_bytes(encoded.tobytes())
+        self.pictures.append(path)

@@ -1,0 +1,131 @@
+"""OKS: how well people were found, in COCO's ten numbers."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.coco import CocoSet, Person, read_annotations
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.pose.decode import People
+from bodyposenet.common.skeleton import Skeleton, sigma_of
+
+NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
+MAX_DETECTIONS = 20  # a photo, best first
+PERSON = 1  # category id
+
+# Metric, IoU and area as TAO's results.csv has them, in the order of pycocotools' summary.
+_KINDS = (("0.50:0.95", "all"), ("0.5", "all"), ("0.75", "all"), ("0.50:0.95", "medium"), ("0.50:0.95", "large"))
+METRICS = tuple((metric, iou, area) for metric in ("AP", "AR") for iou, area in _KINDS)
+NAMES = tuple(f"{metric}_{iou}" + (f"_{area}" if ":" in iou else "") for metric, iou, area in METRICS)
+MAIN = NAMES[0]
+
+
+def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
+    """Write people as COCO detections.
+
+    Args:
+        people: In photo pixels.
+        skeleton: Names their joints.
+        joints: Names of the annotations' joints; one that the skeleton lacks is written as not found.
+        image_id: The photo's.
+
+    Returns:
+        A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0.
+    """
+    column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
+    found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
+    placed = found.any(axis=-1)
+    triplets = np.concatenate([found[..., :2], placed[..., None]], axis=-1).astype(float).round(3)
+    return [
+        {"image_id": image_id, "category_id": PERSON, "keypoints": flat.ravel().tolist(), "score": float(score)}
+        for flat, score in zip(triplets, people.scores, strict=True)
+    ]
+
+
+def coco_metrics(
+    annotations: Path | CocoSet,
+    detections: Sequence[dict[str, Any]],
+    joints: Sequence[str] | None = None,
+    *,
+    sigmas: Sequence[float] | None = None,
+) -> dict[str, float]:
+    """Score detections as COCO's keypoint challenge does, with pycocotools.
+
+    Args:
+        annotations: A COCO keypoints file, gzipped or not, or one that has been read.
+        detections: COCO detections, coordinates to a fraction of a pixel.
+        joints: Names of the annotations' joints; by default those of the file.
+        sigmas: OKS spread of each of those joints; by default COCO's, by name.
+
+    Returns:
+        TAO's ten names and their values in [0, 1]; -1 where the photos show no such people (COCO's convention).
+
+    Raises:
+        UserError: The file is wrong, or a detection is of no photo of it.
+    """
+    truth = annotations if isinstance(annotations, CocoSet) else read_annotations(annotations, joints)
+    _refuse_strangers(truth, detections)
+    spreads = np.array([sigma_of(joint) for joint in truth.joints] if sigmas is None else sigmas)
+    if len(spreads) != len(truth.joints):
+        raise UserError(f"{len(spreads)} OKS sigmas for {len(truth.joints)} joints", where=str(truth.path))
+    if not truth.photos:
+        return dict.fromkeys(NAMES, NOTHING)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        return dict(zip(NAMES, map(float, _stats(truth, detections, spreads)), strict=True))
+
+
+def _refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> None:
+    strangers = {detection["image_id"] for detection in detections} - {photo.image_id for photo in truth.photos}
+    if strangers:
+        raise UserError(
+            f"{len(strangers)} photos with detections are not annotated, such as image {min(strangers, key=str)}",
+            where=str(truth.path),
+            fix="score them against the annotations of the same photos",
+        )
+
+
+def _stats(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Sequence[float]:
+    from pycocotools.cocoeval import COCOeval
+
+    given = _coco(truth)
+    copies = [dict(detection) for detection in detections]  # pycocotools writes into them
+    evaluation = COCOeval(given, given.loadRes(copies) if copies else _coco(truth, empty=True), "keypoints")
+    evaluation.params.kpt_oks_sigmas = sigmas
+    evaluation.params.maxDets = [MAX_DETECTIONS]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    stats: Sequence[float] = evaluation.stats
+    return stats
+
+
+def _coco(truth: CocoSet, *, empty: bool = False) -> Any:
+    """The annotations as pycocotools holds them; ids count from 1, as it takes 0 for no match."""
+    from pycocotools.coco import COCO
+
+    pairs = [] if empty else [(photo.image_id, person) for photo in truth.photos for person in photo.people]
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": p.image_id, "height": p.height, "width": p.width} for p in truth.photos],
+        "categories": [{"id": PERSON, "name": "person"}],
+        "annotations": [_annotation(n, image_id, person) for n, (image_id, person) in enumerate(pairs, 1)],
+    }
+    coco.createIndex()
+    return coco
+
+
+def _annotation(number: int, image_id: int, person: Person) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": PERSON,
+        "keypoints": person.keypoints.ravel().tolist(),
+        "num_keypoints": person.num_keypoints,
+        "bbox": person.box.tolist(),
+        "area": person.area,
+        "iscrowd": int(person.crowd),
+    }

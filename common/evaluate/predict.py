@@ -1,0 +1,127 @@
+"""Predict: the people in one photo, in its own pixels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bodyposenet.common.evaluate.preprocess import Fit, fit_image
+from bodyposenet.common.pose.decode import People, decode
+from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.spec.inference import InferenceSpec
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runners import Maps, Runner
+    from bodyposenet.common.model.files import Card
+
+
+def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> People:
+    """Find the people in a photo.
+
+    Args:
+        runner: The network.
+        image: ``(H, W, 3)`` RGB uint8.
+        spec: Input size, scales and thresholds.
+
+    Returns:
+        The people, best first, x and y in the photo's pixels.
+    """
+    maps, fit = _maps(runner, image, spec)
+    card = runner.card
+    return read_maps(maps, fit, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
+
+
+def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *, stride: int, sigma: float) -> People:
+    """Read one photo's maps.
+
+    Args:
+        maps: Heatmaps ``(H, W, K + 1)`` and PAFs ``(H, W, 2L)``.
+        fit: How the photo lies on the network's input.
+        spec: Thresholds.
+        skeleton: Names the channels.
+        stride: Input pixels per cell.
+        sigma: Spread of a heatmap peak, in input pixels.
+
+    Returns:
+        The people, best first, x and y in the photo's pixels; joints that were not found are at (0, 0).
+    """
+    found = decode(
+        *maps,
+        skeleton,
+        stride=stride,
+        sigma=sigma,
+        heatmap_threshold=spec.heatmap_threshold,
+        paf_threshold=spec.paf_threshold,
+        min_parts=spec.min_parts,
+        fill_missing=spec.fill_missing,
+        max_people=spec.max_people,
+    )
+    keypoints = found.keypoints.copy()
+    placed = keypoints.any(axis=-1)
+    keypoints[placed, :2] = fit.to_photo(keypoints[placed, :2])
+    return People(keypoints, found.scores)
+
+
+def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
+    """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
+    scale, offset = np.float32(card.image_scale), np.float32(card.image_offset)
+    return image.astype(np.float32) / scale - offset
+
+
+def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Maps", Fit]:
+    """The photo's maps ``(H, W, C)``, and how they lie on it; with several scales their mean, on the largest's grid."""
+    scales = sorted(spec.scales) if spec.multi_scale_inference else [1.0]
+    found = [_maps_at(runner, image, spec, scale) for scale in scales]
+    (heatmaps, pafs), fit = found[-1]
+    if len(found) == 1:
+        return (heatmaps, pafs), fit
+    shape, stride = (heatmaps.shape[0], heatmaps.shape[1]), runner.card.stride
+    means = [
+        np.mean([resample(maps[kind], _grid_to_grid(fit, other, stride), shape) for maps, other in found], axis=0)
+        for kind in (0, 1)
+    ]
+    return (means[0], means[1]), fit
+
+
+def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
+    rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
+    fitted = fit_image(image, (rows, columns), spec.keep_aspect_ratio_mode, runner.card.stride)
+    heatmaps, pafs = runner(normalise(fitted.image, runner.card)[None])
+    return (heatmaps[0], pafs[0]), fitted.fit
+
+
+def _grid_to_grid(one: Fit, other: Fit, stride: int) -> np.ndarray:
+    """``(3, 3)``: cells of one fit's grid to cells of another's, over the photo that both show."""
+    offset = (stride - 1) / 2
+    to_pixels = np.array([[stride, 0, offset], [0, stride, offset], [0, 0, 1.0]])
+    matrix: np.ndarray = np.linalg.inv(to_pixels) @ other.matrix @ np.linalg.inv(one.matrix) @ to_pixels
+    return matrix
+
+
+def resample(maps: np.ndarray, matrix: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Read maps on another grid, by cubic convolution; beyond their border they go on as they end.
+
+    Args:
+        maps: ``(h, w, C)``.
+        matrix: ``(3, 3)``, cells of the new grid to cells of ``maps``; it neither turns nor shears.
+        shape: ``(H, W)`` of the new grid.
+
+    Returns:
+        ``(H, W, C)`` float32.
+    """
+    rows = _cubic(matrix[1, 1] * np.arange(shape[0]) + matrix[1, 2], maps.shape[0])
+    columns = _cubic(matrix[0, 0] * np.arange(shape[1]) + matrix[0, 2], maps.shape[1])
+    tall = np.tensordot(rows, maps, axes=(1, 0))  # (H, w, C)
+    return np.moveaxis(np.tensordot(columns, tall, axes=(1, 1)), 0, 1).astype(np.float32)
+
+
+def _cubic(places: np.ndarray, length: int) -> np.ndarray:
+    """``(N, length)`` weights that read a line of cells at N places (Keys 1981, a = -1/2)."""
+    weights = np.zeros((len(places), length))
+    first = np.floor(places).astype(int)
+    for tap in range(-1, 3):
+        distance = np.abs(places - (first + tap))
+        near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+        far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        cells = np.clip(first + tap, 0, length - 1)
+        np.add.at(weights, (np.arange(len(places)), cells), np.where(distance <= 1, near, far))
+    return weights

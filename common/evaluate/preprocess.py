@@ -1,0 +1,171 @@
+"""Preprocess: a photo fitted to the network, and the way back for what is found in it.
+
+One convention throughout: pixel centres lie at whole numbers, so a resize by ``s`` takes ``x`` to
+``(x + .5) * s - .5``, which is what ``cv2.resize`` does to the pixels.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+
+GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
+LARGEST_INPUT = 2**25  # pixels; a small photo that needs more is a line rather than a photo
+
+Size = tuple[int, int]
+Borders = tuple[int, int, int, int]  # top, bottom, left, right, in pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How photos of one size are fitted.
+
+    Attributes:
+        borders: Grey added to the photo first, in its own pixels.
+        resized: ``(height, width)`` to which photo and borders are resized.
+        size: ``(height, width)`` of the input: ``resized``, with grey at the bottom and right up to the stride.
+        matrix: ``(3, 3)`` float64, photo pixels to input pixels.
+    """
+
+    borders: Borders
+    resized: Size
+    size: Size
+    matrix: np.ndarray
+
+    def to_input(self, points: np.ndarray) -> np.ndarray:
+        """``(..., 2)`` x, y in photo pixels to input pixels, float64."""
+        return _mapped(self.matrix, points)
+
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
+        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        return _mapped(np.linalg.inv(self.matrix), points)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A photo as the network wants it.
+
+    Attributes:
+        image: ``(H, W, 3)`` RGB uint8; the stride divides H and W.
+        fit: Where its pixels come from.
+    """
+
+    image: np.ndarray
+    fit: Fit
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """``(3, 3)`` float64, photo pixels to input pixels."""
+        return self.fit.matrix
+
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
+        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        return self.fit.to_photo(points)
+
+
+def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
+    """Decide how photos of a size are fitted to a network input.
+
+    Args:
+        photo: ``(height, width)`` of the photo.
+        size: ``(height, width)`` of the input that the spec asks for.
+        mode: ``adjust_network_input`` enlarges one side of the input to the photo's shape; ``pad_image_input`` pads the
+            photo to the input's shape; None stretches it.
+        stride: The input is padded to a multiple of it, at the bottom and right.
+
+    Raises:
+        UserError: The photo is so narrow that its input would be huge.
+    """
+    borders = _borders(photo, size) if mode == "pad_image_input" else (0, 0, 0, 0)
+    framed = photo[0] + borders[0] + borders[1], photo[1] + borders[2] + borders[3]
+    resized = _adjusted(photo, size) if mode == "adjust_network_input" else size
+    _refuse_lines(photo, max(framed[0] * framed[1], resized[0] * resized[1]))
+    scale_y, scale_x = resized[0] / framed[0], resized[1] / framed[1]
+    matrix = np.array(
+        [
+            [scale_x, 0, (borders[2] + 0.5) * scale_x - 0.5],
+            [0, scale_y, (borders[0] + 0.5) * scale_y - 0.5],
+            [0, 0, 1],
+        ]
+    )
+    return Fit(borders, resized, (_up_to(resized[0], stride), _up_to(resized[1], stride)), matrix)
+
+
+def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) -> Fitted:
+    """Fit a photo to a network input (bicubic).
+
+    Args:
+        image: ``(H, W, 3)`` RGB uint8.
+        size: See :func:`plan_fit`.
+        mode: See :func:`plan_fit`.
+        stride: See :func:`plan_fit`.
+    """
+    fit = plan_fit((image.shape[0], image.shape[1]), size, mode, stride)
+    framed = _bordered(image, fit.borders)
+    resized = cv2.resize(framed, fit.resized[::-1], interpolation=cv2.INTER_CUBIC)
+    return Fitted(_bordered(resized, (0, fit.size[0] - fit.resized[0], 0, fit.size[1] - fit.resized[1])), fit)
+
+
+def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
+    """Read a photo.
+
+    Args:
+        path: The file.
+        upright: Turn it as its EXIF data say; annotations are of the photo as it is stored.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8.
+
+    Raises:
+        UserError: The file is missing or is no image.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="check the path") from None
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise UserError("is no readable image", where=str(path), fix="replace it with a JPEG or PNG file")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def _borders(photo: Size, size: Size) -> Borders:
+    """Grey that brings a photo to the shape of ``size``; of an odd number the bottom or right has one more."""
+    (height, width), (rows, columns) = photo, size
+    if width * rows > height * columns:
+        total = width * rows // columns - height
+        return total // 2, total - total // 2, 0, 0
+    total = height * columns // rows - width
+    return 0, 0, total // 2, total - total // 2
+
+
+def _adjusted(photo: Size, size: Size) -> Size:
+    """``size`` with one side longer, so that it has the photo's shape."""
+    (height, width), (rows, columns) = photo, size
+    if width * rows > height * columns:
+        return rows, round(width * rows / height)
+    return round(height * columns / width), columns
+
+
+def _refuse_lines(photo: Size, pixels: int) -> None:
+    if pixels > max(LARGEST_INPUT, 4 * photo[0] * photo[1]):
+        raise UserError(
+            f"a photo of {photo[1]} x {photo[0]} pixels would need {pixels / 2**20:.0f} megapixels to fit the network",
+            fix="crop it",
+        )
+
+
+def _up_to(length: int, stride: int) -> int:
+    return -(-length // stride) * stride
+
+
+def _bordered(image: np.ndarray, borders: Borders) -> np.ndarray:
+    return cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=GREY) if any(borders) else image
