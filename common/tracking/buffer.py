@@ -94,16 +94,17 @@ def send_buffered(folder: Path) -> list[str]:
 def _send(store: Store, folder: Path) -> str:
     start, events = _read(folder)
     progress = folder / PROGRESS
-    state = json.loads(progress.read_text()) if progress.exists() else {"run_id": start.run_id, "done": 0}
-    with impatient():
-        run_id = state["run_id"] or start_run(store, start.name, start.pipeline, start.time)
+    run_id, done = json.loads(progress.read_text()) if progress.exists() else (start.run_id, 0)
+    if not run_id:
+        with impatient():
+            run_id = start_run(store, start.name, start.pipeline, start.time)
     for number, event in enumerate(events):
-        if number >= state["done"]:
-            progress.write_text(json.dumps({"run_id": run_id, "done": number}))
+        if number >= done:
+            progress.write_text(json.dumps([run_id, number]))
             _send_event(store, run_id, start, folder, event)
     shutil.rmtree(folder)
     log.info("sent %s to the tracking store as run %s", folder, run_id)
-    return run_id
+    return str(run_id)
 
 
 def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Event) -> None:

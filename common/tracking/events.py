@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.tracking.store import Store, impatient, log, refused
+from bodyposenet.common.tracking.store import Store, impatient, log, quiet_mlflow, refused
 
 LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
 BATCH = 100  # MLflow's limit of parameters in one request; it takes more metrics
@@ -34,7 +34,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def param_text(value: Any) -> str:  # noqa: ANN401 - a parameter is anything
+def param_text(value: Any) -> str:
     """A parameter as text: words as they are, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
@@ -135,7 +135,8 @@ def _tell_artifact(store: Store, run_id: str, event: Event) -> str:
 def _tell_register(store: Store, run_id: str, event: Event) -> str:
     from bodyposenet.common.tracking.registry import add_version
 
-    return add_version(store, run_id, event)
+    with quiet_mlflow():
+        return add_version(store, run_id, event)
 
 
 def _batches(items: list[Any]) -> Iterator[list[Any]]:

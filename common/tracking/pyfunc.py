@@ -19,7 +19,8 @@ class PoseModel:
 
     Args:
         network: An ONNX file that this package exported.
-        settings: Keys of an inference spec (thresholds, input size); those left out have their defaults.
+        settings: Keys of an inference spec (thresholds, input size); those left out have their defaults, the input size
+            that of the training.
     """
 
     def __init__(self, network: Path, settings: dict[str, Any]) -> None:
@@ -28,9 +29,10 @@ class PoseModel:
         from bodyposenet.common.spec.inference import InferenceSpec
 
         self.runner = open_runner(network)
-        self.spec = parse_spec(settings, InferenceSpec, where="the registered model's settings")
+        complete = {"input_shape": list(self.runner.card.input_size)} | settings
+        self.spec = parse_spec(complete, InferenceSpec, where="the registered model's settings")
 
-    def predict(self, data: Any, params: dict[str, Any] | None = None) -> list[Any]:  # noqa: ANN401 - MLflow's signature
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> list[Any]:
         """Find the people in one photo or several.
 
         Args:
@@ -65,7 +67,7 @@ class PoseModel:
         ]
 
 
-def _photo(item: Any) -> np.ndarray:  # noqa: ANN401 - pixels or an encoded file
+def _photo(item: Any) -> np.ndarray:
     if isinstance(item, np.ndarray):
         return item
     if not isinstance(item, (bytes, bytearray)):

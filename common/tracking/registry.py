@@ -36,7 +36,8 @@ def register_model(
         alias: Moved to the new version.
         name: The registered model.
         tags: Where it comes from: datasets, specs, commits.
-        settings: The inference spec's keys that it was evaluated with; those left out have their defaults.
+        settings: The inference spec's keys that it was evaluated with; those left out have their defaults, the input
+            size that of the training. Paths in it mean nothing elsewhere and are dropped.
         buffer: As of :func:`task_run`, where there is no block around the call.
 
     Returns:
@@ -55,7 +56,7 @@ def register_model(
         "alias": alias,
         "name": name,
         "tags": {key: events.param_text(value) for key, value in (tags or {}).items()},
-        "settings": dict(settings or {}),
+        "settings": {key: value for key, value in (settings or {}).items() if key not in ("model_path", "train_spec")},
     }
     around = current_run()
     if around is not None:
@@ -91,7 +92,8 @@ def _save(onnx: Path, folder: Path, run_id: str, model_id: str, settings: Mappin
     import numpy as np
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
-    from mlflow.types import Array, ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Array
 
     photo = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, 3))])
     person = Schema(
@@ -120,7 +122,10 @@ def requirements() -> list[str]:
 def _log_metrics(store: Store, run_id: str, model_id: str, values: list[list[Any]]) -> None:
     from mlflow.entities import Metric
 
-    store.client.log_batch(run_id, metrics=[Metric(*value, model_id=model_id, run_id=run_id) for value in values])
+    store.client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, time, step, model_id=model_id, run_id=run_id) for key, value, time, step in values],
+    )
 
 
 def _version(store: Store, run_id: str, model_id: str, event: events.Event, tags: dict[str, str]) -> str:

@@ -62,6 +62,15 @@ def impatient(*, upload: bool = False) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Within it MLflow's warnings about itself are not shown: a task's user cannot act on them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its use of SQLAlchemy
+        warnings.simplefilter("ignore", UserWarning)  # its own type hints; that a signature is not an example
+        yield
+
+
 def refused(error: Exception) -> bool:
     """Whether the store understood a request and rejected it: sending it again later would not help."""
     status = getattr(error, "get_http_status_code", None)
@@ -95,8 +104,7 @@ def open_store() -> Store:
     Raises:
         Exception: Whatever MLflow raises for a store that is down, misspelt or refuses.
     """
-    with impatient(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own use of SQLAlchemy
+    with impatient(), quiet_mlflow():
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database is not worth forty lines
@@ -105,7 +113,7 @@ def open_store() -> Store:
         return Store(client, uri, os.environ.get("MLFLOW_EXPERIMENT_ID") or _experiment(client, uri))
 
 
-def _experiment(client: Any, uri: str) -> str:  # noqa: ANN401 - MLflow is not imported
+def _experiment(client: Any, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
