@@ -1,0 +1,98 @@
+"""Photo set: a folder of photos and COCO keypoint files, found or drawn, and the dataset spec that reads it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+
+POINTER = "source.json"
+HALVES = {"train_data": "train", "test_data": "val"}
+
+
+def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed: int = 0) -> Path:
+    """Make a photo set: a pointer to the folder ``source``, or drawn people where that is empty.
+
+    Args:
+        source: A folder with photos and COCO keypoint files; nothing draws a set.
+        output: The folder of the set.
+        train: Pictures to draw for training.
+        val: Pictures to draw for evaluation.
+        seed: Of the drawing.
+
+    Returns:
+        The folder where the photos are.
+
+    Raises:
+        UserError: There is no such folder, or its annotation files cannot be told apart.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if not source:
+        synthesize(output, train=train, val=val, seed=seed)
+        return output
+    folder = Path(source).resolve()
+    dataset_spec_of(folder)
+    (output / POINTER).write_text(json.dumps({"source": str(folder)}))
+    return folder
+
+
+def photos_in(output: Path) -> Path:
+    """The folder that a photo set means."""
+    pointer = Path(output) / POINTER
+    return Path(json.loads(pointer.read_text())["source"]) if pointer.is_file() else Path(output)
+
+
+def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
+    """The dataset spec of a photo set.
+
+    Args:
+        folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON file with
+            ``train`` and one with ``val`` in its name.
+        settings: Keys of a dataset spec; folders and files are added here. The joints are COCO's unless they say otherwise.
+
+    Raises:
+        UserError: Folders or files are missing or ambiguous, or the settings are no dataset spec.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            "there is no such folder", where=str(folder), fix="give a folder with images/ and COCO keypoint files"
+        )
+    person = {"name": "person", "num_joints": COCO_17.num_joints, "keypoints": list(COCO_17.joints)}
+    person["skeleton"] = [[a + 1, b + 1] for a, b in COCO_17.limbs]
+    spec: dict[str, Any] = {"dataset": "coco", "categories": [person]} | dict(settings or {})
+    spec["root_directory_path"] = str(folder)
+    for key, half in HALVES.items():
+        spec[key] = {
+            "images_root_dir_path": _images(folder, half),
+            "mask_root_dir_path": f"{half}_masks",
+            "annotation_root_dir_path": str(_annotations(folder, half).relative_to(folder)),
+        }
+    return parse_spec(spec, DatasetSpec, where="dataset_spec")
+
+
+def _images(folder: Path, half: str) -> str:
+    names = ("images", f"{half}2017", half)
+    found = next((name for name in names if (folder / name).is_dir()), None)
+    if found is None:
+        raise UserError(f"has no folder {', '.join(names)}", where=str(folder), fix="put the photos in images/")
+    return found
+
+
+def _annotations(folder: Path, half: str) -> Path:
+    places = [place for place in (folder / "annotations", folder) if place.is_dir()]
+    found = sorted(path for place in places for path in place.glob("*.json") if half in path.stem)
+    keypoints = [path for path in found if "keypoints" in path.stem] or found
+    if len(keypoints) != 1:
+        names = ", ".join(path.name for path in keypoints) or "none"
+        raise UserError(
+            f"needs one keypoint file with {half!r} in its name, has: {names}",
+            where=str(places[0]),
+            fix=f"name it annotations/person_keypoints_{half}.json",
+        )
+    return keypoints[0]

@@ -1,0 +1,280 @@
+"""Tasks: what each component does, as one call; the library's functions plus specs from dicts and tracking.
+
+Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. Every task writes a file at each output.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.tracking import register_model, task_run
+
+Settings = Mapping[str, Any]
+
+MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
+DATASET_SPEC = "dataset_spec.json"
+NOBODY = -1.0  # COCO's AP of a set without labelled people
+
+
+def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) -> str:
+    """Find or draw the photo set; returns the fingerprint of its content."""
+    from bodyposenet.common.data.fingerprint import fingerprint
+    from bodyposenet.common.data.photo_set import gather
+
+    with task_run("photos", buffer=Path(photos)) as run:
+        digest = fingerprint(gather(source, Path(photos), train=train, val=val, seed=seed))
+        run.log_params({"source": source or "drawn people", "fingerprint": digest}, prefix="data")
+    return digest
+
+
+def convert(photos: str, settings: Settings, dataset: str, metrics: str) -> dict[str, float]:
+    """Convert both halves of a photo set to shards."""
+    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+
+    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
+    folder = Path(dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    with task_run("dataset_convert", buffer=folder) as run:
+        counts: dict[str, float] = {}
+        for mode, name in (("train", "train"), ("test", "val")):
+            done = convert_dataset(spec, folder / name, mode=mode, check_files=True)
+            counts |= {f"{name}_images": done.images, f"{name}_people": done.people, f"{name}_samples": done.samples}
+            counts[f"{name}_skipped"] = len(done.skipped)
+        (folder / DATASET_SPEC).write_text(spec.model_dump_json(by_alias=True, indent=1))
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        run.log_metrics(counts)
+    return _noted(counts, metrics)
+
+
+def train(dataset: str, settings: Settings, start: str | None, model: str, metrics: str) -> dict[str, float]:
+    """Train on a dataset's shards, from the spec's start or from the network in ``start``."""
+    from bodyposenet.common.model.train import train as train_model
+
+    folder = Path(model)
+    spec = parse_spec(_located(whole(settings), Path(dataset), start), TrainSpec, where="train_spec")
+    with task_run("retrain" if start else "train", buffer=folder) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        done = train_model(spec, folder)
+        run.log_curves(done.history)
+        run.log_metrics({"params": done.params})
+        run.log_artifact(done.model, "model")
+    for checkpoint in folder.glob("model.epoch-*"):
+        checkpoint.unlink()
+    last = done.history[-1]
+    return _noted(
+        {"params": done.params, "loss": last["loss"], "images_per_second": last["images_per_second"]}, metrics
+    )
+
+
+def _located(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
+    """A train spec's data with its paths set to artifacts."""
+    name = json.loads((dataset / DATASET_SPEC).read_text())["dataset"]
+    loader = dict(settings.get("dataloader", {}))
+    loader["dataset_config"] = {
+        "train_records_folder_path": str(dataset),
+        "train_records_path": ["train"],
+        "val_records_folder_path": str(dataset),
+        "val_records_path": ["val"],
+        "dataset_specs": {name: str(dataset / DATASET_SPEC)},
+    }
+    located = {**settings, "dataloader": loader, "final_model_name": Path(MODEL).stem}
+    return {**located, "pretrained_weights": str(Path(start) / MODEL), "load_graph": True} if start else located
+
+
+def prune(model: str, settings: Settings, pruned: str, metrics: str, summary: str) -> tuple[float, dict[str, float]]:
+    """Prune a network; returns the share of the parameters that is left, and the numbers."""
+    from bodyposenet.common.prune.prune import prune_file
+
+    spec = parse_spec(whole(settings), PruneSpec, where="prune_spec")
+    with task_run("prune", buffer=Path(pruned)) as run:
+        run.log_params(spec.model_dump(mode="json"), prefix="spec")
+        done = prune_file(Path(model) / MODEL, Path(pruned) / MODEL, spec)
+        numbers = {"params_before": done.params_before, "params": done.params_after, "kept": done.kept}
+        numbers |= {"gflops_before": done.gflops_before, "gflops": done.gflops_after}
+        run.log_metrics(numbers)
+        run.log_artifact(Path(pruned) / MODEL, "model")
+    Path(summary).write_text(done.markdown())
+    return done.kept, _noted(numbers, metrics)
+
+
+def export(model: str, onnx: str, metrics: str) -> dict[str, float]:
+    """Export a network to ONNX."""
+    from bodyposenet.common.deploy.onnx import export_onnx
+
+    with task_run("export", buffer=Path(onnx)) as run:
+        done = export_onnx(Path(model) / MODEL, Path(onnx) / ONNX, overwrite=True)
+        numbers = {"bytes": float(done.bytes), "max_relative_error": done.max_relative_error}
+        run.log_metrics(numbers)
+        run.log_artifact(done.path, "model")
+    return _noted(numbers, metrics)
+
+
+def calibrate(onnx: str, dataset: str, settings: Settings, images: int, int8: str, metrics: str) -> dict[str, float]:
+    """Quantize an exported network with photos of the training shards."""
+    from bodyposenet.common.deploy.quantize import quantize_int8
+
+    Path(int8).mkdir(parents=True, exist_ok=True)
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    source = Path(onnx) / ONNX
+    with task_run("calibrate", buffer=Path(int8)) as run:
+        done = quantize_int8(source, _calibration_inputs(Path(dataset), spec, source, images), Path(int8) / INT8)
+        sizes = {"bytes": done.path.stat().st_size, "bytes_cpu": done.cpu_path.stat().st_size}
+        numbers = {"images": float(done.images)} | {name: float(size) for name, size in sizes.items()}
+        run.log_metrics(numbers)
+        for path in (done.path, done.cpu_path, done.cache):
+            run.log_artifact(path, "model")
+    return _noted(numbers, metrics)
+
+
+def _calibration_inputs(dataset: Path, spec: InferenceSpec, onnx: Path, images: int) -> Any:
+    """Normalised photos ``(1, H, W, 3)`` of evenly spaced training records."""
+    import cv2
+
+    from bodyposenet.common.data.manifest import open_shards
+    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.evaluate.predict import normalise
+    from bodyposenet.common.evaluate.preprocess import fit_image
+
+    card = open_runner(onnx).card
+    shards = open_shards(dataset, ["train"])
+    records = [(shard, number) for shard in shards for number in range(len(shard))]
+    for place in np.unique(np.linspace(0, len(records) - 1, images).round().astype(int)):
+        shard, number = records[place]
+        photo = cv2.imdecode(np.frombuffer(shard[number].image, np.uint8), cv2.IMREAD_COLOR_RGB)
+        fitted = fit_image(photo, spec.input_shape, spec.keep_aspect_ratio_mode, card.stride)
+        yield normalise(fitted.image, card)[None]
+
+
+def evaluate(
+    model: str, dataset: str, settings: Settings, name: str, detections: str, metrics: str
+) -> tuple[float, dict[str, float]]:
+    """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
+    from bodyposenet.common.evaluate.evaluate import evaluate as evaluate_model
+
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    truth = DatasetSpec.model_validate_json((Path(dataset) / DATASET_SPEC).read_text())
+    with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
+        run.log_params({**spec.model_dump(mode="json"), "model": name}, prefix="spec")
+        done = evaluate_model(model_in(model), spec, truth, Path(detections))
+        numbers = {_metric_name(key): value for key, value in done.metrics.items()}
+        numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
+        run.log_metrics(numbers)
+    return done.ap, _noted(numbers, metrics)
+
+
+def model_in(model: str) -> Path:
+    """The file to run of a model artifact; of a quantized one the file for the CPU."""
+    return next(path for name in (INT8_CPU, ONNX, MODEL) if (path := Path(model) / name).is_file())
+
+
+def _metric_name(name: str) -> str:
+    """MLflow takes no colon on every store: ``AP_0.50:0.95_all`` becomes ``AP_0.50-0.95_all``."""
+    return name.replace(":", "-")
+
+
+def register(onnx: str, int8: str, settings: Settings, name: str, aps: Settings) -> str:
+    """Register the exported network with its metrics; the INT8 files join the run. Returns the version."""
+    with task_run("register", buffer=Path(onnx)) as run:
+        run.log_artifact(Path(int8), "int8")
+        return register_model(Path(onnx) / ONNX, metrics=aps, name=name, settings=whole(settings))
+
+
+def report(
+    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str
+) -> dict[str, Any]:
+    """Compare the networks of a run, write the page and return the figures of its table."""
+    from bodyposenet.common.comparison import Networks, compare
+    from bodyposenet.common.evaluate.ceiling import ceiling_ap
+    from bodyposenet.common.model.files import read_card
+    from bodyposenet.common.report.html import write_report
+
+    files = {name: Path(folder) for name, folder in models.items()}
+    networks = Networks(
+        base=files["base"] / MODEL,
+        pruned=files["pruned"] / MODEL,
+        retrained=files["retrained"] / MODEL,
+        onnx=files["onnx"] / ONNX,
+        int8=files["int8"] / INT8_CPU,
+    )
+    truth = DatasetSpec.model_validate_json((Path(dataset) / DATASET_SPEC).read_text())
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    card = read_card(networks.base)
+    with task_run("report", buffer=Path(page).parent) as run:
+        ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
+        stages = compare(networks, {name: None if ap == NOBODY else ap for name, ap in aps.items()})
+        write_report(
+            Path(page),
+            title="BodyPoseNet: trained, pruned, retrained, quantized",
+            ceiling_ap=ceiling,
+            stages=stages,
+            curves={name: _history(files[name]) for name in ("base", "retrained")},
+            pictures=_pictures(Path(found), card.skeleton),
+            facts=_facts(Path(dataset), spec, card.input_size),
+        )
+        figures = {stage.name: {key: value for key, value in vars(stage).items() if key != "name"} for stage in stages}
+        run.log_metrics({f"{stage}.{key}": value for stage, row in figures.items() for key, value in row.items()})
+        run.log_metrics({"ceiling_ap": ceiling})
+        run.log_artifact(Path(page), "report")
+    return {"ceiling_ap": ceiling, **figures}
+
+
+def _history(model: Path) -> Sequence[Settings]:
+    path = model / "history.json"
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def _pictures(found: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
+    """Held-out photos with the people found in them, those with most people first."""
+    from bodyposenet.common.evaluate.preprocess import read_image
+    from bodyposenet.common.pose.decode import People
+    from bodyposenet.common.pose.draw import draw_people
+
+    images = json.loads((found / "detections.json").read_text())["images"]
+    images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
+    pictures = []
+    for entry in images[:: max(1, len(images) // most)][:most]:
+        points = np.asarray(entry["keypoints"], np.float32)
+        score = (points != 0).any(axis=-1, keepdims=True)
+        people = People(
+            np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
+        )
+        path = Path(entry["full_image_path"])
+        pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
+    return pictures
+
+
+def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
+    sets = json.loads((dataset / "manifest.json").read_text())["sets"]
+    return {
+        "training photos": sets["train"]["images"],
+        "training people": sets["train"]["people"],
+        "held-out photos": sets["val"]["images"],
+        "trained at": f"{size[0]}x{size[1]} pixels",
+        "evaluated at": f"{spec.input_shape[0]}x{spec.input_shape[1]} pixels, {spec.keep_aspect_ratio_mode}",
+        "fewest joints of a person": spec.min_parts,
+    }
+
+
+def whole(value: Any) -> Any:
+    """Numbers as they were written: Kubeflow's dicts come back with every number a float."""
+    if isinstance(value, Mapping):
+        return {key: whole(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [whole(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _noted(numbers: dict[str, float], metrics: str) -> dict[str, float]:
+    """Write numbers where a Metrics artifact is: kfp.local caches only tasks whose artifacts have files."""
+    Path(metrics).parent.mkdir(parents=True, exist_ok=True)
+    Path(metrics).write_text(json.dumps(numbers))
+    return numbers

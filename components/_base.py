@@ -1,0 +1,11 @@
+"""Base: how every component of this package is declared."""
+
+import functools
+
+from kfp import dsl
+
+from bodyposenet.common import images
+
+# The images hold this package and kfp itself, so nothing is installed when a task starts.
+on_train_image = functools.partial(dsl.component, base_image=images.TRAIN_IMAGE, install_kfp_package=False)
+on_deploy_image = functools.partial(dsl.component, base_image=images.DEPLOY_IMAGE, install_kfp_package=False)

@@ -1,0 +1,35 @@
+"""evaluate: COCO AP of any model on the held-out photos."""
+
+from kfp import dsl
+
+from bodyposenet.common import artifacts
+from bodyposenet.components._base import on_train_image
+
+
+@on_train_image
+def evaluate(
+    model: dsl.Input[dsl.Artifact],
+    dataset: dsl.Input[artifacts.PoseDataset],
+    spec: dict,
+    detections: dsl.Output[artifacts.Detections],
+    metrics: dsl.Output[dsl.Metrics],
+    name: str = "model",
+) -> float:
+    """Find the people in every held-out photo and score them against the annotations.
+
+    Args:
+        model: A PoseModel or an OnnxPoseModel; of a quantized one the file for the CPU is run.
+        dataset: Whose set val is used.
+        spec: A TAO inference spec.
+        detections: People found, as TAO and as COCO write them.
+        metrics: COCO's ten numbers and counts.
+        name: Which model this is, for the tracking run.
+
+    Returns:
+        AP over OKS .50 to .95; -1 where nobody is labelled.
+    """
+    from bodyposenet.common import tasks
+
+    ap, numbers = tasks.evaluate(model.path, dataset.path, spec, name, detections.path, metrics.path)
+    metrics.metadata.update(numbers)
+    return ap

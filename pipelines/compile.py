@@ -1,0 +1,27 @@
+"""Compile: every pipeline of this package to the YAML that Kubeflow takes."""
+
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler
+
+from bodyposenet.pipelines.prune_retrain import prune_retrain
+
+PIPELINES: dict[str, Any] = {"prune_retrain": prune_retrain}
+COMPILED = Path(__file__).parent / "compiled"
+
+
+def compile_all(folder: Path | None = None) -> list[Path]:
+    """Compile all pipelines into ``folder``, by default that of this package; returns the files."""
+    folder = Path(folder or COMPILED)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, pipeline in PIPELINES.items():
+        files.append(folder / f"{name}.yaml")
+        compiler.Compiler().compile(pipeline, str(files[-1]))
+    return files
+
+
+if __name__ == "__main__":
+    for file in compile_all():
+        print(f"wrote {file}")
