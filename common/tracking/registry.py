@@ -13,6 +13,7 @@ from bodyposenet.common.tracking.runs import current_run, task_run
 from bodyposenet.common.tracking.store import Store
 
 LOADER = "bodyposenet.common.tracking.pyfunc"
+PATIENCE = 30  # seconds for the store to finish a version; MLflow itself would wait 300
 NEEDED = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")  # of all that finding people imports
 
 
@@ -138,8 +139,8 @@ def _version(store: Store, run_id: str, model_id: str, event: events.Event, tags
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     measured = {f"metric.{key}": f"{value:.6g}" for key, value, *_ in event["metrics"]}
-    version = client.create_model_version(
-        name, f"models:/{model_id}", run_id, tags=tags | measured, model_id=model_id
-    ).version
-    client.set_registered_model_alias(name, event["alias"], version)
-    return str(version)
+    made = client.create_model_version(
+        name, f"models:/{model_id}", run_id, tags=tags | measured, model_id=model_id, await_creation_for=PATIENCE
+    )
+    client.set_registered_model_alias(name, event["alias"], made.version)
+    return str(made.version)
