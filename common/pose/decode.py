@@ -9,6 +9,8 @@ from bodyposenet.common.pose.limbs import find_limbs
 from bodyposenet.common.pose.peaks import find_peaks
 from bodyposenet.common.skeleton import Skeleton
 
+MOST = 1e6  # greatest sum of peak values and limb scores: float32 still tells its score from 1
+
 
 @dataclass(frozen=True)
 class People:
@@ -81,7 +83,8 @@ def _keypoints(groups: np.ndarray, points: np.ndarray, values: np.ndarray, strid
 
 def _person_scores(totals: np.ndarray) -> np.ndarray:
     """Sums of peak values and limb scores, brought into [0, 1): reference 9.7 has 1 - 1/sum, negative below 1."""
-    return (totals / (1 + totals)).astype(np.float32)
+    bounded = np.minimum(totals, MOST)
+    return (bounded / (1 + bounded)).astype(np.float32)
 
 
 def _fill(people: People, skeleton: Skeleton) -> People:

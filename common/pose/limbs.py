@@ -81,7 +81,7 @@ def _integral(pafs, x0, y0, x1, y1, limb, threshold):  # type: ignore[no-untyped
     for sample in range(SAMPLES):
         share = sample / (SAMPLES - 1)
         value = _along(pafs, x0 + share * dx, y0 + share * dy, ux, uy, limb)
-        if value > threshold:
+        if value > threshold and math.isfinite(value):
             total += value
         else:
             missed += 1
