@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet import __version__
+from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.flags import (
     example,
-    folder_of,
     found_model,
     keyed,
     mapped,
@@ -23,7 +23,6 @@ from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, launched,
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
-    from bodyposenet.common.spec.inference import InferenceSpec
 
 CRITERIA = ("union", "intersection", "arithmetic_mean", "geometric_mean")
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
@@ -40,7 +39,9 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
     ctx.obj = launch
 
 
+main.add_command(evaluate)
 main.add_command(export)
+main.add_command(inference)
 
 
 @main.command(
@@ -116,8 +117,8 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: s
         done = train_model(spec, folder)
         run.log_curves(done.history)
         run.log_metrics({"params": done.params})
-    loss = f", loss {done.history[-1]['loss']:.4g}" if done.history and "loss" in done.history[-1] else ""
-    click.echo(f"wrote {done.model}: {done.params:,} parameters, {spec.num_epoch} epochs{loss}")
+    loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
+    click.echo(f"wrote {done.model}: {done.params:,} parameters, {len(done.history)} epochs{loss}")
 
 
 @main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))
@@ -152,91 +153,6 @@ def prune(model: str, output_file: Path, key: str, verbose: bool, **options: Any
         click.echo(done.markdown())
     kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"
     click.echo(f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs")
-
-
-def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple[InferenceSpec, Path]":
-    """The inference spec, and the model: that of ``-m``, or else the spec's."""
-    from bodyposenet.common.spec import load_spec
-    from bodyposenet.common.spec.inference import InferenceSpec
-
-    spec = load_spec(path, InferenceSpec, path_map=path_map)
-    name = model or spec.model_path
-    if name is None:
-        raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")
-    if model is None:
-        click.echo(f"note: -m is not given; taking model_path of {path}, {name}", err=True)
-    return spec, found_model(name)
-
-
-def _inference_flags(function: Any) -> Any:
-    function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
-    text = "Inference spec, YAML."
-    return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
-
-
-@main.command("evaluate", cls=Verb, epilog=example("bpnet evaluate -i infer.yaml -d coco_spec.json -m model.keras"))
-@_inference_flags
-@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
-@option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
-@mapped
-@keyed
-@shared
-def evaluate(
-    inference_spec: str,
-    model_filename: str | None,
-    dataset_spec: str,
-    path_map: "PathMap",
-    key: str,
-    **options: Any,
-) -> None:
-    """Find the people of a dataset's test images and score them: COCO AP and AR, in results.csv."""
-    from bodyposenet.common.spec import load_spec
-    from bodyposenet.common.spec.dataset import DatasetSpec
-
-    warn_of_key(key)
-    dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate")
-    from bodyposenet.common.evaluate.evaluate import evaluate as score
-
-    with task("evaluate", folder, status=False) as run:
-        run.log_params(spec.model_dump(mode="json"), prefix="spec")
-        done = score(model, spec, dataset, folder)
-        run.log_metrics(done.metrics)
-    for name, value in done.metrics.items():
-        click.echo(f"{name:<24} {value:.3f}")
-    click.echo(f"wrote {folder / 'results.csv'}: {done.people} people in {done.images} images")
-
-
-@main.command(
-    "inference", cls=Verb, epilog=example("bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos")
-)
-@_inference_flags
-@option("--input_type", default="image", type=click.Choice(["image", "dir", "json"]), help="What --input is.")
-@option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
-@option("--image_root_path", default="", help="Folder of the images that a JSON list names.")
-@option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
-@mapped
-@keyed
-@shared
-def inference(
-    inference_spec: str,
-    model_filename: str | None,
-    source: str,
-    path_map: "PathMap",
-    key: str,
-    **options: Any,
-) -> None:
-    """Find people in images; writes detections.json."""
-    warn_of_key(key)
-    spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    folder = results_dir(options.pop("results_dir"), folder_of(model) / "inference")
-    options.pop("log_level")
-    from bodyposenet.common.evaluate.inference import infer
-
-    with task("inference", folder, status=False):
-        infer(model, spec, input=source, results_dir=folder, **options)
-    click.echo(f"wrote {folder / 'detections.json'}")
 
 
 @main.group("spec")

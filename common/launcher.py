@@ -164,6 +164,8 @@ def _note_failure(ctx: click.Context, error: BaseException, message: str) -> Non
 
     with contextlib.suppress(OSError):  # the disk that is full may be this one
         said = f"{ctx.command.name} was interrupted" if isinstance(error, KeyboardInterrupt) else message
+        if message.startswith("Traceback"):
+            said = traceback.format_exception_only(error)[-1].strip()
         StatusLog(folder).write("FAILURE", message=said)
 
 

@@ -1,0 +1,123 @@
+"""Evaluate and inference verbs: their flags, and the model that flag or spec names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.flags import example, folder_of, found_model, keyed, mapped, option, shared, warn_of_key
+from bodyposenet.common.launcher import Verb, results_dir, task
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+
+def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple[InferenceSpec, Path]":
+    """The inference spec, and the model: that of ``-m``, or else the spec's."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+    spec = load_spec(path, InferenceSpec, path_map=path_map)
+    name = model or spec.model_path
+    if name is None:
+        raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")
+    if model is None:
+        click.echo(f"note: -m is not given; taking model_path of {path}, {name}", err=True)
+    return spec, found_model(name)
+
+
+def _inference_flags(function: Any) -> Any:
+    function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
+    text = "Inference spec, YAML."
+    return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
+
+
+@click.command("evaluate", cls=Verb, epilog=example("bpnet evaluate -i infer.yaml -d coco_spec.json -m model.keras"))
+@_inference_flags
+@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
+@option("--ceiling", is_flag=True, help="Score the labels, too, drawn as maps: the most that a network can reach.")
+@option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
+@mapped
+@keyed
+@shared
+def evaluate(
+    inference_spec: str,
+    model_filename: str | None,
+    dataset_spec: str,
+    path_map: "PathMap",
+    key: str,
+    **options: Any,
+) -> None:
+    """Find the people of a dataset's test images and score them: COCO AP and AR, in results.csv."""
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+    warn_of_key(key)
+    dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    spec, model = _inference_spec(inference_spec, path_map, model_filename)
+    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate")
+    from bodyposenet.common.evaluate.evaluate import evaluate as score
+
+    with task("evaluate", folder, status=False) as run:
+        run.log_params(spec.model_dump(mode="json"), prefix="spec")
+        done = score(model, spec, dataset, folder)
+        run.log_metrics(done.metrics)
+    for name, value in done.metrics.items():
+        click.echo(f"{name:<24} {value:.3f}")
+    if options["ceiling"] or _is_drawn(dataset):
+        click.echo(f"{'ceiling AP':<24} {_ceiling(model, spec, dataset):.3f}")
+    for reason in done.skipped:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
+
+
+def _is_drawn(dataset: "DatasetSpec") -> bool:
+    """Whether ``bpnet synthesize`` drew the test set: an AP on it means little without its ceiling."""
+    path = Path(dataset.root_directory_path) / dataset.test_data.annotation_root_dir_path
+    with path.open(errors="replace") as file:
+        return "drawn people" in file.read(200)
+
+
+def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> float:
+    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.evaluate.ceiling import ceiling_ap
+
+    card = open_runner(model).card
+    return ceiling_ap(dataset, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
+
+
+@click.command(
+    "inference", cls=Verb, epilog=example("bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos")
+)
+@_inference_flags
+@option("--input_type", default="image", type=click.Choice(["image", "dir", "json"]), help="What --input is.")
+@option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
+@option("--image_root_path", type=click.Path(path_type=Path), help="Folder of the images that a JSON list names.")
+@option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
+@mapped
+@keyed
+@shared
+def inference(
+    inference_spec: str,
+    model_filename: str | None,
+    source: str,
+    path_map: "PathMap",
+    key: str,
+    **options: Any,
+) -> None:
+    """Find people in images; writes detections.json."""
+    warn_of_key(key)
+    spec, model = _inference_spec(inference_spec, path_map, model_filename)
+    from bodyposenet.common.evaluate.inference import default_results_dir, infer
+
+    folder = results_dir(options.pop("results_dir"), default_results_dir(Path(source)))
+    options.pop("log_level")
+    with task("inference", folder, status=False) as run:
+        done = infer(model, spec, input=Path(source), results_dir=folder, **options)
+        run.log_metrics({"images": done.images, "people": done.people})
+    for reason in done.skipped:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(f"wrote {done.detections}: {done.summary()}")
