@@ -3,11 +3,12 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.deploy.latency import compare_latency, latency_ms
 from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.onnx_file import put_card
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model
@@ -102,6 +103,35 @@ def test_files_that_are_no_models_are_told(tmp_path, name, problem):
     (tmp_path / name).write_bytes(b"\x00\x01 garbage")
     with pytest.raises(UserError, match=problem):
         open_runner(tmp_path / name)
+
+
+def test_large_8_bit_products_do_not_overflow(tmp_path):
+    # 64 products of 255 and 127: an x86 kernel that adds pairs of them in 16 bits saturates at half the sum
+    constants = {
+        "x_scale": np.float32(1 / 255), "x_zero": np.uint8(0), "k": np.full((4, 64, 1, 1), 127, np.int8),
+        "k_scale": np.full(4, 1 / 127, np.float32), "k_zero": np.zeros(4, np.int8), "y_scale": np.float32(64 / 255),
+        "ones": np.ones((64, 3, 1, 1), np.float32),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Transpose", ["input_1"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "ones"], ["x"]),
+        helper.make_node("QuantizeLinear", ["x", "x_scale", "x_zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "x_scale", "x_zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["k", "k_scale", "k_zero"], ["w"], axis=0),
+        helper.make_node("Conv", ["d", "w"], ["c"]),
+        helper.make_node("QuantizeLinear", ["c", "y_scale", "x_zero"], ["e"]),
+        helper.make_node("DequantizeLinear", ["e", "y_scale", "x_zero"], ["heatmap_out"]),
+        helper.make_node("Identity", ["heatmap_out"], ["paf_out"]),
+    ]
+    values = [helper.make_tensor_value_info(name, 1, ["b", None, None, None]) for name in ("heatmap_out", "paf_out")]
+    image = helper.make_tensor_value_info("input_1", 1, ["b", "h", "w", 3])
+    arrays = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "large", [image], values, arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    put_card(model, CARD)
+    onnx.save(model, tmp_path / "large.onnx")
+    heatmaps, _ = open_runner(tmp_path / "large.onnx")(np.full((1, 8, 8, 3), 1 / 3, np.float32))
+    np.testing.assert_allclose(heatmaps, 64, rtol=1e-2)
 
 
 class Recorder:
