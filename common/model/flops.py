@@ -52,7 +52,7 @@ def multiply_adds(layer: Any, given: Any, made: Any) -> int:
         grid = made.shape[1:-1]
     else:
         return 0
-    return math.prod(grid) * math.prod(layer.kernel.shape)
+    return int(math.prod(grid) * math.prod(layer.kernel.shape))
 
 
 def _graph(model: Any) -> Any:

@@ -232,7 +232,7 @@ def _join(graph: ChannelGraph, layer: Any, given: list[Layout], made: Any) -> La
 
 
 def _flatten(graph: ChannelGraph, layer: Any, given: list[Layout], made: Any) -> Layout:
-    return given[0] * (made.shape[-1] // width(given[0]))
+    return given[0] * int(made.shape[-1] // width(given[0]))
 
 
 def _pass(graph: ChannelGraph, layer: Any, given: list[Layout], made: Any) -> Layout:
