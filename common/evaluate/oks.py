@@ -38,8 +38,8 @@ def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id:
     """
     column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
     found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
-    placed = found.any(axis=-1)
-    triplets = np.concatenate([found[..., :2], placed[..., None]], axis=-1).astype(float).round(3)
+    placed = np.any(found, axis=-1, keepdims=True)
+    triplets = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(3)
     return [
         {"image_id": image_id, "category_id": PERSON, "keypoints": flat.ravel().tolist(), "score": float(score)}
         for flat, score in zip(triplets, people.scores, strict=True)

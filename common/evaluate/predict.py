@@ -63,7 +63,7 @@ def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *
 
 def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
     """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
-    scale, offset = np.float32(card.image_scale), np.float32(card.image_offset)
+    scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
     return image.astype(np.float32) / scale - offset
 
 

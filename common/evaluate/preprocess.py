@@ -134,7 +134,8 @@ def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
 
 
 def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+    mapped: np.ndarray = np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+    return mapped
 
 
 def _borders(photo: Size, size: Size) -> Borders:

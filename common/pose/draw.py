@@ -90,4 +90,4 @@ def _dot(canvas: np.ndarray, centre: np.ndarray, colour: Colour, radius: float) 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
     """Pixels to OpenCV's fixed point; far outside the picture all is as far."""
-    return np.round(np.clip(points, -20_000, 40_000) * 2**FRACTION_BITS).astype(np.int32)
+    return np.asarray(np.round(np.clip(points, -20_000, 40_000) * 2**FRACTION_BITS), np.int32)

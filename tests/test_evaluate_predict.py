@@ -1,0 +1,110 @@
+"""From a photo to its people, at one scale and at several."""
+
+import numpy as np
+import pytest
+from support.coco_files import document, image, write_annotations
+from support.perfect import PerfectRunner, standing
+
+from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.evaluate.predict import find_people, normalise, resample
+from bodyposenet.common.model.files import Card
+from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+
+MODES = ("adjust_network_input", "pad_image_input")
+
+
+def spec(**keys):
+    return parse_spec({"input_shape": [368, 368], **keys}, InferenceSpec)
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """One photo, 333 x 500, with two people."""
+    people = [standing(1, 1, (40, 30, 130, 290)), standing(2, 1, (300, 50, 120, 260), hidden=(9, 16))]
+    path = write_annotations(tmp_path / "a.json", document([image(1, size=(333, 500))], people))
+    return read_annotations(path)
+
+
+def photo_of(truth):
+    return np.random.default_rng(0).integers(0, 255, (truth.photos[0].height, truth.photos[0].width, 3), np.uint8)
+
+
+def errors(people, truth):
+    """Distance in photo pixels of each labelled joint from where it is; the people are told apart by their place."""
+    order = np.argsort(people.keypoints[..., 0].max(axis=1))
+    want = BODYPOSENET_18.take(truth.joints, np.array([person.keypoints for person in truth.photos[0].people]))
+    labelled = want[..., 2] > 0
+    assert (labelled == (people.keypoints[order, :, 2] > 0)).all()
+    return np.linalg.norm(people.keypoints[order, :, :2] - want[..., :2], axis=-1)[labelled]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_people_are_found_where_they_are_in_the_photo(truth, mode):
+    runner = PerfectRunner(truth, mode)
+    people = find_people(runner, photo_of(truth), spec(keep_aspect_ratio_mode=mode))
+    assert errors(people, truth).max() < 0.7
+    missing = people.keypoints[people.keypoints[..., 2] == 0]
+    assert len(missing) == 2
+    assert (missing == 0).all()
+
+
+@pytest.mark.parametrize("scales", [[1.0, 0.5], [0.5, 1.0, 1.5]])
+def test_several_scales_agree_on_where_people_are(truth, scales):
+    runner = PerfectRunner(truth, calls_a_photo=len(scales))
+    people = find_people(runner, photo_of(truth), spec(multi_scale_inference=True, scales=scales))
+    shapes = [given.shape[1:3] for given in runner.inputs]
+    assert shapes == [(184, 280), (368, 560), (552, 832)][: len(scales)]
+    assert errors(people, truth).max() < 1.5
+
+
+def test_scales_count_only_when_asked_for(truth):
+    runner = PerfectRunner(truth)
+    find_people(runner, photo_of(truth), spec(scales=[0.5, 2.0]))
+    assert [given.shape for given in runner.inputs] == [(1, 368, 560, 3)]
+
+
+def test_the_network_sees_the_photo_as_its_card_says():
+    card = Card(BODYPOSENET_18, image_scale=(256.0, 128.0, 64.0), image_offset=(0.5, 0.25, 0.0))
+    seen = normalise(np.full((8, 8, 3), 64, np.uint8), card)
+    assert seen.dtype == np.float32
+    np.testing.assert_allclose(seen[3, 4], [-0.25, 0.25, 1.0])
+
+
+def test_thresholds_of_the_spec_are_honoured(truth):
+    def count(**keys):
+        return len(find_people(PerfectRunner(truth), photo_of(truth), spec(**keys)))
+
+    assert count() == 2
+    assert count(heatmap_threshold=1.0) == 0
+    assert count(paf_threshold=1.0) == 0
+    assert count(min_parts=17) == 1
+    assert count(max_people=1) == 1
+
+
+def test_guessed_joints_are_moved_to_the_photo_too(truth):
+    people = find_people(PerfectRunner(truth), photo_of(truth), spec(fill_missing=True))
+    guessed = people.keypoints[people.keypoints[..., 2] == 0]
+    assert len(guessed) == 2
+    assert (guessed[:, 0] > 290).all()  # beside the second person, not at the photo's corner
+
+
+def test_resampling_is_exact_for_parabolas_and_leaves_a_grid_on_itself():
+    random = np.random.default_rng(3)
+    maps = random.normal(size=(12, 9, 4)).astype(np.float32)
+    np.testing.assert_allclose(resample(maps, np.eye(3), (12, 9)), maps, atol=1e-6)
+    rows, columns = np.mgrid[:12, :9].astype(float)
+    parabola = (0.3 * rows**2 - rows + 0.2 * columns**2 + columns)[..., None]
+    matrix = np.array([[0.5, 0, 1.2], [0, 0.7, 2.1], [0, 0, 1.0]])
+    read = resample(parabola, matrix, (10, 12))[..., 0]
+    v, u = np.mgrid[:10, :12]
+    y, x = 0.7 * v + 2.1, 0.5 * u + 1.2
+    inside = (y >= 1) & (y <= 10) & (x >= 1) & (x <= 7)
+    np.testing.assert_allclose(read[inside], (0.3 * y**2 - y + 0.2 * x**2 + x)[inside], rtol=1e-5)
+
+
+def test_maps_go_on_as_they_end():
+    ramp = np.arange(5.0)[:, None, None] * np.ones((5, 5, 1))
+    far = resample(ramp, np.array([[1, 0, 0], [0, 1, 20.0], [0, 0, 1]]), (3, 5))
+    np.testing.assert_allclose(far, 4)
