@@ -73,7 +73,8 @@ def test_the_version_is_the_package_s():
     assert run("--version").stdout == f"bpnet, version {__version__}\n"
 
 
-def test_verbs_and_flags_may_be_spelled_with_dashes():
+def test_verbs_and_flags_may_be_spelled_with_dashes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     result = run("dataset-convert", "--dataset-spec", "none.json", "--output-filename", "x")
     assert result.exit_code == 2
     assert "none.json: there is no such file" in result.stderr
