@@ -182,21 +182,19 @@ def check(files: tuple[str, ...], path_map: "PathMap") -> None:
         raise SpecError(problems)
 
 
-@main.group("pipeline")
-def pipeline_group() -> None:
-    """Work with the Kubeflow pipelines."""
+@main.group("tracking")
+def tracking_group() -> None:
+    """Work with the MLflow store that MLFLOW_TRACKING_URI names."""
 
 
-@pipeline_group.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled"))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
-)
-def compile_pipelines(output: Path | None) -> None:
-    """Compile every pipeline to YAML for Kubeflow Pipelines."""
-    from bodyposenet.pipelines.compile import compile_all
+@tracking_group.command("send", cls=Guarded, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
+@click.argument("folder", type=click.Path(path_type=Path))
+def send(folder: Path) -> None:
+    """Send what was kept in FOLDER while the store was away."""
+    from bodyposenet.common.tracking import send_buffered
 
-    for path in compile_all(output):
-        click.echo(f"wrote {path}")
+    sent = send_buffered(folder)
+    click.echo(f"sent {len(sent)} runs" + "".join(f"\n  {run}" for run in sent))
 
 
 if __name__ == "__main__":

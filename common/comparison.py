@@ -30,8 +30,8 @@ class Networks:
 def compare(networks: Networks, aps: Mapping[str, float | None]) -> list[Stage]:
     """Measure the networks of a run.
 
-    Sizes are those of the ONNX files. Latencies are medians of ONNX Runtime on the CPU, for one picture of the size that
-    the network was trained at, taken in turns.
+    Sizes are those of the ONNX files. Latencies are medians of ONNX Runtime on the CPU, for one picture of the size
+    that the network was trained at, taken in turns.
 
     Args:
         networks: Where they are.

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run
 
 USER, BUG, INTERRUPTED = 2, 1, 130
+COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 RESULTS = "bodyposenet.results_dir"
 LAUNCH = "bodyposenet.launch"
 EXTRAS = {
@@ -215,6 +218,12 @@ def _appended(path: Path) -> Iterator[TextIO]:
         yield file
 
 
+@functools.cache
+def plugged() -> dict[str, EntryPoint]:
+    """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
+    return {entry.name: entry for entry in entry_points(group=COMMANDS)}
+
+
 class Verbs(click.Group):
     """The verbs; ``dataset-convert`` is ``dataset_convert``, and launcher flags may stand before the verb."""
 
@@ -230,7 +239,16 @@ class Verbs(click.Group):
         return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
 
     def _is_verb(self, word: str) -> bool:
-        return word.replace("-", "_") in self.commands
+        return word.replace("-", "_") in self.commands or word in plugged()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs here and those of the package's other parts."""
+        return sorted({*super().list_commands(ctx), *plugged()})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A verb by its name; those of other parts are loaded only now."""
+        own = super().get_command(ctx, name)
+        return plugged()[name].load() if own is None and name in plugged() else own
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run the command line; an interrupt before a verb has begun ends quietly too."""

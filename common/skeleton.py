@@ -128,7 +128,9 @@ def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int
         raise UserError(f"joint {twice[0]!r} is named twice", where=name, fix="name every joint once")
     wrong = [limb for limb in limbs if len(limb) != 2 or not all(0 <= end < len(joints) for end in limb)]
     if wrong:
-        raise UserError(f"limb {wrong[0]} ends at no joint", where=name, fix=f"joints are numbered to {len(joints) - 1}")
+        raise UserError(
+            f"limb {wrong[0]} ends at no joint", where=name, fix=f"joints are numbered to {len(joints) - 1}"
+        )
     computed = (("neck", ("left_shoulder", "right_shoulder")),) if "neck" in joints else ()
     return Skeleton(
         name=name,

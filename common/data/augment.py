@@ -61,8 +61,8 @@ def person_centric(
 ) -> Warp:
     """Bring one person to the middle of the input, at a random place, size and angle (reference 4.4, mode 1).
 
-    A person ``height`` pixels tall becomes ``target_person_scale`` of the input's height, divided by the zoom: a zoom above
-    1 zooms out.
+    A person ``height`` pixels tall becomes ``target_person_scale`` of the input's height, divided by the zoom: a zoom
+    above 1 zooms out.
 
     Args:
         rng: Where the randomness comes from.
@@ -72,27 +72,53 @@ def person_centric(
         photo: ``(height, width)`` of the photo.
         size: ``(height, width)`` of the input.
     """
+    scale = params.target_person_scale * size[0] / max(height, 1.0)
+    return _about(rng, params, centre, np.diag([scale, scale]), photo, size)
+
+
+def whole_photo(
+    rng: np.random.Generator,
+    params: SpatialAugParams,
+    *,
+    photo: tuple[int, int],
+    size: tuple[int, int],
+    stretch: bool = False,
+) -> Warp:
+    """Fit the whole photo into the input, at a random place, size and angle (reference 4.4, modes 2 and 3).
+
+    Args:
+        rng: Where the randomness comes from.
+        params: Ranges of the spec; a zoom above 1 zooms out here, too.
+        photo: ``(height, width)`` of the photo.
+        size: ``(height, width)`` of the input.
+        stretch: Fill the input; otherwise the photo keeps its aspect, with grey beside it.
+    """
+    across, down = size[1] / photo[1], size[0] / photo[0]
+    least = min(across, down)
+    middle = (np.array(photo[::-1]) - 1) / 2
+    return _about(rng, params, middle, np.diag([across, down] if stretch else [least, least]), photo, size)
+
+
+def _about(
+    rng: np.random.Generator,
+    params: SpatialAugParams,
+    centre: np.ndarray,
+    scaling: np.ndarray,
+    photo: tuple[int, int],
+    size: tuple[int, int],
+) -> Warp:
+    """Scale about a point of the photo, zoom, turn and mirror at random, and bring it near the middle of the input."""
     mirrored = bool(rng.random() < params.flip_lr_prob)
     upside_down = bool(rng.random() < params.flip_tb_prob)
     shift = _translation(rng, params, photo)
     zoom = rng.uniform(params.zoom_ratio_min, params.zoom_ratio_max) if rng.random() < params.zoom_prob else 1.0
     angle = np.deg2rad(rng.uniform(params.rotate_deg_min, params.rotate_deg_max))
-    scale = params.target_person_scale * size[0] / (max(height, 1.0) * zoom)
     flips = np.diag([-1.0 if mirrored else 1.0, -1.0 if upside_down else 1.0])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.eye(3)
-    matrix[:2, :2] = scale * flips @ turn
-    middle = (np.array(size[::-1]) - 1) / 2
-    matrix[:2, 2] = middle - matrix[:2, :2] @ (centre + shift)
+    matrix[:2, :2] = flips @ turn @ scaling / zoom
+    matrix[:2, 2] = (np.array(size[::-1]) - 1) / 2 - matrix[:2, :2] @ (centre + shift)
     return Warp(matrix, mirrored)
-
-
-def whole_photo(photo: tuple[int, int], size: tuple[int, int]) -> Warp:
-    """The whole photo, its aspect kept, in the middle of the input."""
-    scale = min(size[0] / photo[0], size[1] / photo[1])
-    matrix = np.diag([scale, scale, 1.0])
-    matrix[:2, 2] = (np.array(size[::-1]) - 1) / 2 - scale * (np.array(photo[::-1]) - 1) / 2
-    return Warp(matrix)
 
 
 def _translation(rng: np.random.Generator, params: SpatialAugParams, photo: tuple[int, int]) -> np.ndarray:

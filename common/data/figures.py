@@ -1,7 +1,8 @@
 """Figures: articulated people, posed at random and ready to draw.
 
-A figure is a set of joints (COCO's 17) and of convex shapes in drawing order. Left limbs are warm-coloured and right limbs
-cool-coloured, so that a network can tell the sides of a figure seen from the front from those of one seen from behind.
+A figure is a set of joints (COCO's 17) and of convex shapes in drawing order. Left limbs are warm-coloured and right
+limbs cool-coloured, so that a network can tell the sides of a figure seen from the front from those of one seen from
+behind.
 """
 
 from dataclasses import dataclass
@@ -98,11 +99,11 @@ def _pose(rng: np.random.Generator, yaw: float) -> np.ndarray:
     across, ahead = np.cos(yaw), np.sin(yaw)  # the left side is at +x for a figure that faces the viewer
     joints = np.zeros((17, 2))
     head = np.array([0.02 * ahead, -TORSO - NECK - HEAD])
-    joints[INDEX["nose"]] = head + [0.075 * ahead, 0.012]
+    joints[INDEX["nose"]] = head + np.array([0.075 * ahead, 0.012])
     for side, sign in (("left", 1.0), ("right", -1.0)):
         outward = sign * across
-        joints[INDEX[f"{side}_eye"]] = head + [0.03 * outward + 0.055 * ahead, -0.015]
-        joints[INDEX[f"{side}_ear"]] = head + [0.07 * outward - 0.01 * ahead, -0.002]
+        joints[INDEX[f"{side}_eye"]] = head + np.array([0.03 * outward + 0.055 * ahead, -0.015])
+        joints[INDEX[f"{side}_ear"]] = head + np.array([0.07 * outward - 0.01 * ahead, -0.002])
         joints[INDEX[f"{side}_shoulder"]] = [SHOULDER * outward, -TORSO]
         joints[INDEX[f"{side}_hip"]] = [HIP * outward, 0.0]
         _arm(rng, joints, side, outward)

@@ -51,9 +51,10 @@ def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> 
     """The dataset spec of a photo set.
 
     Args:
-        folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON file with
-            ``train`` and one with ``val`` in its name.
-        settings: Keys of a dataset spec; folders and files are added here. The joints are COCO's unless they say otherwise.
+        folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON file
+            with ``train`` and one with ``val`` in its name.
+        settings: Keys of a dataset spec; folders and files are added here. The joints are COCO's unless they say
+            otherwise.
 
     Raises:
         UserError: Folders or files are missing or ambiguous, or the settings are no dataset spec.

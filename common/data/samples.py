@@ -43,16 +43,10 @@ class RecordSource:
         """The training records of a train spec.
 
         Raises:
-            UserError: A shard or a dataset spec cannot be used, or the augmentation is not built yet.
+            UserError: A shard or a dataset spec cannot be used.
         """
         loader = spec.dataloader
         config = loader.dataset_config
-        if loader.augmentation_config.spatial_augmentation_mode != "person_centric":
-            raise UserError(
-                f"mode {loader.augmentation_config.spatial_augmentation_mode!r} is not built yet",
-                where="dataloader.augmentation_config.spatial_augmentation_mode",
-                fix="take person_centric",
-            )
         return cls(
             shards=tuple(open_shards(config.train_records_folder_path, config.train_records_path)),
             datasets={name: load_spec(path, DatasetSpec) for name, path in config.dataset_specs.items()},
@@ -75,28 +69,25 @@ class RecordSource:
         """Sample ``index``, augmented as epoch ``epoch`` sees it."""
         shard, number, person = self.people[index]
         record = self.shards[shard][int(number)]
-        warp = person_centric(
-            np.random.default_rng([self.seed, 1, epoch, index]),
-            self.augmentation.spatial_aug_params,
-            centre=record.centers[person] - 0.5,
-            height=float(record.scales[person]),
-            photo=(record.height, record.width),
-            size=self.size,
-        )
-        return self._warped(record, warp)
+        return self._warped(record, self._warp(record, person, np.random.default_rng([self.seed, 1, epoch, index])))
 
-    def plain(self, index: int) -> Sample:
-        """Sample ``index`` as the whole photo, not augmented."""
-        shard, number, _ = self.people[index]
-        record = self.shards[shard][int(number)]
-        return self._warped(record, whole_photo((record.height, record.width), self.size))
+    def _warp(self, record: Record, person: int, rng: np.random.Generator) -> Warp:
+        """A random way from the record's photo to the input, as the augmentation's mode has it."""
+        params, photo = self.augmentation.spatial_aug_params, (record.height, record.width)
+        mode = self.augmentation.spatial_augmentation_mode
+        if mode == "person_centric":
+            centre, height = record.centers[person] - 0.5, float(record.scales[person])
+            return person_centric(rng, params, centre=centre, height=height, photo=photo, size=self.size)
+        return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode != "standard")
 
     def _warped(self, record: Record, warp: Warp) -> Sample:
         keypoints = self._keypoints(record)
         if warp.mirrored:
             keypoints = keypoints[:, self.skeleton.flip_order]
         return Sample(
-            image=warp.image(_decoded(record.image, record, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), self.size),
+            image=warp.image(
+                _decoded(record.image, record, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), self.size
+            ),
             mask=warp.mask(_mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
             joints=warp.points(keypoints[..., :2]),
             visible=keypoints[..., 2] > 0,

@@ -110,8 +110,8 @@ def _crowd(rng: np.random.Generator, size: tuple[int, int]) -> list[Figure]:
     """A band of small people, side by side."""
     height = rng.uniform(0.12, 0.2) * size[0]
     start = np.array([rng.uniform(0, 0.5) * size[1], rng.uniform(0.05, 0.6) * size[0]])
-    steps = [start + [n * height * 0.35, rng.uniform(-0.1, 0.1) * height] for n in range(int(rng.integers(6, 11)))]
-    return [random_figure(rng, height).moved(1.0, step) for step in steps]
+    shifts = [(n * height * 0.35, rng.uniform(-0.1, 0.1) * height) for n in range(int(rng.integers(6, 11)))]
+    return [random_figure(rng, height).moved(1.0, step) for step in start + np.array(shifts)]
 
 
 def _things(rng: np.random.Generator, figure: Figure) -> list[Shape]:

@@ -1,8 +1,8 @@
 """Targets: joints drawn as the maps that a network learns.
 
-Heatmaps are Gaussians at the joints, part affinity fields unit vectors along the limbs: Cao et al., "Realtime Multi-Person
-2D Pose Estimation using Part Affinity Fields" (CVPR 2017, sections 2.2 and 2.3). Both are sampled at cell centres: cell ``c``
-of a grid with stride S lies at ``c * S + (S - 1) / 2`` input pixels.
+Heatmaps are Gaussians at the joints, part affinity fields unit vectors along the limbs: Cao et al., "Realtime
+Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017, sections 2.2 and 2.3). Both are sampled at cell
+centres: cell ``c`` of a grid with stride S lies at ``c * S + (S - 1) / 2`` input pixels.
 """
 
 import math
@@ -40,8 +40,8 @@ def encode(
 
     Returns:
         Heatmaps ``(H, W, K + 1)`` float32 in [0, 1], the last channel being the background, 1 minus the greatest of the
-        others; and part affinity fields ``(H, W, 2 L)`` float32 in [-1, 1], x and y for each limb, the mean of the people
-        where their limbs overlap.
+        others; and part affinity fields ``(H, W, 2 L)`` float32 in [-1, 1], x and y for each limb, the mean of the
+        people where their limbs overlap.
     """
     heatmaps = np.zeros((*size, skeleton.num_joints + 1), np.float32)
     pafs = np.zeros((*size, 2 * skeleton.num_limbs), np.float32)
@@ -63,26 +63,38 @@ def _span(low, high, stride, cells):  # type: ignore[no-untyped-def]  # noqa: AN
 
 @njit(nogil=True, cache=True)
 def _draw_heatmaps(joints, visible, stride, sigma, heatmaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    rows, columns, channels = heatmaps.shape
-    reach = sigma * math.sqrt(-2 * math.log(CUTOFF))
-    factor = -1 / (2 * sigma * sigma)
-    offset = (stride - 1) / 2
-    across = np.empty(columns)
+    across = np.empty(heatmaps.shape[1])
     for person in range(joints.shape[0]):
         for joint in range(joints.shape[1]):
             x, y = float(joints[person, joint, 0]), float(joints[person, joint, 1])
-            if not visible[person, joint] or not (math.isfinite(x) and math.isfinite(y)):
-                continue
-            left, right = _span(x - reach, x + reach, stride, columns)
-            top, bottom = _span(y - reach, y + reach, stride, rows)
-            for column in range(left, right):
-                across[column] = math.exp(factor * (column * stride + offset - x) ** 2)
-            for row in range(top, bottom):
-                down = math.exp(factor * (row * stride + offset - y) ** 2)
-                for column in range(left, right):
-                    value = down * across[column]
-                    if value >= CUTOFF and value > heatmaps[row, column, joint]:
-                        heatmaps[row, column, joint] = value
+            if visible[person, joint] and math.isfinite(x) and math.isfinite(y):
+                _draw_peak(x, y, joint, stride, sigma, across, heatmaps)
+    _draw_background(heatmaps)
+
+
+@njit(nogil=True, cache=True)
+def _draw_peak(x, y, joint, stride, sigma, across, heatmaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Raise one channel to a Gaussian at x, y; ``across`` is room for a row of it."""
+    rows, columns = heatmaps.shape[:2]
+    reach = sigma * math.sqrt(-2 * math.log(CUTOFF))
+    factor = -1 / (2 * sigma * sigma)
+    offset = (stride - 1) / 2
+    left, right = _span(x - reach, x + reach, stride, columns)
+    top, bottom = _span(y - reach, y + reach, stride, rows)
+    for column in range(left, right):
+        across[column] = math.exp(factor * (column * stride + offset - x) ** 2)
+    for row in range(top, bottom):
+        down = math.exp(factor * (row * stride + offset - y) ** 2)
+        for column in range(left, right):
+            value = down * across[column]
+            if value >= CUTOFF and value > heatmaps[row, column, joint]:
+                heatmaps[row, column, joint] = value
+
+
+@njit(nogil=True, cache=True)
+def _draw_background(heatmaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill the last channel with what the others leave of 1."""
+    rows, columns, channels = heatmaps.shape
     for row in range(rows):
         for column in range(columns):
             most = np.float32(0)

@@ -17,7 +17,15 @@ VGG_UNITS = (
 
 
 def vgg(image: Any, style: Style) -> Any:
-    """VGG-19 with batch normalization, strided convolutions for pooling, stride 8: ``(B, H, W, 3)`` to ``(B, H/8, W/8, 256)``."""
+    """VGG-19 with batch normalization and strides for pooling.
+
+    Args:
+        image: ``(B, H, W, 3)``.
+        style: How convolutions are built.
+
+    Returns:
+        ``(B, H/8, W/8, 256)`` at width 1.
+    """
     x = image
     for name, channels, stride in VGG_UNITS:
         x = unit(x, channels, stride=stride, name=name, style=style)

@@ -29,8 +29,8 @@ def pose_loss(outputs: list[Any], heatmaps: Any, pafs: Any, mask: Any, spec: Los
         heatmaps: Targets, ``(B, H, W, K + 1)``.
         pafs: Targets, ``(B, H, W, 2 L)``.
         mask: ``(B, H, W, 1)`` in [0, 1]; it multiplies the error before it is squared.
-        spec: ``joint_weight`` adds that many times the target to the weight of a heatmap cell, ``paf_weight`` scales the
-            fields' part, ``normalize_cells`` divides the sum over cells by their number.
+        spec: ``joint_weight`` adds that many times the target to the weight of a heatmap cell, ``paf_weight`` scales
+            the fields' part, ``normalize_cells`` divides the sum over cells by their number.
 
     Returns:
         The losses; regularisation is not in them.

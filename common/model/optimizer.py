@@ -15,8 +15,9 @@ STAGE_MULTIPLIERS = ((r"^stage1", (1.0, 2.0)), (r"^stage", (4.0, 8.0)), (r"out$"
 class WeightedMomentum(keras.optimizers.Optimizer):
     """Momentum as TensorFlow 1 computes it, on gradients multiplied by a weight for each variable (reference 6.2).
 
-    With g' the weighted gradient, m the momentum and a the running sum: ``a <- m a + g'``, ``w <- w - lr a``; the Nesterov
-    form takes ``w <- w - lr (g' + m a)``. Unlike ``keras.optimizers.SGD`` the rate is applied to the whole sum at once.
+    With g' the weighted gradient, m the momentum and a the running sum: ``a <- m a + g'``, ``w <- w - lr a``; the
+    Nesterov form takes ``w <- w - lr (g' + m a)``. Unlike ``keras.optimizers.SGD`` the rate is applied to the whole sum
+    at once.
 
     Args:
         learning_rate: Rate or Keras schedule.
@@ -44,12 +45,14 @@ class WeightedMomentum(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self.sums = self.add_optimizer_variables(variables, "sum")
+        self.factors = [self.weights.get(variable.path, 1.0) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Apply one weighted gradient to one variable."""
-        running = self.sums[self._get_variable_index(variable)]
+        place = self._get_variable_index(variable)
+        running = self.sums[place]
         rate = keras.ops.cast(learning_rate, variable.dtype)
-        weighted = keras.ops.cast(gradient, variable.dtype) * self.weights.get(variable.path, 1.0)
+        weighted = keras.ops.cast(gradient, variable.dtype) * self.factors[place]
         self.assign(running, self.momentum * running + weighted)
         step = weighted + self.momentum * running if self.nesterov else running
         self.assign_sub(variable, rate * step)

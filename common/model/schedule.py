@@ -35,7 +35,10 @@ def soft_start_annealing(spec: SoftstartAnnealingLearningRateSchedule, last_step
 
 
 def exponential_decay(spec: BpNetExponentialDecayLRSchedule, steps_per_epoch: int) -> Schedule:
-    """``learning_rate * decay_rate ** (epochs done / decay_epochs)``, not below ``min_learning_rate`` (reference 6.4)."""
+    """A schedule that falls exponentially (reference 6.4).
+
+    The rate is ``learning_rate * decay_rate ** (epochs done / decay_epochs)``, not below ``min_learning_rate``.
+    """
 
     def rate(step: int) -> float:
         exponent = step / (spec.decay_epochs * steps_per_epoch)

@@ -180,9 +180,14 @@ class _Trainer:
 
     def _checkpoint(self) -> None:
         save_checkpoint(
-            self.results_dir, len(self.history), in_policy(self.model, "float32"), self.optimizer, self.card, self.history,
+            self.results_dir,
+            len(self.history),
+            in_policy(self.model, "float32"),
+            self.optimizer,
+            self.card,
+            self.history,
             keep=self.spec.max_ckpt_to_keep,
-        )  # fmt: skip
+        )
 
     def _resume(self) -> None:
         found = [(epoch, path) for epoch, path in checkpoints_in(self.results_dir) if epoch <= self.spec.num_epoch]

@@ -1,8 +1,8 @@
 """Group: limbs joined into people.
 
 All matched limbs of all kinds are taken together, best first, and each joins the two groups that it touches unless both
-own a joint of the same kind. Unlike assembly limb by limb (Cao et al., CVPR 2017, section 2.4) the result does not depend on
-the order of the limbs, and a group can grow at either end.
+own a joint of the same kind. Unlike assembly limb by limb (Cao et al., CVPR 2017, section 2.4) the result does not
+depend on the order of the limbs, and a group can grow at either end.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ def group_limbs(
         bounds: ``(K + 1,)`` where each joint's peaks begin and end.
 
     Returns:
-        ``(G, K)`` int64 peak of each joint, -1 where there is none, a row a group, single peaks too; and ``(G,)`` float64,
-        the sum of its peaks' values and its limbs' scores.
+        ``(G, K)`` int64 peak of each joint, -1 where there is none, a row a group, single peaks too; and ``(G,)``
+        float64, the sum of its peaks' values and its limbs' scores.
     """
     return _assemble(pairs, scores, values, bounds)
 
@@ -49,7 +49,7 @@ def _assemble(pairs, scores, values, bounds):  # type: ignore[no-untyped-def]  #
 
 @njit(nogil=True, cache=True)
 def _disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for joint in range(len(one)):
+    for joint in range(len(one)):  # noqa: SIM110 - numba compiles no generators
         if one[joint] >= 0 and other[joint] >= 0:
             return False
     return True

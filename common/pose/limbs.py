@@ -1,7 +1,7 @@
 """Limbs: which peaks the part affinity fields join.
 
-The score of a pair is the line integral of the field along it: Cao et al., "Realtime Multi-Person 2D Pose Estimation using
-Part Affinity Fields" (CVPR 2017, equation 10), sampled at ten points.
+The score of a pair is the line integral of the field along it: Cao et al., "Realtime Multi-Person 2D Pose Estimation
+using Part Affinity Fields" (CVPR 2017, equation 10), sampled at ten points.
 """
 
 import math
@@ -26,7 +26,8 @@ def find_limbs(
         threshold: Least component of the field along the pair for a sample to count.
 
     Returns:
-        ``(M, 3)`` int64: limb, peak at its start, peak at its end; and ``(M,)`` float32, the mean of the samples that count.
+        ``(M, 3)`` int64: limb, peak at its start, peak at its end; and ``(M,)`` float32, the mean of the samples that
+        count.
     """
     return _match(pafs, points, bounds, limbs, np.float32(threshold))
 

@@ -10,6 +10,10 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 
 JOINTS = 18
+POSE = np.array(
+    [(32, 10), (32, 18), (25, 18), (21, 27), (19, 36), (39, 18), (43, 27), (45, 36), (28, 36),
+     (27, 46), (26, 55), (36, 36), (37, 46), (38, 55), (30, 8), (34, 8), (28, 10), (36, 10)], float
+)  # fmt: skip
 SOFT_START = {"__class_name__": "SoftstartAnnealingLearningRateSchedule", "base_learning_rate": 2e-4,
               "min_learning_rate": 2e-5, "soft_start": 0.1, "annealing": 0.6}  # fmt: skip
 MOMENTUM = {"__class_name__": "WeightedMomentumOptimizer", "learning_rate_schedule": SOFT_START}
@@ -19,7 +23,7 @@ ADAM = {"__class_name__": "AdamW", "weight_decay": 1e-3,
 
 @dataclass(frozen=True)
 class Dots:
-    """A source of pictures with a coloured dot for each joint of one person.
+    """A source of pictures of one person in the middle, a coloured dot for each joint.
 
     Attributes:
         fails_at: Epoch from which on nothing can be read.
@@ -38,7 +42,7 @@ class Dots:
         if epoch >= self.fails_at:
             raise OSError("the disk is gone")
         rng = np.random.default_rng([index, epoch % 2])
-        joints = rng.uniform(4, 60, (1, JOINTS, 2))
+        joints = POSE[None] + rng.uniform(-4, 4, 2) + rng.uniform(-1, 1, (1, JOINTS, 2))
         image = np.full((*self.size, 3), 90, np.uint8)
         for number, (x, y) in enumerate(joints[0]):
             colour = (10 * number, 255 - 10 * number, 120 + 7 * number)

@@ -1,0 +1,43 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+OUTPUT ?= build/demo
+DATA ?=
+EPOCHS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint typing compile pretrain format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this machine [DATA=folder EPOCHS=n OUTPUT=folder]
+	$(BIN)/python -m bodyposenet.pipelines.demo --output $(OUTPUT) $(if $(DATA),--data $(DATA)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+test: .venv/.ready ## run the tests [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too]
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready ## check style, layers and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/tree && mkdir -p build/tree
+	cp -r bodyposenet build/tree/ && cp -r common components pipelines build/tree/bodyposenet/
+	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-cache --config $(CURDIR)/.importlinter
+
+compile: .venv/.ready ## rewrite pipelines/compiled
+	$(BIN)/python -m bodyposenet.pipelines.compile
+
+pretrain: .venv/.ready ## train the demo's start weights anew; run again to go on
+	$(BIN)/python -m bodyposenet.common.pretrain build/pretrain
+
+format: .venv/.ready ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what was built, the environment aside
+	rm -rf build dist .pytest_cache .ruff_cache
+
+.venv/.ready: requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

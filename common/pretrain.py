@@ -1,0 +1,111 @@
+"""Pretrain: the weights that ``make demo`` starts from, trained on drawn people that are never shown twice.
+
+    python -m bodyposenet.common.pretrain build/pretrain
+
+The recipe is ``common/model/pretrained/drawn_people.yaml``. An interrupted run goes on from its last checkpoint.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.synthetic import EndlessScenes, synthesize
+from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.evaluate.ceiling import ceiling_ap
+from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.model.files import load_model, save_model
+from bodyposenet.common.model.train import Training, train
+from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.base import load_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.train import TrainSpec
+
+log = logging.getLogger(__name__)
+
+NAME = "drawn_people"
+SHIPPED = Path(__file__).parent / "model" / "pretrained"
+EPOCH = 2000  # pictures between checkpoints
+STREAM = 1000  # seed of the endless stream; the held-out set has seed 0
+HELD_OUT = 200
+KEPT_BITS = 16  # of a float32 weight: what bfloat16 keeps, so that the file packs to half its size
+
+
+def pretrain(results_dir: Path) -> dict[str, Any]:
+    """Train the demo's start weights, and write file, curves and AP where the package ships them.
+
+    Args:
+        results_dir: For checkpoints; the run goes on from those that are there.
+
+    Returns:
+        AP of the shipped file on the held-out set, the ceiling AP of that set, and the size of the file.
+    """
+    spec = load_spec(SHIPPED / f"{NAME}.yaml", TrainSpec)
+    size = spec.dataloader.image_config.image_dims.size
+    done = train(spec, results_dir, source=EndlessScenes(BODYPOSENET_18, size, EPOCH, STREAM))
+    shipped = SHIPPED / f"{NAME}.keras"
+    pack(done.model, shipped)
+    measured = measure(shipped, size)
+    (SHIPPED / f"{NAME}.json").write_text(json.dumps({**measured, "epochs": _log_of(done)}, indent=1) + "\n")
+    return measured
+
+
+def pack(source: Path, output: Path) -> None:
+    """Write a model file with its weights rounded to bfloat16's precision, and compressed."""
+    model, card = load_model(source)
+    model.set_weights([rounded(weights) for weights in model.get_weights()])
+    with tempfile.TemporaryDirectory() as folder:
+        loose, packed = Path(folder) / "loose.keras", Path(folder) / "packed.keras"
+        save_model(model, loose, card)
+        with zipfile.ZipFile(loose) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+            for member in old.infolist():
+                new.writestr(zipfile.ZipInfo(member.filename), old.read(member), zipfile.ZIP_DEFLATED)
+        shutil.copyfile(packed, output)
+
+
+def rounded(weights: np.ndarray) -> np.ndarray:
+    """float32 weights, to nearest, with the lower half of their bits zero."""
+    bits = np.ascontiguousarray(weights, np.float32).view(np.uint32)
+    half = np.uint32(1 << (KEPT_BITS - 1))
+    return ((bits + half) & np.uint32(0xFFFFFFFF << KEPT_BITS & 0xFFFFFFFF)).view(np.float32)
+
+
+def measure(model: Path, size: tuple[int, int], pictures: int = HELD_OUT) -> dict[str, Any]:
+    """AP of a network on the held-out drawn people, beside the ceiling AP of that set with the same decoder."""
+    spec = InferenceSpec(input_shape=size)
+    with tempfile.TemporaryDirectory() as folder:
+        synthesize(Path(folder), train=0, val=pictures)
+        dataset = dataset_spec_of(Path(folder))
+        found = evaluate(open_runner(model), spec, dataset, Path(folder) / "results")
+        ceiling = ceiling_ap(dataset, spec, BODYPOSENET_18)
+    return {"ap": found.ap, "ceiling_ap": ceiling, "pictures": pictures, "bytes": model.stat().st_size}
+
+
+def _log_of(done: Training) -> list[dict[str, float]]:
+    names = ("epoch", "loss", "learning_rate", "seconds")
+    return [{name: float(f"{row[name]:.4g}") for name in names} for row in done.history]
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Train the weights that `make demo` starts from.")
+    parser.add_argument("results_dir", type=Path, help="for checkpoints; run again to go on")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    measured = pretrain(parser.parse_args().results_dir)
+    share = measured["ap"] / measured["ceiling_ap"]
+    print(
+        f"AP {measured['ap']:.3f}, {share:.0%} of the ceiling {measured['ceiling_ap']:.3f}; {measured['bytes']} bytes"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Demo: the prune-and-retrain pipeline on this machine, without Kubernetes and without Docker.
+
+python -m bodyposenet.pipelines.demo --output build/demo [--data FOLDER] [--epochs 2]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.report.stages import Stage, write_table
+from bodyposenet.pipelines.prune_retrain import prune_retrain
+from bodyposenet.pipelines.specs import default
+
+STAGES = ("base", "pruned", "retrained", "int8")
+
+
+def demo(output: Path, *, data: str = "", epochs: int | None = None) -> dict[str, Any]:
+    """Run the pipeline under ``kfp.local`` and write ``summary.json`` and ``report.html``.
+
+    Args:
+        output: Gets everything: the pipeline's artifacts, the MLflow store, the summary and the report.
+        data: Folder with ``images/`` and COCO keypoint files; empty draws people.
+        epochs: Of both trainings; those of the specs by default.
+
+    Returns:
+        The summary: ceiling and start AP, the figures of each stage, and the seconds it all took.
+    """
+    begun = time.monotonic()
+    output = Path(output).resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    _environment(output, f"demo-{time.strftime('%Y%m%d-%H%M%S')}")
+    root = output / "pipeline"
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+    specs = {f"{name}_spec": _spec(name, epochs) for name in ("train", "retrain")}
+    run = prune_retrain(source=str(Path(data).resolve()) if data else "", **specs)
+    folder = max(root.glob("prune-retrain-*"), key=lambda path: path.stat().st_mtime)
+    shutil.copyfile(folder / "report" / "page", output / "report.html")
+    figures = dict(run.output)
+    summary = {
+        "ceiling_ap": figures.pop("ceiling_ap"),
+        "start_ap": start_ap(folder / "dataset-convert" / "dataset", output / "start"),
+        **figures,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def start_ap(dataset: Path, results_dir: Path) -> float:
+    """AP of the weights that the training started from, before any training, on the same held-out photos."""
+    from bodyposenet.common.evaluate.evaluate import evaluate
+    from bodyposenet.common.model.start import weights_path
+    from bodyposenet.common.spec.base import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+    weights = weights_path(default("train")["pretrained_weights"])
+    truth = load_spec(dataset / "dataset_spec.json", DatasetSpec)
+    return evaluate(weights, InferenceSpec.model_validate(default("inference")), truth, results_dir).ap
+
+
+def show(summary: dict[str, Any], output: Path) -> str:
+    """The summary as a table, and where to look further."""
+    stages = [Stage(name=name, **summary[name]) for name in STAGES]
+    return "\n".join((
+        "",
+        write_table(stages, summary["ceiling_ap"]),
+        "",
+        f"start weights AP {summary['start_ap']:.3f}, ceiling AP of the set {summary['ceiling_ap']:.3f}",
+        f"report   {output / 'report.html'}",
+        f"summary  {output / 'summary.json'}",
+        f"MLflow   mlflow server --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
+        f"took     {summary['seconds'] / 60:.1f} minutes",
+    ))  # fmt: skip
+
+
+def _environment(output: Path, run: str) -> None:
+    """What the tasks find in their environment; what is set already stays."""
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{output / 'mlflow.db'}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["BODYPOSENET_PIPELINE_RUN"] = run
+
+
+def _spec(name: str, epochs: int | None) -> dict[str, Any]:
+    spec = default(name)
+    return {**spec, "num_epoch": epochs} if epochs else spec
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Train, prune, retrain, quantize and evaluate on this machine.")
+    parser.add_argument("--output", type=Path, default=Path("build/demo"), help="where everything goes")
+    parser.add_argument("--data", default="", help="folder with images/ and COCO keypoint files; default: drawn people")
+    parser.add_argument("--epochs", type=int, help="of both trainings")
+    given = parser.parse_args()
+    try:
+        print(show(demo(given.output, data=given.data, epochs=given.epochs), given.output))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
