@@ -108,3 +108,8 @@ def test_the_cache_is_tensorrts_text():
     assert cache_text({"input_1": 127.0, "block_1a_relu": 63.5}) == (
         "TRT-1000-EntropyCalibration2\ninput_1: 3f800000\nblock_1a_relu: 3f000000\n"
     )
+
+
+def test_a_threshold_below_every_value_is_never_chosen():
+    far = Histogram.of(np.linspace(0.9, 1.0, 5000, dtype=np.float32))
+    assert threshold(far, "entropy", levels=128) >= 0.9

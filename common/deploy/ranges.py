@@ -127,10 +127,9 @@ def divergences(counts: np.ndarray, sizes: np.ndarray, levels: int) -> np.ndarra
     log_q = np.log(np.maximum(mass, np.finfo(float).tiny) / np.maximum(bins, 1))
     mass[:, -1] += tail  # from Q's levels to P's
     p_log_p = plogp[sizes] - _xlogx(last) + _xlogx(last + tail)
-    divergence: np.ndarray = (
-        (p_log_p - (mass * log_q).sum(axis=1)) / total[-1] - np.log(total[-1]) + np.log(total[sizes])
-    )
-    return divergence
+    kept = total[sizes]
+    divergence = (p_log_p - (mass * log_q).sum(axis=1)) / total[-1] - np.log(total[-1])
+    return np.where(kept > 0, divergence + np.log(np.where(kept > 0, kept, 1)), np.inf)  # all clipped: as bad as can be
 
 
 def _running(values: np.ndarray) -> np.ndarray:
