@@ -1,5 +1,6 @@
 """Compile: every pipeline of this package to the YAML that Kubeflow takes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from bodyposenet.pipelines.prune_retrain import prune_retrain
 
 PIPELINES: dict[str, Any] = {"prune_retrain": prune_retrain}
 COMPILED = Path(__file__).parent / "compiled"
+# kfp's comment on top shows a dict in the order of a protobuf map, another one on every run; the document has it, too.
+UNSTEADY = re.compile(r"^(#    \w+: dict) \[Default: .*\]$", re.MULTILINE)
 
 
 def compile_all(folder: Path | None = None) -> list[Path]:
@@ -19,6 +22,7 @@ def compile_all(folder: Path | None = None) -> list[Path]:
     for name, pipeline in PIPELINES.items():
         files.append(folder / f"{name}.yaml")
         compiler.Compiler().compile(pipeline, str(files[-1]))
+        files[-1].write_text(UNSTEADY.sub(r"\1", files[-1].read_text()))
     return files
 
 

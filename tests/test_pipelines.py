@@ -1,0 +1,233 @@
+"""Pipelines: what is compiled for Kubeflow, and what the components look like from there."""
+
+import ast
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import docstring_parser
+import pytest
+import yaml
+from google.protobuf import json_format, struct_pb2
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+import bodyposenet
+from bodyposenet.common import images, tasks
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.pipelines.compile import COMPILED, PIPELINES, compile_all
+from bodyposenet.pipelines.specs import default
+
+ROOT = Path(__file__).parents[1]
+COMPONENTS = sorted(path.stem for path in (ROOT / "components").glob("*.py") if not path.stem.startswith("_"))
+MODELS = {
+    "dataset": DatasetSpec,
+    "train": TrainSpec,
+    "retrain": TrainSpec,
+    "prune": PruneSpec,
+    "inference": InferenceSpec,
+}
+HEAVY = ("tensorflow", "keras", "mlflow", "onnx", "onnxruntime", "tf2onnx")
+
+# Compiles in a process where whatever is named cannot be imported.
+BLOCKED = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2:]:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocker())
+from pathlib import Path
+from bodyposenet.pipelines.compile import compile_all
+compile_all(Path(sys.argv[1]))
+"""
+
+
+def documents(path):
+    """Pipeline and platform of a compiled file, the SDK's version dropped and nothing else."""
+    pipeline, platform = yaml.safe_load_all(path.read_text())
+    pipeline.pop("sdkVersion")
+    return pipeline, platform
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The folder of this code's pipelines, compiled now."""
+    folder = tmp_path_factory.mktemp("compiled")
+    compile_all(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prune_retrain(compiled):
+    return documents(compiled / "prune_retrain.yaml")
+
+
+@pytest.fixture(scope="module")
+def containers(prune_retrain):
+    """Container of every executor, by the executor's name."""
+    return {name: each["container"] for name, each in prune_retrain[0]["deploymentSpec"]["executors"].items()}
+
+
+def all_tasks(pipeline):
+    """Tasks of a compiled pipeline, those of its conditions too, but not the conditions themselves."""
+    dags = [pipeline["root"]["dag"], *(each["dag"] for each in pipeline["components"].values() if "dag" in each)]
+    named = [task for dag in dags for task in dag["tasks"].items()]
+    return {name: task for name, task in named if "dag" not in pipeline["components"][task["componentRef"]["name"]]}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_committed_yaml_is_what_this_code_compiles_to(compiled, name):
+    assert documents(COMPILED / f"{name}.yaml") == documents(compiled / f"{name}.yaml"), "run: make compile"
+
+
+def test_nothing_else_is_committed():
+    assert {path.name for path in COMPILED.iterdir()} == {f"{name}.yaml" for name in PIPELINES}
+
+
+def test_compiling_gives_the_same_bytes_under_any_hash_seed_and_needs_no_framework(compiled, tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", BLOCKED, str(tmp_path), *HEAVY]
+    ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "4711"})
+    assert ran.returncode == 0, ran.stderr
+    for name in PIPELINES:
+        there, here = ((folder / f"{name}.yaml").read_bytes() for folder in (tmp_path, compiled))
+        assert there == here
+
+
+def test_kubeflow_can_read_both_documents(prune_retrain):
+    pipeline, platform = prune_retrain
+    parsed = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
+    assert parsed.pipeline_info.name == "prune-retrain"
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        json_format.ParseDict(executor, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+
+
+def test_all_text_is_ascii(compiled):
+    for path in compiled.iterdir():
+        assert path.read_text().isascii()
+
+
+def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
+    wanted = {images.TRAIN_IMAGE, images.DEPLOY_IMAGE}
+    assert {container["image"] for container in containers.values()} == wanted
+    for image in wanted:
+        assert re.fullmatch(rf"[\w./-]*bodyposenet-(train|deploy):{re.escape(bodyposenet.__version__)}", image)
+    for container in containers.values():
+        assert container["command"]
+        assert "pip install" not in json.dumps(container)
+
+
+def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
+    light = {"exec-photos", "exec-dataset-convert", "exec-calibrate", "exec-gate"}
+    assert {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE} == light
+
+
+def test_every_task_asks_for_resources_and_is_retried(prune_retrain, containers):
+    for container in containers.values():
+        needs = container["resources"]
+        assert float(needs["resourceCpuRequest"]) >= 1
+        assert needs["resourceMemoryRequest"] == needs["resourceMemoryLimit"]
+        assert needs["resourceMemoryLimit"].endswith("G")
+    for task in all_tasks(prune_retrain[0]).values():
+        assert task["retryPolicy"]["maxRetryCount"] >= 1
+
+
+def test_every_task_knows_the_tracking_store_and_the_pipeline_run(prune_retrain, containers):
+    platform = prune_retrain[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(platform) == set(containers)
+    for executor in platform.values():
+        maps = [each for entry in executor["configMapAsEnv"] for each in entry["keyToEnv"]]
+        assert "MLFLOW_TRACKING_URI" in [each["envVar"] for each in maps]
+        assert all(entry["optional"] for entry in executor["configMapAsEnv"])
+        fields = {field["name"]: field["fieldPath"] for field in executor["fieldPathAsEnv"]}
+        assert fields == {"KFP_RUN_ID": "metadata.labels['pipeline/runid']"}
+
+
+def test_only_what_looks_outside_is_never_taken_from_the_cache(prune_retrain):
+    uncached = {name for name, task in all_tasks(prune_retrain[0]).items() if not task["cachingOptions"]}
+    assert uncached == {"photos", "register"}
+
+
+def test_every_task_has_a_name_of_its_own_on_the_page(prune_retrain):
+    names = [task["taskInfo"]["name"] for task in all_tasks(prune_retrain[0]).values()]
+    assert len(set(names)) == len(names) == 14
+
+
+def test_a_network_is_registered_only_if_it_passed_the_gate(prune_retrain):
+    pipeline, _ = prune_retrain
+    root = pipeline["root"]["dag"]["tasks"]
+    assert "register" not in root
+    (condition,) = [task for task in root.values() if "triggerPolicy" in task]
+    assert "register" in pipeline["components"][condition["componentRef"]["name"]]["dag"]["tasks"]
+    assert condition["triggerPolicy"]["condition"].endswith("gate-Output'] == true")
+
+
+@pytest.mark.parametrize(("drop", "passes"), [(0.0, True), (0.01999, True), (0.03, False), (-0.1, True)])
+def test_the_gate_lets_through_what_lost_little(drop, passes):
+    gate = import_module("bodyposenet.components.gate").gate
+    assert gate.python_func(reference_ap=0.5, candidate_ap=0.5 - drop, max_drop=0.02) is passes
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_component_is_a_signature_a_docstring_and_one_call(name):
+    source = (ROOT / "components" / f"{name}.py").read_text()
+    assert source.isascii()
+    function = getattr(import_module(f"bodyposenet.components.{name}"), name).python_func
+    (tree,) = ast.parse(inspect.getsource(function)).body
+    statements = tree.body[1:]
+    assert sum(node.end_lineno - node.lineno + 1 for node in statements) <= 25
+    said = docstring_parser.parse(inspect.getdoc(function), docstring_parser.DocstringStyle.GOOGLE)
+    assert [parameter.arg_name for parameter in said.params] == list(inspect.signature(function).parameters)
+    assert all(parameter.description for parameter in said.params)
+    returned = inspect.signature(function).return_annotation
+    assert (said.returns is None) == (returned is None)
+
+
+def test_the_pipeline_says_what_each_of_its_arguments_is(prune_retrain):
+    described = prune_retrain[0]["root"]["inputDefinitions"]["parameters"]
+    assert all(parameter.get("description") for parameter in described.values())
+    assert all(parameter.get("isOptional") for parameter in described.values()), "it runs without any"
+
+
+def through_kubeflow(settings):
+    """A dict as a task gets it: a protobuf Struct has floats only."""
+    struct = struct_pb2.Struct()
+    struct.update(settings)
+    return json_format.MessageToDict(struct)
+
+
+@pytest.mark.parametrize(("name", "model"), MODELS.items())
+def test_a_shipped_spec_means_the_same_after_kubeflow_made_its_numbers_floats(name, model):
+    given = default(name)
+    arrived = tasks.whole(through_kubeflow(given))
+    assert read(arrived, model) == read(given, model)
+    assert json.dumps(arrived, sort_keys=True) == json.dumps(tasks.whole(given), sort_keys=True)
+
+
+def read(settings, model):
+    """The spec of a dict, with what the pipeline fills in."""
+    filled = dict(settings)
+    if model is TrainSpec:
+        records = {"train_records_folder_path": "somewhere", "train_records_path": ["train"]}
+        filled["dataloader"] = {**settings["dataloader"], "dataset_config": records}
+    if model is DatasetSpec:
+        half = {"images_root_dir_path": "images", "mask_root_dir_path": "masks", "annotation_root_dir_path": "a.json"}
+        person = {"name": "person", "num_joints": 1, "keypoints": ["nose"]}
+        filled |= {"root_directory_path": "somewhere", "train_data": half, "test_data": half, "categories": [person]}
+    return parse_spec(filled, model)
+
+
+def test_whole_numbers_come_back_whole_and_others_stay():
+    given = {"a": 3.0, "b": 0.5, "c": [1.0, {"d": 2.0}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
+    wanted = {"a": 3, "b": 0.5, "c": [1, {"d": 2}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
+    assert json.dumps(tasks.whole(given)) == json.dumps(wanted)
