@@ -53,8 +53,13 @@ class Dots:
 
 def tiny_spec(**changes):
     """A train spec for :class:`Dots`; ``model`` and ``loss`` are merged with the defaults."""
-    model = {"stages": 2, "backbone_attributes": {"width_multiplier": 0.125, "bn_momentum": 0.9},
-             "kernel_initializer": "he_normal"} | changes.pop("model", {})  # fmt: skip
+    model = {
+        "stages": 2,
+        "stage1_kernel_sizes": [3, 3],
+        "stageT_kernel_sizes": [3, 3],
+        "backbone_attributes": {"width_multiplier": 0.125, "bn_momentum": 0.9},
+        "kernel_initializer": "he_normal",
+    } | changes.pop("model", {})
     data = {
         "num_epoch": 2,
         "random_seed": 7,
