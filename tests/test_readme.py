@@ -1,0 +1,117 @@
+"""Readme: what the documentation tells a reader to type or to open is there."""
+
+import ast
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from bodyposenet.common.cli import main
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("docs", "components", "pipelines", "images", "manifests", "benchmarks")
+PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")))]
+LINK = re.compile(r"(?<!!)!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def named(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page, *languages):
+    return [text for language, text in FENCE.findall(page.read_text()) if language in languages]
+
+
+def shell_lines(page):
+    """Commands of a page's shell blocks, continued lines joined."""
+    text = "\n".join(blocks(page, "sh", "bash", "console")).replace("\\\n", " ")
+    return [line.strip().removeprefix("$ ") for line in text.splitlines() if line.strip()]
+
+
+def bpnet_lines():
+    """Page and arguments of every ``bpnet`` command in a shell block."""
+    lines = [(named(page), part) for page in PAGES for line in shell_lines(page) for part in line.split("&&")]
+    words = [(page, shlex.split(line, comments=True)) for page, line in lines]
+    return [(page, given[given.index("bpnet") + 1 :]) for page, given in words if "bpnet" in given[:2]]
+
+
+def anchors(page):
+    """The names by which a page's headings can be linked to."""
+    prose = FENCE.sub("", page.read_text())
+    headings = re.findall(r"^#+ +(.+?) *$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def targets():
+    """What ``make help`` lists."""
+    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {line.split()[0] for line in said.splitlines()}
+
+
+def test_make_help_lists_every_target(targets):
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert targets == set(phony)
+    assert {"demo", "test", "lint"} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_make_command_is_one_that_make_help_lists(page, targets):
+    text = page.read_text()
+    typed = [words for line in shell_lines(page) for words in re.findall(r"\bmake((?: +[\w./=-]+)+)", line)]
+    typed += re.findall(r"`make((?: +[\w./=-]+)+)`", text)
+    words = {word for each in typed for word in each.split() if "=" not in word and not word.startswith(("-", "."))}
+    assert words <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_somewhere(page):
+    dead = []
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def verbs(group, before=""):
+    """Names of all commands below a group, as they are typed."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield from verbs(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
+
+
+def test_the_readme_names_every_verb_of_the_command_line():
+    text = (ROOT / "README.md").read_text()
+    assert [verb for verb in verbs(main) if f"`{verb}`" not in text] == []
+
+
+@pytest.mark.parametrize(("page", "words"), bpnet_lines())
+def test_every_bpnet_command_is_understood(page, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command, context = main, click.Context(main, info_name="bpnet")
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(context, words)
+        context = click.Context(command, info_name=name, parent=context)
+    for word in words:  # what the command reads would be there
+        if Path(word).suffix:
+            Path(word).parent.mkdir(parents=True, exist_ok=True)
+            Path(word).touch()
+    if "--help" not in words:
+        command.parse_args(context, list(words))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_python_and_yaml_blocks_can_be_read(page):
+    for text in blocks(page, "python"):
+        ast.parse(text)
+    for text in blocks(page, "yaml"):
+        list(yaml.safe_load_all(text))
