@@ -184,7 +184,7 @@ def _metric_name(name: str) -> str:
 def register(onnx: str, int8: str, settings: Settings, name: str, aps: Settings) -> str:
     """Register the exported network with its metrics; the INT8 files join the run. Returns the version."""
     with task_run("register", buffer=Path(onnx)) as run:
-        run.log_artifact(Path(int8), "int8")
+        run.log_artifact(Path(int8))
         return register_model(Path(onnx) / ONNX, metrics=aps, name=name, settings=whole(settings))
 
 
