@@ -1,8 +1,10 @@
 """Skeleton: the joints of a body, the limbs between them, and how well a human places each."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,49 @@ COCO_SIGMAS = {
 }  # fmt: skip
 
 
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class BodyPrior:
+    """How far the joints of one body are apart: what tells whether two pieces belong to one person.
+
+    The logarithm of the distance of joints k and l is the body's own scale, plus ``means[k][l]``, give or take
+    ``spreads[k][l]``. Distances do not change when a body turns.
+
+    Attributes:
+        means: ``(K, K)``, symmetric; the diagonal means nothing.
+        spreads: ``(K, K)``, symmetric, positive.
+    """
+
+    means: Rows
+    spreads: Rows
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and spreads as ``(K, K)`` float64."""
+        return np.array(self.means), np.array(self.spreads)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This prior as plain JSON data: of each table the part below the diagonal."""
+        return {
+            "means": [list(row[:k]) for k, row in enumerate(self.means)],
+            "spreads": [list(row[:k]) for k, row in enumerate(self.spreads)],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "BodyPrior":
+        """The inverse of :meth:`to_dict`."""
+        return cls(_whole_table(data["means"], 0.0), _whole_table(data["spreads"], 1.0))
+
+
+def _whole_table(below: Sequence[Sequence[float]], diagonal: float) -> Rows:
+    count = len(below)
+    return tuple(
+        tuple(diagonal if k == m else float(below[max(k, m)][min(k, m)]) for m in range(count)) for k in range(count)
+    )
+
+
 @dataclass(frozen=True)
 class Skeleton:
     """Joints, limbs and their statistics, as data.
@@ -28,6 +73,7 @@ class Skeleton:
         limbs: ``(start, end)`` joint indices; their order is that of the part affinity fields, two channels each.
         sigmas: OKS spread of each joint, as a fraction of the square root of the person's area.
         computed: Joints that datasets lack, and the joints whose mean they are: ``("neck", ("left_shoulder", …))``.
+        prior: The build of bodies, by which decoding joins pieces that no limb does; None does without.
     """
 
     name: str
@@ -35,6 +81,7 @@ class Skeleton:
     limbs: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...]
     computed: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    prior: BodyPrior | None = None
 
     @property
     def num_joints(self) -> int:
@@ -85,17 +132,21 @@ class Skeleton:
             "limbs": [list(limb) for limb in self.limbs],
             "sigmas": list(self.sigmas),
             "computed": {joint: list(parents) for joint, parents in self.computed},
+            "prior": self.prior and self.prior.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Skeleton":
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`; data without a word on a prior get that of their joints, if one is known."""
+        joints = tuple(data["joints"])
+        prior = data["prior"] and BodyPrior.from_dict(data["prior"]) if "prior" in data else known_prior(joints)
         return cls(
             name=data["name"],
-            joints=tuple(data["joints"]),
+            joints=joints,
             limbs=tuple((int(a), int(b)) for a, b in data["limbs"]),
             sigmas=tuple(data["sigmas"]),
             computed=tuple((joint, tuple(parents)) for joint, parents in data.get("computed", {}).items()),
+            prior=prior,
         )
 
 
@@ -115,6 +166,17 @@ def _mean_joint(parents: np.ndarray) -> np.ndarray:
 def sigma_of(joint: str) -> float:
     """OKS spread of a joint, by the body part in its name."""
     return next((sigma for part, sigma in COCO_SIGMAS.items() if joint.endswith(part)), DEFAULT_SIGMA)
+
+
+def read_prior(text: str, joints: Sequence[str]) -> BodyPrior | None:
+    """The prior in a file of ``bpnet skeleton fit``, or None if it is that of other joints."""
+    data = json.loads(text)
+    return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
+
+
+def known_prior(joints: Sequence[str]) -> BodyPrior | None:
+    """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
+    return read_prior(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text(), joints)
 
 
 def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int]]) -> Skeleton:
@@ -138,6 +200,7 @@ def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int
         limbs=tuple((int(a), int(b)) for a, b in limbs),
         sigmas=tuple(sigma_of(joint) for joint in joints),
         computed=computed,
+        prior=known_prior(joints),
     )
 
 

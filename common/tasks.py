@@ -235,8 +235,8 @@ def _history(model: Path) -> Sequence[Settings]:
 def _pictures(found: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
     """Held-out photos with the people found in them, those with most people first."""
     from bodyposenet.common.evaluate.preprocess import read_image
-    from bodyposenet.common.pose.decode import People
     from bodyposenet.common.pose.draw import draw_people
+    from bodyposenet.common.pose.people import People
 
     images = json.loads((found / "detections.json").read_text())["images"]
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.pose.draw import draw_people, limb_colour, line_width
 from bodyposenet.common.skeleton import BODYPOSENET_18 as SKELETON
 

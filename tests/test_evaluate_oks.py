@@ -12,7 +12,7 @@ from support.perfect import STANDING, standing
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.oks import NAMES, coco_metrics, to_coco
 from bodyposenet.common.evaluate.truth import sigmas_for
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 
 BOX = (20, 30, 200, 400)  # of area 40,000 (area field): a large person

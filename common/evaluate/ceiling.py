@@ -10,7 +10,7 @@ from bodyposenet.common.evaluate.oks import MAIN, coco_metrics, to_coco
 from bodyposenet.common.evaluate.predict import read_maps
 from bodyposenet.common.evaluate.preprocess import plan_fit
 from bodyposenet.common.evaluate.truth import read_test_set, sigmas_for
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec

@@ -15,7 +15,7 @@ from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
 from bodyposenet.common.evaluate.truth import images_folder, read_test_set, require_common_joints, sigmas_for
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog

@@ -10,7 +10,7 @@ import numpy as np
 
 from bodyposenet.common.data.coco import CocoSet, Person, read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton, sigma_of
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on

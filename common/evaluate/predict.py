@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bodyposenet.common.evaluate.preprocess import Fit, fit_image
-from bodyposenet.common.pose.decode import People, decode
+from bodyposenet.common.pose import People, decode
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 

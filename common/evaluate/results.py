@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.evaluate.oks import MAX_DETECTIONS, METRICS, NAMES
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 

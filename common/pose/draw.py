@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from bodyposenet.common.pose.decode import People
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 
 Colour = tuple[int, int, int]

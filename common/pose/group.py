@@ -8,6 +8,8 @@ depend on the order of the limbs, and a group can grow at either end.
 import numpy as np
 from numba import njit
 
+from bodyposenet.common.pose.adoption import disjoint
+
 
 def group_limbs(
     pairs: np.ndarray, scores: np.ndarray, values: np.ndarray, bounds: np.ndarray
@@ -40,19 +42,11 @@ def _assemble(pairs, scores, values, bounds):  # type: ignore[no-untyped-def]  #
         a, b = owner[pairs[place, 1]], owner[pairs[place, 2]]
         if a == b:
             totals[a] += scores[place]
-        elif _disjoint(members[a], members[b]):
+        elif disjoint(members[a], members[b]):
             _merge(members, owner, a, b)
             totals[a] += totals[b] + scores[place]
     heads = np.flatnonzero(owner == np.arange(peaks))
     return members[heads], totals[heads]
-
-
-@njit(nogil=True, cache=True)
-def _disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for joint in range(len(one)):  # noqa: SIM110 - numba compiles no generators
-        if one[joint] >= 0 and other[joint] >= 0:
-            return False
-    return True
 
 
 @njit(nogil=True, cache=True)

@@ -11,6 +11,7 @@ from numba import njit
 
 SAMPLES = 10
 NEEDED = 9  # samples that must point along the pair (reference 9.6)
+ORDER = (0, 9, 4, 7, 2, 5, 8, 1, 6, 3)  # far apart first, since most pairs fail
 
 
 def find_limbs(
@@ -29,7 +30,7 @@ def find_limbs(
         ``(M, 3)`` int64: limb, peak at its start, peak at its end; and ``(M,)`` float32, the mean of the samples that
         count.
     """
-    return _match(pafs, points, bounds, limbs, np.float32(threshold))
+    return _match(pafs, points, bounds, limbs, threshold)
 
 
 @njit(nogil=True, cache=True)
@@ -39,47 +40,61 @@ def _match(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-d
         start, end = limbs[limb]
         most += min(bounds[start + 1] - bounds[start], bounds[end + 1] - bounds[end])
     pairs, scores = np.empty((most, 3), np.int64), np.empty(most, np.float32)
-    taken = np.zeros(len(points), np.bool_)
     count = 0
     for limb in range(len(limbs)):
         start, end = limbs[limb]
-        first, second, score = _candidates(pafs, points, bounds, start, end, limb, threshold)
-        taken[:] = False
-        for place in np.argsort(-score, kind="mergesort"):
-            if not (taken[first[place]] or taken[second[place]]):
-                taken[first[place]] = taken[second[place]] = True
-                pairs[count, 0], pairs[count, 1], pairs[count, 2] = limb, first[place], second[place]
-                scores[count] = score[place]
-                count += 1
+        table = _agreement(pafs, points, bounds, start, end, limb, threshold)
+        count = _pick(table, limb, bounds[start], bounds[end], pairs, scores, count)
     return pairs[:count], scores[:count]
 
 
 @njit(nogil=True, cache=True)
-def _candidates(pafs, points, bounds, start, end, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """All pairs of one limb that the field supports."""
-    room = (bounds[start + 1] - bounds[start]) * (bounds[end + 1] - bounds[end])
-    first, second = np.empty(room, np.int64), np.empty(room, np.int64)
-    score = np.empty(room, np.float32)
-    count = 0
-    for i in range(bounds[start], bounds[start + 1]):
-        for j in range(bounds[end], bounds[end + 1]):
-            mean = _integral(pafs, points[i, 0], points[i, 1], points[j, 0], points[j, 1], limb, threshold)
-            if mean > 0:
-                first[count], second[count], score[count] = i, j, mean
-                count += 1
-    return first[:count], second[:count], score[:count]
+def _agreement(pafs, points, bounds, start, end, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``(S, E)`` how well the field agrees with each start joined to each end, 0 where it does not."""
+    starts, ends = points[bounds[start] : bounds[start + 1]], points[bounds[end] : bounds[end + 1]]
+    table = np.zeros((len(starts), len(ends)), np.float32)
+    for i in range(len(starts)):
+        for j in range(len(ends)):
+            table[i, j] = agreement(pafs, starts[i, 0], starts[i, 1], ends[j, 0], ends[j, 1], limb, threshold)
+    return table
 
 
 @njit(nogil=True, cache=True)
-def _integral(pafs, x0, y0, x1, y1, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mean of the samples along the pair that are above the threshold, or 0 if too few are."""
-    dx, dy = x1 - x0, y1 - y0
+def _pick(table, limb, start, end, pairs, scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Append the table's pairs, best first, each row and column once; of equals the first."""
+    rows, columns = table.shape
+    best = np.empty(rows, np.int64)  # column of each row's greatest value
+    for row in range(rows):
+        best[row] = np.argmax(table[row]) if columns else 0
+    for _ in range(min(rows, columns)):
+        top = 0
+        for row in range(1, rows):
+            if table[row, best[row]] > table[top, best[top]]:
+                top = row
+        column = best[top]
+        if table[top, column] <= 0:
+            break
+        pairs[count, 0], pairs[count, 1], pairs[count, 2] = limb, start + top, end + column
+        scores[count] = table[top, column]
+        count += 1
+        table[top, :] = 0
+        table[:, column] = 0
+        for row in range(rows):
+            if best[row] == column:
+                best[row] = np.argmax(table[row])
+    return count
+
+
+@njit(nogil=True, cache=True)
+def agreement(pafs, x0, y0, x1, y1, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Mean of the samples from x0, y0 to x1, y1 that are above the threshold, or 0 if too few are."""
+    dx, dy = float(x1) - float(x0), float(y1) - float(y0)
     length = math.sqrt(dx * dx + dy * dy)
     if length < 1e-3:
         return np.float32(0)
     ux, uy = dx / length, dy / length
-    total, missed = np.float32(0), 0
-    for sample in range(SAMPLES):
+    total, missed = 0.0, 0
+    for sample in ORDER:
         share = sample / (SAMPLES - 1)
         value = _along(pafs, x0 + share * dx, y0 + share * dy, ux, uy, limb)
         if value > threshold and math.isfinite(value):
@@ -88,7 +103,7 @@ def _integral(pafs, x0, y0, x1, y1, limb, threshold):  # type: ignore[no-untyped
             missed += 1
             if missed > SAMPLES - NEEDED:
                 return np.float32(0)
-    return total / np.float32(SAMPLES - missed)
+    return np.float32(total / (SAMPLES - missed))
 
 
 @njit(nogil=True, cache=True)
@@ -99,10 +114,9 @@ def _along(pafs, x, y, ux, uy, limb):  # type: ignore[no-untyped-def]  # noqa: A
     column, row = min(int(x), max(columns - 2, 0)), min(int(y), max(rows - 2, 0))
     right, below = min(column + 1, columns - 1), min(row + 1, rows - 1)
     fx, fy = x - column, y - row
-    value = 0.0
-    for axis in range(2):
-        channel = 2 * limb + axis
-        top = (1 - fx) * pafs[row, column, channel] + fx * pafs[row, right, channel]
-        bottom = (1 - fx) * pafs[below, column, channel] + fx * pafs[below, right, channel]
-        value += (ux if axis == 0 else uy) * ((1 - fy) * top + fy * bottom)
-    return value
+    c = 2 * limb
+    top_left = ux * pafs[row, column, c] + uy * pafs[row, column, c + 1]
+    top_right = ux * pafs[row, right, c] + uy * pafs[row, right, c + 1]
+    low_left = ux * pafs[below, column, c] + uy * pafs[below, column, c + 1]
+    low_right = ux * pafs[below, right, c] + uy * pafs[below, right, c + 1]
+    return (1 - fy) * ((1 - fx) * top_left + fx * top_right) + fy * ((1 - fx) * low_left + fx * low_right)

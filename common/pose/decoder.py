@@ -1,31 +1,16 @@
-"""Decode: heatmaps and part affinity fields to people, at the grid's own resolution."""
-
-from dataclasses import dataclass
+"""Decoder: heatmaps and part affinity fields to people, at the grid's own resolution."""
 
 import numpy as np
 
+from bodyposenet.common.pose.adoption import adopt
 from bodyposenet.common.pose.group import group_limbs
 from bodyposenet.common.pose.limbs import find_limbs
 from bodyposenet.common.pose.peaks import find_peaks
+from bodyposenet.common.pose.people import People
+from bodyposenet.common.pose.sharing import share
 from bodyposenet.common.skeleton import Skeleton
 
 MOST = 1e6  # greatest sum of peak values and limb scores: float32 still tells its score from 1
-
-
-@dataclass(frozen=True)
-class People:
-    """The people found in one picture, best first.
-
-    Attributes:
-        keypoints: ``(N, K, 3)`` float32 x, y in pixels and score in (0, 1]; score 0 where the joint was not found.
-        scores: ``(N,)`` float32 in [0, 1).
-    """
-
-    keypoints: np.ndarray
-    scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 def decode(
@@ -65,6 +50,9 @@ def decode(
     points, values, bounds = find_peaks(maps, heatmap_threshold, sigma / stride)
     pairs, scores = find_limbs(fields, points, bounds, skeleton.limb_array, paf_threshold)
     groups, totals = group_limbs(pairs, scores, values, bounds)
+    if skeleton.prior:
+        groups, totals = adopt(groups, totals, points, *skeleton.prior.arrays)
+    share(groups, totals, points, bounds, fields, skeleton.limb_array, paf_threshold)
     large = (groups >= 0).sum(axis=1) >= min_parts
     groups, totals = groups[large], totals[large]
     order = np.argsort(-totals, kind="stable")[:max_people]
