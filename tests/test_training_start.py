@@ -12,7 +12,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
 from bodyposenet.common.model.start import fill, starting_network, weights_path
-from bodyposenet.common.model.train import card_of, train
+from bodyposenet.common.model.train import card_of, check_built, train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
@@ -118,3 +118,20 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
     spec = tiny_spec(pretrained_weights=str(tmp_path / "other.keras"), load_graph=True)
     with pytest.raises(UserError, match="draws skeleton 'other'"):
         starting_network(spec, BODYPOSENET_18)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"model": {"__class_name__": "BpNetModel"}}, "model.__class_name__"),
+        ({"model": {"data_format": "channels_first"}}, "model.data_format"),
+        ({"loss": {"focal_loss_params": {"use_focal_loss": True}}}, "loss.focal_loss_params.use_focal_loss"),
+        (
+            {"finetuning_config": {"is_finetune_exp": True, "checkpoint_path": "x.ckzip"}},
+            "finetuning_config.is_finetune_exp",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_yet_is_refused_by_its_key(changes, key):
+    with pytest.raises(UserError, match=f"^{key}: is not built yet"):
+        check_built(tiny_spec(**changes))

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bodyposenet.common.data.batches import STRIDE, Drawing, Source, epoch_batches
 from bodyposenet.common.data.samples import RecordSource
@@ -72,7 +73,10 @@ def train(
     results_dir.mkdir(parents=True, exist_ok=True)
     skeleton = load_skeleton(spec.dataloader.pose_config.pose_config_path)
     check_channels(spec, skeleton)
+    check_built(spec)
     keras.utils.set_random_seed(spec.random_seed)
+    if spec.deterministic:
+        tf.config.experimental.enable_op_determinism()
     (results_dir / "experiment_spec.yaml").write_text(dump_yaml(spec))
     trainer = _Trainer(spec, results_dir, skeleton, source or RecordSource.of(spec, skeleton))
     with Progress(results_dir, epochs=spec.num_epoch, steps=trainer.steps, every=spec.log_every_n_secs) as progress:
@@ -95,6 +99,29 @@ def check_channels(spec: TrainSpec, skeleton: Skeleton) -> None:
             where="model.heat_channels, model.paf_channels",
             fix="set them to that, or name the pose config that was meant",
         )
+
+
+def check_built(spec: TrainSpec) -> None:
+    """Refuse what this release cannot do, rather than train something else; note what it leaves out.
+
+    Raises:
+        UserError: With the key, and what to set it to.
+    """
+    focal = spec.loss.focal_loss_params
+    for wanted, where, fix in (
+        (spec.model.class_name != "BpNetLiteModel", "model.__class_name__", "take BpNetLiteModel"),
+        (spec.model.data_format != "channels_last", "model.data_format", "take channels_last"),
+        (
+            spec.finetuning_config.is_finetune_exp,
+            "finetuning_config.is_finetune_exp",
+            "give pretrained_weights instead",
+        ),
+        (focal is not None and focal.use_focal_loss, "loss.focal_loss_params.use_focal_loss", "set it to false"),
+    ):
+        if wanted:
+            raise UserError("is not built yet", where=where, fix=fix)
+    if spec.dataloader.dataset_config.val_records_path:
+        log.info("validation during training is not built yet: run `bpnet evaluate` on the result")
 
 
 def card_of(spec: TrainSpec, skeleton: Skeleton) -> Card:
