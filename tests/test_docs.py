@@ -1,0 +1,99 @@
+"""Docs: the example's specs fit together, and tables say what the code says."""
+
+import re
+from inspect import signature
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bodyposenet.common.spec import load_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.kinds import notes
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.pipelines.prune_retrain import prune_retrain
+from bodyposenet.pipelines.resources import TRACKING_CONFIG
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "docs" / "example"
+
+
+def rows(page, heading):
+    """Cells of the first table after a line of a page, its head aside."""
+    text = (ROOT / page).read_text().split(heading, 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+@pytest.fixture(scope="module")
+def example():
+    kinds = {"train": TrainSpec, "retrain": TrainSpec, "infer": InferenceSpec}
+    specs = {name: load_spec(EXAMPLE / f"{name}.yaml", kind) for name, kind in kinds.items()}
+    return specs | {"coco": load_spec(EXAMPLE / "coco_spec.json", DatasetSpec)}
+
+
+def test_the_example_says_nothing_without_effect(example):
+    assert [note for spec in example.values() for note in notes(spec)] == []
+
+
+def test_the_example_s_trainings_differ_in_their_start_and_rate_only(example):
+    def rest(spec):
+        plain = spec.model_dump(exclude={"pretrained_weights", "load_graph"})
+        plain["optimizer"]["learning_rate_schedule"].pop("base_learning_rate")
+        return plain
+
+    assert rest(example["train"]) == rest(example["retrain"])
+    assert (example["train"].load_graph, example["retrain"].load_graph) == (False, True)
+
+
+def test_the_readme_hands_the_example_s_files_on(example):
+    text = (ROOT / "README.md").read_text()
+    assert f"-o {example['retrain'].pretrained_weights} " in text
+    assert f"synthesize -o {example['coco'].root_directory_path} " in text
+    data = example["train"].dataloader.dataset_config
+    assert f"-o {data.train_records_folder_path}/{data.train_records_path[0]} " in text
+    assert data.dataset_specs == {example["coco"].dataset: "coco_spec.json"}
+    size = example["train"].dataloader.image_config.image_dims.size
+    assert example["infer"].input_shape == size
+    assert f"-d {size[0]},{size[1]},3" in text
+
+
+def test_the_readme_lists_the_pipeline_s_parameters_and_plain_defaults():
+    wanted = signature(prune_retrain.pipeline_func).parameters
+    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("README.md", "### On Kubeflow")}
+    assert list(told) == list(wanted)
+    for name, parameter in wanted.items():
+        if isinstance(parameter.default, dict):
+            assert yaml.safe_load((ROOT / "pipelines" / told[name]).read_text()) == parameter.default
+        else:
+            assert told[name] == (str(parameter.default) or "empty")
+
+
+def test_every_decision_is_listed_and_has_the_four_parts():
+    pages = sorted(page.name for page in (ROOT / "docs/adr").glob("0*.md"))
+    assert [re.search(r"\((.*)\)", number)[1] for number, _ in rows("docs/adr/README.md", "# Decisions")] == pages
+    for page in pages:
+        text = (ROOT / "docs/adr" / page).read_text()
+        assert text.startswith(f"# {page[:4]}: ")
+        parts = ["Context", "Decision", "Consequences", "What else was tried"]
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == parts
+
+
+def test_the_tracking_configmap_is_the_one_that_tasks_read():
+    base = ROOT / "manifests" / "base"
+    listed = yaml.safe_load((base / "kustomization.yaml").read_text())["resources"]
+    config = yaml.safe_load((base / listed[0]).read_text())
+    assert (config["kind"], config["metadata"]["name"]) == ("ConfigMap", TRACKING_CONFIG)
+    assert config["data"].keys() == {"MLFLOW_TRACKING_URI"}
+
+
+@pytest.mark.parametrize("image", ["train", "deploy"])
+def test_an_image_s_extras_are_setup_cfg_s(image):
+    text = (ROOT / "images" / image / "Dockerfile").read_text()
+    extras = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)[1].split(",")
+    known = re.findall(r"^([\w-]+) =$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
+    assert set(extras) <= set(known)
+    assert ("train" in extras) == (image == "train")
+    assert "\nENTRYPOINT []" in text
+    assert text.index("USER 1000") < text.index("RUN bpnet --version")
