@@ -9,26 +9,30 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kfp import local
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.report.stages import Stage, write_table
+from bodyposenet.common.report.stages import Stage, precision, shown, write_table
 from bodyposenet.pipelines.prune_retrain import prune_retrain
 from bodyposenet.pipelines.specs import default
 
 STAGES = ("base", "pruned", "retrained", "int8")
 
 
-def demo(output: Path, *, data: str = "", epochs: int | None = None) -> dict[str, Any]:
+def demo(
+    output: Path, *, data: str = "", epochs: int | None = None, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Run the pipeline under ``kfp.local`` and write ``summary.json`` and ``report.html``.
 
     Args:
         output: Gets everything: the pipeline's artifacts, the MLflow store, the summary and the report.
         data: Folder with ``images/`` and COCO keypoint files; empty draws people.
         epochs: Of both trainings; those of the specs by default.
+        changes: Arguments of the pipeline that are not to have their defaults, specs among them.
 
     Returns:
         The summary: ceiling and start AP, the figures of each stage, and the seconds it all took.
@@ -39,14 +43,15 @@ def demo(output: Path, *, data: str = "", epochs: int | None = None) -> dict[str
     _environment(output, f"demo-{time.strftime('%Y%m%d-%H%M%S')}")
     root = output / "pipeline"
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-    specs = {f"{name}_spec": _spec(name, epochs) for name in ("train", "retrain")}
-    run = prune_retrain(source=str(Path(data).resolve()) if data else "", **specs)
+    arguments = {"source": str(Path(data).resolve()) if data else "", "inference_spec": default("inference")}
+    arguments |= {f"{name}_spec": _spec(name, epochs) for name in ("train", "retrain")} | dict(changes or {})
+    run = prune_retrain(**arguments)
     folder = max(root.glob("prune-retrain-*"), key=lambda path: path.stat().st_mtime)
     shutil.copyfile(folder / "report" / "page", output / "report.html")
     figures = dict(run.output)
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
-        "start_ap": start_ap(folder / "dataset-convert" / "dataset", output / "start"),
+        "start_ap": start_ap(arguments, folder / "dataset-convert" / "dataset", output / "start"),
         **figures,
         "seconds": round(time.monotonic() - begun, 1),
     }
@@ -54,17 +59,31 @@ def demo(output: Path, *, data: str = "", epochs: int | None = None) -> dict[str
     return summary
 
 
-def start_ap(dataset: Path, results_dir: Path) -> float:
-    """AP of the weights that the training started from, before any training, on the same held-out photos."""
+def start_ap(arguments: Mapping[str, Any], dataset: Path, results_dir: Path) -> float | None:
+    """AP of the weights that the training started from, before any training, on the same held-out photos.
+
+    Args:
+        arguments: Of the pipeline: ``train_spec``, ``inference_spec``.
+        dataset: What the pipeline converted.
+        results_dir: Gets what was found.
+
+    Returns:
+        None where training starts from scratch, or nobody is labelled.
+    """
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.model.start import weights_path
-    from bodyposenet.common.spec.base import load_spec
+    from bodyposenet.common.spec.base import load_spec, parse_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
+    from bodyposenet.common.tasks import NOBODY
 
-    weights = weights_path(default("train")["pretrained_weights"])
+    weights = arguments["train_spec"].get("pretrained_weights")
+    if not weights:
+        return None
     truth = load_spec(dataset / "dataset_spec.json", DatasetSpec)
-    return evaluate(weights, InferenceSpec.model_validate(default("inference")), truth, results_dir).ap
+    spec = parse_spec(arguments["inference_spec"], InferenceSpec, where="inference_spec")
+    ap = evaluate(weights_path(weights), spec, truth, results_dir).ap
+    return None if ap == NOBODY else ap
 
 
 def show(summary: dict[str, Any], output: Path) -> str:
@@ -74,7 +93,8 @@ def show(summary: dict[str, Any], output: Path) -> str:
         "",
         write_table(stages, summary["ceiling_ap"]),
         "",
-        f"start weights AP {summary['start_ap']:.3f}, ceiling AP of the set {summary['ceiling_ap']:.3f}",
+        f"start weights AP {shown(summary['start_ap'], precision)}, "
+        f"ceiling AP of the set {shown(summary['ceiling_ap'], precision)}",
         f"report   {output / 'report.html'}",
         f"summary  {output / 'summary.json'}",
         f"MLflow   mlflow server --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
