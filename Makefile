@@ -5,7 +5,7 @@ DATA ?=
 EPOCHS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typing compile pretrain format clean
+.PHONY: help demo test lint compile pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -75,7 +75,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
     what = f"{done.images} images, {done.people} people, {done.samples} samples, {len(done.skipped)} images left out"
-    click.echo(f"wrote {len(done.shards)} shards and {done.manifest}: {what}")
+    click.echo(f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}")
 
 
 @main.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
@@ -118,7 +118,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: s
         run.log_curves(done.history)
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
-    click.echo(f"wrote {done.model}: {done.params:,} parameters, {len(done.history)} epochs{loss}")
+    click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")
 
 
 @main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))
@@ -180,6 +180,11 @@ def check(files: tuple[str, ...], path_map: "PathMap") -> None:
             click.echo(f"{file}: note: {note}")
     if problems:
         raise SpecError(problems)
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 epoch``, ``2 epochs``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 @main.group("tracking")

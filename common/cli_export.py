@@ -72,6 +72,10 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
         done = export_onnx(source, output)
         run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
         click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
+        if options["data_type"] == "fp16":
+            click.echo(
+                "note: its numbers have 32 bits; TensorRT up to version 10 rounds them (trtexec --fp16)", err=True
+            )
         network = calibrate(done.path, images, size, options["cal_cache_file"]) if images else done.path
     if options["engine_file"]:
         command = engine_command(network, size, options)

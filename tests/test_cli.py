@@ -259,6 +259,9 @@ def test_spec_check_says_what_each_file_is(tmp_path, monkeypatch):
         "train.yaml: train spec, 3 stages, 224x320, batch 10, 100 epochs, WeightedMomentumOptimizer",
         "train.yaml: note: paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band "
         "with hard edges",
+        "train.yaml: note: summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an "
+        "epoch",
+        "train.yaml: note: shuffle_buffer_size has no effect: every epoch shuffles all samples",
         "infer.yaml: inference spec, 288x384, pad_image_input, 1 scale, at least 3 parts",
         "infer.yaml: note: output_upsampling_factor has no effect: decoding is sub-cell on the network's own grid",
         "prune.yaml: prune spec, threshold 0.2, L2, union, multiples of 8, at least 16",
@@ -303,7 +306,7 @@ def test_a_drawn_set_is_converted_with_the_paths_of_another_machine_mapped(tmp_p
     result = run("dataset_convert", *args, "--path-map", f"/workspace={tmp_path}")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "data/train-fold-000-of-001").exists()
-    assert result.stdout.startswith(f"wrote 1 shards and {tmp_path}/data/manifest.json: ")
+    assert result.stdout.startswith(f"wrote 1 shard and {tmp_path}/data/manifest.json: ")
     assert result.stderr.splitlines()[-1] == "Execution status: PASS"
     statuses = [json.loads(line)["status"] for line in (tmp_path / "data/status.json").read_text().splitlines()]
     assert statuses == ["STARTED", "SUCCESS"]

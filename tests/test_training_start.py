@@ -124,7 +124,6 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
     ("changes", "key"),
     [
         ({"model": {"__class_name__": "BpNetModel"}}, "model.__class_name__"),
-        ({"model": {"data_format": "channels_first"}}, "model.data_format"),
         ({"loss": {"focal_loss_params": {"use_focal_loss": True}}}, "loss.focal_loss_params.use_focal_loss"),
         (
             {"finetuning_config": {"is_finetune_exp": True, "checkpoint_path": "x.ckzip"}},

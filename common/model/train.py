@@ -110,7 +110,6 @@ def check_built(spec: TrainSpec) -> None:
     focal = spec.loss.focal_loss_params
     for wanted, where, fix in (
         (spec.model.class_name != "BpNetLiteModel", "model.__class_name__", "take BpNetLiteModel"),
-        (spec.model.data_format != "channels_last", "model.data_format", "take channels_last"),
         (
             spec.finetuning_config.is_finetune_exp,
             "finetuning_config.is_finetune_exp",

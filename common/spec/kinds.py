@@ -112,6 +112,10 @@ def _train_notes(spec: TrainSpec) -> Iterator[str]:
         yield "identity_spatial_aug_params has no effect, as in TAO"
     if spec.infrequent_summary_every_n_steps:
         yield "infrequent_summary_every_n_steps has no effect, as in TAO"
+    if spec.summary_every_n_steps and "summary_every_n_steps" in spec.model_fields_set:
+        yield "summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an epoch"
+    if "shuffle_buffer_size" in spec.dataloader.model_fields_set:
+        yield "shuffle_buffer_size has no effect: every epoch shuffles all samples"
     if spec.model.data_format == "channels_first":
         yield "data_format has no effect: networks are channels_last here"
     if spec.evaluator or spec.hooks:
