@@ -1,0 +1,332 @@
+"""Tasks: what each component does, one after another on a small drawn set, and what MLflow and the report say of it."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bodyposenet.common import tasks
+from bodyposenet.common.data.fingerprint import fingerprint
+from bodyposenet.common.errors import SpecError
+from bodyposenet.common.model.files import load_model
+from bodyposenet.common.report.stages import count, size
+from bodyposenet.pipelines.specs import default
+
+PHOTOS = {"train": 12, "val": 6}
+EPOCHS = 2
+PARENT = "mlflow.parentRunId"
+STAGES = ("base", "pruned", "retrained", "int8")
+SIZE = (192, 256)
+PRUNE = {**default("prune"), "pruning_threshold": 0.6}  # a little, so that two epochs need not repair much
+INFERENCE = default("inference")
+
+
+def train_settings(name):
+    """A shipped train spec for a few pictures."""
+    spec = default(name)
+    return {**spec, "num_epoch": EPOCHS, "dataloader": {**spec["dataloader"], "batch_size": 4}}
+
+
+@dataclass
+class Chain:
+    """What the tasks returned, and the folder with their artifacts."""
+
+    folder: Path
+    said: dict
+
+    def file(self, *names):
+        return self.folder.joinpath(*names)
+
+    def json(self, *names):
+        return json.loads(self.file(*names).read_text())
+
+    def metrics(self, task):
+        return self.json(f"{task}.metrics")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "KFP_RUN_ID"):
+            patch.delenv(name, raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("BODYPOSENET_PIPELINE_RUN", "run-7")
+        yield Chain(folder, run_all(folder))
+
+
+def run_all(folder):
+    """The pipeline's tasks in its order; what each returned."""
+    at = {name: str(folder / name) for name in ("photos", "dataset", "base", "pruned", "retrained", "onnx", "int8")}
+    noted = {
+        task: str(folder / f"{task}.metrics")
+        for task in ("convert", "train", "retrain", "prune", "export", "calibrate")
+    }
+    spec, said = INFERENCE, {}
+    said["photos"] = tasks.gather_photos("", at["photos"], **PHOTOS, seed=3)
+    said["convert"] = tasks.convert(at["photos"], default("dataset"), at["dataset"], noted["convert"])
+    said["train"] = tasks.train(at["dataset"], train_settings("train"), None, at["base"], noted["train"])
+    said["prune"] = tasks.prune(at["base"], PRUNE, at["pruned"], noted["prune"], str(folder / "summary.md"))
+    again = train_settings("retrain")
+    said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], at["retrained"], noted["retrain"])
+    said["export"] = tasks.export(at["retrained"], at["onnx"], noted["export"])
+    said["calibrate"] = tasks.calibrate(at["onnx"], at["dataset"], spec, 4, at["int8"], noted["calibrate"])
+    models = {"base": at["base"], "pruned": at["pruned"], "retrained": at["onnx"], "int8": at["int8"]}
+    for name, model in models.items():
+        outputs = str(folder / f"found_{name}"), str(folder / f"evaluate_{name}.metrics")
+        said[f"evaluate_{name}"] = tasks.evaluate(model, at["dataset"], spec, name, *outputs)
+    aps = {name: said[f"evaluate_{name}"][0] for name in models}
+    version_aps = {"ap": aps["retrained"], "int8_ap": aps["int8"]}
+    said["register"] = tasks.register(at["onnx"], at["int8"], spec, "tiny", version_aps)
+    page = str(folder / "report.html")
+    said["report"] = tasks.report(at, at["dataset"], spec, str(folder / "found_int8"), aps, page)
+    return said
+
+
+@pytest.fixture(scope="module")
+def client(chain):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{chain.file('mlflow.db')}")
+
+
+@pytest.fixture(scope="module")
+def runs(client):
+    """All runs by name."""
+    experiment = client.get_experiment_by_name("bodyposenet")
+    found = client.search_runs([experiment.experiment_id])
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {run.info.run_name: run for run in found}
+
+
+def test_the_photo_sets_digest_is_that_of_its_files(chain):
+    assert chain.said["photos"] == fingerprint(chain.file("photos"))
+    assert len(list(chain.file("photos", "images").iterdir())) == 18
+
+
+def test_conversion_counts_what_the_annotation_files_say(chain):
+    numbers = chain.said["convert"]
+    for half, photos in PHOTOS.items():
+        truth = chain.json("photos", "annotations", f"person_keypoints_{half}.json")
+        assert numbers[f"{half}_images"] == len(truth["images"]) == photos
+        assert numbers[f"{half}_people"] == sum(bool(person["num_keypoints"]) for person in truth["annotations"])
+        assert numbers[f"{half}_skipped"] == 0
+        assert 1 <= numbers[f"{half}_samples"] <= photos
+    spec = chain.json("dataset", "dataset_spec.json")
+    assert spec["root_directory_path"] == str(chain.file("photos"))
+    assert set(chain.json("dataset", "manifest.json")["sets"]) == {"train", "val"}
+
+
+@pytest.mark.parametrize(("folder", "task"), [("base", "train"), ("retrained", "retrain")])
+def test_a_training_leaves_a_network_its_history_and_its_spec(chain, folder, task):
+    names = {path.name for path in chain.file(folder).iterdir()}
+    assert names == {"model.keras", "history.json", "experiment_spec.yaml", "status.json"}
+    model, card = load_model(chain.file(folder))
+    assert (card.input_size, card.skeleton.num_joints) == (SIZE, 18)
+    history = chain.json(folder, "history.json")
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert chain.said[task]["loss"] == history[-1]["loss"]
+    assert chain.said[task]["params"] == model.count_params()
+
+
+def test_retraining_goes_on_from_the_pruned_network(chain):
+    pruned, retrained = (load_model(chain.file(name))[0].get_weights() for name in ("pruned", "retrained"))
+    assert [weights.shape for weights in pruned] == [weights.shape for weights in retrained]
+    kernels = [(a.ravel(), b.ravel()) for a, b in zip(pruned, retrained, strict=True) if a.ndim == 4]
+    assert min(np.corrcoef(a, b)[0, 1] for a, b in kernels) > 0.9
+    assert not any(np.array_equal(a, b) for a, b in kernels)
+
+
+def test_pruning_says_what_is_left(chain):
+    kept, numbers = chain.said["prune"]
+    before, after = (load_model(chain.file(name))[0].count_params() for name in ("base", "pruned"))
+    assert (numbers["params_before"], numbers["params"]) == (before, after)
+    assert after < before
+    assert kept == pytest.approx(after / before)
+    assert numbers["gflops"] < numbers["gflops_before"]
+    summary = chain.file("summary.md").read_text()
+    assert "block_1a_conv_1" in summary
+
+
+def test_export_and_calibration_write_their_files(chain):
+    assert {path.name for path in chain.file("onnx").iterdir()} == {"model.onnx"}
+    assert {path.name for path in chain.file("int8").iterdir()} == {
+        "model.int8.onnx", "model.int8.cpu.onnx", "model.int8.cache",
+    }  # fmt: skip
+    assert chain.said["export"]["bytes"] == chain.file("onnx", "model.onnx").stat().st_size
+    assert chain.said["export"]["max_relative_error"] <= 1e-4
+    assert chain.said["calibrate"] == {
+        "images": 4,
+        "bytes": chain.file("int8", "model.int8.onnx").stat().st_size,
+        "bytes_cpu": chain.file("int8", "model.int8.cpu.onnx").stat().st_size,
+    }
+
+
+def test_an_evaluation_runs_the_file_that_its_artifact_means(chain):
+    assert {folder: tasks.model_in(str(chain.file(folder))).name for folder in ("base", "onnx", "int8")} == {
+        "base": "model.keras", "onnx": "model.onnx", "int8": "model.int8.cpu.onnx",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_an_evaluation_scores_what_it_found(chain, name):
+    ap, numbers = chain.said[f"evaluate_{name}"]
+    assert ap == numbers["AP_0.50-0.95_all"]
+    assert 0 <= ap <= 1
+    found = chain.json(f"found_{name}", "detections_coco_format.json")
+    assert numbers["people_found"] == len(found)
+    truth = chain.json("photos", "annotations", "person_keypoints_val.json")
+    assert {one["image_id"] for one in found} <= {image["id"] for image in truth["images"]}
+    labelled = [one for one in truth["annotations"] if one["num_keypoints"] and not one["iscrowd"]]
+    assert numbers["people_labelled"] == len(labelled)
+    assert chain.file(f"found_{name}", "results.csv").is_file()
+    assert len(chain.json(f"found_{name}", "detections.json")["images"]) == PHOTOS["val"]
+
+
+def test_what_starts_from_the_shipped_weights_finds_people(chain):
+    assert chain.said["evaluate_base"][0] > 0.3
+    assert chain.said["evaluate_retrained"][0] > 0.05
+    scores = [chain.said[f"evaluate_{name}"][0] for name in ("retrained", "int8")]
+    assert abs(scores[0] - scores[1]) < 0.1
+
+
+def test_every_metrics_artifact_holds_what_the_task_returned(chain):
+    for task in ("convert", "train", "retrain", "export", "calibrate"):
+        assert chain.metrics(task) == pytest.approx(chain.said[task])
+    for task in ("prune", *(f"evaluate_{name}" for name in STAGES)):
+        assert chain.metrics(task) == pytest.approx(chain.said[task][1])
+    files = list(chain.folder.glob("*.metrics"))
+    assert len(files) == 10
+    assert all(math.isfinite(value) for file in files for value in json.loads(file.read_text()).values())
+
+
+def test_all_tasks_are_runs_below_the_pipelines_run(runs):
+    parent = runs.pop("run-7")
+    assert parent.data.tags["bodyposenet.pipeline_run"] == "run-7"
+    assert parent.info.status == "FINISHED"
+    evaluations = {f"evaluate_{name}" for name in STAGES}
+    others = {"photos", "dataset_convert", "train", "prune", "retrain", "export", "calibrate", "register", "report"}
+    assert set(runs) == evaluations | others
+    assert {run.data.tags[PARENT] for run in runs.values()} == {parent.info.run_id}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    runs["run-7"] = parent
+
+
+def test_settings_are_logged_under_a_prefix(runs, chain):
+    assert runs["photos"].data.params == {"data.source": "drawn people", "data.fingerprint": chain.said["photos"]}
+    trained = runs["train"].data.params
+    assert trained["spec.num_epoch"] == "2"
+    assert trained["spec.model.backbone_attributes.width_multiplier"] == "0.25"
+    assert runs["retrain"].data.params["spec.load_graph"] == "true"
+    assert float(runs["prune"].data.params["spec.pruning_threshold"]) == 0.6
+    assert runs["evaluate_int8"].data.params["spec.model"] == "int8"
+    assert runs["evaluate_int8"].data.params["spec.input_shape"] == "[192, 256]"
+    for run in runs.values():
+        assert all(name.startswith(("spec.", "data.")) for name in run.data.params)
+
+
+@pytest.mark.parametrize(("task", "folder"), [("train", "base"), ("retrain", "retrained")])
+def test_curves_are_the_history(client, runs, chain, task, folder):
+    run = runs[task]
+    for name in ("loss", "learning_rate"):
+        points = {each.step: each.value for each in client.get_metric_history(run.info.run_id, name)}
+        assert points == pytest.approx({row["epoch"]: row[name] for row in chain.json(folder, "history.json")})
+
+
+def test_every_tasks_numbers_and_files_are_tracked(client, runs, chain):
+    said = chain.said
+    numbers = {"dataset_convert": said["convert"], "prune": said["prune"][1], "export": said["export"]}
+    numbers |= {"calibrate": said["calibrate"]} | {f"evaluate_{name}": said[f"evaluate_{name}"][1] for name in STAGES}
+    for task, wanted in numbers.items():
+        assert {name: runs[task].data.metrics[name] for name in wanted} == pytest.approx(wanted), task
+    files = {
+        "train": {"model/model.keras"},
+        "retrain": {"model/model.keras"},
+        "prune": {"model/model.keras"},
+        "export": {"model/model.onnx"},
+        "calibrate": {f"model/model.int8{end}" for end in (".onnx", ".cpu.onnx", ".cache")},
+        "register": {f"int8/model.int8{end}" for end in (".onnx", ".cpu.onnx", ".cache")},
+        "report": {"report/report.html"},
+    }
+    for task, wanted in files.items():
+        run_id = runs[task].info.run_id
+        held = {each.path for top in client.list_artifacts(run_id) for each in client.list_artifacts(run_id, top.path)}
+        assert wanted <= held, task
+
+
+def test_the_report_run_holds_the_table(runs, chain):
+    held = runs["report"].data.metrics
+    figures = chain.said["report"]
+    assert held["ceiling_ap"] == pytest.approx(figures["ceiling_ap"])
+    for stage in STAGES:
+        assert {name: held[f"{stage}.{name}"] for name in figures[stage]} == pytest.approx(figures[stage])
+
+
+def test_the_version_takes_a_picture_and_returns_people(client, runs, chain):
+    import mlflow
+
+    version = client.get_model_version_by_alias("tiny", "candidate")
+    assert str(version.version) == chain.said["register"] == "1"
+    assert version.run_id == runs["register"].info.run_id
+    photo = chain.file("photos", "images", "val_000001.jpg")
+    pixels = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{chain.file('mlflow.db')}")
+    try:
+        people = mlflow.pyfunc.load_model("models:/tiny@candidate").predict(pixels)
+    finally:
+        mlflow.set_tracking_uri(before)
+    found = {entry["full_image_path"]: entry for entry in chain.json("found_retrained", "detections.json")["images"]}
+    entry = found[str(photo)]
+    assert len(people) == len(entry["keypoints"]) > 0
+    points = np.array([person["keypoints"] for person in people])  # 0 where a joint was not found, in the file
+    assert np.where(points[..., 2:] > 0, points[..., :2], 0) == pytest.approx(np.array(entry["keypoints"]), abs=0.01)
+
+
+def test_the_figures_are_those_of_the_files(chain):
+    figures = chain.said["report"]
+    params = {name: load_model(chain.file(name))[0].count_params() for name in ("base", "pruned", "retrained")}
+    assert {name: figures[name]["params"] for name in params} == params
+    assert figures["int8"]["params"] == params["retrained"] == params["pruned"] < params["base"]
+    assert figures["retrained"]["bytes"] == chain.file("onnx", "model.onnx").stat().st_size
+    assert figures["int8"]["bytes"] == chain.file("int8", "model.int8.cpu.onnx").stat().st_size
+    assert figures["pruned"]["gflops"] == pytest.approx(chain.said["prune"][1]["gflops"])
+    assert 0.3 < figures["ceiling_ap"] <= 1
+    for name in STAGES:
+        assert figures[name]["ap"] == chain.said[f"evaluate_{name}"][0]
+        assert figures[name]["latency_ms"] > 0
+
+
+def test_the_page_shows_the_four_stages_and_pictures(chain):
+    page = chain.file("report.html").read_text()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for name in STAGES:
+        row = chain.said["report"][name]
+        shown = (name, f"{row['ap']:.3f}", count(row["params"]), size(row["bytes"]))
+        assert [part for part in shown if part not in text] == []
+    assert f"{chain.said['report']['ceiling_ap']:.3f}" in text
+    assert "data:image/jpeg;base64," in page
+
+
+def test_nobody_labelled_is_no_failure(chain, tmp_path):
+    empty = chain.json("photos", "annotations", "person_keypoints_val.json")
+    empty["annotations"] = []
+    spec = chain.json("dataset", "dataset_spec.json")
+    (tmp_path / "none.json").write_text(json.dumps(empty))
+    spec["test_data"]["annotation_root_dir_path"] = str(tmp_path / "none.json")
+    (tmp_path / "dataset_spec.json").write_text(json.dumps(spec))
+    outputs = str(tmp_path / "found"), str(tmp_path / "metrics")
+    ap, numbers = tasks.evaluate(str(chain.file("onnx")), str(tmp_path), INFERENCE, "onnx", *outputs)
+    assert (ap, numbers["people_labelled"]) == (tasks.NOBODY, 0)
+
+
+def test_a_wrong_spec_is_told_by_its_key_before_the_training_starts(chain, tmp_path):
+    settings = train_settings("train") | {"num_epochs": 3}
+    with pytest.raises(SpecError, match=r"train_spec: num_epochs: .*did you mean 'num_epoch'"):
+        tasks.train(str(chain.file("dataset")), settings, None, str(tmp_path / "model"), str(tmp_path / "metrics"))
+    assert not (tmp_path / "model").exists()
