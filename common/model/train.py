@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 Epoch = dict[str, float]
 AfterEpoch = Callable[[int, Any, Card], Epoch]
+Constraint = Callable[[Any, float], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ class Training:
 
 
 def train(
-    spec: TrainSpec, results_dir: Path, *, source: Source | None = None, after_epoch: AfterEpoch | None = None
+    spec: TrainSpec,
+    results_dir: Path,
+    *,
+    source: Source | None = None,
+    after_epoch: AfterEpoch | None = None,
+    constraint: Constraint | None = None,
 ) -> Training:
     """Train, or go on training, the network of a spec.
 
@@ -62,6 +68,8 @@ def train(
         source: Where samples come from; the spec's records by default.
         after_epoch: Called with the number of epochs done, the network in float32 and its card; what it returns joins
             the epoch's history.
+        constraint: Called after every step with the network and the share of the training that is done; may change
+            weights.
 
     Returns:
         The network's file, the curves and the size.
@@ -78,7 +86,7 @@ def train(
     if spec.deterministic:
         tf.config.experimental.enable_op_determinism()
     (results_dir / "experiment_spec.yaml").write_text(dump_yaml(spec))
-    trainer = _Trainer(spec, results_dir, skeleton, source or RecordSource.of(spec, skeleton))
+    trainer = _Trainer(spec, results_dir, skeleton, source or RecordSource.of(spec, skeleton), constraint)
     with Progress(results_dir, epochs=spec.num_epoch, steps=trainer.steps, every=spec.log_every_n_secs) as progress:
         for epoch in range(len(trainer.history), spec.num_epoch):
             trainer.run_epoch(epoch, progress, after_epoch)
@@ -139,8 +147,10 @@ def card_of(spec: TrainSpec, skeleton: Skeleton) -> Card:
 class _Trainer:
     """The state of a training: network, optimizer, schedule and what has been done."""
 
-    def __init__(self, spec: TrainSpec, results_dir: Path, skeleton: Skeleton, source: Source) -> None:
-        self.spec, self.results_dir, self.source = spec, results_dir, source
+    def __init__(
+        self, spec: TrainSpec, results_dir: Path, skeleton: Skeleton, source: Source, constraint: Constraint | None
+    ) -> None:
+        self.spec, self.results_dir, self.source, self.constraint = spec, results_dir, source, constraint
         self.card = card_of(spec, skeleton)
         self.steps = len(source) // spec.dataloader.batch_size
         self.schedule = make_schedule(
@@ -160,6 +170,8 @@ class _Trainer:
             rate = self.schedule(epoch * self.steps + number)
             scalars = {name: float(value) for name, value in self.step(batch, rate).items()}
             self._check_finite(scalars["loss"], epoch, number)
+            if self.constraint:
+                self.constraint(self.model, (epoch + (number + 1) / self.steps) / self.spec.num_epoch)
             noted.append(scalars)
             progress.step(epoch, number, scalars["loss"], rate)
         seconds = time.monotonic() - begun

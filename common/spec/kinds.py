@@ -103,20 +103,22 @@ def notes(spec: Strict) -> list[str]:
 
 
 def _train_notes(spec: TrainSpec) -> Iterator[str]:
-    augmentation = spec.dataloader.augmentation_config
-    if "paf_gaussian_sigma" in spec.dataloader.label_processor_config.model_fields_set:
-        yield "paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band with hard edges"
-    if augmentation.color_aug_params:
-        yield "color_aug_params has no effect, as in TAO"
-    if augmentation.identity_spatial_aug_params:
-        yield "identity_spatial_aug_params has no effect, as in TAO"
-    if spec.infrequent_summary_every_n_steps:
-        yield "infrequent_summary_every_n_steps has no effect, as in TAO"
-    if spec.summary_every_n_steps and "summary_every_n_steps" in spec.model_fields_set:
-        yield "summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an epoch"
-    if "shuffle_buffer_size" in spec.dataloader.model_fields_set:
-        yield "shuffle_buffer_size has no effect: every epoch shuffles all samples"
-    if spec.model.data_format == "channels_first":
-        yield "data_format has no effect: networks are channels_last here"
-    if spec.evaluator or spec.hooks:
-        yield "evaluator and hooks have no effect"
+    loader = spec.dataloader
+    augmentation = loader.augmentation_config
+    told = {
+        "paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band with hard edges": (
+            "paf_gaussian_sigma" in loader.label_processor_config.model_fields_set
+        ),
+        "color_aug_params has no effect, as in TAO": augmentation.color_aug_params,
+        "identity_spatial_aug_params has no effect, as in TAO": augmentation.identity_spatial_aug_params,
+        "infrequent_summary_every_n_steps has no effect, as in TAO": spec.infrequent_summary_every_n_steps,
+        "summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an epoch": (
+            "summary_every_n_steps" in spec.model_fields_set and spec.summary_every_n_steps
+        ),
+        "shuffle_buffer_size has no effect: every epoch shuffles all samples": (
+            "shuffle_buffer_size" in loader.model_fields_set
+        ),
+        "data_format has no effect: networks are channels_last here": spec.model.data_format == "channels_first",
+        "evaluator and hooks have no effect": spec.evaluator or spec.hooks,
+    }
+    return (note for note, holds in told.items() if holds)
