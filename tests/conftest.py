@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
+settings.load_profile("busy machine")
 
 VARIABLE = "BODYPOSENET_TEST_DATA"
 DATA_KEY = pytest.StashKey[Path | None]()

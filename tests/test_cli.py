@@ -373,11 +373,19 @@ def test_the_engine_s_command_names_shapes_precision_and_memory(tmp_path):
 
 def test_an_interrupt_ends_with_130_and_a_line(tmp_path):
     command = [sys.executable, "-m", "bodyposenet", "synthesize", "-o", str(tmp_path / "drawn"), "--train", "100000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("drawn/images/*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not list(tmp_path.glob("drawn/images/*")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.splitlines()[-2:] == ["interrupted", "Execution status: FAIL"]
+
+
+def heed_interrupts():
+    """What a shell runs in the background ignores them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
