@@ -11,6 +11,7 @@ from numba import njit
 
 LIKELY = 2.0  # greatest mean deviation, in spreads; 1.5 to 3 do about as well
 FORESHORTENED = 0.5  # deviations of distances that are too short count so much: limbs point at the camera at times
+MOST_GROUPS = 192  # the largest may be taken up; more are noise
 LEAST_DISTANCE = 0.1  # cells; closer joints are taken to be so far apart
 
 
@@ -27,33 +28,36 @@ def adopt(
         spreads: ``(K, K)`` of the skeleton's prior.
 
     Returns:
-        Fewer groups, and their totals.
+        Fewer groups, the larger first, and their totals.
     """
     return _adopt(groups, totals, points, means, 1 / spreads**2)
 
 
 @njit(nogil=True, cache=True)
 def _adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    members, scores = groups.copy(), totals.copy()
-    sizes = (members >= 0).sum(axis=1)
+    counts = (groups >= 0).sum(axis=1)
+    order = np.argsort(-(counts + totals / (1 + totals)), kind="mergesort")
+    members, scores, counts = groups[order], totals[order], counts[order]
     sums = np.zeros((len(members), 2))  # weights, and weighted scales, of the pairs inside a group
+    ties = np.zeros(members.shape)  # weights of the pairs of each joint with a group
+    kept = 0  # so many rows hold bodies; those up to the present one are free
     for group in range(len(members)):
         _add_pairs(members[group], members[group], points, means, weights, sums[group])
-    sums *= 0.5
-    order = np.argsort(-(sizes + scores / (1 + scores)), kind="mergesort")
-    kept, count = np.empty(len(order), np.int64), 0
-    for group in order:
-        host = _host(group, kept[:count], members, sizes, points, means, weights, sums)
+        sums[group] *= 0.5
+        _add_ties(members[group], weights, ties[group])
+        host = _host(group, kept, members, counts, points, means, weights, sums, ties) if group < MOST_GROUPS else -1
         if host < 0:
-            kept[count] = group
-            count += 1
+            members[kept], scores[kept], counts[kept] = members[group], scores[group], counts[group]
+            sums[kept], ties[kept] = sums[group], ties[group]
+            kept += 1
             continue
         _add_pairs(members[host], members[group], points, means, weights, sums[host])
         sums[host] += sums[group]
+        ties[host] += ties[group]
         members[host] = np.maximum(members[host], members[group])
-        sizes[host] += sizes[group]
+        counts[host] += counts[group]
         scores[host] += scores[group]
-    return members[kept[:count]], scores[kept[:count]]
+    return members[:kept], scores[:kept]
 
 
 @njit(nogil=True, cache=True)
@@ -67,20 +71,33 @@ def _scale(points, one, other, mean):  # type: ignore[no-untyped-def]  # noqa: A
 def _add_pairs(one, other, points, means, weights, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add the pairs of a joint of the one and a joint of the other."""
     for a in range(len(one)):
-        for b in range(len(other)):
-            if a != b and one[a] >= 0 and other[b] >= 0:
-                sums[0] += weights[a, b]
-                sums[1] += weights[a, b] * _scale(points, one[a], other[b], means[a, b])
+        if one[a] >= 0:
+            for b in range(len(other)):
+                if a != b and other[b] >= 0:
+                    sums[0] += weights[a, b]
+                    sums[1] += weights[a, b] * _scale(points, one[a], other[b], means[a, b])
 
 
 @njit(nogil=True, cache=True)
-def _host(group, kept, members, sizes, points, means, weights, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add_ties(group, weights, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for a in range(len(group)):
+        if group[a] >= 0:
+            for b in range(len(ties)):
+                ties[b] += weights[a, b]
+
+
+@njit(nogil=True, cache=True)
+def _host(group, kept, members, counts, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The likeliest body for a group, or -1."""
     best, least = -1, LIKELY * LIKELY
-    for other in kept:
-        if sizes[other] > 1 and disjoint(members[group], members[other]):
+    for other in range(kept):
+        if counts[other] > 1 and disjoint(members[group], members[other]):
             scale = (sums[group, 1] + sums[other, 1]) / (sums[group, 0] + sums[other, 0])
-            cost = _cost(members[group], members[other], points, means, weights, scale, least)
+            weight = 0.0
+            for joint in range(members.shape[1]):
+                if members[group, joint] >= 0:
+                    weight += ties[other, joint]
+            cost = _cost(members[group], members[other], points, means, weights, scale, least * weight) / weight
             if cost < least:
                 best, least = other, cost
     return best
@@ -88,20 +105,19 @@ def _host(group, kept, members, sizes, points, means, weights, sums):  # type: i
 
 @njit(nogil=True, cache=True)
 def _cost(one, other, points, means, weights, scale, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mean square deviation, in spreads, of the pairs between two groups; ``most``, as soon as it must be more."""
-    mine, theirs = np.flatnonzero(one >= 0), np.flatnonzero(other >= 0)
-    weight, cost = 0.0, 0.0
-    for a in mine:
-        for b in theirs:
-            weight += weights[a, b]
-    for a in mine:
-        for b in theirs:
-            off = _scale(points, one[a], other[b], means[a, b]) - scale
-            off = off if off > 0 else FORESHORTENED * off
-            cost += (weights[a, b] * off) ** 2
-        if cost >= most * weight:
-            return most
-    return cost / weight
+    """Sum of square deviations, weighted, of the pairs between two groups; ``most``, as soon as it must be more."""
+    cost = 0.0
+    for a in range(len(one)):
+        if one[a] < 0:
+            continue
+        for b in range(len(other)):
+            if other[b] >= 0:
+                off = _scale(points, one[a], other[b], means[a, b]) - scale
+                off = off if off > 0 else FORESHORTENED * off
+                cost += (weights[a, b] * off) ** 2
+                if cost >= most:
+                    return most
+    return cost
 
 
 @njit(nogil=True, cache=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.adoption import adopt
 from bodyposenet.common.pose.group import group_limbs
 from bodyposenet.common.pose.limbs import find_limbs
@@ -44,20 +45,38 @@ def decode(
 
     Returns:
         The people, x and y in input pixels.
+
+    Raises:
+        UserError: The maps are not those of the skeleton.
     """
-    maps = np.ascontiguousarray(heatmaps[..., : skeleton.num_joints], np.float32)
-    fields = np.ascontiguousarray(pafs, np.float32)
-    points, values, bounds = find_peaks(maps, heatmap_threshold, sigma / stride)
-    pairs, scores = find_limbs(fields, points, bounds, skeleton.limb_array, paf_threshold)
+    maps, fields = _checked(heatmaps, pafs, skeleton)
+    points, values, bounds = find_peaks(maps, skeleton.num_joints, heatmap_threshold, sigma / stride)
+    pairs, scores, tables = find_limbs(fields, points, bounds, skeleton.limb_array, paf_threshold)
     groups, totals = group_limbs(pairs, scores, values, bounds)
     if skeleton.prior:
         groups, totals = adopt(groups, totals, points, *skeleton.prior.arrays)
-    share(groups, totals, points, bounds, fields, skeleton.limb_array, paf_threshold)
+    share(groups, totals, bounds, skeleton.limb_array, tables)
     large = (groups >= 0).sum(axis=1) >= min_parts
     groups, totals = groups[large], totals[large]
     order = np.argsort(-totals, kind="stable")[:max_people]
     people = People(_keypoints(groups[order], points, values, stride), _person_scores(totals[order]))
     return _fill(people, skeleton) if fill_missing else people
+
+
+def _checked(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+    """The maps as compiled code takes them.
+
+    Raises:
+        UserError: They are not those of the skeleton.
+    """
+    K, L = skeleton.num_joints, skeleton.num_limbs
+    if heatmaps.ndim != 3 or heatmaps.shape[2] not in (K, K + 1) or pafs.shape != (*heatmaps.shape[:2], 2 * L):
+        raise UserError(
+            f"maps of shapes {heatmaps.shape} and {pafs.shape} are not those of {K} joints and {L} limbs",
+            where=skeleton.name,
+            fix=f"give heatmaps (H, W, {K + 1}) and part affinity fields (H, W, {2 * L}) of one picture",
+        )
+    return np.ascontiguousarray(heatmaps, np.float32), np.ascontiguousarray(pafs, np.float32)
 
 
 def _keypoints(groups: np.ndarray, points: np.ndarray, values: np.ndarray, stride: int) -> np.ndarray:

@@ -11,12 +11,16 @@ from numba import njit
 
 SAMPLES = 10
 NEEDED = 9  # samples that must point along the pair (reference 9.6)
-ORDER = (0, 9, 4, 7, 2, 5, 8, 1, 6, 3)  # far apart first, since most pairs fail
+# Places of the samples between the ends, from 0 to 1: the first two tell most wrong pairs, the others go in one sweep.
+EARLY = np.array([4, 7], np.float32) / np.float32(SAMPLES - 1)
+LATE = np.array([1, 2, 3, 5, 6, 8], np.float32) / np.float32(SAMPLES - 1)
+INFINITE = np.float32(np.inf)
+CROWD = 64  # pairs of a limb, from which on its field is worth copying together
 
 
 def find_limbs(
     pafs: np.ndarray, points: np.ndarray, bounds: np.ndarray, limbs: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match the peaks at the two ends of every limb, best pair first, each peak once a limb.
 
     Args:
@@ -27,36 +31,66 @@ def find_limbs(
         threshold: Least component of the field along the pair for a sample to count.
 
     Returns:
-        ``(M, 3)`` int64: limb, peak at its start, peak at its end; and ``(M,)`` float32, the mean of the samples that
-        count.
+        ``(M, 3)`` int64: limb, peak at its start, peak at its end; ``(M,)`` float32, the mean of the samples that
+        count; and the same for all pairs, 0 where there is no limb: limb after limb, each a table with a row for each
+        peak at its start, flat.
     """
-    return _match(pafs, points, bounds, limbs, threshold)
+    return _match(pafs, points, bounds, limbs, np.float32(threshold))
 
 
 @njit(nogil=True, cache=True)
 def _match(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    most = 0
-    for limb in range(len(limbs)):
-        start, end = limbs[limb]
-        most += min(bounds[start + 1] - bounds[start], bounds[end + 1] - bounds[end])
+    counts = bounds[1:] - bounds[:-1]
+    most, all_pairs = 0, 0
+    for start, end in limbs:
+        most += min(counts[start], counts[end])
+        all_pairs += counts[start] * counts[end]
     pairs, scores = np.empty((most, 3), np.int64), np.empty(most, np.float32)
-    count = 0
+    tables = np.zeros(all_pairs, np.float32)
+    x = np.minimum(np.maximum(points[:, 0], np.float32(0)), np.float32(pafs.shape[1] - 1))
+    y = np.minimum(np.maximum(points[:, 1], np.float32(0)), np.float32(pafs.shape[0] - 1))
+    count, filled = 0, 0
     for limb in range(len(limbs)):
         start, end = limbs[limb]
-        table = _agreement(pafs, points, bounds, start, end, limb, threshold)
-        count = _pick(table, limb, bounds[start], bounds[end], pairs, scores, count)
-    return pairs[:count], scores[:count]
+        size = counts[start] * counts[end]
+        table = tables[filled : filled + size].reshape((counts[start], counts[end]))
+        filled += size
+        starts, ends = slice(bounds[start], bounds[start + 1]), slice(bounds[end], bounds[end + 1])
+        _agree(pafs, x[starts], y[starts], x[ends], y[ends], limb, threshold, table)
+        count = _pick(table.copy(), limb, bounds[start], bounds[end], pairs, scores, count)
+    return pairs[:count], scores[:count], tables
 
 
 @njit(nogil=True, cache=True)
-def _agreement(pafs, points, bounds, start, end, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(S, E)`` how well the field agrees with each start joined to each end, 0 where it does not."""
-    starts, ends = points[bounds[start] : bounds[start + 1]], points[bounds[end] : bounds[end + 1]]
-    table = np.zeros((len(starts), len(ends)), np.float32)
-    for i in range(len(starts)):
-        for j in range(len(ends)):
-            table[i, j] = agreement(pafs, starts[i, 0], starts[i, 1], ends[j, 0], ends[j, 1], limb, threshold)
-    return table
+def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill the ``(S, E)`` table where the field agrees with a start joined to an end."""
+    field, grid = pafs.reshape(-1), _grid(pafs, limb)
+    if table.size > CROWD:
+        plane = pafs[:, :, 2 * limb : 2 * limb + 2].copy()
+        field, grid = plane.reshape(-1), _grid(plane, 0)
+    square = threshold * threshold
+    u0, v0 = _vectors(field, grid, x0, y0)
+    u1, v1 = _vectors(field, grid, x1, y1)
+    for i in range(len(x0)):
+        for j in range(len(x1)):
+            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
+            first, last = u0[i] * dx + v0[i] * dy, u1[j] * dx + v1[j] * dy
+            least = square * (dx * dx + dy * dy)
+            if (first > 0 and first * first > least) or (last > 0 and last * last > least):  # saves most roots
+                length = np.float32(math.sqrt(dx * dx + dy * dy))
+                line = x0[i], y0[i], dx, dy, dx / length, dy / length
+                table[i, j] = _integral(field, grid, line, threshold, first / length, last / length)
+
+
+@njit(nogil=True, cache=True)
+def _vectors(field, grid, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``(P,)`` x and y of the field at each point."""
+    u, v = np.empty_like(x), np.empty_like(x)
+    one, none = np.float32(1), np.float32(0)
+    for point in range(len(x)):
+        u[point] = _along(field, grid, x[point], y[point], one, none)
+        v[point] = _along(field, grid, x[point], y[point], none, one)
+    return u, v
 
 
 @njit(nogil=True, cache=True)
@@ -86,37 +120,49 @@ def _pick(table, limb, start, end, pairs, scores, count):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def agreement(pafs, x0, y0, x1, y1, limb, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Mean of the samples from x0, y0 to x1, y1 that are above the threshold, or 0 if too few are."""
-    dx, dy = float(x1) - float(x0), float(y1) - float(y0)
-    length = math.sqrt(dx * dx + dy * dy)
-    if length < 1e-3:
+def _integral(field, grid, line, threshold, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Mean of a line's samples that are above the threshold, or 0 if too few are.
+
+    A line is its start x, y, its way in cells and its direction; first and last are the samples at its ends.
+    """
+    x0, y0, dx, dy, ux, uy = line
+    total, found = np.float32(0), 0
+    for value in (first, last):
+        if threshold < value < INFINITE:
+            total, found = total + value, found + 1
+    for share in EARLY:
+        value = _along(field, grid, x0 + share * dx, y0 + share * dy, ux, uy)
+        if threshold < value < INFINITE:
+            total, found = total + value, found + 1
+    if found < NEEDED - len(LATE):
         return np.float32(0)
-    ux, uy = dx / length, dy / length
-    total, missed = 0.0, 0
-    for sample in ORDER:
-        share = sample / (SAMPLES - 1)
-        value = _along(pafs, x0 + share * dx, y0 + share * dy, ux, uy, limb)
-        if value > threshold and math.isfinite(value):
-            total += value
-        else:
-            missed += 1
-            if missed > SAMPLES - NEEDED:
-                return np.float32(0)
-    return np.float32(total / (SAMPLES - missed))
+    for share in LATE:
+        value = _along(field, grid, x0 + share * dx, y0 + share * dy, ux, uy)
+        good = threshold < value < INFINITE
+        total += value if good else np.float32(0)
+        found += 1 if good else 0
+    return total / np.float32(found) if found >= NEEDED else np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def _along(pafs, x, y, ux, uy, limb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The field's component along (ux, uy), bilinear between cell centres, constant beyond the border."""
-    rows, columns = pafs.shape[:2]
-    x, y = min(max(x, 0.0), columns - 1.0), min(max(y, 0.0), rows - 1.0)
-    column, row = min(int(x), max(columns - 2, 0)), min(int(y), max(rows - 2, 0))
-    right, below = min(column + 1, columns - 1), min(row + 1, rows - 1)
-    fx, fy = x - column, y - row
-    c = 2 * limb
-    top_left = ux * pafs[row, column, c] + uy * pafs[row, column, c + 1]
-    top_right = ux * pafs[row, right, c] + uy * pafs[row, right, c + 1]
-    low_left = ux * pafs[below, column, c] + uy * pafs[below, column, c + 1]
-    low_right = ux * pafs[below, right, c] + uy * pafs[below, right, c + 1]
-    return (1 - fy) * ((1 - fx) * top_left + fx * top_right) + fy * ((1 - fx) * low_left + fx * low_right)
+def _grid(field, limb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Where a limb's two channels are in the flat field: offset, steps, last cells with a neighbour, neighbours."""
+    rows, columns, channels = field.shape
+    right, below = channels if columns > 1 else 0, columns * channels if rows > 1 else 0
+    return 2 * limb, channels, columns * channels, max(columns - 2, 0), max(rows - 2, 0), right, below
+
+
+@njit(nogil=True, cache=True)
+def _along(field, grid, x, y, ux, uy):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The field's component along (ux, uy) at x, y inside the grid, bilinear between cell centres."""
+    offset, step, stride, most_column, most_row, right, below = grid
+    column, row = min(int(x), most_column), min(int(y), most_row)
+    fx, fy = x - np.float32(column), y - np.float32(row)
+    a = offset + row * stride + column * step
+    b, c, d = a + right, a + below, a + right + below  # unsigned below: numba then need not ask for negative ones
+    here = ux * field[np.uintp(a)] + uy * field[np.uintp(a + 1)]
+    beside = ux * field[np.uintp(b)] + uy * field[np.uintp(b + 1)]
+    under = ux * field[np.uintp(c)] + uy * field[np.uintp(c + 1)]
+    across = ux * field[np.uintp(d)] + uy * field[np.uintp(d + 1)]
+    top, low = here + fx * (beside - here), under + fx * (across - under)
+    return top + fy * (low - top)

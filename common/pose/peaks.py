@@ -1,16 +1,23 @@
 """Peaks: where each joint may be, to a fraction of a cell."""
 
+import functools
+import logging
 import math
 
 import numpy as np
 from numba import njit
 
+logger = logging.getLogger(__name__)
+
 FLOOR = 1e-4  # heatmap values are raised to it before their logarithm is taken
 NARROW, WIDE = 0.7, 1.5  # how far a peak's measured variance may be from the one it was drawn with
-MAX_PEAKS = 256  # a joint's strongest candidates; more is noise
+CELLS_A_PEAK = 24  # a joint's strongest peaks are kept, one in so many cells of the grid; more are noise
+LEAST_CAP = 64  # peaks of a joint that are kept on any grid
 
 
-def find_peaks(heatmaps: np.ndarray, threshold: float, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_peaks(
+    heatmaps: np.ndarray, joints: int, threshold: float, spread: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the local maxima of every joint's heatmap.
 
     A cell is a peak if it is above the threshold and no neighbour is higher; of equal neighbours the first counts. Its
@@ -19,44 +26,54 @@ def find_peaks(heatmaps: np.ndarray, threshold: float, spread: float) -> tuple[n
     offset is ``var / 2 * (ln b - ln a)``, and ``var = 1 / (2 ln v - ln a - ln b)`` is trusted near ``spread**2`` only.
 
     Args:
-        heatmaps: ``(H, W, K)`` float32; values that are not finite are no peaks.
+        heatmaps: ``(H, W, K)`` float32, or with more channels; values that are not finite are no peaks.
+        joints: K.
         threshold: Least value of a peak.
         spread: Sigma that peaks were drawn with, in cells.
 
     Returns:
         ``(P, 2)`` x, y in cells, ``(P,)`` values, and ``(K + 1,)`` int64 bounds: joint k's peaks are those from
-        ``bounds[k]`` to ``bounds[k + 1]``, strongest first, at most ``MAX_PEAKS`` of them.
+        ``bounds[k]`` to ``bounds[k + 1]``, strongest first, at most one in ``CELLS_A_PEAK`` cells.
     """
-    cells, values, bounds = _local_maxima(heatmaps, np.float32(threshold), MAX_PEAKS)
+    rows, columns = heatmaps.shape[:2]
+    most = max(LEAST_CAP, rows * columns // CELLS_A_PEAK)
+    cells, values, bounds, seen = _local_maxima(heatmaps, joints, np.float32(threshold), most)
+    if len(values) < seen:
+        _warn(rows, columns)
     return _refine(heatmaps, cells, bounds, spread * spread), values, bounds
 
 
+@functools.cache
+def _warn(rows: int, columns: int) -> None:
+    """Tell once of a kind of picture that peaks were left out."""
+    logger.warning(
+        "a %d x %d heatmap has more peaks than people fit; the strongest of each joint are kept", rows, columns
+    )
+
+
 @njit(nogil=True, cache=True)
-def _local_maxima(heatmaps, threshold, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Peaks as flat (row, column), grouped by joint, strongest first."""
-    rows, columns, joints = heatmaps.shape
-    cells = np.empty((joints * most, 2), np.int64)
-    values = np.empty(joints * most, np.float32)
+def _local_maxima(heatmaps, joints, threshold, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Row and column of the peaks, grouped by joint, strongest first; values; bounds; how many there were."""
+    rows, columns = heatmaps.shape[:2]
+    cells, values = np.empty((joints * most, 2), np.int64), np.empty(joints * most, np.float32)
     bounds = np.zeros(joints + 1, np.int64)
-    room = (rows + 1) // 2 * columns + columns  # no two peaks are neighbours
-    rows_found, columns_found = np.empty(room, np.int64), np.empty(room, np.int64)
-    values_found = np.empty(room, np.float32)
-    total = 0
+    room = (rows + 1) // 2 * ((columns + 1) // 2)  # no two peaks are neighbours
+    places, heights = np.empty((room, 2), np.int64), np.empty(room, np.float32)
+    total, seen = 0, 0
     for joint in range(joints):
         found = 0
         for row in range(rows):
             for column in range(columns):
                 value = heatmaps[row, column, joint]
                 if value > threshold and math.isfinite(value) and _is_peak(heatmaps, row, column, joint, value):
-                    rows_found[found], columns_found[found], values_found[found] = row, column, value
+                    places[found, 0], places[found, 1], heights[found] = row, column, value
                     found += 1
-        order = np.argsort(-values_found[:found], kind="mergesort")
-        for place in order[:most]:
-            cells[total, 0], cells[total, 1] = rows_found[place], columns_found[place]
-            values[total] = values_found[place]
+        for place in np.argsort(-heights[:found], kind="mergesort")[:most]:
+            cells[total], values[total] = places[place], heights[place]
             total += 1
         bounds[joint + 1] = total
-    return cells[:total], values[:total], bounds
+        seen += found
+    return cells[:total], values[:total], bounds, seen
 
 
 @njit(nogil=True, cache=True)
@@ -73,9 +90,9 @@ def _is_peak(heatmaps, row, column, joint, value):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, cache=True)
 def _refine(heatmaps, cells, bounds, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    rows, columns, joints = heatmaps.shape
+    rows, columns = heatmaps.shape[:2]
     points = np.empty((len(cells), 2), np.float32)
-    for joint in range(joints):
+    for joint in range(len(bounds) - 1):
         for peak in range(bounds[joint], bounds[joint + 1]):
             row, column = cells[peak]
             value = heatmaps[row, column, joint]
