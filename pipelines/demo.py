@@ -15,6 +15,7 @@ from typing import Any
 
 from kfp import local
 
+from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.report.stages import Stage, precision, shown, write_table
 from bodyposenet.pipelines.prune_retrain import prune_retrain
@@ -36,8 +37,13 @@ def demo(
 
     Returns:
         The summary: ceiling and start AP, the figures of each stage, and the seconds it all took.
+
+    Raises:
+        UserError: ``data`` has no photos, or no keypoint files.
     """
     begun = time.monotonic()
+    if data:
+        dataset_spec_of(Path(data))  # now, rather than after the retries of the task that would find out
     output = Path(output).resolve()
     output.mkdir(parents=True, exist_ok=True)
     _environment(output, f"demo-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -121,6 +127,8 @@ def main() -> None:
     parser.add_argument("--data", default="", help="folder with images/ and COCO keypoint files; default: drawn people")
     parser.add_argument("--epochs", type=int, help="of both trainings")
     given = parser.parse_args()
+    if given.epochs is not None and given.epochs < 1:
+        parser.error(f"--epochs must be 1 or more (got {given.epochs})")
     try:
         print(show(demo(given.output, data=given.data, epochs=given.epochs), given.output))
     except UserError as error:

@@ -19,12 +19,14 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 import bodyposenet
 from bodyposenet.common import images, tasks
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.pipelines.compile import COMPILED, PIPELINES, compile_all
+from bodyposenet.pipelines.demo import demo
 from bodyposenet.pipelines.specs import default
 
 ROOT = Path(__file__).parents[1]
@@ -231,3 +233,10 @@ def test_whole_numbers_come_back_whole_and_others_stay():
     given = {"a": 3.0, "b": 0.5, "c": [1.0, {"d": 2.0}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
     wanted = {"a": 3, "b": 0.5, "c": [1, {"d": 2}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
     assert json.dumps(tasks.whole(given)) == json.dumps(wanted)
+
+
+def test_a_demo_on_a_folder_without_photos_ends_before_any_task(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="mine: has no folder images, train2017, train; put the photos in images/"):
+        demo(tmp_path / "out", data=str(tmp_path / "mine"))
+    assert not (tmp_path / "out").exists()
