@@ -169,7 +169,7 @@ def sigma_of(joint: str) -> float:
 
 
 def read_prior(text: str, joints: Sequence[str]) -> BodyPrior | None:
-    """The prior in a file of ``bpnet skeleton fit``, or None if it is that of other joints."""
+    """The prior in the text of a file of ``priors/``, or None if it is that of other joints."""
     data = json.loads(text)
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 
