@@ -36,6 +36,7 @@ TOLD = {
     errno.EPERM: "not permitted; change the permissions, or write elsewhere",
     errno.EROFS: "the file system is read-only; write elsewhere",
     errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EEXIST: "this is a file, not a folder; name another",
     errno.EISDIR: "this is a folder; name a file",
     errno.ENAMETOOLONG: "the name is too long",
 }

@@ -235,3 +235,18 @@ def test_a_keras_file_without_a_card_is_an_error(tmp_path):
         archive.writestr("config.json", "{}")
     with pytest.raises(UserError, match=f"no {CARD_MEMBER}"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [(CARD_MEMBER, b"{"), (CARD_MEMBER, b'{"skeleton": 3}'), ("config.json", b"{"), ("model.weights.h5", b"\x89HDF")],
+)
+def test_a_keras_file_with_a_damaged_member_is_an_error_that_names_it(tmp_path, member, content):
+    whole, damaged = tmp_path / "whole.keras", tmp_path / "damaged.keras"
+    save_model(network(STICK, stages=1), whole, CARD)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, content if name == member else old.read(name))
+    with pytest.raises(UserError, match="this model file is damaged") as caught:
+        load_model(damaged)
+    assert caught.value.where == str(damaged)

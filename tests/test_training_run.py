@@ -132,6 +132,14 @@ def test_a_damaged_checkpoint_is_an_error_that_says_to_delete_it(trained, tmp_pa
     assert str(damaged) in str(caught.value)
 
 
+@pytest.mark.parametrize("change", [{"model": {"stages": 1}}, {"optimizer": MOMENTUM}])
+def test_the_checkpoints_of_another_network_or_optimizer_are_refused(trained, tmp_path, change):
+    folder, _, _ = trained
+    shutil.copy(folder / "model.epoch-8.keras", tmp_path)
+    with pytest.raises(UserError, match=r"model\.epoch-8\.keras: this checkpoint is of another network or optimizer"):
+        train(tiny_spec(num_epoch=8, **change), tmp_path, source=Dots(32))
+
+
 def test_the_card_says_how_the_network_was_trained_and_what_is_measured_joins_the_history(tmp_path):
     loader = tiny_spec().model_dump(mode="json", by_alias=True)["dataloader"]
     loader["normalization_params"] |= {"image_scale": [255.0, 254.0, 253.0], "image_offset": [0.1, 0.2, 0.3]}

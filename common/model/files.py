@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,25 @@ def load_model(path: Path) -> tuple[Any, Card]:
         The ``keras.Model``, not compiled, and its card.
 
     Raises:
-        UserError: There is no such file, or it is no network of this project.
+        UserError: There is no such file, or it is no network of this project, or damaged.
     """
-    import keras
-
     path = model_file(path)
     card = read_card(path)
+    return _network(path), card
+
+
+def _network(path: Path) -> Any:
+    import keras
+
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / MODEL_NAME  # Keras goes by the suffix
         link.symlink_to(path.resolve())
-        return keras.saving.load_model(link, compile=False, safe_mode=True), card
+        try:
+            return keras.saving.load_model(link, compile=False, safe_mode=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
+            raise _damaged(path, error) from error
 
 
 def model_file(path: Path) -> Path:
@@ -119,7 +129,7 @@ def read_card(path: Path) -> Card:
     """The card of a model file, without loading Keras.
 
     Raises:
-        UserError: The file is no Keras zip, or has no card.
+        UserError: The file is no Keras zip, or has no card that can be read.
     """
     if not zipfile.is_zipfile(path):
         raise UserError(
@@ -132,4 +142,16 @@ def read_card(path: Path) -> Card:
             raise UserError(
                 f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
             )
-        return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))
+        try:
+            return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))
+        except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [""])[0][:200]
+    return UserError(
+        f"this model file is damaged, or was written by another version: {type(error).__name__}: {reason}",
+        where=str(path),
+        fix="copy it again, or train it again",
+    )

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,7 +232,15 @@ class _Trainer:
         if not found:
             return
         epoch, path = found[-1]
-        model, state, self.history = load_checkpoint(path)
+        model, state, history = load_checkpoint(path)
+        ours, theirs = (self.model.weights, self.optimizer.variables), (model.weights, state)
+        if [_shapes(part) for part in ours] != [_shapes(part) for part in theirs]:
+            raise UserError(
+                "this checkpoint is of another network or optimizer than the spec's",
+                where=str(path),
+                fix="give another results folder, or remove the checkpoints from this one",
+            )
+        self.history = history
         self.model.set_weights(model.get_weights())
         for variable, value in zip(self.optimizer.variables, state, strict=True):
             variable.assign(value)
@@ -240,3 +248,7 @@ class _Trainer:
 
     def _write_history(self) -> None:
         (self.results_dir / "history.json").write_text(json.dumps(self.history, indent=1))
+
+
+def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
