@@ -13,6 +13,7 @@ from bodyposenet.common.flags import (
     example,
     found_model,
     keyed,
+    log_notes,
     mapped,
     option,
     parse_size,
@@ -105,6 +106,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: s
 
     warn_of_key(key)
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
+    log_notes(spec, experiment_spec_file)
     if not (options["results_dir"] or spec.checkpoint_dir):
         raise UserError("no results folder", where=experiment_spec_file, fix="give -r, or checkpoint_dir in the spec")
     folder = results_dir(options["results_dir"] or spec.checkpoint_dir, Path())

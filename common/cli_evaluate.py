@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.flags import example, folder_of, found_model, keyed, mapped, option, shared, warn_of_key
+from bodyposenet.common.flags import (
+    example,
+    folder_of,
+    found_model,
+    keyed,
+    log_notes,
+    mapped,
+    option,
+    shared,
+    warn_of_key,
+)
 from bodyposenet.common.launcher import Verb, results_dir, task
 
 if TYPE_CHECKING:
@@ -21,6 +31,7 @@ def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple
     from bodyposenet.common.spec.inference import InferenceSpec
 
     spec = load_spec(path, InferenceSpec, path_map=path_map)
+    log_notes(spec, path)
     name = model or spec.model_path
     if name is None:
         raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")

@@ -1,12 +1,18 @@
 """Flags: the options that several verbs share, and how their text becomes values."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bodyposenet.common.errors import UserError
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.base import Strict
+
+log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -87,6 +93,14 @@ def warn_of_key(key: str) -> None:
     """One notice that ``-k`` does not encrypt."""
     if key:
         click.echo("note: encryption is not built yet; -k is accepted and model files are written open", err=True)
+
+
+def log_notes(spec: "Strict", path: str) -> None:
+    """A log line for each key of a spec that has no effect here."""
+    from bodyposenet.common.spec.kinds import notes
+
+    for note in notes(spec):
+        log.info("%s: %s", path, note)
 
 
 def found_model(path: Path | str) -> Path:

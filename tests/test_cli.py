@@ -215,6 +215,7 @@ def test_train_needs_a_results_folder_from_somewhere(tmp_path):
         (RemainsError("no GPU", fix="go there"), 3, "error: no GPU; go there"),
         (OSError(errno.ENOSPC, "No space left", "/big"), 2, "error: /big: the disk is full; free some space"),
         (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2, "error: /root/x: permission denied"),
+        (FileExistsError(errno.EEXIST, "File exists", "/notes"), 2, "error: /notes: this is a file, not a folder"),
         (ModuleNotFoundError("x", name="tf2onnx.convert"), 2, "pip install 'bodyposenet[deploy]'"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -268,6 +269,15 @@ def test_spec_check_says_what_each_file_is(tmp_path, monkeypatch):
         "joints.json: pose config, stick, 4 joints, 3 limbs",
         "coco.json: dataset spec, 'coco', 4 joints, in /workspace/data",
     ]
+
+
+def test_train_and_evaluate_log_which_keys_have_no_effect(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    trained = run("train", "-e", tmp_path / "train.yaml")
+    assert "paf_gaussian_sigma has no effect, as in TAO" in trained.stderr
+    found = run("evaluate", "-i", tmp_path / "infer.yaml", "-d", tmp_path / "coco.json", "-m", tmp_path / "none.keras")
+    assert f"INFO {tmp_path}/infer.yaml: output_upsampling_factor has no effect" in found.stderr
 
 
 def test_spec_check_tells_every_problem_of_every_file(tmp_path, monkeypatch):
