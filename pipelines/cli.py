@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bodyposenet.common.flags import example
 from bodyposenet.common.launcher import Guarded
 
 
@@ -12,7 +13,7 @@ def pipeline() -> None:
     """Compile the Kubeflow pipelines, or run one here."""
 
 
-@pipeline.command("compile", cls=Guarded)
+@pipeline.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled"))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
 )
@@ -24,7 +25,7 @@ def compile_pipelines(output: Path | None) -> None:
         click.echo(f"wrote {path}")
 
 
-@pipeline.command("run", cls=Guarded)
+@pipeline.command("run", cls=Guarded, epilog=example("bpnet pipeline run -o build/mine --data /data/mine --epochs 2"))
 @click.option("-o", "--output", default="build/demo", type=click.Path(path_type=Path), help="Folder.  [build/demo]")
 @click.option("--data", default="", help="Folder with images/ and COCO keypoint files.  [default: drawn people]")
 @click.option("--epochs", type=click.IntRange(1), help="Of both trainings.  [default: the specs']")
