@@ -71,15 +71,22 @@ def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-unt
     square = threshold * threshold
     u0, v0 = _vectors(field, grid, x0, y0)
     u1, v1 = _vectors(field, grid, x1, y1)
+    likely = np.empty(len(x1), np.int64)
     for i in range(len(x0)):
-        for j in range(len(x1)):
+        count = 0
+        for j in range(len(x1)):  # saves the root of most
             dx, dy = x1[j] - x0[i], y1[j] - y0[i]
             first, last = u0[i] * dx + v0[i] * dy, u1[j] * dx + v1[j] * dy
             least = square * (dx * dx + dy * dy)
-            if (first > 0 and first * first > least) or (last > 0 and last * last > least):  # saves most roots
-                length = np.float32(math.sqrt(dx * dx + dy * dy))
-                line = x0[i], y0[i], dx, dy, dx / length, dy / length
-                table[i, j] = _integral(field, grid, line, threshold, first / length, last / length)
+            likely[count] = j
+            count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
+        for j in likely[:count]:
+            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
+            length = np.float32(math.sqrt(dx * dx + dy * dy))
+            ux, uy = dx / length, dy / length
+            line = x0[i], y0[i], dx, dy, ux, uy
+            first, last = u0[i] * ux + v0[i] * uy, u1[j] * ux + v1[j] * uy
+            table[i, j] = _integral(field, grid, line, threshold, first, last)
 
 
 @njit(nogil=True, cache=True)
