@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
 from bodyposenet.common.spec.base import parse_spec
-from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
@@ -20,7 +20,6 @@ from bodyposenet.common.tracking import register_model, task_run
 Settings = Mapping[str, Any]
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
-DATASET_SPEC = "dataset_spec.json"
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
 
@@ -38,7 +37,7 @@ def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) 
 def convert(photos: str, settings: Settings, dataset: str, metrics: str) -> dict[str, float]:
     """Convert both halves of a photo set to shards."""
     from bodyposenet.common.data.convert import convert_dataset
-    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.photo_set import dataset_spec_of, keep_test_half, photos_in
 
     spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
     folder = Path(dataset)
@@ -49,7 +48,8 @@ def convert(photos: str, settings: Settings, dataset: str, metrics: str) -> dict
             done = convert_dataset(spec, folder / name, mode=mode, check_files=True)
             counts |= {f"{name}_images": done.images, f"{name}_people": done.people, f"{name}_samples": done.samples}
             counts[f"{name}_skipped"] = len(done.skipped)
-        (folder / DATASET_SPEC).write_text(spec.model_dump_json(by_alias=True, indent=1))
+        kept = keep_test_half(spec, folder)
+        (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1))
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         run.log_metrics(counts)
     return _noted(counts, metrics)
@@ -62,7 +62,7 @@ def train(dataset: str, settings: Settings, start: str | None, model: str, metri
     folder = Path(model)
     spec = parse_spec(_located(whole(settings), Path(dataset), start), TrainSpec, where="train_spec")
     with task_run("retrain" if start else "train", buffer=folder) as run:
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
         done = train_model(spec, folder)
         run.log_curves(done.history)
         run.log_metrics({"params": done.params})
@@ -161,7 +161,7 @@ def evaluate(
     from bodyposenet.common.evaluate.evaluate import evaluate as evaluate_model
 
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
-    truth = DatasetSpec.model_validate_json((Path(dataset) / DATASET_SPEC).read_text())
+    truth = spec_in(Path(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
         run.log_params({**spec.model_dump(mode="json"), "model": name}, prefix="spec")
         done = evaluate_model(model_in(model), spec, truth, Path(detections))
@@ -205,7 +205,7 @@ def report(
         onnx=files["onnx"] / ONNX,
         int8=files["int8"] / INT8_CPU,
     )
-    truth = DatasetSpec.model_validate_json((Path(dataset) / DATASET_SPEC).read_text())
+    truth = spec_in(Path(dataset))
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
@@ -217,7 +217,7 @@ def report(
             ceiling_ap=ceiling,
             stages=stages,
             curves={name: _history(files[name]) for name in ("base", "retrained")},
-            pictures=_pictures(Path(found), card.skeleton),
+            pictures=_pictures(Path(found), Path(dataset), card.skeleton),
             facts=_facts(Path(dataset), spec, card.input_size),
         )
         figures = {stage.name: {key: value for key, value in vars(stage).items() if key != "name"} for stage in stages}
@@ -232,7 +232,7 @@ def _history(model: Path) -> Sequence[Settings]:
     return json.loads(path.read_text()) if path.is_file() else []
 
 
-def _pictures(found: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
+def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
     """Held-out photos with the people found in them, those with most people first."""
     from bodyposenet.common.evaluate.preprocess import read_image
     from bodyposenet.common.pose.draw import draw_people
@@ -247,7 +247,7 @@ def _pictures(found: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.n
         people = People(
             np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
         )
-        path = Path(entry["full_image_path"])
+        path = dataset / TEST_IMAGES / entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
 

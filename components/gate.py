@@ -13,6 +13,6 @@ def gate(reference_ap: float, candidate_ap: float, max_drop: float = 0.02) -> bo
         max_drop: Greatest loss of AP that passes.
 
     Returns:
-        True if the candidate is at most that much worse.
+        True if there was something to measure, and the candidate is at most that much worse.
     """
-    return candidate_ap >= reference_ap - max_drop
+    return reference_ap >= 0 and candidate_ap >= reference_ap - max_drop

@@ -76,17 +76,17 @@ def start_ap(arguments: Mapping[str, Any], dataset: Path, results_dir: Path) -> 
     Returns:
         None where training starts from scratch, or nobody is labelled.
     """
+    from bodyposenet.common.data.photo_set import spec_in
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.model.start import weights_path
-    from bodyposenet.common.spec.base import load_spec, parse_spec
-    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.tasks import NOBODY
 
     weights = arguments["train_spec"].get("pretrained_weights")
     if not weights:
         return None
-    truth = load_spec(dataset / "dataset_spec.json", DatasetSpec)
+    truth = spec_in(dataset)
     spec = parse_spec(arguments["inference_spec"], InferenceSpec, where="inference_spec")
     ap = evaluate(weights_path(weights), spec, truth, results_dir).ap
     return None if ap == NOBODY else ap
@@ -103,9 +103,14 @@ def show(summary: dict[str, Any], output: Path) -> str:
         f"ceiling AP of the set {shown(summary['ceiling_ap'], precision)}",
         f"report   {output / 'report.html'}",
         f"summary  {output / 'summary.json'}",
-        f"MLflow   mlflow server --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
+        f"MLflow   {_store(os.environ['MLFLOW_TRACKING_URI'])}",
         f"took     {summary['seconds'] / 60:.1f} minutes",
     ))  # fmt: skip
+
+
+def _store(uri: str) -> str:
+    """Where to look at the tracked runs: a server's address, or how to start one on the store."""
+    return uri if uri.startswith("http") else f"mlflow server --backend-store-uri {uri}"
 
 
 def _environment(output: Path, run: str) -> None:

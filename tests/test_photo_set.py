@@ -1,13 +1,15 @@
 """Photo set: what is found in a folder, what is drawn without one, and what is said of a folder that will not do."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
-from bodyposenet.common.data.photo_set import dataset_spec_of, gather, photos_in
+from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
 from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.evaluate.truth import images_folder, read_test_set
 from bodyposenet.common.skeleton import COCO_17
 
 
@@ -121,3 +123,17 @@ def test_the_coco_sample_is_a_photo_set(data_folder, tmp_path):
         listed = json.loads((folder / annotations).read_text())["images"]
         assert listed
         assert all((folder / images / image["file_name"]).is_file() for image in listed)
+
+
+def test_a_converted_dataset_brings_its_test_half_wherever_it_goes(tmp_path):
+    photos = gather("", tmp_path / "photos", train=2, val=3, seed=0)
+    spec = dataset_spec_of(photos)
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / DATASET_SPEC).write_text(keep_test_half(spec, folder).model_dump_json(by_alias=True))
+    before = read_test_set(spec)
+    shutil.rmtree(photos)
+    moved = folder.rename(tmp_path / "elsewhere")
+    after = read_test_set(spec_in(moved))
+    assert [photo.image_id for photo in after.photos] == [photo.image_id for photo in before.photos]
+    assert all((images_folder(spec_in(moved)) / photo.file_name).is_file() for photo in after.photos)

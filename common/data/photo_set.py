@@ -1,17 +1,21 @@
 """Photo set: a folder of photos and COCO keypoint files, found or drawn, and the dataset spec that reads it."""
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.coco import read_annotations
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import COCO_17
-from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 
 POINTER = "source.json"
+DATASET_SPEC, TEST_IMAGES = "dataset_spec.json", "test/images"
 HALVES = {"train_data": "train", "test_data": "val"}
 
 
@@ -75,6 +79,44 @@ def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> 
             "annotation_root_dir_path": str(_annotations(folder, half).relative_to(folder)),
         }
     return parse_spec(spec, DatasetSpec, where="dataset_spec")
+
+
+def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
+    """Put a dataset's test photos and annotations into a folder, so that it is all an evaluation needs.
+
+    Args:
+        spec: Says where they are.
+        folder: Gets ``test/annotations.json`` and ``test/images/``; hard links where the disk can.
+
+    Returns:
+        The spec with its test half in the folder; :func:`spec_in` reads it wherever the folder is by then.
+    """
+    root = Path(spec.root_directory_path)
+    annotations = root / spec.test_data.annotation_root_dir_path
+    name = f"annotations{''.join(annotations.suffixes)}"
+    _link(annotations, folder / "test" / name)
+    for photo in read_annotations(annotations).photos:
+        source = root / spec.test_data.images_root_dir_path / photo.file_name
+        if source.is_file():
+            _link(source, folder / TEST_IMAGES / photo.file_name)
+    paths = {"images_root_dir_path": TEST_IMAGES, "annotation_root_dir_path": f"test/{name}"}
+    test = spec.test_data.model_copy(update=paths)
+    return spec.model_copy(update={"root_directory_path": str(folder), "test_data": test})
+
+
+def spec_in(folder: Path) -> DatasetSpec:
+    """The dataset spec that a converted dataset carries, for the place where the folder is now."""
+    spec = load_spec(Path(folder) / DATASET_SPEC, DatasetSpec)
+    return spec.model_copy(update={"root_directory_path": str(folder)})
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
 
 
 def _images(folder: Path, half: str) -> str:

@@ -34,7 +34,7 @@ def save_checkpoint(
         archive.writestr(OPTIMIZER, state.getvalue())
         archive.writestr(HISTORY, json.dumps(history))
     os.replace(aside, path)
-    for _, old in checkpoints_in(folder)[:-keep]:
+    for _, old in [found for found in checkpoints_in(folder) if found[0] <= epoch][:-keep]:
         old.unlink()
     return path
 
