@@ -1,6 +1,7 @@
 """Decoder: heatmaps and part affinity fields to people, at the grid's own resolution."""
 
 import numpy as np
+from numba import njit
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.adoption import adopt
@@ -56,10 +57,8 @@ def decode(
     if skeleton.prior:
         groups, totals = adopt(groups, totals, points, *skeleton.prior.arrays)
     share(groups, totals, bounds, skeleton.limb_array, tables)
-    large = (groups >= 0).sum(axis=1) >= min_parts
-    groups, totals = groups[large], totals[large]
-    order = np.argsort(-totals, kind="stable")[:max_people]
-    people = People(_keypoints(groups[order], points, values, stride), _person_scores(totals[order]))
+    most = len(totals) if max_people is None else max_people
+    people = People(*_people(groups, totals, points, values, float(stride), min_parts, most))
     return _fill(people, skeleton) if fill_missing else people
 
 
@@ -79,19 +78,27 @@ def _checked(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tupl
     return np.ascontiguousarray(heatmaps, np.float32), np.ascontiguousarray(pafs, np.float32)
 
 
-def _keypoints(groups: np.ndarray, points: np.ndarray, values: np.ndarray, stride: int) -> np.ndarray:
-    """``(N, K)`` peaks to ``(N, K, 3)`` x, y in input pixels and score."""
-    keypoints = np.zeros((*groups.shape, 3), np.float32)
-    found = groups >= 0
-    keypoints[found, :2] = points[groups[found]] * stride + (stride - 1) / 2
-    keypoints[found, 2] = np.minimum(values[groups[found]], 1)
-    return keypoints
+@njit(nogil=True, cache=True)
+def _people(groups, totals, points, values, stride, min_parts, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``(N, K, 3)`` x, y in input pixels and score, and ``(N,)`` scores, of the groups of enough parts, best first.
 
-
-def _person_scores(totals: np.ndarray) -> np.ndarray:
-    """Sums of peak values and limb scores, brought into [0, 1): reference 9.7 has 1 - 1/sum, negative below 1."""
-    bounded = np.minimum(totals, MOST)
-    return (bounded / (1 + bounded)).astype(np.float32)
+    A person's score is the sum of its peaks' values and its limbs' scores, brought into [0, 1): reference 9.7 has
+    1 - 1/sum, negative below 1.
+    """
+    large = np.flatnonzero((groups >= 0).sum(axis=1) >= min_parts)
+    order = large[np.argsort(-totals[large], kind="mergesort")[:most]]
+    keypoints = np.zeros((len(order), groups.shape[1], 3), np.float32)
+    scores = np.empty(len(order), np.float32)
+    for person in range(len(order)):
+        total = min(totals[order[person]], MOST)
+        scores[person] = total / (1 + total)
+        for joint in range(groups.shape[1]):
+            peak = groups[order[person], joint]
+            if peak >= 0:
+                keypoints[person, joint, 0] = points[peak, 0] * stride + (stride - 1) / 2
+                keypoints[person, joint, 1] = points[peak, 1] * stride + (stride - 1) / 2
+                keypoints[person, joint, 2] = min(values[peak], np.float32(1))
+    return keypoints, scores
 
 
 def _fill(people: People, skeleton: Skeleton) -> People:

@@ -15,7 +15,6 @@ NEEDED = 9  # samples that must point along the pair (reference 9.6)
 EARLY = np.array([4, 7], np.float32) / np.float32(SAMPLES - 1)
 LATE = np.array([1, 2, 3, 5, 6, 8], np.float32) / np.float32(SAMPLES - 1)
 INFINITE = np.float32(np.inf)
-CROWD = 64  # pairs of a limb, from which on its field is worth copying together
 
 
 def find_limbs(
@@ -65,9 +64,6 @@ def _match(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-d
 def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Fill the ``(S, E)`` table where the field agrees with a start joined to an end."""
     field, grid = pafs.reshape(-1), _grid(pafs, limb)
-    if table.size > CROWD:
-        plane = pafs[:, :, 2 * limb : 2 * limb + 2].copy()
-        field, grid = plane.reshape(-1), _grid(plane, 0)
     square = threshold * threshold
     u0, v0 = _vectors(field, grid, x0, y0)
     u1, v1 = _vectors(field, grid, x1, y1)
