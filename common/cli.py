@@ -8,6 +8,7 @@ import click
 from bodyposenet import __version__
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
+from bodyposenet.common.cli_skeleton import skeleton
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.flags import (
     example,
@@ -43,6 +44,7 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
+main.add_command(skeleton)
 
 
 @main.command(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,15 +169,29 @@ def sigma_of(joint: str) -> float:
     return next((sigma for part, sigma in COCO_SIGMAS.items() if joint.endswith(part)), DEFAULT_SIGMA)
 
 
-def read_prior(text: str, joints: Sequence[str]) -> BodyPrior | None:
-    """The prior in the text of a file of ``priors/``, or None if it is that of other joints."""
-    data = json.loads(text)
+def known_prior(joints: Sequence[str]) -> BodyPrior | None:
+    """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
+    data = json.loads(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text())
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 
 
-def known_prior(joints: Sequence[str]) -> BodyPrior | None:
-    """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
-    return read_prior(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text(), joints)
+def load_prior(path: Path, joints: Sequence[str]) -> BodyPrior:
+    """Read a file of ``bpnet skeleton fit``.
+
+    Raises:
+        UserError: It cannot be read, or is the prior of other joints.
+    """
+    fix = "write it with `bpnet skeleton fit`, with this pose config"
+    try:
+        data = json.loads(path.read_text())
+        prior, owners = BodyPrior.from_dict(data), tuple(data["joints"])
+    except OSError as error:
+        raise UserError(f"cannot read the prior: {error.strerror}", where=str(path), fix=fix) from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise UserError("is no prior", where=str(path), fix=fix) from None
+    if owners != tuple(joints):
+        raise UserError("is the prior of other joints", where=str(path), fix=fix)
+    return prior
 
 
 def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int]]) -> Skeleton:

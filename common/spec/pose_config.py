@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationInfo, field_validator
 
-from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton, make_skeleton
-from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, Positive, Strict, load_spec
+from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton, load_prior, make_skeleton
+from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import MisfitError, did_you_mean
 
@@ -102,12 +102,14 @@ class PoseConfig(Strict):
         categories: One of them is the person.
         sigmas: Extension: OKS spread of each joint; null takes COCO's, by the names of the joints.
         computed: Extension: joints that datasets lack, each the mean of others; null computes ``neck``.
+        prior: Extension: file of ``bpnet skeleton fit``; null takes the built-in one, if the joints are TAO's 18.
     """
 
     pose_config_type: Name = "bpnet_18_joints"
     categories: tuple[Category, ...]
     sigmas: tuple[Positive, ...] | None = None
     computed: dict[str, tuple[Name, ...]] | None = None
+    prior: PathText | None = None
 
     _has_person = field_validator("categories")(has_person)
 
@@ -136,12 +138,17 @@ class PoseConfig(Strict):
         return computed
 
     def skeleton(self) -> Skeleton:
-        """The person's joints and limbs, counted from 0."""
+        """The person's joints and limbs, counted from 0.
+
+        Raises:
+            UserError: The prior's file is missing, wrong, or of other joints.
+        """
         person = person_of(self.categories)
         limbs = [(start - 1, end - 1) for start, end in person.skeleton]
         made = make_skeleton(self.pose_config_type, person.keypoints, limbs)
         computed = made.computed if self.computed is None else tuple(self.computed.items())
-        return replace(made, sigmas=self.sigmas or made.sigmas, computed=computed)
+        prior = made.prior if self.prior is None else load_prior(Path(self.prior), made.joints)
+        return replace(made, sigmas=self.sigmas or made.sigmas, computed=computed, prior=prior)
 
 
 def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleton:

@@ -1,0 +1,37 @@
+"""Command line: ``bpnet skeleton``, what is known of bodies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bodyposenet.common.flags import example, mapped, option
+from bodyposenet.common.launcher import Guarded
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.base import PathMap
+
+
+@click.group("skeleton")
+def skeleton() -> None:
+    """Work with skeletons."""
+
+
+@skeleton.command("fit", cls=Guarded, epilog=example("bpnet skeleton fit -d coco_spec.json -o prior.json"))
+@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its training half is read.")
+@option("-o", "--output_file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The prior, JSON.")
+@option("-p", "--pose_config", type=click.Path(), help="Pose config with the skeleton.  [default: TAO's 18 joints]")
+@mapped
+def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map: "PathMap") -> None:
+    """Fit the build of bodies, by which decoding joins the pieces of people; name it as "prior" in the pose config."""
+    from bodyposenet.common.data.bodies import fit_dataset_prior
+    from bodyposenet.common.pose.prior import write_prior
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.pose_config import load_skeleton
+
+    spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    bones = load_skeleton(pose_config, path_map=path_map)
+    prior, people = fit_dataset_prior(spec, bones)
+    write_prior(output_file, prior, bones)
+    click.echo(f"wrote {output_file}: {bones.num_joints} joints, fitted to {people} people")
