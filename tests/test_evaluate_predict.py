@@ -6,9 +6,11 @@ from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.targets import encode
 from bodyposenet.common.evaluate.predict import find_people, normalise, resample
 from bodyposenet.common.model.files import Card
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.pose.mirror import mirror_maps
+from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
@@ -57,6 +59,55 @@ def test_several_scales_agree_on_where_people_are(truth, scales):
     shapes = [given.shape[1:3] for given in runner.inputs]
     assert shapes == [(184, 280), (368, 560), (552, 832)][: len(scales)]
     assert errors(people, truth).max() < 1.5
+
+
+class TwoFacedRunner(PerfectRunner):
+    """Draws the people mirrored on every second call, as a perfect network sees the mirrored photo."""
+
+    def __call__(self, images):
+        heatmaps, pafs = super().__call__(images)
+        if len(self.inputs) % 2 == 1:
+            return heatmaps, pafs
+        photo = self.truth.photos[0]
+        people = self.card.skeleton.take(self.truth.joints, np.array([each.keypoints for each in photo.people]))
+        scale, shift = self.placed(photo, images.shape[1:3])
+        points = (people[..., :2] + 0.5 + shift) * scale - 0.5
+        points[..., 0] = images.shape[2] - 1 - points[..., 0]
+        order = self.card.skeleton.flip_order
+        size = (images.shape[1] // 8, images.shape[2] // 8)
+        maps = encode(points[:, order], people[:, order, 2] > 0, self.card.skeleton, size=size)
+        return maps[0][None], maps[1][None]
+
+
+SEVERAL = {"multi_scale_inference": True, "scales": [0.5, 1.0]}
+
+
+@pytest.mark.parametrize(("mode", "keys"), [(MODES[0], {}), (MODES[1], {}), (MODES[0], SEVERAL)])
+def test_the_mirrored_photo_agrees_on_where_people_are(truth, mode, keys):
+    calls = 2 * len(keys.get("scales", [1]))
+    runner = TwoFacedRunner(truth, mode, calls_a_photo=calls)
+    people = find_people(runner, photo_of(truth), spec(keep_aspect_ratio_mode=mode, flip=True, **keys))
+    assert len(runner.inputs) == calls
+    np.testing.assert_array_equal(runner.inputs[1], runner.inputs[0][:, :, ::-1])
+    assert errors(people, truth).max() < (1.5 if keys else 0.7)
+
+
+def test_averaging_with_the_mirrored_photo_changes_nothing_of_perfect_maps(truth):
+    plain = find_people(TwoFacedRunner(truth), photo_of(truth), spec())
+    both = find_people(TwoFacedRunner(truth, calls_a_photo=2), photo_of(truth), spec(flip=True))
+    np.testing.assert_allclose(both.keypoints, plain.keypoints, atol=2e-3)
+
+
+def test_mirroring_maps_twice_gives_them_back_and_limbs_without_a_mirror_image_are_told():
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(5, 7, channels)).astype(np.float32) for channels in (19, 38)]
+    for one, other in zip(mirror_maps(*mirror_maps(*maps, BODYPOSENET_18), BODYPOSENET_18), maps, strict=True):
+        np.testing.assert_array_equal(one, other)
+    lame = make_skeleton("lame", ("left_hip", "right_hip", "nose"), ((0, 1), (0, 2)))
+    _, pafs = mirror_maps(maps[0][..., :4], maps[1][..., :4], lame)
+    np.testing.assert_array_equal(pafs[..., 0], maps[1][:, ::-1, 0])  # from hip to hip, and back again
+    np.testing.assert_array_equal(pafs[..., 1], -maps[1][:, ::-1, 1])
+    assert np.isnan(pafs[..., 2:]).all()
 
 
 def test_scales_count_only_when_asked_for(truth):

@@ -6,6 +6,7 @@ import numpy as np
 
 from bodyposenet.common.evaluate.preprocess import Fit, fit_image
 from bodyposenet.common.pose import People, decode
+from bodyposenet.common.pose.mirror import mirror_maps
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 
@@ -85,8 +86,14 @@ def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Ma
 def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
     rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
     fitted = fit_image(image, (rows, columns), spec.keep_aspect_ratio_mode, runner.card.stride)
-    heatmaps, pafs = runner(normalise(fitted.image, runner.card)[None])
-    return (heatmaps[0], pafs[0]), fitted.fit
+    image = normalise(fitted.image, runner.card)
+    heatmaps, pafs = (maps[0] for maps in runner(image[None]))
+    if spec.flip:
+        mirrored = (maps[0] for maps in runner(np.ascontiguousarray(image[None, :, ::-1])))
+        other, others = mirror_maps(*mirrored, runner.card.skeleton)
+        heatmaps = (heatmaps + other) / 2
+        pafs = (pafs + np.where(np.isnan(others), pafs, others)) / 2  # limbs that have no mirror image
+    return (heatmaps, pafs), fitted.fit
 
 
 def _grid_to_grid(one: Fit, other: Fit, stride: int) -> np.ndarray:

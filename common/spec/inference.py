@@ -24,6 +24,7 @@ class InferenceSpec(Strict):
         min_parts: Extension: joints that make a person.
         fill_missing: Extension: guess joints that were not found.
         max_people: Extension: the best so many; null is all.
+        flip: Extension: look at the mirrored photo too, and average.
     """
 
     model_path: PathText | None = None
@@ -39,6 +40,7 @@ class InferenceSpec(Strict):
     min_parts: Natural = 3
     fill_missing: Bool = False
     max_people: Natural | None = None
+    flip: Bool = False
 
     @field_validator("scales", mode="before")
     @classmethod
