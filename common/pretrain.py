@@ -2,8 +2,8 @@
 
     python -m bodyposenet.common.pretrain build/pretrain
 
-The recipes are ``drawn_people.yaml`` and ``drawn_people.soft.yaml`` in ``common/model/pretrained``. An interrupted run
-goes on from its last checkpoint.
+The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/pretrained``. An interrupted
+run goes on from its last checkpoint.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from bodyposenet.common.data.synthetic import EndlessScenes, synthesize
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.evaluate.ceiling import ceiling_ap
 from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
-from bodyposenet.common.model.train import Training, train
-from bodyposenet.common.prune.soft import SoftPruning
+from bodyposenet.common.model.train import Training, card_of, train
+from bodyposenet.common.model.widen import widen
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)
@@ -40,16 +40,15 @@ SHIPPED = Path(__file__).parent / "model" / "pretrained"
 EPOCH = 2000  # pictures between checkpoints
 STREAM = 1000  # seed of the endless stream; the held-out set has seed 0
 HELD_OUT = 200
-WEAK = PruneSpec(pruning_threshold=0.78, min_num_filters=16, excluded_layers=("channel_reduction_conv",))
-SHRUNK = 0.4  # share of the second part at which the weak filters are zero
 KEPT_BITS = 16  # of a float32 weight: what bfloat16 keeps, so that the file packs to half its size
 
 
 def pretrain(results_dir: Path) -> dict[str, Any]:
     """Train the demo's start weights, and write file, curves and AP where the package ships them.
 
-    The first part trains the network. The second goes on while it shrinks the weakest filters to nothing, as soft
-    pruning does, so that the pipeline's pruning finds half of the parameters to drop, and a short retraining is enough.
+    The first part trains a network of width 1/4. The second widens it to 3/8, which changes nothing at first, and
+    trains on for a while. So the network has more filters than it needs, as networks that are worth pruning do, for a
+    fraction of what training it from nothing would cost.
 
     Args:
         results_dir: For checkpoints; the run goes on from those that are there.
@@ -57,20 +56,24 @@ def pretrain(results_dir: Path) -> dict[str, Any]:
     Returns:
         AP of the shipped file on the held-out set, the ceiling AP of that set, and the size of the file.
     """
-    whole, soft = (load_spec(SHIPPED / f"{name}.yaml", TrainSpec) for name in (NAME, f"{NAME}.soft"))
-    size = whole.dataloader.image_config.image_dims.size
+    narrow, wide = (load_spec(SHIPPED / f"{name}.yaml", TrainSpec) for name in (f"{NAME}.narrow", NAME))
+    size = wide.dataloader.image_config.image_dims.size
     source = EndlessScenes(BODYPOSENET_18, size, EPOCH, STREAM)
-    first = train(whole, results_dir / "whole", source=source)
+    first = train(narrow, results_dir / "narrow", source=source)
+    widened = results_dir / "widened.keras"
+    if not widened.is_file():
+        model = build_model(wide.model, BODYPOSENET_18)
+        widen(load_model(first.model)[0], model)
+        save_model(model, widened, card_of(wide, BODYPOSENET_18))
     second = train(
-        soft.model_copy(update={"pretrained_weights": str(first.model)}),
-        results_dir / "soft",
+        wide.model_copy(update={"pretrained_weights": str(widened)}),
+        results_dir / "wide",
         source=replace(source, seed=STREAM + 1),
-        constraint=SoftPruning(load_model(first.model)[0], WEAK, SHRUNK),
     )
     shipped = SHIPPED / f"{NAME}.keras"
     pack(second.model, shipped)
-    measured = {**measure(shipped, size), "ap_before_soft_pruning": measure(first.model, size)["ap"]}
-    log_of = {"whole": _log_of(first), "soft": _log_of(second)}
+    measured = {**measure(shipped, size), "narrow_ap": measure(first.model, size)["ap"]}
+    log_of = {"narrow": _log_of(first), "wide": _log_of(second)}
     (SHIPPED / f"{NAME}.json").write_text(json.dumps({**measured, "epochs": log_of}, indent=1) + "\n")
     return measured
 
@@ -82,9 +85,9 @@ def pack(source: Path, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loose, packed = Path(folder) / "loose.keras", Path(folder) / "packed.keras"
         save_model(model, loose, card)
-        with zipfile.ZipFile(loose) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+        with zipfile.ZipFile(loose) as old, zipfile.ZipFile(packed, "w") as new:
             for member in old.infolist():
-                new.writestr(zipfile.ZipInfo(member.filename), old.read(member), zipfile.ZIP_DEFLATED)
+                new.writestr(zipfile.ZipInfo(member.filename), old.read(member), zipfile.ZIP_LZMA)
         shutil.copyfile(packed, output)
 
 

@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 Epoch = dict[str, float]
 AfterEpoch = Callable[[int, Any, Card], Epoch]
-Constraint = Callable[[Any, float], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,6 @@ def train(
     *,
     source: Source | None = None,
     after_epoch: AfterEpoch | None = None,
-    constraint: Constraint | None = None,
 ) -> Training:
     """Train, or go on training, the network of a spec.
 
@@ -68,8 +66,6 @@ def train(
         source: Where samples come from; the spec's records by default.
         after_epoch: Called with the number of epochs done, the network in float32 and its card; what it returns joins
             the epoch's history.
-        constraint: Called after every step with the network and the share of the training that is done; may change
-            weights.
 
     Returns:
         The network's file, the curves and the size.
@@ -86,11 +82,11 @@ def train(
     if spec.deterministic:
         tf.config.experimental.enable_op_determinism()
     (results_dir / "experiment_spec.yaml").write_text(dump_yaml(spec))
-    trainer = _Trainer(spec, results_dir, skeleton, source or RecordSource.of(spec, skeleton), constraint)
+    trainer = _Trainer(spec, results_dir, skeleton, source or RecordSource.of(spec, skeleton))
     with Progress(results_dir, epochs=spec.num_epoch, steps=trainer.steps, every=spec.log_every_n_secs) as progress:
         for epoch in range(len(trainer.history), spec.num_epoch):
             trainer.run_epoch(epoch, progress, after_epoch)
-    return trainer.finish()
+        return trainer.finish()
 
 
 def check_channels(spec: TrainSpec, skeleton: Skeleton) -> None:
@@ -147,12 +143,16 @@ def card_of(spec: TrainSpec, skeleton: Skeleton) -> Card:
 class _Trainer:
     """The state of a training: network, optimizer, schedule and what has been done."""
 
-    def __init__(
-        self, spec: TrainSpec, results_dir: Path, skeleton: Skeleton, source: Source, constraint: Constraint | None
-    ) -> None:
-        self.spec, self.results_dir, self.source, self.constraint = spec, results_dir, source, constraint
+    def __init__(self, spec: TrainSpec, results_dir: Path, skeleton: Skeleton, source: Source) -> None:
+        self.spec, self.results_dir, self.source = spec, results_dir, source
         self.card = card_of(spec, skeleton)
         self.steps = len(source) // spec.dataloader.batch_size
+        if not self.steps:
+            raise UserError(
+                f"{len(source)} samples do not fill a batch of {spec.dataloader.batch_size}",
+                where="dataloader.batch_size",
+                fix="give more data or a smaller batch",
+            )
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=self.steps, last_step=self.steps * spec.num_epoch
         )
@@ -170,8 +170,6 @@ class _Trainer:
             rate = self.schedule(epoch * self.steps + number)
             scalars = {name: float(value) for name, value in self.step(batch, rate).items()}
             self._check_finite(scalars["loss"], epoch, number)
-            if self.constraint:
-                self.constraint(self.model, (epoch + (number + 1) / self.steps) / self.spec.num_epoch)
             noted.append(scalars)
             progress.step(epoch, number, scalars["loss"], rate)
         seconds = time.monotonic() - begun
