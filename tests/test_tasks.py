@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def test_conversion_counts_what_the_annotation_files_say(chain):
         assert numbers[f"{half}_skipped"] == 0
         assert 1 <= numbers[f"{half}_samples"] <= photos
     spec = chain.json("dataset", "dataset_spec.json")
-    assert spec["root_directory_path"] == str(chain.file("photos"))
+    assert spec["root_directory_path"] == str(chain.file("dataset"))
+    assert len(list(chain.file("dataset", "test", "images").iterdir())) == PHOTOS["val"]
     assert set(chain.json("dataset", "manifest.json")["sets"]) == {"train", "val"}
 
 
@@ -317,6 +319,7 @@ def test_nobody_labelled_is_no_failure(chain, tmp_path):
     empty = chain.json("photos", "annotations", "person_keypoints_val.json")
     empty["annotations"] = []
     spec = chain.json("dataset", "dataset_spec.json")
+    shutil.copytree(chain.file("dataset", "test"), tmp_path / "test")
     (tmp_path / "none.json").write_text(json.dumps(empty))
     spec["test_data"]["annotation_root_dir_path"] = str(tmp_path / "none.json")
     (tmp_path / "dataset_spec.json").write_text(json.dumps(spec))
