@@ -67,6 +67,11 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
 
+    if output_filename.is_dir():
+        example_name = output_filename / ("train" if mode == "train" else "val")
+        raise UserError(
+            "is a folder; -o names the shards, too", where=f"-o {output_filename}", fix=f"use -o {example_name}"
+        )
     folder = results_dir(options.pop("results_dir"), output_filename.parent)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     options.pop("log_level")

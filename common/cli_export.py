@@ -76,7 +76,11 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
             click.echo(
                 "note: its numbers have 32 bits; TensorRT up to version 10 rounds them (trtexec --fp16)", err=True
             )
-        network = calibrate(done.path, images, size, options["cal_cache_file"]) if images else done.path
+        try:
+            network = calibrate(done.path, images, size, options["cal_cache_file"]) if images else done.path
+        except UserError:
+            done.path.unlink()  # so that the same command, mended, does not find its own output in the way
+            raise
     if options["engine_file"]:
         command = engine_command(network, size, options)
         raise RemainsError(

@@ -51,7 +51,7 @@ def demo(
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
     arguments = {"source": str(Path(data).resolve()) if data else "", "inference_spec": default("inference")}
     arguments |= {f"{name}_spec": _spec(name, epochs) for name in ("train", "retrain")} | dict(changes or {})
-    run = prune_retrain(**arguments)
+    run = _run(arguments, root)
     folder = max(root.glob("prune-retrain-*"), key=lambda path: path.stat().st_mtime)
     shutil.copyfile(folder / "report" / "page", output / "report.html")
     figures = dict(run.output)
@@ -63,6 +63,15 @@ def demo(
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _run(arguments: Mapping[str, Any], root: Path) -> Any:
+    """Run the pipeline; a task that fails has told why in its log, which is on the screen."""
+    try:
+        return prune_retrain(**arguments)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0] if str(error) else "a task failed"
+        raise UserError(reason, where=str(root), fix="its log is above; mend the cause and run again") from None
 
 
 def start_ap(arguments: Mapping[str, Any], dataset: Path, results_dir: Path) -> float | None:
@@ -137,7 +146,8 @@ def main() -> None:
     try:
         print(show(demo(given.output, data=given.data, epochs=given.epochs), given.output))
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -296,6 +296,14 @@ def test_spec_check_tells_every_problem_of_every_file(tmp_path, monkeypatch):
     ]
 
 
+def test_a_folder_is_no_name_for_shards(tmp_path):
+    (tmp_path / "coco.json").write_text(DATASET)
+    (tmp_path / "data").mkdir()
+    result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", f"{tmp_path}/data/")
+    assert result.exit_code == 2
+    assert f"is a folder; -o names the shards, too; use -o {tmp_path}/data/train" in result.stderr
+
+
 @pytest.mark.parametrize("text", ["/workspace", "/workspace=", "workspace=/data"])
 def test_a_path_map_that_maps_nothing_is_refused(tmp_path, text):
     result = run("spec", "check", "x.yaml", "--path-map", text)

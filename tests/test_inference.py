@@ -1,6 +1,7 @@
 """Inference on a user's photos: what is listed, found, written and drawn."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -103,6 +104,13 @@ def test_a_photo_that_cannot_be_read_stays_in_the_list_without_keypoints(network
     assert len(outcome.skipped) == 1
     assert "a.JPG: is no readable image" in caplog.text
     assert outcome.summary() == "2 people found in 2 photos (nobody in 0). 1 photos could not be used."
+
+
+def test_photos_none_of_which_can_be_read_are_an_error(network, photos, tmp_path):
+    for photo in filter(Path.is_file, photos.iterdir()):
+        photo.write_bytes(b"broken")
+    with pytest.raises(UserError, match="none of the 2 photos can be used"):
+        run(network, "dir", photos, results_dir=tmp_path)
 
 
 def test_a_list_of_paths_is_read_below_the_root_in_its_order(network, photos, tmp_path):

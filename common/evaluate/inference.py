@@ -93,6 +93,10 @@ def infer(
     hidden = None if progress is None else not progress
     entries = [work.entry(i, given) for i, given in enumerate(tqdm(wanted, "inference", unit="photo", disable=hidden))]
     file = write_detections(folder, runner.card.skeleton, spec, entries, extra)
+    if wanted and len(work.skipped) == len(wanted):
+        raise UserError(
+            f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix="give JPEG or PNG files"
+        )
     counts = [len(made["scores"]) for made in entries if "scores" in made]
     outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, work.pictures)
     log.info(outcome.summary())
