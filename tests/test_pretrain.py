@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from support.pose_net import CARD, pose_net
 
 from bodyposenet.common import pretrain
+from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
 from bodyposenet.common.spec.base import load_spec
+from bodyposenet.common.spec.network import ModelSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.pipelines.specs import default
 
 FLOATS = st.floats(-(2.0**126), 2.0**126, width=32, allow_subnormal=False)
 # Halfway between two values of bfloat16, just below and just above that; the greatest carry; zeros.
@@ -73,9 +76,12 @@ def test_packing_again_changes_nothing(packed, tmp_path):
 
 def test_the_recipe_makes_the_network_that_the_pipeline_trains():
     recipe = load_spec(pretrain.SHIPPED / f"{pretrain.NAME}.yaml", TrainSpec)
-    model, card = load_model(pretrain.SHIPPED / f"{pretrain.NAME}.keras")
+    shipped, card = load_model(pretrain.SHIPPED / f"{pretrain.NAME}.keras")
     assert card.input_size == recipe.dataloader.image_config.image_dims.size
-    assert len(model.outputs) == 2 * recipe.model.stages
+    wanted = ModelSpec.model_validate(default("train")["model"])
+    for spec in (recipe.model, wanted):
+        made = build_model(spec, card.skeleton)
+        assert [weights.shape for weights in made.get_weights()] == [w.shape for w in shipped.get_weights()]
 
 
 def test_the_shipped_weights_are_small_and_their_log_says_how_good_they_are():

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,7 +224,8 @@ def test_settings_are_logged_under_a_prefix(runs, chain):
     assert runs["photos"].data.params == {"data.source": "drawn people", "data.fingerprint": chain.said["photos"]}
     trained = runs["train"].data.params
     assert trained["spec.num_epoch"] == "2"
-    assert trained["spec.model.backbone_attributes.width_multiplier"] == "0.25"
+    width = default("train")["model"]["backbone_attributes"]["width_multiplier"]
+    assert float(trained["spec.model.backbone_attributes.width_multiplier"]) == width
     assert runs["retrain"].data.params["spec.load_graph"] == "true"
     assert float(runs["prune"].data.params["spec.pruning_threshold"]) == 0.6
     assert runs["evaluate_int8"].data.params["spec.model"] == "int8"
@@ -275,7 +277,7 @@ def test_the_version_takes_a_picture_and_returns_people(client, runs, chain):
     version = client.get_model_version_by_alias("tiny", "candidate")
     assert str(version.version) == chain.said["register"] == "1"
     assert version.run_id == runs["register"].info.run_id
-    photo = chain.file("photos", "images", "val_000001.jpg")
+    photo = chain.file("dataset", "test", "images", "val_000001.jpg")
     pixels = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{chain.file('mlflow.db')}")
@@ -316,15 +318,12 @@ def test_the_page_shows_the_four_stages_and_pictures(chain):
 
 
 def test_nobody_labelled_is_no_failure(chain, tmp_path):
-    empty = chain.json("photos", "annotations", "person_keypoints_val.json")
-    empty["annotations"] = []
+    shutil.copytree(chain.file("dataset"), tmp_path / "dataset")
     spec = chain.json("dataset", "dataset_spec.json")
-    shutil.copytree(chain.file("dataset", "test"), tmp_path / "test")
-    (tmp_path / "none.json").write_text(json.dumps(empty))
-    spec["test_data"]["annotation_root_dir_path"] = str(tmp_path / "none.json")
-    (tmp_path / "dataset_spec.json").write_text(json.dumps(spec))
+    truth = tmp_path / "dataset" / spec["test_data"]["annotation_root_dir_path"]
+    truth.write_text(json.dumps(json.loads(truth.read_text()) | {"annotations": []}))
     outputs = str(tmp_path / "found"), str(tmp_path / "metrics")
-    ap, numbers = tasks.evaluate(str(chain.file("onnx")), str(tmp_path), INFERENCE, "onnx", *outputs)
+    ap, numbers = tasks.evaluate(str(chain.file("onnx")), str(tmp_path / "dataset"), INFERENCE, "onnx", *outputs)
     assert (ap, numbers["people_labelled"]) == (tasks.NOBODY, 0)
 
 
