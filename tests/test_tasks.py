@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shutil
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
