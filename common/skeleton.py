@@ -41,8 +41,8 @@ class BodyPrior:
 
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means and spreads as ``(K, K)`` float64."""
-        return np.array(self.means), np.array(self.spreads)
+        """``(K, K)`` float64 means, and weights, one over the square of the spreads."""
+        return np.array(self.means), 1 / np.array(self.spreads) ** 2
 
     def to_dict(self) -> dict[str, Any]:
         """This prior as plain JSON data: of each table the part below the diagonal."""

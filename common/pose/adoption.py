@@ -15,9 +15,8 @@ MOST_GROUPS = 192  # the largest may be taken up; more are noise
 LEAST_DISTANCE = 0.1  # cells; closer joints are taken to be so far apart
 
 
-def adopt(
-    groups: np.ndarray, totals: np.ndarray, points: np.ndarray, means: np.ndarray, spreads: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+@njit(nogil=True, cache=True)
+def adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Join groups that own different joints and together make a likely body, the larger first.
 
     Args:
@@ -25,16 +24,11 @@ def adopt(
         totals: ``(G,)`` their scores.
         points: ``(P, 2)`` peaks, x, y in cells.
         means: ``(K, K)`` of the skeleton's prior.
-        spreads: ``(K, K)`` of the skeleton's prior.
+        weights: ``(K, K)`` of the skeleton's prior.
 
     Returns:
         Fewer groups, the larger first, and their totals.
     """
-    return _adopt(groups, totals, points, means, 1 / spreads**2)
-
-
-@njit(nogil=True, cache=True)
-def _adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     counts = (groups >= 0).sum(axis=1)
     order = np.argsort(-(counts + totals / (1 + totals)), kind="mergesort")
     members, scores, counts = groups[order], totals[order], counts[order]

@@ -7,11 +7,12 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.adoption import adopt
 from bodyposenet.common.pose.group import group_limbs
 from bodyposenet.common.pose.limbs import find_limbs
-from bodyposenet.common.pose.peaks import find_peaks
+from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.pose.sharing import share
 from bodyposenet.common.skeleton import Skeleton
 
+NO_PRIOR = np.empty((0, 0)), np.empty((0, 0))
 MOST = 1e6  # greatest sum of peak values and limb scores: float32 still tells its score from 1
 
 
@@ -51,14 +52,16 @@ def decode(
         UserError: The maps are not those of the skeleton.
     """
     maps, fields = _checked(heatmaps, pafs, skeleton)
-    points, values, bounds = find_peaks(maps, skeleton.num_joints, heatmap_threshold, sigma / stride)
-    pairs, scores, tables = find_limbs(fields, points, bounds, skeleton.limb_array, paf_threshold)
-    groups, totals = group_limbs(pairs, scores, values, bounds)
-    if skeleton.prior:
-        groups, totals = adopt(groups, totals, points, *skeleton.prior.arrays)
-    share(groups, totals, bounds, skeleton.limb_array, tables)
-    most = len(totals) if max_people is None else max_people
-    people = People(*_people(groups, totals, points, values, float(stride), min_parts, most))
+    prior = skeleton.prior.arrays if skeleton.prior else NO_PRIOR
+    thresholds = np.float32(heatmap_threshold), np.float32(paf_threshold)
+    grid = float(stride), sigma / stride
+    limits = min_parts, maps.shape[0] * maps.shape[1] if max_people is None else max_people
+    keypoints, scores, left_out = _decode(
+        maps, fields, skeleton.num_joints, skeleton.limb_array, prior, thresholds, grid, limits
+    )
+    if left_out:
+        warn_of_crowd(*maps.shape[:2])
+    people = People(keypoints, scores)
     return _fill(people, skeleton) if fill_missing else people
 
 
@@ -76,6 +79,19 @@ def _checked(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tupl
             fix=f"give heatmaps (H, W, {K + 1}) and part affinity fields (H, W, {2 * L}) of one picture",
         )
     return np.ascontiguousarray(heatmaps, np.float32), np.ascontiguousarray(pafs, np.float32)
+
+
+@njit(nogil=True, cache=True)
+def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Keypoints and scores as People has them, and how many peaks were left out."""
+    points, values, bounds, seen = find_peaks(maps, joints, thresholds[0], grid[1])
+    pairs, scores, tables = find_limbs(fields, points, bounds, limbs, thresholds[1])
+    groups, totals = group_limbs(pairs, scores, values, bounds)
+    if prior[0].size:
+        groups, totals = adopt(groups, totals, points, prior[0], prior[1])
+    share(groups, totals, bounds, limbs, tables)
+    keypoints, scores = _people(groups, totals, points, values, grid[0], limits[0], limits[1])
+    return keypoints, scores, seen - len(values)
 
 
 @njit(nogil=True, cache=True)

@@ -11,9 +11,8 @@ from numba import njit
 from bodyposenet.common.pose.adoption import disjoint
 
 
-def group_limbs(
-    pairs: np.ndarray, scores: np.ndarray, values: np.ndarray, bounds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+@njit(nogil=True, cache=True)
+def group_limbs(pairs, scores, values, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Assemble people.
 
     Args:
@@ -26,11 +25,6 @@ def group_limbs(
         ``(G, K)`` int64 peak of each joint, -1 where there is none, a row a group, single peaks too; and ``(G,)``
         float64, the sum of its peaks' values and its limbs' scores.
     """
-    return _assemble(pairs, scores, values, bounds)
-
-
-@njit(nogil=True, cache=True)
-def _assemble(pairs, scores, values, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     joints, peaks = len(bounds) - 1, len(values)
     members = np.full((peaks, joints), -1, np.int64)  # row p: the group whose first peak is p
     totals = values.astype(np.float64)

@@ -17,12 +17,11 @@ SLACK, WIDEST = 1.2, 3.0  # a lone peak may be wider than measured, and is measu
 
 
 @njit(nogil=True, cache=True)
-def add_hidden(heatmaps, joint, threshold, variance, cells, places, heights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Append one joint's hidden peaks to its local maxima, and place those beside them anew; return how many there are.
 
     Args:
-        heatmaps: ``(H, W, K)`` float32.
-        joint: Its channel.
+        plane: ``(H, W)`` float32, the joint's heatmap.
         threshold: Least value of a peak.
         variance: That peaks were drawn with, in cells squared.
         cells: ``(P, 2)`` row, column of the local maxima.
@@ -31,13 +30,13 @@ def add_hidden(heatmaps, joint, threshold, variance, cells, places, heights):  #
     """
     found = len(cells)
     for peak in range(len(cells)):
-        row, column = _slope(heatmaps, joint, cells[peak], places[peak], threshold, variance)
+        row, column = _slope(plane, cells[peak], places[peak], threshold, variance)
         if row < 0 or _near(cells, row, column, peak):
             continue
         down, right = _side(row - cells[peak, 0]), _side(column - cells[peak, 1])
-        places[found] = refined(heatmaps, row, column, joint, variance, -right, -down)
-        heights[found] = heatmaps[row, column, joint]
-        places[peak] = refined(heatmaps, cells[peak, 0], cells[peak, 1], joint, variance, right, down)
+        places[found] = refined(plane, row, column, variance, -right, -down)
+        heights[found] = plane[row, column]
+        places[peak] = refined(plane, cells[peak, 0], cells[peak, 1], variance, right, down)
         found += 1
     return found
 
@@ -49,27 +48,27 @@ def _side(step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 @njit(nogil=True, cache=True)
-def _slope(heatmaps, joint, cell, place, threshold, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _slope(plane, cell, place, threshold, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The highest of the cells two away from a peak's that are too high for it, or -1, -1."""
-    rows, columns = heatmaps.shape[:2]
+    rows, columns = plane.shape
     row, column = cell
-    value = heatmaps[row, column, joint]
+    value = plane[row, column]
     best, where, wide = max(threshold, LEAST * value), (-1, -1), 0.0
     for i in range(max(row - 2, 0), min(row + 3, rows)):
         for j in range(column - 2, column + 3, 1 if abs(i - row) == 2 else 4):
-            if j < 0 or j >= columns or not best < heatmaps[i, j, joint] <= value:
+            if j < 0 or j >= columns or not best < plane[i, j] <= value:
                 continue
-            other = heatmaps[i, j, joint]
-            wide = _width(heatmaps, row, column, joint, variance) if wide == 0 else wide
+            other = plane[i, j]
+            wide = _width(plane, row, column, variance) if wide == 0 else wide
             if other > MARGIN * value + RATIO * value * math.exp(_fall(i, j, row, column, place) / (2 * wide)):
                 best, where = other, (i, j)
     return where
 
 
 @njit(nogil=True, cache=True)
-def _width(heatmaps, row, column, joint, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Variance that a lone peak may have: the lesser of both axes', since the other may be two peaks'."""
-    centre, left, right, above, below = logarithms(heatmaps, row, column, joint)
+    centre, left, right, above, below = logarithms(plane, row, column)
     across = measured(left, centre, right, WIDEST * variance)
     return SLACK * max(min(across, measured(above, centre, below, WIDEST * variance)), variance)
 

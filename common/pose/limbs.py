@@ -11,15 +11,13 @@ from numba import njit
 
 SAMPLES = 10
 NEEDED = 9  # samples that must point along the pair (reference 9.6)
-# Places of the samples between the ends, from 0 to 1: the first two tell most wrong pairs, the others go in one sweep.
-EARLY = np.array([4, 7], np.float32) / np.float32(SAMPLES - 1)
-LATE = np.array([1, 2, 3, 5, 6, 8], np.float32) / np.float32(SAMPLES - 1)
+# Places of the samples between the ends, from 0 to 1; the first tell most wrong pairs.
+INNER = np.array([4, 7, 2, 5, 8, 1, 6, 3], np.float32) / np.float32(SAMPLES - 1)
 INFINITE = np.float32(np.inf)
 
 
-def find_limbs(
-    pafs: np.ndarray, points: np.ndarray, bounds: np.ndarray, limbs: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Match the peaks at the two ends of every limb, best pair first, each peak once a limb.
 
     Args:
@@ -34,11 +32,6 @@ def find_limbs(
         count; and the same for all pairs, 0 where there is no limb: limb after limb, each a table with a row for each
         peak at its start, flat.
     """
-    return _match(pafs, points, bounds, limbs, np.float32(threshold))
-
-
-@njit(nogil=True, cache=True)
-def _match(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     counts = bounds[1:] - bounds[:-1]
     most, all_pairs = 0, 0
     for start, end in limbs:
@@ -60,32 +53,68 @@ def _match(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyped-d
     return pairs[:count], scores[:count], tables
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Fill the ``(S, E)`` table where the field agrees with a start joined to an end."""
+    """Fill the ``(S, E)`` table with the mean of the samples that are above the threshold, where enough are.
+
+    The samples are taken of all ends in turn, and those that have missed too often are left out; without
+    branches, of which the processor would guess half wrong.
+    """
     field, grid = pafs.reshape(-1), _grid(pafs, limb)
-    square = threshold * threshold
     u0, v0 = _vectors(field, grid, x0, y0)
     u1, v1 = _vectors(field, grid, x1, y1)
+    lines = np.empty((len(x1), 4), np.float32)  # way and direction, from one start to every end
+    totals, found = np.empty(len(x1), np.float32), np.empty(len(x1), np.int64)
     likely = np.empty(len(x1), np.int64)
     for i in range(len(x0)):
-        count = 0
-        for j in range(len(x1)):  # saves the root of most
-            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
-            first, last = u0[i] * dx + v0[i] * dy, u1[j] * dx + v1[j] * dy
-            least = square * (dx * dx + dy * dy)
-            likely[count] = j
-            count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
+        here = x0[i], y0[i], u0[i], v0[i]
+        count = _begin(here, (x1, y1, u1, v1), threshold, lines, totals, found, likely)
+        for sample in range(len(INNER)):
+            needed = NEEDED - len(INNER) + sample + 1
+            count = _sweep(field, grid, here, INNER[sample], threshold, needed, lines, totals, found, likely, count)
         for j in likely[:count]:
-            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
-            length = np.float32(math.sqrt(dx * dx + dy * dy))
-            ux, uy = dx / length, dy / length
-            line = x0[i], y0[i], dx, dy, ux, uy
-            first, last = u0[i] * ux + v0[i] * uy, u1[j] * ux + v1[j] * uy
-            table[i, j] = _integral(field, grid, line, threshold, first, last)
+            table[i, j] = totals[j] / np.float32(found[j])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _begin(here, ends, threshold, lines, totals, found, likely):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take the samples at both ends; return how many ends are likely."""
+    (x0, y0, u0, v0), (x1, y1, u1, v1) = here, ends
+    count = 0
+    for j in range(len(x1)):  # saves the root of most
+        dx, dy = x1[j] - x0, y1[j] - y0
+        first, last, least = u0 * dx + v0 * dy, u1[j] * dx + v1[j] * dy, threshold * threshold * (dx * dx + dy * dy)
+        likely[count] = j
+        count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
+    for j in likely[:count]:
+        dx, dy = x1[j] - x0, y1[j] - y0
+        length = np.float32(math.sqrt(dx * dx + dy * dy))
+        ux, uy = dx / length, dy / length
+        lines[j, 0], lines[j, 1], lines[j, 2], lines[j, 3] = dx, dy, ux, uy
+        first, last = u0 * ux + v0 * uy, u1[j] * ux + v1[j] * uy
+        one, other = threshold < first < INFINITE, threshold < last < INFINITE
+        totals[j] = (first if one else np.float32(0)) + (last if other else np.float32(0))
+        found[j] = int(one) + int(other)
+    return count
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _sweep(field, grid, here, share, threshold, needed, lines, totals, found, likely, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take one more sample of the likely ends; move those that are still likely forward, return how many they are."""
+    kept = 0
+    for place in range(count):
+        j = likely[place]
+        x, y = here[0] + share * lines[j, 0], here[1] + share * lines[j, 1]
+        value = _along(field, grid, x, y, lines[j, 2], lines[j, 3])
+        good = threshold < value < INFINITE
+        totals[j] += value if good else np.float32(0)
+        found[j] += int(good)
+        likely[kept] = j
+        kept += found[j] >= needed
+    return kept
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _vectors(field, grid, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """``(P,)`` x and y of the field at each point."""
     u, v = np.empty_like(x), np.empty_like(x)
@@ -96,7 +125,7 @@ def _vectors(field, grid, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001
     return u, v
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _pick(table, limb, start, end, pairs, scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Append the table's pairs, best first, each row and column once; of equals the first."""
     rows, columns = table.shape
@@ -122,32 +151,7 @@ def _pick(table, limb, start, end, pairs, scores, count):  # type: ignore[no-unt
     return count
 
 
-@njit(nogil=True, cache=True)
-def _integral(field, grid, line, threshold, first, last):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mean of a line's samples that are above the threshold, or 0 if too few are.
-
-    A line is its start x, y, its way in cells and its direction; first and last are the samples at its ends.
-    """
-    x0, y0, dx, dy, ux, uy = line
-    total, found = np.float32(0), 0
-    for value in (first, last):
-        if threshold < value < INFINITE:
-            total, found = total + value, found + 1
-    for share in EARLY:
-        value = _along(field, grid, x0 + share * dx, y0 + share * dy, ux, uy)
-        if threshold < value < INFINITE:
-            total, found = total + value, found + 1
-    if found < NEEDED - len(LATE):
-        return np.float32(0)
-    for share in LATE:
-        value = _along(field, grid, x0 + share * dx, y0 + share * dy, ux, uy)
-        good = threshold < value < INFINITE
-        total += value if good else np.float32(0)
-        found += 1 if good else 0
-    return total / np.float32(found) if found >= NEEDED else np.float32(0)
-
-
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _grid(field, limb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Where a limb's two channels are in the flat field: offset, steps, last cells with a neighbour, neighbours."""
     rows, columns, channels = field.shape
@@ -155,7 +159,7 @@ def _grid(field, limb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return 2 * limb, channels, columns * channels, max(columns - 2, 0), max(rows - 2, 0), right, below
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _along(field, grid, x, y, ux, uy):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The field's component along (ux, uy) at x, y inside the grid, bilinear between cell centres."""
     offset, step, stride, most_column, most_row, right, below = grid

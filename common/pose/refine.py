@@ -16,10 +16,10 @@ NARROW, WIDE = 0.7, 1.5  # how far a peak's measured variance may be from the on
 
 
 @njit(nogil=True, cache=True)
-def refined(heatmaps, row, column, joint, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def refined(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A peak's x and y, in cells; neighbours on its blind sides (-1 left or above, 1 right or below) are ignored."""
-    rows, columns = heatmaps.shape[:2]
-    centre, left, right, above, below = logarithms(heatmaps, row, column, joint)
+    rows, columns = plane.shape
+    centre, left, right, above, below = logarithms(plane, row, column)
     has_left, has_right = column > 0 and blind_x >= 0, column < columns - 1 and blind_x <= 0
     has_above, has_below = row > 0 and blind_y >= 0, row < rows - 1 and blind_y <= 0
     across = _trusted(left, centre, right, variance) if has_left and has_right else -1.0
@@ -31,14 +31,14 @@ def refined(heatmaps, row, column, joint, variance, blind_x, blind_y):  # type: 
 
 
 @njit(nogil=True, cache=True)
-def logarithms(heatmaps, row, column, joint):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def logarithms(plane, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Of a cell, and of those left, right, above and below; of itself where there is none."""
-    rows, columns = heatmaps.shape[:2]
-    centre = _log(heatmaps[row, column, joint])
-    left = _log(heatmaps[row, max(column - 1, 0), joint])
-    right = _log(heatmaps[row, min(column + 1, columns - 1), joint])
-    above = _log(heatmaps[max(row - 1, 0), column, joint])
-    below = _log(heatmaps[min(row + 1, rows - 1), column, joint])
+    rows, columns = plane.shape
+    centre = _log(plane[row, column])
+    left = _log(plane[row, max(column - 1, 0)])
+    right = _log(plane[row, min(column + 1, columns - 1)])
+    above = _log(plane[max(row - 1, 0), column])
+    below = _log(plane[min(row + 1, rows - 1), column])
     return centre, left, right, above, below
 
 

@@ -12,7 +12,8 @@ WHOLE = 3  # joints of a person who may share
 PASSES = 2  # a shared joint may lead to the next
 
 
-def share(groups: np.ndarray, totals: np.ndarray, bounds: np.ndarray, limbs: np.ndarray, tables: np.ndarray) -> None:
+@njit(nogil=True, cache=True)
+def share(groups, totals, bounds, limbs, tables):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Fill empty joints beside filled ones with the peaks that the strongest limbs lead to, in place.
 
     Args:
@@ -22,11 +23,6 @@ def share(groups: np.ndarray, totals: np.ndarray, bounds: np.ndarray, limbs: np.
         limbs: ``(L, 2)`` joints at the ends.
         tables: How well the field agrees with each pair, as ``find_limbs`` gives it.
     """
-    _share(groups, totals, bounds, limbs, tables)
-
-
-@njit(nogil=True, cache=True)
-def _share(groups, totals, bounds, limbs, tables):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for group in range(len(groups)):
         if (groups[group] >= 0).sum() < WHOLE:
             continue
