@@ -5,7 +5,7 @@ DATA ?=
 EPOCHS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint compile pretrain format clean
+.PHONY: help demo test lint bench compile pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ lint: .venv/.ready ## check style, layers and formatting
 	rm -rf build/tree && mkdir -p build/tree
 	cp -r bodyposenet build/tree/ && cp -r common components pipelines build/tree/bodyposenet/
 	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-cache --config $(CURDIR)/.importlinter
+
+bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec; BODYPOSENET_TEST_DATA=folder]
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks $(ONLY)
 
 compile: .venv/.ready ## rewrite pipelines/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile

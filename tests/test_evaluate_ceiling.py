@@ -39,7 +39,7 @@ def test_people_with_fewer_joints_than_the_minimum_are_lost(annotations):
 def test_people_closer_than_the_cells_are_lost_at_low_resolution(annotations):
     path = annotations(*[standing(n, 1, (20 + 45 * n, 30 + 5 * n, 60, 140)) for n in range(1, 6)])
     at = {side: ceiling(path, input_shape=(side, side)) for side in (96, 184, 256)}
-    assert at[96] < 0.1 < at[184] < 0.9 < at[256]
+    assert at[96] < 0.2 < at[184] < 0.9 < at[256]
 
 
 def test_a_dataset_specs_test_half_is_measured_with_the_inference_specs_settings(tmp_path):

@@ -1,0 +1,1 @@
+"""Benchmarks: what this project is measured by, as ratios taken in one run."""
