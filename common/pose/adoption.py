@@ -32,14 +32,13 @@ def adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-de
     counts = (groups >= 0).sum(axis=1)
     order = np.argsort(-(counts + totals / (1 + totals)), kind="mergesort")
     members, scores, counts = groups[order], totals[order], counts[order]
-    sums = np.zeros((len(members), 2))  # weights, and weighted scales, of the pairs inside a group
+    sums = np.full((len(members), 2), -1.0)  # weights, and weighted scales, of the pairs inside a group; -1: not yet
     ties = np.zeros(members.shape)  # weights of the pairs of each joint with a group
     kept = 0  # so many rows hold bodies; those up to the present one are free
     for group in range(len(members)):
-        _add_pairs(members[group], members[group], points, means, weights, sums[group])
-        sums[group] *= 0.5
-        _add_ties(members[group], weights, ties[group])
-        host = _host(group, kept, members, counts, points, means, weights, sums, ties) if group < MOST_GROUPS else -1
+        host = -1
+        if group < MOST_GROUPS and counts[group] < members.shape[1]:
+            host = _host(group, kept, members, counts, points, means, weights, sums, ties)
         if host < 0:
             members[kept], scores[kept], counts[kept] = members[group], scores[group], counts[group]
             sums[kept], ties[kept] = sums[group], ties[group]
@@ -52,6 +51,18 @@ def adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-de
         counts[host] += counts[group]
         scores[host] += scores[group]
     return members[:kept], scores[:kept]
+
+
+@njit(nogil=True, cache=True)
+def _weigh(group, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill a group's sums and ties."""
+    sums[:] = 0
+    _add_pairs(group, group, points, means, weights, sums)
+    sums *= 0.5
+    for a in range(len(group)):
+        if group[a] >= 0:
+            for b in range(len(ties)):
+                ties[b] += weights[a, b]
 
 
 @njit(nogil=True, cache=True)
@@ -73,19 +84,14 @@ def _add_pairs(one, other, points, means, weights, sums):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def _add_ties(group, weights, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for a in range(len(group)):
-        if group[a] >= 0:
-            for b in range(len(ties)):
-                ties[b] += weights[a, b]
-
-
-@njit(nogil=True, cache=True)
 def _host(group, kept, members, counts, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The likeliest body for a group, or -1."""
     best, least = -1, LIKELY * LIKELY
     for other in range(kept):
         if counts[other] > 1 and disjoint(members[group], members[other]):
+            for one in (group, other):
+                if sums[one, 0] < 0:
+                    _weigh(members[one], points, means, weights, sums[one], ties[one])
             scale = (sums[group, 1] + sums[other, 1]) / (sums[group, 0] + sums[other, 0])
             weight = 0.0
             for joint in range(members.shape[1]):

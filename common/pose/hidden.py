@@ -7,6 +7,7 @@ alone: its place comes from the neighbours there, and that of the first joint fr
 
 import math
 
+import numpy as np
 from numba import njit
 
 from bodyposenet.common.pose.refine import logarithms, measured, refined
@@ -21,7 +22,7 @@ def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ign
     """Append one joint's hidden peaks to its local maxima, and place those beside them anew; return how many there are.
 
     Args:
-        plane: ``(H, W)`` float32, the joint's heatmap.
+        plane: ``(H + 4, W + 4)`` float32, the joint's heatmap in a frame of minus infinity.
         threshold: Least value of a peak.
         variance: That peaks were drawn with, in cells squared.
         cells: ``(P, 2)`` row, column of the local maxima.
@@ -30,13 +31,14 @@ def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ign
     """
     found = len(cells)
     for peak in range(len(cells)):
-        row, column = _slope(plane, cells[peak], places[peak], threshold, variance)
+        own = cells[peak, 0], cells[peak, 1], places[peak, 0], places[peak, 1]
+        row, column = _slope(plane, own, threshold, variance)
         if row < 0 or _near(cells, row, column, peak):
             continue
         down, right = _side(row - cells[peak, 0]), _side(column - cells[peak, 1])
-        places[found] = refined(plane, row, column, variance, -right, -down)
+        places[found, 0], places[found, 1] = refined(plane, row, column, variance, -right, -down)
         heights[found] = plane[row, column]
-        places[peak] = refined(plane, cells[peak, 0], cells[peak, 1], variance, right, down)
+        places[peak, 0], places[peak, 1] = refined(plane, own[0], own[1], variance, right, down)
         found += 1
     return found
 
@@ -48,20 +50,21 @@ def _side(step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 @njit(nogil=True, cache=True)
-def _slope(plane, cell, place, threshold, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _slope(plane, peak, threshold, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The highest of the cells two away from a peak's that are too high for it, or -1, -1."""
-    rows, columns = plane.shape
-    row, column = cell
+    row, column, x, y = peak
     value = plane[row, column]
-    best, where, wide = max(threshold, LEAST * value), (-1, -1), 0.0
-    for i in range(max(row - 2, 0), min(row + 3, rows)):
+    best, where, wide, own = max(threshold, np.float32(LEAST) * value), (-1, -1), 0.0, 0.0
+    for i in range(row - 2, row + 3):
         for j in range(column - 2, column + 3, 1 if abs(i - row) == 2 else 4):
-            if j < 0 or j >= columns or not best < plane[i, j] <= value:
-                continue
             other = plane[i, j]
-            wide = _width(plane, row, column, variance) if wide == 0 else wide
-            if other > MARGIN * value + RATIO * value * math.exp(_fall(i, j, row, column, place) / (2 * wide)):
-                best, where = other, (i, j)
+            if best < other <= value:
+                if wide == 0:
+                    wide = _width(plane, row, column, variance)
+                    own = (column - x) ** 2 + (row - y) ** 2
+                alone = value * math.exp((own - (j - x) ** 2 - (i - y) ** 2) / (2 * wide))
+                if other > MARGIN * value + RATIO * alone:
+                    best, where = other, (i, j)
     return where
 
 
@@ -71,13 +74,6 @@ def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noq
     centre, left, right, above, below = logarithms(plane, row, column)
     across = measured(left, centre, right, WIDEST * variance)
     return SLACK * max(min(across, measured(above, centre, below, WIDEST * variance)), variance)
-
-
-@njit(nogil=True, cache=True)
-def _fall(i, j, row, column, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Square distance of the peak from its own cell, less that from another: cells squared."""
-    own = (column - place[0]) ** 2 + (row - place[1]) ** 2
-    return own - (j - place[0]) ** 2 - (i - place[1]) ** 2
 
 
 @njit(nogil=True, cache=True)

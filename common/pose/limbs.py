@@ -57,60 +57,62 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
 def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Fill the ``(S, E)`` table with the mean of the samples that are above the threshold, where enough are.
 
-    The samples are taken of all ends in turn, and those that have missed too often are left out; without
+    The samples are taken of all pairs in turn, and those that have missed too often are left out; without
     branches, of which the processor would guess half wrong.
     """
     field, grid = pafs.reshape(-1), _grid(pafs, limb)
-    u0, v0 = _vectors(field, grid, x0, y0)
-    u1, v1 = _vectors(field, grid, x1, y1)
-    lines = np.empty((len(x1), 4), np.float32)  # way and direction, from one start to every end
-    totals, found = np.empty(len(x1), np.float32), np.empty(len(x1), np.int64)
-    likely = np.empty(len(x1), np.int64)
-    for i in range(len(x0)):
-        here = x0[i], y0[i], u0[i], v0[i]
-        count = _begin(here, (x1, y1, u1, v1), threshold, lines, totals, found, likely)
-        for sample in range(len(INNER)):
-            needed = NEEDED - len(INNER) + sample + 1
-            count = _sweep(field, grid, here, INNER[sample], threshold, needed, lines, totals, found, likely, count)
-        for j in likely[:count]:
-            table[i, j] = totals[j] / np.float32(found[j])
+    lines = np.empty((table.size, 6), np.float32)  # start, way and direction
+    totals, found = np.empty(table.size, np.float32), np.empty(table.size, np.int64)
+    likely = np.empty(table.size + 1, np.int64)
+    starts, ends = (x0, y0, *_vectors(field, grid, x0, y0)), (x1, y1, *_vectors(field, grid, x1, y1))
+    count = _begin(starts, ends, threshold, lines, totals, found, likely)
+    for sample in range(len(INNER)):
+        needed = NEEDED - len(INNER) + sample + 1
+        count = _sweep(field, grid, INNER[sample], threshold, needed, lines, totals, found, likely, count)
+    for pair in likely[:count]:
+        table[pair // len(x1), pair % len(x1)] = totals[pair] / np.float32(found[pair])
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _begin(here, ends, threshold, lines, totals, found, likely):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take the samples at both ends; return how many ends are likely."""
-    (x0, y0, u0, v0), (x1, y1, u1, v1) = here, ends
+def _begin(starts, ends, threshold, lines, totals, found, likely):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take the samples at both ends of all pairs; return how many pairs are likely."""
+    (x0, y0, u0, v0), (x1, y1, u1, v1) = starts, ends
     count = 0
-    for j in range(len(x1)):  # saves the root of most
-        dx, dy = x1[j] - x0, y1[j] - y0
-        first, last, least = u0 * dx + v0 * dy, u1[j] * dx + v1[j] * dy, threshold * threshold * (dx * dx + dy * dy)
-        likely[count] = j
-        count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
-    for j in likely[:count]:
-        dx, dy = x1[j] - x0, y1[j] - y0
-        length = np.float32(math.sqrt(dx * dx + dy * dy))
-        ux, uy = dx / length, dy / length
-        lines[j, 0], lines[j, 1], lines[j, 2], lines[j, 3] = dx, dy, ux, uy
-        first, last = u0 * ux + v0 * uy, u1[j] * ux + v1[j] * uy
-        one, other = threshold < first < INFINITE, threshold < last < INFINITE
-        totals[j] = (first if one else np.float32(0)) + (last if other else np.float32(0))
-        found[j] = int(one) + int(other)
+    for i in range(len(x0)):
+        before = count
+        for j in range(len(x1)):  # saves the root of most
+            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
+            first, last = u0[i] * dx + v0[i] * dy, u1[j] * dx + v1[j] * dy
+            least = threshold * threshold * (dx * dx + dy * dy)
+            likely[count] = i * len(x1) + j
+            count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
+        for pair in likely[before:count]:
+            j = pair - i * len(x1)
+            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
+            length = np.float32(math.sqrt(dx * dx + dy * dy))
+            ux, uy = dx / length, dy / length
+            lines[pair, 0], lines[pair, 1], lines[pair, 2] = x0[i], y0[i], dx
+            lines[pair, 3], lines[pair, 4], lines[pair, 5] = dy, ux, uy
+            first, last = u0[i] * ux + v0[i] * uy, u1[j] * ux + v1[j] * uy
+            one, other = threshold < first < INFINITE, threshold < last < INFINITE
+            totals[pair] = (first if one else np.float32(0)) + (last if other else np.float32(0))
+            found[pair] = int(one) + int(other)
     return count
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _sweep(field, grid, here, share, threshold, needed, lines, totals, found, likely, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take one more sample of the likely ends; move those that are still likely forward, return how many they are."""
+def _sweep(field, grid, share, threshold, needed, lines, totals, found, likely, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take one more sample of the likely pairs; move those that are still likely forward, return how many they are."""
     kept = 0
     for place in range(count):
-        j = likely[place]
-        x, y = here[0] + share * lines[j, 0], here[1] + share * lines[j, 1]
-        value = _along(field, grid, x, y, lines[j, 2], lines[j, 3])
+        pair = likely[place]
+        x, y = lines[pair, 0] + share * lines[pair, 2], lines[pair, 1] + share * lines[pair, 3]
+        value = _along(field, grid, x, y, lines[pair, 4], lines[pair, 5])
         good = threshold < value < INFINITE
-        totals[j] += value if good else np.float32(0)
-        found[j] += int(good)
-        likely[kept] = j
-        kept += found[j] >= needed
+        totals[pair] += value if good else np.float32(0)
+        found[pair] += int(good)
+        likely[kept] = pair
+        kept += found[pair] >= needed
     return kept
 
 

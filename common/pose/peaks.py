@@ -2,17 +2,17 @@
 
 import functools
 import logging
-import math
 
 import numpy as np
 from numba import njit
 
 from bodyposenet.common.pose.hidden import add_hidden
-from bodyposenet.common.pose.refine import refined
+from bodyposenet.common.pose.refine import FRAME, refined
 
 logger = logging.getLogger(__name__)
 
 CELLS_A_PEAK = 27  # a joint's strongest peaks are kept, one in so many cells of the grid; more are noise
+INFINITE = np.float32(np.inf)
 LEAST_CAP = 64  # peaks of a joint that are kept on any grid
 
 
@@ -47,20 +47,21 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
     points, values = np.empty((joints * most, 2), np.float32), np.empty(joints * most, np.float32)
     bounds = np.zeros(joints + 1, np.int64)
     room = (rows + 1) // 2 * ((columns + 1) // 2)  # no two peaks are neighbours
-    cells, plane = np.empty((room, 2), np.int64), np.empty((rows, columns), np.float32)
+    cells, plane = np.empty((room, 2), np.int64), np.full((rows + 2 * FRAME, columns + 2 * FRAME), -INFINITE)
     places, heights = np.empty((2 * room, 2), np.float32), np.empty(2 * room, np.float32)
     total, seen = 0, 0
     for joint in range(joints):
         _copy(heatmaps, joint, plane)
         found = _local_maxima(plane, threshold, cells)
         for peak in range(found):
-            row, column = cells[peak]
-            places[peak] = refined(plane, row, column, variance, 0, 0)
+            row, column = cells[peak, 0], cells[peak, 1]
+            places[peak, 0], places[peak, 1] = refined(plane, row, column, variance, 0, 0)
             heights[peak] = plane[row, column]
         if found < most:
             found = add_hidden(plane, threshold, variance, cells[:found], places, heights)
         for place in np.argsort(-heights[:found], kind="mergesort")[:most]:
-            points[total], values[total] = places[place], heights[place]
+            points[total, 0], points[total, 1] = places[place, 0] - FRAME, places[place, 1] - FRAME
+            values[total] = heights[place]
             total += 1
         bounds[joint + 1] = total
         seen += found
@@ -69,21 +70,20 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
 
 @njit(nogil=True, cache=True)
 def _copy(heatmaps, joint, plane):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take one joint's heatmap out of all, so that its cells lie together."""
-    for row in range(plane.shape[0]):
-        for column in range(plane.shape[1]):
-            plane[row, column] = heatmaps[row, column, joint]
+    """Take one joint's heatmap out of all, so that its cells lie together, and leave the frame around it."""
+    for row in range(heatmaps.shape[0]):
+        for column in range(heatmaps.shape[1]):
+            plane[row + FRAME, column + FRAME] = heatmaps[row, column, joint]
 
 
 @njit(nogil=True, cache=True)
 def _local_maxima(plane, threshold, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Write row and column of one joint's peaks to ``cells``; return their number."""
-    rows, columns = plane.shape
     found = 0
-    for row in range(rows):
-        for column in range(columns):
+    for row in range(FRAME, plane.shape[0] - FRAME):
+        for column in range(FRAME, plane.shape[1] - FRAME):
             value = plane[row, column]
-            if value > threshold and math.isfinite(value) and _is_peak(plane, row, column, value):
+            if threshold < value < INFINITE and _is_peak(plane, row, column, value):
                 cells[found, 0], cells[found, 1] = row, column
                 found += 1
     return found
@@ -91,11 +91,11 @@ def _local_maxima(plane, threshold, cells):  # type: ignore[no-untyped-def]  # n
 
 @njit(nogil=True, cache=True)
 def _is_peak(plane, row, column, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    rows, columns = plane.shape
-    for i in range(max(row - 1, 0), min(row + 2, rows)):
-        for j in range(max(column - 1, 0), min(column + 2, columns)):
-            other = plane[i, j]
-            earlier = i < row or (i == row and j < column)
-            if other > value or (earlier and other == value):
-                return False
-    return True
+    """Whether no neighbour is higher, and none of the earlier ones as high."""
+    if plane[row, column - 1] >= value or plane[row, column + 1] > value:
+        return False
+    if plane[row - 1, column] >= value or plane[row + 1, column] > value:
+        return False
+    if plane[row - 1, column - 1] >= value or plane[row - 1, column + 1] >= value:
+        return False
+    return not (plane[row + 1, column - 1] > value or plane[row + 1, column + 1] > value)

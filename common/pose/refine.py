@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+FRAME = 2  # cells of minus infinity around a heatmap
 FLOOR = 1e-4  # heatmap values are raised to it before their logarithm is taken
 NARROW, WIDE = 0.7, 1.5  # how far a peak's measured variance may be from the one it was drawn with
 
@@ -19,9 +20,10 @@ NARROW, WIDE = 0.7, 1.5  # how far a peak's measured variance may be from the on
 def refined(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A peak's x and y, in cells; neighbours on its blind sides (-1 left or above, 1 right or below) are ignored."""
     rows, columns = plane.shape
+    first, last_column, last_row = FRAME, columns - FRAME - 1, rows - FRAME - 1
     centre, left, right, above, below = logarithms(plane, row, column)
-    has_left, has_right = column > 0 and blind_x >= 0, column < columns - 1 and blind_x <= 0
-    has_above, has_below = row > 0 and blind_y >= 0, row < rows - 1 and blind_y <= 0
+    has_left, has_right = column > first and blind_x >= 0, column < last_column and blind_x <= 0
+    has_above, has_below = row > first and blind_y >= 0, row < last_row and blind_y <= 0
     across = _trusted(left, centre, right, variance) if has_left and has_right else -1.0
     down = _trusted(above, centre, below, variance) if has_above and has_below else -1.0
     spare = max(across, down) if max(across, down) > 0 else variance
@@ -32,13 +34,9 @@ def refined(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-
 
 @njit(nogil=True, cache=True)
 def logarithms(plane, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Of a cell, and of those left, right, above and below; of itself where there is none."""
-    rows, columns = plane.shape
-    centre = _log(plane[row, column])
-    left = _log(plane[row, max(column - 1, 0)])
-    right = _log(plane[row, min(column + 1, columns - 1)])
-    above = _log(plane[max(row - 1, 0), column])
-    below = _log(plane[min(row + 1, rows - 1), column])
+    """Of a cell, and of those left, right, above and below; beyond the border they mean nothing."""
+    centre, left, right = _log(plane[row, column]), _log(plane[row, column - 1]), _log(plane[row, column + 1])
+    above, below = _log(plane[row - 1, column]), _log(plane[row + 1, column])
     return centre, left, right, above, below
 
 
