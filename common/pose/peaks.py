@@ -47,12 +47,14 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
     points, values = np.empty((joints * most, 2), np.float32), np.empty(joints * most, np.float32)
     bounds = np.zeros(joints + 1, np.int64)
     room = (rows + 1) // 2 * ((columns + 1) // 2)  # no two peaks are neighbours
-    cells, plane = np.empty((room, 2), np.int64), np.full((rows + 2 * FRAME, columns + 2 * FRAME), -INFINITE)
+    cells, plane = (
+        np.empty((rows * columns + 1, 2), np.int32),
+        np.full((rows + 2 * FRAME, columns + 2 * FRAME), -INFINITE),
+    )
     places, heights = np.empty((2 * room, 2), np.float32), np.empty(2 * room, np.float32)
     total, seen = 0, 0
     for joint in range(joints):
-        _copy(heatmaps, joint, plane)
-        found = _local_maxima(plane, threshold, cells)
+        found = _local_maxima(plane, cells, _take(heatmaps, joint, threshold, plane, cells))
         for peak in range(found):
             row, column = cells[peak, 0], cells[peak, 1]
             places[peak, 0], places[peak, 1] = refined(plane, row, column, variance, 0, 0)
@@ -69,23 +71,27 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _copy(heatmaps, joint, plane):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take one joint's heatmap out of all, so that its cells lie together, and leave the frame around it."""
+def _take(heatmaps, joint, threshold, plane, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take one joint's heatmap out of all, into the frame; return how many cells are above the threshold."""
+    count = 0
     for row in range(heatmaps.shape[0]):
         for column in range(heatmaps.shape[1]):
-            plane[row + FRAME, column + FRAME] = heatmaps[row, column, joint]
+            value = heatmaps[row, column, joint]
+            plane[row + FRAME, column + FRAME] = value
+            cells[count, 0], cells[count, 1] = row + FRAME, column + FRAME
+            count += threshold < value < INFINITE
+    return count
 
 
 @njit(nogil=True, cache=True)
-def _local_maxima(plane, threshold, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Write row and column of one joint's peaks to ``cells``; return their number."""
+def _local_maxima(plane, cells, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Keep the cells that are peaks; return their number."""
     found = 0
-    for row in range(FRAME, plane.shape[0] - FRAME):
-        for column in range(FRAME, plane.shape[1] - FRAME):
-            value = plane[row, column]
-            if threshold < value < INFINITE and _is_peak(plane, row, column, value):
-                cells[found, 0], cells[found, 1] = row, column
-                found += 1
+    for place in range(count):
+        row, column = cells[place, 0], cells[place, 1]
+        if _is_peak(plane, row, column, plane[row, column]):
+            cells[found, 0], cells[found, 1] = row, column
+            found += 1
     return found
 
 
