@@ -50,7 +50,9 @@ def anchors(page):
 @pytest.fixture(scope="module")
 def targets():
     """What ``make help`` lists."""
-    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return {line.split()[0] for line in said.splitlines()}
 
 

@@ -278,12 +278,7 @@ def test_the_version_takes_a_picture_and_returns_people(client, runs, chain):
     assert version.run_id == runs["register"].info.run_id
     photo = chain.file("dataset", "test", "images", "val_000001.jpg")
     pixels = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{chain.file('mlflow.db')}")
-    try:
-        people = mlflow.pyfunc.load_model("models:/tiny@candidate").predict(pixels)
-    finally:
-        mlflow.set_tracking_uri(before)
+    people = mlflow.pyfunc.load_model("models:/tiny@candidate").predict(pixels)
     found = {entry["full_image_path"]: entry for entry in chain.json("found_retrained", "detections.json")["images"]}
     entry = found[str(photo)]
     assert len(people) == len(entry["keypoints"]) > 0

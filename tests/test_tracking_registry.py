@@ -78,16 +78,14 @@ def client(uri, monkeypatch, request):
 
 
 @pytest.fixture
-def load(uri):
+def load(uri, monkeypatch):
     import mlflow
 
     def loaded(name):
         return mlflow.pyfunc.load_model(name)
 
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    yield loaded
-    mlflow.set_tracking_uri(before)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return loaded
 
 
 def assert_the_person(people):
