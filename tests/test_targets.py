@@ -25,14 +25,16 @@ def drawn(places, size=GRID):
 
 
 def hold(joints, visible, skeleton, **options):
-    """Fail unless the targets are the reference's, but for cells where rounding decides."""
+    """Fail unless the targets are the reference's, but for cells where rounding decides; return how many those are."""
     heatmaps, pafs = encode(joints, visible, skeleton, **options)
     width = options.pop("paf_width", 1.0)
     wanted, near = reference.heatmaps(joints, visible, **options)
+    excluded = np.count_nonzero(near)
     assert np.abs(np.where(near, 0, heatmaps - wanted)).max() <= 1e-5
     options.pop("sigma")
     wanted, near = reference.pafs(joints, visible, skeleton.limbs, paf_width=width, **options)
     assert np.abs(np.where(near, 0, pafs - wanted)).max() <= 1e-5
+    return excluded + np.count_nonzero(near)
 
 
 def test_a_joint_between_cells_peaks_below_one_and_the_background_is_the_rest():
@@ -130,13 +132,16 @@ def test_targets_are_those_of_the_reference(data):
     hold(joints, visible, FORK, **options)
 
 
-def test_two_hundred_scenes_of_tao_skeletons_are_those_of_the_reference():
-    for seed in range(200):
+def test_a_thousand_scenes_of_tao_skeletons_are_those_of_the_reference(record_property):
+    excluded = 0
+    for seed in range(1000):
         rng = np.random.default_rng(seed)
         people = int(rng.integers(0, 5))
         joints = rng.uniform(-20, 200, (people, 1, 2)) + rng.normal(0, 30, (people, 18, 2))
         visible = rng.random((people, 18)) < 0.8
-        hold(joints.astype(np.float32), visible, BODYPOSENET_18, size=(20, 24), stride=8, sigma=7.0)
+        excluded += hold(joints.astype(np.float32), visible, BODYPOSENET_18, size=(20, 24), stride=8, sigma=7.0)
+    record_property("excluded_cells", excluded)
+    assert excluded <= 2e-4 * 1000 * 20 * 24 * 57  # 3,195 of 27 million cells
 
 
 @settings(max_examples=40, deadline=None)
