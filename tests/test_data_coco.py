@@ -30,7 +30,7 @@ def read(tmp_path):
 
 
 def people_of(read, *annotations):
-    return read(document([image(1)], list(annotations))).photos[0]
+    return read(document([image(1, size=(999, 999))], list(annotations))).photos[0]
 
 
 def test_people_stand_with_their_photo_in_the_order_of_the_file(read):
@@ -76,20 +76,20 @@ def changed(key, value):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (changed("keypoints", [1, 2, 2] * 18), "annotation 42: 'keypoints' has 54 numbers; give it 51"),
-        (changed("keypoints", "x"), "annotation 42: 'keypoints' is \"x\"; make it 51 numbers"),
-        (changed("keypoints", [None] * 51), "annotation 42: 'keypoints' is [null"),
-        (changed("keypoints", [float("nan")] * 51), "annotation 42: 'keypoints' is [NaN"),
-        (changed("bbox", [1, 2, 3]), "annotation 42: 'bbox' has 3 numbers"),
-        (changed("bbox", [1, 2, -3, 4]), "annotation 42: bbox [1.0, 2.0, -3.0, 4.0] has a negative size"),
-        (changed("image_id", 7), "annotation 42: its image_id 7 is no image of the file"),
+        (changed("keypoints", [1, 2, 2] * 18), "image 1: annotation 42: 'keypoints' has 54 numbers; give it 51"),
+        (changed("keypoints", "x"), "image 1: annotation 42: 'keypoints' is \"x\"; make it 51 numbers"),
+        (changed("keypoints", [None] * 51), "image 1: annotation 42: 'keypoints' is [null"),
+        (changed("keypoints", [float("nan")] * 51), "image 1: annotation 42: 'keypoints' is [NaN"),
+        (changed("bbox", [1, 2, 3]), "image 1: annotation 42: 'bbox' has 3 numbers"),
+        (changed("bbox", [1, 2, -3, 4]), "image 1: annotation 42: bbox [1.0, 2.0, -3.0, 4.0] has a negative size"),
+        (changed("image_id", 7), "image 7: annotation 42: its image_id 7 is no image of the file"),
         (changed("image_id", "1"), "annotation 42: 'image_id' is \"1\"; make it a whole number"),
-        (changed("num_keypoints", 1.5), "annotation 42: 'num_keypoints' is 1.5"),
-        (changed("area", "big"), "annotation 42: 'area' is \"big\"; make it a number"),
-        (changed("segmentation", [[1, 2, 3]]), "annotation 42: 'segmentation' is [[1, 2, 3]]"),
-        (changed("segmentation", {"counts": []}), "annotation 42: 'segmentation' is"),
-        ({"id": 42, "image_id": 1}, "annotation 42: 'keypoints' is missing"),
-        ({"image_id": 1}, "annotation number 1: 'keypoints' is missing"),
+        (changed("num_keypoints", 1.5), "image 1: annotation 42: 'num_keypoints' is 1.5"),
+        (changed("area", "big"), "image 1: annotation 42: 'area' is \"big\"; make it a number"),
+        (changed("segmentation", [[1, 2, 3]]), "image 1: annotation 42: 'segmentation' is [[1, 2, 3]]"),
+        (changed("segmentation", {"counts": []}), "image 1: annotation 42: 'segmentation' is"),
+        ({"id": 42, "image_id": 1}, "image 1: annotation 42: 'keypoints' is missing"),
+        ({"image_id": 1}, "image 1: annotation number 1: 'keypoints' is missing"),
     ],
 )
 def test_a_wrong_annotation_is_named(read, wrong, message):
@@ -103,7 +103,7 @@ def test_a_wrong_annotation_is_named(read, wrong, message):
     [
         (image(1), "image 1: two images have this id"),
         ({"file_name": "x.png"}, "image number 1: 'id' is missing"),
-        (image(2) | {"height": 0}, "image 2: 'height' is 0; make it a positive number of pixels"),
+        (image(2) | {"height": 0}, "image 2: 'height' is 0; make it a number of pixels from 1 to 65,535"),
         (image(2) | {"width": "640"}, "image 2: 'width' is \"640\""),
         (image(2) | {"file_name": None}, "image 2: 'file_name' is null"),
         ({"id": 2, "height": 1, "width": 1}, "image 2: 'file_name' is missing"),
@@ -188,7 +188,7 @@ boxes = st.lists(st.tuples(*[st.integers(0, 300)] * 2, *[st.integers(1, 200)] * 
 def test_main_people_keep_their_distance_and_the_rest_are_too_near_or_small(tmp_path_factory, boxes, ratio):
     params = DataFilteringParams(min_acceptable_interperson_dist_ratio=ratio)
     path = tmp_path_factory.mktemp("boxes") / "people.json"
-    content = document([image(1)], [annotation(number, 1, box) for number, box in enumerate(boxes)])
+    content = document([image(1, size=(999, 999))], [annotation(number, 1, box) for number, box in enumerate(boxes)])
     taken = main_people(read_annotations(write_annotations(path, content)).photos[0], params)
     xywh = np.array(boxes, float)
     centres = xywh[:, :2] + xywh[:, 2:] / 2

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from bodyposenet.common.data.coco import read_annotations
 from bodyposenet.common.pose.prior import fit_prior
 from bodyposenet.common.skeleton import BodyPrior, Skeleton
@@ -24,9 +22,7 @@ def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPri
         UserError: The annotations cannot be used, or show too few people.
     """
     path = Path(dataset.root_directory_path) / dataset.train_data.annotation_root_dir_path
-    truth = read_annotations(path, dataset.person.keypoints)
-    labelled = [person.keypoints for photo in truth.photos for person in photo.people if person.labelled]
-    people = np.array(labelled).reshape(-1, len(truth.joints), 3)
-    shown = [number for number, code in dataset.visibility_flags.codes().items() if code > 0]
-    people[..., 2] = np.isin(people[..., 2], shown)
+    codes = dataset.visibility_flags.codes()
+    truth = read_annotations(path, dataset.person.keypoints, flags=codes).recoded(codes)
+    people = truth.annotations.keypoints[truth.labelled]
     return fit_prior(skeleton.take(truth.joints, people), skeleton), len(people)

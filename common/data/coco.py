@@ -1,21 +1,33 @@
-"""COCO: keypoint annotation files, read into photos and the people in them."""
+"""COCO: keypoint annotation files, read into photos and the people in them.
 
+A file's values are taken out in columns, so that a hundred thousand people cost little more than their JSON; photos and
+people are made of the columns when they are asked for.
+"""
+
+import gc
 import gzip
 import json
-import math
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
+from bodyposenet.common.data.columns import Mask
+from bodyposenet.common.data.entry import Floats, Segmentation
+from bodyposenet.common.data.kinds import people_kinds
+from bodyposenet.common.data.problems import Problem, refuse
+from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, annotation_table, photo_table
 from bodyposenet.common.errors import UserError
 
-Floats = npt.NDArray[np.float64]
-Segmentation = list[list[float]] | dict[str, Any]  # polygons, or run lengths
+__all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
+
+Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
+COCO_FLAGS = {0: 0, 1: 1, 2: 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,39 +69,143 @@ class Photo:
     people: tuple[Person, ...]
 
 
+class Photos(Sequence[Photo]):
+    """Photos of a set, each made when it is asked for."""
+
+    def __init__(self, table: PhotoTable, annotations: AnnotationTable) -> None:
+        self._table, self._annotations = table, annotations
+
+    def __len__(self) -> int:
+        return len(self._table.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Photo: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Photo]: ...
+    def __getitem__(self, index: int | slice) -> Photo | list[Photo]:
+        """A photo, or some."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        table = self._table
+        height, width = int(table.heights[number]), int(table.widths[number])
+        return Photo(int(table.ids[number]), table.file_names[number], height, width, tuple(self._people(number)))
+
+    def __iter__(self) -> Iterator[Photo]:
+        return (self[number] for number in range(len(self)))
+
+    def _people(self, number: int) -> Iterator[Person]:
+        columns = self._annotations
+        rows = slice(columns.first[number], columns.first[number + 1])
+        return map(
+            Person,
+            columns.ids[rows].tolist(),
+            columns.keypoints[rows],
+            columns.boxes[rows],
+            columns.areas[rows].tolist(),
+            columns.crowds[rows].tolist(),
+            columns.num_keypoints[rows].tolist(),
+            columns.segmentations[rows],
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class CocoSet:
-    """An annotation file: its joints' names and its photos, in the order of the file."""
+    """An annotation file.
+
+    Attributes:
+        path: The file.
+        joints: Names of its joints.
+        images: Its photos as columns, in the order of the file.
+        annotations: Its annotations as columns: those of a photo together, in the order of the file.
+        problems: What was wrong with it.
+    """
 
     path: Path
     joints: tuple[str, ...]
-    photos: tuple[Photo, ...]
+    images: PhotoTable
+    annotations: AnnotationTable
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def photos(self) -> Photos:
+        """Its photos, in the order of the file."""
+        return Photos(self.images, self.annotations)
+
+    @property
+    def labelled(self) -> Mask:
+        """``(A,)`` annotations that a network can learn from: one person each, with keypoints."""
+        return ~self.annotations.crowds & (self.annotations.num_keypoints > 0)
+
+    def recoded(self, codes: Mapping[int, int]) -> "CocoSet":
+        """The same set with other visibility flags: 0 not labelled, 1 hidden, 2 visible.
+
+        Args:
+            codes: For each of the set's flags, the new one; others become 0.
+        """
+        keypoints = self.annotations.keypoints.copy()
+        keypoints[..., 2] = recode(keypoints[..., 2], codes)
+        counts = np.count_nonzero(keypoints[..., 2], axis=1)
+        return replace(self, annotations=replace(self.annotations, keypoints=keypoints, num_keypoints=counts))
 
 
-def read_annotations(path: str | Path, joints: Sequence[str] | None = None) -> CocoSet:
+def recode(flags: Floats, codes: Mapping[int, int]) -> Floats:
+    """Visibility flags by a dataset's table; flags that it lacks become 0."""
+    coded = np.zeros_like(flags)
+    for flag, code in codes.items():
+        coded[flags == flag] = code
+    return coded
+
+
+def read_annotations(
+    path: str | Path,
+    joints: Joints = None,
+    *,
+    flags: Mapping[int, int] | None = None,
+    strict: bool = True,
+) -> CocoSet:
     """Read a COCO keypoints file.
 
     Args:
         path: A ``.json`` file, gzipped if it ends in ``.gz``.
-        joints: Names of the joints, as a dataset spec lists them; by default those of the file's own category.
+        joints: Names of the joints in the order of the triplets, as a dataset spec lists them, or those of each
+            category of people; by default those of the file's own categories. The joints of several categories are
+            put together by name.
+        flags: For each visibility flag of the dataset, whether it is not labelled (0), hidden (1) or visible (2); a
+            joint of another flag is a problem. By default COCO's numbers, which are these.
+        strict: Stop at a wrong entry. Otherwise it is left out and listed in ``problems``; a person whose keypoints
+            are wrong but whose box is sound stays without keypoints, so that a mask covers them.
 
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
     path = Path(path)
-    document = _load(path)
-    images, annotations = (_entries(document, key, path) for key in ("images", "annotations"))
-    categories = [entry for entry in document.get("categories", []) if isinstance(entry, dict) and "keypoints" in entry]
-    names = _joint_names(categories, joints, path)
-    wanted = {category.get("id") for category in categories}
-    category_of_all = next(iter(wanted), None)
-    people: dict[int, list[Person]] = {_image_id(image, index, path): [] for index, image in enumerate(images)}
-    _refuse_duplicates(images, path)
-    for index, annotation in enumerate(annotations):
-        if not wanted or annotation.get("category_id", category_of_all) in wanted:
-            entry = _Entry(annotation, f"{path}: annotation {annotation.get('id', f'number {index}')}")
-            people[_image_of(entry, people)].append(_person(entry, len(names)))
-    return CocoSet(path, names, tuple(_photo(image, people[image["id"]], path) for image in images))
+    with _collector_at_rest():
+        coco = _read(path, _load(path), joints, flags or COCO_FLAGS)
+    if strict:
+        refuse([problem for problem in coco.problems if not problem.kept])
+    return coco
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Do not look for cycles meanwhile: millions of new objects would be visited again and again, half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:
+    entries = {key: _entries(document, key, path) for key in ("images", "annotations")}
+    kinds = people_kinds(document.get("categories") or [], joints, str(path))
+    problems: list[Problem] = []
+    images = photo_table(entries["images"], str(path), problems)
+    annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
+    return CocoSet(path, kinds.joints, images, annotations, tuple(problems))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -116,136 +232,8 @@ def _not_coco(path: Path, why: str) -> UserError:
 
 def _entries(document: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
     entries = document.get(key)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or not set(map(type, entries)) <= {dict}:
         raise _not_coco(path, f"{key!r} is no list of objects")
     if key == "annotations" and entries and not any("keypoints" in entry for entry in entries):
         raise _not_coco(path, "no annotation has 'keypoints'")
     return entries
-
-
-def _joint_names(categories: list[dict[str, Any]], joints: Sequence[str] | None, path: Path) -> tuple[str, ...]:
-    own = tuple(categories[0]["keypoints"]) if categories else ()
-    if joints is None:
-        if not own:
-            raise _not_coco(path, "no category names 'keypoints'")
-        return own
-    if sorted(own) == sorted(joints) and own != tuple(joints):
-        raise UserError(
-            f"its joints are ordered {', '.join(own)}, the dataset spec's otherwise",
-            where=str(path),
-            fix="copy the order of the file to categories[].keypoints of the spec",
-        )
-    return tuple(joints)
-
-
-def _image_id(image: dict[str, Any], index: int, path: Path) -> int:
-    return _Entry(image, f"{path}: image number {index}").whole("id")
-
-
-def _refuse_duplicates(images: list[dict[str, Any]], path: Path) -> None:
-    seen: set[int] = set()
-    for image in images:
-        if image["id"] in seen:
-            raise UserError(
-                "two images have this id", where=f"{path}: image {image['id']}", fix="number each image once"
-            )
-        seen.add(image["id"])
-
-
-def _image_of(entry: "_Entry", people: dict[int, list[Person]]) -> int:
-    image_id = entry.whole("image_id")
-    if image_id not in people:
-        raise entry.wrong(f"its image_id {image_id} is no image of the file", "add the image, or drop the annotation")
-    return image_id
-
-
-def _photo(image: dict[str, Any], people: list[Person], path: Path) -> Photo:
-    entry = _Entry(image, f"{path}: image {image['id']}")
-    return Photo(image["id"], entry.text("file_name"), entry.size("height"), entry.size("width"), tuple(people))
-
-
-def _person(entry: "_Entry", joints: int) -> Person:
-    keypoints = entry.numbers("keypoints", 3 * joints).reshape(joints, 3)
-    box = entry.numbers("bbox", 4)
-    if (box[2:] < 0).any():
-        raise entry.wrong(f"bbox {box.tolist()} has a negative size", "write x, y, width, height")
-    labelled = int((keypoints[:, 2] > 0).sum())
-    return Person(
-        annotation_id=entry.whole("id"),
-        keypoints=keypoints,
-        box=box,
-        area=entry.number("area", float(box[2] * box[3])),
-        crowd=bool(entry.whole("iscrowd", 0)),
-        num_keypoints=entry.whole("num_keypoints", labelled),
-        segmentation=entry.segmentation(),
-    )
-
-
-class _Entry:
-    """A JSON object that tells where it stands when a value of it is wrong."""
-
-    def __init__(self, fields: dict[str, Any], where: str) -> None:
-        self.fields, self.where = fields, where
-
-    def wrong(self, problem: str, fix: str) -> UserError:
-        return UserError(problem, where=self.where, fix=fix)
-
-    def _take(self, key: str, kind: str, default: object = None) -> object:
-        if key in self.fields:
-            return self.fields[key]
-        if default is None:
-            raise self.wrong(f"{key!r} is missing", f"add {key!r}, {kind}")
-        return default
-
-    def _refuse(self, key: str, kind: str) -> UserError:
-        shown = json.dumps(self.fields[key])
-        return self.wrong(f"{key!r} is {shown[:60]}{'…' * (len(shown) > 60)}", f"make it {kind}")
-
-    def whole(self, key: str, default: int | None = None) -> int:
-        value = self._take(key, "a whole number", default)
-        if not isinstance(value, int):
-            raise self._refuse(key, "a whole number")
-        return int(value)
-
-    def size(self, key: str) -> int:
-        value = self.whole(key)
-        if value <= 0:
-            raise self._refuse(key, "a positive number of pixels")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self._take(key, "a number", default)
-        if not _is_number(value):
-            raise self._refuse(key, "a number")
-        return float(value)
-
-    def text(self, key: str) -> str:
-        value = self._take(key, "a string")
-        if not isinstance(value, str) or not value:
-            raise self._refuse(key, "a string")
-        return value
-
-    def numbers(self, key: str, count: int) -> Floats:
-        values = self._take(key, f"{count} numbers")
-        if not isinstance(values, list) or not all(map(_is_number, values)):
-            raise self._refuse(key, f"{count} numbers")
-        if len(values) != count:
-            raise self.wrong(f"{key!r} has {len(values)} numbers", f"give it {count}, as the dataset spec's joints ask")
-        return np.array(values, np.float64)
-
-    def segmentation(self) -> Segmentation:
-        value: Segmentation = self.fields.get("segmentation") or []
-        good = {"size", "counts"} <= value.keys() if isinstance(value, dict) else _are_polygons(value)
-        if not good:
-            raise self._refuse("segmentation", "polygons [[x, y, …], …] or run lengths {size, counts}")
-        return value
-
-
-def _are_polygons(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(polygon, list) and len(polygon) % 2 == 0 and all(map(_is_number, polygon)) for polygon in value
-    )
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -95,10 +95,10 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     annotations = root / spec.test_data.annotation_root_dir_path
     name = f"annotations{''.join(annotations.suffixes)}"
     _link(annotations, folder / "test" / name)
-    for photo in read_annotations(annotations).photos:
-        source = root / spec.test_data.images_root_dir_path / photo.file_name
+    for photo in read_annotations(annotations, strict=False).images.file_names:
+        source = root / spec.test_data.images_root_dir_path / photo
         if source.is_file():
-            _link(source, folder / TEST_IMAGES / photo.file_name)
+            _link(source, folder / TEST_IMAGES / photo)
     paths = {"images_root_dir_path": TEST_IMAGES, "annotation_root_dir_path": f"test/{name}"}
     test = spec.test_data.model_copy(update=paths)
     return spec.model_copy(update={"root_directory_path": str(folder), "test_data": test})

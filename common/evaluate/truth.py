@@ -1,12 +1,9 @@
 """Truth: the test half of a dataset, as the people that are to be found."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from bodyposenet.common.data.coco import CocoSet, Person, Photo, read_annotations
+from bodyposenet.common.data.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import COCO_17, Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -19,11 +16,11 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
         UserError: The file is missing or wrong.
     """
     path = Path(dataset.root_directory_path) / dataset.test_data.annotation_root_dir_path
-    truth = read_annotations(path, dataset.person.keypoints)
     codes = dataset.visibility_flags.codes()
+    truth = read_annotations(path, dataset.person.keypoints, flags=codes)
     if all(number == code for number, code in codes.items()):
         return truth
-    return replace(truth, photos=tuple(_with_flags(photo, codes) for photo in truth.photos))
+    return truth.recoded(codes)
 
 
 def images_folder(dataset: DatasetSpec) -> Path:
@@ -49,13 +46,3 @@ def sigmas_for(joints: Sequence[str], skeleton: Skeleton) -> list[float]:
     """OKS spread of each of the annotations' joints: COCO's for COCO's 17, else the skeleton's where it has them."""
     own = {} if tuple(joints) == COCO_17.joints else dict(zip(skeleton.joints, skeleton.sigmas, strict=True))
     return [own.get(joint, sigma_of(joint)) for joint in joints]
-
-
-def _with_flags(photo: Photo, codes: Mapping[int, int]) -> Photo:
-    return replace(photo, people=tuple(_recoded(person, codes) for person in photo.people))
-
-
-def _recoded(person: Person, codes: Mapping[int, int]) -> Person:
-    keypoints = person.keypoints.copy()
-    keypoints[:, 2] = [codes.get(int(flag), 0) for flag in keypoints[:, 2]]
-    return replace(person, keypoints=keypoints, num_keypoints=int(np.count_nonzero(keypoints[:, 2])))

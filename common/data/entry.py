@@ -1,0 +1,137 @@
+"""Entry: one JSON object, looked at value by value so that what is wrong can be told."""
+
+import json
+import math
+from typing import Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from bodyposenet.common.data.problems import Problem
+
+Floats = npt.NDArray[np.float64]
+Segmentation = list[list[float]] | dict[str, Any]  # polygons, or run lengths
+MOST_PIXELS = 1e6  # no coordinate is larger
+MOST_WHOLE = 2**53  # JSON's readers agree on whole numbers up to here
+HUGE = 1e100  # no number is larger, so that products stay finite
+SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+class MisfitError(Exception):
+    """A value that cannot be used."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Entry:
+    """A JSON object of an annotation file.
+
+    Its methods raise a :class:`MisfitError` for a value that is missing or wrong. A null stands for a missing value.
+
+    Args:
+        fields: The object.
+        file: Where it is from.
+        label: What it is called where it has no id.
+        image_id: The photo that it is of, if that is known.
+        annotation_id: Its own number, if it is an annotation.
+    """
+
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        file: str,
+        label: str = "",
+        *,
+        image_id: int | None = None,
+        annotation_id: int | None = None,
+    ) -> None:
+        self.fields, self.label = fields, label
+        self.file, self.image_id, self.annotation_id = file, image_id, annotation_id
+
+    def wrong(self, kind: str, text: str, fix: str) -> MisfitError:
+        """An error about this entry."""
+        text = f"{self.label}: {text}" if self.label else text
+        return MisfitError(Problem(self.file, kind, text, fix, self.image_id, self.annotation_id))
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
+        value = self._take(key, "a whole number", default)
+        if not isinstance(value, int) or abs(value) > MOST_WHOLE:
+            raise self._refuse(key, "a whole number")
+        return int(value)
+
+    def size(self, key: str, most: int) -> int:
+        """A number of pixels."""
+        value = self.whole(key)
+        if not 0 < value <= most:
+            raise self._refuse(key, f"a number of pixels from 1 to {most:,}")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """A finite number."""
+        value = self._take(key, "a number", default)
+        if not is_number(value):
+            raise self._refuse(key, "a number")
+        return float(value)
+
+    def text(self, key: str) -> str:
+        """A string that is not empty."""
+        value = self._take(key, "a string")
+        if not isinstance(value, str) or not value:
+            raise self._refuse(key, "a string")
+        return value
+
+    def numbers(self, key: str, count: int) -> Floats:
+        """So many finite numbers, none larger than a photo can be."""
+        values = self._take(key, f"{count} numbers")
+        if not isinstance(values, list) or not all(map(is_number, values)):
+            raise self._refuse(key, f"{count} numbers")
+        if len(values) != count:
+            raise self.wrong(
+                key, f"{key!r} has {len(values)} numbers", f"give it {count}, as the dataset spec's joints ask"
+            )
+        array = np.array(values, np.float64)
+        if (np.abs(array) > MOST_PIXELS).any():
+            raise self.wrong(key, f"{key!r} has {array[np.abs(array).argmax()]:g}", "write pixels of the image")
+        return array
+
+    def segmentation(self) -> Segmentation:
+        """Polygons or run lengths; an empty list where there are none."""
+        value: Segmentation = self.fields.get("segmentation") or []
+        if not is_segmentation(value):
+            raise self._refuse("segmentation", "polygons [[x, y, …], …] or run lengths {size, counts}")
+        return value
+
+    def _take(self, key: str, kind: str, default: object = None) -> object:
+        value = self.fields.get(key)
+        if value is None and key in self.fields and default is None:
+            raise self._refuse(key, kind)
+        if value is None and default is None:
+            raise self.wrong(key, f"{key!r} is missing", f"add {key!r}, {kind}")
+        return default if value is None else value
+
+    def _refuse(self, key: str, kind: str) -> MisfitError:
+        shown = json.dumps(self.fields[key])
+        return self.wrong(key, f"{key!r} is {shown[:SHOWN]}{'…' * (len(shown) > SHOWN)}", f"make it {kind}")
+
+
+def is_segmentation(value: object) -> bool:
+    """Whether a value has the form of polygons or run lengths."""
+    if isinstance(value, dict):
+        return {"size", "counts"} <= value.keys()
+    return isinstance(value, list) and all(
+        isinstance(polygon, list) and len(polygon) % 2 == 0 and all(map(_is_place, polygon)) for polygon in value
+    )
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number that a float64 can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < HUGE and math.isfinite(value)
+
+
+def _is_place(value: object) -> bool:
+    return is_number(value) and abs(value) <= MOST_PIXELS
