@@ -38,15 +38,21 @@ class Columns:
         self.entries = entries
         self.suspect = np.zeros(len(entries), bool)
 
+    def flag(self, key: str) -> Mask:
+        """``(E,)`` true or false, or numbers; false where they are missing."""
+        return self._whole([int(value) if type(value) is bool else value for value in self._values(key, 0)]) != 0
+
     def whole(self, key: str, default: int | None = None) -> Numbers:
         """``(E,)`` whole numbers."""
-        values = self._values(key, default)
+        return self._whole(self._values(key, default))
+
+    def _whole(self, values: list[Any]) -> Numbers:
         if set(map(type, values)) <= {int}:
             with contextlib.suppress(OverflowError):
                 array = np.array(values, np.int64)
                 if not len(array) or (array.min() >= -MOST_WHOLE and array.max() <= MOST_WHOLE):
                     return array
-        good = [type(value) in (int, bool) and abs(value) <= MOST_WHOLE for value in values]
+        good = [type(value) is int and abs(value) <= MOST_WHOLE for value in values]
         return np.array(self._or_zero(values, good), np.int64)
 
     def number(self, key: str, default: Floats) -> Floats:

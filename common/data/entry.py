@@ -58,9 +58,13 @@ class Entry:
     def whole(self, key: str, default: int | None = None) -> int:
         """A whole number."""
         value = self._take(key, "a whole number", default)
-        if not isinstance(value, int) or abs(value) > MOST_WHOLE:
+        if type(value) is not int or abs(value) > MOST_WHOLE:
             raise self._refuse(key, "a whole number")
-        return int(value)
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or false, or a number; false if it is missing."""
+        return value if isinstance(value := self.fields.get(key), bool) else self.whole(key, 0) != 0
 
     def size(self, key: str, most: int) -> int:
         """A number of pixels."""

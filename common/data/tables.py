@@ -183,7 +183,7 @@ class _Draft:
         taken.whole("num_keypoints", 0)  # only looked at: it is counted anew
         self.boxes = taken.numbers("bbox", 4)
         self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
-        self.crowds = taken.whole("iscrowd", 0) != 0
+        self.crowds = taken.flag("iscrowd")
         self.segmentations = taken.segmentations()
         self.keypoints = spread(taken.numbers("keypoints", 3 * len(columns)), columns, len(kinds.joints))
         self.suspect = taken.suspect | (self.boxes[:, 2:] < 0).any(axis=1)
@@ -277,7 +277,7 @@ class _Reader:
             "keypoints": keypoints,
             "boxes": box,
             "areas": entry.number("area", float(box[2] * box[3])),
-            "crowds": entry.whole("iscrowd", 0) != 0,
+            "crowds": entry.flag("iscrowd"),
             "segmentations": entry.segmentation(),
         }
 
