@@ -15,6 +15,10 @@ class UserError(ValueError):
         super().__init__((f"{where}: " if where else "") + problem + (f"; {fix}" if fix else ""))
 
 
+class AwayError(UserError):
+    """A storage server that does not answer, or refuses whatever is asked: no single file is at fault."""
+
+
 class SpecError(UserError):
     """A spec file with one or more problems, one line each."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import Strict
@@ -16,6 +17,19 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class PlaceType(click.ParamType):
+    """A path on a disk or ``gs://``, which ``click.Path`` would mangle."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; another kind of URL is refused."""
+        try:
+            return place(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
 
 
 def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -1,0 +1,254 @@
+"""Photo store: the files of a dataset, in a folder or a zip archive, on a disk or in a bucket."""
+
+import functools
+import struct
+import zipfile
+import zlib
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import Stat, is_remote, listing, place, reported
+
+if TYPE_CHECKING:
+    from bodyposenet.common.buckets import Remote
+
+MOST_BYTES = 256 << 20  # of a file: more is no photo
+MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well
+SMALL = 16 << 20  # bytes; below, any ratio passes (masks of one colour pack 1000 to 1)
+STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+HEAD = struct.Struct("<4s22xHH")  # of a packed file: signature, lengths of its name and of its extra field
+SLACK = 1024  # bytes that a packed file's own head may be longer than the archive's directory tells
+LEAVE_OUT = "replace it, or leave the image out of the annotations"
+REPACK = "pack the photos again, with 'zip -r photos.zip photos'"
+
+
+class PhotoStore(Protocol):
+    """Files by name; may be pickled, and read from several threads and processes at once."""
+
+    def listing(self) -> dict[str, Stat]:
+        """Every file's size and version, by name."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A file's content.
+
+        Raises:
+            UserError: The name leaves the store, or the file is missing, damaged or no photo by its size.
+            AwayError: Nothing can be read, whatever the file.
+        """
+        ...
+
+
+def open_photos(where: str | Path) -> PhotoStore:
+    """The photos of a folder or a zip archive.
+
+    Args:
+        where: Either, on a disk or in a bucket; below an archive, a folder in it: ``export.zip/images``.
+
+    Raises:
+        UserError: There is no such folder or archive, or it is damaged.
+    """
+    where = place(where)
+    for archive in (where, *where.parents):
+        if archive.suffix.lower() == ".zip" and _is_file(archive):
+            inside = str(where)[len(str(archive)) :].strip("/")
+            store = ZipPhotos(archive, f"{inside}/" if inside else "")
+            store.check()
+            return store
+    if not is_remote(where) and not where.is_dir():
+        raise UserError("there is no such folder", where=str(where), fix="name a folder or a zip archive of photos")
+    return FolderPhotos(where)
+
+
+def _is_file(path: Path) -> bool:
+    with reported(path):
+        return path.is_file()
+
+
+def safe_name(name: str) -> bool:
+    """Whether a name stays in the folder that it is relative to, on any system."""
+    parts = PureWindowsPath(name)
+    return bool(parts.parts) and not (parts.drive or parts.root or ".." in parts.parts or "\0" in name)
+
+
+def _checked(name: str, where: str) -> str:
+    if not safe_name(name):
+        fix = "name files by their path below the folder of images, without '..'"
+        raise UserError(f"{name!r} is no name of a file in here", where=where, fix=fix)
+    return name
+
+
+def _photo_sized(size: int, where: str) -> None:
+    if size > MOST_BYTES:
+        raise UserError(f"has {size >> 20} MiB; a photo has at most {MOST_BYTES >> 20}", where=where, fix=LEAVE_OUT)
+
+
+class FolderPhotos:
+    """The files below a folder.
+
+    Args:
+        folder: On a disk or in a bucket.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def listing(self) -> dict[str, Stat]:
+        """Every file's size and version, by name; links are followed."""
+        return listing(self.folder)
+
+    def read(self, name: str) -> bytes:
+        """A file's content."""
+        path = self.folder / _checked(name, str(self.folder))
+        with reported(path, fix=LEAVE_OUT):
+            data = _read_object(cast("Remote", path)) if is_remote(path) else _read_file(path)
+        _photo_sized(len(data), str(path))
+        return data
+
+
+def _read_object(path: "Remote") -> bytes:
+    return path.fs.read(path.path, 0, MOST_BYTES + 1)
+
+
+def _read_file(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(MOST_BYTES + 1)
+
+
+class Entry(NamedTuple):
+    """A packed file: where it begins in the archive, its packed and unpacked bytes, and its checksum."""
+
+    offset: int
+    packed: int
+    size: int
+    crc: int
+    method: int
+    locked: bool
+    name_bytes: int
+
+
+class ZipPhotos:
+    """The files of a zip archive; each is read with one request, and nothing is unpacked to the disk.
+
+    Args:
+        archive: On a disk or in a bucket.
+        inside: The folder in it, with a slash at its end; nothing is all of it.
+    """
+
+    def __init__(self, archive: Path, inside: str = "") -> None:
+        self.archive, self.inside = archive, inside
+
+    def check(self) -> None:
+        """Read the archive's directory.
+
+        Raises:
+            UserError: It cannot be read, or has nothing in the folder.
+        """
+        if not any(name.startswith(self.inside) for name in self._entries()):
+            where = f"{self.archive}/{self.inside}"
+            raise UserError("nothing is packed in here", where=where, fix="name another folder of the archive")
+
+    def listing(self) -> dict[str, Stat]:
+        """Every packed file's size and checksum, by name."""
+        return {
+            name[len(self.inside) :]: Stat(entry.size, f"{entry.crc:08x}")
+            for name, entry in self._entries().items()
+            if name.startswith(self.inside)
+        }
+
+    def read(self, name: str) -> bytes:
+        """A packed file's content, held to its checksum."""
+        where = f"{self.archive}/{self.inside}{name}"
+        entry = self._entries().get(self.inside + _checked(name, str(self.archive)))
+        if entry is None:
+            raise UserError("there is no such file in the archive", where=where, fix=LEAVE_OUT)
+        _readable(entry, where)
+        with reported(self.archive):
+            data = _unpacked(self.archive, entry)
+        if data is None or len(data) != entry.size or zlib.crc32(data) != entry.crc:
+            raise UserError("is packed wrongly, or damaged", where=where, fix=REPACK)
+        return data
+
+    def _entries(self) -> dict[str, Entry]:
+        with reported(self.archive):
+            return _directory(str(self.archive), _version(self.archive))
+
+
+def _version(archive: Path) -> str:
+    """Told anew for each photo on a disk, where that costs nothing; an archive in a bucket is looked up once."""
+    if is_remote(archive):
+        return ""
+    found = archive.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+@functools.lru_cache(maxsize=4)
+def _directory(archive: str, _version: str) -> dict[str, Entry]:
+    """The entries of an archive, by name; once in a process."""
+    path = place(archive)
+    try:
+        with _opened(path) as file, zipfile.ZipFile(file) as packed:
+            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_photo(info)}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"this is no whole zip archive ({error})", where=archive, fix=REPACK) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    if is_remote(path):
+        remote = cast("Remote", path)
+        return cast("BinaryIO", remote.fs.open(remote.path, "rb", block_size=1 << 20, cache_type="readahead"))
+    return open(path, "rb")
+
+
+def _is_photo(info: zipfile.ZipInfo) -> bool:
+    return not info.is_dir() and safe_name(info.filename)
+
+
+def _entry(info: zipfile.ZipInfo) -> Entry:
+    locked = bool(info.flag_bits & 0x41)  # encrypted, or strongly encrypted
+    name_bytes = len(info.orig_filename.encode("utf-8", "surrogateescape"))
+    sizes = info.compress_size, info.file_size, info.CRC
+    return Entry(info.header_offset, *sizes, info.compress_type, locked, name_bytes)
+
+
+def _readable(entry: Entry, where: str) -> None:
+    """Refuse what cannot or must not be unpacked."""
+    if entry.locked:
+        raise UserError("is encrypted", where=where, fix="pack the photos without a password")
+    if entry.method not in (STORED, DEFLATED):
+        raise UserError(f"is packed by a method that is not read here ({entry.method})", where=where, fix=REPACK)
+    _photo_sized(entry.size, where)
+    if entry.size > SMALL and entry.size > MOST_RATIO * entry.packed:
+        ratio = entry.size // max(entry.packed, 1)
+        raise UserError(f"would unpack to {ratio} times its size: no photo does", where=where, fix=LEAVE_OUT)
+
+
+def _unpacked(archive: Path, entry: Entry) -> bytes | None:
+    """The content of a packed file, at most one byte more than its size; None where there is none."""
+    raw = _range(archive, entry.offset, HEAD.size + entry.name_bytes + SLACK + entry.packed)
+    if len(raw) < HEAD.size:
+        return None
+    signature, name, extra = HEAD.unpack_from(raw)
+    start = HEAD.size + name + extra
+    if signature != b"PK\3\4":
+        return None
+    if start + entry.packed > len(raw):  # an uncommonly long head
+        raw, start = _range(archive, entry.offset + start, entry.packed), 0
+    packed = raw[start : start + entry.packed]
+    if entry.method == STORED:
+        return packed
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.size + 1)
+    except zlib.error:
+        return None
+
+
+def _range(path: Any, start: int, length: int) -> bytes:
+    if is_remote(path):
+        return bytes(path.fs.read(path.path, start, start + length))
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read(length)

@@ -1,0 +1,289 @@
+"""Storage: files on a disk or in a bucket, read and written alike, whole or not at all."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from bodyposenet.common.errors import UserError
+
+if TYPE_CHECKING:
+    from bodyposenet.common.buckets import Remote
+
+GS = "gs://"
+INSTALL = "pip install 'bodyposenet[gcs]'"
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # two letters at least: C:/ is a drive
+TRIES = 20  # of a change that others keep overtaking
+TOLD = {
+    errno.ENOSPC: ("the disk is full", "free some space, or write elsewhere"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space, or write elsewhere"),
+    errno.EFBIG: ("the file is larger than its disk or the limit allows", "write more shards, or raise the limit"),
+    errno.EACCES: ("permission denied", "change the permissions, or name another place"),
+    errno.EPERM: ("not permitted", "change the permissions, or name another place"),
+    errno.EROFS: ("the file system is read-only", "write elsewhere"),
+    errno.ENOENT: ("there is no such file or folder", "check the path"),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "check the path"),
+    errno.EEXIST: ("this is a file, not a folder", "name another"),
+    errno.EISDIR: ("this is a folder", "name a file"),
+    errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
+    errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
+    errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
+    errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),
+}
+
+
+class Stat(NamedTuple):
+    """What a listing tells of a file.
+
+    Attributes:
+        size: Its bytes.
+        version: Another text whenever its content may be another.
+    """
+
+    size: int
+    version: str
+
+
+def is_remote(path: "str | Path") -> bool:
+    """Whether a path is in a bucket."""
+    return str(path).startswith(GS)
+
+
+def place(path: "str | Path") -> Path:
+    """A path as text becomes one to use: ``gs://`` paths too, which ``Path`` would mangle.
+
+    Returns:
+        A ``pathlib.Path``, or an object with its methods for a path in a bucket (``pathlib.Path(...)`` refuses it:
+        give it to this function instead, which returns it as it is).
+
+    Raises:
+        UserError: Another kind of URL, no bucket is named, or gcsfs is not installed.
+    """
+    if isinstance(path, Path):
+        path = str(path)
+    if not isinstance(path, str):
+        return path
+    scheme = SCHEME.match(path)
+    if not scheme:
+        return Path(path)
+    if scheme[1] != "gs" or not re.match(r"gs://[^/]", path):
+        raise UserError("this is no path that can be read", where=path, fix="give a local path or gs://bucket/path")
+    return cast("Path", _remote(path))
+
+
+def _remote(path: str) -> "Remote":
+    try:
+        from bodyposenet.common.buckets import Remote
+    except ModuleNotFoundError as error:
+        raise UserError(f"gs:// needs {error.name}", where=path, fix=INSTALL) from None
+    return Remote(path)
+
+
+@contextlib.contextmanager
+def reported(path: "str | Path", *, fix: str = "") -> Iterator[None]:
+    """Tell what the storage says against this path in a line: a full disk, a folder or bucket that is gone.
+
+    Errors that name another file pass as they are.
+
+    Args:
+        path: What is being read or written.
+        fix: What to do about a missing path.
+
+    Raises:
+        UserError: In place of OSErrors.
+    """
+    try:
+        yield
+    except OSError as error:
+        told = _told(error, path, fix)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(error: OSError, path: "str | Path", fix: str) -> UserError | None:
+    if is_remote(path):
+        return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
+    where = _own(error, Path(path))
+    if where is None or error.errno not in TOLD:
+        return None
+    problem, remedy = TOLD[error.errno]
+    return UserError(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
+
+
+def _own(error: OSError, path: Path) -> Path | None:
+    """The path at fault: this one, or one below it; None where the error is of another file."""
+    if not isinstance(error.filename, str):
+        return path
+    named = Path(error.filename)
+    if path in named.parents:
+        return named
+    aside = named.parent == path.parent and named.name.startswith(f".{path.name}.")
+    return path if aside or named in (path, *path.parents) else None
+
+
+def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
+    from bodyposenet.common.buckets import client
+
+    if isinstance(error, PermissionError):
+        return UserError(f"permission denied ({error})", where=path, fix="let this account read and write the bucket")
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not client().has_bucket(path):
+        return UserError("there is no such bucket", where=path, fix="create it, or correct its name")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UserError("there is no such file or folder", where=path, fix=fix or "check the path")
+    return UserError(f"the storage server says: {error}", where=path, fix="run it again later")
+
+
+def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
+    """A file's content.
+
+    Args:
+        path: On a disk or in a bucket.
+        fix: What to do where it is missing.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    path = place(path)
+    with reported(path, fix=fix):
+        return cast("Remote", path).fs.read(cast("Remote", path).path) if is_remote(path) else path.read_bytes()
+
+
+@contextlib.contextmanager
+def whole_file(path: "str | Path") -> Iterator[BinaryIO]:
+    """Open a file that appears under its name complete and on disk, or not at all.
+
+    Args:
+        path: The final name; missing folders are made.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    path = place(path)
+    with reported(path), _whole_object(cast("Remote", path)) if is_remote(path) else _whole_local(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _whole_local(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _whole_object(path: "Remote") -> Iterator[BinaryIO]:
+    """An upload takes effect when it is complete; fsspec's own ``with`` would complete it after an error, too."""
+    file: Any = path.fs.open(path.path, "wb")
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            file.discard()
+        raise
+    finally:
+        file.closed = True  # else the garbage collector would complete it
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut, where the file system knows how."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rewrite(path: "str | Path", change: Callable[[bytes | None], bytes]) -> None:
+    """Replace a file by a changed one in one step; of several that do so at once, none loses its change.
+
+    On a disk they wait for one another. A bucket has no locks, but writes an object only if it is still the one that
+    was read; else it is read and changed again.
+
+    Args:
+        path: The file; its folder exists.
+        change: Makes the new content of the old one, or of None where there is no file; may be called again.
+
+    Raises:
+        UserError: The file cannot be read or written.
+    """
+    path = place(path)
+    if is_remote(path):
+        _rewrite_object(cast("Remote", path), change)
+        return
+    with reported(path), _alone(path.parent):
+        old = path.read_bytes() if path.exists() else None
+        with whole_file(path) as file:
+            file.write(change(old))
+
+
+def _rewrite_object(path: "Remote", change: Callable[[bytes | None], bytes]) -> None:
+    for _ in range(TRIES):
+        with reported(str(path)):
+            try:
+                old, version = path.fs.get_version(path.path)
+            except FileNotFoundError:
+                old, version = None, 0
+            content = change(old)
+            with contextlib.suppress(FileExistsError):
+                return path.fs.put_version(path.path, content, version)
+    raise UserError("others keep changing this file", where=str(path), fix="run it again")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def listing(folder: "str | Path") -> dict[str, Stat]:
+    """Every file below a folder, by its name with forward slashes, in one sweep; links are followed.
+
+    Raises:
+        UserError: There is no such folder, or it cannot be read.
+    """
+    folder = place(folder)
+    with reported(folder, fix="name a folder that exists"):
+        if is_remote(folder):
+            return _objects(cast("Remote", folder))
+        return dict(_files(str(folder), "", set()))
+
+
+def _objects(folder: "Remote") -> dict[str, Stat]:
+    found = {name: Stat(size, version) for name, size, version in folder.fs.below(folder.path)}
+    if not found:
+        raise FileNotFoundError(str(folder))
+    return found
+
+
+def _files(folder: str, prefix: str, seen: set[str]) -> Iterator[tuple[str, Stat]]:
+    real = os.path.realpath(folder)
+    if real in seen:  # a link to a folder above
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path, f"{prefix}{entry.name}/", {*seen, real})
+            elif entry.is_file():  # no broken link
+                found = entry.stat()
+                yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
