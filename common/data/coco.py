@@ -17,11 +17,12 @@ from typing import Any, overload
 
 import numpy as np
 
+from bodyposenet.common.data.annotations import annotation_table
 from bodyposenet.common.data.columns import Mask
 from bodyposenet.common.data.entry import Floats, Segmentation
 from bodyposenet.common.data.kinds import people_kinds
 from bodyposenet.common.data.problems import Problem, refuse
-from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, annotation_table, photo_table
+from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.errors import UserError
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]

@@ -1,0 +1,227 @@
+"""Annotations: the people of a file, checked in bulk and put in the order of their photos."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.columns import Columns, Numbers
+from bodyposenet.common.data.entry import Entry, Floats, MisfitError
+from bodyposenet.common.data.kinds import Kinds
+from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.tables import AnnotationTable, PhotoTable
+
+SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
+
+
+def annotation_table(
+    entries: Sequence[dict[str, Any]],
+    kinds: Kinds,
+    images: PhotoTable,
+    flags: Mapping[int, int],
+    file: str,
+    problems: list[Problem],
+) -> AnnotationTable:
+    """Read the annotations of a file, those of other categories than people aside.
+
+    What is wrong is added to the problems and left out; a person of whom only the box is sound stays, unlabelled.
+
+    Args:
+        entries: ``annotations`` of the file.
+        kinds: Categories of people.
+        images: The file's photos.
+        flags: The dataset's visibility flags, and whether they mean not labelled (0) or labelled (more).
+        file: The file's name.
+        problems: Gets what is wrong.
+    """
+    drafts = [_Draft(rows, entries, columns, kinds) for columns, rows in _rows_of(entries, kinds).items()]
+    draft = _joined(drafts, len(kinds.joints))
+    photos = _index_of(draft.image_ids, images.ids)
+    draft.suspect |= (photos < 0) | ~np.isin(draft.keypoints[..., 2], list(flags)).all(axis=1)
+    reader = _Reader(kinds, images, flags, file, problems)
+    for place in np.flatnonzero(draft.suspect):
+        draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
+    photos = _index_of(draft.image_ids, images.ids)
+    photos[draft.lost] = -1
+    _hold_boxes_to_photos(draft, photos, images, file, problems)
+    order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
+    first = np.searchsorted(photos[order], np.arange(len(images.ids) + 1))
+    labelled = np.isin(draft.keypoints[order, :, 2], [flag for flag, code in flags.items() if code > 0])
+    return AnnotationTable(
+        first=first,
+        ids=draft.ids[order],
+        keypoints=draft.keypoints[order],
+        boxes=draft.boxes[order],
+        areas=draft.areas[order],
+        crowds=draft.crowds[order],
+        num_keypoints=labelled.sum(axis=1),
+        segmentations=[draft.segmentations[place] for place in order],
+    )
+
+
+def _rows_of(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
+    """Numbers of the entries of each kind of people, by the kind's joints."""
+    fallback = kinds.default or ()
+    if not kinds.columns:  # the file describes no people: all are
+        return {fallback: list(range(len(entries)))}
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, entry in enumerate(entries):
+        category = entry.get("category_id")
+        columns = fallback if category is None else kinds.columns.get(category) if type(category) is int else fallback
+        if columns is not None:
+            rows.setdefault(columns, []).append(row)
+    return rows
+
+
+class _Draft:
+    """Annotations of one kind as columns, before they are sound."""
+
+    def __init__(
+        self, rows: Sequence[int], entries: Sequence[dict[str, Any]], columns: tuple[int, ...], kinds: Kinds
+    ) -> None:
+        taken = Columns([entries[row] for row in rows])
+        self.rows = np.array(rows, np.int64)
+        self.image_ids, self.ids = taken.whole("image_id"), taken.whole("id")
+        taken.whole("category_id", 0)
+        taken.whole("num_keypoints", 0)  # only looked at: it is counted anew
+        self.boxes = taken.numbers("bbox", 4)
+        self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
+        self.crowds = taken.flag("iscrowd")
+        self.segmentations = taken.segmentations()
+        self.keypoints = spread(taken.numbers("keypoints", 3 * len(columns)), columns, len(kinds.joints))
+        self.suspect = taken.suspect | (self.boxes[:, 2:] < 0).any(axis=1)
+        self.lost = np.zeros(len(rows), bool)
+
+    def put(self, place: int, found: dict[str, Any] | None) -> None:
+        """Replace an annotation by what a closer look found."""
+        self.lost[place] = found is None
+        for name, value in (found or {}).items():
+            getattr(self, name)[place] = value
+
+
+def spread(numbers: Floats, columns: Sequence[int], joints: int) -> Floats:
+    """``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others are not labelled."""
+    own = numbers.reshape(len(numbers), len(columns), 3)
+    if tuple(columns) == tuple(range(joints)):
+        return own
+    keypoints = np.zeros((len(own), joints, 3))
+    keypoints[:, list(columns)] = own
+    return keypoints
+
+
+def _joined(drafts: list[_Draft], joints: int) -> _Draft:
+    """The annotations of all kinds, in the order of the file."""
+    if not drafts:
+        return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None))
+    whole, *others = drafts
+    if others:
+        order = np.argsort(np.concatenate([draft.rows for draft in drafts]))
+        for name, value in list(vars(whole).items()):
+            if isinstance(value, np.ndarray):
+                setattr(whole, name, np.concatenate([getattr(draft, name) for draft in drafts])[order])
+        outlines = [outline for draft in drafts for outline in draft.segmentations]
+        whole.segmentations = [outlines[place] for place in order]
+    return whole
+
+
+def _index_of(ids: Numbers, known: Numbers) -> Numbers:
+    """``(A,)`` the place of each id among the known ones, -1 where it is none of them."""
+    if not len(known):
+        return np.full(len(ids), -1)
+    order = np.argsort(known, kind="stable")
+    place = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]
+    return np.where(known[place] == ids, place, -1)
+
+
+class _Reader:
+    """Looks closer at one annotation at a time."""
+
+    def __init__(
+        self, kinds: Kinds, images: PhotoTable, flags: Mapping[int, int], file: str, problems: list[Problem]
+    ) -> None:
+        self.kinds, self.flags, self.file, self.problems = kinds, flags, file, problems
+        self.images = set(images.ids.tolist())
+
+    def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
+        """An annotation's values by the names of a draft's columns; without keypoints or None if they are wrong."""
+        try:
+            return self._read(fields, number)
+        except MisfitError as error:
+            self.problems.append(error.problem)
+        try:
+            return self._read(fields | {"keypoints": [0] * (3 * len(self._columns(fields)))}, number, whole=False)
+        except MisfitError:
+            return None
+
+    def _columns(self, fields: dict[str, Any]) -> tuple[int, ...]:
+        category = fields.get("category_id")
+        known = self.kinds.columns.get(category) if isinstance(category, int) else None
+        return known or self.kinds.default or ()
+
+    def _read(self, fields: dict[str, Any], number: int, *, whole: bool = True) -> dict[str, Any]:
+        entry = self._entry(fields, number)
+        image_id = entry.whole("image_id")
+        if image_id not in self.images:
+            raise entry.wrong(
+                "image_id", f"its image_id {image_id} is no image of the file", "add the image, or drop the annotation"
+            )
+        columns = self._columns(fields)
+        keypoints = spread(entry.numbers("keypoints", 3 * len(columns))[None], columns, len(self.kinds.joints))[0]
+        if whole:
+            self._hold_to_flags(entry, keypoints[list(columns), 2])
+        box = entry.numbers("bbox", 4)
+        if (box[2:] < 0).any():
+            raise entry.wrong("bbox", f"bbox {box.tolist()} has a negative size", "write x, y, width, height")
+        entry.whole("num_keypoints", 0)
+        entry.whole("category_id", 0)
+        return {
+            "image_ids": image_id,
+            "ids": entry.whole("id"),
+            "keypoints": keypoints,
+            "boxes": box,
+            "areas": entry.number("area", float(box[2] * box[3])),
+            "crowds": entry.flag("iscrowd"),
+            "segmentations": entry.segmentation(),
+        }
+
+    def _entry(self, fields: dict[str, Any], number: int) -> Entry:
+        ids = {key: value for key in ("image_id", "id") if type(value := fields.get(key)) is int}
+        label = "" if "id" in ids else f"annotation number {number}"
+        return Entry(fields, self.file, label, image_id=ids.get("image_id"), annotation_id=ids.get("id"))
+
+    def _hold_to_flags(self, entry: Entry, given: Floats) -> None:
+        strange = [flag for flag in given.tolist() if flag not in self.flags]
+        if strange:
+            known = ", ".join(map(str, sorted(self.flags)))
+            raise entry.wrong(
+                "visibility flag",
+                f"a keypoint has the visibility flag {strange[0]:g}, the dataset has {known}",
+                "mend it, or add it to visibility_flags of the dataset spec",
+            )
+
+
+def _hold_boxes_to_photos(
+    draft: _Draft, photos: Numbers, images: PhotoTable, file: str, problems: list[Problem]
+) -> None:
+    """List the boxes that leave their photo, and take those that miss it out of ``photos``."""
+    for place, gone in _outside(draft.boxes, photos, images):
+        x, y, width, height = draft.boxes[place].tolist()
+        photo = photos[place]
+        if gone:
+            photos[place] = -1
+        text = f"its box {[x, y, width, height]} {'misses' if gone else 'leaves'} the image of "
+        text += f"{images.widths[photo]} x {images.heights[photo]} pixels"
+        fix = "annotate the image as it is: after a rotation or a new size, export again"
+        image_id, number = int(images.ids[photo]), int(draft.ids[place])
+        problems.append(Problem(file, "box outside the image", text, fix, image_id, number, kept=not gone))
+
+
+def _outside(boxes: Floats, photos: Numbers, images: PhotoTable) -> Iterator[tuple[int, bool]]:
+    """Boxes that leave their photo by more than rounding, and whether they miss it."""
+    if not len(images.ids):
+        return
+    ends = np.stack([images.widths, images.heights], axis=1)[photos]
+    lows, highs = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    leaves = ((lows < -SLACK) | (highs > ends + SLACK)).any(axis=1) & (photos >= 0)
+    gone = ((lows >= ends) | (highs < 0)).any(axis=1)
+    yield from ((int(place), bool(gone[place])) for place in np.flatnonzero(leaves))
