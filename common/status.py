@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from bodyposenet.common.storage import is_remote, place, rewrite
+
 Status = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"
 
@@ -21,7 +23,7 @@ class StatusLog:
     """
 
     def __init__(self, results_dir: str | Path) -> None:
-        self.path = Path(results_dir) / FILE_NAME
+        self.path = place(results_dir) / FILE_NAME
         self._kept: dict[str, Mapping[str, Any]] = {}
 
     def write(
@@ -51,9 +53,15 @@ class StatusLog:
                 self._kept[name] = figures
         line = _clock(datetime.now()) | {"status": status, "verbosity": verbosity}
         line |= ({"message": message} if message else {}) | extra | self._kept
+        self._append(json.dumps(line, default=_plain) + "\n")
+
+    def _append(self, line: str) -> None:
+        if is_remote(self.path):
+            rewrite(self.path, lambda before: (before or b"") + line.encode())
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, default=_plain) + "\n")
+            file.write(line)
 
 
 def _clock(now: datetime) -> dict[str, Any]:

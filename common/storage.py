@@ -76,6 +76,11 @@ def place(path: "str | Path") -> Path:
     return cast("Path", _remote(path))
 
 
+def joined(folder: "str | Path", name: "str | Path") -> Path:
+    """A path below a folder; one that is a whole path already stays what it is."""
+    return place(name) if is_remote(name) else place(folder) / name
+
+
 def _remote(path: str) -> "Remote":
     try:
         from bodyposenet.common.buckets import Remote
@@ -149,9 +154,31 @@ def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
     Raises:
         UserError: It cannot be read.
     """
+    found = found_bytes(path)
+    if found is None:
+        raise UserError("there is no such file", where=str(path), fix=fix or "check the path")
+    return found
+
+
+def found_bytes(path: "str | Path") -> bytes | None:
+    """A file's content, or None where there is none; as for :func:`read_bytes` otherwise."""
     path = place(path)
-    with reported(path, fix=fix):
-        return cast("Remote", path).fs.read(cast("Remote", path).path) if is_remote(path) else path.read_bytes()
+    with reported(path):
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            if is_remote(path) and not _object(path).fs.has_bucket(_object(path).path):
+                raise
+            return None
+
+
+def _read(path: Path) -> bytes:
+    return _object(path).fs.read(_object(path).path) if is_remote(path) else path.read_bytes()
+
+
+def _object(path: Path) -> "Remote":
+    """The same path, by the type it has in a bucket."""
+    return cast("Remote", path)
 
 
 @contextlib.contextmanager
@@ -165,7 +192,7 @@ def whole_file(path: "str | Path") -> Iterator[BinaryIO]:
         UserError: It cannot be written.
     """
     path = place(path)
-    with reported(path), _whole_object(cast("Remote", path)) if is_remote(path) else _whole_local(path) as file:
+    with reported(path), _whole_object(_object(path)) if is_remote(path) else _whole_local(path) as file:
         yield file
 
 
@@ -225,7 +252,7 @@ def rewrite(path: "str | Path", change: Callable[[bytes | None], bytes]) -> None
     """
     path = place(path)
     if is_remote(path):
-        _rewrite_object(cast("Remote", path), change)
+        _rewrite_object(_object(path), change)
         return
     with reported(path), _alone(path.parent):
         old = path.read_bytes() if path.exists() else None
@@ -265,7 +292,7 @@ def listing(folder: "str | Path") -> dict[str, Stat]:
     folder = place(folder)
     with reported(folder, fix="name a folder that exists"):
         if is_remote(folder):
-            return _objects(cast("Remote", folder))
+            return _objects(_object(folder))
         return dict(_files(str(folder), "", set()))
 
 

@@ -1,18 +1,16 @@
 """Manifest: what the shards of a folder hold, so that a trainer can plan an epoch without reading them."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.records import Record, main_people_of
-from bodyposenet.common.data.tfrecord import RecordFile, whole_file
+from bodyposenet.common.data.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import found_bytes, place, rewrite
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -55,12 +53,13 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
     Raises:
         UserError: A name is neither, or a shard is missing or damaged.
     """
-    sets = read_manifest(Path(folder))["sets"]
+    folder = place(folder)
+    sets = read_manifest(folder)["sets"]
     files = [file for name in names for file in _files_of(name, sets)]
     twice = sorted({file for file in files if files.count(file) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
-    return [_open(Path(folder) / file, sets) for file in files]
+    return [_open(folder / file, sets) for file in files]
 
 
 def _files_of(name: str, sets: dict[str, Any]) -> list[str]:
@@ -80,10 +79,9 @@ def _open(path: Path, sets: dict[str, Any]) -> Shard:
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
     """A shard that is not the one the manifest describes must not be read by the manifest's offsets."""
-    size = records.path.stat().st_size
-    if size != entry["bytes"] or len(entry["mains"]) != len(records):
+    if records.size != entry["bytes"] or len(entry["mains"]) != len(records):
         raise UserError(
-            f"the shard has {size} bytes, its manifest says {entry['bytes']}",
+            f"the shard has {records.size} bytes, its manifest says {entry['bytes']}",
             where=str(records.path),
             fix="convert the dataset again",
         )
@@ -96,11 +94,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: The file is no manifest, or one of a newer version.
     """
     path = folder / NAME
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    return _parsed(found_bytes(path), path)
+
+
+def _parsed(content: bytes | None, path: Path) -> dict[str, Any]:
+    if content is None:
         return {"schema": SCHEMA, "sets": {}}
-    except (OSError, ValueError) as error:
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
         raise UserError(f"cannot read this manifest: {error}", where=str(path), fix="convert again") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or "sets" not in manifest:
         raise UserError(f"this is no manifest of schema {SCHEMA}", where=str(path), fix="convert again")
@@ -110,24 +112,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def add_set(folder: Path, name: str, described: dict[str, Any]) -> Path:
     """Put a set in the folder's manifest, beside the sets it has, and replace the file in one step.
 
-    Conversions that end at the same moment wait for one another, so that none loses its set.
+    Of conversions that end at the same moment none loses its set: on a disk they wait for one another, in a bucket the
+    later one finds the manifest changed and adds its set to that.
 
     Returns:
         The manifest's path.
     """
-    with _alone(folder):
-        manifest = read_manifest(folder)
+    path = folder / NAME
+
+    def added(content: bytes | None) -> bytes:
+        manifest = _parsed(content, path)
         manifest["sets"][name] = described
-        with whole_file(folder / NAME) as file:
-            file.write(json.dumps(manifest, sort_keys=True).encode())
-    return folder / NAME
+        return json.dumps(manifest, sort_keys=True).encode()
 
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    rewrite(path, added)
+    return path

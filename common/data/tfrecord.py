@@ -4,28 +4,33 @@ A record is ``uint64 length | crc of the length | payload | crc of the payload``
 (tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details").
 """
 
-import contextlib
 import mmap
 import os
-import secrets
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, cast
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import is_remote, place, reported, whole_file
+
+if TYPE_CHECKING:
+    from bodyposenet.common.buckets import Remote
 
 HEADER = struct.Struct("<QI")  # length, its crc
 FOOTER = struct.Struct("<I")  # the payload's crc
 FRAME = HEADER.size + FOOTER.size  # bytes around a payload
 
 _LENGTH = struct.Struct("<Q")
+BLOCK = 8 << 20  # bytes of a request, where records are read in turn
+
 _CONVERT_AGAIN = "convert the dataset again"
+_NAME_A_FILE = "name a file that dataset_convert wrote"
 
 
 def masked_crc(data: bytes) -> int:
@@ -38,37 +43,6 @@ def frame(payload: bytes) -> bytes:
     """The payload between its header and footer."""
     length = _LENGTH.pack(len(payload))
     return b"".join((length, FOOTER.pack(masked_crc(length)), payload, FOOTER.pack(masked_crc(payload))))
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name complete and on disk, or not at all.
-
-    Args:
-        path: The final name; missing folders are made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a power cut, where the file system knows how."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_records(path: Path, payloads: Iterable[bytes]) -> list[int]:
@@ -98,6 +72,8 @@ def read_records(path: Path) -> Iterator[bytes]:
 class RecordFile:
     """A record file as a sequence of payloads; reading is safe from several threads at once.
 
+    A file in a bucket is read by the range: a record with a request, records in turn by the block.
+
     Args:
         path: The file.
         offsets: Byte offset of each record, as a manifest keeps them; without them the file's frames are walked.
@@ -107,10 +83,12 @@ class RecordFile:
     """
 
     def __init__(self, path: str | Path, offsets: Sequence[int] | None = None) -> None:
-        self.path = Path(path)
-        self._bytes = _map(self.path)
+        self.path = place(path)
+        self._bytes: mmap.mmap | bytes | _Object = _open(self.path)
+        self.size = len(self._bytes)
         walked = self._walk() if offsets is None else offsets
         self.offsets: npt.NDArray[np.int64] = np.fromiter(walked, np.int64)
+        self._bounds = np.sort(np.append(self.offsets, self.size))
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -118,15 +96,12 @@ class RecordFile:
     def __getitem__(self, index: int) -> bytes:
         """The payload of a record, its crc verified."""
         offset = int(self.offsets[index])
-        start = offset + HEADER.size
-        end = start + self._length(offset)
-        payload = self._bytes[start:end]
-        if FOOTER.unpack(self._bytes[end : end + FOOTER.size])[0] != masked_crc(payload):
-            raise self._damaged(offset, "the payload does not match its checksum")
-        return payload
+        end = int(self._bounds[np.searchsorted(self._bounds, offset, side="right")]) if offset < self.size else offset
+        return self._payload(self._source(offset, end), offset)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self[index] for index in range(len(self)))
+        source = self._source()
+        return (self._payload(source, int(offset)) for offset in self.offsets)
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -141,21 +116,33 @@ class RecordFile:
         if isinstance(self._bytes, mmap.mmap):
             self._bytes.close()
 
-    def _walk(self) -> Iterator[int]:
-        offset = 0
-        while offset < len(self._bytes):
-            yield offset
-            offset += self._length(offset) + FRAME
+    def _source(self, start: int = 0, end: int = 0) -> "mmap.mmap | bytes | _Ahead":
+        """What slices are taken of; of a file in a bucket, a range that is to be read may be told beforehand."""
+        return _Ahead(self._bytes, start, end) if isinstance(self._bytes, _Object) else self._bytes
 
-    def _length(self, offset: int) -> int:
+    def _walk(self) -> Iterator[int]:
+        offset, source = 0, self._source()
+        while offset < self.size:
+            yield offset
+            offset += self._length(source, offset) + FRAME
+
+    def _payload(self, source: "mmap.mmap | bytes | _Ahead", offset: int) -> bytes:
+        start = offset + HEADER.size
+        end = start + self._length(source, offset)
+        payload = source[start:end]
+        if FOOTER.unpack(source[end : end + FOOTER.size])[0] != masked_crc(payload):
+            raise self._damaged(offset, "the payload does not match its checksum")
+        return payload
+
+    def _length(self, source: "mmap.mmap | bytes | _Ahead", offset: int) -> int:
         """Length of the payload of the record at an offset, once its whole frame is known to be in the file."""
-        header = self._bytes[offset : offset + HEADER.size] if offset >= 0 else b""
+        header = source[offset : offset + HEADER.size] if 0 <= offset <= self.size - HEADER.size else b""
         if len(header) < HEADER.size:
             raise self._damaged(offset, "no record here: the file is cut short")
         length, crc = HEADER.unpack(header)
         if crc != masked_crc(header[: _LENGTH.size]):
             raise self._damaged(offset, "no record here: the length does not match its checksum")
-        if offset + length + FRAME > len(self._bytes):
+        if offset + length + FRAME > self.size:
             raise self._damaged(offset, "the record is cut short")
         return int(length)
 
@@ -163,14 +150,52 @@ class RecordFile:
         return UserError(problem, where=f"{self.path}: offset {offset}", fix=_CONVERT_AGAIN)
 
 
-def _map(path: Path) -> mmap.mmap | bytes:
+class _Object:
+    """A file in a bucket, as it was when it was opened."""
+
+    def __init__(self, path: "Remote") -> None:
+        self.path = path
+        with reported(str(path), fix=_NAME_A_FILE):
+            self._size = int(path.fs.info(path.path)["size"])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` to ``end``, or to the file's."""
+        with reported(str(self.path), fix=_CONVERT_AGAIN):
+            data = self.path.fs.read(self.path.path, start, min(end, self._size))
+        if len(data) < min(end, self._size) - start:
+            raise UserError("the file has changed while it was read", where=str(self.path), fix="start again")
+        return data
+
+
+class _Ahead:
+    """Slices of a file in a bucket for one reader, who mostly goes forward: a request brings a block.
+
+    Args:
+        whole: The file.
+        start: Where the first request begins.
+        end: Where it ends; nothing is read yet if that is ``start``.
+    """
+
+    def __init__(self, whole: _Object, start: int, end: int) -> None:
+        self._whole, self._start = whole, start
+        self._held = whole.read(start, end) if start < end else b""
+
+    def __getitem__(self, asked: slice) -> bytes:
+        start, end = int(asked.start), int(asked.stop)
+        if not self._start <= start <= end <= self._start + len(self._held):
+            self._start, self._held = start, self._whole.read(start, max(end, start + BLOCK))
+        return self._held[start - self._start : end - self._start]
+
+
+def _open(path: Path) -> "mmap.mmap | bytes | _Object":
     """The file's bytes, mapped (an empty file cannot be)."""
+    if is_remote(path):
+        return _Object(cast("Remote", path))
     try:
         with open(path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
     except OSError as error:
-        raise UserError(
-            f"cannot read this record file: {error.strerror}",
-            where=str(path),
-            fix="name a file that dataset_convert wrote",
-        ) from None
+        raise UserError(f"cannot read this record file: {error.strerror}", where=str(path), fix=_NAME_A_FILE) from None
