@@ -29,7 +29,7 @@ TOLD = {
     errno.ENOENT: ("there is no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "check the path"),
     errno.EEXIST: ("this is a file, not a folder", "name another"),
-    errno.EISDIR: ("this is a folder", "name a file"),
+    errno.EISDIR: ("this is a folder", "name a file in it"),
     errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
     errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
     errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),

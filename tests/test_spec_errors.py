@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, name, text, said):
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     with pytest.raises(SpecError, match=r"none\.yaml: there is no such file"):
         load_spec(tmp_path / "none.yaml", PruneSpec)
-    with pytest.raises(SpecError, match="this is a folder; name a spec file in it"):
+    with pytest.raises(SpecError, match="this is a folder; name a file in it"):
         load_spec(tmp_path, PruneSpec)
 
 
@@ -222,7 +222,6 @@ def test_values_out_of_range_are_told_where_they_stand(tmp_path, old, new, said)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"name": "dog"}, "categories: one category must be named 'person' (got 'dog')"),
         ({"keypoints": ["nose", "nose", "a", "b"]}, "categories.0.keypoints.1: joint 'nose' is named twice"),
         ({"skeleton_edge_names": []}, "should name the 3 limbs of 'skeleton' (got 0 names)"),
     ],
@@ -231,6 +230,12 @@ def test_a_skeleton_that_contradicts_itself_is_an_error(change, said):
     with pytest.raises(SpecError) as caught:
         parse_spec({"categories": [STICK | change]}, PoseConfig)
     assert said in str(caught.value)
+
+
+def test_a_person_must_be_told_from_other_categories():
+    with pytest.raises(SpecError) as caught:
+        parse_spec({"categories": [STICK | {"name": name} for name in ("dog", "cat")]}, PoseConfig)
+    assert str(caught.value) == "<given>: categories: one category must be named 'person' (got 'dog', 'cat')"
 
 
 def test_spreads_and_computed_joints_must_fit_the_joints():

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.errors import SpecError
+from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.storage import found_bytes
 
 CLASS_KEY = "__class_name__"
 Loc = tuple[str | int, ...]
@@ -74,8 +75,8 @@ def read_document(path: str | Path) -> Document:
     Raises:
         SpecError: There is no such file, it is no text, or no YAML or JSON, or not a mapping of keys.
     """
-    text = _read_text(Path(path))
-    as_json = Path(path).suffix.lower() == ".json"
+    text = _read_text(path)
+    as_json = str(path).lower().endswith(".json")
     data = _load_json(path, text) if as_json else _load_yaml(path, text)
     if data is None:
         raise SpecError([f"{path}:1: the file is empty"])
@@ -94,16 +95,19 @@ def bare_classes(data: Any) -> Any:
     return [bare_classes(item) for item in data] if isinstance(data, list | tuple) else data
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: str | Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise SpecError([f"{path}: there is no such file"]) from None
-    except IsADirectoryError:
-        raise SpecError([f"{path}: this is a folder; name a spec file in it"]) from None
+        found = found_bytes(path)
+        if found is None:
+            raise SpecError([f"{path}: there is no such file"])
+        return found.decode("utf-8-sig")
+    except SpecError:
+        raise
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SpecError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+    except UserError as error:
+        raise SpecError([str(error)]) from error
     except OSError as error:
         raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from None
 
