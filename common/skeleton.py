@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.joint_names import names_part, pairs_by_name
 
 DEFAULT_SIGMA = 0.079  # OKS spread of a joint nobody measured: that of COCO's shoulders
 
@@ -73,8 +74,10 @@ class Skeleton:
         joints: Joint names; their order is that of the heatmap channels.
         limbs: ``(start, end)`` joint indices; their order is that of the part affinity fields, two channels each.
         sigmas: OKS spread of each joint, as a fraction of the square root of the person's area.
-        computed: Joints that datasets lack, and the joints whose mean they are: ``("neck", ("left_shoulder", …))``.
+        computed: Joints that datasets lack, and the joints whose mean they are: ``("neck", ("left_shoulder", …))``; a
+            joint that is the mean of computed ones comes after these.
         prior: The build of bodies, by which decoding joins pieces that no limb does; None does without.
+        flip_pairs: The left and the right joint of each pair that a mirror swaps; None finds them by their names.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Skeleton:
     sigmas: tuple[float, ...]
     computed: tuple[tuple[str, tuple[str, ...]], ...] = ()
     prior: BodyPrior | None = None
+    flip_pairs: tuple[tuple[str, str], ...] | None = None
 
     @property
     def num_joints(self) -> int:
@@ -102,7 +106,23 @@ class Skeleton:
     @cached_property
     def flip_order(self) -> np.ndarray:
         """``(K,)`` int64: joint ``k`` of a mirrored person is joint ``flip_order[k]`` of the person."""
-        return np.array([self.joints.index(_mirrored(name, self.joints)) for name in self.joints])
+        pairs = pairs_by_name(self.joints) if self.flip_pairs is None else self.flip_pairs
+        others = dict(pairs) | {right: left for left, right in pairs}
+        return np.array([self.joints.index(others.get(name, name)) for name in self.joints], np.int64)
+
+    def taught_by(self, names: Sequence[str]) -> set[str]:
+        """Those of these joints that a dataset with joints of these names has, or that are computed of them."""
+        return {*names, *(joint for joint, _ in self._computable(names))} & {*self.joints}
+
+    def _computable(self, names: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        """The computed joints that a dataset lacks and has the parents of."""
+        known = {*names}
+        computable = []
+        for joint, parents in self.computed:
+            if joint not in known and known.issuperset(parents):
+                known.add(joint)
+                computable.append((joint, parents))
+        return computable
 
     def take(self, names: Sequence[str], keypoints: np.ndarray) -> np.ndarray:
         """Reorder a dataset's keypoints to this skeleton's joints, and compute the joints that the dataset lacks.
@@ -113,16 +133,15 @@ class Skeleton:
 
         Returns:
             ``(N, K, 3)`` float64. A joint unknown to the dataset has visibility 0. A computed joint is labelled only
-            where all of its parents are, and as visible as the worst of them.
+            where all of its parents are, and as visible as the worst of them; a parent named twice counts twice.
         """
+        known = {name: keypoints[:, column] for column, name in enumerate(names)}
+        for joint, parents in self._computable(names):
+            known[joint] = _mean_joint(np.stack([known[parent] for parent in parents], axis=1))
         taken = np.zeros((len(keypoints), self.num_joints, 3))
-        column = {name: index for index, name in enumerate(names)}
         for index, joint in enumerate(self.joints):
-            if joint in column:
-                taken[:, index] = keypoints[:, column[joint]]
-        for joint, parents in self.computed:
-            if joint not in column and all(parent in column for parent in parents):
-                taken[:, self.joints.index(joint)] = _mean_joint(keypoints[:, [column[parent] for parent in parents]])
+            if joint in known:
+                taken[:, index] = known[joint]
         return taken
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +153,7 @@ class Skeleton:
             "sigmas": list(self.sigmas),
             "computed": {joint: list(parents) for joint, parents in self.computed},
             "prior": self.prior and self.prior.to_dict(),
+            "flip_pairs": None if self.flip_pairs is None else [list(pair) for pair in self.flip_pairs],
         }
 
     @classmethod
@@ -148,14 +168,12 @@ class Skeleton:
             sigmas=tuple(data["sigmas"]),
             computed=tuple((joint, tuple(parents)) for joint, parents in data.get("computed", {}).items()),
             prior=prior,
+            flip_pairs=None if data.get("flip_pairs") is None else _as_pairs(data["flip_pairs"]),
         )
 
 
-def _mirrored(name: str, joints: tuple[str, ...]) -> str:
-    for side, other in (("left", "right"), ("right", "left")):
-        if side in name and name.replace(side, other) in joints:
-            return name.replace(side, other)
-    return name
+def _as_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((left, right) for left, right in pairs)
 
 
 def _mean_joint(parents: np.ndarray) -> np.ndarray:
@@ -166,7 +184,7 @@ def _mean_joint(parents: np.ndarray) -> np.ndarray:
 
 def sigma_of(joint: str) -> float:
     """OKS spread of a joint, by the body part in its name."""
-    return next((sigma for part, sigma in COCO_SIGMAS.items() if joint.endswith(part)), DEFAULT_SIGMA)
+    return next((sigma for part, sigma in COCO_SIGMAS.items() if names_part(joint, part)), DEFAULT_SIGMA)
 
 
 def known_prior(joints: Sequence[str]) -> BodyPrior | None:

@@ -149,7 +149,7 @@ def test_a_dataset_spec_loads_from_json_and_from_yaml_alike(tmp_path):
     from_json = load_spec(written(tmp_path, "coco.json", DATASET), DatasetSpec)
     from_yaml = load_spec(written(tmp_path, "coco.yaml", yaml.safe_dump(json.loads(DATASET))), DatasetSpec)
     assert from_json == from_yaml
-    assert from_json.person.keypoints == ("left_shoulder", "right_shoulder", "nose", "neck")
+    assert from_json.joints == ("left_shoulder", "right_shoulder", "nose", "neck")
     assert from_json.test_data.images_root_dir_path == "val2017"
     assert from_json.data_filtering_params.min_acceptable_interperson_dist_ratio == 0.3
 

@@ -23,6 +23,6 @@ def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPri
     """
     path = Path(dataset.root_directory_path) / dataset.train_data.annotation_root_dir_path
     codes = dataset.visibility_flags.codes()
-    truth = read_annotations(path, dataset.person.keypoints, flags=codes).recoded(codes)
+    truth = read_annotations(path, dataset.people, flags=codes).recoded(codes)
     people = truth.annotations.keypoints[truth.labelled]
     return fit_prior(skeleton.take(truth.joints, people), skeleton), len(people)

@@ -95,7 +95,8 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     annotations = root / spec.test_data.annotation_root_dir_path
     name = f"annotations{''.join(annotations.suffixes)}"
     _link(annotations, folder / "test" / name)
-    for photo in read_annotations(annotations, strict=False).images.file_names:
+    held_out = read_annotations(annotations, spec.people, flags=spec.visibility_flags.codes(), strict=False)
+    for photo in held_out.images.file_names:
         source = root / spec.test_data.images_root_dir_path / photo
         if source.is_file():
             _link(source, folder / TEST_IMAGES / photo)

@@ -1,5 +1,6 @@
 """Samples: converted records, augmented for training."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ import numpy as np
 
 from bodyposenet.common.data.augment import Warp, person_centric, whole_photo
 from bodyposenet.common.data.batches import STRIDE, Sample
+from bodyposenet.common.data.coco import recode
 from bodyposenet.common.data.manifest import Shard, open_shards
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError
@@ -16,6 +18,8 @@ from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,12 @@ class RecordSource:
         """
         loader = spec.dataloader
         config = loader.dataset_config
+        datasets = {name: load_spec(path, DatasetSpec) for name, path in config.dataset_specs.items()}
+        for name, path in config.dataset_specs.items():
+            _hold_to_skeleton(datasets[name], skeleton, path)
         return cls(
             shards=tuple(open_shards(config.train_records_folder_path, config.train_records_path)),
-            datasets={name: load_spec(path, DatasetSpec) for name, path in config.dataset_specs.items()},
+            datasets=datasets,
             skeleton=skeleton,
             size=loader.image_config.image_dims.size,
             augmentation=loader.augmentation_config,
@@ -103,11 +110,32 @@ class RecordSource:
             )
         spec = self.datasets[record.dataset]
         keypoints = record.joints.copy()
-        flags = np.zeros_like(keypoints[..., 2])
-        for number, flag in spec.visibility_flags.codes().items():
-            flags[keypoints[..., 2] == number] = flag
-        keypoints[..., 2] = flags
-        return self.skeleton.take(spec.person.keypoints, keypoints)
+        if keypoints.shape[1] != len(spec.joints):
+            raise UserError(
+                f"records have {keypoints.shape[1]} joints, the spec of dataset {record.dataset!r} {len(spec.joints)}",
+                where="dataloader.dataset_config.dataset_specs",
+                fix="name the dataset spec that they were converted with, or convert them again",
+            )
+        keypoints[..., 2] = recode(keypoints[..., 2], spec.visibility_flags.codes())
+        return self.skeleton.take(spec.joints, keypoints)
+
+
+def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> None:
+    """Say which joints of a skeleton a dataset can teach nothing of.
+
+    Raises:
+        UserError: All of them.
+    """
+    known = skeleton.taught_by(dataset.joints)
+    strange = [joint for joint in skeleton.joints if joint not in known]
+    if not known:
+        raise UserError(
+            f"its joints ({', '.join(dataset.joints[:3])}, …) are none of the network's ({', '.join(strange[:3])}, …)",
+            where=path,
+            fix="name a pose config with the dataset's joints in dataloader.pose_config.pose_config_path",
+        )
+    if strange:
+        log.warning("%s: no such joints as the pose config's %s: no label shows them", path, ", ".join(strange))
 
 
 def _mask_of(record: Record) -> np.ndarray | None:

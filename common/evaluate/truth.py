@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import COCO_17, Skeleton, sigma_of
+from bodyposenet.common.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
 
 
@@ -17,7 +17,7 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
     """
     path = Path(dataset.root_directory_path) / dataset.test_data.annotation_root_dir_path
     codes = dataset.visibility_flags.codes()
-    truth = read_annotations(path, dataset.person.keypoints, flags=codes)
+    truth = read_annotations(path, dataset.people, flags=codes)
     if all(number == code for number, code in codes.items()):
         return truth
     return truth.recoded(codes)
@@ -43,6 +43,6 @@ def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:
 
 
 def sigmas_for(joints: Sequence[str], skeleton: Skeleton) -> list[float]:
-    """OKS spread of each of the annotations' joints: COCO's for COCO's 17, else the skeleton's where it has them."""
-    own = {} if tuple(joints) == COCO_17.joints else dict(zip(skeleton.joints, skeleton.sigmas, strict=True))
+    """OKS spread of each of the annotations' joints: the skeleton's, or that of COCO by the name of the joint."""
+    own = dict(zip(skeleton.joints, skeleton.sigmas, strict=True))
     return [own.get(joint, sigma_of(joint)) for joint in joints]

@@ -26,7 +26,6 @@ from bodyposenet.common.model.start import in_policy, starting_network
 from bodyposenet.common.model.step import make_step
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import dump_yaml
-from bodyposenet.common.spec.pose_config import load_skeleton
 from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def train(
     """
     results_dir = Path(results_dir)
     results_dir.mkdir(parents=True, exist_ok=True)
-    skeleton = load_skeleton(spec.dataloader.pose_config.pose_config_path)
+    skeleton = spec.dataloader.pose_config.skeleton()
     check_channels(spec, skeleton)
     check_built(spec)
     keras.utils.set_random_seed(spec.random_seed)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from bodyposenet.common.joint_names import names_part, side_of
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 
@@ -18,30 +19,41 @@ COLOURS: dict[str, dict[str, Colour]] = {
 }
 PARTS = {"elbow": "arm", "wrist": "arm", "knee": "leg", "ankle": "leg", "eye": "face", "ear": "face", "nose": "face"}
 EDGE: Colour = (20, 20, 24)
+WHITE: Colour = (255, 255, 255)
 FRACTION_BITS = 4  # of OpenCV's fixed-point coordinates: sixteenths of a pixel
 
 
-def draw_people(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
+def draw_people(
+    image: np.ndarray,
+    people: People,
+    skeleton: Skeleton,
+    *,
+    colour: Colour | None = None,
+    hidden: np.ndarray | None = None,
+) -> np.ndarray:
     """Draw people on a photo; the best lies on top.
 
     Args:
         image: ``(H, W, 3)`` RGB uint8; it is left as it is.
         people: In the photo's pixels; joints with score 0 are left out.
         skeleton: Their joints and limbs.
+        colour: RGB of all limbs and joints; by default each has that of its side and part of the body.
+        hidden: ``(N, K)`` joints with a dark centre; those of the others are white.
 
     Returns:
         ``(H, W, 3)`` RGB uint8.
     """
     canvas = np.ascontiguousarray(image).copy()
     for index in np.argsort(people.scores, kind="stable"):
-        _draw_person(canvas, people.keypoints[index], skeleton)
+        dark = np.zeros(skeleton.num_joints, bool) if hidden is None else hidden[index]
+        _draw_person(canvas, people.keypoints[index], skeleton, colour, dark)
     return canvas
 
 
 def limb_colour(start: str, end: str) -> Colour:
     """RGB of the limb between two joints: by the side of the body and the part of it that it belongs to."""
-    sides = {side for name in (start, end) for side in ("left", "right") if side in name}
-    parts = {part for name in (start, end) for word, part in PARTS.items() if word in name}
+    sides = {side_of(name) for name in (start, end)} - {""}
+    parts = {part for name in (start, end) for word, part in PARTS.items() if names_part(name, word)}
     side = sides.pop() if len(sides) == 1 else ""
     return COLOURS[side][parts.pop() if len(parts) == 1 else "trunk"]
 
@@ -52,18 +64,20 @@ def line_width(joints: np.ndarray) -> float:
     return float(np.clip(size / 55, 1.5, 14))
 
 
-def _draw_person(canvas: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton) -> None:
+def _draw_person(
+    canvas: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton, only: Colour | None, hidden: np.ndarray
+) -> None:
     found = keypoints[:, 2] > 0
     width = line_width(keypoints[found, :2])
     limbs = list(_limbs(keypoints, skeleton))
     for extra, edge in ((max(1.5, 0.6 * width), True), (0.0, False)):  # the dark edge first, then the colours
         for start, end, colour in limbs:
-            _line(canvas, start, end, EDGE if edge else colour, width + extra)
+            _line(canvas, start, end, EDGE if edge else only or colour, width + extra)
         for joint in np.flatnonzero(found):
-            colour = limb_colour(skeleton.joints[joint], skeleton.joints[joint])
+            colour = only or limb_colour(skeleton.joints[joint], skeleton.joints[joint])
             _dot(canvas, keypoints[joint, :2], EDGE if edge else colour, 0.85 * width + extra / 2)
     for joint in np.flatnonzero(found):
-        _dot(canvas, keypoints[joint, :2], (255, 255, 255), 0.4 * width)
+        _dot(canvas, keypoints[joint, :2], EDGE if hidden[joint] else WHITE, 0.4 * width)
 
 
 def _limbs(keypoints: np.ndarray, skeleton: Skeleton) -> Iterator[tuple[np.ndarray, np.ndarray, Colour]]:

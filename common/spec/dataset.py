@@ -1,13 +1,14 @@
 """Dataset spec: where a dataset's images and annotations are, and which people count."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, PathText, Strict
 from bodyposenet.common.spec.document import Loc
-from bodyposenet.common.spec.pose_config import Category, has_person, person_of
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.pose_config import Category, lack_of_person, person_of
+from bodyposenet.common.spec.problems import BESIDE, MisfitError, did_you_mean
 
 Visibility = Literal["visible", "annotatable", "occluded", "truncated", "not_labeled", "not_labeled_in_dataset"]
 COCO_WORDS: tuple[tuple[str, Visibility], ...] = (
@@ -35,16 +36,32 @@ class VisibilityFlags(Strict):
     """
 
     value: dict[Name, Int] = Field(default_factory=lambda: {"visible": 2, "occluded": 1, "not_labeled": 0})
-    mapping: dict[Name, Visibility] = Field(default_factory=lambda: dict(COCO_WORDS))
+    mapping: dict[Name, Visibility] = Field(default_factory=lambda: dict(COCO_WORDS), validate_default=True)
+
+    @field_validator("value")
+    @classmethod
+    def _tells_words_apart(cls, value: dict[str, int]) -> dict[str, int]:
+        first = {number: word for word, number in reversed(value.items())}
+        twice: list[tuple[Loc, str]] = [
+            ((word,), f"{number} is the number of {first[number]!r}, too")
+            for word, number in value.items()
+            if first[number] != word
+        ]
+        if twice:
+            raise MisfitError(*twice)
+        return value
 
     @field_validator("mapping")
     @classmethod
     def _maps_every_word(cls, mapping: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        words = info.data.get("value", {})
         missing: list[tuple[Loc, str]] = [
-            ((word,), "missing; 'value' has this key") for word in info.data.get("value", {}) if word not in mapping
+            ((word,), "missing; 'value' has this key") for word in words if word not in mapping
         ]
         if missing:
             raise MisfitError(*missing)
+        if words and not any(mapping[word] in SEEN for word in words):
+            raise MisfitError(((), f"no word means {' or '.join(SEEN)}, so no joint would ever be labelled"))
         return mapping
 
     def codes(self) -> dict[int, int]:
@@ -75,6 +92,9 @@ class DatasetSpec(Strict):
         dataset: Its name; the train spec's ``dataset_specs`` uses the same.
         root_directory_path: Folder of every other path.
         duplicate_data_with_each_person_as_center: A training sample for each main person, not only for the first.
+        categories: What annotations are of.
+        person_categories: Extension: names of the categories that count as people, each with joints of its own; null
+            is ``person``, or the only category.
     """
 
     dataset: Name
@@ -85,10 +105,47 @@ class DatasetSpec(Strict):
     categories: tuple[Category, ...]
     visibility_flags: VisibilityFlags = VisibilityFlags()
     data_filtering_params: DataFilteringParams = DataFilteringParams()
+    person_categories: tuple[Name, ...] | None = Field(default=None, min_length=1, validate_default=True)
 
-    _has_person = field_validator("categories")(has_person)
+    @field_validator("categories")
+    @classmethod
+    def _named_differently(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        names = [category.name for category in categories]
+        twice: list[tuple[Loc, str]] = [
+            ((index, "name"), f"category {name!r} is described twice")
+            for index, name in enumerate(names)
+            if name in names[:index]
+        ]
+        if twice:
+            raise MisfitError(*twice)
+        return categories
+
+    @field_validator("person_categories")
+    @classmethod
+    def _are_categories(cls, people: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if "categories" not in info.data:
+            return people
+        categories = info.data["categories"]
+        lack = lack_of_person(categories) if people is None else ""
+        if lack:
+            raise MisfitError(((BESIDE, "categories"), f"{lack}, or several be named in 'person_categories'"))
+        known = [category.name for category in categories]
+        wrong: list[tuple[Loc, str]] = [
+            ((index,), f"no such category (got {name!r}){did_you_mean(name, known)}")
+            for index, name in enumerate(people or ())
+            if name not in known
+        ]
+        if wrong:
+            raise MisfitError(*wrong)
+        return people
 
     @property
-    def person(self) -> Category:
-        """The category of people."""
-        return person_of(self.categories)
+    def people(self) -> Mapping[str, tuple[str, ...]]:
+        """The joints of each category of people, in the order of its annotations' triplets."""
+        wanted = self.person_categories or (person_of(self.categories).name,)
+        return {category.name: category.keypoints for category in self.categories if category.name in wanted}
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """The joints of all people, put together by name: those of the records."""
+        return tuple(dict.fromkeys(name for names in self.people.values() for name in names))

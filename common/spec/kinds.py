@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import SpecError
+from bodyposenet.common.joint_names import pairs_by_name, side_of
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.document import CLASS_KEY, read_document
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.spec.pose_config import PoseConfig, person_of
+from bodyposenet.common.spec.pose_config import Category, PoseConfig, person_of
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -58,8 +59,9 @@ def _train(spec: TrainSpec) -> str:
 
 
 def _dataset(spec: DatasetSpec) -> str:
-    joints = _count(spec.person.num_joints, "joint")
-    return f"dataset spec, {spec.dataset!r}, {joints}, in {spec.root_directory_path}"
+    joints = _count(len(spec.joints), "joint")
+    several = f" of {' and '.join(spec.people)}" if len(spec.people) > 1 else ""
+    return f"dataset spec, {spec.dataset!r}, {joints}{several}, in {spec.root_directory_path}"
 
 
 def _inference(spec: InferenceSpec) -> str:
@@ -71,7 +73,7 @@ def _inference(spec: InferenceSpec) -> str:
 
 def _pose_config(spec: PoseConfig) -> str:
     person = person_of(spec.categories)
-    limbs = _count(len(person.skeleton), "limb")
+    limbs = _count(len(person.limbs), "limb")
     return f"pose config, {spec.pose_config_type}, {_count(person.num_joints, 'joint')}, {limbs}"
 
 
@@ -94,12 +96,34 @@ DESCRIPTIONS: dict[type[Strict], Callable[[Any], str]] = {
 
 
 def notes(spec: Strict) -> list[str]:
-    """What a spec says without effect here, a line each."""
+    """What a spec says without effect here, or with one that may not be meant, a line each."""
     if isinstance(spec, TrainSpec):
         return list(_train_notes(spec))
     if isinstance(spec, InferenceSpec) and "output_upsampling_factor" in spec.model_fields_set:
         return ["output_upsampling_factor has no effect: decoding is sub-cell on the network's own grid"]
-    return []
+    return list(_pose_notes(spec)) if isinstance(spec, PoseConfig) else []
+
+
+def _pose_notes(spec: PoseConfig) -> Iterator[str]:
+    person = person_of(spec.categories)
+    pairs = pairs_by_name(person.keypoints) if spec.flip_pairs is None else spec.flip_pairs
+    paired = {joint for pair in pairs for joint in pair}
+    for joint in person.keypoints:
+        if side_of(joint) and joint not in paired and spec.flip_pairs is None:
+            yield f"joint {joint!r} has no partner on the other side: a mirror leaves it as it is; see flip_pairs"
+    reached, *others = _pieces(person)
+    if others:
+        apart = ", ".join(person.keypoints[joint] for piece in others for joint in sorted(piece))
+        yield f"no limb leads from {person.keypoints[min(reached)]} to {apart}: only a prior joins these to the others"
+
+
+def _pieces(person: Category) -> list[set[int]]:
+    """Joints that limbs connect, the largest set first."""
+    pieces = [{joint} for joint in range(len(person.keypoints))]
+    for limb in person.limbs:
+        touched = [piece for piece in pieces if piece & {*limb}]
+        pieces = [piece for piece in pieces if piece not in touched] + [set().union(*touched)]
+    return sorted(pieces, key=lambda piece: (-len(piece), min(piece)))
 
 
 def _train_notes(spec: TrainSpec) -> Iterator[str]:

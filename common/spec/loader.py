@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import (
     Bool,
     Float,
@@ -15,6 +16,7 @@ from bodyposenet.common.spec.base import (
     Positive,
     Strict,
 )
+from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
 from bodyposenet.common.spec.problems import MisfitError
 
 STRIDE = 8  # input pixels per cell of the labels: TAO's, and that of every backbone here
@@ -46,16 +48,33 @@ class ImageConfig(Strict):
 
 
 class PoseConfigRef(Strict):
-    """Size of the labels, and where the skeleton is.
+    """Size of the labels, and the skeleton.
 
     Attributes:
         target_shape: ``(height, width)`` of the labels: the network input's, divided by 8.
         pose_config_path: A pose-config file; null is TAO's 18 joints.
+        pose_config: Extension: the pose config itself, for pipelines, whose tasks have no such file.
     """
 
     class_name: Literal["BpNetPoseConfig"] = Field(default="BpNetPoseConfig", alias="__class_name__")
     target_shape: tuple[Natural, Natural] = (32, 32)
     pose_config_path: PathText | None = None
+    pose_config: PoseConfig | None = None
+
+    @field_validator("pose_config")
+    @classmethod
+    def _given_once(cls, config: PoseConfig | None, info: ValidationInfo) -> PoseConfig | None:
+        if config is not None and info.data.get("pose_config_path") is not None:
+            raise MisfitError(((), "pose_config_path names one already; give either of them"))
+        return config
+
+    def skeleton(self) -> Skeleton:
+        """The skeleton that is meant.
+
+        Raises:
+            UserError: The file cannot be used, or the prior that it names.
+        """
+        return load_skeleton(self.pose_config_path) if self.pose_config is None else self.pose_config.skeleton()
 
 
 class DatasetConfig(Strict):

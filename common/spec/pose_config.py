@@ -1,8 +1,9 @@
 """Pose config: the joints and limbs that a network learns, in TAO's JSON form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationInfo, field_validator
 
@@ -11,15 +12,19 @@ from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, 
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import MisfitError, did_you_mean
 
+PERSON = "person"
+Problems = Iterator[tuple[Loc, str]]
+Limb = tuple[int, int]
+
 
 class Category(Strict):
-    """One kind of thing with keypoints; only the one named ``person`` is used.
+    """One kind of thing with keypoints.
 
     Attributes:
         keypoints: Joint names, in the order of the annotations' triplets.
         num_joints: How many; given twice so that a forgotten name shows.
         skeleton: Limbs as pairs of joint numbers, counted from 1.
-        skeleton_edge_names: The same limbs as pairs of names.
+        skeleton_edge_names: The same limbs as pairs of names; without ``skeleton`` they are the limbs.
     """
 
     supercategory: str | None = None
@@ -27,8 +32,16 @@ class Category(Strict):
     name: Name
     keypoints: tuple[Name, ...]
     num_joints: Natural
-    skeleton: tuple[tuple[Int, Int], ...] = ()
+    skeleton: tuple[tuple[Int, Int], ...] | None = None
     skeleton_edge_names: tuple[tuple[Name, Name], ...] | None = None
+
+    @property
+    def limbs(self) -> tuple[Limb, ...]:
+        """Pairs of joint numbers, counted from 0."""
+        if self.skeleton is not None:
+            return tuple((start - 1, end - 1) for start, end in self.skeleton)
+        place = self.keypoints.index
+        return tuple((place(start), place(end)) for start, end in self.skeleton_edge_names or ())
 
     @field_validator("keypoints")
     @classmethod
@@ -50,9 +63,9 @@ class Category(Strict):
 
     @field_validator("skeleton")
     @classmethod
-    def _limbs_end_at_joints(cls, limbs: tuple[tuple[int, int], ...], info: ValidationInfo) -> object:
+    def _limbs_end_at_joints(cls, limbs: tuple[Limb, ...] | None, info: ValidationInfo) -> object:
         count = len(info.data.get("keypoints", ()))
-        wrong = [(index, limb) for index, limb in enumerate(limbs) if not all(1 <= end <= count for end in limb)]
+        wrong = [(index, limb) for index, limb in enumerate(limbs or ()) if not all(1 <= end <= count for end in limb)]
         if wrong and count:
             raise MisfitError(*(((i,), f"joints are numbered 1 to {count} (got {list(limb)})") for i, limb in wrong))
         return limbs
@@ -70,28 +83,17 @@ class Category(Strict):
         return edges
 
 
-def _unknown_names(edges: Sequence[Sequence[str]], known: Sequence[str]) -> Iterator[tuple[Loc, str]]:
-    for index, edge in enumerate(edges):
-        for end, name in enumerate(edge):
-            if name not in known:
-                yield (index, end), f"no such joint (got {name!r}){did_you_mean(name, known)}"
+def person_of(categories: Sequence[Category]) -> Category:
+    """The category named ``person``, or the only one; validation has made sure that there is one."""
+    return next((category for category in categories if category.name == PERSON), categories[0])
 
 
-def person_of(categories: tuple[Category, ...]) -> Category:
-    """The category named ``person``; validation has made sure that there is one."""
-    return next(category for category in categories if category.name == "person")
-
-
-def has_person(categories: tuple[Category, ...]) -> tuple[Category, ...]:
-    """Validator: one of the categories must be the person.
-
-    Raises:
-        MisfitError: None is.
-    """
-    if not any(category.name == "person" for category in categories):
-        names = ", ".join(repr(category.name) for category in categories) or "none"
-        raise MisfitError(((), f"one category must be named 'person' (got {names})"))
-    return categories
+def lack_of_person(categories: Sequence[Category]) -> str:
+    """What keeps :func:`person_of` from telling the person: none is named so, and several could be meant."""
+    if len(categories) == 1 or any(category.name == PERSON for category in categories):
+        return ""
+    names = ", ".join(repr(category.name) for category in categories) or "none"
+    return f"one category must be named {PERSON!r} (got {names})"
 
 
 class PoseConfig(Strict):
@@ -99,43 +101,56 @@ class PoseConfig(Strict):
 
     Attributes:
         pose_config_type: Its name.
-        categories: One of them is the person.
+        categories: One of them is the person; if there is one only, it may have any name.
         sigmas: Extension: OKS spread of each joint; null takes COCO's, by the names of the joints.
         computed: Extension: joints that datasets lack, each the mean of others; null computes ``neck``.
         prior: Extension: file of ``bpnet skeleton fit``; null takes the built-in one, if the joints are TAO's 18.
+        flip_pairs: Extension: the left and the right joint of each pair that a mirror swaps; null goes by their names.
     """
 
     pose_config_type: Name = "bpnet_18_joints"
     categories: tuple[Category, ...]
     sigmas: tuple[Positive, ...] | None = None
-    computed: dict[str, tuple[Name, ...]] | None = None
+    computed: dict[Name, tuple[Name, ...]] | None = None
     prior: PathText | None = None
+    flip_pairs: tuple[tuple[Name, Name], ...] | None = None
 
-    _has_person = field_validator("categories")(has_person)
+    @field_validator("categories")
+    @classmethod
+    def _has_a_skeleton(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        lack = lack_of_person(categories)
+        if lack:
+            raise MisfitError(((), lack))
+        person = person_of(categories)
+        problems = list(_limb_problems(person))
+        if problems:
+            number = categories.index(person)
+            raise MisfitError(*(((number, *place), problem) for place, problem in problems))
+        return categories
 
     @field_validator("sigmas")
     @classmethod
     def _one_sigma_a_joint(cls, sigmas: tuple[float, ...] | None, info: ValidationInfo) -> object:
-        if sigmas is None or "categories" not in info.data:
-            return sigmas
-        count = len(person_of(info.data["categories"]).keypoints)
-        if len(sigmas) != count:
-            raise MisfitError(((), f"should hold {count} numbers, one a joint (got {len(sigmas)})"))
+        known = _joints_in(info)
+        if sigmas is not None and known and len(sigmas) != len(known):
+            raise MisfitError(((), f"should hold {len(known)} numbers, one a joint (got {len(sigmas)})"))
         return sigmas
 
     @field_validator("computed")
     @classmethod
     def _computed_from_joints(cls, computed: dict[str, tuple[str, ...]] | None, info: ValidationInfo) -> object:
-        if not computed or "categories" not in info.data:
-            return computed
-        known = person_of(info.data["categories"]).keypoints
-        wrong = [(joint, name) for joint, parents in computed.items() for name in (joint, *parents)]
-        wrong = [(joint, name) for joint, name in wrong if name not in known]
-        if wrong:
-            raise MisfitError(
-                *(((j,), f"no such joint (got {name!r}){did_you_mean(name, known)}") for j, name in wrong)
-            )
+        problems = list(_computing_problems(computed or {}, _joints_in(info)))
+        if problems:
+            raise MisfitError(*problems)
         return computed
+
+    @field_validator("flip_pairs")
+    @classmethod
+    def _each_joint_in_one_pair(cls, pairs: tuple[tuple[str, str], ...] | None, info: ValidationInfo) -> object:
+        problems = list(_pairing_problems(pairs or (), _joints_in(info)))
+        if problems:
+            raise MisfitError(*problems)
+        return pairs
 
     def skeleton(self) -> Skeleton:
         """The person's joints and limbs, counted from 0.
@@ -144,11 +159,14 @@ class PoseConfig(Strict):
             UserError: The prior's file is missing, wrong, or of other joints.
         """
         person = person_of(self.categories)
-        limbs = [(start - 1, end - 1) for start, end in person.skeleton]
-        made = make_skeleton(self.pose_config_type, person.keypoints, limbs)
-        computed = made.computed if self.computed is None else tuple(self.computed.items())
-        prior = made.prior if self.prior is None else load_prior(Path(self.prior), made.joints)
-        return replace(made, sigmas=self.sigmas or made.sigmas, computed=computed, prior=prior)
+        made = make_skeleton(self.pose_config_type, person.keypoints, person.limbs)
+        return replace(
+            made,
+            sigmas=self.sigmas or made.sigmas,
+            computed=made.computed if self.computed is None else tuple(_parents_first(self.computed)),
+            prior=made.prior if self.prior is None else load_prior(Path(self.prior), made.joints),
+            flip_pairs=self.flip_pairs,
+        )
 
 
 def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleton:
@@ -160,3 +178,69 @@ def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleto
     if path is None:
         return BODYPOSENET_18
     return load_spec(path, PoseConfig, path_map=path_map).skeleton()
+
+
+def _joints_in(info: ValidationInfo) -> tuple[str, ...]:
+    """Joints of the config that is being validated; none if its categories are wrong."""
+    categories = cast("tuple[Category, ...]", info.data.get("categories", ()))
+    return person_of(categories).keypoints if categories else ()
+
+
+def _unknown_names(edges: Sequence[Sequence[str]], known: Sequence[str]) -> Problems:
+    for index, edge in enumerate(edges):
+        for end, name in enumerate(edge):
+            if name not in known:
+                yield (index, end), f"no such joint (got {name!r}){did_you_mean(name, known)}"
+
+
+def _limb_problems(person: Category) -> Problems:
+    """What is wrong with limbs that a network is to learn; a dataset's are not used."""
+    key = "skeleton_edge_names" if person.skeleton is None else "skeleton"
+    seen: list[set[int]] = []
+    for index, limb in enumerate(person.limbs):
+        if limb[0] == limb[1]:
+            yield (key, index), f"limb from joint {person.keypoints[limb[0]]!r} to itself"
+        elif set(limb) in seen:
+            yield (key, index), f"the same limb as number {seen.index(set(limb)) + 1}; give each once"
+        seen.append(set(limb))
+    if not seen:
+        yield ("skeleton",), "missing; limbs join the joints of one person, so there must be one at least"
+    if person.skeleton and person.skeleton_edge_names:
+        for index, (limb, names) in enumerate(zip(person.limbs, person.skeleton_edge_names, strict=True)):
+            meant = [person.keypoints[end] for end in limb]
+            if {*meant} != {*names}:
+                yield ("skeleton_edge_names", index), f"should be {meant}, as 'skeleton' has it (got {list(names)})"
+
+
+def _computing_problems(computed: Mapping[str, Sequence[str]], known: Sequence[str]) -> Problems:
+    for joint, parents in computed.items():
+        for name in (joint, *parents) if known else ():
+            if name not in known:
+                yield (joint,), f"no such joint (got {name!r}){did_you_mean(name, known)}"
+        if not parents:
+            yield (joint,), "should name the joints whose mean it is (got none)"
+    settled = {joint for joint, _ in _parents_first(computed)}
+    for joint in computed.keys() - settled:
+        yield (joint,), f"is computed from itself (got {list(computed[joint])})"
+
+
+def _parents_first(computed: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Joints that can be computed, each after those that it is computed from."""
+    waiting = dict(computed)
+    while ready := [joint for joint, parents in waiting.items() if not waiting.keys() & {*parents}]:
+        for joint in ready:
+            yield joint, tuple(waiting.pop(joint))
+
+
+def _pairing_problems(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> Problems:
+    if known:
+        yield from _unknown_names(pairs, known)
+    seen: dict[str, int] = {}
+    for index, pair in enumerate(pairs):
+        if pair[0] == pair[1]:
+            yield (index,), f"joint {pair[0]!r} is its own partner; leave out joints that stay where they are"
+            continue
+        for name in pair:
+            if name in seen:
+                yield (index,), f"joint {name!r} is in pair {seen[name] + 1}, too"
+            seen.setdefault(name, index)

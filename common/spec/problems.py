@@ -8,12 +8,15 @@ from pydantic import BaseModel, ValidationError
 
 from bodyposenet.common.spec.document import CLASS_KEY, Document, Loc
 
+BESIDE = ".."
+
 
 class MisfitError(ValueError):
     """Values that are fine alone and do not go together; validators raise it.
 
     Args:
-        problems: ``(place, message)`` each; the place is relative to the field whose validator raises.
+        problems: ``(place, message)`` each; the place is relative to the field whose validator raises, ``BESIDE`` in
+            front making it relative to what the field is in.
     """
 
     def __init__(self, *problems: tuple[Loc, str]) -> None:
@@ -38,7 +41,7 @@ def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, MisfitError):
-        yield from (((*loc, *place), message) for place, message in cause.problems)
+        yield from ((_joined(loc, place), message) for place, message in cause.problems)
     elif kind == "extra_forbidden":
         yield loc, _unknown_key(str(loc[-1]), _keys_at(model, loc[:-1]))
     elif kind == "missing":
@@ -50,6 +53,10 @@ def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
         yield (*loc, CLASS_KEY), f"no such class, choose from {', '.join(classes)} " + _got(context["tag"], classes)
     else:
         yield loc, _complaint(item)
+
+
+def _joined(loc: Loc, place: Loc) -> Loc:
+    return (*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:

@@ -1,0 +1,53 @@
+"""Joint names: the side and the part of a body that they speak of, in any usual style of writing them."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+LEFT = ("left", "l")
+# LShoulder, lShoulder, shoulder_L, left-shoulder and Left Shoulder are two words each; digits are words of their own.
+WORDS = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+")
+JOINED = re.compile(r"(?<![^\W\d_])(?:left|right)|(?:left|right)(?![^\W\d_])", re.IGNORECASE)  # leftshoulder
+INITIAL = re.compile(r"^[lr](?=[a-z])")  # lshoulder
+
+
+def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The left and the right joint of every pair that the names tell, in the order of the joints."""
+    free = dict.fromkeys(joints)
+    pairs = []
+    for joint in joints:
+        pair = next((pair for pair in _readings(joint) if free.keys() >= {*pair}), None)
+        if pair is not None:
+            pairs.append(pair)
+            for name in pair:
+                del free[name]
+    return tuple(pairs)
+
+
+def side_of(joint: str) -> str:
+    """``left``, ``right``, or nothing for a joint that names no side."""
+    pair = next(_readings(joint, (WORDS, JOINED)), ("", ""))
+    return ("left" if pair[0] == joint else "right") if pair[0] else ""
+
+
+def names_part(joint: str, part: str) -> bool:
+    """Whether a joint's name has a body part for a word, or as the rest of a word that begins with a side."""
+    words = [word.lower() for word in WORDS.findall(joint)]
+    return any(word in (part, f"left{part}", f"right{part}") for word in words)
+
+
+def _readings(joint: str, patterns: Sequence[re.Pattern[str]] = (WORDS, JOINED, INITIAL)) -> Iterator[tuple[str, str]]:
+    """Pairs of names, left and right, that a joint may be one of; the likeliest first."""
+    for pattern in patterns:
+        for word in pattern.finditer(joint):
+            side = word[0].lower()
+            if side in OTHER:
+                other = joint[: word.start()] + _written_as(word[0], OTHER[side]) + joint[word.end() :]
+                yield (joint, other) if side in LEFT else (other, joint)
+
+
+def _written_as(model: str, word: str) -> str:
+    """A word in small or capital letters like another."""
+    if model.isupper():
+        return word.upper()
+    return word.capitalize() if model[0].isupper() else word
