@@ -128,7 +128,7 @@ def test_the_manifest_describes_every_set_of_its_folder(spec, tmp_path):
     assert manifest["schema"] == 1
     assert sorted(manifest["sets"]) == ["train", "val"]
     assert (described["images"], described["people"], described["samples"]) == (3, 4, 4)
-    assert described["joints"] == list(spec.person.keypoints)
+    assert described["joints"] == list(spec.joints)
     assert described["dataset_spec"]["root_directory_path"] == str(tmp_path / "data")
     assert [shard["file"] for shard in described["shards"]] == [path.name for path in train.shards]
     by_set, by_file = open_shards(tmp_path, ["train"]), open_shards(tmp_path, [path.name for path in train.shards])

@@ -150,7 +150,7 @@ class _Source:
         paths = spec.train_data if mode == "train" else spec.test_data
         annotations = Path(spec.root_directory_path) / paths.annotation_root_dir_path
         codes = spec.visibility_flags.codes()
-        return cls(spec, paths, read_annotations(annotations, spec.person.keypoints, flags=codes), check_files)
+        return cls(spec, paths, read_annotations(annotations, spec.people, flags=codes), check_files)
 
     @cached_property
     def usable(self) -> list[tuple[Photo, list[int]]]:
