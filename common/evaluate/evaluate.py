@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from bodyposenet.common.data.coco import CocoSet, Photo
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.data.photo_store import PhotoStore, open_photos
+from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.oks import MAIN, NOTHING, coco_metrics, to_coco
 from bodyposenet.common.evaluate.predict import find_people
-from bodyposenet.common.evaluate.preprocess import read_image
+from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
 from bodyposenet.common.evaluate.truth import images_folder, read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runners import Runner
@@ -88,7 +90,7 @@ def evaluate(
     Raises:
         UserError: The model or the annotations cannot be used, or none of the photos.
     """
-    results_dir = Path(results_dir)
+    results_dir = place(results_dir)
     status = StatusLog(results_dir)
     status.write("STARTED", "Starting evaluation.")
     runner = _runner(model, spec)
@@ -113,14 +115,19 @@ def _find_all(
     """The people in each photo, None where it cannot be used, and what is wrong with those."""
     found: list[People | None] = []
     skipped: list[str] = []
+    if not truth.photos:
+        return found, skipped
+    photos = open_photos(folder)
     for photo in tqdm(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
         try:
-            found.append(find_people(runner, _pixels(folder, photo), spec))
+            found.append(find_people(runner, _pixels(photos, folder, photo), spec))
+        except AwayError:
+            raise
         except UserError as error:
             found.append(None)
             skipped.append(f"image {photo.image_id}: {error}")
             log.warning("skipped %s", skipped[-1])
-    if truth.photos and len(skipped) == len(truth.photos):
+    if len(skipped) == len(truth.photos):
         raise UserError(
             f"none of the {len(skipped)} test photos can be used; the first: {skipped[0]}",
             where=str(folder),
@@ -129,8 +136,8 @@ def _find_all(
     return found, skipped
 
 
-def _pixels(folder: Path, photo: Photo) -> Any:
-    image = read_image(folder / photo.file_name, upright=False)
+def _pixels(photos: PhotoStore, folder: Path, photo: Photo) -> Any:
+    image = decode_image(photos.read(photo.file_name), where=str(folder / photo.file_name), upright=False)
     if image.shape[:2] != (photo.height, photo.width):
         raise UserError(
             f"has {image.shape[1]} x {image.shape[0]} pixels, the annotations say {photo.width} x {photo.height}",

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import read_bytes
 
 GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
 LARGEST_INPUT = 2**25  # pixels; a small photo that needs more is a line rather than a photo
@@ -122,14 +123,21 @@ def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
     Raises:
         UserError: The file is missing or is no image.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="check the path") from None
+    return decode_image(read_bytes(path, fix="check the path"), where=str(path), upright=upright)
+
+
+def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray:
+    """A photo's pixels; as for :func:`read_image`.
+
+    Args:
+        data: The file's content.
+        where: What messages call it.
+        upright: Turn it as its EXIF data say.
+    """
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if data.size else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
-        raise UserError("is no readable image", where=str(path), fix="replace it with a JPEG or PNG file")
+        raise UserError("is no readable image", where=where, fix="replace it with a JPEG or PNG file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
