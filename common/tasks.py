@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
+from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
@@ -262,15 +263,6 @@ def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[st
         "evaluated at": f"{spec.input_shape[0]}x{spec.input_shape[1]} pixels, {spec.keep_aspect_ratio_mode}",
         "fewest joints of a person": spec.min_parts,
     }
-
-
-def whole(value: Any) -> Any:
-    """Numbers as they were written: Kubeflow's dicts come back with every number a float."""
-    if isinstance(value, Mapping):
-        return {key: whole(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [whole(entry) for entry in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _noted(numbers: dict[str, float], metrics: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ from kfp import local
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.report.stages import Stage, precision, shown, write_table
+from bodyposenet.common.settings import portable
 from bodyposenet.pipelines.prune_retrain import prune_retrain
 from bodyposenet.pipelines.specs import default
 
@@ -68,7 +69,7 @@ def demo(
 def _run(arguments: Mapping[str, Any], root: Path) -> Any:
     """Run the pipeline; a task that fails has told why in its log, which is on the screen."""
     try:
-        return prune_retrain(**arguments)
+        return prune_retrain(**portable(arguments))
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else "a task failed"
         raise UserError(reason, where=str(root), fix="its log is above; mend the cause and run again") from None

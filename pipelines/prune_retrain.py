@@ -4,6 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
+from bodyposenet.common.settings import portable
 from bodyposenet.components.calibrate import calibrate
 from bodyposenet.components.dataset_convert import dataset_convert
 from bodyposenet.components.evaluate import evaluate
@@ -17,7 +18,9 @@ from bodyposenet.components.train import train
 from bodyposenet.pipelines.resources import equipped
 from bodyposenet.pipelines.specs import default
 
-DATASET, TRAIN, PRUNE, RETRAIN, INFERENCE = map(default, ("dataset", "train", "prune", "retrain", "inference"))
+DATASET, TRAIN, PRUNE, RETRAIN, INFERENCE = (
+    portable(default(name)) for name in ("dataset", "train", "prune", "retrain", "inference")
+)
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")

@@ -1,0 +1,26 @@
+"""Settings: specs as dicts on their way through Kubeflow, which knows neither whole numbers nor, in its SDK, null."""
+
+from collections.abc import Mapping
+from typing import Any
+
+NULL = "null"  # stands for None: the SDK refuses that anywhere in a dict, be it a default or an argument
+
+
+def portable(value: Any) -> Any:
+    """A spec's dict as the SDK takes it; :func:`whole` is the way back."""
+    if isinstance(value, Mapping):
+        return {key: portable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(entry) for entry in value]
+    return NULL if value is None else value
+
+
+def whole(value: Any) -> Any:
+    """Numbers as they were written, and null for its word: Kubeflow's dicts come back with every number a float."""
+    if isinstance(value, Mapping):
+        return {key: whole(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [whole(entry) for entry in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None if value == NULL else value
