@@ -7,6 +7,7 @@ import click
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.flags import (
+    PlaceType,
     example,
     folder_of,
     found_model,
@@ -18,6 +19,7 @@ from bodyposenet.common.flags import (
     warn_of_key,
 )
 from bodyposenet.common.launcher import Verb, results_dir, task
+from bodyposenet.common.storage import joined, place, reported
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -69,7 +71,7 @@ def evaluate(
     warn_of_key(key)
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate")
+    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate", bucket=True)
     from bodyposenet.common.evaluate.evaluate import evaluate as score
 
     with task("evaluate", folder, status=False) as run:
@@ -87,9 +89,9 @@ def evaluate(
 
 def _is_drawn(dataset: "DatasetSpec") -> bool:
     """Whether ``bpnet synthesize`` drew the test set: an AP on it means little without its ceiling."""
-    path = Path(dataset.root_directory_path) / dataset.test_data.annotation_root_dir_path
-    with path.open(errors="replace") as file:
-        return "drawn people" in file.read(200)
+    path = joined(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
+    with reported(path), path.open("rb") as file:
+        return b"drawn people" in file.read(200)
 
 
 def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> float:
@@ -106,7 +108,7 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
 @_inference_flags
 @option("--input_type", default="image", type=click.Choice(["image", "dir", "json"]), help="What --input is.")
 @option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
-@option("--image_root_path", type=click.Path(path_type=Path), help="Folder of the images that a JSON list names.")
+@option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
 @option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
 @mapped
 @keyed
@@ -124,10 +126,10 @@ def inference(
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.evaluate.inference import default_results_dir, infer
 
-    folder = results_dir(options.pop("results_dir"), default_results_dir(Path(source)))
+    folder = results_dir(options.pop("results_dir"), default_results_dir(place(source)), bucket=True)
     options.pop("log_level")
     with task("inference", folder, status=False) as run:
-        done = infer(model, spec, input=Path(source), results_dir=folder, **options)
+        done = infer(model, spec, input=place(source), results_dir=folder, **options)
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)

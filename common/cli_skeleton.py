@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bodyposenet.common.flags import example, mapped, option
+from bodyposenet.common.flags import PlaceType, example, mapped, option
 from bodyposenet.common.launcher import Guarded
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def skeleton() -> None:
 
 @skeleton.command("fit", cls=Guarded, epilog=example("bpnet skeleton fit -d coco_spec.json -o prior.json"))
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its training half is read.")
-@option("-o", "--output_file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The prior, JSON.")
+@option("-o", "--output_file", required=True, type=PlaceType(), help="The prior, JSON.")
 @option("-p", "--pose_config", type=click.Path(), help="Pose config with the skeleton.  [default: TAO's 18 joints]")
 @mapped
 def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map: "PathMap") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import place
+from bodyposenet.common.storage import GS, place
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import Strict
@@ -41,7 +41,7 @@ def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[st
     pairs = []
     for text in given:
         old, equals, new = text.partition("=")
-        if not equals or not new or not old.startswith("/"):
+        if not equals or not new or not old.startswith(("/", GS)):
             raise click.BadParameter(f"{text!r} is not OLD=NEW with an absolute OLD, such as /workspace=/data")
         pairs.append((old, new))
     return pairs
@@ -84,7 +84,7 @@ def shared(function: F) -> F:
         function
     )
     text = "Folder for results and status.json.  [default: beside the output]"
-    return option("-r", "--results_dir", type=click.Path(path_type=Path, file_okay=False), help=text)(function)
+    return option("-r", "--results_dir", type=PlaceType(), help=text)(function)
 
 
 def keyed(function: F) -> F:

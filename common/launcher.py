@@ -16,6 +16,7 @@ import click
 
 from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.storage import TOLD, is_remote, place
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run
@@ -26,19 +27,9 @@ RESULTS = "bodyposenet.results_dir"
 LAUNCH = "bodyposenet.launch"
 EXTRAS = {
     "train": {"tensorflow", "keras"},
+    "gcs": {"gcsfs", "upath"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
     "pipelines": {"kfp", "kfp_kubernetes", "mlflow"},
-}
-TOLD = {
-    errno.ENOSPC: "the disk is full; free some space, or write elsewhere",
-    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
-    errno.EACCES: "permission denied; change the permissions, or write elsewhere",
-    errno.EPERM: "not permitted; change the permissions, or write elsewhere",
-    errno.EROFS: "the file system is read-only; write elsewhere",
-    errno.ENOTDIR: "a part of this path is a file, not a folder",
-    errno.EEXIST: "this is a file, not a folder; name another",
-    errno.EISDIR: "this is a folder; name a file",
-    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
@@ -110,19 +101,25 @@ def tell(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, "interrupted"
     if isinstance(error, ModuleNotFoundError) and (extra := _extra(error.name)):
         return USER, f"error: {error.name} is not installed; pip install 'bodyposenet[{extra}]'"
-    if isinstance(error, OSError) and error.errno in TOLD:
-        return USER, f"error: {error.filename or error.strerror}: {TOLD[error.errno]}"
+    if isinstance(error, OSError) and error.errno in TOLD and error.errno != errno.ENOENT:
+        return USER, f"error: {error.filename or error.strerror}: {'; '.join(TOLD[error.errno])}"
     return BUG, "".join(traceback.format_exception(error)).rstrip()
 
 
-def results_dir(given: str | Path | None, otherwise: Path) -> Path:
+def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = False) -> Path:
     """The verb's results folder, made if need be; a failure is noted in its ``status.json``.
 
     Args:
         given: What the command line says.
         otherwise: The folder where it says nothing: that of the output.
+        bucket: The verb can write to a bucket.
+
+    Raises:
+        UserError: The folder is in a bucket and the verb cannot write there.
     """
-    folder = Path(given) if given else otherwise
+    folder = place(given or otherwise)
+    if is_remote(folder) and not bucket:
+        raise UserError("this verb writes to a disk only", where=str(folder), fix="give a local folder with -r")
     folder.mkdir(parents=True, exist_ok=True)
     click.get_current_context().meta[RESULTS] = folder
     return folder
@@ -143,7 +140,7 @@ def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
     log = StatusLog(folder)
     if status:
         log.write("STARTED", message=f"Starting {name}")
-    with task_run(name, buffer=folder) as run:
+    with task_run(name, buffer=Path() if is_remote(folder) else folder) as run:  # a bucket takes no lines one by one
         yield run
     if status:
         log.write("SUCCESS", message=f"{name} finished")
@@ -166,7 +163,7 @@ def _note_failure(ctx: click.Context, error: BaseException, message: str) -> Non
         return
     from bodyposenet.common.status import StatusLog
 
-    with contextlib.suppress(OSError):  # the disk that is full may be this one
+    with contextlib.suppress(OSError, UserError):  # the disk that is full may be this one
         said = f"{ctx.command.name} was interrupted" if isinstance(error, KeyboardInterrupt) else message
         if message.startswith("Traceback"):
             said = traceback.format_exception_only(error)[-1].strip()

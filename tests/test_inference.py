@@ -154,7 +154,7 @@ def test_a_folder_without_photos_is_told_and_not_an_error(network, tmp_path):
         ("image", "", None, "there is no such image file; give a file, or --input_type dir"),
         ("dir", "none", None, "is no folder"),
         ("dir", "a.png", "x", "is no folder"),
-        ("json", "none.json", None, "cannot be read"),
+        ("json", "none.json", None, "there is no such file"),
         ("json", "a.json", "[1,\n2", r"a\.json:2: is no JSON"),
         ("json", "a.json", '{"pictures": []}', "lists no images"),
         ("json", "a.json", '"text"', "lists no images"),

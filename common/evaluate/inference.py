@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.evaluate.results import Entry, entry, write_detections
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage import is_remote, joined, listing, place, read_bytes
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runners import Runner
@@ -84,8 +85,8 @@ def infer(
     Raises:
         UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
     """
-    wanted, extra = list_photos(input_type, Path(input), image_root_path)
-    folder = Path(results_dir) if results_dir else default_results_dir(Path(input))
+    wanted, extra = list_photos(input_type, place(input), image_root_path)
+    folder = place(results_dir or default_results_dir(place(input)))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     runner = _opened(model, spec)
@@ -123,7 +124,7 @@ def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[
     if kind == "dir":
         if not source.is_dir():
             raise UserError("is no folder", where=str(source), fix="give a folder, or --input_type image")
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        files = [source / name for name in sorted(_names(source)) if Path(name).suffix.lower() in SUFFIXES]
         return [{"full_image_path": str(path)} for path in files], {}
     path = _rooted(str(source), root)
     if not path.is_file():
@@ -132,10 +133,17 @@ def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[
     return [{"full_image_path": str(path)}], {}
 
 
+def _names(folder: Path) -> Iterator[str]:
+    """Names of the files right in a folder."""
+    if is_remote(folder):  # one question for all
+        return (name for name in listing(folder) if "/" not in name)
+    return (path.name for path in folder.iterdir() if path.is_file())
+
+
 def _rooted(name: str, root: Path | None) -> Path:
     """``name`` below the root, or as it is where only that exists."""
-    below = Path(root, name) if root else Path(name)
-    return Path(name) if not below.exists() and Path(name).exists() else below
+    below = joined(root, name) if root else place(name)
+    return place(name) if not below.exists() and place(name).exists() else below
 
 
 def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
@@ -150,9 +158,7 @@ def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, 
 
 def _load(source: Path) -> Any:
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(source), fix="check --input") from None
+        return json.loads(read_bytes(source, fix="check --input").decode())
     except json.JSONDecodeError as error:
         raise UserError(f"is no JSON: {error.msg}", where=f"{source}:{error.lineno}", fix="mend it") from None
     except UnicodeDecodeError:
@@ -181,10 +187,12 @@ class _Work:
         self.pictures: list[Path] = []
 
     def entry(self, index: int, given: Entry) -> Entry:
-        path = Path(given["full_image_path"])
+        path = place(given["full_image_path"])
         try:
             image = read_image(path)
             people = find_people(self.runner, image, self.spec)
+        except AwayError:
+            raise
         except UserError as error:
             self.skipped.append(str(error))
             log.warning("skipped %s", error)

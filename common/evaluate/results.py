@@ -1,6 +1,7 @@
 """Results: the files that evaluation and inference leave, named and laid out as TAO's."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from bodyposenet.common.evaluate.oks import MAX_DETECTIONS, METRICS, NAMES
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage import whole_file
 
 DETECTIONS = "detections.json"
 COCO_DETECTIONS = "detections_coco_format.json"
@@ -77,16 +79,18 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
 def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
     """Write ``results.csv``: the ten numbers of :func:`~bodyposenet.common.evaluate.oks.coco_metrics`, a row each."""
     path = folder / RESULTS
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["", "metric", "IoU", "area", "maxDets", "score"])
-        for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True)):
-            writer.writerow([row, metric, iou, area, MAX_DETECTIONS, metrics[name]])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["", "metric", "IoU", "area", "maxDets", "score"])
+    for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True)):
+        writer.writerow([row, metric, iou, area, MAX_DETECTIONS, metrics[name]])
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
     return path
 
 
 def write_json(path: Path, data: Any) -> Path:
     """Write ``data`` with an indent of 2; the folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    with whole_file(path) as file:
+        file.write(json.dumps(data, indent=2).encode() + b"\n")
     return path

@@ -7,6 +7,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import BodyPrior, Skeleton
+from bodyposenet.common.storage import whole_file
 
 MIN_LABELLED = 8  # joints of a person who counts; half of the skeleton's where that is fewer
 NEEDED = 30  # people who show a pair of joints, for it to count
@@ -49,8 +50,8 @@ def write_prior(path: Path, prior: BodyPrior, skeleton: Skeleton) -> None:
     tables = prior.to_dict()
     rows = {name: ",\n".join(f"    {json.dumps(row)}" for row in table) for name, table in tables.items()}
     lists = ",\n".join(f'  "{name}": [\n{text}\n  ]' for name, text in rows.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{{\n  "joints": {json.dumps(skeleton.joints)},\n{lists}\n}}\n')
+    with whole_file(path) as file:
+        file.write(f'{{\n  "joints": {json.dumps(skeleton.joints)},\n{lists}\n}}\n'.encode())
 
 
 def _alternate(logs: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
