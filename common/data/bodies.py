@@ -1,11 +1,10 @@
 """Bodies: the build of the people in a dataset, for the skeleton's prior."""
 
-from pathlib import Path
-
 from bodyposenet.common.data.coco import read_annotations
 from bodyposenet.common.pose.prior import fit_prior
 from bodyposenet.common.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.storage import joined
 
 
 def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPrior, int]:
@@ -21,7 +20,7 @@ def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPri
     Raises:
         UserError: The annotations cannot be used, or show too few people.
     """
-    path = Path(dataset.root_directory_path) / dataset.train_data.annotation_root_dir_path
+    path = joined(dataset.root_directory_path, dataset.train_data.annotation_root_dir_path)
     codes = dataset.visibility_flags.codes()
     truth = read_annotations(path, dataset.people, flags=codes).recoded(codes)
     people = truth.annotations.keypoints[truth.labelled]

@@ -7,6 +7,7 @@ from bodyposenet.common.data.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.storage import joined
 
 
 def read_test_set(dataset: DatasetSpec) -> CocoSet:
@@ -15,7 +16,7 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
     Raises:
         UserError: The file is missing or wrong.
     """
-    path = Path(dataset.root_directory_path) / dataset.test_data.annotation_root_dir_path
+    path = joined(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
     codes = dataset.visibility_flags.codes()
     truth = read_annotations(path, dataset.people, flags=codes)
     if all(number == code for number, code in codes.items()):
@@ -25,7 +26,7 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
 
 def images_folder(dataset: DatasetSpec) -> Path:
     """The folder of the test photos."""
-    return Path(dataset.root_directory_path) / dataset.test_data.images_root_dir_path
+    return joined(dataset.root_directory_path, dataset.test_data.images_root_dir_path)
 
 
 def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:
