@@ -24,7 +24,8 @@ lint: .venv/.ready ## check style, layers and formatting
 	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-cache --config $(CURDIR)/.importlinter
 
 bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec; BODYPOSENET_TEST_DATA=folder]
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks $(ONLY)
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE BODYPOSENET_TEST_DATA="$${BODYPOSENET_TEST_DATA:-../shared/data}" \
+		$(BIN)/python -m benchmarks $(ONLY)
 
 compile: .venv/.ready ## rewrite pipelines/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile

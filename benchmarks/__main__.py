@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ def main(names: list[str]) -> int:
     unknown = set(names) - set(GROUPS)
     if unknown:
         print(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}", file=sys.stderr)
+        return 2
+    if not Path(os.environ.get("BODYPOSENET_TEST_DATA", "")).joinpath("coco_annotations").is_dir():
+        print("set BODYPOSENET_TEST_DATA to the folder of the test data (COCO photos and annotations)", file=sys.stderr)
         return 2
     file = HERE / "results.json"
     results = json.loads(file.read_text()) if file.exists() else {}
