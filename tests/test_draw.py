@@ -86,3 +86,13 @@ def test_the_best_person_lies_on_top_whatever_the_order():
 def test_people_partly_or_far_outside_are_drawn_as_far_as_they_show():
     drawn = draw_people(GREY, people({"left_knee": (100, 40), "left_ankle": (100, 1e7)}), SKELETON)
     assert tuple(drawn[195, 100]) == limb_colour("left_knee", "left_ankle")
+
+
+def test_people_may_have_one_colour_and_hidden_joints_a_dark_centre():
+    pair = people({"left_knee": (100, 40), "left_ankle": (100, 160)})
+    hidden = np.zeros((1, SKELETON.num_joints), bool)
+    hidden[0, SKELETON.joints.index("left_knee")] = True
+    drawn = draw_people(GREY, pair, SKELETON, colour=(1, 200, 3), hidden=hidden)
+    assert tuple(drawn[100, 100]) == (1, 200, 3)
+    assert drawn[40, 100].max() < 60
+    assert drawn[160, 100].min() > 200

@@ -5,7 +5,6 @@ import base64
 import io
 import math
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.page import Page
 
 from bodyposenet.common.report import charts
 from bodyposenet.common.report.html import Stage, embedded, fact_text, tiles, write_report, write_table
@@ -28,35 +28,6 @@ CURVES = {
     "train": [{"epoch": 1, "loss": 9.0, "learning_rate": 1e-5}, {"epoch": 2, "loss": 5.0, "learning_rate": 2e-5}],
     "retrain": [{"epoch": 1, "loss": 4.0, "learning_rate": 1e-5}],
 }
-VOID = {"meta", "img", "br", "link", "input"}
-
-
-class Page(HTMLParser):
-    """A page's elements, and whether every one that was opened was closed in turn."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.open, self.text = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if data.strip() and (not self.open or self.open[-1] != "style"):
-            self.text.append(data.strip())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")

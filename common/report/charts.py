@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from bodyposenet.common.page import coordinate, svg
 from bodyposenet.common.report.stages import DASH, known, shown
 
 Point = tuple[float, float]
@@ -41,7 +42,7 @@ def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[floa
     if mark is not None and known(mark):
         drawn.insert(0, _bar_mark(BAR_LEFT + lengths[-1], height, f"{mark_name} {text(mark)}".strip()))
     said = ", ".join(f"{name} {shown(value, text)}" for name, value in bars.items())
-    return _svg("bars", f"{title}: {said}", (height, BAR_WIDTH), drawn)
+    return svg("bars", f"{title}: {said}", (height, BAR_WIDTH), drawn)
 
 
 def bar_lengths(values: Sequence[float | None]) -> list[float]:
@@ -58,15 +59,15 @@ def _bar(name: str, figure: str, length: float, y: float, row: int) -> Markup:
         '<rect class="s{row}" x="{x}" y="{y}" width="{w}" height="{h}" rx="3"/>'
         '<text class="figure" x="{fx}" y="{m}">{figure}</text>'
     ).format(
-        nx=BAR_LEFT - 10, m=_n(middle), name=name, row=row % 4, x=BAR_LEFT, y=_n(y + 6), w=_n(length), h=BAR_ROW - 12,
-        fx=_n(BAR_LEFT + length + 8), figure=figure,
+        nx=BAR_LEFT - 10, m=coordinate(middle), name=name, row=row % 4, x=BAR_LEFT, y=coordinate(y + 6),
+        w=coordinate(length), h=BAR_ROW - 12, fx=coordinate(BAR_LEFT + length + 8), figure=figure,
     )  # fmt: skip
 
 
 def _bar_mark(x: float, height: float, text: str) -> Markup:
     return Markup(
         '<line class="mark" x1="{x}" x2="{x}" y1="16" y2="{h}"/><text class="marked" x="{x}" y="10">{text}</text>'
-    ).format(x=_n(x), h=_n(height), text=text)
+    ).format(x=coordinate(x), h=coordinate(height), text=text)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str
     for place, (name, points) in enumerate(series.items()):
         drawn += [_line(points, x, y, place), _legend(name, place)]
     said = "; ".join(f"{name} from {_end(points, 0)} to {_end(points, -1)}" for name, points in finite.items())
-    return _svg("lines", f"{title}, {y_name} over {x_name}: {said}", LINE_SIZE, drawn)
+    return svg("lines", f"{title}, {y_name} over {x_name}: {said}", LINE_SIZE, drawn)
 
 
 def _end(points: Sequence[Point], place: int) -> str:
@@ -167,13 +168,25 @@ def _grid(x: Axis, y: Axis) -> Markup:
     across = Markup("").join(
         Markup(
             '<line class="grid" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/><text class="y" x="{t}" y="{y}">{text}</text>'
-        ).format(a=_n(x.start), b=_n(x.end), y=_n(y.at(tick)), t=_n(x.start - 8), text=tick_text(tick))
+        ).format(
+            a=coordinate(x.start),
+            b=coordinate(x.end),
+            y=coordinate(y.at(tick)),
+            t=coordinate(x.start - 8),
+            text=tick_text(tick),
+        )
         for tick in y.ticks()
     )
     below = Markup("").join(
         Markup(
             '<line class="tick" x1="{x}" x2="{x}" y1="{y}" y2="{z}"/><text class="x" x="{x}" y="{t}">{text}</text>'
-        ).format(x=_n(x.at(tick)), y=_n(y.start), z=_n(y.start + 5), t=_n(y.start + 18), text=tick_text(tick))
+        ).format(
+            x=coordinate(x.at(tick)),
+            y=coordinate(y.start),
+            z=coordinate(y.start + 5),
+            t=coordinate(y.start + 18),
+            text=tick_text(tick),
+        )
         for tick in x.ticks(6)
         if tick == int(tick)
     )
@@ -181,7 +194,7 @@ def _grid(x: Axis, y: Axis) -> Markup:
         across
         + below
         + Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-            _n(x.start), _n(x.end), _n(y.start), _n(y.start)
+            coordinate(x.start), coordinate(x.end), coordinate(y.start), coordinate(y.start)
         )
     )
 
@@ -192,17 +205,18 @@ def _axis_names(x_name: str, y_name: str) -> Markup:
         '<text class="axis-name x" x="{x}" y="{y}">{x_name}</text>'
         '<text class="axis-name" transform="translate(12 {m}) rotate(-90)">{y_name}</text>'
     ).format(
-        x=_n((LINE_LEFT + width - LINE_RIGHT) / 2), y=height - 8, x_name=x_name, y_name=y_name,
-        m=_n((LINE_TOP + height - LINE_BOTTOM) / 2),
+        x=coordinate((LINE_LEFT + width - LINE_RIGHT) / 2), y=height - 8, x_name=x_name, y_name=y_name,
+        m=coordinate((LINE_TOP + height - LINE_BOTTOM) / 2),
     )  # fmt: skip
 
 
 def _line(points: Sequence[Point], x: Axis, y: Axis, place: int) -> Markup:
     parts = [[(x.at(a), y.at(b)) for a, b in part] for part in unbroken(points)]
-    path = " ".join("M" + " L".join(f"{_n(a)},{_n(b)}" for a, b in part) for part in parts)
+    path = " ".join("M" + " L".join(f"{coordinate(a)},{coordinate(b)}" for a, b in part) for part in parts)
     alone = [part[0] for part in parts if len(part) == 1]
     dots = Markup("").join(
-        Markup('<circle class="s{}" cx="{}" cy="{}" r="3.5"/>').format(place % 4, _n(a), _n(b)) for a, b in alone
+        Markup('<circle class="s{}" cx="{}" cy="{}" r="3.5"/>').format(place % 4, coordinate(a), coordinate(b))
+        for a, b in alone
     )
     return Markup('<path class="s{}" d="{}"/>').format(place % 4, path) + dots
 
@@ -228,15 +242,3 @@ def _legend(name: str, place: int) -> Markup:
 def tick_text(value: float) -> str:
     """A number along an axis: ``0.05``, ``1500``, ``2e-05``."""
     return f"{value:.0e}" if value and not 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
-
-
-def _svg(kind: str, said: str, size: tuple[float, float], drawn: Sequence[Markup]) -> Markup:
-    height, width = size
-    return Markup('<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        kind, _n(width), _n(height), said, Markup("").join(drawn)
-    )
-
-
-def _n(value: float) -> str:
-    """A coordinate, to a hundredth."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bodyposenet import __version__
+from bodyposenet.common.page import render
 from bodyposenet.common.report import charts
 from bodyposenet.common.report.stages import (
     COLUMNS,
@@ -70,7 +70,9 @@ def write_report(
     Returns:
         The path.
     """
-    page = _template().render(
+    page = render(
+        "bodyposenet.common.report",
+        "report.html",
         title=title,
         verdict=verdict(stages, ceiling_ap),
         tiles=tiles(stages, ceiling_ap),
@@ -81,24 +83,10 @@ def write_report(
         lines=_lines(curves),
         pictures=[embedded(caption, image) for caption, image in pictures],
         facts=[(name, fact_text(value)) for name, value in facts.items()],
-        version=__version__,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bodyposenet.common.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
 
 
 def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, str, str]]:

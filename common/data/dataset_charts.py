@@ -1,0 +1,117 @@
+"""Dataset charts: how often each size, count and joint occurs, as small SVG pictures in the page's colours."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from bodyposenet.common.page import coordinate, svg
+
+SIZE = (236, 420)  # height, width in user units
+TOP, BOTTOM, GAP = 44, 48, 0.16  # margins for legend and figures, and for names; the share of a column left empty
+MOST_COLUMNS = 18
+CHARACTER = 7.5  # user units that a character of a name takes, with the space around a name
+
+
+def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], *, x_name: str) -> Markup:
+    """Columns, each stacked of parts, with the sum of each above it.
+
+    Args:
+        title: What is counted; spoken by screen readers together with the figures.
+        names: Of the columns.
+        parts: For each part of the columns, a count for each.
+        x_name: What tells the columns apart.
+
+    Returns:
+        An ``<svg>``.
+    """
+    sums = [sum(counts) for counts in zip(*parts.values(), strict=True)]
+    height, width = SIZE
+    step = width / max(1, len(names))
+    scale = (height - TOP - BOTTOM) / max([1, *sums])
+    every = max(1, math.ceil(CHARACTER * max(map(len, names), default=0) / step))  # which of the names have room
+    drawn = [_legend(parts), _base(), _x_name(x_name)]
+    for place, (name, counts) in enumerate(zip(names, zip(*parts.values(), strict=True), strict=True)):
+        drawn.append(_column(place * step, step, counts, scale))
+        drawn.append(_texts((place + 0.5) * step, "" if place % every else name, sums[place], scale))
+    said = ", ".join(f"{name} {count}" for name, count in zip(names, sums, strict=True))
+    return svg("columns", f"{title} by {x_name}: {said}", SIZE, drawn)
+
+
+def grouped(most: int) -> list[range]:
+    """The numbers from 1 to ``most`` in neighbouring groups of one size, no more of them than a chart has columns."""
+    size = max(1, -(-most // MOST_COLUMNS))
+    return [range(at, min(at + size, most + 1)) for at in range(1, most + 1, size)]
+
+
+def group_name(group: Sequence[int]) -> str:
+    """``3``, or ``3-5``."""
+    return str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}"
+
+
+def shares(parts: Sequence[tuple[str, int]]) -> Markup:
+    """A bar that is divided as a whole is; it fills the cell of a table that has the figures.
+
+    Args:
+        parts: Class and count of each part.
+    """
+    whole = sum(count for _, count in parts)
+    drawn, at = [], 0.0
+    for kind, count in parts:
+        length = 100 * count / whole if whole else 0.0
+        drawn.append(
+            Markup('<rect class="{}" x="{}" y="0" width="{}" height="10"/>').format(
+                kind, coordinate(at), coordinate(length)
+            )
+        )
+        at += length
+    bar = Markup('<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">{}</svg>')
+    return bar.format(Markup("").join(drawn))
+
+
+def short(count: int) -> str:
+    """A count above a column, to three digits: ``950``, ``1.25k``, ``150k``, ``1.2M``."""
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * factor:
+            return f"{count / factor:.3g}{prefix}"
+    return str(count)
+
+
+def _column(x: float, step: float, counts: Sequence[int], scale: float) -> Markup:
+    y, drawn = float(SIZE[0] - BOTTOM), []
+    for part, count in enumerate(counts):
+        y -= count * scale
+        drawn.append(
+            Markup('<rect class="p{}" x="{}" y="{}" width="{}" height="{}"/>').format(
+                part, coordinate(x + GAP / 2 * step), coordinate(y), coordinate((1 - GAP) * step),
+                coordinate(count * scale),
+            )
+        )  # fmt: skip
+    return Markup("").join(drawn)
+
+
+def _texts(x: float, name: str, count: int, scale: float) -> Markup:
+    base = SIZE[0] - BOTTOM
+    return Markup(
+        '<text class="x" x="{x}" y="{n}">{name}</text><text class="x sum" x="{x}" y="{s}">{count}</text>'
+    ).format(
+        x=coordinate(x), n=base + 15, name=name, s=coordinate(base - count * scale - 9), count=short(count)
+    )  # fmt: skip
+
+
+def _base() -> Markup:
+    y = SIZE[0] - BOTTOM
+    return Markup('<line class="axis" x1="0" x2="{}" y1="{y}" y2="{y}"/>').format(SIZE[1], y=y)
+
+
+def _x_name(text: str) -> Markup:
+    return Markup('<text class="axis-name" x="{}" y="{}">{}</text>').format(SIZE[1] / 2, SIZE[0] - 9, text)
+
+
+def _legend(parts: Mapping[str, Sequence[int]]) -> Markup:
+    return Markup("").join(
+        Markup('<rect class="p{}" x="{}" y="4" width="12" height="12" rx="3"/><text x="{}" y="11">{}</text>').format(
+            part, 130 * part, 130 * part + 18, name
+        )
+        for part, name in enumerate(parts)
+    )

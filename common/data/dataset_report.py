@@ -1,0 +1,190 @@
+"""Dataset report: what is in a dataset, who of its people is learned from, and what is wrong, as JSON and as a page."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from bodyposenet.common.data.coco import CocoSet
+from bodyposenet.common.data.dataset_charts import group_name, grouped, histogram, shares
+from bodyposenet.common.data.dataset_pictures import picture, sample_pictures
+from bodyposenet.common.data.dataset_summary import EXAMPLES, describe
+from bodyposenet.common.data.filtering import Choice
+from bodyposenet.common.data.photos import header_size
+from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.page import render
+from bodyposenet.common.skeleton import COCO_17, Skeleton, sigma_of
+from bodyposenet.common.storage import place, whole_file
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+__all__ = ["describe", "picture", "report_dataset", "sample_pictures", "set_skeleton", "write_report"]
+
+PAGE, DATA = "dataset_report.html", "dataset_report.json"
+CROWDED = 10  # people of a photo; photos with as many or more share a column
+PARTS = {"of interest": "of_interest", "others": "others"}
+LABELS = ("visible", "hidden", "unlabelled")
+DASH = "\N{EN DASH}"
+Chart = tuple[str, str, Markup]
+
+
+def report_dataset(
+    folder: str | Path,
+    coco: CocoSet,
+    choice: Choice,
+    problems: Sequence[Problem],
+    *,
+    spec: "DatasetSpec",
+    read: Callable[[str], bytes],
+) -> Path:
+    """Describe a dataset, draw nine of its photos, and write the report.
+
+    Args:
+        folder: Gets ``dataset_report.html`` and ``dataset_report.json``.
+        coco: The set, its visibility flags as in its file.
+        choice: Who is of interest.
+        problems: What is wrong with it.
+        spec: Names its flags and limbs.
+        read: Gives a photo's file by its name, or raises a UserError.
+
+    Returns:
+        The page.
+    """
+    codes = spec.visibility_flags.codes()
+    plain = all(flag == code for flag, code in codes.items())
+    coco = coco if plain else coco.recoded(codes)
+    people = [category for category in spec.categories if category.name in spec.people]
+    edges = [(kind.keypoints[start], kind.keypoints[end]) for kind in people for start, end in kind.limbs]
+    pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges))
+    described = describe(coco, choice, problems, spec.data_filtering_params)
+    return write_report(folder, described, pictures, title=f"Dataset {spec.dataset}")
+
+
+def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -> Skeleton:
+    """A dataset's joints with the limbs between them that are named, to draw; without any named, COCO's."""
+    wanted = edges or [(COCO_17.joints[start], COCO_17.joints[end]) for start, end in COCO_17.limbs]
+    places = {name: number for number, name in enumerate(joints)}
+    limbs = tuple((places[a], places[b]) for a, b in dict.fromkeys(wanted) if a in places and b in places)
+    return Skeleton("dataset", tuple(joints), limbs, tuple(map(sigma_of, joints)))
+
+
+def write_report(
+    folder: str | Path,
+    described: Mapping[str, Any],
+    pictures: Sequence[tuple[str, bytes]],
+    *,
+    title: str = "Dataset",
+) -> Path:
+    """Write ``dataset_report.json`` and ``dataset_report.html``, a page that needs no other file.
+
+    Args:
+        folder: Where they go.
+        described: What :func:`describe` says.
+        pictures: Caption and JPEG of each.
+        title: The page's heading.
+
+    Returns:
+        The page.
+    """
+    counts = described["counts"]
+    page = render(
+        "bodyposenet.common.data",
+        PAGE,
+        title=title,
+        verdict=verdict(counts),
+        tiles=tiles(counts),
+        problems=described["problems"],
+        most=EXAMPLES,
+        filtered=[(entry, shares(_part(entry["people"], counts["annotations"]))) for entry in described["filtered"]],
+        charts=charts(described) if counts["annotations"] else [],
+        joints=[(joint, shares([(part, joint[part]) for part in LABELS])) for joint in described["joints"]],
+        pictures=[_embedded(text, jpeg) for text, jpeg in pictures],
+        facts=[("Annotations", described["file"])],
+    )
+    folder = place(folder)
+    with whole_file(folder / DATA) as file:
+        file.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
+    with whole_file(folder / PAGE) as file:
+        file.write(page.encode())
+    return folder / PAGE
+
+
+def verdict(counts: Mapping[str, int]) -> str:
+    """What there is to learn from, in two sentences."""
+    if not counts["annotations"]:
+        return f"{_of(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
+    people, chosen = counts["people"], counts["of_interest"]
+    verb = "shows" if counts["photos"] == 1 else "show"
+    shown = f"{_of(counts['photos'], 'photo')} {verb} {_of(people, 'person')} with keypoints"
+    learned = f"{chosen:,} of them are of interest and get training samples" if chosen else "nobody is of interest"
+    found = f"{_of(counts['problems'], 'problem')} found" if counts["problems"] else "No problem found"
+    return f"{shown}; {learned}. {found}."
+
+
+def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Figure, name and explanation of what the page opens with."""
+    people, chosen = counts["people"], counts["of_interest"]
+    labelled = counts["joints_visible"] + counts["joints_hidden"]
+    hidden = f"labelled of a person; {_percent(counts['joints_hidden'], labelled)} of them hidden"
+    strangers = f"and {_of(counts['crowds'], 'crowd')}, {counts['people_without_keypoints']:,} without keypoints"
+    return [
+        (f"{counts['photos']:,}", "photos", f"{counts['photos_of_interest']:,} with somebody of interest"),
+        (f"{people:,}", "people", strangers),
+        (f"{chosen:,}", "of interest", f"{_percent(chosen, people)} of the people"),
+        (f"{labelled / people:.1f}" if people else DASH, "joints", hidden),
+        (f"{counts['problems']:,}", "problems", "listed below" if counts["problems"] else "every entry is sound"),
+    ]
+
+
+def charts(described: Mapping[str, Any]) -> list[Chart]:
+    """Heading, explanation and chart of each distribution."""
+    shared, joints = _crowded(described["people_per_photo"]), described["joints_per_person"]
+    groups = grouped(joints["from"][-1])
+    by_group = {part: [sum(joints[key][n] for n in group) for group in groups] for part, key in PARTS.items()}
+    pixels, image = described["heights_px"], described["heights_of_image"]
+    return [
+        ("People of a photo", "Photos, by their people with keypoints.",
+         histogram("Photos", list(shared), {"photos": list(shared.values())}, x_name="people")),
+        ("Joints of a person", "People, by how many of their joints are labelled.",
+         histogram("People", list(map(group_name, groups)), by_group, x_name="labelled joints")),
+        ("Height in pixels", "People, by the height of their box.",
+         histogram("People", _names(pixels["from"]), _parts(pixels), x_name="pixels, from")),
+        ("Height in the photo", "People, by the height of their box as a share of the photo's.",
+         histogram("People", _names(image["from"]), _parts(image), x_name="percent, from")),
+    ]  # fmt: skip
+
+
+def _crowded(photos: Sequence[int]) -> dict[str, int]:
+    """Photos by their number of people; those with ``CROWDED`` and more together."""
+    counts = {str(number): count for number, count in enumerate(photos[:CROWDED])}
+    return counts | ({f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {})
+
+
+def _parts(histogram_: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
+    return {part: histogram_[key] for part, key in PARTS.items()}
+
+
+def _names(begins: Sequence[int]) -> list[str]:
+    return [str(begin) for begin in begins]
+
+
+def _part(count: int, whole: int) -> list[tuple[str, int]]:
+    return [("of-interest", count), ("rest", max(0, whole - count))]
+
+
+def _embedded(text: str, jpeg: bytes) -> dict[str, Any]:
+    height, width = header_size(jpeg) or (1, 1)
+    return {"caption": text, "jpeg": base64.b64encode(jpeg).decode(), "height": height, "width": width}
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else DASH
+
+
+def _of(count: int, thing: str) -> str:
+    """``1 person``, ``2 people``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {'people' if thing == 'person' else thing + 's'}"
