@@ -45,6 +45,10 @@ def folder_bytes(folder):
     return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
+def read_mask(record):
+    return cv2.imdecode(np.frombuffer(record.mask, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
 def test_a_record_holds_the_photos_bytes_its_labelled_people_and_its_mask(spec, tmp_path):
     done = convert_dataset(spec, tmp_path / "out/train")
     records = records_in(done)
@@ -58,7 +62,7 @@ def test_a_record_holds_the_photos_bytes_its_labelled_people_and_its_mask(spec, 
     assert (first.height, first.width, first.dataset) == (120, 160, "coco")
     assert (first.image_path, first.mask_path) == ("images/001.png", "masks/001.png")
     assert first.mask is None  # the stranger stands behind a labelled person
-    mask = cv2.imdecode(np.frombuffer(records[2].mask, np.uint8), cv2.IMREAD_UNCHANGED)
+    mask = read_mask(records[2])
     assert mask.shape == (120, 160)
     assert (mask == 0).sum() == 40 * 60
 
@@ -181,21 +185,45 @@ def spoil(path, how):
 @pytest.mark.parametrize(
     ("how", "problem"),
     [
-        ("missing", "cannot read the image: No such file or directory"),
+        ("missing", "there is no such"),
         ("text", "this is no readable image"),
         ("small", "the image has 160 x 60 pixels, the annotations say 160 x 120"),
     ],
 )
-def test_a_bad_photo_stops_the_conversion_or_is_left_out_and_reported(spec, tmp_path, how, problem):
+def test_a_bad_photo_is_left_out_and_reported_or_stops_a_strict_conversion(spec, tmp_path, how, problem):
     path = tmp_path / "data/images/002.png"
     spoil(path, how)
-    with pytest.raises(UserError, match=f"image 2: {path}: {problem}"):
-        convert_dataset(spec, tmp_path / "out/train")
-    assert folder_bytes(tmp_path / "out") == {}
-    done = convert_dataset(spec, tmp_path / "out/train", check_files=True)
-    assert done.skipped == [f"image 2: {path}: {problem}"]
+    with pytest.raises(UserError, match=f"{path}: image 2: {problem}"):
+        convert_dataset(spec, tmp_path / "out/train", strict=True)
+    assert not (tmp_path / "out").exists() or folder_bytes(tmp_path / "out") == {}
+    done = convert_dataset(spec, tmp_path / "out/train")
+    (skipped,) = done.skipped
+    assert skipped.startswith(f"{path}: image 2: {problem}")
     assert (sorted(records_in(done)), done.images, done.samples) == ([1, 5], 2, 3)
     assert json.loads(done.manifest.read_text())["sets"]["train"]["skipped"] == done.skipped
+
+
+def test_strict_lists_every_problem_before_anything_is_written(tmp_path):
+    crowd = {"iscrowd": 1, "labelled": 0, "segmentation": {"size": [1, 1], "counts": [1]}}
+    people = [annotation(number, number, BOX) for number in range(1, 5)] + [annotation(9, 3, FAR, **crowd)]
+    people[0]["keypoints"] = people[0]["keypoints"][:-1]
+    spec = write_dataset(tmp_path / "data", [image(number) for number in range(1, 5)], people)
+    (tmp_path / "data/images/002.png").unlink()
+    spoil(tmp_path / "data/images/004.png", "cut")
+    with pytest.raises(UserError) as raised:
+        convert_dataset(spec, tmp_path / "out/train", strict=True, check_files=True)
+    lines = str(raised.value).splitlines()
+    assert [line.split("; ")[0].rpartition("data/")[2] for line in lines] == [
+        "annotations/people.json: image 1: annotation 1: 'keypoints' has 50 numbers",
+        "images/002.png: image 2: there is no such image",
+        "annotations/people.json: image 3: annotation 9: its segmentation is of size [1, 1], the image [120, 160]",
+        "images/004.png: image 4: this is no readable image",
+    ]
+    assert not (tmp_path / "out").exists()
+    done = convert_dataset(spec, tmp_path / "out/train", check_files=True)
+    assert sorted(str(problem) for problem in done.problems if problem.image_id != 2) == sorted(lines[:1] + lines[2:])
+    assert list(records_in(done)) == [3]
+    assert (read_mask(records_in(done)[3]) == 0).sum() == 50 * 70  # the crowd's outline is unknown: its box counts
 
 
 def test_a_photo_with_a_good_header_and_no_end_is_found_by_check_files(spec, tmp_path):

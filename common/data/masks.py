@@ -12,13 +12,22 @@ from bodyposenet.common.data.coco import Person, Photo
 from bodyposenet.common.errors import UserError
 
 Mask = npt.NDArray[np.uint8]
+Fault = tuple[Person, UserError]
+
+CORNERS = 6  # numbers; two points enclose nothing
+MARGIN = 2  # pixels by which pycocotools' rounding may draw a polygon beyond its corners
 
 
-def ignore_mask(photo: Photo) -> Mask | None:
+def ignore_mask(photo: Photo, faults: list[Fault] | None = None) -> Mask | None:
     """Draw where the loss counts.
 
     Crowds and people without keypoints are masked out, except where they overlap a labelled person. A person without
     a segmentation covers their box.
+
+    Args:
+        photo: The photo and its people.
+        faults: Gets the people whose segmentation does not fit the photo, and why; they cover their boxes. Without it,
+            the first is raised.
 
     Returns:
         ``(H, W)`` 255 where the loss counts and 0 where it does not; None where all of the photo counts.
@@ -26,11 +35,21 @@ def ignore_mask(photo: Photo) -> Mask | None:
     Raises:
         UserError: A segmentation does not fit the photo.
     """
-    unlabelled = [person for person in photo.people if not person.labelled]
-    if not unlabelled:
+    strangers = [_Outline(person, photo) for person in photo.people if not person.labelled]
+    if not strangers:
         return None
-    masked = _region(unlabelled, photo) & ~_region([person for person in photo.people if person.labelled], photo)
-    return np.where(masked, np.uint8(0), np.uint8(255)) if masked.any() else None
+    x0, y0 = np.min([outline.extent[:2] for outline in strangers], axis=0)
+    x1, y1 = np.max([outline.extent[2:] for outline in strangers], axis=0)
+    people = [_Outline(person, photo) for person in photo.people if person.labelled]
+    near = [outline for outline in people if any(outline.meets(stranger) for stranger in strangers)]
+    masked = _region(strangers, faults)[y0:y1, x0:x1]
+    if near:
+        masked = masked & ~_region(near, faults)[y0:y1, x0:x1]
+    if not masked.any():
+        return None
+    mask = np.full((photo.height, photo.width), 255, np.uint8)
+    mask[y0:y1, x0:x1] = np.where(masked, np.uint8(0), np.uint8(255))
+    return mask
 
 
 def encode_mask(mask: Mask) -> bytes:
@@ -38,12 +57,61 @@ def encode_mask(mask: Mask) -> bytes:
     return bytes(cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1])
 
 
-def _region(people: list[Person], photo: Photo) -> npt.NDArray[np.bool_]:
+def outline_faults(photo: Photo) -> list[Fault]:
+    """What is wrong with the run lengths of a photo's people."""
+    faults: list[Fault] = []
+    for person in photo.people:
+        if isinstance(person.segmentation, dict):
+            _Outline(person, photo).runs(faults)
+    return faults
+
+
+class _Outline:
+    """What a person covers.
+
+    Attributes:
+        extent: x0, y0, x1, y1: whole pixels of the photo, outside of which the person covers none.
+    """
+
+    def __init__(self, person: Person, photo: Photo) -> None:
+        self.person, self.photo = person, photo
+        shape = person.segmentation
+        self.polygons = [] if isinstance(shape, dict) else [part for part in shape if len(part) >= CORNERS]
+        self.extent = self._extent()
+
+    def meets(self, other: "_Outline") -> bool:
+        """Whether their extents have a pixel in common."""
+        (a, b, c, d), (e, f, g, h) = self.extent, other.extent
+        return a < g and e < c and b < h and f < d
+
+    def _extent(self) -> tuple[int, int, int, int]:
+        height, width = self.photo.height, self.photo.width
+        if isinstance(self.person.segmentation, dict):
+            return 0, 0, width, height
+        if self.polygons:
+            x0, y0 = (min(min(part[axis::2]) for part in self.polygons) for axis in (0, 1))
+            x1, y1 = (max(max(part[axis::2]) for part in self.polygons) for axis in (0, 1))
+        else:
+            x0, y0, x1, y1 = np.concatenate([self.person.box[:2], self.person.box[:2] + self.person.box[2:]]).tolist()
+        corners = ((x0 - MARGIN, width), (y0 - MARGIN, height), (x1 + MARGIN, width), (y1 + MARGIN, height))
+        return tuple(int(min(max(corner, 0), end)) for corner, end in corners)  # type: ignore[return-value]
+
+    def runs(self, faults: list[Fault] | None) -> list[dict[str, Any]]:
+        """Run lengths of the person's parts, as pycocotools keeps them."""
+        size = (self.photo.height, self.photo.width)
+        if isinstance(self.person.segmentation, dict):
+            try:
+                return [_whole_runs(self.person.segmentation, self.person, self.photo)]
+            except UserError as fault:
+                if faults is None:
+                    raise
+                faults.append((self.person, fault))
+        return list(run_lengths.frPyObjects(self.polygons or self.person.box[None], *size))
+
+
+def _region(outlines: list[_Outline], faults: list[Fault] | None) -> npt.NDArray[np.bool_]:
     """``(H, W)`` the union of what these people cover."""
-    runs = [run for person in people for run in _runs(person, photo)]
-    if not runs:
-        return np.zeros((photo.height, photo.width), bool)
-    return _drawn(run_lengths.merge(runs)).astype(bool)
+    return _drawn(run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])).view(bool)
 
 
 def _drawn(runs: dict[str, Any]) -> Mask:
@@ -51,18 +119,6 @@ def _drawn(runs: dict[str, Any]) -> Mask:
     with warnings.catch_warnings():  # pycocotools 2.0.11's arrays predate NumPy 2's copy keyword; nothing is lost
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         return np.asarray(run_lengths.decode(runs))
-
-
-def _runs(person: Person, photo: Photo) -> list[dict[str, Any]]:
-    """Run lengths of the person's parts, as pycocotools keeps them."""
-    size = (photo.height, photo.width)
-    shape = person.segmentation
-    if isinstance(shape, dict):
-        return [_whole_runs(shape, person, photo)]
-    polygons = [polygon for polygon in shape if len(polygon) >= 6]  # two points enclose nothing
-    if polygons:
-        return list(run_lengths.frPyObjects(polygons, *size))
-    return list(run_lengths.frPyObjects(person.box[None], *size))
 
 
 def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str, Any]:

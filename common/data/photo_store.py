@@ -1,6 +1,7 @@
 """Photo store: the files of a dataset, in a folder or a zip archive, on a disk or in a bucket."""
 
 import functools
+import os
 import struct
 import zipfile
 import zlib
@@ -113,7 +114,8 @@ def _read_object(path: "Remote") -> bytes:
 
 def _read_file(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(MOST_BYTES + 1)
+        size = os.fstat(file.fileno()).st_size  # as much memory is taken as may be read
+        return file.read(min(size, MOST_BYTES) + 1)
 
 
 class Entry(NamedTuple):

@@ -1,48 +1,37 @@
 """Photos: image files as they are, held to what the annotations say of them."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 from bodyposenet.common.data.coco import Photo
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.data.problems import Problem
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers: ITU-T T.81, table B.1
 _JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 
 
-def read_photo(path: Path, photo: Photo, *, thorough: bool = False) -> bytes:
-    """Read a photo's file.
+def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = False) -> Problem | None:
+    """Hold an image file to what the annotations say of it.
 
     Args:
-        path: The file.
-        photo: What the annotations say of it.
+        data: The file's bytes.
+        photo: What the annotations say.
+        file: The file's name, for the problem.
         thorough: Decode it, so that a damaged file is found too; else its header is read.
 
-    Raises:
-        UserError: The file is missing, no image, damaged, or of another size than the annotations say.
+    Returns:
+        What is wrong: it is no image, damaged, or of another size; None if it is sound.
     """
-    where = f"image {photo.image_id}: {path}"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the image: {error.strerror}",
-            where=where,
-            fix="check images_root_dir_path, or leave out such images with --check_files",
-        ) from None
-    size = decoded_size(data) if thorough else header_size(data) or decoded_size(data)
+    size = header_size(data)
+    if size is None or (thorough and size == (photo.height, photo.width)):
+        size = decoded_size(data)
     if size is None:
-        raise UserError("this is no readable image", where=where, fix="replace it, or leave it out with --check_files")
+        return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
     if size != (photo.height, photo.width):
-        raise UserError(
-            f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}",
-            where=where,
-            fix="annotate the image as it is, or leave it out with --check_files",
-        )
-    return data
+        text = f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}"
+        return Problem(file, "size of the image", text, "annotate the image as it is", photo.image_id)
+    return None
 
 
 def header_size(data: bytes) -> tuple[int, int] | None:
@@ -70,5 +59,8 @@ def decoded_size(data: bytes) -> tuple[int, int] | None:
     if not data:
         return None
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # it says that it has more pixels than OpenCV takes
+        return None
     return None if image is None else image.shape[:2]

@@ -1,0 +1,253 @@
+"""Pieces: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from bodyposenet.common.data.aside import laid
+from bodyposenet.common.data.coco import Photo, Photos
+from bodyposenet.common.data.masks import Fault, encode_mask, ignore_mask
+from bodyposenet.common.data.photo_store import PhotoStore, safe_name
+from bodyposenet.common.data.photos import photo_problem
+from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.tfrecord import frame
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.storage import is_remote, reported
+
+DATA, DESCRIPTION = ".piece", ".json"
+UNSAFE, MISSING = "file_name", "image cannot be read"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all pieces of a conversion have in common.
+
+    Attributes:
+        store: Where the photos are.
+        folder: The same place as a path.
+        anchor: What is there as long as photos can be read: the folder, or the archive that it is in.
+        images: Path of the photos below the dataset's root, for the records.
+        masks: Path of the masks below the root, for the records.
+        dataset: The dataset's name.
+        annotations: The annotation file, for problems.
+        thorough: Decode every photo.
+        mask_folder: Gets the masks as files, too; None writes none.
+        token: Names this conversion's unfinished mask files.
+    """
+
+    store: PhotoStore
+    folder: Path
+    anchor: Path
+    images: str
+    masks: str
+    dataset: str
+    annotations: str
+    thorough: bool
+    mask_folder: Path | None
+    token: str
+
+    def read(self, photo: Photo) -> bytes | Problem:
+        """A photo's file, or what is wrong with it.
+
+        Raises:
+            UserError: All photos have gone.
+        """
+        file = str(self.folder / photo.file_name)
+        if not safe_name(photo.file_name):
+            return Problem(file, UNSAFE, "its file_name leaves the folder", "rename the image", photo.image_id)
+        try:
+            data = self.store.read(photo.file_name)
+        except AwayError:
+            raise
+        except UserError as error:
+            if not self.anchor.exists():
+                fix = "bring them back, and run it again: it goes on where it stopped"
+                raise AwayError("the photos have gone", where=str(self.anchor), fix=fix) from None
+            return Problem(file, MISSING, error.problem, error.fix, photo.image_id)
+        return photo_problem(data, photo, file, thorough=self.thorough) or data
+
+    def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
+        """A photo's mask, in a file of its own too if that is asked for.
+
+        Args:
+            photo: The photo.
+            problems: Gets outlines that are broken.
+        """
+        faults: list[Fault] = []
+        mask = ignore_mask(photo, faults)
+        problems += outline_problems(self.annotations, photo, faults)
+        encoded = None if mask is None else encode_mask(mask)
+        if encoded is not None and self.mask_folder is not None and safe_name(photo.file_name):
+            path = self.mask_folder / mask_name(photo)
+            with reported(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with laid(path, self.token) as file:
+                file.write(encoded)
+        return encoded
+
+    def record(self, photo: Photo, mains: tuple[int, ...], image: bytes, mask: bytes | None) -> Record:
+        """A photo's record."""
+        labelled = [index for index, person in enumerate(photo.people) if person.labelled]
+        return Record(
+            image_id=photo.image_id,
+            height=photo.height,
+            width=photo.width,
+            image_path=_below(self.images, photo.file_name),
+            mask_path=_below(self.masks, mask_name(photo)),
+            dataset=self.dataset,
+            image=image,
+            mask=mask,
+            joints=np.stack([photo.people[index].keypoints for index in labelled]),
+            boxes=np.stack([photo.people[index].box for index in labelled]),
+            main=tuple(labelled.index(index) for index in mains),
+        )
+
+
+def _below(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else str(PurePosixPath(folder) / name)
+
+
+def mask_name(photo: Photo) -> str:
+    """Name of a photo's mask file: PNG, as JPEG would blur it."""
+    return str(PurePosixPath(photo.file_name).with_suffix(".png"))
+
+
+def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) -> list[Problem]:
+    """Outlines that do not fit their photo as problems; these people count with their boxes."""
+    return [
+        Problem(annotations, "segmentation", fault.problem, fault.fix, photo.image_id, person.annotation_id, kept=True)
+        for person, fault in faults
+    ]
+
+
+@dataclass
+class Made:
+    """What a piece came to.
+
+    Attributes:
+        name: Of the piece.
+        photos: How many were looked at.
+        bytes: Size of its file.
+        crc: CRC-32C of its file.
+        offsets: Byte offset of each record in its file.
+        mains: For each record, its people of interest.
+        people: People in its records.
+        problems: What was wrong; photos with a problem that is not ``kept`` are left out.
+    """
+
+    name: str
+    photos: int
+    bytes: int = 0
+    crc: int = 0
+    offsets: list[int] = field(default_factory=list)
+    mains: list[list[int]] = field(default_factory=list)
+    people: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, record: Record) -> bytes:
+        """Count a record; returns its frame."""
+        framed = frame(record.to_bytes())
+        self.offsets.append(self.bytes)
+        self.mains.append(list(record.main))
+        self.people += len(record.boxes)
+        self.bytes += len(framed)
+        self.crc = google_crc32c.extend(self.crc, framed)
+        return framed
+
+    def to_json(self) -> bytes:
+        """As text."""
+        return json.dumps(asdict(self)).encode()
+
+    def described_in(self, folder: Path) -> "Made":
+        """Write the description to the folder of the piece, which makes the piece count."""
+        with laid(folder / f"{self.name}{DESCRIPTION}") as file:
+            file.write(self.to_json())
+        return self
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Made":
+        """The inverse of :meth:`to_json`."""
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A job: write the records of some photos to a file of their own, and describe it beside.
+
+    Attributes:
+        name: Of the piece; its file is ``name.piece``, its description ``name.json``.
+        folder: Where they go.
+        photos: The photos.
+        mains: People of interest of each: their places in ``photo.people``.
+        recipe: How.
+    """
+
+    name: str
+    folder: Path
+    photos: Photos
+    mains: Sequence[tuple[int, ...]]
+    recipe: Recipe
+
+    def __call__(self) -> Made:
+        """Do it, a photo in memory at a time."""
+        made = Made(self.name, len(self.photos))
+        with laid(self.folder / f"{self.name}{DATA}") as file:
+            for photo, mains in zip(self.photos, self.mains, strict=True):
+                record = self._record(photo, mains, made.problems)
+                if record is not None:
+                    file.write(made.add(record))
+        return made.described_in(self.folder)
+
+    def _record(self, photo: Photo, mains: tuple[int, ...], problems: list[Problem]) -> Record | None:
+        image = self.recipe.read(photo)
+        if isinstance(image, Problem):
+            problems.append(image)
+            if self.recipe.mask_folder is not None:
+                self.recipe.mask(photo, problems)
+            return None
+        return self.recipe.record(photo, mains, image, self.recipe.mask(photo, problems))
+
+
+@dataclass(frozen=True)
+class MaskPiece:
+    """A job: write the mask files of photos that get no record; the attributes are those of a :class:`Piece`."""
+
+    name: str
+    folder: Path
+    photos: Photos
+    recipe: Recipe
+
+    def __call__(self) -> Made:
+        """Do it."""
+        made = Made(self.name, len(self.photos))
+        for photo in self.photos:
+            self.recipe.mask(photo, made.problems)
+        return made.described_in(self.folder)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a look at some photos found."""
+
+    photos: int
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A job: look at photos without writing anything; the attributes are those of a :class:`Piece`."""
+
+    photos: Photos
+    recipe: Recipe
+
+    def __call__(self) -> Checked:
+        """Do it."""
+        found = [self.recipe.read(photo) for photo in self.photos]
+        return Checked(len(found), [problem for problem in found if isinstance(problem, Problem)])

@@ -1,0 +1,118 @@
+"""Plan: which photos go to which shard, and which pieces a shard is made of, before any work is done."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bodyposenet.common.errors import UserError
+
+SEED = 42  # TAO's
+PIECE = 128  # photos: the unit of work, and of what a killed conversion need not do again
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to convert; the attributes are arguments of ``convert_dataset``.
+
+    Attributes:
+        prefix: Folder and base name of the shards.
+    """
+
+    prefix: Path
+    mode: str
+    num_partitions: int
+    num_shards: int
+    generate_masks: bool
+    check_files: bool
+    strict: bool
+    part: tuple[int, int] | None
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            UserError: They do not.
+        """
+        if self.mode not in ("train", "test"):
+            raise UserError(f"there is no mode {self.mode!r}", fix="use train or test")
+        if min(self.num_partitions, self.num_shards) < 0:
+            problem = f"{self.num_partitions} partitions of {self.num_shards} shards"
+            raise UserError(problem, fix="use no negative numbers")
+        index, of = self.part or (0, 1)
+        files = max(self.num_partitions, 1) * max(self.num_shards, 1)
+        if not 0 <= index < of:
+            raise UserError(f"there is no part {index} of {of}", fix=f"count parts from 0 to {max(of, 1) - 1}")
+        if of > files:
+            problem = f"{files} shards cannot be divided in {of} parts"
+            raise UserError(problem, fix=f"convert to {of} shards or more")
+
+    @property
+    def set_name(self) -> str:
+        """What the manifest calls the result."""
+        if self.part is None:
+            return self.prefix.name
+        return f"{self.prefix.name}.part-{self.part[0]:03d}-of-{self.part[1]:03d}"
+
+    def planned(self, count: int) -> list[tuple[str, list[int]]]:
+        """File name and photos of every shard of the whole set."""
+        return plan(count, self.prefix.name, self.num_partitions, self.num_shards)
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard to write.
+
+    Attributes:
+        file: Its name.
+        label: What its pieces' names begin with.
+        numbers: The photos of its records, in order.
+    """
+
+    file: str
+    label: str
+    numbers: Sequence[int]
+
+    def pieces(self) -> list[tuple[str, Sequence[int]]]:
+        """Name and photos of each piece, in order."""
+        return cut_pieces(self.label, self.numbers)
+
+
+def cut_pieces(label: str, numbers: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
+    """Numbers in pieces of at most ``PIECE``, each with its name."""
+    starts = range(0, len(numbers), PIECE)
+    return [(f"{label}-{place:06d}", numbers[start : start + PIECE]) for place, start in enumerate(starts)]
+
+
+def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tuple[str, list[int]]]:
+    """Deal records to files as TAO does: in turn to partitions, each shuffled, each cut into shards.
+
+    Returns:
+        ``(file name, record numbers)`` of every shard.
+    """
+    shuffler = random.Random(SEED)
+    partitions = max(num_partitions, 1)
+    planned = []
+    for partition in range(partitions):
+        numbers = list(range(partition, count, partitions))
+        shuffler.shuffle(numbers)
+        name = base + (f"-fold-{partition:03d}-of-{num_partitions:03d}" if num_partitions else "")
+        planned += [(name + suffix, part) for suffix, part in _cut(numbers, num_shards)]
+    return planned
+
+
+def plan_shards(planned: Sequence[tuple[str, Sequence[int]]], part: tuple[int, int] | None = None) -> list[ShardPlan]:
+    """The shards that one of several machines writes, or all of them."""
+    index, of = part or (0, 1)
+    shards = [ShardPlan(file, f"{place:05d}", numbers) for place, (file, numbers) in enumerate(planned)]
+    return shards[index::of]
+
+
+def _cut(numbers: list[int], num_shards: int) -> Iterator[tuple[str, list[int]]]:
+    """Contiguous pieces of equal size; the last takes the remainder."""
+    if not num_shards:
+        yield "", numbers
+    size = len(numbers) // max(num_shards, 1)
+    for shard in range(num_shards):
+        end = (shard + 1) * size if shard + 1 < num_shards else len(numbers)
+        yield f"-shard-{shard:05d}-of-{num_shards:05d}", numbers[shard * size : end]

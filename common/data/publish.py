@@ -1,0 +1,107 @@
+"""Publish: what the manifest says of a set, and the step that makes the set appear."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.manifest import add_set, read_manifest
+from bodyposenet.common.data.pieces import Made
+from bodyposenet.common.data.plan import Options, ShardPlan
+from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.source import Source
+from bodyposenet.common.data.staging import Staging
+from bodyposenet.common.storage import reported
+
+
+@dataclass(frozen=True)
+class Described:
+    """A set.
+
+    Attributes:
+        document: As the manifest has it.
+        problems: What was found wrong while it was made.
+    """
+
+    document: dict[str, Any]
+    problems: list[Problem]
+
+
+def describe_set(source: Source, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, Made]) -> Described:
+    """Describe a set of which every piece is made."""
+    spec = source.spec.model_dump(mode="json", by_alias=True)
+    pieces = {shard.file: [made[name] for name, _ in shard.pieces()] for shard in planned}
+    skipped = {file: _skipped(parts) for file, parts in pieces.items()}
+    document = {
+        "dataset": source.spec.dataset,
+        "dataset_spec": spec,
+        "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+        "joints": list(source.coco.joints),
+        "shards": [_shard(file, parts) for file, parts in pieces.items()],
+    }
+    if options.part is not None:
+        index, of = options.part
+        same = hashlib.sha256(f"{source.digest} {options.mode} {options.check_files}".encode()).hexdigest()
+        document["part"] = {"of_set": options.prefix.name, "index": index, "of": of, "source": same, "skipped": skipped}
+    problems = [problem for name in sorted(made) for problem in made[name].problems]
+    return Described(total(document, skipped), problems)
+
+
+def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A set's description with the sums of its shards.
+
+    Args:
+        document: The description, its shards in order.
+        skipped: For each shard, the photos that it lacks, and why.
+    """
+    shards = document["shards"]
+    return document | {
+        "images": sum(shard["records"] for shard in shards),
+        "people": sum(shard["people"] for shard in shards),
+        "samples": sum(shard["samples"] for shard in shards),
+        "skipped": [reason for shard in shards for reason in skipped[shard["file"]]],
+    }
+
+
+def publish_set(staging: Staging, name: str, document: dict[str, Any]) -> Path:
+    """Let a set appear: its shards, then the manifest; then remove the shards that it had before and has no more.
+
+    Returns:
+        The manifest's path.
+    """
+    folder = staging.folder.parent
+    before = read_manifest(folder)["sets"].get(name, {"shards": []})
+    kept = {shard["file"] for shard in document["shards"]}
+    replaced = staging.ready(shard["file"] for shard in before["shards"] if shard["file"] not in kept)
+    staging.publish()
+    manifest = add_set(folder, name, document)
+    for file in replaced:
+        with reported(folder / file):
+            (folder / file).unlink(missing_ok=True)
+    return manifest
+
+
+def _skipped(pieces: Sequence[Made]) -> list[str]:
+    problems = (problem for piece in pieces for problem in piece.problems if not problem.kept)
+    return [f"{problem.where}: {problem.text}" for problem in problems]
+
+
+def _shard(file: str, pieces: Sequence[Made]) -> dict[str, Any]:
+    """A shard that is the pieces one after another."""
+    offsets: list[int] = []
+    size = 0
+    for piece in pieces:
+        offsets += [size + offset for offset in piece.offsets]
+        size += piece.bytes
+    mains = [mains for piece in pieces for mains in piece.mains]
+    return {
+        "file": file,
+        "bytes": size,
+        "records": len(offsets),
+        "people": sum(piece.people for piece in pieces),
+        "samples": sum(map(len, mains)),
+        "offsets": offsets,
+        "mains": mains,
+    }

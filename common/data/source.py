@@ -1,0 +1,193 @@
+"""Source: one set of a dataset: its photos, who in them is of interest, and the jobs that make records of them."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bodyposenet import __version__
+from bodyposenet.common.data.coco import CocoSet, Photos, read_annotations
+from bodyposenet.common.data.filtering import Choice, choose
+from bodyposenet.common.data.manifest import SCHEMA
+from bodyposenet.common.data.masks import outline_faults
+from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos, safe_name
+from bodyposenet.common.data.pieces import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
+from bodyposenet.common.data.plan import PIECE, cut_pieces
+from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.tables import PhotoTable
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import Stat, joined, read_bytes
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One set of a dataset.
+
+    Attributes:
+        spec: The dataset.
+        paths: Where the set is, below the spec's root.
+        coco: Its annotations.
+        choice: Who is of interest.
+        digest: Of the annotations and the spec, without the place where the dataset is.
+    """
+
+    spec: Any
+    paths: Any
+    coco: CocoSet
+    choice: Choice
+    digest: str
+
+    @classmethod
+    def read(cls, spec: "DatasetSpec", mode: str) -> "Source":
+        """Read the annotations of a dataset's ``train`` or ``test`` half.
+
+        Raises:
+            UserError: They cannot be read, or nobody in them is of interest.
+        """
+        paths = spec.train_data if mode == "train" else spec.test_data
+        file = joined(spec.root_directory_path, paths.annotation_root_dir_path)
+        coco = read_annotations(file, spec.people, flags=spec.visibility_flags.codes(), strict=False)
+        source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
+        if not len(source.usable):
+            count = len(coco.images.ids)
+            where, fix = str(file), "relax data_filtering_params in the dataset spec"
+            raise UserError(f"no person of interest in {count} photos", where=where, fix=fix)
+        return source
+
+    @property
+    def folder(self) -> Path:
+        """Where the photos are."""
+        return joined(self.spec.root_directory_path, self.paths.images_root_dir_path)
+
+    @cached_property
+    def store(self) -> PhotoStore:
+        """The photos."""
+        return open_photos(self.folder)
+
+    @cached_property
+    def listing(self) -> dict[str, Stat]:
+        """The photos that are there."""
+        return self.store.listing()
+
+    @cached_property
+    def usable(self) -> Numbers:
+        """Photos with somebody of interest, in the order of the file."""
+        people = self.coco.annotations
+        return np.unique(people.photo_of[self.choice.mains])
+
+    def mains(self, photo: int) -> tuple[int, ...]:
+        """The people of interest of a photo, as places among its people."""
+        first, end = self.coco.annotations.first[photo : photo + 2]
+        mains = np.flatnonzero(self.choice.mains[first:end]).tolist()
+        everyone = self.spec.duplicate_data_with_each_person_as_center
+        return tuple(mains if everyone else mains[:1])
+
+    @cached_property
+    def _masked(self) -> Numbers:
+        """Photos with somebody who is not labelled."""
+        return np.unique(self.coco.annotations.photo_of[~self.coco.labelled])
+
+    @property
+    def mask_only(self) -> Numbers:
+        """Photos that have a mask, perhaps, and no record."""
+        return np.setdiff1d(self._masked, self.usable)
+
+    def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> Recipe:
+        """How records are made of photos."""
+        root, store = self.spec.root_directory_path, self.store
+        return Recipe(
+            store=store,
+            folder=self.folder,
+            anchor=store.archive if isinstance(store, ZipPhotos) else self.folder,
+            images=self.paths.images_root_dir_path,
+            masks=self.paths.mask_root_dir_path,
+            dataset=self.spec.dataset,
+            annotations=str(self.coco.path),
+            thorough=thorough,
+            mask_folder=joined(root, self.paths.mask_root_dir_path) if mask_files else None,
+            token=token,
+        )
+
+    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: Recipe) -> Piece:
+        """The job that makes records of some of the usable photos."""
+        photos = self.usable[list(numbers)]
+        return Piece(name, folder, self._photos(photos), [self.mains(photo) for photo in photos], recipe)
+
+    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: Recipe) -> MaskPiece:
+        """The job that draws the masks of some of the photos that have nothing else."""
+        return MaskPiece(name, folder, self._photos(self.mask_only[list(numbers)]), recipe)
+
+    def checks(self, recipe: Recipe) -> Iterator[Check]:
+        """Jobs that look at every usable photo."""
+        for _, numbers in cut_pieces("", range(len(self.usable))):
+            yield Check(self._photos(self.usable[list(numbers)]), recipe)
+
+    def _photos(self, photos: Numbers) -> Photos:
+        """Some photos, with what a worker needs of them: outlines only where a mask is drawn."""
+        images, people = self.coco.images, self.coco.annotations
+        counts = people.first[photos + 1] - people.first[photos]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.repeat(people.first[photos] - first[:-1], counts) + np.arange(first[-1])
+        drawn = np.repeat(np.isin(photos, self._masked), counts)
+        outlines = [people.segmentations[row] if needed else [] for row, needed in zip(rows, drawn, strict=True)]
+        columns = {key: value[rows] for key, value in vars(people).items() if key not in ("first", "segmentations")}
+        return Photos(
+            PhotoTable(
+                ids=images.ids[photos],
+                file_names=[images.file_names[photo] for photo in photos],
+                heights=images.heights[photos],
+                widths=images.widths[photos],
+            ),
+            replace(people, first=first, segmentations=outlines, **columns),
+        )
+
+    def problems(self) -> list[Problem]:
+        """What is known to be wrong before a photo is read: photos that are not there, outlines that do not fit."""
+        problems = []
+        for number in self.usable:
+            name = self.coco.images.file_names[number]
+            if safe_name(name) and _plain(name) not in self.listing:
+                image_id = int(self.coco.images.ids[number])
+                problems.append(Problem(str(self.folder / name), MISSING, "there is no such image", "add it", image_id))
+        rows = [row for row, shape in enumerate(self.coco.annotations.segmentations) if isinstance(shape, dict)]
+        drawn = np.intersect1d(self.coco.annotations.photo_of[rows], self._masked)
+        for photo in (self.coco.photos[number] for number in drawn):
+            problems += outline_problems(str(self.coco.path), photo, outline_faults(photo))
+        return problems
+
+    def key(self, *options: object) -> str:
+        """Digest of everything that decides what is written: the options, the annotations and the photos.
+
+        Returns:
+            16 hexadecimal digits.
+        """
+        whole = hashlib.sha256(json.dumps([self.digest, self.spec.root_directory_path, *options]).encode())
+        for number in self.usable:
+            name = self.coco.images.file_names[number]
+            whole.update(f"{name} {self.listing.get(_plain(name))}\n".encode())
+        return whole.hexdigest()[:16]
+
+
+def _plain(name: str) -> str:
+    """A name as a listing has it."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _digest(spec: "DatasetSpec", file: Path) -> str:
+    document = spec.model_dump(mode="json", by_alias=True)
+    del document["root_directory_path"]
+    name, mark, _ = str(file).rpartition(".zip#")
+    annotations = hashlib.sha256(read_bytes(f"{name}.zip" if mark else file)).hexdigest()
+    text = json.dumps([__version__, SCHEMA, PIECE, document, annotations], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

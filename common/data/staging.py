@@ -1,0 +1,240 @@
+"""Staging: the hidden folder beside the output where finished pieces wait, for a later attempt too."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import reported, whole_file
+
+BLOCK = 1 << 20  # bytes
+READY = "ready"  # there when every shard is complete: its content names the files that they replace
+PART = ".part"
+TRIES = 5  # to remove a folder in which a dying process may still write
+
+
+class Shard:
+    """A shard in the making.
+
+    Args:
+        final: Its path.
+        label: Names its unfinished file.
+        names: Its pieces', in order.
+    """
+
+    def __init__(self, final: Path, label: str, names: Sequence[str]) -> None:
+        self.final, self.label, self.names = final, label, tuple(names)
+        self.joined = 0  # pieces that the unfinished file has
+
+
+def open_staging(prefix: Path, key: str) -> "Staging":
+    """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
+    return Staging(prefix, key)
+
+
+class Staging:
+    """Finished pieces of a conversion; on a disk they join their shard's file as soon as those before them have.
+
+    The pieces of a shard are thus kept once. Every step can be cut off: what is in the folder is held to its checksums
+    when a later attempt finds it.
+
+    Args:
+        prefix: Folder and base name of the shards.
+        key: Tells this conversion from others to the same name: 16 hexadecimal digits.
+
+    Attributes:
+        folder: The folder.
+        made: What each finished piece came to, by its name.
+    """
+
+    def __init__(self, prefix: Path, key: str) -> None:
+        self.prefix, self.key = prefix, key
+        self.folder = prefix.with_name(f".{prefix.name}.{key}")
+        self.made: dict[str, Made] = {}
+        self.shards: list[Shard] = []
+        self._shard_of: dict[str, Shard] = {}
+        self._lock = contextlib.ExitStack()
+
+    def __enter__(self) -> "Staging":
+        with reported(self.folder), self._lock:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            for other in self._others(path.name for path in self.folder.parent.iterdir()):
+                self._remove_other(self.folder.with_name(other))
+            self._open()
+            self._lock = self._lock.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _others(self, names: Iterable[str]) -> list[str]:
+        """Folders of earlier attempts to write this output from other input."""
+        pattern = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")
+        return [name for name in names if pattern.fullmatch(name) and name != self.folder.name]
+
+    def _open(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self._lock.enter_context(self._held(self.folder))
+
+    def _remove_other(self, folder: Path) -> None:
+        with self._held(folder):
+            shutil.rmtree(folder)
+
+    @contextlib.contextmanager
+    def _held(self, folder: Path) -> Iterator[None]:
+        """Keep other conversions out of a folder."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    where, fix = str(self.prefix), "wait for it, or write elsewhere"
+                    raise UserError("another conversion to this name is running", where=where, fix=fix) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def recover(self, shards: Sequence[Shard], others: Sequence[str] = ()) -> None:
+        """Take over what earlier attempts finished, and remove what they began.
+
+        Args:
+            shards: What is to be made.
+            others: Names of pieces that belong to no shard.
+        """
+        self.shards = list(shards)
+        self._shard_of = {name: shard for shard in shards for name in shard.names}
+        with reported(self.folder):
+            found = self._descriptions()
+            if self.is_ready and all(self._is_whole(shard, found) for shard in shards):
+                self.made = found
+                return
+            self._file(READY).unlink(missing_ok=True)
+            for shard in shards:
+                self._recover(shard, found)
+            self.made |= {name: found[name] for name in others if name in found}
+            self._sweep()
+            for shard in shards:
+                self._join(shard)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all shards are complete."""
+        return self._file(READY).exists()
+
+    def add(self, made: Made) -> None:
+        """Take a finished piece."""
+        self.made[made.name] = made
+        if made.name in self._shard_of:
+            self._join(self._shard_of[made.name])
+
+    def ready(self, replaced: Iterable[str]) -> list[str]:
+        """Note that all shards are complete, once they are on the disk.
+
+        Args:
+            replaced: Files that are to go when the shards are published.
+
+        Returns:
+            These files; those of an attempt that got as far as this, if one did.
+        """
+        if not self.is_ready:
+            with reported(self.folder):
+                self._settle()
+                with whole_file(self._file(READY)) as file:
+                    file.write(json.dumps(list(replaced)).encode())
+        files: list[str] = json.loads(self._file(READY).read_bytes())
+        return files
+
+    def publish(self) -> None:
+        """Let the shards appear under their names."""
+        for shard in self.shards:
+            with reported(shard.final), contextlib.suppress(FileNotFoundError):  # an earlier attempt did
+                os.replace(self._part(shard), shard.final)
+
+    def clear(self) -> None:
+        """Remove the folder."""
+        with reported(self.folder):
+            for left in range(TRIES - 1, -1, -1):
+                if self.folder.exists():
+                    shutil.rmtree(self.folder, ignore_errors=left > 0)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / name
+
+    def _part(self, shard: Shard) -> Path:
+        return self._file(shard.label + PART)
+
+    def _descriptions(self) -> dict[str, Made]:
+        found = {}
+        for file in self.folder.glob(f"*{DESCRIPTION}"):
+            with contextlib.suppress(ValueError, TypeError):  # one that a power cut emptied
+                found[file.stem] = Made.from_json(file.read_bytes())
+        return found
+
+    def _is_whole(self, shard: Shard, found: dict[str, Made]) -> bool:
+        """Whether a complete shard is still there, published or not."""
+        file = part if (part := self._part(shard)).exists() else shard.final
+        size = sum(found[name].bytes for name in shard.names if name in found)
+        return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
+
+    def _recover(self, shard: Shard, found: dict[str, Made]) -> None:
+        with open(self._part(shard), "ab+") as file:
+            file.seek(0)
+            end = 0
+            for name in shard.names:
+                if name not in found or not _is_next(file, found[name]):
+                    break
+                end += found[name].bytes
+                shard.joined += 1
+            file.truncate(end)
+        for place, name in enumerate(shard.names):
+            if place < shard.joined or (name in found and self._is_sound(found[name])):
+                self.made[name] = found[name]
+
+    def _is_sound(self, made: Made) -> bool:
+        path = self._file(made.name + DATA)
+        if not path.is_file() or path.stat().st_size != made.bytes:
+            return False
+        with open(path, "rb") as file:
+            return _is_next(file, made)
+
+    def _sweep(self) -> None:
+        """Remove every file that is not part of something finished."""
+        keep = {shard.label + PART for shard in self.shards} | {name + DESCRIPTION for name in self.made}
+        keep |= {name + DATA for shard in self.shards for name in shard.names[shard.joined :] if name in self.made}
+        for path in self.folder.iterdir():
+            if path.name not in keep:
+                path.unlink()
+
+    def _join(self, shard: Shard) -> None:
+        """Append the pieces that are next."""
+        part = self._part(shard)
+        while shard.joined < len(shard.names) and (name := shard.names[shard.joined]) in self.made:
+            piece = self._file(name + DATA)
+            with reported(part), open(part, "ab") as file, open(piece, "rb") as taken:
+                shutil.copyfileobj(taken, file, BLOCK)
+            piece.unlink()
+            shard.joined += 1
+
+    def _settle(self) -> None:
+        """Wait until the shards are on the disk."""
+        for shard in self.shards:
+            with open(self._part(shard), "ab") as file:
+                os.fsync(file.fileno())
+
+
+def _is_next(file: BinaryIO, made: Made) -> bool:
+    """Whether a piece is what comes next in a file."""
+    crc, left = 0, made.bytes
+    while left and (block := file.read(min(left, BLOCK))):
+        crc, left = google_crc32c.extend(crc, block), left - len(block)
+    return not left and crc == made.crc
