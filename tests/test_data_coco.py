@@ -139,7 +139,7 @@ def test_a_broken_archive_is_refused(tmp_path, content):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.json: cannot read the annotations: No such file"):
+    with pytest.raises(UserError, match=r"absent\.json: there is no such file"):
         read_annotations(tmp_path / "absent.json")
 
 

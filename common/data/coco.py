@@ -24,6 +24,7 @@ from bodyposenet.common.data.kinds import people_kinds
 from bodyposenet.common.data.problems import Problem, refuse
 from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import place, read_bytes
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -180,7 +181,7 @@ def read_annotations(
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
-    path = Path(path)
+    path = place(path)
     with _collector_at_rest():
         coco = _read(path, _load(path), joints, flags or COCO_FLAGS)
     if strict:
@@ -211,17 +212,15 @@ def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[i
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, fix="check annotation_root_dir_path")
         document = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     except json.JSONDecodeError as error:
         raise UserError(
             f"not JSON: {error.msg}", where=f"{path}:{error.lineno}", fix="mend or export it again"
         ) from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        problem = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"cannot read the annotations: {problem}", where=str(path), fix="check annotation_root_dir_path"
-        ) from None
+        fix = "check annotation_root_dir_path"
+        raise UserError(f"cannot read the annotations: {error}", where=str(path), fix=fix) from None
     if not isinstance(document, dict):
         raise _not_coco(path, "it holds no object")
     return document
