@@ -75,6 +75,59 @@ def test_perfect_maps_cost_nothing():
     assert float(pose_loss([heatmaps, heatmaps, pafs, pafs], heatmaps, pafs, mask, Loss(joint_weight=3)).total) == 0
 
 
+@pytest.mark.parametrize(
+    "focal",
+    [
+        {},
+        {"gamma": 2.5},
+        {"gamma": 0.0},
+        {"alpha": 0.4, "gamma": 0.5},
+        {"beta": -0.3},
+        {"bkg_thresh": 0.5},
+    ],
+)
+def test_the_focal_option_weighs_the_error_by_the_score_s_distance_from_one(focal):
+    outputs, heatmaps, pafs, mask = maps(2)
+    pafs = 2 * pafs - 1  # a field's negative labels are background
+    spec = parse_spec({"focal_loss_params": {"use_focal_loss": True} | focal, "paf_weight": 0.3}, Loss)
+    losses = pose_loss(outputs, heatmaps, pafs, mask, spec)
+    used = {"alpha": 0.1, "beta": 0.02, "bkg_thresh": 0.01, "gamma": 1.0} | focal
+
+    def cost(out, label):
+        total = 0.0
+        for index in np.ndindex(out.shape):
+            front = label[index] > used["bkg_thresh"]
+            score = out[index] - used["alpha"] if front else 1 - out[index] - used["beta"]
+            error = (float(out[index]) - label[index]) * mask[(*index[:3], 0)]
+            total += 0.5 * (error * abs(1 - score) ** used["gamma"]) ** 2
+        return total / len(out)
+
+    assert [float(value) for value in losses.heatmaps] == pytest.approx([cost(y, heatmaps) for y in outputs[:2]])
+    assert [float(value) for value in losses.pafs] == pytest.approx([0.3 * cost(y, pafs) for y in outputs[2:]])
+
+
+def test_focal_parameters_without_the_option_are_without_effect():
+    outputs, heatmaps, pafs, mask = maps(1)
+    spec = parse_spec({"focal_loss_params": {"gamma": 3.0}}, Loss)
+    assert spec.focal_loss_params is not None
+    assert float(pose_loss(outputs, heatmaps, pafs, mask, spec).total) == float(
+        pose_loss(outputs, heatmaps, pafs, mask, Loss()).total
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 3.0])
+def test_a_score_of_one_has_a_finite_gradient(gamma):
+    import tensorflow as tf
+
+    focal = {"use_focal_loss": True, "gamma": gamma, "alpha": 0.25, "beta": 0.0}
+    spec = parse_spec({"focal_loss_params": focal}, Loss)
+    label = tf.constant([[[[0.5, 0.0]]]])
+    out = tf.Variable([[[[1.25, 0.0]]]])  # the scores of both cells are 1
+    with tf.GradientTape() as tape:
+        total = pose_loss([out, out], label, label, tf.ones((1, 1, 1, 1)), spec).total
+    assert np.isfinite(tape.gradient(total, out).numpy()).all()
+
+
 # Optimizer
 
 

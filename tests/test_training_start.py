@@ -123,8 +123,6 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"model": {"__class_name__": "BpNetModel"}}, "model.__class_name__"),
-        ({"loss": {"focal_loss_params": {"use_focal_loss": True}}}, "loss.focal_loss_params.use_focal_loss"),
         (
             {"finetuning_config": {"is_finetune_exp": True, "checkpoint_path": "x.ckzip"}},
             "finetuning_config.is_finetune_exp",

@@ -1,9 +1,11 @@
-"""BpNetLite: a shared trunk, and stages that refine heatmaps and part affinity fields.
+"""BpNet: a backbone, and stages that refine heatmaps and part affinity fields.
 
-The layout is that of TAO's ``BpNetLiteModel``, after Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part
-Affinity Fields" (CVPR 2017, section 2.2). Layer names are TAO's with ``_`` for ``/``, which Keras 3 does not take.
+The layouts are those of TAO's ``BpNetLiteModel``, whose stages share a trunk, and of its older ``BpNetModel``, with a
+tower for each kind of map; both after Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields"
+(CVPR 2017, section 2.2). Layer names are TAO's with ``_`` for ``/``, which Keras 3 does not take.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +17,8 @@ from bodyposenet.common.spec.train import ModelSpec
 
 STRIDE = 8
 TRUNK = 128  # channels of the features that every stage sees
+
+Maps = tuple[Any, Any]  # heatmaps (B, H, W, K + 1) and part affinity fields (B, H, W, 2 L)
 
 
 def build_model(spec: ModelSpec, skeleton: Skeleton) -> Any:
@@ -33,52 +37,60 @@ def build_model(spec: ModelSpec, skeleton: Skeleton) -> Any:
     image = keras.Input((None, None, 3), name="input_1")
     features = backbone(image, spec.backbone_attributes, style)
     features = conv(features, TRUNK, 3, name="channel_reduction_conv", style=style)
-    maps = [first_stage(features, skeleton, spec, style)]
-    for index in range(2, spec.stages + 1):
-        maps.append(refine(features, maps[-1], skeleton, spec, style, index=index))
+    maps: list[Maps] = []
+    for index in range(1, spec.stages + 1):
+        paf, heat = branches(features, maps[-1] if maps else None, spec, style, index=index)
+        maps.append(drawn(heat, paf, skeleton, style, prefix=f"stage{index}", final=1 < index == spec.stages))
     heatmaps, pafs = zip(*maps, strict=True)
     return keras.Model(image, [*heatmaps, *pafs], name="bpnet")
 
 
-def first_stage(features: Any, skeleton: Skeleton, spec: ModelSpec, style: Style) -> tuple[Any, Any]:
-    """The first guess: features to heatmaps and part affinity fields."""
-    x = features
-    kernels = spec.stage1_kernel_sizes or (3, 3, 3)
+def branches(features: Any, before: Maps | None, spec: ModelSpec, style: Style, *, index: int) -> tuple[Any, Any]:
+    """What a stage makes of the features and the maps before it: features for the fields, and for the heatmaps.
+
+    Args:
+        features: ``(B, H, W, F)``.
+        before: The previous stage's maps; None for the first stage.
+        spec: Kernel sizes, kind of stage, attention.
+        style: How convolutions are built.
+        index: Of the stage, from 1.
+    """
+    x = features if before is None else keras.layers.Concatenate(name=f"stage{index}_in")([features, *before])
+    kernels = spec.stage1_kernel_sizes if index == 1 else spec.stageT_kernel_sizes
+    prefix = f"stage{index}"
+    if spec.class_name == "BpNetModel":
+        names = (f"{prefix}_paf_branch", f"{prefix}_heat_branch")
+        paf, heat = (tower(x, kernels, name, style) for name in names)
+    else:
+        names = (f"{prefix}_paf", f"{prefix}_cmap")
+        paf = heat = tower(x, kernels, prefix, style)
+    channels, last = (512 if index == 1 else 128), len(kernels) + 1
+    paf = conv(paf, channels, 1, name=f"{names[0]}_conv{last}", style=style)
+    heat = conv(heat, channels, 1, name=f"{names[1]}_conv{last}", style=style)
+    if index > 1 and spec.use_self_attention:
+        return gated(paf, names[0], "tanh", style), gated(heat, names[1], "sigmoid", style)
+    return paf, heat
+
+
+def tower(x: Any, kernels: Sequence[int], prefix: str, style: Style) -> Any:
+    """Convolutions of these sizes, one after another."""
     for n, kernel in enumerate(kernels, 1):
-        x = conv(x, 128, kernel, name=f"stage1_conv{n}", style=style)
-    last = len(kernels) + 1
-    paf = conv(x, 512, 1, name=f"stage1_paf_conv{last}", style=style)
-    heat = conv(x, 512, 1, name=f"stage1_cmap_conv{last}", style=style)
-    return (
-        output(heat, skeleton.num_joints + 1, name="stage1_heat_branch_out", style=style),
-        output(paf, 2 * skeleton.num_limbs, name="stage1_paf_branch_out", style=style),
-    )
+        x = conv(x, 128, kernel, name=f"{prefix}_conv{n}", style=style)
+    return x
 
 
-def refine(
-    features: Any, maps: tuple[Any, Any], skeleton: Skeleton, spec: ModelSpec, style: Style, *, index: int
-) -> tuple[Any, Any]:
-    """One refinement stage: features and the previous maps in, better maps out."""
-    x = keras.layers.Concatenate(name=f"stage{index}_in")([features, *maps])
-    kernels = spec.stageT_kernel_sizes or (7, 7, 7, 7, 7)
-    for n, kernel in enumerate(kernels, 1):
-        x = conv(x, 128, kernel, name=f"stage{index}_conv{n}", style=style)
-    last = len(kernels) + 1
-    paf = branch(x, f"stage{index}_paf", last, "tanh", spec, style)
-    heat = branch(x, f"stage{index}_cmap", last, "sigmoid", spec, style)
-    final = index == spec.stages
-    return (
-        output(
-            heat, skeleton.num_joints + 1, name="heatmap_out" if final else f"stage{index}_heat_branch_out", style=style
-        ),
-        output(paf, 2 * skeleton.num_limbs, name="paf_out" if final else f"stage{index}_paf_branch_out", style=style),
-    )
-
-
-def branch(x: Any, prefix: str, number: int, gate: str, spec: ModelSpec, style: Style) -> Any:
-    """A stage's own features for one kind of map, weighted by a gate where the spec asks for attention."""
-    x = conv(x, 128, 1, name=f"{prefix}_conv{number}", style=style)
-    if not spec.use_self_attention:
-        return x
+def gated(x: Any, prefix: str, gate: str, style: Style) -> Any:
+    """Features weighted by what a convolution makes of them: self-attention, as TAO has it."""
     attention = conv(x, 128, 3, name=f"{prefix}_attention_conv", style=style, activation=gate)
     return keras.layers.Multiply(name=f"{prefix}_attention")([x, attention])
+
+
+def drawn(heat: Any, paf: Any, skeleton: Skeleton, style: Style, *, prefix: str, final: bool) -> Maps:
+    """The maps of a stage, from the features for each kind."""
+    heat_name, paf_name = f"{prefix}_heat_branch_out", f"{prefix}_paf_branch_out"
+    if final:
+        heat_name, paf_name = "heatmap_out", "paf_out"
+    return (
+        output(heat, skeleton.num_joints + 1, name=heat_name, style=style),
+        output(paf, 2 * skeleton.num_limbs, name=paf_name, style=style),
+    )

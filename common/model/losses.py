@@ -1,7 +1,8 @@
 """Losses: how far the maps of every stage are from the targets.
 
 Masked L2 over all stages: Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017,
-equation 5), with TAO's factor of one half and its squared soft mask (reference 6.1).
+equation 5), with TAO's factor of one half and its squared soft mask (reference 6.1). The focal option is after Lin et
+al., "Focal Loss for Dense Object Detection" (ICCV 2017), carried over to L2 as in Li et al., "Simple Pose" (AAAI 2020).
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from bodyposenet.common.spec.train import Loss
+from bodyposenet.common.spec.train import FocalLossParams, Loss
+
+LEAST_DISTANCE = 1e-6  # of a score from 1 in the focal factor: powers below 1 have no slope at 0
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ def pose_loss(outputs: list[Any], heatmaps: Any, pafs: Any, mask: Any, spec: Los
         pafs: Targets, ``(B, H, W, 2 L)``.
         mask: ``(B, H, W, 1)`` in [0, 1]; it multiplies the error before it is squared.
         spec: ``joint_weight`` adds that many times the target to the weight of a heatmap cell, ``paf_weight`` scales
-            the fields' part, ``normalize_cells`` divides the sum over cells by their number.
+            the fields' part, ``normalize_cells`` divides the sum over cells by their number, ``focal_loss_params``
+            makes cells that are nearly right count less.
 
     Returns:
         The losses; regularisation is not in them.
@@ -39,10 +43,27 @@ def pose_loss(outputs: list[Any], heatmaps: Any, pafs: Any, mask: Any, spec: Los
     batch = tf.cast(tf.shape(heatmaps)[0], tf.float32)
     cells = tf.cast(tf.shape(heatmaps)[1] * tf.shape(heatmaps)[2], tf.float32) if spec.normalize_cells else 1.0
     weight = 1.0 + spec.joint_weight * tf.concat([heatmaps[..., :-1], tf.zeros_like(heatmaps[..., -1:])], axis=-1)
-    heat = tuple(_half_squared(out, heatmaps, mask, weight) / (batch * cells) for out in outputs[:stages])
-    paf = tuple(spec.paf_weight * _half_squared(out, pafs, mask, 1.0) / (batch * cells) for out in outputs[stages:])
+    focal = spec.focal_loss_params if spec.focal_loss_params and spec.focal_loss_params.use_focal_loss else None
+
+    def cost(predicted: Any, target: Any, weight: Any) -> Any:
+        factor = focal_factor(predicted, target, focal) if focal else 1.0
+        return 0.5 * tf.reduce_sum(weight * tf.square((predicted - target) * mask * factor)) / (batch * cells)
+
+    heat = tuple(cost(out, heatmaps, weight) for out in outputs[:stages])
+    paf = tuple(spec.paf_weight * cost(out, pafs, 1.0) for out in outputs[stages:])
     return StageLosses(tf.add_n([*heat, *paf]), heat, paf)
 
 
-def _half_squared(predicted: Any, target: Any, mask: Any, weight: Any) -> Any:
-    return 0.5 * tf.reduce_sum(weight * tf.square((predicted - target) * mask))
+def focal_factor(predicted: Any, target: Any, focal: FocalLossParams) -> Any:
+    """How much each cell's error counts, before it is squared: ``|1 - s| ** gamma`` with s the cell's score.
+
+    Args:
+        predicted: Maps, ``(B, H, W, C)``.
+        target: Labels; those above ``bkg_thresh`` are foreground, a field's negative ones background.
+        focal: The score is ``predicted - alpha`` on the foreground and ``1 - predicted - beta`` elsewhere.
+
+    Returns:
+        ``(B, H, W, C)``; its gradient is finite everywhere.
+    """
+    score = tf.where(target > focal.bkg_thresh, predicted - focal.alpha, 1.0 - predicted - focal.beta)
+    return tf.maximum(tf.abs(1.0 - score), LEAST_DISTANCE) ** focal.gamma

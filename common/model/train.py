@@ -110,15 +110,12 @@ def check_built(spec: TrainSpec) -> None:
     Raises:
         UserError: With the key, and what to set it to.
     """
-    focal = spec.loss.focal_loss_params
     for wanted, where, fix in (
-        (spec.model.class_name != "BpNetLiteModel", "model.__class_name__", "take BpNetLiteModel"),
         (
             spec.finetuning_config.is_finetune_exp,
             "finetuning_config.is_finetune_exp",
             "give pretrained_weights instead",
         ),
-        (focal is not None and focal.use_focal_loss, "loss.focal_loss_params.use_focal_loss", "set it to false"),
     ):
         if wanted:
             raise UserError("is not built yet", where=where, fix=fix)
