@@ -1,0 +1,7 @@
+"""Importers: what annotation tools export, read as one COCO document."""
+
+from bodyposenet.common.data.importers.label_studio import Joints
+from bodyposenet.common.data.importers.load import load_document
+from bodyposenet.common.data.importers.photo_names import match
+
+__all__ = ["Joints", "load_document", "match"]

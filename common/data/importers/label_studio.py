@@ -1,0 +1,266 @@
+"""Label Studio: its JSON export, a list of tasks, as a COCO document.
+
+Taken as hidden (flag 1) are keypoints of which a choice per region, a note or a second label says "hidden", "occluded",
+"invisible", "not visible" or "1"; "absent", "outside", "not labeled" or "0" makes 0. All others are visible (2). A box
+of which a remark says "crowd" is one.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, gather, owner_of
+from bodyposenet.common.data.importers.photo_names import path_in, shortened
+from bodyposenet.common.data.importers.regions import CROWD, Drawing, Region, read_drawing, said
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.problems import did_you_mean
+
+Fields = dict[str, Any]
+Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A photo that somebody annotated."""
+
+    number: int
+    reference: str | None
+    drawing: Drawing
+
+
+def are_tasks(entries: Sequence[Any]) -> bool:
+    """Whether these are Label Studio's tasks with their annotations."""
+    return any(isinstance(entry, dict) and "data" in entry and _annotations(entry) is not None for entry in entries)
+
+
+def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fields:
+    """Turn tasks into a COCO document.
+
+    Of several annotations of a photo, the one marked as ground truth counts, or else the first that is not cancelled;
+    predictions never do. Photos that nobody annotated are left out. Keypoints that cannot be given to a person have a
+    sentence on why in place of their numbers.
+
+    Args:
+        entries: The tasks.
+        where: The file.
+        joints: Names of the joints in the order that the document shall have, or these for each category of people;
+            by default the labels of the keypoints, sorted.
+
+    Raises:
+        UserError: Nobody annotated anything, or there are no keypoints, or no boxes around people.
+    """
+    tasks = _tasks(entries, where)
+    labels = _Labels.of(tasks, joints, where)
+    photos = shortened([path_in(task.reference) if task.reference else "" for task in tasks])
+    images, annotations = [], []
+    for task, name in zip(tasks, photos, strict=True):
+        images.append(_image(task, name))
+        crowd = gather(task.drawing, labels.kinds, labels.spelling)
+        annotations += [labels.annotation(person, task) for person in crowd.people]
+        annotations += labels.unboxed(crowd, task)
+    for number, annotation in enumerate(annotations, 1):
+        annotation["id"] = number
+    return {"images": images, "annotations": annotations, "categories": labels.categories()}
+
+
+def _annotations(task: Fields) -> list[Any] | None:
+    found = task.get("annotations", task.get("completions"))
+    return found if isinstance(found, list) else None
+
+
+def _tasks(entries: Sequence[Any], where: str) -> list[_Task]:
+    tasks = [entry for entry in entries if isinstance(entry, dict)]
+    chosen = [(task, annotation) for task in tasks if (annotation := _chosen(_annotations(task) or []))]
+    if not chosen:
+        guessed = any(task.get("predictions") for task in tasks)
+        raise UserError(
+            f"none of its {len(entries)} tasks is annotated" + (", there are only predictions" if guessed else ""),
+            where=where,
+            fix="submit annotations in Label Studio first",
+        )
+    _tell(tasks, len(entries), len(chosen), where)
+    numbers = [task.get("id") for task, _ in chosen]
+    if not all(type(number) is int for number in numbers) or len(set(numbers)) < len(numbers):
+        numbers = list(range(1, len(chosen) + 1))
+    return [
+        _Task(cast(int, number), _reference(task, where), read_drawing(annotation["result"]))
+        for number, (task, annotation) in zip(numbers, chosen, strict=True)
+    ]
+
+
+def _chosen(annotations: list[Any]) -> Fields | None:
+    usable = _usable(annotations)
+    return next((entry for entry in usable if entry.get("ground_truth")), next(iter(usable), None))
+
+
+def _usable(annotations: list[Any]) -> list[Fields]:
+    whole = [entry for entry in annotations if isinstance(entry, dict) and isinstance(entry.get("result"), list)]
+    return [entry for entry in whole if not (entry.get("was_cancelled") or entry.get("skipped"))]
+
+
+def _tell(tasks: list[Fields], count: int, chosen: int, where: str) -> None:
+    """Say what is not taken."""
+    if count > chosen:
+        log.warning("%s: %d of %d tasks are left out: nobody annotated them", where, count - chosen, count)
+    several = sum(len(_usable(_annotations(task) or [])) > 1 for task in tasks)
+    if several:
+        log.warning("%s: %d photos are annotated several times; the ground truth or the first counts", where, several)
+
+
+def _reference(task: Fields, where: str) -> str | None:
+    """What the task says of where its photo is."""
+    data = task.get("data")
+    texts = {key: text for key, text in data.items() if isinstance(text, str)} if isinstance(data, dict) else {}
+    likely = [texts[key] for key in ("image", "img", "photo", "picture", "url") if key in texts]
+    likely += [text for text in texts.values() if text.startswith("/data/") or "://" in text]
+    reference = next(iter([*likely, *texts.values()]), None)
+    if reference is not None and reference.startswith("data:"):
+        raise UserError(
+            "its photos stand in it as base 64, without a name",
+            where=f"{where}: task {task.get('id')}",
+            fix="upload the photos to Label Studio as files, or sync a folder or bucket",
+        )
+    return reference
+
+
+def _image(task: _Task, name: str) -> Fields:
+    """The COCO entry; what the file does not tell is missing there, too, and found when it is checked."""
+    height, width = task.drawing.size or (None, None)
+    fields = {"id": task.number, "file_name": name, "height": height, "width": width}
+    return {key: value for key, value in fields.items() if value not in (None, "")}
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Which labels are people, and which are joints.
+
+    Attributes:
+        kinds: Category names of people, by their spelling.
+        spelling: Joint names, by their spelling.
+        joints: The joints of each category, in the order of the document.
+    """
+
+    kinds: dict[str, str]
+    spelling: dict[str, str]
+    joints: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, tasks: Sequence[_Task], joints: Joints, where: str) -> "_Labels":
+        points, boxes = _counted(tasks, "point"), _counted(tasks, "box", "polygon")
+        if not points:
+            raise UserError("nobody labelled a keypoint in it", where=where, fix=foreign.BOXES_FIX)
+        if not boxes:
+            raise UserError(
+                "its keypoints stand in no boxes: whose they are is lost", where=where, fix=foreign.BOXES_FIX
+            )
+        named = dict(joints) if isinstance(joints, Mapping) else {}
+        kinds = _kinds(tasks, list(boxes), list(named))
+        known = [joint for names in named.values() for joint in names] or list(cast(Sequence[str], joints or ()))
+        spelling = {said(joint): joint for joint in known or sorted(points)}
+        if known:
+            _check_labels(points, spelling, where)
+        every = tuple(known or sorted(points))
+        return cls(kinds, spelling, {kind: tuple(named.get(kind, every)) for kind in kinds.values()})
+
+    def categories(self) -> list[Fields]:
+        return [
+            {"id": number, "name": name, "keypoints": list(joints), "skeleton": []}
+            for number, (name, joints) in enumerate(self.joints.items(), 1)
+        ]
+
+    def annotation(self, person: Labelled, task: _Task) -> Fields:
+        kind = next(self.kinds[said(label)] for label in person.box.labels if said(label) in self.kinds)
+        names = self.joints[kind]
+        points = {joint: point for joint, point in person.joints.items() if joint in names and point.flag}
+        keypoints: list[float] = []
+        for joint in names:
+            keypoints += _triplet(points.get(joint))
+        return {
+            "id": 0,
+            "image_id": task.number,
+            "category_id": list(self.joints).index(kind) + 1,
+            **_extent(person.box, task),
+            "iscrowd": int(bool(person.box.remarks & CROWD)),
+            "keypoints": person.fault or keypoints,
+            "num_keypoints": len(points),
+        }
+
+    def unboxed(self, crowd: Crowd, task: _Task) -> list[Fields]:
+        """One entry for the keypoints of a photo that lie in no box: found when it is checked, and masked."""
+        if not crowd.unboxed:
+            return []
+        left, top, right, bottom = box_around(crowd.unboxed)
+        names = ", ".join(dict.fromkeys(label for point in crowd.unboxed for label in point.labels[:1]))
+        return [
+            {
+                "id": 0,
+                "image_id": task.number,
+                "category_id": 1,
+                "bbox": [left, top, right - left, bottom - top],
+                "area": (right - left) * (bottom - top),
+                "iscrowd": 0,
+                "segmentation": [],
+                "keypoints": f"{len(crowd.unboxed)} keypoints lie in no person's box: {names}",
+                "num_keypoints": 0,
+            }
+        ]
+
+
+def _counted(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
+    """How often a region of these shapes has each label."""
+    regions = (region for task in tasks for region in task.drawing.regions.values() if region.shape in shapes)
+    return Counter(label for region in regions for label in region.labels[:1])
+
+
+def _kinds(tasks: Sequence[_Task], labels: Sequence[str], named: Sequence[str]) -> dict[str, str]:
+    """Labels of boxes that are people: the spec's, or "person", and those that keypoints were put into; or else all."""
+    wanted = {said(name): name for name in named or ["person"]}
+    owners: set[str] = set()
+    for task in tasks:
+        for point in task.drawing.regions.values():
+            owner = owner_of(point, task.drawing.regions, {}) if point.shape == "point" else None
+            owners.update(map(said, task.drawing.regions[owner].labels[:1]) if owner else ())
+    kinds = {said(label): wanted.get(said(label), label) for label in labels}
+    return {key: name for key, name in kinds.items() if key in wanted or key in owners} or kinds
+
+
+def _check_labels(points: Counter[str], spelling: Mapping[str, str], where: str) -> None:
+    """Refuse labels that seem to mean a joint which no label names; warn of others."""
+    unknown = [label for label in points if said(label) not in spelling]
+    unused = [joint for key, joint in spelling.items() if key not in set(map(said, points))]
+    if unknown and unused:
+        raise UserError(
+            f"keypoint label {unknown[0]!r} is no joint of the dataset spec{did_you_mean(unknown[0], unused)}",
+            where=where,
+            fix=f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}",
+        )
+    if unknown:
+        log.warning("%s: left out: keypoints labelled %s, no joints of the dataset spec", where, ", ".join(unknown))
+
+
+def _triplet(point: Region | None) -> list[float]:
+    if point is None:
+        return [0, 0, 0]
+    x, y = point.outline[0].tolist()
+    return [x, y, point.flag]
+
+
+def _extent(region: Region, task: _Task) -> Fields:
+    """The box, kept inside the photo, the area, and the polygon if one was drawn."""
+    height, width = task.drawing.size or (float("inf"), float("inf"))
+    left, top, right, bottom = region.box
+    left, right = max(left, 0.0), min(right, float(width))
+    top, bottom = max(top, 0.0), min(bottom, float(height))
+    polygon = region.outline.ravel().tolist() if region.shape == "polygon" else []
+    across, down = region.outline, region.outline[[*range(1, len(region.outline)), 0]]
+    area = abs(float((across[:, 0] * down[:, 1] - down[:, 0] * across[:, 1]).sum())) / 2
+    return {
+        "bbox": [left, top, right - left, bottom - top],
+        "area": area if polygon else (right - left) * (bottom - top),
+        "segmentation": [polygon] if polygon else [],
+    }

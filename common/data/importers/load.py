@@ -1,0 +1,64 @@
+"""Load: any file of annotations as one COCO document."""
+
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.importers import archive, coco_file, foreign, label_studio
+from bodyposenet.common.data.importers.document import parse, text_of
+from bodyposenet.common.data.importers.label_studio import Joints
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import read_bytes
+
+_FIX = "check annotation_root_dir_path"
+
+
+def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
+    """Read an annotation file into a dict as COCO's keypoint files are.
+
+    ======================================  ====================================================================
+    file                                    what is done
+    ======================================  ====================================================================
+    COCO keypoints, ``.json``               returned as it is
+    CVAT, "COCO Keypoints 1.0", ``.zip``    its ``person_keypoints_*.json``; of several, the one named after a #
+    Label Studio, "JSON"                    boxes and keypoints joined, percent turned to pixels
+    Label Studio, "COCO"                    boxes and keypoints joined where no photo has several people
+    ======================================  ====================================================================
+
+    Any of them may be gzipped or in a zip archive. The annotations themselves are not checked here.
+
+    Args:
+        path: The file; ``export.zip#Train`` names a subset in an archive.
+        joints: Names of the joints, or these for each category of people, as the dataset spec lists them. Label
+            Studio's keypoints take this order; by default they are sorted by name.
+
+    Raises:
+        UserError: The file cannot be read, is damaged, or of a kind that holds no poses; the message says what to
+            export instead.
+    """
+    text, where = _text(str(path))
+    document = parse(text, where)
+    del text
+    if isinstance(document, dict) and label_studio.are_tasks([document]):
+        document = [document]
+    if isinstance(document, list):
+        if not label_studio.are_tasks(document):
+            raise foreign.not_tasks(document, where)
+        return label_studio.from_tasks(document, where, joints)
+    if not isinstance(document, dict):
+        raise foreign.not_tasks([], where)
+    return coco_file.checked(document, where)
+
+
+def _text(path: str) -> tuple[str, str]:
+    """The text of the annotation file and where it is; the bytes are let go."""
+    stem, mark, choice = path.rpartition(".zip#")
+    where = f"{stem}.zip" if mark else path
+    data = read_bytes(where, fix=_FIX)
+    if data.startswith(archive.ZIP):
+        where, data = archive.annotation_file(data, choice if mark else "", where)
+    elif mark:
+        raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
+    if data.startswith(archive.GZIP):
+        data = archive.gunzip(data, where)
+    foreign.refuse_text(data, where)
+    return text_of(data, where), where

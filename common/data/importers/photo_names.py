@@ -1,0 +1,103 @@
+"""Photo names: what a tool calls a photo, and the file that it means."""
+
+import base64
+import binascii
+import posixpath
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_ADDED = re.compile(r"^[0-9a-f]{6,8}(-|__)(?=.)")  # what Label Studio puts before the name of an upload or a download
+_BUCKETS = ("s3", "gs", "azure-blob")
+_UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
+
+
+def path_in(reference: str) -> str:
+    """The path in a reference to a photo as Label Studio's tasks hold it.
+
+    ======================================  ==================
+    reference                               path
+    ======================================  ==================
+    ``/data/upload/3/1a2b3c4d-a.jpg``       ``1a2b3c4d-a.jpg``
+    ``/data/local-files/?d=x/a.jpg``        ``x/a.jpg``
+    ``gs://bucket/x/a.jpg``                 ``bucket/x/a.jpg``
+    ``https://host/x/a%20b.jpg?key=1``      ``host/x/a b.jpg``
+    ``x/a.jpg``                             ``x/a.jpg``
+    ======================================  ==================
+    """
+    if "://" not in reference and not reference.startswith(("/data/", "data/", "/tasks/", "/storage-data/")):
+        return _upload(reference)
+    try:
+        url = urlsplit(reference)
+    except ValueError:  # brackets that look like an address
+        return _upload(reference)
+    if url.scheme in _BUCKETS:
+        return reference.split("://", 1)[1]
+    query = parse_qs(url.query)
+    if "fileuri" in query:
+        return _decoded(query["fileuri"][0]).split("://", 1)[-1]
+    for key in ("d", "filepath"):
+        if key in query:
+            return _upload(query[key][0])
+    path = unquote(url.path)
+    return _upload(path) if _UPLOAD.match(path) or not url.netloc else url.netloc + path
+
+
+def _upload(path: str) -> str:
+    """Without the folder of uploads; every photo of it has a name of its own."""
+    return _UPLOAD.sub("", path.replace("\\", "/")).lstrip("/")
+
+
+def _decoded(text: str) -> str:
+    """A reference that Label Studio wrote in base 64, or as it is."""
+    if "://" in text:
+        return text
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return text
+
+
+def shortened(paths: Sequence[str]) -> list[str]:
+    """The paths without the folders that all of them begin with."""
+    folders = [posixpath.dirname(path).split("/") for path in paths]
+    common = 0
+    while folders and all(len(parts) > common and parts[common] == folders[0][common] for parts in folders):
+        common += 1
+    return ["/".join(path.split("/")[common:]) for path in paths] if folders and folders[0] != [""] else list(paths)
+
+
+def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
+    """Find the photos that are meant by names that no photo has.
+
+    A tool may leave out folders, add some, or put letters of its own before a name (``1a2b3c4d-a.jpg``). A name gets a
+    photo where one only can be meant, and no other name means it.
+
+    Args:
+        names: As the annotations tell them.
+        present: Files that are there, with ``/`` between folders.
+
+    Returns:
+        The file for each such name; names that stand in ``present`` are not among them.
+    """
+    names, files = list(names), set(present)
+    by_base = defaultdict(list)
+    for file in files:
+        by_base[posixpath.basename(file)].append(file)
+    missing = {name for name in names if name not in files}
+    meant = {name: found for name in missing if (found := _meant(name, by_base)) is not None}
+    claims = Counter([*meant.values(), *(name for name in set(names) if name in files)])
+    return {name: meant[name] for name in names if name in meant and claims[meant[name]] == 1}
+
+
+def _meant(name: str, by_base: dict[str, list[str]]) -> str | None:
+    base = posixpath.basename(name)
+    for candidate in dict.fromkeys((base, _ADDED.sub("", base))):
+        files = by_base.get(candidate, [])
+        whole = posixpath.join(posixpath.dirname(name), candidate)
+        closer = [file for file in files if f"/{file}".endswith(f"/{whole}") or f"/{whole}".endswith(f"/{file}")]
+        for found in (closer, files):
+            if len(found) == 1:
+                return found[0]
+    return None

@@ -1,0 +1,170 @@
+"""Regions: what an annotator drew on one photo in Label Studio, in pixels.
+
+Label Studio tells positions in percent of the photo as it is stored; ``image_rotation`` says only how it was shown. A
+region is drawn in one result and described in others of the same id: labels, choices per region, notes.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Fields = dict[str, Any]
+
+HIDDEN = frozenset({"hidden", "occluded", "invisible", "not visible", "1"})
+NOT_LABELLED = frozenset({"absent", "outside", "not labeled", "not labelled", "0"})
+CROWD = frozenset({"crowd", "is crowd", "iscrowd"})
+MOST = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One thing that was drawn.
+
+    Attributes:
+        number: Its id in the tool.
+        shape: ``point``, ``box`` or ``polygon``.
+        outline: ``(P, 2)`` corners, x and y in pixels; NaN where the file has no number.
+        labels: Its labels, as the annotator's interface calls them.
+        remarks: What else is said of it (choices, notes, further labels), in small letters.
+        parent: The id of the region that it was put into.
+    """
+
+    number: str
+    shape: str
+    outline: Floats
+    labels: tuple[str, ...]
+    remarks: frozenset[str]
+    parent: str | None
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, in pixels."""
+        (left, top), (right, bottom) = self.outline.min(axis=0), self.outline.max(axis=0)
+        return float(left), float(top), float(right), float(bottom)
+
+    @property
+    def flag(self) -> int:
+        """COCO's flag of a keypoint: visible unless a remark says otherwise."""
+        return 0 if self.remarks & NOT_LABELLED else 1 if self.remarks & HIDDEN else 2
+
+    def distance(self, point: Floats) -> float:
+        """How far outside the box a point lies, in pixels; 0 inside."""
+        left, top, right, bottom = self.box
+        x, y = point
+        return float(max(left - x, x - right, top - y, y - bottom, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Everything on one photo.
+
+    Attributes:
+        size: ``(height, width)`` in pixels as the file states it; None where it does not.
+        regions: By id, in the order of the file.
+        links: Ids of regions that the annotator related to each other.
+    """
+
+    size: tuple[int, int] | None
+    regions: dict[str, Region]
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_drawing(results: Iterable[Any]) -> Drawing:
+    """Put the results of one annotation together."""
+    entries = [entry for entry in results if isinstance(entry, dict)]
+    size = next(filter(None, map(_size, entries)), None)
+    groups: dict[str, list[Fields]] = {}
+    for index, entry in enumerate(entries):
+        if isinstance(entry.get("value"), dict):
+            groups.setdefault(str(entry.get("id", f"number {index}")), []).append(entry)
+    regions = (_region(number, group, size) for number, group in groups.items())
+    return Drawing(size, {region.number: region for region in regions if region}, list(_links(entries)))
+
+
+def number_of(value: object) -> float:
+    """A JSON number as a float; NaN for anything else, and for what no photo is large enough for."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
+        return math.nan
+    return float(value)
+
+
+def said(text: object) -> str:
+    """A remark or label in one spelling."""
+    return " ".join(str(text).lower().replace("_", " ").replace("-", " ").split())
+
+
+def _size(entry: Fields) -> tuple[int, int] | None:
+    height, width = number_of(entry.get("original_height")), number_of(entry.get("original_width"))
+    whole = height.is_integer() and width.is_integer() and height > 0 and width > 0
+    return (int(height), int(width)) if whole else None
+
+
+def _links(entries: Iterable[Fields]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        if entry.get("type") == "relation":
+            yield str(entry.get("from_id")), str(entry.get("to_id"))
+
+
+def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> Region | None:
+    values = [entry["value"] for entry in group]
+    drawn = next(filter(None, (_outline(value, size) for value in values)), None)
+    if drawn is None:
+        return None
+    labels = tuple(dict.fromkeys(label for value in values for label in _labels(value)))
+    parent = next((entry["parentID"] for entry in group if isinstance(entry.get("parentID"), str)), None)
+    remarks = frozenset(map(said, (*labels[1:], *_remarks(group))))
+    return Region(number, *drawn, labels, remarks, parent)
+
+
+def _outline(value: Fields, size: tuple[int, int] | None) -> tuple[str, Floats] | None:
+    """The shape and its corners; None for shapes that say nothing of people, such as brush strokes."""
+    height, width = size or (math.nan, math.nan)
+    scale = np.array([width, height], np.float64) / 100
+    if isinstance(value.get("points"), list):
+        corners = np.array([_pair(point) for point in value["points"]], np.float64).reshape(-1, 2)
+        return ("polygon", corners * scale) if len(corners) else None
+    if "x" not in value or "y" not in value:
+        return None
+    start = np.array(_pair([value["x"], value["y"]])) * scale
+    if "height" not in value:
+        return ("point", start[None]) if "radiusX" not in value else None
+    extent = np.array(_pair([value.get("width"), value["height"]])) * scale
+    return "box", _corners(start, extent, number_of(value.get("rotation") or 0))
+
+
+def _corners(start: Floats, extent: Floats, degrees: float) -> Floats:
+    """``(4, 2)`` corners of a rectangle that was turned clockwise around its first corner."""
+    turn = math.radians(degrees)
+    along = np.array([math.cos(turn), math.sin(turn)]) * extent[0]
+    down = np.array([-math.sin(turn), math.cos(turn)]) * extent[1]
+    return np.stack([start, start + along, start + along + down, start + down])
+
+
+def _pair(values: object) -> tuple[float, float]:
+    if isinstance(values, list) and len(values) == 2:
+        return number_of(values[0]), number_of(values[1])
+    return math.nan, math.nan
+
+
+def _labels(value: Fields) -> Iterator[str]:
+    for key, labels in value.items():
+        if key.endswith("labels") and isinstance(labels, list):
+            yield from (label for label in labels if isinstance(label, str))
+
+
+def _remarks(group: list[Fields]) -> Iterator[object]:
+    """What choices, text fields and notes say of a region."""
+    for entry in group:
+        note = entry.get("meta")
+        for texts in (
+            entry["value"].get("choices"),
+            entry["value"].get("text"),
+            note.get("text") if isinstance(note, dict) else None,
+        ):
+            yield from texts if isinstance(texts, list) else [texts] if isinstance(texts, str) else []

@@ -1,0 +1,112 @@
+"""Studio COCO: Label Studio's "COCO" export, which parts boxes from keypoints.
+
+It writes a box for each rectangle, and for each photo one more annotation of a category ``default`` that has the
+keypoints of all its people, rounded to pixels; of two noses the last stays. So it can be put together only where no
+photo has two people. Versions before 2025 leave keypoints out, or fail.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.document import number_in, objects
+from bodyposenet.common.data.importers.photo_names import shortened
+from bodyposenet.common.errors import UserError
+
+Fields = dict[str, Any]
+_ORDER = (
+    "%s: Label Studio's COCO export names joints as they stand in the labelling interface, but orders their numbers by "
+    "model_index: if these differ, joints are mixed up; its JSON export is safe"
+)
+
+log = logging.getLogger(__name__)
+
+
+def wrote(document: Fields) -> bool:
+    """Whether Label Studio wrote the document."""
+    info = document.get("info")
+    return isinstance(info, dict) and info.get("contributor") == "Label Studio"
+
+
+def mended(document: Fields, where: str) -> Fields:
+    """Put keypoints and boxes together.
+
+    Raises:
+        UserError: There are no keypoints or no boxes, or a photo has several people.
+    """
+    annotations = objects(document["annotations"])
+    posed = [entry for entry in annotations if "keypoints" in entry]
+    joints = _joints(document, posed, where)
+    label, boxes = _people(document, [entry for entry in annotations if "keypoints" not in entry], where)
+    log.warning(_ORDER, where)
+    images = _images(document["images"], where)
+    known = {number_in(image, "id") for image in images}
+    people = [_joined(entry, boxes, where) for entry in posed if number_in(entry, "image_id") in known]
+    labelled = {number_in(person, "image_id") for person in people}
+    alone = [entry for number, entries in boxes.items() if number not in labelled for entry in entries]
+    blank = {"keypoints": [0] * (3 * len(joints)), "num_keypoints": 0}
+    people += [entry | blank for entry in alone if number_in(entry, "image_id") in known]
+    category = {"id": 1, "name": label, "keypoints": joints, "skeleton": []}
+    return {
+        "images": images,
+        "annotations": [person | {"category_id": 1} for person in people],
+        "categories": [category],
+    }
+
+
+def _joints(document: Fields, posed: Sequence[Fields], where: str) -> list[str]:
+    lists = (entry.get("keypoints") for entry in objects(document.get("categories")))
+    names = next((names for names in lists if isinstance(names, list)), [])
+    if not posed or not names:
+        raise UserError("Label Studio exported no keypoints in it", where=where, fix=foreign.BOXES_FIX)
+    counts = {len(entry["keypoints"]) for entry in posed if isinstance(entry["keypoints"], list)}
+    if counts - {3 * len(names)}:
+        raise UserError(
+            f"it names {len(names)} joints, but writes {max(counts) // 3}: not every keypoint label has a model_index",
+            where=where,
+            fix=foreign.STUDIO_FIX,
+        )
+    return list(names)
+
+
+def _people(document: Fields, boxes: Sequence[Fields], where: str) -> tuple[str, dict[int | None, list[Fields]]]:
+    """The label of the boxes that are people, and these boxes by photo."""
+    if not boxes:
+        raise UserError("its keypoints stand in no boxes: whose they are is lost", where=where, fix=foreign.BOXES_FIX)
+    names = {number_in(entry, "id"): str(entry.get("name")) for entry in objects(document.get("categories"))}
+    used = sorted({names.get(number_in(entry, "category_id"), "") for entry in boxes})
+    person = next((name for name in used if name.lower() == "person"), None)
+    by_photo = defaultdict(list)
+    for entry in boxes:
+        if person is None or names.get(number_in(entry, "category_id")) == person:
+            by_photo[number_in(entry, "image_id")].append(entry)
+    return person or (used[0] if len(used) == 1 else "person"), dict(by_photo)
+
+
+def _joined(entry: Fields, boxes: dict[int | None, list[Fields]], where: str) -> Fields:
+    """One photo's keypoints with its only box."""
+    around = boxes.get(number_in(entry, "image_id"), [])
+    if len(around) != 1:
+        what = f"{len(around)} people, and Label Studio's COCO export mixes" if around else "no box for"
+        raise UserError(
+            f"this photo has {what} their keypoints",
+            where=f"{where}: image {entry.get('image_id')}",
+            fix=foreign.STUDIO_FIX if around else foreign.BOXES_FIX,
+        )
+    extent = {key: around[0][key] for key in ("bbox", "area", "segmentation") if key in around[0]}
+    return entry | extent
+
+
+def _images(entries: object, where: str) -> list[Fields]:
+    """The photos by their own names, each once: a photo that two people annotated stands there twice."""
+    images = objects(entries)
+    names = [str(entry.get("file_name") or "").replace("\\", "/") for entry in images]
+    bare = [name.rsplit("../", 1)[-1].removeprefix("images/") for name in names]
+    first: dict[str, Fields] = {}
+    for entry, name in zip(images, shortened(bare), strict=True):
+        first.setdefault(name, entry | {"file_name": name})
+    if len(first) < len(images):
+        log.warning("%s: of photos that several people annotated, the first annotation counts", where)
+    return list(first.values())

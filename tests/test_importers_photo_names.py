@@ -1,0 +1,99 @@
+"""Photo names: from what a tool calls a photo to the file that is meant."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.data.importers import match
+from bodyposenet.common.data.importers.photo_names import path_in, shortened
+
+TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("/data/upload/3/1a2b3c4d-a.jpg", "1a2b3c4d-a.jpg"),
+        ("upload/3/1a2b3c4d-a.jpg", "1a2b3c4d-a.jpg"),
+        ("/data/upload/3/1a2b3c4d-n%C3%A4me.jpg", "1a2b3c4d-näme.jpg"),
+        ("https://studio.example.com/data/upload/3/1a2b3c4d-a.jpg", "1a2b3c4d-a.jpg"),
+        ("/storage-data/uploaded/?filepath=upload/3/1a2b3c4d-a.jpg", "1a2b3c4d-a.jpg"),
+        ("/data/local-files/?d=set/a%20b.jpg", "set/a b.jpg"),
+        ("/data/local-files/?d=set\\a.jpg", "set/a.jpg"),
+        ("gs://bucket/x/a%20b.jpg", "bucket/x/a%20b.jpg"),
+        ("s3://bucket/a.jpg", "bucket/a.jpg"),
+        ("https://host.example.com/x/a%20b.jpg?key=1", "host.example.com/x/a b.jpg"),
+        (f"/tasks/17/presign/?fileuri={TOKEN}", "bucket/x/a.jpg"),
+        ("/tasks/17/resolve/?fileuri=gs://bucket/x/a.jpg", "bucket/x/a.jpg"),
+        ("C:\\photos\\a #1.jpg", "C:/photos/a #1.jpg"),
+        ("/home/me/a.jpg", "home/me/a.jpg"),
+        ("a?b.jpg", "a?b.jpg"),
+        ("http://[half", "http://[half"),
+    ],
+)
+def test_the_path_is_found_in_every_kind_of_reference(reference, path):
+    assert path_in(reference) == path
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["bucket/x/a.jpg", "bucket/x/b.jpg"], ["a.jpg", "b.jpg"]),
+        (["bucket/x/a.jpg", "bucket/y/a.jpg"], ["x/a.jpg", "y/a.jpg"]),
+        (["bucket/x/a.jpg", "b.jpg"], ["bucket/x/a.jpg", "b.jpg"]),
+        (["a.jpg", "b.jpg"], ["a.jpg", "b.jpg"]),
+        (["x/y/a.jpg", "x/yz/a.jpg"], ["y/a.jpg", "yz/a.jpg"]),
+        (["x/a.jpg", "x/y/b.jpg"], ["a.jpg", "y/b.jpg"]),
+        ([], []),
+    ],
+)
+def test_folders_that_all_photos_share_are_cut(paths, names):
+    assert shortened(paths) == names
+
+
+PATHS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join), unique=True)
+
+
+@given(PATHS)
+def test_different_photos_keep_different_names(paths):
+    names = shortened(paths)
+    assert len(set(names)) == len(paths)
+    assert all(path.endswith(name) and name for path, name in zip(paths, names, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "present", "meant"),
+    [
+        ("a.jpg", ["images/default/a.jpg"], "images/default/a.jpg"),  # a zip of CVAT
+        ("1a2b3c4d-a.jpg", ["images/1a2b3c4d-a.jpg"], "images/1a2b3c4d-a.jpg"),  # a zip of Label Studio
+        ("1a2b3c4d-a.jpg", ["a.jpg", "b.jpg"], "a.jpg"),  # the photos as they were before the upload
+        ("1a2b3c__a.jpg", ["x/a.jpg"], "x/a.jpg"),
+        ("bucket/x/a.jpg", ["x/a.jpg", "y/a.jpg"], "x/a.jpg"),
+        ("x/a.jpg", ["all/x/a.jpg", "all/y/a.jpg"], "all/x/a.jpg"),
+        ("z/a.jpg", ["a.jpg"], "a.jpg"),
+        ("a.jpg", ["x/a.jpg", "y/a.jpg"], None),  # either could be
+        ("a.jpg", ["ba.jpg"], None),
+        ("a.jpg", ["1a2b3c4d-a.jpg"], None),
+    ],
+)
+def test_a_photo_that_is_called_otherwise_is_found_if_only_one_can_be_meant(name, present, meant):
+    assert match([name], present) == ({} if meant is None else {name: meant})
+
+
+def test_photos_that_are_there_are_not_looked_for():
+    assert match(["a.jpg", "x/b.jpg"], ["a.jpg", "x/b.jpg", "y/a.jpg"]) == {}
+
+
+def test_no_photo_is_given_to_two_names():
+    assert match(["11111111-a.jpg", "22222222-a.jpg"], ["a.jpg"]) == {}
+    assert match(["11111111-a.jpg", "a.jpg"], ["a.jpg"]) == {}
+
+
+@given(PATHS, PATHS)
+def test_no_photo_is_ever_meant_twice(names, present):
+    found = match(names, present)
+    taken = [*found.values(), *(name for name in names if name in present)]
+    assert len(set(taken)) == len(taken)
+    assert set(found.values()) <= set(present)
