@@ -5,9 +5,6 @@ people are made of the columns when they are asked for.
 """
 
 import gc
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,11 +17,12 @@ import numpy as np
 from bodyposenet.common.data.annotations import annotation_table
 from bodyposenet.common.data.columns import Mask
 from bodyposenet.common.data.entry import Floats, Segmentation
+from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.kinds import people_kinds
 from bodyposenet.common.data.problems import Problem, refuse
 from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import place, read_bytes
+from bodyposenet.common.storage import place
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -166,10 +164,10 @@ def read_annotations(
     flags: Mapping[int, int] | None = None,
     strict: bool = True,
 ) -> CocoSet:
-    """Read a COCO keypoints file.
+    """Read a COCO keypoints file, or what CVAT or Label Studio exports.
 
     Args:
-        path: A ``.json`` file, gzipped if it ends in ``.gz``.
+        path: The file, as :func:`~bodyposenet.common.data.importers.load_document` takes it.
         joints: Names of the joints in the order of the triplets, as a dataset spec lists them, or those of each
             category of people; by default those of the file's own categories. The joints of several categories are
             put together by name.
@@ -183,7 +181,7 @@ def read_annotations(
     """
     path = place(path)
     with _collector_at_rest():
-        coco = _read(path, _load(path), joints, flags or COCO_FLAGS)
+        coco = _read(path, load_document(path, joints), joints, flags or COCO_FLAGS)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
@@ -208,22 +206,6 @@ def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[i
     images = photo_table(entries["images"], str(path), problems)
     annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems))
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        raw = read_bytes(path, fix="check annotation_root_dir_path")
-        document = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"not JSON: {error.msg}", where=f"{path}:{error.lineno}", fix="mend or export it again"
-        ) from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        fix = "check annotation_root_dir_path"
-        raise UserError(f"cannot read the annotations: {error}", where=str(path), fix=fix) from None
-    if not isinstance(document, dict):
-        raise _not_coco(path, "it holds no object")
-    return document
 
 
 def _not_coco(path: Path, why: str) -> UserError:
