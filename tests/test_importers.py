@@ -93,12 +93,12 @@ def test_the_outermost_keys_may_stand_there_once_only(load, tmp_path):
         ('{"images": ' + "[" * 100_000, ": brackets are nested too deeply"),
         ("[" * 100_000, ": brackets are nested too deeply"),
         ('{"images": [], "annotations": [' + "9" * 5000 + "]}", ": a number in it has thousands of digits"),
-        ("17", ": a list of values where an object should be"),
-        ("null", ": a list of values where an object should be"),
-        ("[1, 2]", ": a list of values where an object should be"),
-        ("{}", ": not a COCO keypoints file: 'images' is missing"),
-        ('{"images": []}', ": not a COCO keypoints file: 'annotations' is missing"),
-        ('{"images": [], "annotations": 5}', ": not a COCO keypoints file: 'images' or 'annotations' is no list"),
+        ("17", ": not a COCO keypoints file: it holds no object"),
+        ("null", ": not a COCO keypoints file: it holds no object"),
+        ("[1, 2]", ": not a COCO keypoints file: it holds no object"),
+        ("{}", ": not a COCO keypoints file: 'images' is no list of objects"),
+        ('{"images": []}', ": not a COCO keypoints file: 'annotations' is no list of objects"),
+        ('{"images": [], "annotations": 5}', ": not a COCO keypoints file: 'annotations' is no list of objects"),
     ],
 )
 def test_what_is_wrong_with_a_text_is_told_with_its_line(load, tmp_path, text, expected):
@@ -154,7 +154,7 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is a picture", "name the annotation file"),
         (zipped({"images/a.jpg": b"\xff\xd8"}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (zipped({}), "it holds no annotation file", "COCO Keypoints 1.0"),
-        (BOXES, "COCO boxes or captions without keypoints", "name the person_keypoints file"),
+        (BOXES, "no annotation has 'keypoints', it holds boxes", "name a person_keypoints file"),
     ],
 )
 def test_other_formats_are_known_and_the_right_export_is_named(load, content, problem, fix):

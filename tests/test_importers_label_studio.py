@@ -147,6 +147,7 @@ def test_a_keypoint_that_could_be_two_peoples_makes_them_unusable_not_wrong():
     results = [box("one", 0, 0, 60, 60), box("other", 40, 40, 60, 60), nose("k", (50, 50)), neck("n", (10, 10))]
     for person in people(*results):
         assert person["keypoints"] == "joint 'nose' at 50, 50 lies in the boxes of 2 people"
+        assert person["keypoints"].fix.startswith("put each keypoint into the box of its person in Label Studio, once")
 
 
 def test_a_joint_that_one_person_has_twice_makes_them_unusable():

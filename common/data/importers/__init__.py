@@ -1,7 +1,8 @@
 """Importers: what annotation tools export, read as one COCO document."""
 
+from bodyposenet.common.data.importers.fault import Fault
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.data.importers.photo_names import match
 
-__all__ = ["Joints", "load_document", "match"]
+__all__ = ["Fault", "Joints", "load_document", "match"]

@@ -21,7 +21,8 @@ _CVAT_XML = (
 _VOC = ("this is Pascal VOC: boxes without keypoints", _COCO_FIX)
 _YOLO = ("this is YOLO's format, which names no joints", f"{_COCO_FIX}, or {STUDIO_FIX}")
 _TABLE = ("this is a table (CSV or TSV)", f'{STUDIO_FIX}, not "CSV" or "TSV"')
-_BOXES = ("it holds COCO boxes or captions without keypoints", "name the person_keypoints file")
+_NOT_COCO = "not a COCO keypoints file"
+_NAME_KEYPOINTS = "name a person_keypoints file"
 
 _YOLO_LINE = re.compile(rb"\d+( -?[\d.]+(e-\d+)?){4,}\s")
 _KEYS: tuple[tuple[frozenset[str], str, str], ...] = (
@@ -84,21 +85,21 @@ def not_coco(document: Mapping[str, Any], where: str) -> UserError:
     for keys, problem, fix in _KEYS:
         if keys <= document.keys():
             return UserError(problem, where=where, fix=fix)
-    missing = next((key for key in ("images", "annotations") if key not in document), "")
-    problem = f"{missing!r} is missing" if missing else "'images' or 'annotations' is no list"
-    return UserError(f"not a COCO keypoints file: {problem}", where=where, fix="name a person_keypoints file")
+    wrong = next(key for key in ("images", "annotations") if not isinstance(document.get(key), list))
+    return UserError(f"{_NOT_COCO}: {wrong!r} is no list of objects", where=where, fix=_NAME_KEYPOINTS)
 
 
 def boxes_only(where: str) -> UserError:
     """The error for a COCO document without keypoints."""
-    return UserError(_BOXES[0], where=where, fix=_BOXES[1])
+    problem = f"{_NOT_COCO}: no annotation has 'keypoints', it holds boxes or captions"
+    return UserError(problem, where=where, fix=_NAME_KEYPOINTS)
 
 
 def not_tasks(entries: Sequence[Any], where: str) -> UserError:
     """The error for a JSON list that is no list of Label Studio's tasks."""
     first = entries[0] if entries else None
     keys = first.keys() if isinstance(first, dict) else set()
-    problem, fix = "a list of values where an object should be", "name a person_keypoints file"
+    problem, fix = f"{_NOT_COCO}: it holds no object", _NAME_KEYPOINTS
     if {"annotation_id", "annotator"} & keys:
         problem, fix = "this is Label Studio's JSON-MIN, which tells no person's keypoints from another's", STUDIO_FIX
     elif {"image_id", "keypoints"} <= keys:

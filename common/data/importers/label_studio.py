@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.fault import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, gather, owner_of
 from bodyposenet.common.data.importers.photo_names import path_in, shortened
 from bodyposenet.common.data.importers.regions import CROWD, Drawing, Region, read_drawing, said
@@ -42,8 +43,8 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
     """Turn tasks into a COCO document.
 
     Of several annotations of a photo, the one marked as ground truth counts, or else the first that is not cancelled;
-    predictions never do. Photos that nobody annotated are left out. Keypoints that cannot be given to a person have a
-    sentence on why in place of their numbers.
+    predictions never do. Photos that nobody annotated are left out. Where keypoints cannot be given to a person, a
+    :class:`Fault` stands in place of their numbers.
 
     Args:
         entries: The tasks.
@@ -186,7 +187,7 @@ class _Labels:
             "category_id": list(self.joints).index(kind) + 1,
             **_extent(person.box, task),
             "iscrowd": int(bool(person.box.remarks & CROWD)),
-            "keypoints": person.fault or keypoints,
+            "keypoints": Fault(person.fault) if person.fault else keypoints,
             "num_keypoints": len(points),
         }
 
@@ -205,7 +206,7 @@ class _Labels:
                 "area": (right - left) * (bottom - top),
                 "iscrowd": 0,
                 "segmentation": [],
-                "keypoints": f"{len(crowd.unboxed)} keypoints lie in no person's box: {names}",
+                "keypoints": Fault(f"{len(crowd.unboxed)} keypoints lie in no person's box: {names}"),
                 "num_keypoints": 0,
             }
         ]

@@ -1,0 +1,101 @@
+"""From each tool's export to records: the same photos with the same labels give the same people."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from support.coco_files import JOINTS, dataset_spec
+from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
+
+from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.manifest import open_shards
+
+HIDDEN = 1
+
+
+def pixels(shot):
+    """A photo's PNG file, the same in every export."""
+    height, width = shot.size
+    drawn = np.random.default_rng(height).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(".png", drawn)[1].tobytes()
+
+
+def dataset(root, annotations, content, images, files):
+    """Write an export and the photos that are not in it; return the dataset's spec."""
+    root.mkdir()
+    (root / annotations).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    for name, data in files.items():
+        path = root / images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    half = {"images_root_dir_path": images, "mask_root_dir_path": "masks", "annotation_root_dir_path": annotations}
+    return dataset_spec(root, train_data=half)
+
+
+def plain_coco(root, photos):
+    return dataset(root, "people.json", coco(photos), "images", {shot.name: pixels(shot) for shot in photos})
+
+
+def cvat_zip(root, photos):
+    """As CVAT packs it with "save images": two subsets, of which one is asked for."""
+    images = {f"images/Train/{shot.name}": pixels(shot) for shot in photos}
+    empty = cvat(photos) | {"images": [], "annotations": []}
+    members = {"annotations/person_keypoints_Train.json": cvat(photos), "annotations/person_keypoints_Test.json": empty}
+    spec = dataset(root, "export.zip", zipped(members | images), "export.zip/images/Train", {})
+    half = spec.train_data.model_copy(update={"annotation_root_dir_path": "export.zip#Train"})
+    return spec.model_copy(update={"train_data": half})
+
+
+def uploaded(photos):
+    """The photos under the names that Label Studio gives uploads."""
+    return {f"{mark}-{shot.name}": pixels(shot) for mark, shot in zip(HASHES, photos, strict=False)}
+
+
+def studio_json(root, photos):
+    return dataset(root, "project.json", studio_tasks(photos), "photos", uploaded(photos))
+
+
+def studio_json_without_parents(root, photos):
+    return dataset(root, "project.json", studio_tasks(photos, parents=False), "photos", uploaded(photos))
+
+
+def studio_zip(root, photos):
+    images = {f"images/{name}": data for name, data in uploaded(photos).items()}
+    return dataset(root, "coco.zip", zipped({"result.json": studio_coco(photos)} | images), "coco.zip/images", {})
+
+
+def people_in(spec, output):
+    """For each photo its bytes and its people's joints and boxes, in the order of the photos."""
+    done = convert_dataset(spec, output)
+    shards = open_shards(done.manifest.parent, [path.name for path in done.shards])
+    records = [shard[number] for shard in shards for number in range(len(shard))]
+    assert done.skipped == []
+    return [
+        (record.image, record.joints * (record.joints[..., 2:] > 0), record.boxes)
+        for record in sorted(records, key=lambda record: record.image_id)
+    ]
+
+
+def assert_same(found, expected, *, flags=True):
+    assert len(found) == len(expected)
+    for (image, joints, boxes), (other_image, other_joints, other_boxes) in zip(found, expected, strict=True):
+        assert image == other_image
+        kept = slice(None) if flags else slice(2)
+        np.testing.assert_allclose(joints[..., kept], other_joints[..., kept], atol=1e-3)
+        np.testing.assert_allclose(boxes, other_boxes, atol=1e-3)
+
+
+@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents])
+def test_every_tool_gives_the_people_of_the_coco_file(tmp_path, tool):
+    expected = people_in(plain_coco(tmp_path / "coco", shots()), tmp_path / "out/coco")
+    assert [len(joints) for _, joints, _ in expected] == [2, 1, 1]
+    assert expected[0][1][0, JOINTS.index("left_wrist"), 2] == HIDDEN
+    assert_same(people_in(tool(tmp_path / "tool", shots()), tmp_path / "out/tool"), expected)
+
+
+def test_label_studios_coco_gives_them_where_every_photo_has_one_person(tmp_path):
+    """All joints are visible there: it tells no hidden ones."""
+    photos = shots(crowded=False)
+    expected = people_in(plain_coco(tmp_path / "coco", photos), tmp_path / "out/coco")
+    assert_same(people_in(studio_zip(tmp_path / "tool", photos), tmp_path / "out/tool"), expected, flags=False)
