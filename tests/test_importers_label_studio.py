@@ -323,9 +323,10 @@ def test_numbers_that_are_none_reach_the_check_of_the_annotation():
     assert math.isnan(person["keypoints"][0])
 
 
-def test_task_numbers_that_are_none_or_not_unique_are_given_anew():
+@pytest.mark.parametrize("number", [101, None, "7", True, 10**30])
+def test_task_numbers_that_are_none_or_not_unique_are_given_anew(number):
     tasks = studio_tasks(shots())
-    tasks[2]["id"] = tasks[0]["id"]
+    tasks[2]["id"] = number
     found = made(tasks)
     assert [image["id"] for image in found["images"]] == [1, 2, 3]
     assert sorted({person["image_id"] for person in found["annotations"]}) == [1, 2, 3]

@@ -86,7 +86,7 @@ def _tasks(entries: Sequence[Any], where: str) -> list[_Task]:
         )
     _tell(tasks, len(entries), len(chosen), where)
     numbers = [task.get("id") for task, _ in chosen]
-    if not all(type(number) is int for number in numbers) or len(set(numbers)) < len(numbers):
+    if not all(type(number) is int and abs(number) < 2**53 for number in numbers) or len(set(numbers)) < len(numbers):
         numbers = list(range(1, len(chosen) + 1))
     return [
         _Task(cast(int, number), _reference(task, where), read_drawing(annotation["result"]))
