@@ -8,7 +8,7 @@ LEFT = ("left", "l")
 # LShoulder, lShoulder, shoulder_L, left-shoulder and Left Shoulder are two words each; digits are words of their own.
 WORDS = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 JOINED = re.compile(r"(?<![^\W\d_])(?:left|right)|(?:left|right)(?![^\W\d_])", re.IGNORECASE)  # leftshoulder
-INITIAL = re.compile(r"^[lr](?=[a-z])")  # lshoulder
+INITIAL = re.compile(r"^[lr](?=[a-z])|^[LR](?=[A-Z])")  # lshoulder, LSHO
 
 
 def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
