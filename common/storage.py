@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import os
 import re
 import secrets
@@ -255,6 +256,8 @@ def rewrite(path: "str | Path", change: Callable[[bytes | None], bytes]) -> None
         _rewrite_object(_object(path), change)
         return
     with reported(path), _alone(path.parent):
+        for aside in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # a writer was killed: nobody else is here
+            aside.unlink(missing_ok=True)
         old = path.read_bytes() if path.exists() else None
         with whole_file(path) as file:
             file.write(change(old))

@@ -2,20 +2,21 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.crew import Crew, cores
+from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.data.pieces import Made
 from bodyposenet.common.data.plan import Options, cut_pieces, plan, plan_shards
 from bodyposenet.common.data.problems import Problem, refuse
-from bodyposenet.common.data.publish import Described, describe_set, publish_set
+from bodyposenet.common.data.publish import Conversion, Described, describe_set, open_staging, publish_set
 from bodyposenet.common.data.source import Source
-from bodyposenet.common.data.staging import Shard, Staging, open_staging
+from bodyposenet.common.data.staging import Shard, Staging
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import is_remote, place
 
@@ -27,29 +28,6 @@ __all__ = ["Conversion", "convert_dataset", "plan"]
 SMALL = 1024  # photos; fewer are converted before other processes would have started
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What a conversion wrote.
-
-    Attributes:
-        images: Photos in the shards.
-        people: People with keypoints in these photos.
-        samples: People of interest: what a training epoch counts.
-        shards: The files.
-        skipped: Photos with people of interest that were left out, and why.
-        manifest: The file that describes the shards.
-        problems: Everything that is wrong with the dataset, these photos among it.
-    """
-
-    images: int
-    people: int
-    samples: int
-    shards: list[Path]
-    skipped: list[str]
-    manifest: Path
-    problems: tuple[Problem, ...] = ()
 
 
 def convert_dataset(
@@ -93,16 +71,20 @@ def convert_dataset(
     prefix = place(output)
     options = Options(prefix, mode, num_partitions, num_shards, generate_masks, check_files, strict, part)
     options.check()
+    results = None if results_dir is None else place(results_dir)
     source = Source.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
     with Crew(count) as crew:
         if strict:
-            _refuse_problems(source, options, crew)
-        return _Work(source, options).run(crew, None if results_dir is None else place(results_dir))
+            problems = _problems_beforehand(source, options, crew)
+            if problems and results is not None:
+                _write_report(source, problems, results, source.digest[:16])
+            refuse(problems)
+        return _Work(source, options).run(crew, results)
 
 
-def _refuse_problems(source: Source, options: Options, crew: Crew) -> None:
-    """Look for everything that is wrong before anything is written."""
+def _problems_beforehand(source: Source, options: Options, crew: Crew) -> list[Problem]:
+    """What can be known to be wrong before anything is written."""
     problems = [*source.coco.problems, *source.problems()]
     if options.check_files:
         known = {problem.image_id for problem in problems}
@@ -111,7 +93,7 @@ def _refuse_problems(source: Source, options: Options, crew: Crew) -> None:
             for check in crew.run(source.checks(recipe)):
                 pace.add(check.photos)
                 problems += [problem for problem in check.problems if problem.image_id not in known]
-    refuse(problems)
+    return problems
 
 
 class _Work:
@@ -139,7 +121,8 @@ class _Work:
             self._hold(described, staging)
             conversion = self._publish(described, staging)
             if results_dir is not None:
-                _write_results(self.source, conversion, results_dir, staging)
+                _write_summary(conversion, results_dir, self.key)
+                _write_report(self.source, conversion.problems, results_dir, self.key)
             self._sweep_masks()
             staging.clear()
         return conversion
@@ -186,16 +169,17 @@ class _Work:
 
     def _publish(self, described: Described, staging: Staging) -> Conversion:
         prefix, document = self.options.prefix, described.document
-        manifest = publish_set(staging, self.options.set_name, document)
-        return Conversion(
-            images=document["images"],
-            people=document["people"],
-            samples=document["samples"],
-            shards=[prefix.with_name(shard.file) for shard in self.plan],
-            skipped=document["skipped"],
-            manifest=manifest,
-            problems=(*self.source.coco.problems, *described.problems),
-        )
+        before = read_manifest(prefix.parent)["sets"] if self.options.part else {}
+        without = [name for name, other in before.items() if self._is_other_division(other)]
+        manifest = publish_set(staging, self.options.set_name, document, without=without)
+        problems = (*self.source.coco.problems, *described.problems)
+        return Conversion.of(document, prefix.parent, manifest, problems)
+
+    def _is_other_division(self, other: dict[str, Any]) -> bool:
+        """Whether a set is a part of this one, divided in another number of parts."""
+        part = other.get("part")
+        _, of = self.options.part or (0, 1)
+        return part is not None and part["of_set"] == self.options.prefix.name and part["of"] != of
 
     def _sweep_masks(self) -> None:
         """Remove what killed attempts at this conversion left among the masks."""
@@ -205,9 +189,21 @@ class _Work:
                 aside.unlink(missing_ok=True)
 
 
-def _write_results(source: Source, done: Conversion, folder: Path, staging: Staging) -> None:
-    """The summary and the report."""
+def _write_summary(done: Conversion, folder: Path, token: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with laid(folder / "conversion.json", staging.key) as file:
-        shown = {name: value for name, value in vars(done).items() if name != "problems"}
+    shown = {name: value for name, value in vars(done).items() if name != "problems"}
+    with laid(folder / "conversion.json", token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
+
+
+def _write_report(source: Source, problems: Sequence[Problem], folder: Path, token: str) -> None:
+    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it."""
+    from bodyposenet.common.data.dataset_report import report_dataset
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        read = source.store.read
+        report_dataset(Path(made), source.coco, source.choice, problems, spec=source.spec, read=read)
+        for path in sorted(Path(made).iterdir()):
+            with laid(folder / path.name, token) as file:
+                file.write(path.read_bytes())

@@ -1,7 +1,7 @@
 """Manifest: what the shards of a folder hold, so that a trainer can plan an epoch without reading them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,11 +109,17 @@ def _parsed(content: bytes | None, path: Path) -> dict[str, Any]:
     return manifest
 
 
-def add_set(folder: Path, name: str, described: dict[str, Any]) -> Path:
+def add_set(folder: Path, name: str, described: dict[str, Any], *, without: Collection[str] = ()) -> Path:
     """Put a set in the folder's manifest, beside the sets it has, and replace the file in one step.
 
     Of conversions that end at the same moment none loses its set: on a disk they wait for one another, in a bucket the
     later one finds the manifest changed and adds its set to that.
+
+    Args:
+        folder: Where the manifest is.
+        name: Of the set.
+        described: The set.
+        without: Sets that it takes the place of.
 
     Returns:
         The manifest's path.
@@ -122,7 +128,8 @@ def add_set(folder: Path, name: str, described: dict[str, Any]) -> Path:
 
     def added(content: bytes | None) -> bytes:
         manifest = _parsed(content, path)
-        manifest["sets"][name] = described
+        kept = {other: found for other, found in manifest["sets"].items() if other not in without}
+        manifest["sets"] = kept | {name: described}
         return json.dumps(manifest, sort_keys=True).encode()
 
     rewrite(path, added)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,45 @@ from bodyposenet.common.data.plan import Options, ShardPlan
 from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.source import Source
 from bodyposenet.common.data.staging import Staging
-from bodyposenet.common.storage import reported
+from bodyposenet.common.storage import is_remote, reported
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion wrote.
+
+    Attributes:
+        images: Photos in the shards.
+        people: People with keypoints in these photos.
+        samples: People of interest: what a training epoch counts.
+        shards: The files.
+        skipped: Photos with people of interest that were left out, and why.
+        manifest: The file that describes the shards.
+        problems: Everything that is wrong with the dataset, these photos among it.
+    """
+
+    images: int
+    people: int
+    samples: int
+    shards: list[Path]
+    skipped: list[str]
+    manifest: Path
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(
+        cls, document: dict[str, Any], folder: Path, manifest: Path, problems: Sequence[Problem] = ()
+    ) -> "Conversion":
+        """What a manifest says of a set."""
+        return cls(
+            images=document["images"],
+            people=document["people"],
+            samples=document["samples"],
+            shards=[folder / shard["file"] for shard in document["shards"]],
+            skipped=document["skipped"],
+            manifest=manifest,
+            problems=tuple(problems),
+        )
 
 
 @dataclass(frozen=True)
@@ -27,6 +65,15 @@ class Described:
 
     document: dict[str, Any]
     problems: list[Problem]
+
+
+def open_staging(prefix: Path, key: str) -> Staging:
+    """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
+    if not is_remote(prefix):
+        return Staging(prefix, key)
+    from bodyposenet.common.data.bucket_staging import BucketStaging
+
+    return BucketStaging(prefix, key)
 
 
 def describe_set(source: Source, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, Made]) -> Described:
@@ -65,8 +112,14 @@ def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[st
     }
 
 
-def publish_set(staging: Staging, name: str, document: dict[str, Any]) -> Path:
+def publish_set(staging: Staging, name: str, document: dict[str, Any], *, without: Collection[str] = ()) -> Path:
     """Let a set appear: its shards, then the manifest; then remove the shards that it had before and has no more.
+
+    Args:
+        staging: Has the shards.
+        name: Of the set.
+        document: What the manifest says of it.
+        without: Sets of the manifest that it takes the place of.
 
     Returns:
         The manifest's path.
@@ -76,7 +129,7 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any]) -> Path:
     kept = {shard["file"] for shard in document["shards"]}
     replaced = staging.ready(shard["file"] for shard in before["shards"] if shard["file"] not in kept)
     staging.publish()
-    manifest = add_set(folder, name, document)
+    manifest = add_set(folder, name, document, without=without)
     for file in replaced:
         with reported(folder / file):
             (folder / file).unlink(missing_ok=True)

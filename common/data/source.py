@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from bodyposenet import __version__
 from bodyposenet.common.data.coco import CocoSet, Photos, read_annotations
 from bodyposenet.common.data.filtering import Choice, choose
+from bodyposenet.common.data.importers import match
 from bodyposenet.common.data.manifest import SCHEMA
 from bodyposenet.common.data.masks import outline_faults
 from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos, safe_name
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
 
 Numbers = npt.NDArray[np.int64]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,18 @@ class Source:
             count = len(coco.images.ids)
             where, fix = str(file), "relax data_filtering_params in the dataset spec"
             raise UserError(f"no person of interest in {count} photos", where=where, fix=fix)
-        return source
+        return source._with_names_found()
+
+    def _with_names_found(self) -> "Source":
+        """The same, with the photos' names as the store has them: annotation tools change names."""
+        names = [_plain(name) for name in self.coco.images.file_names]
+        meant = match((name for name in names if name not in self.listing and safe_name(name)), self.listing)
+        if not meant:
+            return self
+        first = next(iter(meant))
+        log.info("%s: %d images have another name, such as %r for %r", self.coco.path, len(meant), meant[first], first)
+        file_names = [meant.get(name, old) for name, old in zip(names, self.coco.images.file_names, strict=True)]
+        return replace(self, coco=replace(self.coco, images=replace(self.coco.images, file_names=file_names)))
 
     @property
     def folder(self) -> Path:

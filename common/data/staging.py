@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import reported, whole_file
+from bodyposenet.common.storage import is_remote, read_bytes, reported, whole_file
 
 BLOCK = 1 << 20  # bytes
 READY = "ready"  # there when every shard is complete: its content names the files that they replace
@@ -29,16 +30,12 @@ class Shard:
         final: Its path.
         label: Names its unfinished file.
         names: Its pieces', in order.
+        whole: A complete file that becomes the shard, in place of pieces.
     """
 
-    def __init__(self, final: Path, label: str, names: Sequence[str]) -> None:
-        self.final, self.label, self.names = final, label, tuple(names)
+    def __init__(self, final: Path, label: str, names: Sequence[str] = (), whole: Path | None = None) -> None:
+        self.final, self.label, self.names, self.whole = final, label, tuple(names), whole
         self.joined = 0  # pieces that the unfinished file has
-
-
-def open_staging(prefix: Path, key: str) -> "Staging":
-    """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
-    return Staging(prefix, key)
 
 
 class Staging:
@@ -66,8 +63,7 @@ class Staging:
 
     def __enter__(self) -> "Staging":
         with reported(self.folder), self._lock:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            for other in self._others(path.name for path in self.folder.parent.iterdir()):
+            for other in self._others(self._neighbours()):
                 self._remove_other(self.folder.with_name(other))
             self._open()
             self._lock = self._lock.pop_all()
@@ -80,6 +76,11 @@ class Staging:
         """Folders of earlier attempts to write this output from other input."""
         pattern = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")
         return [name for name in names if pattern.fullmatch(name) and name != self.folder.name]
+
+    def _neighbours(self) -> list[str]:
+        """What is in the folder of the output."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        return os.listdir(self.folder.parent)
 
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -126,6 +127,24 @@ class Staging:
             for shard in shards:
                 self._join(shard)
 
+    def bring(self, shards: Sequence[Shard]) -> None:
+        """Take complete files as shards: links where that can be, else copies.
+
+        Args:
+            shards: Each with a ``whole`` file; one that is its shard already stays where it is.
+        """
+        self.shards = list(shards)
+        for shard in shards:
+            part, whole = self._part(shard), shard.whole
+            if self.is_ready or part.exists() or whole is None or str(whole) == str(shard.final):
+                continue
+            if not is_remote(whole):
+                with contextlib.suppress(OSError):  # another disk
+                    os.link(whole, part)
+                    continue
+            with reported(whole), laid(part) as file, whole.open("rb") as taken:
+                shutil.copyfileobj(taken, file, BLOCK)
+
     @property
     def is_ready(self) -> bool:
         """Whether all shards are complete."""
@@ -151,7 +170,7 @@ class Staging:
                 self._settle()
                 with whole_file(self._file(READY)) as file:
                     file.write(json.dumps(list(replaced)).encode())
-        files: list[str] = json.loads(self._file(READY).read_bytes())
+        files: list[str] = json.loads(read_bytes(self._file(READY)))
         return files
 
     def publish(self) -> None:
@@ -228,7 +247,7 @@ class Staging:
     def _settle(self) -> None:
         """Wait until the shards are on the disk."""
         for shard in self.shards:
-            with open(self._part(shard), "ab") as file:
+            with contextlib.suppress(FileNotFoundError), open(self._part(shard), "rb") as file:  # else it is published
                 os.fsync(file.fileno())
 
 

@@ -1,0 +1,99 @@
+"""Bucket staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
+from bodyposenet.common.data.staging import BLOCK, Shard, Staging
+from bodyposenet.common.storage import read_bytes, reported, whole_file
+
+if TYPE_CHECKING:
+    from bodyposenet.common.buckets import Remote
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+REQUESTS = 8  # at a time
+
+
+class BucketStaging(Staging):
+    """Pieces in a bucket, where nothing is appended to: they are kept until all shards are published.
+
+    A bucket has no locks: nobody keeps two conversions to one name apart.
+    """
+
+    def _open(self) -> None:
+        """Nothing to make."""
+
+    def _neighbours(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing was written there yet
+            return [path.name for path in self.folder.parent.iterdir()]
+        return []
+
+    def _remove_other(self, folder: Path) -> None:
+        _remove_all(folder)
+
+    def recover(self, shards: Sequence[Shard], others: Sequence[str] = ()) -> None:
+        """Take over what earlier attempts finished."""
+        self.shards = list(shards)
+        with reported(self.folder):
+            sizes = {name: size for name, size, _ in _remote(self.folder).fs.below(_remote(self.folder).path)}
+            found = _side_by_side(self._description, [name for name in sizes if name.endswith(DESCRIPTION)])
+        wanted = {name for shard in shards for name in shard.names}
+        for made in found:
+            if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.bytes):
+                self.made[made.name] = made
+
+    def _description(self, name: str) -> Made:
+        return Made.from_json(read_bytes(self._file(name)))
+
+    def _join(self, shard: Shard) -> None:
+        """Not before all pieces are there."""
+
+    def _settle(self) -> None:
+        """Objects are where they are to stay."""
+
+    def publish(self) -> None:
+        """Stream each shard's pieces into an object."""
+        _side_by_side(self._stream, self.shards)
+
+    def bring(self, shards: Sequence[Shard]) -> None:
+        """Take complete files as shards; they are copied when they are published."""
+        self.shards = list(shards)
+
+    def _stream(self, shard: Shard) -> None:
+        if shard.whole is not None:
+            self._copy(shard.whole, shard.final)
+            return
+        with whole_file(shard.final) as file:
+            for name in shard.names:
+                file.write(read_bytes(self._file(name + DATA)))
+
+    def _copy(self, whole: Path, final: Path) -> None:
+        if str(whole) != str(final):
+            with reported(whole), whole_file(final) as file, whole.open("rb") as taken:
+                shutil.copyfileobj(taken, file, BLOCK)
+
+    def clear(self) -> None:
+        """Remove the objects."""
+        _remove_all(self.folder)
+
+
+def _remote(path: Path) -> "Remote":
+    return cast("Remote", path)
+
+
+def _remove_all(folder: Path) -> None:
+    with reported(folder):
+        names = [name for name, *_ in _remote(folder).fs.below(_remote(folder).path)]
+        _side_by_side(lambda name: (folder / name).unlink(missing_ok=True), names)
+
+
+def _side_by_side(call: Callable[[S], T], values: Iterable[S]) -> list[T]:
+    """What a function that waits for a server returns for each value."""
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        return list(threads.map(call, values))
