@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet import __version__
+from bodyposenet.common.cli_data import sample_calibration
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
 from bodyposenet.common.cli_skeleton import skeleton
@@ -44,6 +45,7 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
+main.add_command(sample_calibration)
 main.add_command(skeleton)
 
 

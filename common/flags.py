@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+RESULTS = "Folder for results and status.json.  [default: beside the output]"
 
 
 class PlaceType(click.ParamType):
@@ -79,12 +80,13 @@ def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 def shared(function: F) -> F:
     """The flags of every verb: results folder and log level."""
+    return option("-r", "--results_dir", type=PlaceType(), help=RESULTS)(leveled(function))
+
+
+def leveled(function: F) -> F:
+    """``-l``: how much is logged."""
     level = click.Choice(LEVELS, case_sensitive=False)
-    function = option("-l", "-ll", "--log_level", type=level, default="INFO", help="Least level of log lines.")(
-        function
-    )
-    text = "Folder for results and status.json.  [default: beside the output]"
-    return option("-r", "--results_dir", type=PlaceType(), help=text)(function)
+    return option("-l", "-ll", "--log_level", type=level, default="INFO", help="Least level of log lines.")(function)
 
 
 def keyed(function: F) -> F:

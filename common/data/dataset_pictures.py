@@ -1,5 +1,6 @@
 """Dataset pictures: photos of a dataset with their labels drawn: people of interest, others, and what is masked."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import cv2
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from bodyposenet.common.data.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.filtering import Choice
 from bodyposenet.common.data.masks import ignore_mask
+from bodyposenet.common.data.photos import header_size
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
@@ -116,8 +118,10 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
 
 def _decoded(data: bytes, photo: Photo) -> Image:
     """``(H, W, 3)`` RGB, as stored: annotations know no rotation by EXIF."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    flags, image = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, None
+    if data and header_size(data) in (None, (photo.height, photo.width)):
+        with contextlib.suppress(cv2.error):  # it says that it has more pixels than OpenCV takes
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None or image.shape[:2] != (photo.height, photo.width):
         raise UserError("no image of the size annotated", where=photo.file_name, fix="replace it, or annotate it anew")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -1,0 +1,308 @@
+"""Calibration sample: photos that stand for a whole set, copied to a folder to calibrate a quantized network with."""
+
+import bisect
+import contextlib
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from bodyposenet.common.data.coco import CocoSet, read_annotations
+from bodyposenet.common.data.photo_store import PhotoStore, open_photos
+from bodyposenet.common.data.photos import decoded_size
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.storage import is_remote, place, reported, whole_file
+
+Numbers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+PEOPLE = (1, 2, 3, 4, 6, 9, 14)  # of a photo: where the groups begin
+HEIGHTS = 16  # groups of people, by their height in the photo
+CHOICES = 200  # that are compared with the set
+THREADS = 8  # photos that are copied at a time
+MOST_TOLD = 20  # photos that cannot be read, as the log names them
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CalibrationSample:
+    """What was copied.
+
+    Attributes:
+        folder: Where to.
+        photos: Names of the copies.
+        qualified: Photos that there were to choose from.
+        left_out: Why photos that had been chosen were not taken; others stand in for them.
+    """
+
+    folder: Path
+    photos: tuple[str, ...]
+    qualified: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """What a sample has in common with the photos that it is of.
+
+    Shape letters: Q photos, K joints, B groups of heights.
+
+    Attributes:
+        photos: ``(Q,)`` their places in the set.
+        joints: ``(Q, K + 1)`` how many people of each have 0, 1, 2 ... labelled joints; only those that count.
+        heights: ``(Q, B)`` how many of the same are as high, as a share of the photo; each group has as many in all.
+    """
+
+    photos: Numbers
+    joints: Numbers
+    heights: Numbers
+
+    @property
+    def people(self) -> Numbers:
+        """``(Q,)`` people of each."""
+        return np.asarray(self.joints.sum(axis=1))
+
+
+def sample_calibration(
+    annotations: str | Path,
+    images: str | Path,
+    output: str | Path,
+    *,
+    num_images: int = 500,
+    min_persons: int = 1,
+    min_kpts: int = 5,
+    seed: int = 0,
+) -> CalibrationSample:
+    """Copy a sample of a set's photos to a folder.
+
+    The sample has the set's mixture of people per photo, joints per person and heights of people in the photo. A
+    photo that is missing or damaged gives way to the one most like it.
+
+    Args:
+        annotations: COCO keypoints file.
+        images: Folder or zip archive of the photos.
+        output: Folder to write; it must be absent or empty.
+        num_images: How many photos, exactly.
+        min_persons: People that a photo must have.
+        min_kpts: Labelled joints that a person must have to count.
+        seed: The same one gives the same photos.
+
+    Raises:
+        UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
+    """
+    coco = read_annotations(place(annotations), strict=False)
+    traits = traits_of(coco, min_persons, min_kpts)
+    qualified = len(traits.photos)
+    if qualified < num_images:
+        fix = f"use -n {qualified}, or lower -pth or -kth" if qualified else "lower -pth or -kth"
+        raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(annotations), fix=fix)
+    order, chosen = representative(traits, num_images, seed)
+    names = [coco.images.file_names[number] for number in traits.photos[order]]
+    with _filled(place(output)) as folder:
+        copier = _Copier(open_photos(images), folder, names, flat_names(coco.images.file_names), str(images))
+        copies = copier.copy(chosen.tolist())
+    return CalibrationSample(place(output), tuple(sorted(copies)), qualified, tuple(copier.left_out))
+
+
+def traits_of(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
+    """The photos of a set that have people enough with joints enough, crowds aside; each file once."""
+    table, names = coco.annotations, coco.images.file_names
+    counted = ~table.crowds & (table.num_keypoints >= min_kpts)
+    photo_of = table.photo_of[counted]
+    heights = table.boxes[counted, 3] / coco.images.heights[photo_of]
+    ticks = np.unique(np.quantile(heights, np.linspace(0, 1, HEIGHTS + 1)[1:-1])) if len(heights) else []
+    joints = _counted(photo_of, table.num_keypoints[counted], (len(names), len(coco.joints) + 1))
+    sizes = _counted(photo_of, np.searchsorted(ticks, heights), (len(names), HEIGHTS))
+    first = {name: number for number, name in zip(reversed(range(len(names))), reversed(names), strict=True)}
+    once = np.array(sorted(first.values()), np.int64)
+    photos = once[joints[once].sum(axis=1) >= min_persons]
+    return Traits(photos, joints[photos], sizes[photos])
+
+
+def _counted(rows: Numbers, columns: Numbers, shape: tuple[int, int]) -> Numbers:
+    counts = np.zeros(shape, np.int64)
+    np.add.at(counts, (rows, columns), 1)
+    return counts
+
+
+def representative(traits: Traits, count: int, seed: int) -> tuple[Numbers, Numbers]:
+    """Choose photos from a row in which each stands between those most like it: one of each stretch of the row.
+
+    Of many such choices the one is taken whose people per photo, joints per person and heights are most like all.
+
+    Args:
+        traits: Of Q photos.
+        count: How many to choose, at most Q.
+        seed: The same one chooses the same photos.
+
+    Returns:
+        ``(Q,)`` the row, places in ``traits``; and ``(count,)`` places in the row.
+    """
+    chance = np.random.default_rng(seed)
+    row = _row(traits, count, chance)
+    groups = np.arange(len(PEOPLE) + 1) == np.searchsorted(PEOPLE, traits.people[row], side="right")[:, None]
+    marginals = [(counts, _shares(counts)) for counts in (groups, traits.joints[row], traits.heights[row])]
+    bounds = np.arange(count + 1) * len(row) // max(1, count)
+    choices = [
+        (chance.integers(bounds[:-1], bounds[1:]) + chance.integers(len(row))) % len(row) for _ in range(CHOICES)
+    ]
+
+    def unlike(chosen: Numbers) -> float:
+        return float(sum(np.abs(_shares(counts[chosen]) - shares).max() for counts, shares in marginals))
+
+    return row, min(choices, key=unlike)
+
+
+def _shares(counts: Numbers) -> Floats:
+    """``(Q, B)`` counts to the ``(B,)`` distribution function of all of them."""
+    return np.asarray(np.cumsum(counts.sum(axis=0)) / max(1, counts.sum()))
+
+
+def _row(traits: Traits, count: int, chance: np.random.Generator) -> Numbers:
+    """Sort photos by groups of people, in each by groups of joints, in these by height, up and down in turn.
+
+    There are as many groups of joints as leave a few photos of the sample to each. Photos that are alike are shuffled.
+    """
+    shuffled = chance.permutation(len(traits.photos))
+    stratum = np.searchsorted(PEOPLE, traits.people[shuffled], side="right")
+    joints, heights = _mean(traits.joints), _mean(traits.heights)
+    row: list[Numbers] = []
+    for number in range(len(PEOPLE) + 1):
+        members = shuffled[stratum == number]
+        cells = max(1, round((count * len(members) / max(1, len(shuffled))) ** 0.5))
+        for cell in np.array_split(members[np.argsort(joints[members], kind="stable")], cells):
+            up = cell[np.argsort(heights[cell], kind="stable")]
+            row.append(up if len(row) % 2 else up[::-1])
+    return np.concatenate(row)
+
+
+def _mean(counts: Numbers) -> Floats:
+    """``(Q,)`` the mean of each photo's people, whose value is the number of their column."""
+    return np.asarray(counts @ np.arange(counts.shape[1]) / np.maximum(counts.sum(axis=1), 1))
+
+
+def flat_names(names: Sequence[str]) -> dict[str, str]:
+    """Names to give to files in one folder, by their paths: where two have one name, the folders are part of it."""
+    bases = {name: PurePosixPath(name.replace("\\", "/")) for name in names}
+    same = Counter(base.name.lower() for base in bases.values())
+    flat: dict[str, str] = {}
+    used: set[str] = set()
+    for name, base in bases.items():
+        new = base.name if same[base.name.lower()] == 1 else "_".join(base.parts)
+        while new.lower() in used:
+            new = f"_{new}"
+        used.add(new.lower())
+        flat[name] = new
+    return flat
+
+
+@dataclass
+class _Copier:
+    """Copies photos, and others for those that cannot be read.
+
+    Attributes:
+        store: Has the photos.
+        folder: Gets them.
+        names: A row of photos, like beside like.
+        flat: Their names in the folder.
+        where: What users call the store.
+        left_out: Why some could not be read.
+    """
+
+    store: PhotoStore
+    folder: Path
+    names: Sequence[str]
+    flat: dict[str, str]
+    where: str
+    left_out: list[str] = field(default_factory=list)
+
+    def copy(self, wanted: list[int]) -> list[str]:
+        """Copy the photos at some places of the row, or as many others.
+
+        Returns:
+            The names of the copies.
+
+        Raises:
+            UserError: There are not enough others.
+        """
+        free = sorted({*range(len(self.names))} - {*wanted})
+        copies: list[str] = []
+        with ThreadPoolExecutor(THREADS) as threads:
+            while wanted:
+                tried = tqdm(threads.map(self._copy_one, wanted), "photos", len(wanted), unit="photo", disable=None)
+                failed = {spot: why for spot, why in zip(wanted, tried, strict=True) if why}
+                copies += [self.flat[self.names[spot]] for spot in wanted if spot not in failed]
+                self._note(list(failed.values()), len(copies), len(free))
+                wanted = [_take_nearest(free, spot) for spot in failed]
+        return copies
+
+    def _copy_one(self, spot: int) -> str:
+        """Copy a photo; returns why not, where it cannot be read."""
+        name = self.names[spot]
+        try:
+            data = self.store.read(name)
+        except AwayError:
+            raise
+        except UserError as error:
+            return str(error)
+        if decoded_size(data) is None:
+            return f"{name}: this is no readable image"
+        with whole_file(self.folder / self.flat[name]) as file:
+            file.write(data)
+        return ""
+
+    def _note(self, reasons: list[str], copied: int, free: int) -> None:
+        for reason in reasons[:MOST_TOLD]:
+            log.warning("left out: %s", reason)
+        if len(reasons) > MOST_TOLD:
+            log.warning("left out: %d more", len(reasons) - MOST_TOLD)
+        self.left_out += reasons
+        if reasons and not copied:
+            problem = f"none of {len(self.left_out)} photos can be read, such as {self.names[0]}"
+            raise UserError(problem, where=self.where, fix="check -i: file names of the annotations are below it")
+        if reasons and free < len(reasons):
+            problem = f"{len(self.left_out)} of the {len(self.names)} photos that qualify cannot be read"
+            raise UserError(problem, where=self.where, fix=f"mend them, or use -n {copied + free}")
+
+
+def _take_nearest(free: list[int], spot: int) -> int:
+    """Take the number out of a sorted list that is nearest to another."""
+    after = bisect.bisect(free, spot)
+    near = [place for place in (after - 1, after) if 0 <= place < len(free)]
+    return free.pop(min(near, key=lambda place: abs(free[place] - spot)))
+
+
+@contextlib.contextmanager
+def _filled(output: Path) -> Iterator[Path]:
+    """A folder to write; where it was absent it appears at the end, else what is in it goes if something fails."""
+    with reported(output):
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            problem = "the folder is not empty" if output.is_dir() else "this is a file"
+            raise UserError(problem, where=str(output), fix="name another folder, or empty it")
+        aside = output if is_remote(output) or output.exists() else output.with_name(f".{output.name}.part")
+        if aside is not output:
+            shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            if aside is not output:
+                aside.rename(output)
+        except BaseException:
+            with contextlib.suppress(OSError, UserError):
+                _clear(aside, keep=aside is output)
+            raise
+
+
+def _clear(folder: Path, *, keep: bool) -> None:
+    if not keep:
+        shutil.rmtree(folder)
+    for file in folder.iterdir() if keep else ():
+        file.unlink()
