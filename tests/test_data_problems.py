@@ -77,7 +77,7 @@ def test_every_problem_is_told_with_file_image_and_annotation(read, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.png", "a/../../b.png", "/etc/passwd", "..\\a.png", "C:\\a.png", "c:a", "..", ""]
+    "name", ["../a.png", "a/../../b.png", "/etc/passwd", "..\\a.png", "C:\\a.png", "c:a", "..", "", "\ud800.png"]
 )
 def test_photos_outside_the_folder_are_left_out(read, name):
     coco = read(document([image(1) | {"file_name": name}, image(2, name="sub/ä b.png")], []))

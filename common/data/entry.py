@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from bodyposenet.common.data.importers.fault import Fault
 from bodyposenet.common.data.problems import Problem
 
 Floats = npt.NDArray[np.float64]
@@ -90,6 +91,8 @@ class Entry:
     def numbers(self, key: str, count: int) -> Floats:
         """So many finite numbers, none larger than a photo can be."""
         values = self._take(key, f"{count} numbers")
+        if isinstance(values, Fault):
+            raise self.wrong(key, str(values), values.fix)
         if not isinstance(values, list) or not all(map(is_number, values)):
             raise self._refuse(key, f"{count} numbers")
         if len(values) != count:

@@ -68,7 +68,11 @@ def _is_file(path: Path) -> bool:
 
 
 def safe_name(name: str) -> bool:
-    """Whether a name stays in the folder that it is relative to, on any system."""
+    """Whether a name stays in the folder that it is relative to, on any system, and can be written down."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
+        return False
     parts = PureWindowsPath(name)
     return bool(parts.parts) and not (parts.drive or parts.root or ".." in parts.parts or "\0" in name)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.data.columns import Mask, Numbers
-from bodyposenet.common.data.entry import Entry, Floats, MisfitError, Segmentation
+from bodyposenet.common.data.entry import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
+from bodyposenet.common.data.photo_store import safe_name
 from bodyposenet.common.data.problems import Problem
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have
@@ -85,25 +85,28 @@ def photo_table(entries: Sequence[dict[str, Any]], file: str, problems: list[Pro
 
 
 def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[str, int, int]]:
-    image_id, name = fields.get("id"), fields.get("file_name")
-    height, width = fields.get("height"), fields.get("width")
-    plain = type(image_id) is int and type(name) is str and type(height) is int and type(width) is int
-    if plain and 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and _stays_inside(name):
+    """The id, and file name, height and width, of a photo."""
+    values = [fields.get(key) for key in ("id", "file_name", "height", "width")]
+    if _are_sound(*values):
+        image_id, name, height, width = values
         return image_id, (name, height, width)
     image_id = Entry(fields, file, f"image number {number}").whole("id")
     entry = Entry(fields, file, image_id=image_id)
     name = entry.text("file_name")
-    if not _stays_inside(name):
-        raise entry.wrong(
-            "file_name", f"'file_name' is {name[:60]!r}, which leaves the folder", "write its path below the folder"
-        )
+    if not _is_below(name):
+        text = f"'file_name' is {name[:SHOWN]!r}, which leaves the folder"
+        raise entry.wrong("file_name", text, "write its path below the folder")
     return image_id, (name, entry.size("height", MOST_SIDE), entry.size("width", MOST_SIDE))
 
 
-def _stays_inside(name: str) -> bool:
-    """Whether a file of this name is below the folder that it is looked for in, on any system."""
-    if name and name.isascii() and "/" not in name and "\\" not in name and ":" not in name and name not in ("..", "."):
-        return name.isprintable()
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    outside = ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    return bool(parts) and not outside and "\0" not in name
+def _are_sound(image_id: object, name: object, height: object, width: object) -> bool:
+    """Whether all is well at first sight."""
+    if type(image_id) is not int or type(name) is not str or type(height) is not int or type(width) is not int:
+        return False
+    return abs(image_id) <= MOST_WHOLE and 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and _is_below(name)
+
+
+def _is_below(name: str) -> bool:
+    """Whether a file of this name is below the folder that it is looked for in."""
+    plain = name.isascii() and name.isprintable() and not set(name) & set("/\\:") and name.strip(".")
+    return bool(plain) or safe_name(name)
