@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet import __version__
+from bodyposenet.common.cli_convert import dataset_convert, dataset_join
 from bodyposenet.common.cli_data import sample_calibration
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
@@ -22,7 +23,7 @@ from bodyposenet.common.flags import (
     shared,
     warn_of_key,
 )
-from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, launched, results_dir, task
+from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, counted, launched, results_dir, task
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -42,50 +43,13 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
     ctx.obj = launch
 
 
+main.add_command(dataset_convert)
+main.add_command(dataset_join)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
 main.add_command(sample_calibration)
 main.add_command(skeleton)
-
-
-@main.command(
-    "dataset_convert", cls=Verb, epilog=example("bpnet dataset_convert -d coco_spec.json -o data/train -m train")
-)
-@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec, JSON or YAML.")
-@option(
-    "-o", "--output_filename", required=True, type=click.Path(path_type=Path), help="Folder and name of the shards."
-)
-@option("-m", "--mode", default="train", type=click.Choice(["train", "test", "val"]), help="Which part; val is test.")
-@option("-p", "--num_partitions", default=1, help="Folds, dealt in turn.")
-@option("-s", "--num_shards", default=0, help="Files a fold; 0 is one.")
-@option("--generate_masks", is_flag=True, help="Write masks of crowds and unlabelled people as PNG, too.")
-@option("--check_files", is_flag=True, help="Leave out images that are missing or damaged, and say which.")
-@mapped
-@shared
-def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", **options: Any) -> None:
-    """Convert COCO keypoints and images to record shards and a manifest.json beside them."""
-    from bodyposenet.common.data.convert import convert_dataset
-    from bodyposenet.common.spec import load_spec
-    from bodyposenet.common.spec.dataset import DatasetSpec
-
-    if output_filename.is_dir():
-        example_name = output_filename / ("train" if mode == "train" else "val")
-        raise UserError(
-            "is a folder; -o names the shards, too", where=f"-o {output_filename}", fix=f"use -o {example_name}"
-        )
-    folder = results_dir(options.pop("results_dir"), output_filename.parent)
-    spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    options.pop("log_level")
-    part = "train" if mode == "train" else "test"
-    with task("dataset_convert", folder) as run:
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = convert_dataset(spec, output_filename, mode=part, results_dir=folder, **options)
-        run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
-    for reason in done.skipped:
-        click.echo(f"left out: {reason}", err=True)
-    what = f"{done.images} images, {done.people} people, {done.samples} samples, {len(done.skipped)} images left out"
-    click.echo(f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}")
 
 
 @main.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
@@ -191,11 +155,6 @@ def check(files: tuple[str, ...], path_map: "PathMap") -> None:
             click.echo(f"{file}: note: {note}")
     if problems:
         raise SpecError(problems)
-
-
-def counted(number: int, thing: str) -> str:
-    """``1 epoch``, ``2 epochs``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 @main.group("tracking")

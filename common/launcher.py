@@ -146,6 +146,11 @@ def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
         log.write("SUCCESS", message=f"{name} finished")
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 epoch``, ``2 epochs``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def launched() -> dict[str, Any]:
     """The launcher flags of the verb that runs: gpus, gpu_index, num_processes, use_amp, log_file."""
     return dict(click.get_current_context().meta.get(LAUNCH, {}))
@@ -256,4 +261,4 @@ class Verbs(click.Group):
             sys.exit(INTERRUPTED)
 
 
-__all__ = ["Guarded", "RemainsError", "Several", "Verb", "Verbs", "launched", "results_dir", "task", "tell"]
+__all__ = ["Guarded", "RemainsError", "Several", "Verb", "Verbs", "counted", "launched", "results_dir", "task", "tell"]

@@ -1,0 +1,109 @@
+"""Convert verbs: a dataset to record shards, on one machine or several."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.flags import PlaceType, example, mapped, option, shared
+from bodyposenet.common.launcher import Verb, counted, results_dir, task
+from bodyposenet.common.storage import is_remote
+
+if TYPE_CHECKING:
+    from bodyposenet.common.data.publish import Conversion
+    from bodyposenet.common.spec.base import PathMap
+
+MOST_TOLD = 20  # reasons that are printed; the report has more
+
+
+def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    """``2/8`` as two numbers.
+
+    Raises:
+        click.BadParameter: It is no such text, or there is no such part.
+    """
+    if given is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", given)
+    if not found or int(found[1]) >= int(found[2]):
+        raise click.BadParameter(f"{given!r} is not INDEX/OF with an index from 0, such as 0/4 or 3/4")
+    return int(found[1]), int(found[2])
+
+
+@click.command(
+    "dataset_convert",
+    cls=Verb,
+    epilog=example(
+        "bpnet dataset_convert -d coco_spec.json -o data/train -m train",
+        "bpnet dataset_convert -d coco_spec.json -o parts/0/train -s 64 --part 0/4",
+    ),
+)
+@option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec, JSON or YAML.")
+@option("-o", "--output_filename", required=True, type=PlaceType(), help="Folder and name of the shards.")
+@option("-m", "--mode", default="train", type=click.Choice(["train", "test", "val"]), help="Which half; val is test.")
+@option("-p", "--num_partitions", default=1, help="Folds, dealt in turn.")
+@option("-s", "--num_shards", default=0, help="Files a fold; 0 is one.")
+@option("--generate_masks", is_flag=True, help="Write masks of crowds and unlabelled people as PNG, too.")
+@option("--check_files", is_flag=True, help="Decode every image, to find those that are damaged.")
+@option("--strict", is_flag=True, help="Stop at wrong annotations and images; else they are left out.")
+@option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
+@option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
+@mapped
+@shared
+def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", **options: Any) -> None:
+    """Convert COCO keypoints and images to record shards and a manifest.json beside them.
+
+    A conversion that was stopped goes on where it was when it is run again.
+    """
+    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+
+    _refuse_folder(output_filename, "train" if mode == "train" else "val")
+    folder = results_dir(options.pop("results_dir"), output_filename.parent)
+    spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    options.pop("log_level")
+    half = "train" if mode == "train" else "test"
+    with task("dataset_convert", folder) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        done = convert_dataset(spec, output_filename, mode=half, results_dir=folder, **options)
+        run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
+    _tell_problems([str(problem) for problem in done.problems], folder)
+    click.echo(f"{_summary(done)}, {counted(len(done.skipped), 'image')} left out")
+
+
+@click.command("dataset_join", cls=Verb, epilog=example("bpnet dataset_join -o data/train parts/*"))
+@click.argument("folders", nargs=-1, required=True, type=PlaceType())
+@option("-o", "--output_filename", required=True, type=PlaceType(), help="Folder and name of the shards.")
+@shared
+def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: Any) -> None:
+    """Make one set of the parts in FOLDERS that dataset_convert --part wrote."""
+    from bodyposenet.common.data.join import join_parts
+
+    _refuse_folder(output_filename, "train")
+    folder = results_dir(options["results_dir"], output_filename.parent)
+    with task("dataset_join", folder) as run:
+        done = join_parts(folders, output_filename)
+        run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
+    click.echo(_summary(done))
+
+
+def _refuse_folder(output: Path, name: str) -> None:
+    if not is_remote(output) and output.is_dir():
+        raise UserError("is a folder; -o names the shards, too", where=f"-o {output}", fix=f"use -o {output / name}")
+
+
+def _tell_problems(problems: Sequence[str], folder: Path) -> None:
+    for problem in problems[:MOST_TOLD]:
+        click.echo(f"problem: {problem}", err=True)
+    if len(problems) > MOST_TOLD:
+        more = len(problems) - MOST_TOLD
+        click.echo(f"and {counted(more, 'more problem')}; see {folder / 'dataset_report.html'}", err=True)
+
+
+def _summary(done: "Conversion") -> str:
+    what = f"{done.images} images, {done.people} people, {done.samples} samples"
+    return f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}"
