@@ -185,11 +185,6 @@ def test_biases_of_backbone_and_stages_are_set_apart():
     assert {name for name, layer in layers.items() if layer.use_bias} == {f"{block}_conv_1" for block, _, _ in BACKBONE}
 
 
-def test_a_backbone_that_is_not_built_yet_is_an_error():
-    with pytest.raises(UserError, match="'helnet' is not built yet"):
-        network(backbone_attributes={"architecture": "helnet", "nlayers": 10})
-
-
 # Model files
 
 CARD = Card(skeleton=STICK, stride=8, image_scale=(255.0, 1.0, 2.0), image_offset=(0.1, 0.2, 0.3), input_size=(64, 96),

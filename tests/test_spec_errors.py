@@ -48,7 +48,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_lines(tmp_path):
         "bad.yaml:30: dataloader.pose_config.target_shape: should be image_dims divided by 8: "
         "224x320 needs [28, 40] (got [28, 41])",
         f"bad.yaml:{line_of(text, 'architecture:')}: model.backbone_attributes.architecture: "
-        "should be 'vgg', 'helnet' or 'resnet' (got 'vggg'); did you mean 'vgg'?",
+        "should be 'vgg', 'helnet', 'resnet' or 'mobilenet_v2' (got 'vggg'); did you mean 'vgg'?",
         f"bad.yaml:{line_of(text, 'stages:')}: model.stages: should be a valid integer (got True)",
         f"bad.yaml:{line_of(text, 'annealing:')}: optimizer.learning_rate_schedule.annealing: "
         "should be at least soft_start, 0.05 (got 0.01)",
@@ -207,6 +207,15 @@ def test_fine_tuning_needs_a_checkpoint(tmp_path):
         ("stages: 3", "stages: 7", "should be less than or equal to 6 (got 7)"),
         ("architecture: vgg", "architecture: vgg\n    nlayers: 16", "vgg has 19 layers (got 16)"),
         ("architecture: vgg", "architecture: helnet", "missing; a helnet needs its number of layers"),
+        ("architecture: vgg", "architecture: helnet\n    nlayers: 26", "what its blocks hold is not known; take 6"),
+        (
+            "architecture: vgg\n    mtype: default",
+            "architecture: helnet\n    nlayers: 10\n    mtype: default",
+            "ends at stride 16",
+        ),
+        ("architecture: vgg", "architecture: resnet\n    nlayers: 101", "resnet has 18, 34, 50 layers (got 101)"),
+        ("architecture: vgg", "architecture: mobilenet_v2\n    nlayers: 2", "has one depth; leave this out (got 2)"),
+        ("  stages: 3", "  stages: 3\n  stage1_kernel_sizes: []", "at least 1 item"),
         ("image_scale: [256.0, 256.0", "image_scale: [256.0, 0", "should be greater than 0 (got 0)"),
         ("image_encoding: jpg", "image_encoding: gif", "should be 'jpg', 'jpeg', 'png' or 'fp16' (got 'gif')"),
         ("channels: 3", "channels: 1", "should be 3 (got 1)"),

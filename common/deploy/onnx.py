@@ -106,11 +106,14 @@ def convert(network: Any) -> "ModelProto":
     import tensorflow as tf
     import tf2onnx
 
+    from bodyposenet.common.deploy.operations import in_onnx_operations
+
+    traced = in_onnx_operations(network)
     signature = [tf.TensorSpec((None, None, None, 3), tf.float32, name=INPUT)]
 
     @tf.function(input_signature=signature)
     def maps(input_1: Any) -> dict[str, Any]:
-        return {name: tf.identity(value) for name, value in zip(OUTPUTS, network(input_1, training=False), strict=True)}
+        return {name: tf.identity(value) for name, value in zip(OUTPUTS, traced(input_1, training=False), strict=True)}
 
     exported, _ = tf2onnx.convert.from_function(maps, input_signature=signature, opset=OPSET)
     canonicalise(exported, {layer.name for layer in network.layers}, OUTPUTS)

@@ -10,15 +10,31 @@ from bodyposenet.common.spec.train import ModelSpec
 
 CHANNEL_STEP = 8  # channel counts stay multiples of this at every width: what vector units and Tensor Cores like
 HEAD_STDDEV = 0.01  # of the output convolutions' start weights (reference 5.1)
+# Start weights of a 3x3 filter that reads and makes one channel; Keras would count all channels, and begin near zero.
+DEPTHWISE_GLOROT = (6 / (9 + 9)) ** 0.5
+DEPTHWISE_HE = (2 / 9) ** 0.5
 
 
 @dataclass(frozen=True)
 class Style:
-    """How convolutions are built: the parts of the model spec that every layer shares."""
+    """How convolutions are built: the parts of the model spec that every layer shares.
+
+    Attributes:
+        width: Share of the usual filters.
+        use_bias: Biases in the convolutions after the backbone.
+        backbone_bias: Biases in the backbone's.
+        normalized: Batch normalization in the backbone.
+        initializer: Of start weights, the spec's word for it.
+        bn_momentum: Share of its past that batch normalization keeps at a step.
+        regularizer: Makes a penalty of a factor.
+        kernel_factor: Of the penalty on kernels; 0 is none.
+        bias_factor: Of the penalty on biases; 0 is none.
+    """
 
     width: float
     use_bias: bool
     backbone_bias: bool
+    normalized: bool
     initializer: str
     bn_momentum: float
     regularizer: Callable[[float], Any]
@@ -33,8 +49,9 @@ class Style:
             width=backbone.width_multiplier or 1.0,
             use_bias=spec.use_bias,
             backbone_bias=backbone.use_bias,
+            normalized=backbone.use_batch_norm is not False,
             initializer=spec.kernel_initializer,
-            bn_momentum=backbone.bn_momentum or 0.99,
+            bn_momentum=0.99 if backbone.bn_momentum is None else backbone.bn_momentum,
             regularizer=REGULARIZERS[spec.regularization_type],
             kernel_factor=spec.kernel_regularization_factor,
             bias_factor=spec.bias_regularization_factor,
@@ -70,15 +87,53 @@ def head_initializer(style: Style) -> Any:
     return keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
 
 
-def unit(x: Any, full: int, *, stride: int, name: str, style: Style) -> Any:
-    """A backbone unit: 3x3 convolution, batch normalization, ReLU."""
-    initializer = "he_normal" if style.initializer == "he_normal" else "glorot_uniform"
+def unit(
+    x: Any, full: int, *, name: str, style: Style, kernel: int = 3, stride: int = 1, dilation: int = 1, part: str = "1",
+    relu: str | None = "relu",
+) -> Any:  # fmt: skip
+    """A backbone unit: convolution, batch normalization, ReLU; layers ``NAME_conv_PART``, ``NAME_bn_PART``.
+
+    Args:
+        x: ``(B, H, W, C)``.
+        full: Filters at width 1.
+        name: Of the block it belongs to.
+        style: How convolutions are built.
+        kernel: Rows and columns of the kernel.
+        stride: Between the places where the kernel is laid.
+        dilation: Between the cells that the kernel sees.
+        part: Of the block.
+        relu: Ends the name of the activation; None leaves it out.
+    """
     x = keras.layers.Conv2D(
-        style.channels(full), 3, strides=stride, padding="same", name=f"{name}_conv_1",
-        **style.weights(initializer, style.backbone_bias),
+        style.channels(full), kernel, strides=stride, dilation_rate=dilation, padding="same",
+        name=f"{name}_conv_{part}", **style.weights(backbone_initializer(style), style.backbone_bias),
     )(x)  # fmt: skip
-    x = keras.layers.BatchNormalization(momentum=style.bn_momentum, name=f"{name}_bn_1")(x)
-    return keras.layers.Activation("relu", name=f"{name}_relu")(x)
+    return normalized(x, name=name, style=style, part=part, relu=relu)
+
+
+def depthwise_unit(x: Any, *, name: str, style: Style, stride: int = 1, dilation: int = 1) -> Any:
+    """A 3x3 convolution of each channel by itself, batch normalization, ReLU."""
+    initializer = keras.initializers.RandomUniform(-DEPTHWISE_GLOROT, DEPTHWISE_GLOROT)
+    if style.initializer == "he_normal":
+        initializer = keras.initializers.RandomNormal(stddev=DEPTHWISE_HE)
+    weights = style.weights(initializer, style.backbone_bias)
+    own = {key.replace("kernel_", "depthwise_"): value for key, value in weights.items()}
+    x = keras.layers.DepthwiseConv2D(
+        3, strides=stride, dilation_rate=dilation, padding="same", name=f"{name}_depthwise", **own
+    )(x)
+    return normalized(x, name=name, style=style, part="depthwise", relu="depthwise_relu")
+
+
+def normalized(x: Any, *, name: str, style: Style, part: str, relu: str | None) -> Any:
+    """What follows a backbone's convolution: batch normalization, where the spec wants it, and ReLU."""
+    if style.normalized:
+        x = keras.layers.BatchNormalization(momentum=style.bn_momentum, name=f"{name}_bn_{part}")(x)
+    return keras.layers.Activation("relu", name=f"{name}_{relu}")(x) if relu else x
+
+
+def backbone_initializer(style: Style) -> str:
+    """Start weights of the backbone: Glorot's, as Keras has them, or He's."""
+    return "he_normal" if style.initializer == "he_normal" else "glorot_uniform"
 
 
 def conv(x: Any, full: int, kernel: int, *, name: str, style: Style, activation: str = "relu") -> Any:

@@ -77,7 +77,7 @@ def gradient_weights(
     weights = {variable.path: default for variable in model.trainable_variables}
     if stagewise:
         for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv2D):
+            if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
                 factors = next(pair for pattern, pair in STAGE_MULTIPLIERS if re.search(pattern, layer.name))
                 weights |= {v.path: factor for v, factor in zip(layer.trainable_variables, factors, strict=False)}
     for path in weights:

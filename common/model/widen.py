@@ -78,7 +78,7 @@ def _parts(tensor: Any) -> list[int]:
 
 
 def _longer(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """``new`` with its first values replaced by ``old``."""
+    """``new`` with its first values, along every axis, replaced by ``old``."""
     made = new.copy()
-    made[: len(old)] = old
+    made[tuple(slice(size) for size in old.shape)] = old
     return made

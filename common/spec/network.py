@@ -2,32 +2,37 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
 from bodyposenet.common.spec.problems import MisfitError
 
-LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType({"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34)})
-HELNET_TYPES = ("s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation")
+LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34), "resnet": (18, 34, 50)}
+)
+UNKNOWN_HELNETS = (12, 26, 34)  # what is published of them does not tell how their blocks divide the layers
 
 
 class BackboneAttributes(Strict):
     """The network's first part, which sees the image.
 
     Attributes:
-        mtype: Where a helnet halves its resolution; without effect on the others.
+        architecture: ``mobilenet_v2`` is an extension.
+        mtype: Where a helnet does not halve its resolution, to end at stride 8, and whether its kernels are dilated
+            there instead; without effect on the others, which all end at stride 8.
         use_bias: Biases beside batch normalisation.
-        nlayers: Null is the only choice of vgg, 19.
+        nlayers: Null is the only choice of vgg, 19, and of mobilenet_v2.
+        use_batch_norm: Null is true.
         add_final_c128_conv: Accepted; without effect, as in TAO.
         width_multiplier: Extension: share of the usual filters; null is 1.
         bn_momentum: Extension: share of its past that batch normalisation keeps at a step; null is Keras' .99.
     """
 
-    architecture: Literal["vgg", "helnet", "resnet"] = "vgg"
-    mtype: Literal["default", "s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation"] = (
-        "default"
+    architecture: Literal["vgg", "helnet", "resnet", "mobilenet_v2"] = "vgg"
+    mtype: Literal["default", "s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation"] = Field(
+        default="default", validate_default=True
     )
     use_bias: Bool = False
     nlayers: Natural | None = Field(default=None, validate_default=True)
@@ -45,7 +50,20 @@ class BackboneAttributes(Strict):
         choices = LAYERS.get(str(architecture))
         if nlayers is not None and choices and nlayers not in choices:
             raise MisfitError(((), f"{architecture} has {', '.join(map(str, choices))} layers (got {nlayers})"))
+        if architecture == "mobilenet_v2" and nlayers is not None:
+            raise MisfitError(((), f"a mobilenet_v2 has one depth; leave this out (got {nlayers})"))
+        if architecture == "helnet" and nlayers in UNKNOWN_HELNETS:
+            raise MisfitError(
+                ((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})")
+            )
         return nlayers
+
+    @field_validator("mtype")
+    @classmethod
+    def _at_stride_8(cls, mtype: str, info: ValidationInfo) -> str:
+        if info.data.get("architecture") == "helnet" and mtype == "default":
+            raise MisfitError(((), "a helnet of this type ends at stride 16, labels are at 8; take 's8_3rdblock'"))
+        return mtype
 
     @field_validator("width_multiplier", mode="before")
     @classmethod
@@ -59,6 +77,7 @@ class ModelSpec(Strict):
     Attributes:
         heat_channels: Joints and the background.
         paf_channels: Two for each limb.
+        class_name: Stages of one trunk for both kinds of map, or of a tower for each.
         stage1_kernel_sizes: Of the first stage's convolutions; null is three of 3.
         stageT_kernel_sizes: Of the later stages'; null is five of 7.
         kernel_initializer: Of the stages; ``he_normal`` is an extension, for narrow networks.
@@ -69,8 +88,8 @@ class ModelSpec(Strict):
     stages: Natural = Field(default=6, le=6)
     heat_channels: Natural = 19
     paf_channels: Natural = 38
-    stage1_kernel_sizes: tuple[Natural, ...] = (3, 3, 3)
-    stageT_kernel_sizes: tuple[Natural, ...] = (7, 7, 7, 7, 7)  # noqa: N815 - TAO's key
+    stage1_kernel_sizes: Annotated[tuple[Natural, ...], Field(min_length=1)] = (3, 3, 3)
+    stageT_kernel_sizes: Annotated[tuple[Natural, ...], Field(min_length=1)] = (7, 7, 7, 7, 7)  # noqa: N815 - TAO's key
     use_self_attention: Bool = False
     data_format: Literal["channels_last", "channels_first"] = "channels_last"
     use_bias: Bool = True
