@@ -1,7 +1,9 @@
 """Start of training: weights by name, pruned graphs as they are, and the numeric precision."""
 
 import logging
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,8 +13,10 @@ from support.tiny_training import MOMENTUM, Dots, tiny_spec
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
-from bodyposenet.common.model.start import fill, starting_network, weights_path
+from bodyposenet.common.model.filling import fill
+from bodyposenet.common.model.start import starting_network, weights_path
 from bodyposenet.common.model.train import card_of, check_built, train
+from bodyposenet.common.model.weights_file import Stored, read_weights
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
@@ -41,26 +45,75 @@ def test_a_sixteen_bit_network_keeps_its_outputs_and_variables_in_32_bits():
     assert model.get_layer("stage2_conv1").compute_dtype == "bfloat16"
 
 
-def test_pretrained_weights_are_copied_by_name_and_the_others_reported(given, caplog):
-    spec = tiny_spec(model={"stages": 3}, pretrained_weights=str(given))
+def started(spec, folder, caplog):
+    """The starting network, the lines and warnings of the log, and the table's rows by layer."""
     with caplog.at_level(logging.INFO):
-        model = starting_network(spec, BODYPOSENET_18)
-    theirs, ours = weights_of(load_model(given)[0]), weights_of(model)
-    for path, value in theirs.items():
-        assert (ours[path] == value).all()
+        model = starting_network(spec, BODYPOSENET_18, folder)
+    lines = [record.getMessage() for record in caplog.records]
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    new = {layer.name for layer in model.layers if layer.weights} - {path.split("/")[0] for path in theirs}
-    assert {name for name in new if any(f"layer {name} " in line for line in warned)} == new
+    table = (folder / "pretrained.txt").read_text().splitlines()
+    return model, lines, warned, {row.split()[0]: re.split(r"  +", row)[1:] for row in table[2:]}
 
 
-def test_layers_of_another_shape_start_from_scratch(given):
-    model = build_model(tiny_spec(model={"stage1_kernel_sizes": [3, 5]}).model, BODYPOSENET_18)
-    before = model.get_layer("stage1_conv2").kernel.numpy()
-    filled = fill(model, load_model(given)[0].layers)
-    assert list(filled.left) == ["stage1_conv2"]
-    assert "do not fit" in filled.left["stage1_conv2"]
-    assert (model.get_layer("stage1_conv2").kernel.numpy() == before).all()
-    assert "stage1_conv1" in filled.layers
+def test_pretrained_weights_are_copied_by_name_and_the_others_told(given, tmp_path, caplog):
+    spec = tiny_spec(model={"stages": 3}, pretrained_weights=str(given))
+    model, lines, warned, rows = started(spec, tmp_path, caplog)
+    theirs, ours = weights_of(load_model(given)[0]), weights_of(model)
+    assert all((ours[path] == value).all() for path, value in theirs.items() if "_out" not in path)
+    filled = {path.split("/")[0] for path in theirs}
+    new = {layer.name for layer in model.layers if layer.weights} - filled
+    assert len(new) == 6
+    assert f"{given}: Keras model: filled {len(filled)} of {len(filled) + 6} layers; 6 not in the file" in lines
+    assert warned == [f"{given}: start from scratch, not in the file: {', '.join(n for n in rows if n in new)}"]
+    assert {name for name, row in rows.items() if row[0] == "not in the file"} == new
+    assert {name for name, row in rows.items() if row[0] == "filled"} == filled
+    assert rows["stage3_conv1"] == ["not in the file", "3x3x73x16, 16", "-"]
+
+
+def test_layers_of_another_shape_start_from_scratch_and_both_shapes_are_told(given, tmp_path, caplog):
+    spec = tiny_spec(model={"stage1_kernel_sizes": [3, 5]}, pretrained_weights=str(given))
+    model, lines, warned, rows = started(spec, tmp_path, caplog)
+    assert (model.get_layer("stage1_conv2").bias.numpy() == 0).all()
+    assert (model.get_layer("stage1_conv1").bias.numpy() != 0).all()
+    assert rows["stage1_conv2"] == ["other shape", "5x5x16x16, 16", "3x3x16x16, 16"]
+    assert "filled 34 of 35 layers; 1 of another shape in the file" in lines[0]
+    assert warned == [
+        f"{given}: start from scratch, of another shape in the file: stage1_conv2 (3x3x16x16, 16, here 5x5x16x16, 16)"
+    ]
+
+
+def test_layers_of_the_file_that_the_network_has_not_are_told(given, tmp_path, caplog):
+    spec = tiny_spec(model={"stages": 1}, pretrained_weights=str(given))
+    _, lines, warned, rows = started(spec, tmp_path, caplog)
+    left = {name for name, row in rows.items() if row[0] == "left over"}
+    assert left == {"stage2_conv1", "stage2_conv2", "stage2_paf_conv3", "stage2_cmap_conv3", "heatmap_out", "paf_out"}
+    assert "6 of the file left over" in lines[0]
+    assert warned == []
+
+
+def test_a_long_list_is_cut_in_the_log_and_whole_in_the_table(given, tmp_path, caplog):
+    spec = tiny_spec(model={"stages": 4}, pretrained_weights=str(given))
+    _, _, warned, rows = started(spec, tmp_path, caplog)
+    assert warned[0].endswith(" and 6 more")
+    assert sum(row[0] == "not in the file" for row in rows.values()) == 12
+
+
+def test_a_network_that_takes_nothing_is_an_error_that_tells_what_the_file_has():
+    model = build_model(tiny_spec().model, BODYPOSENET_18)
+    stored = Stored(Path("other.h5"), "Keras 3 weights", {"dense": (np.zeros((2, 3), np.float32),)})
+    with pytest.raises(
+        UserError, match=r"^other\.h5: no layer takes any weights: .*the file has dense; give the weights"
+    ):
+        fill(model, stored)
+
+
+def test_shipped_weights_fill_every_layer_of_the_network_they_were_trained_for():
+    stored = read_weights(weights_path("pretrained:drawn_people"))
+    model = load_model(weights_path("pretrained:drawn_people"))[0]
+    assert {layer.name for layer in model.layers if layer.weights} == set(stored.layers)
+    for name, arrays in stored.layers.items():
+        for one, two in zip(model.get_layer(name).get_weights(), arrays, strict=True):
+            assert (one == two).all()
 
 
 def test_weights_that_are_not_shipped_are_an_error_that_lists_those_that_are():

@@ -4,6 +4,7 @@ A ``.keras`` file is a zip; the card is one more member of it, ``bodyposenet.jso
 """
 
 import json
+import logging
 import os
 import tempfile
 import zipfile
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton
+
+log = logging.getLogger(__name__)
 
 CARD_MEMBER = "bodyposenet.json"
 MODEL_NAME = "model.keras"
@@ -85,7 +88,7 @@ def load_model(path: Path) -> tuple[Any, Card]:
     """Read a network and its card.
 
     Args:
-        path: A file written by :func:`save_model`, or a folder with a ``model.keras``.
+        path: A file written by :func:`save_model`, a folder with a ``model.keras``, or an open ``.hdf5`` of TAO.
 
     Returns:
         The ``keras.Model``, not compiled, and its card.
@@ -93,9 +96,29 @@ def load_model(path: Path) -> tuple[Any, Card]:
     Raises:
         UserError: There is no such file, or it is no network of this project, or damaged.
     """
+    import h5py
+
     path = model_file(path)
+    if h5py.is_hdf5(path):
+        return _of_tao(path)
     card = read_card(path)
     return _network(path), card
+
+
+def _of_tao(path: Path) -> tuple[Any, Card]:
+    """A network of TAO, whose files tell neither skeleton nor input scale: TAO's own are taken."""
+    from bodyposenet.common.model.tao_hdf5 import read_network
+
+    model, card = read_network(path), Card(skeleton=BODYPOSENET_18)
+    stages, drawn = len(model.outputs) // 2, [output.shape[-1] for output in model.outputs]
+    if drawn != [card.skeleton.num_joints + 1] * stages + [2 * card.skeleton.num_limbs] * stages:
+        raise UserError(
+            f"draws maps of {drawn} channels, so not TAO's skeleton of 18 joints, and names no other",
+            where=str(path),
+            fix="train it on with `load_graph: true` and its pose config; the result names its skeleton",
+        )
+    log.info("%s: names no skeleton: taking TAO's, of 18 joints, and its input, RGB / 256 - 0.5", path)
+    return model, card
 
 
 def _network(path: Path) -> Any:
@@ -133,7 +156,7 @@ def read_card(path: Path) -> Card:
     """
     if not zipfile.is_zipfile(path):
         raise UserError(
-            "is no Keras model file (a .keras zip; NVIDIA's encrypted .tlt files and .hdf5 files cannot be read)",
+            "is no Keras model file (a .keras zip, or TAO's open .hdf5; NVIDIA's encrypted files cannot be read)",
             where=str(path),
             fix="give the file that `bpnet train` or `bpnet prune` wrote",
         )

@@ -1,8 +1,6 @@
 """Start: the network that training begins with, and its numeric precision."""
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,10 @@ import keras
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.filling import Filled, fill
+from bodyposenet.common.model.keras_applications import as_backbone, is_vgg19
+from bodyposenet.common.model.tao_hdf5 import read_network
+from bodyposenet.common.model.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -18,33 +20,49 @@ log = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained:"  # names weights that are shipped with the package
 HALF = "mixed_bfloat16"
+BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
+REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "bias_regularizer")
 
 
-@dataclass(frozen=True)
-class Filled:
-    """Which layers of a network took weights, and why the others did not."""
-
-    layers: tuple[str, ...]
-    left: dict[str, str]
-
-
-def starting_network(spec: TrainSpec, skeleton: Skeleton) -> Any:
+def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | None = None) -> Any:
     """The network of a train spec, with the weights it starts from, in the precision it trains in.
 
+    Args:
+        spec: What to train, and from which weights.
+        skeleton: Says how many maps there are.
+        results_dir: Gets ``pretrained.txt``: which layers took weights, and why others did not.
+
     Raises:
-        UserError: The weights cannot be read, or do not fit the spec or the skeleton.
+        UserError: The weights cannot be read, none of them fits, or they do not fit the spec or the skeleton.
     """
     policy = HALF if spec.mixed_precision else "float32"
     if spec.load_graph:
         return in_policy(_checked_graph(spec, skeleton), policy, regularized=False)
     model = build_model(spec.model, skeleton)
     if spec.pretrained_weights:
-        path = weights_path(spec.pretrained_weights)
-        filled = fill(model, load_model(path)[0].layers)
-        log.info("%s: took the weights of %d layers", path, len(filled.layers))
-        for layer, reason in filled.left.items():
-            log.warning("%s: layer %s starts from scratch: %s", path, layer, reason)
+        _tell(fill(model, _weights_for(model, spec)), results_dir)
     return in_policy(model, policy)
+
+
+def _weights_for(model: Any, spec: TrainSpec) -> Stored:
+    """The weights that the spec names, in terms of the network's layers."""
+    names = {layer.name for layer in model.layers}
+    stored = read_weights(weights_path(str(spec.pretrained_weights)), names)
+    if BACKBONE not in names or not is_vgg19(stored):
+        return stored
+    seen = spec.dataloader.normalization_params
+    return as_backbone(stored, model, scale=seen.image_scale, offset=seen.image_offset)
+
+
+def _tell(filled: Filled, results_dir: Path | None) -> None:
+    """Log what took weights, and write all of it beside the results."""
+    log.info("%s", filled.summary())
+    for note in filled.source.notes:
+        log.info("%s: %s", filled.source.path, note)
+    for line in filled.warnings():
+        log.warning("%s: %s", filled.source.path, line)
+    if results_dir:
+        log.info("every layer: %s", filled.write(results_dir))
 
 
 def weights_path(name: str) -> Path:
@@ -63,27 +81,6 @@ def weights_path(name: str) -> Path:
     return path
 
 
-def fill(model: Any, layers: Iterable[Any]) -> Filled:
-    """Copy weights layer by layer, by name, where the shapes agree."""
-    given = {layer.name: layer for layer in layers}
-    filled, left = [], {}
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        if layer.name not in given:
-            left[layer.name] = "no layer of this name"
-            continue
-        weights = given[layer.name].get_weights()
-        if [w.shape for w in weights] != [tuple(w.shape) for w in layer.weights]:
-            left[layer.name] = (
-                f"shapes {[w.shape for w in weights]} do not fit {[tuple(w.shape) for w in layer.weights]}"
-            )
-            continue
-        layer.set_weights(weights)
-        filled.append(layer.name)
-    return Filled(tuple(filled), left)
-
-
 def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
     """The same network with another numeric precision; its outputs stay float32.
 
@@ -98,7 +95,7 @@ def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
         config = layer.get_config()
         config["dtype"] = "float32" if layer.name in outputs else policy
         if not regularized:
-            config |= {key: None for key in ("kernel_regularizer", "bias_regularizer") if key in config}
+            config |= {key: None for key in REGULARIZERS if key in config}
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=remade)
@@ -107,16 +104,31 @@ def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
 
 
 def _checked_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
-    """The network in the file itself, held against the spec."""
+    """The network in the file itself, held against the spec and the skeleton."""
     path = weights_path(str(spec.pretrained_weights))
-    model, card = load_model(path)
-    stages = len(model.outputs) // 2
-    if stages != spec.model.stages:
+    if path.is_file() and holds_hdf5(path):
+        model = read_network(path)
+    else:
+        model, card = load_model(path)
+        _check_skeleton(card.skeleton, skeleton, path)
+    stages, odd = divmod(len(model.outputs), 2)
+    if odd or stages != spec.model.stages:
         raise UserError(f"has {stages} stages, the spec {spec.model.stages}", where=str(path), fix="set model.stages")
-    if card.skeleton.joints != skeleton.joints or card.skeleton.limbs != skeleton.limbs:
+    heatmaps, fields = skeleton.num_joints + 1, 2 * skeleton.num_limbs
+    drawn = [output.shape[-1] for output in model.outputs]
+    if drawn != [heatmaps] * stages + [fields] * stages:
         raise UserError(
-            f"draws skeleton {card.skeleton.name!r}, the spec names {skeleton.name!r}",
+            f"draws maps of {drawn} channels, skeleton {skeleton.name!r} needs {heatmaps} and {fields}",
             where=str(path),
             fix="give the pose config that it was trained with",
         )
     return model
+
+
+def _check_skeleton(drawn: Skeleton, named: Skeleton, path: Path) -> None:
+    if drawn.joints != named.joints or drawn.limbs != named.limbs:
+        raise UserError(
+            f"draws skeleton {drawn.name!r}, the spec names {named.name!r}",
+            where=str(path),
+            fix="give the pose config that it was trained with",
+        )

@@ -1,0 +1,128 @@
+"""Filling: a network's layers take the weights of a file's layers of the same name; who did and who did not is told."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.weights_file import Stored
+
+TABLE = "pretrained.txt"
+NAMED = 6  # layers named in a line of the log; the table names all
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Which layers of a network took weights, and why the others did not.
+
+    Attributes:
+        source: The weights.
+        layers: Layers that took theirs, with the shapes.
+        missing: Layers of which the file has none of the name, with the network's shapes.
+        misfits: Layers of which the file has one of another shape: the file's shapes, the network's.
+        left_over: Layers of the file that nothing in the network is named after, with the file's shapes.
+    """
+
+    source: Stored
+    layers: dict[str, Shapes]
+    missing: dict[str, Shapes]
+    misfits: dict[str, tuple[Shapes, Shapes]]
+    left_over: dict[str, Shapes]
+
+    @property
+    def count(self) -> int:
+        """Layers of the network that have weights."""
+        return len(self.layers) + len(self.missing) + len(self.misfits)
+
+    def summary(self) -> str:
+        """How many layers took weights and how many did not, in a line."""
+        parts = [f"{self.source.path}: {self.source.kind}: filled {len(self.layers)} of {self.count} layers"]
+        parts += [f"{len(self.missing)} not in the file"] if self.missing else []
+        parts += [f"{len(self.misfits)} of another shape in the file"] if self.misfits else []
+        parts += [f"{len(self.left_over)} of the file left over"] if self.left_over else []
+        return "; ".join(parts)
+
+    def warnings(self) -> list[str]:
+        """A line for each reason why layers start from scratch, with the first few of them."""
+        lines = [f"start from scratch, not in the file: {first_of(self.missing)}"] if self.missing else []
+        if self.misfits:
+            shown = [f"{name} ({written(file)}, here {written(ours)})" for name, (file, ours) in self.misfits.items()]
+            lines.append(f"start from scratch, of another shape in the file: {first_of(shown)}")
+        return lines
+
+    def table(self) -> str:
+        """Every layer of the network and every layer left over in the file, as text in columns."""
+        rows = [("layer", "weights", "in the network", "in the file")]
+        rows += [(name, "filled", written(shapes), written(shapes)) for name, shapes in self.layers.items()]
+        rows += [(name, "other shape", written(ours), written(file)) for name, (file, ours) in self.misfits.items()]
+        rows += [(name, "not in the file", written(shapes), "-") for name, shapes in self.missing.items()]
+        rows += [(name, "left over", "-", written(shapes)) for name, shapes in self.left_over.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([self.summary(), *self.source.notes, "", *lines]) + "\n"
+
+    def write(self, folder: Path) -> Path:
+        """Write the table as ``pretrained.txt``, whole or not at all."""
+        path, aside = folder / TABLE, folder / f".{TABLE}.part"
+        aside.write_text(self.table())
+        os.replace(aside, path)
+        return path
+
+
+def fill(model: Any, source: Stored) -> Filled:
+    """Give the layers of ``model`` the weights of the layers of the same name, where the shapes agree.
+
+    Raises:
+        UserError: No layer of the network takes any.
+    """
+    given = source.layers
+    filled, missing, misfits = {}, {}, {}
+    network = {layer.name: layer for layer in model.layers if layer.weights}
+    for name, layer in network.items():
+        ours = tuple(tuple(variable.shape) for variable in layer.weights)
+        if name not in given:
+            missing[name] = ours
+        elif shapes_of(given[name]) != ours:
+            misfits[name] = (shapes_of(given[name]), ours)
+        else:
+            layer.set_weights(given[name])
+            filled[name] = ours
+    left = {name: shapes_of(arrays) for name, arrays in given.items() if arrays and name not in network}
+    done = Filled(source, filled, missing, misfits, left)
+    if not filled:
+        raise UserError("no layer takes any weights: " + told(done), where=str(source.path), fix=advice(done))
+    return done
+
+
+def told(done: Filled) -> str:
+    """What there was instead of a layer that fits."""
+    lines = [*done.warnings()]
+    lines += [f"the file has {first_of(done.left_over)}"] if done.left_over else []
+    return "; ".join(lines)
+
+
+def advice(done: Filled) -> str:
+    """What to do where nothing fits."""
+    if done.misfits:
+        return "set the width_multiplier, biases and kernel sizes that the weights were trained with"
+    return "give the weights of such a network, or leave pretrained_weights out"
+
+
+def shapes_of(arrays: Iterable[Any]) -> Shapes:
+    """The shapes of some arrays."""
+    return tuple(tuple(values.shape) for values in arrays)
+
+
+def written(shapes: Shapes) -> str:
+    """Shapes as text: ``3x3x3x64, 64``."""
+    return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes) or "none"
+
+
+def first_of(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")

@@ -1,0 +1,103 @@
+"""HDF5: plain access to files that others wrote; nothing in them leads elsewhere, and nothing is run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+
+MOST_BYTES = 2**31  # of one array: beyond any network here, and short of what a forged size could ask for
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Turn whatever libraries raise on a file that is not whole into one error that names it.
+
+    Raises:
+        UserError: The file is damaged, or is not what it seems.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # h5py, zipfile, json and Keras each have their own for a file that is not whole
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise UserError(
+            f"this file is damaged, or of a kind unknown here: {type(error).__name__}: {reason}",
+            where=str(path),
+            fix="copy or download it again",
+        ) from error
+
+
+@contextmanager
+def opened(path: Path, content: BinaryIO | None = None) -> Iterator[h5py.File]:
+    """Open an HDF5 file to read; errors name ``path``.
+
+    Args:
+        path: The file, or the archive that ``content`` is out of.
+        content: An HDF5 file in memory.
+
+    Raises:
+        UserError: The file is damaged, or something in it is refused.
+    """
+    with whole(path), h5py.File(content or path, "r") as file:
+        yield file
+
+
+def member(group: h5py.Group, name: str) -> Any:
+    """What a group holds under ``name``, a path; links out of the file are refused.
+
+    Raises:
+        UserError: There is nothing, or a link.
+    """
+    node = group
+    for part in filter(None, name.split("/")):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            kind = "is missing" if link is None else "is a link to another place, which is not followed"
+            raise UserError(f"{name!r} {kind}", where=group.file.filename, fix="copy or download the file again")
+        node = node[part]
+    return node
+
+
+def array(group: h5py.Group, name: str) -> np.ndarray:
+    """The array of floating-point numbers that a group holds under ``name``, float32.
+
+    Raises:
+        UserError: It holds no such array, or the array is elsewhere, of other things or not finite.
+    """
+    node = member(group, name)
+    plain = isinstance(node, h5py.Dataset) and not node.is_virtual and not node.external and node.dtype.kind == "f"
+    if not plain or node.size * node.dtype.itemsize > MOST_BYTES:
+        raise UserError(f"{name!r} is no array of weights", where=group.file.filename, fix="give a network's weights")
+    values = np.asarray(node[()], np.float32)
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{name!r} holds values that are no finite numbers",
+            where=group.file.filename,
+            fix="take a checkpoint from before the training went wrong",
+        )
+    return values
+
+
+def texts(attributes: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts among attributes; Keras cuts long lists into ``key0``, ``key1`` and so on."""
+    if key in attributes:
+        return [text(item) for item in attributes[key]]
+    found: list[str] = []
+    number = 0
+    while f"{key}{number}" in attributes:
+        found += [text(item) for item in attributes[f"{key}{number}"]]
+        number += 1
+    return found
+
+
+def text(value: Any) -> str:
+    """An attribute's text; older files hold bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,134 @@
+"""Weights files: a network's arrays, layer by layer, out of every kind of file that a training can start from.
+
+Only arrays and names are read. The network of the file is not built, and nothing that the file describes is run.
+"""
+
+import io
+import zipfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files import model_file
+from bodyposenet.common.model.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
+from bodyposenet.common.model.tao_hdf5 import flattened, model_config, named_layers
+
+WEIGHTS_MEMBER = "model.weights.h5"
+KNOWN = "a .keras file, a .weights.h5 of Keras 3, an open .hdf5 of TAO, or Keras Applications' VGG19 .h5"
+DEPTH = 32  # of networks within networks
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The weights of a file.
+
+    Attributes:
+        path: The file.
+        kind: What it was found to be, in words.
+        layers: The arrays of each layer, in Keras' order; names have ``_`` for TAO's ``/``.
+        notes: What a user should know of these weights.
+    """
+
+    path: Path
+    kind: str
+    layers: dict[str, Arrays]
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path, known: Collection[str] = ()) -> Stored:
+    """Read the weights of a file, whatever its suffix.
+
+    Args:
+        path: The file, or a folder with a ``model.keras``.
+        known: Layers of the network to fill; helps to tell layers of a nested TAO network apart.
+
+    Raises:
+        UserError: There is no such file, it is damaged or encrypted, or holds no weights that can be told apart.
+    """
+    path = model_file(path) if path.is_dir() else path
+    if holds_hdf5(path):
+        with opened(path) as file:
+            return _hdf5(path, file, known)
+    with whole(path), zipfile.ZipFile(path) as archive:
+        return Stored(path, "Keras model", _in_archive(path, archive))
+
+
+def holds_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5; False for a zip.
+
+    Raises:
+        UserError: There is no such file, or it is neither.
+    """
+    if not path.is_file():
+        raise UserError("there is no such file", where=str(path), fix=f"give {KNOWN}")
+    if h5py.is_hdf5(path):
+        return True
+    if zipfile.is_zipfile(path):
+        return False
+    if path.suffix in (".tlt", ".etlt", ".hdf5"):
+        raise UserError(
+            "is encrypted by NVIDIA's tools, or damaged: it is neither HDF5 nor a Keras zip, and NVIDIA's encryption "
+            "cannot be read here",
+            where=str(path),
+            fix="give the open .hdf5 that TAO 5 writes, or start from other weights",
+        )
+    raise UserError(
+        "is damaged, or no file of weights: it is neither HDF5 nor a Keras zip", where=str(path), fix=f"give {KNOWN}"
+    )
+
+
+def _hdf5(path: Path, file: h5py.File, known: Collection[str]) -> Stored:
+    root = member(file, "model_weights") if "model_weights" in file else file
+    if texts(root.attrs, "layer_names"):
+        config = model_config(file)
+        kind = "TAO or Keras 2 weights" if config is None else "TAO or Keras 2 model"
+        return Stored(path, kind, named_layers(root, flattened(config) or known))
+    return Stored(path, "Keras 3 weights", _keras3(path, file))
+
+
+def _in_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, Arrays]:
+    """The weights in a ``.keras`` file."""
+    if WEIGHTS_MEMBER not in archive.namelist():
+        raise UserError(f"is a zip without {WEIGHTS_MEMBER}, so no Keras model", where=str(path), fix=f"give {KNOWN}")
+    if archive.getinfo(WEIGHTS_MEMBER).file_size > MOST_BYTES:
+        raise UserError("holds more weights than any network here", where=str(path), fix=f"give {KNOWN}")
+    with opened(path, io.BytesIO(archive.read(WEIGHTS_MEMBER))) as file:
+        return _keras3(path, file)
+
+
+def _keras3(path: Path, file: h5py.File) -> dict[str, Arrays]:
+    layers: dict[str, Arrays] = {}
+    _gather(file, layers, path, DEPTH)
+    if not layers:
+        raise UserError("holds no layers with weights", where=str(path), fix=f"give {KNOWN}")
+    return layers
+
+
+def _gather(group: h5py.Group, layers: dict[str, Arrays], path: Path, depth: int) -> None:
+    """Add the layers of a group, and of the networks within it, to ``layers``."""
+    if not depth:
+        raise UserError("holds networks within networks without end", where=str(path), fix=f"give {KNOWN}")
+    for key in group:
+        node: Any = member(group, key)
+        if key == "vars" and isinstance(node, h5py.Group) and len(node):
+            _put(layers, path, node)
+        elif isinstance(node, h5py.Group) and key != "optimizer":
+            _gather(node, layers, path, depth - 1)
+
+
+def _put(layers: dict[str, Arrays], path: Path, variables: h5py.Group) -> None:
+    """Add one layer, whose variables are numbered and whose name is an attribute."""
+    if "name" not in variables.attrs:
+        raise UserError(
+            f"does not tell the layers' names ({variables.parent.name})",
+            where=str(path),
+            fix="load it with the Keras that wrote it, and save the model as .keras with a newer one",
+        )
+    name = text(variables.attrs["name"])
+    if name in layers:
+        raise UserError(f"has two layers named {name!r}", where=str(path), fix="give each layer a name of its own")
+    layers[name] = tuple(array(variables, number) for number in sorted(variables, key=int))
