@@ -11,6 +11,7 @@ from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton, load_prior, ma
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import MisfitError, did_you_mean
+from bodyposenet.common.storage import place
 
 PERSON = "person"
 Problems = Iterator[tuple[Loc, str]]
@@ -164,7 +165,7 @@ class PoseConfig(Strict):
             made,
             sigmas=self.sigmas or made.sigmas,
             computed=made.computed if self.computed is None else tuple(_parents_first(self.computed)),
-            prior=made.prior if self.prior is None else load_prior(Path(self.prior), made.joints),
+            prior=made.prior if self.prior is None else load_prior(place(self.prior), made.joints),
             flip_pairs=self.flip_pairs,
         )
 
