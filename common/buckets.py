@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import io
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ EMULATOR = "STORAGE_EMULATOR_HOST"
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 import aiohttp  # noqa: E402
+import fsspec.asyn  # noqa: E402
 import gcsfs.core  # noqa: E402
 import google.auth.exceptions  # noqa: E402
 import requests.exceptions  # noqa: E402
@@ -38,12 +40,12 @@ _once = gcsfs.core.GCSFileSystem._request.__wrapped__  # without gcsfs's own ret
 class Bucket(gcsfs.core.GCSFileSystem):
     """The service's client: gives a server up that does not answer, and says plainly what went wrong."""
 
-    async def _request(self, *args: Any, **kwargs: Any) -> Any:
+    async def _request(self, *args: Any, data: Any = None, **kwargs: Any) -> Any:
         """One request, tried again where that may help."""
         start = time.monotonic()
         for number in itertools.count(1):
-            try:
-                return await _once(self, *args, **kwargs)
+            try:  # aiohttp wants what is long as a file, and closes it
+                return await _once(self, *args, data=data if data is None else io.BytesIO(data), **kwargs)
             except Exception as error:
                 pause = random.random() + 2 ** (number - 1)
                 late = isinstance(error, NO_ANSWER) and time.monotonic() - start + pause > PATIENCE
@@ -59,6 +61,8 @@ class Bucket(gcsfs.core.GCSFileSystem):
             raise
         except Exception as error:
             raise _told(error, self._location) from error
+
+    call = fsspec.asyn.sync_wrapper(_call)
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
         """Bytes of an object; fewer where it ends before."""
@@ -165,7 +169,7 @@ def client() -> Bucket:
 
 @functools.lru_cache(maxsize=4)
 def _client(_process: int, emulator: str) -> Bucket:
-    options = {"use_listings_cache": False, "skip_instance_cache": True, "session_kwargs": {"timeout": WAITS}}
+    options = {"use_listings_cache": False, "skip_instance_cache": True, "requests_timeout": WAITS}
     try:
         return Bucket(token="anon" if emulator else None, default_block_size=BLOCK, **options)
     except google.auth.exceptions.GoogleAuthError as error:

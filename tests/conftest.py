@@ -1,10 +1,13 @@
 """Fixtures and marks that every area's tests share."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.gcs_server import make_bucket, storage_server
 
 settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
 settings.load_profile("busy machine")
@@ -43,3 +46,19 @@ def data_folder(request) -> Path:
     if folder is None:
         pytest.fail("a test that uses data_folder must be marked 'data'")
     return folder
+
+
+@pytest.fixture(scope="session")
+def storage_url(tmp_path_factory) -> Iterator[str]:
+    """A storage server of this test run."""
+    with storage_server(tmp_path_factory.mktemp("storage")) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(storage_url, monkeypatch) -> str:
+    """An empty bucket, ``gs://...``, on the test run's storage server."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    make_bucket(storage_url, name)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_url)
+    return f"gs://{name}"

@@ -135,7 +135,9 @@ class Entry(NamedTuple):
 
 
 class ZipPhotos:
-    """The files of a zip archive; each is read with one request, and nothing is unpacked to the disk.
+    """The files of a zip archive, as it was when this was made.
+
+    Each is read with one request, and nothing is unpacked to the disk.
 
     Args:
         archive: On a disk or in a bucket.
@@ -144,6 +146,8 @@ class ZipPhotos:
 
     def __init__(self, archive: Path, inside: str = "") -> None:
         self.archive, self.inside = archive, inside
+        with reported(archive):
+            self._version = _version(archive)
 
     def check(self) -> None:
         """Read the archive's directory.
@@ -178,15 +182,15 @@ class ZipPhotos:
 
     def _entries(self) -> dict[str, Entry]:
         with reported(self.archive):
-            return _directory(str(self.archive), _version(self.archive))
+            return _directory(str(self.archive), self._version)
 
 
 def _version(archive: Path) -> str:
-    """Told anew for each photo on a disk, where that costs nothing; an archive in a bucket is looked up once."""
     if is_remote(archive):
-        return ""
+        remote = cast("Remote", archive)
+        return str(remote.fs.info(remote.path).get("generation"))
     found = archive.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}"
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
 
 @functools.lru_cache(maxsize=4)
@@ -234,6 +238,8 @@ def _readable(entry: Entry, where: str) -> None:
 
 def _unpacked(archive: Path, entry: Entry) -> bytes | None:
     """The content of a packed file, at most one byte more than its size; None where there is none."""
+    if entry.offset < 0 or entry.packed > entry.size + entry.size // 64 + SLACK:  # packing adds less
+        return None
     raw = _range(archive, entry.offset, HEAD.size + entry.name_bytes + SLACK + entry.packed)
     if len(raw) < HEAD.size:
         return None

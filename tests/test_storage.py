@@ -1,0 +1,233 @@
+"""Storage: files on a disk and in a bucket, whole or not at all, and what is said when that cannot be."""
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support.gcs_server import free_port
+
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.storage import (
+    found_bytes,
+    is_remote,
+    joined,
+    listing,
+    place,
+    read_bytes,
+    reported,
+    rewrite,
+    whole_file,
+)
+
+ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def folder(request, tmp_path):
+    """A place to write to, as text."""
+    return str(tmp_path) if request.param == "disk" else request.getfixturevalue("bucket")
+
+
+def put(path, content):
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def test_text_becomes_a_path_of_its_kind(bucket):
+    assert place("a/b") == Path("a/b")
+    assert place("C:/photos") == Path("C:/photos")
+    remote = place(f"{bucket}/a/b.tar.gz")
+    assert str(remote) == f"{bucket}/a/b.tar.gz"
+    assert (remote.name, remote.suffixes, str(remote.parent)) == ("b.tar.gz", [".tar", ".gz"], f"{bucket}/a")
+    assert str(remote.with_name("c") / "d") == f"{bucket}/a/c/d"
+    assert place(remote) is remote
+    assert pickle.loads(pickle.dumps(remote)) == remote
+    assert is_remote(remote)
+    assert not is_remote("gs")
+
+
+@pytest.mark.parametrize("text", ["gs:/bucket/a", "gs:///a", "gs://", "s3://bucket/a", "file:///a", "https://a/b"])
+def test_other_urls_are_refused(text):
+    with pytest.raises(UserError, match="give a local path or gs://bucket/path"):
+        place(text)
+
+
+def test_a_path_below_a_folder_may_be_whole_already(bucket):
+    assert joined("/data", "images") == Path("/data/images")
+    assert joined("/data", "/other") == Path("/other")
+    assert str(joined(bucket, "images")) == f"{bucket}/images"
+    assert str(joined("/data", f"{bucket}/images")) == f"{bucket}/images"
+
+
+@pytest.mark.parametrize("name", ["plain", ODD])
+def test_what_is_written_is_read_and_listed(folder, name):
+    path = place(folder) / "new" / name
+    assert found_bytes(path) is None
+    for content in (b"one", b"", b"another"):
+        put(path, content)
+        assert read_bytes(path) == content
+    found = listing(f"{folder}/new")
+    assert {name: stat.size for name, stat in found.items()} == {name: 7}
+    path.unlink()
+    assert not path.exists()
+    path.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        path.unlink()
+
+
+def test_a_large_file_is_written_in_parts(folder):
+    content = os.urandom(1 << 20) * 20  # several requests
+    put(f"{folder}/large", content)
+    assert read_bytes(f"{folder}/large") == content
+
+
+def test_a_listing_goes_down_and_tells_when_a_file_is_another(folder):
+    for name in ("a", "below/b", "below/further/c"):
+        put(f"{folder}/set/{name}", name.encode())
+    put(f"{folder}/settings", b"of another name")
+    before = listing(f"{folder}/set")
+    assert sorted(before) == ["a", "below/b", "below/further/c"]
+    assert listing(f"{folder}/set") == before
+    put(f"{folder}/set/a", b"A")
+    after = listing(f"{folder}/set")
+    assert after["a"].version != before["a"].version
+    assert after["below/b"] == before["below/b"]
+    assert len(listing(folder)) == 4
+
+
+def test_a_listing_takes_several_answers(bucket, monkeypatch):
+    from bodyposenet.common import buckets
+
+    monkeypatch.setattr(buckets, "PAGE", 2)
+    for number in range(5):
+        put(f"{bucket}/{number}", b"")
+    assert sorted(listing(bucket)) == [*"01234"]
+
+
+def test_a_listing_follows_links_and_passes_by_broken_and_circular_ones(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/photo").touch()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/link").symlink_to(tmp_path / "real")
+    (tmp_path / "root/round").symlink_to(tmp_path / "root")
+    (tmp_path / "root/broken").symlink_to(tmp_path / "nothing")
+    assert sorted(listing(tmp_path / "root")) == ["link/photo"]
+
+
+@pytest.mark.parametrize("size", [3, 20 << 20])
+def test_a_write_that_fails_leaves_what_was_there(folder, size):
+    path = place(folder) / "file"
+
+    def fail():
+        with whole_file(path) as file:
+            file.write(bytes(size))
+            raise RuntimeError("in the middle")
+
+    for before in (None, b"before"):
+        if before:
+            put(path, before)
+        with pytest.raises(RuntimeError, match="in the middle"):
+            fail()
+        assert found_bytes(path) == before
+        assert sorted(listing(folder) if before else os.listdir(folder) if not is_remote(folder) else []) == (
+            ["file"] if before else []
+        )
+
+
+def test_a_writer_that_is_killed_leaves_no_object(bucket):
+    script = (
+        "import os, signal, sys\n"
+        "from bodyposenet.common.storage import whole_file\n"
+        "with whole_file(sys.argv[1]) as file:\n"
+        "    file.write(bytes(20 << 20))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, f"{bucket}/file"], capture_output=True)
+    assert done.returncode == -9
+    assert found_bytes(f"{bucket}/file") is None
+
+
+def test_changes_at_one_time_all_count(folder):
+    path = f"{folder}/lines"
+    threads = [
+        threading.Thread(target=rewrite, args=(path, lambda old, n=n: (old or b"") + b"%d\n" % n)) for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read_bytes(path).split()) == [b"%d" % n for n in range(8)]
+
+
+def test_a_change_that_is_overtaken_is_made_anew(bucket):
+    path = f"{bucket}/lines"
+    seen = []
+
+    def change(old):
+        seen.append(old)
+        if len(seen) == 1:
+            put(path, b"theirs ")
+        return (old or b"") + b"ours"
+
+    rewrite(path, change)
+    assert seen == [None, b"theirs "]
+    assert read_bytes(path) == b"theirs ours"
+
+
+def test_what_is_missing_is_named(folder):
+    with pytest.raises(UserError, match="no such file; make it") as caught:
+        read_bytes(f"{folder}/none", fix="make it")
+    assert caught.value.where == f"{folder}/none"
+    with pytest.raises(UserError, match="no such file or folder"):
+        listing(f"{folder}/none")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda bucket: read_bytes(f"{bucket}/a"),
+        lambda bucket: found_bytes(f"{bucket}/a"),
+        lambda bucket: listing(f"{bucket}/a"),
+        lambda bucket: put(f"{bucket}/a", b"few"),
+        lambda bucket: put(f"{bucket}/a", bytes(20 << 20)),
+        lambda bucket: rewrite(f"{bucket}/a", lambda old: b""),
+    ],
+)
+def test_a_missing_bucket_is_named_and_not_made(bucket, act):
+    place(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(UserError, match="there is no such bucket") as caught:
+        act(f"{bucket}-none")
+    assert not isinstance(caught.value.__cause__, AssertionError)
+
+
+def test_a_file_and_a_folder_are_told_apart(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="this is a folder"):
+        read_bytes(tmp_path)
+    with pytest.raises(UserError, match="a part of this path is a file"):
+        read_bytes(tmp_path / "file/below")
+    with pytest.raises(UserError, match=r"this is a file, not a folder|a part of this path is a file"):
+        put(tmp_path / "file/below", b"")
+
+
+def test_errors_of_other_files_pass(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "out"):
+        (tmp_path / "elsewhere/photo").read_bytes()
+    with pytest.raises(UserError, match="out: the disk is full"), reported(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["{bucket}/a", "{bucket}/b/"])
+def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr("bodyposenet.common.buckets.PATIENCE", 1.0)
+    path = path.format(bucket="gs://any")
+    for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), place(path).exists):
+        with pytest.raises(AwayError, match="does not answer"):
+            act()
