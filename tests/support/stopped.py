@@ -1,32 +1,52 @@
-"""A conversion in a process of its own that stands still when its first piece is finished, to be killed there."""
+"""A conversion in a process of its own that stands still when its first piece is finished, to be stopped there."""
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 CODE = """
-import pickle, sys, time
-from bodyposenet.common.data import convert, pace, plan
+import sys, time
+from bodyposenet.common.cli import main
+from bodyposenet.common.data import pace, plan
 plan.PIECE = 3
 pace.Pace.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
-spec, arguments = pickle.load(sys.stdin.buffer)
-convert.convert_dataset(spec, **arguments)
+main(["dataset_convert", *sys.argv[1:]])
 """
 
 
 @contextlib.contextmanager
-def standing(spec, **arguments):
-    """Start a conversion, wait until it has a piece, and yield its process; kill it at the end of the block."""
-    command = [sys.executable, "-c", CODE]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ) as process:
-        process.stdin.write(pickle.dumps((spec, arguments)))
-        process.stdin.close()
-        assert process.stdout.readline() == b"piece\n"
+def standing(spec, output, *flags):
+    """Start ``bpnet dataset_convert``, wait until it has a piece, and yield its process; kill it after the block."""
+    results = Path(spec.root_directory_path).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / "spec.json").write_text(spec.model_dump_json(by_alias=True))
+    command = [sys.executable, "-c", CODE, "-d", results / "spec.json", "-o", output, "-r", results, *flags]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(list(map(str, command)), env=os.environ, **pipes) as process:
+        assert process.stdout.readline() == "piece\n", process.stderr.read()
         yield process
         process.kill()
+
+
+def children(process):
+    """Numbers of the processes that a process started."""
+    return list(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))
+
+
+def wait_until_gone(process_id, seconds=30):
+    """Whether a process that is not our child ends in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def spoil_unseen(path):
@@ -34,17 +54,3 @@ def spoil_unseen(path):
     before = path.stat()
     path.write_bytes(bytes(before.st_size))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def wait_until_gone(process_id, seconds=20):
-    """Whether a process that is not our child ends in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            with open(f"/proc/{process_id}/stat") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
