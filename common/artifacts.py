@@ -14,6 +14,13 @@ class PhotoSet(dsl.Dataset):
     schema_version = "0.0.1"
 
 
+class CalibrationPhotos(dsl.Dataset):
+    """Training photos that stand for the whole set, in ``images/``."""
+
+    schema_title = "system.CalibrationPhotos"
+    schema_version = "0.0.1"
+
+
 class PoseDataset(dsl.Dataset):
     """Record shards of the sets ``train`` and ``val``, their ``manifest.json`` and ``dataset_spec.json``."""
 

@@ -4,7 +4,7 @@ Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. E
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bodyposenet.common.tracking import register_model, task_run
 Settings = Mapping[str, Any]
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
+CALIBRATION_IMAGES = "images"  # folder of a calibration artifact
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
 
@@ -119,15 +120,34 @@ def export(model: str, onnx: str, metrics: str) -> dict[str, float]:
     return _noted(numbers, metrics)
 
 
-def calibrate(onnx: str, dataset: str, settings: Settings, images: int, int8: str, metrics: str) -> dict[str, float]:
-    """Quantize an exported network with photos of the training shards."""
+def sample_calibration(
+    photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
+) -> dict[str, float]:
+    """Copy training photos that stand for all: as many as asked, or all that qualify."""
+    from bodyposenet.common.data.calibration_sample import copy_sample
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.source import Source
+
+    source = Source.read(dataset_spec_of(photos_in(Path(photos)), whole(settings)), "train")
+    least = source.spec.data_filtering_params.min_acceptable_kpts
+    output = Path(calibration) / CALIBRATION_IMAGES
+    with task_run("sample_calibration", buffer=Path(calibration)) as run:
+        run.log_params({"images": images, "seed": seed}, prefix="data")
+        done = copy_sample(source.coco, source.store, output, num_images=images, min_kpts=least, seed=seed, fewer=True)
+        numbers = {"images": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)}
+        run.log_metrics(numbers)
+    return _noted({name: float(number) for name, number in numbers.items()}, metrics)
+
+
+def calibrate(onnx: str, photos: str, settings: Settings, int8: str, metrics: str) -> dict[str, float]:
+    """Quantize an exported network with calibration photos."""
     from bodyposenet.common.deploy.quantize import quantize_int8
 
     Path(int8).mkdir(parents=True, exist_ok=True)
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
-    source = Path(onnx) / ONNX
+    source, images = Path(onnx) / ONNX, Path(photos) / CALIBRATION_IMAGES
     with task_run("calibrate", buffer=Path(int8)) as run:
-        done = quantize_int8(source, _calibration_inputs(Path(dataset), spec, source, images), Path(int8) / INT8)
+        done = quantize_int8(source, _calibration_inputs(images, spec, source), Path(int8) / INT8)
         sizes = {"bytes": done.path.stat().st_size, "bytes_cpu": done.cpu_path.stat().st_size}
         numbers = {"images": float(done.images)} | {name: float(size) for name, size in sizes.items()}
         run.log_metrics(numbers)
@@ -136,22 +156,15 @@ def calibrate(onnx: str, dataset: str, settings: Settings, images: int, int8: st
     return _noted(numbers, metrics)
 
 
-def _calibration_inputs(dataset: Path, spec: InferenceSpec, onnx: Path, images: int) -> Any:
-    """Normalised photos ``(1, H, W, 3)`` of evenly spaced training records."""
-    import cv2
-
-    from bodyposenet.common.data.manifest import open_shards
+def _calibration_inputs(folder: Path, spec: InferenceSpec, onnx: Path) -> Iterator[np.ndarray]:
+    """Normalised photos ``(1, H, W, 3)`` of a folder."""
     from bodyposenet.common.deploy.runners import open_runner
     from bodyposenet.common.evaluate.predict import normalise
-    from bodyposenet.common.evaluate.preprocess import fit_image
+    from bodyposenet.common.evaluate.preprocess import fit_image, read_image
 
     card = open_runner(onnx).card
-    shards = open_shards(dataset, ["train"])
-    records = [(shard, number) for shard in shards for number in range(len(shard))]
-    for place in np.unique(np.linspace(0, len(records) - 1, images).round().astype(int)):
-        shard, number = records[place]
-        photo = cv2.imdecode(np.frombuffer(shard[number].image, np.uint8), cv2.IMREAD_COLOR_RGB)
-        fitted = fit_image(photo, spec.input_shape, spec.keep_aspect_ratio_mode, card.stride)
+    for path in sorted(folder.iterdir()):
+        fitted = fit_image(read_image(path), spec.input_shape, spec.keep_aspect_ratio_mode, card.stride)
         yield normalise(fitted.image, card)[None]
 
 

@@ -9,22 +9,20 @@ from bodyposenet.components._base import on_deploy_image
 @on_deploy_image
 def calibrate(
     onnx: dsl.Input[artifacts.OnnxPoseModel],
-    dataset: dsl.Input[artifacts.PoseDataset],
+    photos: dsl.Input[artifacts.CalibrationPhotos],
     spec: dict,
     int8: dsl.Output[artifacts.OnnxPoseModel],
     metrics: dsl.Output[dsl.Metrics],
-    images: int = 100,
 ) -> None:
-    """Measure what the activations hold on training photos and write explicit Q/DQ networks.
+    """Measure what the activations hold on photos and write explicit Q/DQ networks.
 
     Args:
         onnx: Exported network.
-        dataset: Whose training photos are looked at.
+        photos: What to look at.
         spec: A TAO inference spec; says how photos are fitted to the input.
         int8: One file for TensorRT, one for ONNX Runtime on a CPU, and a cache for TensorRT up to version 10.
         metrics: Photos seen and file sizes in bytes.
-        images: How many photos, evenly spaced.
     """
     from bodyposenet.common import tasks
 
-    metrics.metadata.update(tasks.calibrate(onnx.path, dataset.path, spec, images, int8.path, metrics.path))
+    metrics.metadata.update(tasks.calibrate(onnx.path, photos.path, spec, int8.path, metrics.path))

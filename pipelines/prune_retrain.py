@@ -14,6 +14,7 @@ from bodyposenet.components.photos import photos
 from bodyposenet.components.prune import prune
 from bodyposenet.components.register import register
 from bodyposenet.components.report import report
+from bodyposenet.components.sample_calibration import sample_calibration
 from bodyposenet.components.train import train
 from bodyposenet.pipelines.resources import equipped
 from bodyposenet.pipelines.specs import default
@@ -57,7 +58,8 @@ def prune_retrain(
     """
     found = photos(source=source, draw_train=draw_train, draw_val=draw_val)
     equipped(found, "photos", "Photos").set_caching_options(False)
-    data = dataset_convert(photo_set=found.outputs["photo_set"], fingerprint=found.outputs["Output"], spec=dataset_spec)
+    photo_set = {"photo_set": found.outputs["photo_set"], "fingerprint": found.outputs["Output"], "spec": dataset_spec}
+    data = dataset_convert(**photo_set)
     dataset = equipped(data, "dataset-convert", "Convert").outputs["dataset"]
 
     def evaluated(model: Any, name: str) -> dsl.PipelineTask:
@@ -72,7 +74,9 @@ def prune_retrain(
     retrained = equipped(retraining, "train", "Retrain").outputs["model"]
     onnx = equipped(export(model=retrained), "export", "Export").outputs["onnx"]
     onnx_score = evaluated(onnx, "retrained")
-    quantized = calibrate(onnx=onnx, dataset=dataset, spec=inference_spec, images=calibration_images)
+    sampled = sample_calibration(**photo_set, images=calibration_images)
+    stand_ins = equipped(sampled, "sample-calibration", "Sample").outputs["photos"]
+    quantized = calibrate(onnx=onnx, photos=stand_ins, spec=inference_spec)
     int8 = equipped(quantized, "calibrate", "Calibrate").outputs["int8"]
     int8_score = evaluated(int8, "int8")
     aps = {

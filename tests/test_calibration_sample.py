@@ -13,12 +13,14 @@ from support.coco_files import annotation, document, image, write_annotations, w
 from bodyposenet.common.cli import main
 from bodyposenet.common.data.calibration_sample import (
     Traits,
+    copy_sample,
     flat_names,
     representative,
     sample_calibration,
     traits_of,
 )
 from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.errors import UserError
 
 BOX = (10, 10, 60, 80)
@@ -206,7 +208,7 @@ def test_too_few_that_can_be_read_leave_nothing_behind(tmp_path):
     file, folder = drawn_set(tmp_path / "set", 5)
     (folder / "003.png").write_bytes(b"")
     with pytest.raises(
-        UserError, match=r"images: 1 of the 5 photos that qualify cannot be read; mend them, or use -n 4"
+        UserError, match=r"003\.png.*: 1 of the 5 photos that qualify cannot be read; mend them, or use -n 4"
     ):
         sample_calibration(file, folder, tmp_path / "out", num_images=5)
     assert names_in(tmp_path) == ["set"]
@@ -217,9 +219,26 @@ def test_too_few_that_can_be_read_leave_nothing_behind(tmp_path):
     assert len(sample_calibration(file, folder, tmp_path / "out", num_images=4).photos) == 4
 
 
+def test_a_set_that_is_too_small_may_be_taken_whole(tmp_path):
+    file, folder = drawn_set(tmp_path / "set", 5)
+    (folder / "003.png").write_bytes(b"")
+    store, options = open_photos(folder), {"num_images": 9, "fewer": True}
+    done = copy_sample(read_annotations(file), store, tmp_path / "out", **options)
+    assert list(done.photos) == names_in(tmp_path / "out") == ["001.png", "002.png", "004.png", "005.png"]
+    with pytest.raises(UserError, match="only 0 photos qualify"):
+        copy_sample(read_annotations(file), store, tmp_path / "none", min_kpts=18, **options)
+
+
+def test_a_lone_photo_that_is_damaged_gives_way_too(tmp_path):
+    file, folder = drawn_set(tmp_path / "set", 3)
+    (chosen,) = sample_calibration(file, folder, tmp_path / "first", num_images=1).photos
+    (folder / chosen).unlink()
+    assert sample_calibration(file, folder, tmp_path / "out", num_images=1).photos != (chosen,)
+
+
 def test_a_wrong_folder_of_photos_is_told_before_all_are_tried(tmp_path):
     file, folder = drawn_set(tmp_path / "set")
-    with pytest.raises(UserError, match=r"annotations: none of 3 photos can be read, such as .*; check -i"):
+    with pytest.raises(UserError, match=r"no such file.*: none of 12 photos can be read; check the folder"):
         sample_calibration(file, folder.parent / "annotations", tmp_path / "out", num_images=3)
     with pytest.raises(UserError, match="there is no such folder"):
         sample_calibration(file, tmp_path / "none", tmp_path / "out", num_images=3)

@@ -63,10 +63,12 @@ def chain(tmp_path_factory):
 
 def run_all(folder):
     """The pipeline's tasks in its order; what each returned."""
-    at = {name: str(folder / name) for name in ("photos", "dataset", "base", "pruned", "retrained", "onnx", "int8")}
+    at = {
+        name: str(folder / name) for name in ("photos", "dataset", "base", "pruned", "retrained", "onnx", "int8", "few")
+    }
     noted = {
         task: str(folder / f"{task}.metrics")
-        for task in ("convert", "train", "retrain", "prune", "export", "calibrate")
+        for task in ("convert", "train", "retrain", "prune", "export", "sample", "calibrate")
     }
     spec, said = INFERENCE, {}
     said["photos"] = tasks.gather_photos("", at["photos"], **PHOTOS, seed=3)
@@ -76,7 +78,8 @@ def run_all(folder):
     again = train_settings("retrain")
     said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], at["retrained"], noted["retrain"])
     said["export"] = tasks.export(at["retrained"], at["onnx"], noted["export"])
-    said["calibrate"] = tasks.calibrate(at["onnx"], at["dataset"], spec, 4, at["int8"], noted["calibrate"])
+    said["sample"] = tasks.sample_calibration(at["photos"], default("dataset"), 4, 0, at["few"], noted["sample"])
+    said["calibrate"] = tasks.calibrate(at["onnx"], at["few"], spec, at["int8"], noted["calibrate"])
     models = {"base": at["base"], "pruned": at["pruned"], "retrained": at["onnx"], "int8": at["int8"]}
     for name, model in models.items():
         outputs = str(folder / f"found_{name}"), str(folder / f"evaluate_{name}.metrics")
@@ -162,6 +165,11 @@ def test_export_and_calibration_write_their_files(chain):
     }  # fmt: skip
     assert chain.said["export"]["bytes"] == chain.file("onnx", "model.onnx").stat().st_size
     assert chain.said["export"]["max_relative_error"] <= 1e-4
+    copies = list(chain.file("few", "images").iterdir())
+    assert len(copies) == 4
+    assert all(path.read_bytes() == chain.file("photos", "images", path.name).read_bytes() for path in copies)
+    assert all(path.name.startswith("train") for path in copies)
+    assert chain.said["sample"] == {"images": 4, "qualified": PHOTOS["train"], "left_out": 0}
     assert chain.said["calibrate"] == {
         "images": 4,
         "bytes": chain.file("int8", "model.int8.onnx").stat().st_size,
@@ -198,12 +206,12 @@ def test_what_starts_from_the_shipped_weights_finds_people(chain):
 
 
 def test_every_metrics_artifact_holds_what_the_task_returned(chain):
-    for task in ("convert", "train", "retrain", "export", "calibrate"):
+    for task in ("convert", "train", "retrain", "export", "sample", "calibrate"):
         assert chain.metrics(task) == pytest.approx(chain.said[task])
     for task in ("prune", *(f"evaluate_{name}" for name in STAGES)):
         assert chain.metrics(task) == pytest.approx(chain.said[task][1])
     files = list(chain.folder.glob("*.metrics"))
-    assert len(files) == 10
+    assert len(files) == 11
     assert all(math.isfinite(value) for file in files for value in json.loads(file.read_text()).values())
 
 
@@ -212,7 +220,8 @@ def test_all_tasks_are_runs_below_the_pipelines_run(runs):
     assert parent.data.tags["bodyposenet.pipeline_run"] == "run-7"
     assert parent.info.status == "FINISHED"
     evaluations = {f"evaluate_{name}" for name in STAGES}
-    others = {"photos", "dataset_convert", "train", "prune", "retrain", "export", "calibrate", "register", "report"}
+    others = {"photos", "dataset_convert", "train", "prune", "retrain", "export", "register", "report"}
+    others |= {"sample_calibration", "calibrate"}
     assert set(runs) == evaluations | others
     assert {run.data.tags[PARENT] for run in runs.values()} == {parent.info.run_id}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
@@ -244,7 +253,8 @@ def test_curves_are_the_history(client, runs, chain, task, folder):
 def test_every_tasks_numbers_and_files_are_tracked(client, runs, chain):
     said = chain.said
     numbers = {"dataset_convert": said["convert"], "prune": said["prune"][1], "export": said["export"]}
-    numbers |= {"calibrate": said["calibrate"]} | {f"evaluate_{name}": said[f"evaluate_{name}"][1] for name in STAGES}
+    numbers |= {"sample_calibration": said["sample"], "calibrate": said["calibrate"]}
+    numbers |= {f"evaluate_{name}": said[f"evaluate_{name}"][1] for name in STAGES}
     for task, wanted in numbers.items():
         assert {name: runs[task].data.metrics[name] for name in wanted} == pytest.approx(wanted), task
     files = {

@@ -99,17 +99,47 @@ def sample_calibration(
         UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
     """
     coco = read_annotations(place(annotations), strict=False)
+    options = {"num_images": num_images, "min_persons": min_persons, "min_kpts": min_kpts, "seed": seed}
+    return copy_sample(coco, open_photos(images), place(output), **options)
+
+
+def copy_sample(
+    coco: CocoSet,
+    store: PhotoStore,
+    output: Path,
+    *,
+    num_images: int,
+    min_persons: int = 1,
+    min_kpts: int = 5,
+    seed: int = 0,
+    fewer: bool = False,
+) -> CalibrationSample:
+    """Copy a sample as :func:`sample_calibration` does, of a set that is read already.
+
+    Args:
+        coco: The set.
+        store: Its photos.
+        output: As there; so are the other options.
+        num_images: How many photos.
+        min_persons: People that a photo must have.
+        min_kpts: Labelled joints that a person must have to count.
+        seed: The same one gives the same photos.
+        fewer: Take all there are, where these are fewer, instead of none.
+
+    Raises:
+        UserError: As there.
+    """
     traits = traits_of(coco, min_persons, min_kpts)
     qualified = len(traits.photos)
-    if qualified < num_images:
+    if not qualified or (qualified < num_images and not fewer):
         fix = f"use -n {qualified}, or lower -pth or -kth" if qualified else "lower -pth or -kth"
-        raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(annotations), fix=fix)
-    order, chosen = representative(traits, num_images, seed)
+        raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
+    order, chosen = representative(traits, min(num_images, qualified), seed)
     names = [coco.images.file_names[number] for number in traits.photos[order]]
-    with _filled(place(output)) as folder:
-        copier = _Copier(open_photos(images), folder, names, flat_names(coco.images.file_names), str(images))
+    with _filled(output) as folder:
+        copier = _Copier(store, folder, names, flat_names(coco.images.file_names), fewer)
         copies = copier.copy(chosen.tolist())
-    return CalibrationSample(place(output), tuple(sorted(copies)), qualified, tuple(copier.left_out))
+    return CalibrationSample(output, tuple(sorted(copies)), qualified, tuple(copier.left_out))
 
 
 def traits_of(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
@@ -213,7 +243,7 @@ class _Copier:
         folder: Gets them.
         names: A row of photos, like beside like.
         flat: Their names in the folder.
-        where: What users call the store.
+        fewer: Whether to go on where there are not enough of them.
         left_out: Why some could not be read.
     """
 
@@ -221,7 +251,7 @@ class _Copier:
     folder: Path
     names: Sequence[str]
     flat: dict[str, str]
-    where: str
+    fewer: bool
     left_out: list[str] = field(default_factory=list)
 
     def copy(self, wanted: list[int]) -> list[str]:
@@ -241,7 +271,7 @@ class _Copier:
                 failed = {spot: why for spot, why in zip(wanted, tried, strict=True) if why}
                 copies += [self.flat[self.names[spot]] for spot in wanted if spot not in failed]
                 self._note(list(failed.values()), len(copies), len(free))
-                wanted = [_take_nearest(free, spot) for spot in failed]
+                wanted = [_take_nearest(free, spot) for spot in list(failed)[: len(free)]]
         return copies
 
     def _copy_one(self, spot: int) -> str:
@@ -265,12 +295,12 @@ class _Copier:
         if len(reasons) > MOST_TOLD:
             log.warning("left out: %d more", len(reasons) - MOST_TOLD)
         self.left_out += reasons
-        if reasons and not copied:
-            problem = f"none of {len(self.left_out)} photos can be read, such as {self.names[0]}"
-            raise UserError(problem, where=self.where, fix="check -i: file names of the annotations are below it")
-        if reasons and free < len(reasons):
-            problem = f"{len(self.left_out)} of the {len(self.names)} photos that qualify cannot be read"
-            raise UserError(problem, where=self.where, fix=f"mend them, or use -n {copied + free}")
+        bad = len(self.left_out)
+        if not copied and bad >= min(MOST_TOLD, len(self.names)):
+            raise UserError(f"none of {bad} photos can be read", where=reasons[0], fix="check the folder of images")
+        if free < len(reasons) and not self.fewer:
+            problem = f"{bad} of the {len(self.names)} photos that qualify cannot be read"
+            raise UserError(problem, where=reasons[0], fix=f"mend them, or use -n {copied + free}")
 
 
 def _take_nearest(free: list[int], spot: int) -> int:
