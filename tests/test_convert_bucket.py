@@ -1,0 +1,73 @@
+"""Conversion from and to a bucket."""
+
+import json
+
+import pytest
+from support.coco_files import annotation, image, write_dataset
+from support.stopped import spoil_unseen, standing
+
+from bodyposenet.common.data import plan
+from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records import Record
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import listing, place
+
+BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
+COUNT = 10
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    """Ten photos on a disk, in pieces of three; a stranger in every second of them."""
+    monkeypatch.setattr(plan, "PIECE", 3)
+    people = [annotation(number, number, BOX) for number in range(COUNT)]
+    people += [annotation(COUNT + number, number, FAR, labelled=0) for number in range(0, COUNT, 2)]
+    return write_dataset(tmp_path / "data", [image(number) for number in range(COUNT)], people)
+
+
+@pytest.fixture
+def remote(local, bucket):
+    """The same in a bucket."""
+    root = place(local.root_directory_path)
+    for path in root.rglob("*"):
+        if path.is_file():
+            (place(bucket) / "data" / path.relative_to(root).as_posix()).write_bytes(path.read_bytes())
+    return local.model_copy(update={"root_directory_path": f"{bucket}/data"})
+
+
+def shard_bytes(conversion):
+    return {path.name: path.read_bytes() for path in conversion.shards}
+
+
+def test_a_bucket_gets_the_bytes_that_a_disk_gets(local, remote, bucket, tmp_path):
+    on_disk = convert_dataset(local, tmp_path / "out/train", num_shards=2)
+    in_bucket = convert_dataset(remote, f"{bucket}/out/train", num_shards=2, generate_masks=True, processes=2)
+    assert shard_bytes(in_bucket) == shard_bytes(on_disk)
+    files = set(listing(f"{bucket}/out"))
+    assert files == {"manifest.json", *(path.name for path in on_disk.shards)}
+    assert set(listing(f"{bucket}/data/masks")) == {f"{number:03d}.png" for number in range(0, COUNT, 2)}
+    manifests = [json.loads(done.manifest.read_bytes())["sets"]["train"] for done in (on_disk, in_bucket)]
+    assert manifests[0]["shards"] == manifests[1]["shards"]
+    assert sum(len(shard) for shard in open_shards(f"{bucket}/out", ["train"])) == COUNT
+
+
+def test_a_killed_conversion_to_a_bucket_goes_on_where_it_stopped(local, bucket, tmp_path):
+    done = convert_dataset(local, tmp_path / "out/train")
+    wanted = shard_bytes(done)
+    with standing(local, f"{bucket}/out/train"):
+        pass
+    (piece,) = [name for name in listing(f"{bucket}/out") if name.endswith(".piece")]
+    assert piece.endswith("00000-000000.piece")
+    for record in list(open_shards(done.manifest.parent, ["train"])[0].records)[:3]:
+        spoil_unseen(tmp_path / "data" / Record.from_bytes(record).image_path)  # what is made is not made again
+    assert shard_bytes(convert_dataset(local, f"{bucket}/out/train")) == wanted
+    assert set(listing(f"{bucket}/out")) == {"manifest.json", *wanted}
+
+
+def test_a_bucket_that_is_not_there_is_told(local, bucket):
+    with pytest.raises(UserError, match=r"there is no such bucket; create it"):
+        convert_dataset(local, f"{bucket}-no/out/train")
+    gone = local.model_copy(update={"root_directory_path": f"{bucket}-no/data"})
+    with pytest.raises(UserError, match=r"bucket"):
+        convert_dataset(gone, f"{bucket}/out/train")
