@@ -188,7 +188,9 @@ def _told(error: Exception, where: str) -> Exception:
     if isinstance(error, NO_ANSWER):
         fix = f"check the network{f' and {EMULATOR}' if os.environ.get(EMULATOR) else ''}, and run it again"
         return AwayError(f"the storage server does not answer ({said or type(error).__name__})", where=where, fix=fix)
-    if isinstance(error, HttpError | aiohttp.ClientError | requests.exceptions.RequestException | json.JSONDecodeError):
+    if isinstance(error, json.JSONDecodeError):
+        return AwayError("this is no storage server: its answer is no JSON", where=where, fix=f"check {EMULATOR}")
+    if isinstance(error, HttpError | aiohttp.ClientError | requests.exceptions.RequestException):
         return AwayError(f"the storage server refuses: {said or code}", where=where, fix="run it again later")
     if isinstance(error, ValueError) and "Bad Request" in said:
         return AwayError(f"the storage server does not take this path: {said}", where=where, fix="check the path")

@@ -86,7 +86,7 @@ def _remote(path: str) -> "Remote":
     try:
         from bodyposenet.common.buckets import Remote
     except ModuleNotFoundError as error:
-        raise UserError(f"gs:// needs {error.name}", where=path, fix=INSTALL) from None
+        raise UserError(f"gs:// needs {str(error.name).partition('.')[0]}", where=path, fix=INSTALL) from None
     return Remote(path)
 
 

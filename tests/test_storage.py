@@ -1,6 +1,8 @@
 """Storage: files on a disk and in a bucket, whole or not at all, and what is said when that cannot be."""
 
+import contextlib
 import errno
+import http.server
 import os
 import pickle
 import subprocess
@@ -9,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from gcsfs.retry import HttpError
 from support.gcs_server import free_port
 
 from bodyposenet.common.errors import AwayError, UserError
@@ -231,3 +234,129 @@ def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), place(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
             act()
+
+
+FULL = """
+import resource, sys
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import rewrite, whole_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    with whole_file(sys.argv[1]) as file:
+        for _ in range(20):
+            file.write(bytes(10_000))
+except UserError as error:
+    print(error)
+try:
+    rewrite(sys.argv[1], lambda old: bytes(200_000))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
+    (tmp_path / "file").write_bytes(b"before")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "file")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count(f"{tmp_path}/file: the file is larger than its disk or the limit allows") == 2
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"before"
+
+
+@contextlib.contextmanager
+def answering(status, body):
+    """The URL of a server that gives every request the same answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (403, b'{"error": {"message": "no access"}}', UserError, "permission denied .*no access.*let this account"),
+        (401, b'{"error": {"message": "sign in", "code": 401}}', UserError, "permission denied .*sign in"),
+        (400, b'{"error": {"message": "an invalid name", "code": 400}}', AwayError, "does not take this path"),
+        (409, b'{"error": {"message": "a hold", "code": 409}}', AwayError, "refuses: a hold"),
+    ],
+)
+def test_what_a_server_says_is_told(monkeypatch, status, body, kind, message):
+    with answering(status, body) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        for act in (lambda: listing("gs://b/a"), lambda: put("gs://b/a", b"few"), lambda: read_bytes("gs://b/a")):
+            with pytest.raises(kind, match=message):
+                act()
+
+
+def test_another_kind_of_server_is_told(monkeypatch):
+    with answering(200, b"<html>another service</html>") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        with pytest.raises(AwayError, match="this is no storage server"):
+            listing("gs://b/a")
+
+
+def test_a_server_that_is_busy_is_asked_again(bucket, monkeypatch):
+    """The first two answers are 503, those after them the real server's."""
+    put(f"{bucket}/a", b"content")
+    fs, left = place(bucket).fs, [503, 429]
+    send = fs._set_session
+
+    async def busy():
+        session = await send()
+        if left:
+            raise HttpError({"code": left.pop(), "message": "busy"})
+        return session
+
+    fs._set_session = busy
+    try:
+        assert read_bytes(f"{bucket}/a") == b"content"
+    finally:
+        del fs._set_session
+    assert not left
+
+
+def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
+    script = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['gcsfs', 'gcsfs.core', 'upath']))\n"
+        "from bodyposenet.common.errors import UserError\n"
+        "from bodyposenet.common.storage import place\n"
+        "place('local/path')\n"
+        "try:\n"
+        "    place('gs://bucket/a')\n"
+        "except UserError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "gs://bucket/a: gs:// needs gcsfs; pip install 'bodyposenet[gcs]'\n"
+
+
+def test_local_paths_import_no_client():
+    script = (
+        "import sys\n"
+        "from bodyposenet.common.storage import listing, place\n"
+        "listing(place('.'))\n"
+        "print({'fsspec', 'gcsfs', 'upath', 'aiohttp'} & {*sys.modules})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
