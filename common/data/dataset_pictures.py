@@ -73,7 +73,7 @@ def diverse(coco: CocoSet) -> list[list[int]]:
     annotations = np.diff(first)[photos]
     sizes = np.add.reduceat(heights, first[photos]) / annotations
     masked = people < annotations
-    kinds = []
+    kinds: list[list[int]] = []
     for row in np.array_split(np.argsort(people, kind="stable"), ROWS):
         for kind in np.array_split(row[np.argsort(sizes[row], kind="stable")], ROWS):
             away = np.abs(np.arange(len(kind)) - len(kind) // 2)

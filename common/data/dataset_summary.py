@@ -57,7 +57,7 @@ def _counts(coco: CocoSet, choice: Choice, per_photo: Counts) -> dict[str, int]:
     """The set in a dozen numbers."""
     people, labelled, first = coco.annotations, coco.labelled, coco.annotations.first
     flags = people.keypoints[labelled][..., 2]
-    counts = {
+    counts: dict[str, Any] = {
         "photos": len(per_photo),
         "photos_without_annotations": np.count_nonzero(np.diff(first) == 0),
         "photos_with_people": np.count_nonzero(per_photo),
