@@ -12,6 +12,7 @@ from bodyposenet.common.data.photo_store import safe_name
 from bodyposenet.common.data.problems import Problem
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have
+MOST_AREA = 2**28  # pixels: larger than any camera's, and under a gigabyte to decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +97,18 @@ def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[s
     if not _is_below(name):
         text = f"'file_name' is {name[:SHOWN]!r}, which leaves the folder"
         raise entry.wrong("file_name", text, "write its path below the folder")
-    return image_id, (name, entry.size("height", MOST_SIDE), entry.size("width", MOST_SIDE))
+    height, width = entry.size("height", MOST_SIDE), entry.size("width", MOST_SIDE)
+    if height * width > MOST_AREA:
+        raise entry.wrong("image size", f"{width} x {height} pixels are too many", f"tile it, to {MOST_AREA:,} at most")
+    return image_id, (name, height, width)
 
 
 def _are_sound(image_id: object, name: object, height: object, width: object) -> bool:
     """Whether all is well at first sight."""
     if type(image_id) is not int or type(name) is not str or type(height) is not int or type(width) is not int:
         return False
-    return abs(image_id) <= MOST_WHOLE and 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and _is_below(name)
+    sized = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and height * width <= MOST_AREA
+    return sized and abs(image_id) <= MOST_WHOLE and _is_below(name)
 
 
 def _is_below(name: str) -> bool:
