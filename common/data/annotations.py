@@ -34,10 +34,10 @@ def annotation_table(
         file: The file's name.
         problems: Gets what is wrong.
     """
-    drafts = [_Draft(rows, entries, columns, kinds) for columns, rows in _rows_of(entries, kinds).items()]
+    drafts = [_Draft(rows, entries, columns, kinds, flags) for columns, rows in _rows_of(entries, kinds).items()]
     draft = _joined(drafts, len(kinds.joints))
     photos = _index_of(draft.image_ids, images.ids)
-    draft.suspect |= (photos < 0) | ~np.isin(draft.keypoints[..., 2], list(flags)).all(axis=1)
+    draft.suspect |= photos < 0
     reader = _Reader(kinds, images, flags, file, problems)
     for place in np.flatnonzero(draft.suspect):
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
@@ -77,7 +77,12 @@ class _Draft:
     """Annotations of one kind as columns, before they are sound."""
 
     def __init__(
-        self, rows: Sequence[int], entries: Sequence[dict[str, Any]], columns: tuple[int, ...], kinds: Kinds
+        self,
+        rows: Sequence[int],
+        entries: Sequence[dict[str, Any]],
+        columns: tuple[int, ...],
+        kinds: Kinds,
+        flags: Mapping[int, int],
     ) -> None:
         taken = Columns([entries[row] for row in rows])
         self.rows = np.array(rows, np.int64)
@@ -88,8 +93,10 @@ class _Draft:
         self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
         self.crowds = taken.flag("iscrowd")
         self.segmentations = taken.segmentations()
-        self.keypoints = spread(taken.numbers("keypoints", 3 * len(columns)), columns, len(kinds.joints))
+        own = taken.numbers("keypoints", 3 * len(columns))
+        self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
         self.suspect = taken.suspect | (self.boxes[:, 2:] < 0).any(axis=1)
+        self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
         self.lost = np.zeros(len(rows), bool)
 
     def put(self, place: int, found: dict[str, Any] | None) -> None:
@@ -99,12 +106,18 @@ class _Draft:
             getattr(self, name)[place] = value
 
 
-def spread(numbers: Floats, columns: Sequence[int], joints: int) -> Floats:
-    """``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others are not labelled."""
+def blank_flag(flags: Mapping[int, int]) -> int:
+    """The flag of a joint that is not labelled; one that the dataset lacks, where all of its own mean labelled."""
+    return next((flag for flag, code in flags.items() if code == 0), min(flags) - 1)
+
+
+def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> Floats:
+    """``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others get the flag ``blank``."""
     own = numbers.reshape(len(numbers), len(columns), 3)
     if tuple(columns) == tuple(range(joints)):
         return own
     keypoints = np.zeros((len(own), joints, 3))
+    keypoints[..., 2] = blank
     keypoints[:, list(columns)] = own
     return keypoints
 
@@ -112,7 +125,7 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int) -> Floats:
 def _joined(drafts: list[_Draft], joints: int) -> _Draft:
     """The annotations of all kinds, in the order of the file."""
     if not drafts:
-        return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None))
+        return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
     whole, *others = drafts
     if others:
         order = np.argsort(np.concatenate([draft.rows for draft in drafts]))
@@ -148,8 +161,9 @@ class _Reader:
             return self._read(fields, number)
         except MisfitError as error:
             self.problems.append(error.problem)
+        nothing = [0, 0, blank_flag(self.flags)] * len(self._columns(fields))
         try:
-            return self._read(fields | {"keypoints": [0] * (3 * len(self._columns(fields)))}, number, whole=False)
+            return self._read(fields | {"keypoints": nothing}, number, whole=False)
         except MisfitError:
             return None
 
@@ -166,9 +180,10 @@ class _Reader:
                 "image_id", f"its image_id {image_id} is no image of the file", "add the image, or drop the annotation"
             )
         columns = self._columns(fields)
-        keypoints = spread(entry.numbers("keypoints", 3 * len(columns))[None], columns, len(self.kinds.joints))[0]
+        own = entry.numbers("keypoints", 3 * len(columns))
         if whole:
-            self._hold_to_flags(entry, keypoints[list(columns), 2])
+            self._hold_to_flags(entry, own[2::3])
+        keypoints = spread(own[None], columns, len(self.kinds.joints), blank_flag(self.flags))[0]
         box = entry.numbers("bbox", 4)
         if (box[2:] < 0).any():
             raise entry.wrong("bbox", f"bbox {box.tolist()} has a negative size", "write x, y, width, height")

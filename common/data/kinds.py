@@ -55,7 +55,7 @@ def people_kinds(
         )
     for number, name in matched:
         _hold_to_spec(own[number][1], asked[name], file)
-    return _joined([(number, asked[name]) for number, name in matched], spare=list(asked.values()))
+    return _joined([(number, asked[name]) for number, name in matched], list(asked.values()))
 
 
 def _described(categories: Sequence[object], file: str) -> dict[int, tuple[str, tuple[str, ...]]]:
@@ -92,9 +92,10 @@ def _hold_to_spec(own: Sequence[str], asked: Sequence[str], file: str) -> None:
         )
 
 
-def _joined(kinds: Sequence[tuple[int, Sequence[str]]], spare: Sequence[Sequence[str]] = ()) -> Kinds:
-    lists = [names for _, names in kinds] or list(spare)
-    joints = tuple(dict.fromkeys(name for names in lists for name in names))
+def _joined(kinds: Sequence[tuple[int, Sequence[str]]], asked: Sequence[Sequence[str]] = ()) -> Kinds:
+    """Put joints together: those asked for, in that order, whichever categories a file has and in whatever order."""
+    lists = [names for _, names in kinds] or list(asked)
+    joints = tuple(dict.fromkeys(name for names in asked or lists for name in names))
     places = {name: number for number, name in enumerate(joints)}
     columns = {number: tuple(places[name] for name in names) for number, names in kinds}
     return Kinds(joints, columns, tuple(places[name] for name in lists[0]) if lists else None)

@@ -1,0 +1,64 @@
+"""Categories: several kinds of people in one file, each with joints of its own, and visibility flags of any numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.filtering import choose
+from bodyposenet.common.spec.dataset import DataFilteringParams
+
+PEOPLE = {"fox": ("nose", "tail", "paw"), "crane": ("tail", "nose", "beak")}
+JOINTS = ("nose", "tail", "paw", "beak")
+IDS = {"fox": 3, "crane": 7}
+
+
+def annotation(number, kind, keypoints, **changes):
+    fields = {"id": number, "image_id": 1, "category_id": IDS[kind], "keypoints": keypoints, "bbox": [0, 0, 50, 50]}
+    return fields | {"area": 2500, "iscrowd": 0, "num_keypoints": 3, "segmentation": []} | changes
+
+
+def read(path, annotations, kinds=tuple(PEOPLE), **options):
+    categories = [{"id": IDS[kind], "name": kind, "keypoints": PEOPLE[kind]} for kind in kinds]
+    image = {"id": 1, "file_name": "a.png", "height": 60, "width": 60}
+    file = path / "people.json"
+    file.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": categories}))
+    return read_annotations(file, PEOPLE, **options)
+
+
+@pytest.mark.parametrize("kinds", [("fox", "crane"), ("crane", "fox"), ("fox",), ("crane",)])
+def test_joints_stand_as_the_spec_has_them_whichever_categories_a_file_has(tmp_path, kinds):
+    fox, crane = annotation(1, "fox", [1, 2, 2, 3, 4, 2, 5, 6, 1]), annotation(2, "crane", [7, 8, 2, 9, 10, 1, 0, 0, 0])
+    given = {"fox": fox, "crane": crane}
+    coco = read(tmp_path, [given[kind] for kind in kinds], kinds)
+    assert coco.joints == JOINTS
+    places = {"fox": [[1, 2, 2], [3, 4, 2], [5, 6, 1], [0, 0, 0]], "crane": [[9, 10, 1], [7, 8, 2], [0] * 3, [0] * 3]}
+    assert coco.annotations.keypoints.tolist() == [places[kind] for kind in kinds]
+
+
+@pytest.mark.parametrize("flags", [{1: 2, 0: 1, -1: 0}, {3: 2, 2: 1, 1: 0}, {1: 2, 0: 1}])
+def test_a_joint_that_a_category_lacks_is_not_labelled_whatever_zero_means(tmp_path, flags):
+    seen = max(flags)
+    coco = read(tmp_path, [annotation(1, "fox", [1, 2, seen, 3, 4, seen, 5, 6, seen])], flags=flags, strict=True)
+    assert coco.annotations.num_keypoints.tolist() == [3]
+    assert coco.recoded(flags).annotations.keypoints[0, :, 2].tolist() == [2, 2, 2, 0]
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], [1, 2, 9, 3, 4, 1, 5, 6, 1], ["a"] * 9])
+def test_a_person_whose_keypoints_are_wrong_stays_unlabelled_whatever_zero_means(tmp_path, wrong):
+    flags = {1: 2, 0: 1, -1: 0}
+    coco = read(tmp_path, [annotation(1, "fox", wrong)], flags=flags, strict=False)
+    assert len(coco.problems) == 1
+    assert coco.annotations.num_keypoints.tolist() == [0]
+    assert coco.labelled.tolist() == [False]
+
+
+def test_the_filter_counts_joints_by_the_mapping(tmp_path):
+    flags = {1: 2, 0: 1, -1: 0}
+    rows = [[1, 0, -1], [-1, -1, 1], [-1, -1, -1]]
+    given = [annotation(n, "fox", np.c_[np.ones((3, 2)), row].ravel().tolist()) for n, row in enumerate(rows, 1)]
+    coco = read(tmp_path, given, flags=flags)
+    assert coco.annotations.num_keypoints.tolist() == [2, 1, 0]
+    params = DataFilteringParams(min_acceptable_kpts=2, min_acceptable_interperson_dist_ratio=0)
+    assert choose(coco, params).mains.tolist() == [True, False, False]
