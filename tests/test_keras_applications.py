@@ -140,11 +140,12 @@ def test_every_form_of_the_file_gives_the_same_weights(vgg19, notop, tmp_path):
     cut = keras.Model(vgg19.input, vgg19.get_layer("block4_conv2").output)
     cut.save(tmp_path / "vgg.keras")
     cut.save_weights(tmp_path / "vgg.weights.h5")
+    cut.save(tmp_path / "whole.h5")
     theirs = tf_keras.applications.VGG19(weights=None, include_top=False)
     theirs.set_weights(vgg19.get_weights())
     theirs.save_weights(tmp_path / "vgg.h5", save_format="h5")
     want = read_weights(notop)
-    for name in ("vgg.keras", "vgg.weights.h5", "vgg.h5"):
+    for name in ("vgg.keras", "vgg.weights.h5", "whole.h5", "vgg.h5"):
         stored = read_weights(tmp_path / name)
         assert is_vgg19(stored)
         for layer in PAIRS.values():

@@ -100,6 +100,14 @@ def test_a_rebuilt_network_draws_what_tao_s_draws(files, form):
     ]  # fmt: skip
 
 
+def test_a_rebuilt_network_takes_pictures_of_any_size_whatever_batches_it_was_trained_on(files, tmp_path):
+    path = tmp_path / "fixed.hdf5"
+    path.write_bytes((files[0] / "whole.hdf5").read_bytes())
+    edit_config(path, replace_setting("InputLayer", batch_input_shape=[10, 256, 256, 3]))
+    for ours, theirs in zip(read_network(path)(PICTURE), files[2], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
 def test_gates_of_self_attention_are_rebuilt(tmp_path):
     theirs = tao_network(attention=True, seed=3)
     model = read_network(write_hdf5(theirs, tmp_path / "gated.hdf5"))

@@ -8,6 +8,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.tao_files import tao_network, write_hdf5
 from support.tiny_training import tiny_spec
 
@@ -15,6 +17,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import Card, save_model
 from bodyposenet.common.model.start import starting_network
+from bodyposenet.common.model.tao_hdf5 import read_network
 from bodyposenet.common.model.weights_file import read_weights
 from bodyposenet.common.skeleton import BODYPOSENET_18
 
@@ -128,6 +131,29 @@ def test_a_file_cut_short_is_an_error_that_names_it(files, tmp_path, name, share
     with pytest.raises(UserError) as caught:
         read_weights(path)
     assert caught.value.where == str(path)
+
+
+def refusal(read, path):
+    """Where the error says that the problem is; nothing if the file is read."""
+    try:
+        read(path)
+    except UserError as error:
+        return error.where
+    return ""
+
+
+@pytest.mark.parametrize("name", ["whole.keras", "alone.weights.h5", "tao.hdf5"])
+@given(damage=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
+@settings(max_examples=25)
+def test_whatever_bytes_are_wrong_the_worst_is_an_error_that_names_the_file(files, name, damage):
+    content = bytearray((files / name).read_bytes())
+    for place, byte in damage:
+        content[int(place**2 * (len(content) - 1))] = byte  # squared: most of it at the front, where the tables are
+    path = files / f"bent-{name}"
+    path.write_bytes(content)
+    assert {str(path) in place for place in (refusal(read_weights, path), refusal(read_network, path)) if place} <= {
+        True
+    }
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):

@@ -37,7 +37,9 @@ def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | No
     """
     policy = HALF if spec.mixed_precision else "float32"
     if spec.load_graph:
-        return in_policy(_checked_graph(spec, skeleton), policy, regularized=False)
+        model = _checked_graph(spec, skeleton)
+        log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
+        return in_policy(model, policy, regularized=False)
     model = build_model(spec.model, skeleton)
     if spec.pretrained_weights:
         _tell(fill(model, _weights_for(model, spec)), results_dir)

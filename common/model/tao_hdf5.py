@@ -168,7 +168,8 @@ def check_layers(entries: Iterable[Config], weights: dict[str, Arrays], path: Pa
 
 
 def _shape(config: Config) -> tuple[int | None, ...]:
-    return tuple((config.get("batch_input_shape") or config["batch_shape"])[1:])
+    """Pictures of any size, though the file may tell of the batches that it was trained on."""
+    return (None, None, (config.get("batch_input_shape") or config["batch_shape"])[-1])
 
 
 def _settings(entry: Config) -> Config:
