@@ -37,7 +37,7 @@ REFUSED = (401, 403)
 _once = gcsfs.core.GCSFileSystem._request.__wrapped__  # without gcsfs's own retries, which take 33 s to give up
 
 
-class Bucket(gcsfs.core.GCSFileSystem):
+class Bucket(gcsfs.core.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
     """The service's client: gives a server up that does not answer, and says plainly what went wrong."""
 
     async def _request(self, *args: Any, data: Any = None, **kwargs: Any) -> Any:

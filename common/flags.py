@@ -20,7 +20,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 RESULTS = "Folder for results and status.json.  [default: beside the output]"
 
 
-class PlaceType(click.ParamType):
+class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in click's annotations
     """A path on a disk or ``gs://``, which ``click.Path`` would mangle."""
 
     name = "path"

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import is_remote, listing
 
 
 def fingerprint(folder: str | Path) -> str:
     """Digest the names, sizes and bytes of a folder's files.
 
-    Times, owners and the folder's own place do not count; neither do hidden files. Links are followed.
+    Times, owners and the folder's own place do not count; neither do hidden files. Links are followed. Of files in a
+    bucket their generations count in place of their bytes, which would all have to be fetched.
 
     Returns:
         A SHA-256 in hexadecimal.
@@ -19,6 +21,8 @@ def fingerprint(folder: str | Path) -> str:
     Raises:
         UserError: There is no such folder.
     """
+    if is_remote(folder):
+        return _listed(folder)
     root = Path(folder)
     if not root.is_dir():
         raise UserError("no such folder", where=str(root), fix="name the folder that holds images and annotations")
@@ -28,6 +32,14 @@ def fingerprint(folder: str | Path) -> str:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = os.fstat(file.fileno()).st_size
         whole.update(f"{len(name.encode())} {name} {size} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _listed(folder: str | Path) -> str:
+    whole = hashlib.sha256()
+    for name, (size, version) in sorted(listing(folder).items()):
+        if not any(part.startswith(".") for part in name.split("/")):
+            whole.update(f"{len(name.encode())} {name} {size} {version}\n".encode())
     return whole.hexdigest()
 
 

@@ -2,17 +2,19 @@
 
 import json
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.photo_store import open_photos, safe_name
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.storage import is_remote, joined, place, read_bytes, whole_file
 
 POINTER = "source.json"
 DATASET_SPEC, TEST_IMAGES = "dataset_spec.json", "test/images"
@@ -39,7 +41,7 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
     if not source:
         synthesize(output, train=train, val=val, seed=seed)
         return output
-    folder = Path(source).resolve()
+    folder = place(source) if is_remote(source) else Path(source).resolve()
     dataset_spec_of(folder)
     (output / POINTER).write_text(json.dumps({"source": str(folder)}))
     return folder
@@ -48,7 +50,7 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
 def photos_in(output: Path) -> Path:
     """The folder that a photo set means."""
     pointer = Path(output) / POINTER
-    return Path(json.loads(pointer.read_text())["source"]) if pointer.is_file() else Path(output)
+    return place(json.loads(pointer.read_text())["source"]) if pointer.is_file() else Path(output)
 
 
 def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
@@ -63,7 +65,7 @@ def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> 
     Raises:
         UserError: Folders or files are missing or ambiguous, or the settings are no dataset spec.
     """
-    folder = Path(folder)
+    folder = place(folder)
     if not folder.is_dir():
         raise UserError(
             "there is no such folder", where=str(folder), fix="give a folder with images/ and COCO keypoint files"
@@ -91,15 +93,15 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     Returns:
         The spec with its test half in the folder; :func:`spec_in` reads it wherever the folder is by then.
     """
-    root = Path(spec.root_directory_path)
-    annotations = root / spec.test_data.annotation_root_dir_path
+    annotations = joined(spec.root_directory_path, spec.test_data.annotation_root_dir_path)
     name = f"annotations{''.join(annotations.suffixes)}"
-    _link(annotations, folder / "test" / name)
+    _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
     held_out = read_annotations(annotations, spec.people, flags=spec.visibility_flags.codes(), strict=False)
-    for photo in held_out.images.file_names:
-        source = root / spec.test_data.images_root_dir_path / photo
-        if source.is_file():
-            _link(source, folder / TEST_IMAGES / photo)
+    images = joined(spec.root_directory_path, spec.test_data.images_root_dir_path)
+    photos = open_photos(images)
+    for photo in {*held_out.images.file_names} & {*photos.listing()}:
+        if safe_name(photo):
+            _keep(images / photo, folder / TEST_IMAGES / photo, partial(photos.read, photo))
     paths = {"images_root_dir_path": TEST_IMAGES, "annotation_root_dir_path": f"test/{name}"}
     test = spec.test_data.model_copy(update=paths)
     return spec.model_copy(update={"root_directory_path": str(folder), "test_data": test})
@@ -111,13 +113,14 @@ def spec_in(folder: Path) -> DatasetSpec:
     return spec.model_copy(update={"root_directory_path": str(folder)})
 
 
-def _link(source: Path, target: Path) -> None:
+def _keep(source: Path, target: Path, read: Callable[[], bytes]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
-        os.link(source, target)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(source, target)
+        os.link(str(source), target)
+    except OSError:  # another disk, one without links, an archive or a bucket
+        with whole_file(target) as file:
+            file.write(read())
 
 
 def _images(folder: Path, half: str) -> str:
@@ -129,8 +132,8 @@ def _images(folder: Path, half: str) -> str:
 
 
 def _annotations(folder: Path, half: str) -> Path:
-    places = [place for place in (folder / "annotations", folder) if place.is_dir()]
-    found = sorted(path for place in places for path in place.glob("*.json") if half in path.stem)
+    places = [at for at in (folder / "annotations", folder) if at.is_dir()]
+    found = sorted(path for at in places for path in at.glob("*.json") if half in path.stem)
     keypoints = [path for path in found if "keypoints" in path.stem] or found
     if len(keypoints) != 1:
         names = ", ".join(path.name for path in keypoints) or "none"
