@@ -1,0 +1,160 @@
+"""Verbs and library calls on ``gs://`` paths: the same as on a disk."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.coco_files import image, write_dataset
+from support.perfect import PerfectRunner, standing
+from support.spec_files import DATASET, changed
+
+from bodyposenet.common.cli import main
+from bodyposenet.common.data.fingerprint import fingerprint
+from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
+from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluate.inference import infer
+from bodyposenet.common.evaluate.truth import images_folder, read_test_set
+from bodyposenet.common.spec.base import load_spec, parse_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage import listing, place, read_bytes, whole_file
+
+IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
+PEOPLE = [standing(1, 7, (20, 20, 90, 210)), standing(3, 3, (30, 30, 110, 250))]
+
+
+def bpnet(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def upload(folder, where):
+    """Every file below a folder, to a bucket."""
+    for name in listing(folder):
+        with whole_file(f"{where}/{name}") as file:
+            file.write((Path(folder) / name).read_bytes())
+
+
+def test_a_spec_in_a_bucket_may_name_paths_in_a_bucket(bucket):
+    with whole_file(f"{bucket}/spec.json") as file:
+        file.write(changed(DATASET, ("/workspace/data", f"{bucket}/coco")).encode())
+    assert load_spec(f"{bucket}/spec.json", DatasetSpec).root_directory_path == f"{bucket}/coco"
+    assert bpnet("spec", "check", f"{bucket}/spec.json").exit_code == 0
+
+
+def test_a_path_map_leads_from_and_to_buckets(bucket, tmp_path):
+    dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
+    for root, pair, expected in (
+        ("/workspace/coco", ("/workspace", bucket), f"{bucket}/coco"),
+        ("gs://theirs/coco", ("gs://theirs", "/data"), "/data/coco"),
+        ("gs://theirs/coco", ("gs://theirs/", f"{bucket}/ours/"), f"{bucket}/ours/coco"),
+        ("gs://theirs/coco", ("/", "/data"), "gs://theirs/coco"),
+    ):
+        document = dataset.model_dump(mode="json", by_alias=True) | {"root_directory_path": root}
+        assert parse_spec(document, DatasetSpec, path_map=[pair]).root_directory_path == expected
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "none.json"])
+def test_a_spec_that_is_missing_in_a_bucket_is_named(bucket, name):
+    done = bpnet("spec", "check", f"{bucket}/{name}")
+    assert (done.exit_code, done.stderr.strip()) == (2, f"{bucket}/{name}: there is no such file")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a", "gs:/bucket/a"])
+def test_other_urls_are_wrong_usage(url):
+    done = bpnet("skeleton", "fit", "-d", "coco.json", "-o", url)
+    assert done.exit_code == 2
+    assert "give a local path or gs://bucket/path" in done.stderr
+
+
+def test_a_verb_that_writes_to_a_disk_only_says_so(bucket):
+    done = bpnet("prune", "-m", "model.keras", "-o", "small.keras", "-r", f"{bucket}/results")
+    assert done.exit_code == 2
+    assert "this verb writes to a disk only; give a local folder with -r" in done.stderr
+
+
+def test_status_lines_follow_one_another_in_a_bucket(bucket):
+    for message in ("one", "two"):
+        StatusLog(f"{bucket}/results").write("RUNNING", message)
+    lines = read_bytes(f"{bucket}/results/status.json").decode().splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["one", "two"]
+
+
+@pytest.mark.parametrize("photos", ["images", "images.zip"])
+def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
+    dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
+    upload(tmp_path / "data", f"{bucket}/data")
+    if photos.endswith(".zip"):
+        from test_photo_store import packed
+
+        folder = images_folder(dataset)
+        with whole_file(f"{bucket}/data/{photos}") as file:
+            file.write(packed({name: (folder / name).read_bytes() for name in listing(folder)}))
+    test = dataset.test_data.model_copy(
+        update={"images_root_dir_path": photos if photos.endswith(".zip") else dataset.test_data.images_root_dir_path}
+    )
+    moved = dataset.model_copy(update={"root_directory_path": f"{bucket}/data", "test_data": test})
+    settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
+    runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
+    here = evaluate(runner, settings, dataset, tmp_path / "out")
+    runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
+    there = evaluate(runner, settings, moved, place(f"{bucket}/out"))
+    assert (there.metrics, there.skipped) == (here.metrics, [])
+    assert read_bytes(f"{bucket}/out/results.csv") == (tmp_path / "out/results.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["dir", "json", "image"])
+def test_inference_takes_photos_of_a_bucket(bucket, tmp_path, kind):
+    dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
+    folder, name = images_folder(dataset), IMAGES[0]["file_name"]
+    upload(folder, f"{bucket}/photos")
+    with whole_file(f"{bucket}/list.json") as file:
+        file.write(json.dumps(sorted(os.listdir(folder))).encode())
+    source = {"dir": f"{bucket}/photos", "json": f"{bucket}/list.json", "image": f"{bucket}/photos/{name}"}[kind]
+    settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
+    runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
+    root = place(f"{bucket}/photos") if kind == "json" else None
+    done = infer(runner, settings, input_type=kind, input=place(source), image_root_path=root, dump_visualizations=True)
+    assert (done.images, done.skipped) == (1 if kind == "image" else 2, [])
+    assert str(done.detections).startswith(f"{bucket}/")
+    assert len(listing(done.detections.parent / "images_annotated")) == done.images
+
+
+def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_kept(bucket, tmp_path):
+    gather("", tmp_path / "drawn", train=2, val=1)
+    upload(tmp_path / "drawn", f"{bucket}/drawn")
+    folder = gather(f"{bucket}/drawn", tmp_path / "set")
+    assert str(folder) == str(photos_in(tmp_path / "set")) == f"{bucket}/drawn"
+    before = fingerprint(folder)
+    assert fingerprint(folder) == before
+    spec = dataset_spec_of(folder)
+    kept = keep_test_half(spec, tmp_path / "kept")
+    (tmp_path / "kept" / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True))
+    found = read_test_set(spec_in(tmp_path / "kept"))
+    assert len(found.photos) == 1
+    assert (images_folder(spec_in(tmp_path / "kept")) / found.photos[0].file_name).is_file()
+    upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
+    assert fingerprint(folder) != before
+
+
+def test_names_that_leave_the_folder_are_not_kept(tmp_path):
+    gather("", tmp_path / "drawn", train=1, val=1)
+    annotations = tmp_path / "drawn/annotations/person_keypoints_val.json"
+    document = json.loads(annotations.read_text())
+    document["images"][0]["file_name"] = f"../images/{document['images'][0]['file_name']}"
+    annotations.write_text(json.dumps(document))
+    keep_test_half(dataset_spec_of(tmp_path / "drawn"), tmp_path / "kept")
+    assert sorted(listing(tmp_path / "kept")) == ["test/annotations.json"]
+
+
+def test_a_prior_is_fitted_from_and_to_a_bucket(bucket, tmp_path):
+    gather("", tmp_path / "drawn", train=40, val=1)
+    upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
+    spec = dataset_spec_of(tmp_path / "drawn").model_copy(update={"root_directory_path": f"{bucket}/drawn"})
+    with whole_file(f"{bucket}/spec.json") as file:
+        file.write(spec.model_dump_json(by_alias=True).encode())
+    done = bpnet("skeleton", "fit", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/prior.json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(read_bytes(f"{bucket}/prior.json"))["joints"]
