@@ -107,24 +107,27 @@ def resnet(image: Any, attributes: BackboneAttributes, style: Style) -> Any:
         for letter in ascii_lowercase[: RESNET_DEPTHS[layers][group - 1]]:
             name, step = f"block_{group}{letter}", stride if letter == "a" else 1
             convolutions = bottleneck if layers == 50 else basic
-            y = convolutions(x, channels, stride=step, dilation=known, name=name, style=style)
+            y = convolutions(x, channels, stride=step, dilations=(known, dilation), name=name, style=style)
+            if step > 1:  # first, and no strided convolution: oneDNN's gradient of narrow ones writes past its memory
+                x = keras.layers.MaxPooling2D(1, step, name=f"{name}_every_second")(x)  # uxlfoundation/oneDNN#6035
             if step > 1 or before != made:
-                x = unit(x, made, kernel=1, stride=step, part="shortcut", relu=None, name=name, style=style)
+                x = unit(x, made, kernel=1, part="shortcut", relu=None, name=name, style=style)
             x = keras.layers.Activation("relu", name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([y, x]))
             before, known = made, dilation  # a group's first kernels see the grid of the group before
     return x
 
 
-def basic(x: Any, channels: int, *, stride: int, dilation: int, name: str, style: Style) -> Any:
-    """The two convolutions of a residual block of ResNet-18 and -34."""
-    x = unit(x, channels, stride=stride, dilation=dilation, relu="conv_1_relu", name=name, style=style)
-    return unit(x, channels, dilation=dilation, part="2", relu=None, name=name, style=style)
+def basic(x: Any, channels: int, *, stride: int, dilations: tuple[int, int], name: str, style: Style) -> Any:
+    """The two convolutions of a residual block of ResNet-18 and -34, each with its dilation."""
+    first, second = dilations
+    x = unit(x, channels, stride=stride, dilation=first, relu="conv_1_relu", name=name, style=style)
+    return unit(x, channels, dilation=second, part="2", relu=None, name=name, style=style)
 
 
-def bottleneck(x: Any, channels: int, *, stride: int, dilation: int, name: str, style: Style) -> Any:
-    """The three convolutions of a residual block of ResNet-50, the last four times as wide."""
+def bottleneck(x: Any, channels: int, *, stride: int, dilations: tuple[int, int], name: str, style: Style) -> Any:
+    """The three convolutions of a residual block of ResNet-50, the last four times as wide; one is dilated."""
     x = unit(x, channels, kernel=1, relu="conv_1_relu", name=name, style=style)
-    x = unit(x, channels, stride=stride, dilation=dilation, part="2", relu="conv_2_relu", name=name, style=style)
+    x = unit(x, channels, stride=stride, dilation=dilations[0], part="2", relu="conv_2_relu", name=name, style=style)
     return unit(x, 4 * channels, kernel=1, part="3", relu=None, name=name, style=style)
 
 
