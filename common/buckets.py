@@ -171,7 +171,7 @@ def client() -> Bucket:
 def _client(_process: int, emulator: str) -> Bucket:
     options = {"use_listings_cache": False, "skip_instance_cache": True, "requests_timeout": WAITS}
     try:
-        return Bucket(token="anon" if emulator else None, default_block_size=BLOCK, **options)
+        return Bucket(token="anon" if emulator else None, block_size=BLOCK, **options)
     except google.auth.exceptions.GoogleAuthError as error:
         raise _told(error, "gs://") from error
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import GS, place
+from bodyposenet.common.faults import GS
+from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import Strict

@@ -16,7 +16,8 @@ import click
 
 from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.storage import TOLD, is_remote, place
+from bodyposenet.common.faults import TOLD
+from bodyposenet.common.storage import is_remote, place
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run

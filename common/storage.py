@@ -1,7 +1,6 @@
 """Storage: files on a disk or in a bucket, read and written alike, whole or not at all."""
 
 import contextlib
-import errno
 import fcntl
 import glob
 import os
@@ -12,30 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.faults import is_remote, reported
 
 if TYPE_CHECKING:
     from bodyposenet.common.buckets import Remote
 
-GS = "gs://"
 INSTALL = "pip install 'bodyposenet[gcs]'"
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # two letters at least: C:/ is a drive
 TRIES = 20  # of a change that others keep overtaking
-TOLD = {
-    errno.ENOSPC: ("the disk is full", "free some space, or write elsewhere"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space, or write elsewhere"),
-    errno.EFBIG: ("the file is larger than its disk or the limit allows", "write more shards, or raise the limit"),
-    errno.EACCES: ("permission denied", "change the permissions, or name another place"),
-    errno.EPERM: ("not permitted", "change the permissions, or name another place"),
-    errno.EROFS: ("the file system is read-only", "write elsewhere"),
-    errno.ENOENT: ("there is no such file or folder", "check the path"),
-    errno.ENOTDIR: ("a part of this path is a file, not a folder", "check the path"),
-    errno.EEXIST: ("this is a file, not a folder", "name another"),
-    errno.EISDIR: ("this is a folder", "name a file in it"),
-    errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
-    errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
-    errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
-    errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),
-}
 
 
 class Stat(NamedTuple):
@@ -48,11 +31,6 @@ class Stat(NamedTuple):
 
     size: int
     version: str
-
-
-def is_remote(path: "str | Path") -> bool:
-    """Whether a path is in a bucket."""
-    return str(path).startswith(GS)
 
 
 def place(path: "str | Path") -> Path:
@@ -88,61 +66,6 @@ def _remote(path: str) -> "Remote":
     except ModuleNotFoundError as error:
         raise UserError(f"gs:// needs {str(error.name).partition('.')[0]}", where=path, fix=INSTALL) from None
     return Remote(path)
-
-
-@contextlib.contextmanager
-def reported(path: "str | Path", *, fix: str = "") -> Iterator[None]:
-    """Tell what the storage says against this path in a line: a full disk, a folder or bucket that is gone.
-
-    Errors that name another file pass as they are.
-
-    Args:
-        path: What is being read or written.
-        fix: What to do about a missing path.
-
-    Raises:
-        UserError: In place of OSErrors.
-    """
-    try:
-        yield
-    except OSError as error:
-        told = _told(error, path, fix)
-        if told is None:
-            raise
-        raise told from error
-
-
-def _told(error: OSError, path: "str | Path", fix: str) -> UserError | None:
-    if is_remote(path):
-        return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
-    where = _own(error, Path(path))
-    if where is None or error.errno not in TOLD:
-        return None
-    problem, remedy = TOLD[error.errno]
-    return UserError(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
-
-
-def _own(error: OSError, path: Path) -> Path | None:
-    """The path at fault: this one, or one below it; None where the error is of another file."""
-    if not isinstance(error.filename, str):
-        return path
-    named = Path(error.filename)
-    if path in named.parents:
-        return named
-    aside = named.parent == path.parent and named.name.startswith(f".{path.name}.")
-    return path if aside or named in (path, *path.parents) else None
-
-
-def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
-    from bodyposenet.common.buckets import client
-
-    if isinstance(error, PermissionError):
-        return UserError(f"permission denied ({error})", where=path, fix="let this account read and write the bucket")
-    if isinstance(error, FileNotFoundError | NotADirectoryError) and not client().has_bucket(path):
-        return UserError("there is no such bucket", where=path, fix="create it, or correct its name")
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return UserError("there is no such file or folder", where=path, fix=fix or "check the path")
-    return UserError(f"the storage server says: {error}", where=path, fix="run it again later")
 
 
 def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
