@@ -13,6 +13,7 @@ from bodyposenet.common.cli_export import export
 from bodyposenet.common.cli_skeleton import skeleton
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.flags import (
+    DiskType,
     example,
     found_model,
     keyed,
@@ -53,7 +54,7 @@ main.add_command(skeleton)
 
 
 @main.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
-@option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+@option("-o", "--output", required=True, type=DiskType(file_okay=False), help="Folder to write.")
 @option("--train", "train_images", default=600, type=click.IntRange(1), help="Pictures to train on.")
 @option("--val", "val_images", default=200, type=click.IntRange(1), help="Pictures held out.")
 @option("--seed", default=0, help="The same seed draws the same pictures.")
@@ -98,7 +99,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: s
 
 @main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))
 @option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
-@option("-o", "--output_file", required=True, type=click.Path(path_type=Path), help="Where the smaller one goes.")
+@option("-o", "--output_file", required=True, type=DiskType(), help="Where the smaller one goes.")
 @option("-n", "--normalizer", default="max", type=click.Choice(["max", "L2"]), help="What norms are divided by.")
 @option("-eq", "--equalization_criterion", default="union", type=click.Choice(CRITERIA), help="How tied layers agree.")
 @option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this.")
@@ -163,7 +164,7 @@ def tracking_group() -> None:
 
 
 @tracking_group.command("send", cls=Guarded, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=DiskType())
 def send(folder: Path) -> None:
     """Send what was kept in FOLDER while the store was away."""
     from bodyposenet.common.tracking import send_buffered

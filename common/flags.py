@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.faults import GS
+from bodyposenet.common.faults import GS, is_remote
 from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in cl
             return place(value)
         except UserError as error:
             self.fail(str(error), param, ctx)
+
+
+class DiskType(click.Path):
+    """A path on a disk, for what does not work in a bucket; ``gs://`` is refused and not made a folder of that name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if is_remote(value):
+            self.fail(f"{value}: this is read or written on a disk only; give a local path", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -126,6 +139,8 @@ def found_model(path: Path | str) -> Path:
     Raises:
         UserError: Neither is there.
     """
+    if is_remote(path):
+        raise UserError("models are read from a disk", where=str(path), fix="fetch it: gcloud storage cp")
     path = Path(path)
     endings = {".tlt": ".keras", ".hdf5": ".keras", ".etlt": ".onnx"}
     beside = path.with_suffix(endings[path.suffix]) if path.suffix in endings else path

@@ -158,3 +158,20 @@ def test_a_prior_is_fitted_from_and_to_a_bucket(bucket, tmp_path):
     done = bpnet("skeleton", "fit", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/prior.json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(read_bytes(f"{bucket}/prior.json"))["joints"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["synthesize", "-o", "gs://bucket/drawn"], "this is read or written on a disk only"),
+        (["prune", "-m", "model.keras", "-o", "gs://bucket/small.keras"], "this is read or written on a disk only"),
+        (["prune", "-m", "gs://bucket/model.keras", "-o", "small.keras"], "models are read from a disk"),
+        (["tracking", "send", "gs://bucket/results"], "this is read or written on a disk only"),
+    ],
+)
+def test_where_a_bucket_will_not_do_it_is_refused(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    done = bpnet(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not (tmp_path / "gs:").exists()
