@@ -260,8 +260,6 @@ def test_spec_check_says_what_each_file_is(tmp_path, monkeypatch):
         "train.yaml: train spec, 3 stages, 224x320, batch 10, 100 epochs, WeightedMomentumOptimizer",
         "train.yaml: note: paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band "
         "with hard edges",
-        "train.yaml: note: summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an "
-        "epoch",
         "train.yaml: note: shuffle_buffer_size has no effect: every epoch shuffles all samples",
         "infer.yaml: inference spec, 288x384, pad_image_input, 1 scale, at least 3 parts",
         "infer.yaml: note: output_upsampling_factor has no effect: decoding is sub-cell on the network's own grid",

@@ -14,8 +14,9 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
 from bodyposenet.common.model.filling import fill
-from bodyposenet.common.model.start import starting_network, weights_path
-from bodyposenet.common.model.train import card_of, check_built, train
+from bodyposenet.common.model.shipped import weights_path
+from bodyposenet.common.model.start import starting_network
+from bodyposenet.common.model.train import card_of, train
 from bodyposenet.common.model.weights_file import Stored, read_weights
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
@@ -171,17 +172,3 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
     spec = tiny_spec(pretrained_weights=str(tmp_path / "other.keras"), load_graph=True)
     with pytest.raises(UserError, match="draws skeleton 'other'"):
         starting_network(spec, BODYPOSENET_18)
-
-
-@pytest.mark.parametrize(
-    ("changes", "key"),
-    [
-        (
-            {"finetuning_config": {"is_finetune_exp": True, "checkpoint_path": "x.ckzip"}},
-            "finetuning_config.is_finetune_exp",
-        ),
-    ],
-)
-def test_what_cannot_be_trained_yet_is_refused_by_its_key(changes, key):
-    with pytest.raises(UserError, match=f"^{key}: is not built yet"):
-        check_built(tiny_spec(**changes))

@@ -1,65 +1,233 @@
-"""Checkpoints: everything a training needs to go on where it stopped."""
+"""Checkpoints: everything a training needs to go on where it stopped, in files that appear whole or not at all."""
 
 import io
 import json
+import logging
 import os
 import re
+import shutil
 import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model, save_model
 
+log = logging.getLogger(__name__)
+
 NAME = "model.epoch-{}.keras"
 PATTERN = re.compile(r"model\.epoch-(\d+)\.keras")
-OPTIMIZER, HISTORY = "optimizer.npz", "history.json"
+LATEST = "model.latest.keras"  # made within an epoch
+BEST = "model.best.keras"  # a network only, of the best AP so far
+OPTIMIZER, HISTORY, STANDING = "optimizer.npz", "history.json", "training.json"
+LEFT = (".saving-*", ".model.*.part", ".*.json.*.tmp", ".*.yaml.*.tmp")  # files and folders on their way
+BROKEN = (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # what reading a torn file raises
+
+Epoch = dict[str, float]
 
 
-def save_checkpoint(
-    folder: Path, epoch: int, model: Any, optimizer: Any, card: Card, history: list[dict[str, float]], *, keep: int
-) -> Path:
-    """Write the state after ``epoch`` epochs, whole or not at all, and drop the oldest beyond ``keep``.
+class DamagedError(UserError):
+    """A checkpoint's file is not whole."""
 
-    The file is a model file that every command reads; the optimizer's state and the history are members of its zip.
+
+@dataclass
+class Standing:
+    """How far a training has come.
+
+    Attributes:
+        epoch: Epochs that are done.
+        step: Steps done of the next epoch.
+        steps: Steps that an epoch has.
+        sums: Sums over the steps of that epoch, of all that a step returns.
+        seconds: Spent on them.
+        history: An entry for each epoch that is done.
     """
-    path = folder / NAME.format(epoch)
-    aside = folder / f".{path.name}.part"
+
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epochs and steps, to compare with another's."""
+        return self.epoch, self.step
+
+    def add(self, scalars: dict[str, float]) -> None:
+        """Note one more step."""
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in scalars.items()}
+        self.step += 1
+
+    def close(self, entry: Epoch) -> None:
+        """Note that the epoch is done, with its entry in the history."""
+        self.history.append(entry)
+        self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint's file holds: the network, the optimizer's variables in order, and how far it had come."""
+
+    model: Any
+    optimizer: list[np.ndarray]
+    standing: Standing
+
+
+def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card, standing: Standing) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    The file is a model file that every command reads; the rest of the state are further members of its zip.
+
+    Args:
+        path: The file.
+        model: The network, in float32.
+        optimizer: The optimizer's variables, or their values.
+        card: How to feed and read the network.
+        standing: How far the training has come.
+    """
+    aside = _aside(path)
     save_model(model, aside, card)
     state = io.BytesIO()
-    np.savez(state, *(np.asarray(variable) for variable in optimizer.variables))
+    np.savez(state, *(np.asarray(variable) for variable in optimizer))
+    rest = {name: value for name, value in vars(standing).items() if name != "history"}
     with zipfile.ZipFile(aside, "a") as archive:
         archive.writestr(OPTIMIZER, state.getvalue())
-        archive.writestr(HISTORY, json.dumps(history))
-    os.replace(aside, path)
-    for _, old in [found for found in checkpoints_in(folder) if found[0] <= epoch][:-keep]:
+        archive.writestr(HISTORY, json.dumps(standing.history))
+        archive.writestr(STANDING, json.dumps(rest))
+    _put(aside, path)
+
+
+def save_best(folder: Path, model: Any, card: Card) -> None:
+    """Keep a network as the best so far, whole or not at all."""
+    aside = _aside(folder / BEST)
+    save_model(model, aside, card)
+    _put(aside, folder / BEST)
+
+
+def keep_newest(folder: Path, number: int) -> None:
+    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one."""
+    found = checkpoints_in(folder)
+    for _, old in found[:-number]:
         old.unlink()
-    return path
+    latest = folder / LATEST
+    if found and latest.exists() and (_place(latest) or (0, 0)) < (found[-1][0], 0):
+        latest.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed training left half written."""
+    for left in (path for pattern in LEFT for path in folder.glob(pattern)):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def checkpoints_in(folder: Path) -> list[tuple[int, Path]]:
-    """Epoch and file of every checkpoint in a folder, oldest first."""
+    """Epoch and file of the checkpoint of every epoch in a folder, oldest first."""
     found = ((PATTERN.fullmatch(path.name), path) for path in Path(folder).glob("model.epoch-*.keras"))
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def load_checkpoint(path: Path) -> tuple[Any, list[np.ndarray], list[dict[str, float]]]:
-    """Read a checkpoint: the network, the optimizer's variables in order, and the epochs so far.
+def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | None:
+    """The newest whole checkpoint of at most so many epochs, and its file; a damaged one costs a warning.
 
     Raises:
-        UserError: The file is damaged.
+        UserError: All that there are are damaged.
     """
+    damaged: list[DamagedError] = []
+    for path in _newest_first(folder, epochs):
+        try:
+            found = load_checkpoint(path)
+        except DamagedError as error:
+            damaged.append(error)
+            continue
+        if damaged:
+            names = ", ".join(str(error.where) for error in damaged)
+            log.warning("%s: damaged, so the training goes on from %s", names, path.name)
+        return path, found
+    if damaged:
+        raise damaged[0]
+    return None
+
+
+def _newest_first(folder: Path, epochs: int) -> Iterator[Path]:
+    found = [((epoch, 0), path) for epoch, path in checkpoints_in(folder) if epoch <= epochs]
+    latest = folder / LATEST
+    place = (_place(latest) or (epochs, 0)) if latest.exists() else (epochs, 1)  # a damaged one is tried, and told
+    if place <= (epochs, 0):
+        found.append((place, latest))
+    return (path for _, path in sorted(found, reverse=True))
+
+
+def _place(latest: Path) -> tuple[int, int] | None:
+    """Where the checkpoint within an epoch was made; None if it is damaged."""
     try:
-        model, _ = load_model(path)
+        return read_standing(latest).place
+    except DamagedError:
+        return None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        DamagedError: The file is not whole.
+        UserError: There is none, or it is a network without the rest of a checkpoint.
+    """
+    standing = read_standing(path)
+    try:
         with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+            if broken:
+                raise zipfile.BadZipFile(f"{broken} is broken")
             arrays = np.load(io.BytesIO(archive.read(OPTIMIZER)))
-            history = json.loads(archive.read(HISTORY))
-        return model, [arrays[name] for name in arrays.files], history
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"this checkpoint cannot be read: {error}",
-            where=str(path),
-            fix="delete it; training resumes from the one before",
-        ) from None
+        model, _ = load_model(path)
+        return Checkpoint(model, [arrays[name] for name in arrays.files], standing)
+    except BROKEN as error:
+        raise _damaged(path, error) from None
+
+
+def read_standing(path: Path) -> Standing:
+    """How far the training of a checkpoint had come, without loading Keras; raises as :func:`load_checkpoint`."""
+    if not path.is_file():
+        raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if OPTIMIZER in archive.namelist():
+                return _standing_in(archive)
+    except BROKEN as error:
+        raise _damaged(path, error) from None
+    raise UserError("is a network, not a checkpoint", where=str(path), fix="give it as pretrained_weights instead")
+
+
+def _standing_in(archive: zipfile.ZipFile) -> Standing:
+    history = json.loads(archive.read(HISTORY))
+    if STANDING not in archive.namelist():  # written before there were checkpoints within an epoch
+        return Standing(epoch=len(history), history=history)
+    return Standing(**json.loads(archive.read(STANDING)), history=history)
+
+
+def _damaged(path: Path, error: Exception) -> DamagedError:
+    return DamagedError(
+        f"this checkpoint cannot be read: {error}",
+        where=str(path),
+        fix="delete it; training resumes from the one before",
+    )
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _put(aside: Path, path: Path) -> None:
+    """Give a whole file its name, once its bytes are on the disk."""
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(aside, path)

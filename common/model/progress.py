@@ -1,8 +1,11 @@
-"""Progress: how far a training is, for people at a terminal and for logs."""
+"""Progress: how far a training is: for people at a terminal, for logs, and for what collects a pod's lines."""
 
+import json
 import logging
+import os
 import sys
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +16,14 @@ from bodyposenet.common.status import StatusLog
 
 log = logging.getLogger(__name__)
 
+IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes sets it in every container
+FIGURES = ("val_loss", "val_ap")
+
 
 class Progress:
     """A bar on a terminal, a line now and then in a log, and TAO's ``status.json`` (reference 1.8).
+
+    In a Kubernetes pod the line is a JSON object on standard output.
 
     Args:
         results_dir: Gets ``status.json``.
@@ -29,6 +37,7 @@ class Progress:
         self.status = StatusLog(results_dir)
         self.bar = tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
         self.said = time.monotonic()
+        self.begun: tuple[float, float] | None = None  # time and epochs done, after this run's first step
 
     def __enter__(self) -> "Progress":
         self.status.write("STARTED", message="Training started.")
@@ -42,30 +51,65 @@ class Progress:
             self.status.write("SUCCESS", message="Training finished.")
 
     def step(self, epoch: int, number: int, loss: float, rate: float) -> None:
-        """Note one step."""
+        """Note one step.
+
+        Args:
+            epoch: Its epoch, from 0.
+            number: Of the step in the epoch, from 0.
+            loss: What it had.
+            rate: The learning rate that it took.
+        """
+        now, done = time.monotonic(), epoch + (number + 1) / self.steps
+        left = self._left(now, done)
         if number == 0:
             self.bar.reset()
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
-        self.bar.set_postfix(loss=f"{loss:.4g}")
-        self.bar.update()
-        if time.monotonic() - self.said >= self.every:
-            self.said = time.monotonic()
-            done = epoch + (number + 1) / self.steps
-            log.info("epoch %.2f of %d, loss %.4g, learning rate %.3g", done, self.epochs, loss, rate)
+        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+        self.bar.set_postfix_str(f"loss={loss:.4g}, {spell(left)} left", refresh=False)
+        self.bar.update(number + 1 - self.bar.n)
+        if now - self.said >= self.every:
+            self.said = now
+            self._say(done, number, loss, rate, left)
 
-    def epoch(self, means: dict[str, float]) -> None:
-        """Note the end of an epoch."""
-        done, seconds = int(means["epoch"]), means["seconds"]
-        left = timedelta(seconds=round(seconds * (self.epochs - done)))
+    def epoch(self, means: Mapping[str, float]) -> None:
+        """Note the end of an epoch, with its entry in the history."""
+        done = int(means["epoch"])
+        left = spell(self._left(time.monotonic(), done))
+        found = "".join(f", {name.replace('_', ' ')} {means[name]:.4g}" for name in FIGURES if name in means)
         log.info(
-            "epoch %d of %d done: loss %.4g, %.3g images/s, %s left",
-            done, self.epochs, means["loss"], means["images_per_second"], left,
+            "epoch %d of %d done: loss %.4g%s, %.3g images/s, %s left",
+            done, self.epochs, means["loss"], found, means["images_per_second"], left,
         )  # fmt: skip
         self.status.write(
             "RUNNING",
+            kpi={name: means[name] for name in FIGURES if name in means} or None,
             graphical={"loss": means["loss"], "learning_rate": means["learning_rate"]},
             epoch=done,
             max_epoch=self.epochs,
-            time_per_epoch=str(timedelta(seconds=seconds)),
-            eta=str(left),
+            time_per_epoch=str(timedelta(seconds=means["seconds"])),
+            eta=left,
         )
+
+    def _left(self, now: float, done: float) -> float | None:
+        """Seconds until the last epoch is done, at the pace so far: validation and checkpoints are part of it."""
+        if self.begun is None:  # the first step of a run also compiles
+            self.begun = (now, done)
+        seconds, epochs = now - self.begun[0], done - self.begun[1]
+        return (self.epochs - done) * seconds / epochs if epochs > 0 else None
+
+    def _say(self, done: float, number: int, loss: float, rate: float, left: float | None) -> None:
+        if IN_A_POD not in os.environ:
+            log.info(
+                "epoch %.2f of %d, loss %.4g, learning rate %.3g, %s left", done, self.epochs, loss, rate, spell(left)
+            )
+            return
+        line = {
+            "task": "train", "epoch": round(done, 4), "epochs": self.epochs, "step": number + 1, "steps": self.steps,
+            "loss": loss, "learning_rate": rate, "seconds_left": None if left is None else round(left),
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def spell(seconds: float | None) -> str:
+    """``1:02:03``; a question mark for what is not known."""
+    return "?" if seconds is None else str(timedelta(seconds=round(seconds)))

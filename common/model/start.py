@@ -11,6 +11,7 @@ from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.filling import Filled, fill
 from bodyposenet.common.model.keras_applications import as_backbone, is_vgg19
+from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.model.tao_hdf5 import read_network
 from bodyposenet.common.model.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.skeleton import Skeleton
@@ -18,7 +19,6 @@ from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)
 
-PRETRAINED = "pretrained:"  # names weights that are shipped with the package
 HALF = "mixed_bfloat16"
 BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
 REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "bias_regularizer")
@@ -65,22 +65,6 @@ def _tell(filled: Filled, results_dir: Path | None) -> None:
         log.warning("%s: %s", filled.source.path, line)
     if results_dir:
         log.info("every layer: %s", filled.write(results_dir))
-
-
-def weights_path(name: str) -> Path:
-    """The file of ``pretrained_weights``: a path, or ``pretrained:NAME`` for weights shipped with the package.
-
-    Raises:
-        UserError: No such weights are shipped.
-    """
-    if not name.startswith(PRETRAINED):
-        return Path(name)
-    folder = Path(__file__).parent / "pretrained"
-    path = folder / f"{name.removeprefix(PRETRAINED)}.keras"
-    if not path.is_file():
-        shipped = ", ".join(sorted(f"{PRETRAINED}{file.stem}" for file in folder.glob("*.keras"))) or "none"
-        raise UserError(f"no weights named {name!r} are shipped", where="pretrained_weights", fix=f"shipped: {shipped}")
-    return path
 
 
 def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:

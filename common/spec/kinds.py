@@ -136,9 +136,6 @@ def _train_notes(spec: TrainSpec) -> Iterator[str]:
         "color_aug_params has no effect, as in TAO": augmentation.color_aug_params,
         "identity_spatial_aug_params has no effect, as in TAO": augmentation.identity_spatial_aug_params,
         "infrequent_summary_every_n_steps has no effect, as in TAO": spec.infrequent_summary_every_n_steps,
-        "summary_every_n_steps has no effect yet: curves are in history.json and MLflow, an entry an epoch": (
-            "summary_every_n_steps" in spec.model_fields_set and spec.summary_every_n_steps
-        ),
         "shuffle_buffer_size has no effect: every epoch shuffles all samples": (
             "shuffle_buffer_size" in loader.model_fields_set
         ),

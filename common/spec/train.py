@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, PathText, Strict
+from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, NotNegative, PathText, Positive, Strict
 from bodyposenet.common.spec.loader import (
     AugmentationConfig,
     Dataloader,
@@ -38,6 +38,7 @@ __all__ = [
     "BpNetExponentialDecayLRSchedule",
     "Dataloader",
     "DatasetConfig",
+    "EarlyStopping",
     "FinetuningConfig",
     "FocalLossParams",
     "ImageConfig",
@@ -81,6 +82,18 @@ class FinetuningConfig(Strict):
         return wanted
 
 
+class EarlyStopping(Strict):
+    """Extension: the end of a training that no longer gets better.
+
+    Attributes:
+        patience: Validations in a row without a better AP after which it ends.
+        min_delta: An AP is better that is above the best so far by more than this.
+    """
+
+    patience: Natural
+    min_delta: NotNegative = 0.0
+
+
 class TrainSpec(Strict):
     """What ``bpnet train`` reads.
 
@@ -94,10 +107,13 @@ class TrainSpec(Strict):
         max_ckpt_to_keep: The newest so many checkpoints stay.
         pretrained_weights: A model whose weights are taken, layer by layer by name.
         load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
-        inference_spec: Accepted; without effect.
+        inference_spec: How people are found in validation; null takes the defaults, at the size of training.
         use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
         mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``.
         deterministic: Extension: the same result on every run, at some cost in speed.
+        checkpoint_n_minutes: Extension: minutes between checkpoints within an epoch; null makes them when the training
+            is told to end, only.
+        early_stopping: Extension: null trains all epochs.
     """
 
     class_name: Literal["BpNetTrainer"] = Field(default="BpNetTrainer", alias="__class_name__")
@@ -125,6 +141,8 @@ class TrainSpec(Strict):
     loss: Loss = Loss()
     mixed_precision: Bool | None = None
     deterministic: Bool | None = None
+    checkpoint_n_minutes: Positive | None = None
+    early_stopping: EarlyStopping | None = None
 
     @field_validator("checkpoint_n_epoch")
     @classmethod
@@ -140,6 +158,14 @@ class TrainSpec(Strict):
         if wanted and "pretrained_weights" in info.data and info.data["pretrained_weights"] is None:
             raise MisfitError(((), "true needs pretrained_weights, the model whose graph is trained (got null)"))
         return wanted
+
+    @field_validator("early_stopping")
+    @classmethod
+    def _needs_validation(cls, stopping: EarlyStopping | None, info: ValidationInfo) -> EarlyStopping | None:
+        loader = info.data.get("dataloader")
+        if stopping is not None and loader is not None and not loader.dataset_config.val_records_path:
+            raise MisfitError(((), "needs AP to go by: name val_records_path in dataloader.dataset_config"))
+        return stopping
 
     @field_validator("finetuning_config", mode="before")
     @classmethod

@@ -1,0 +1,210 @@
+"""Plan: what a training will do, worked out and checked before TensorFlow starts."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bodyposenet.common.data.batches import STRIDE, Batch, Drawing, Source, epoch_batches
+from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.samples import RecordSource
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.checkpoints import read_standing
+from bodyposenet.common.model.files import Card, read_card
+from bodyposenet.common.model.shipped import weights_path
+from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.spec.base import load_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+
+UNMOVED = AugmentationConfig(spatial_augmentation_mode="standard")  # the whole photo, as it is
+TAO_CHECKPOINT = ".ckzip"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that fits its data.
+
+    Attributes:
+        spec: What was asked for.
+        skeleton: What the network draws.
+        source: Where samples come from.
+        validation: Records that are held out; None trains without validation.
+        inference: How people are found in those.
+        replicas: Devices, each with a batch of its own at every step.
+        first: Epochs that the checkpoint of a fine-tuning has seen.
+    """
+
+    spec: TrainSpec
+    skeleton: Skeleton
+    source: Source
+    validation: RecordSource | None
+    inference: InferenceSpec
+    replicas: int = 1
+    first: int = 0
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a step, on all devices."""
+        return self.spec.dataloader.batch_size * self.replicas
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return len(self.source) // self.batch_size
+
+    @property
+    def epochs(self) -> int:
+        """Number of the last epoch, counted from 1: a fine-tuning counts on from its checkpoint."""
+        tuning = self.spec.finetuning_config
+        return self.spec.num_epoch + (self.first - tuning.ckpt_epoch_num if tuning.is_finetune_exp else 0)
+
+    @property
+    def card(self) -> Card:
+        """The card of the network that comes out."""
+        return card_of(self.spec, self.skeleton)
+
+    @property
+    def drawing(self) -> Drawing:
+        """How samples become batches."""
+        card = self.card
+        return Drawing(
+            skeleton=self.skeleton,
+            size=card.input_size,
+            sigma=card.sigma,
+            paf_width=self.spec.dataloader.label_processor_config.paf_ortho_dist_thresh,
+            scale=card.image_scale,
+            offset=card.image_offset,
+        )
+
+    def batches(self, epoch: int, *, first: int) -> Iterator[Batch]:
+        """The batches of an epoch, from number ``first`` on."""
+        return epoch_batches(
+            self.source, self.drawing, batch_size=self.batch_size, seed=self.spec.random_seed, epoch=epoch,
+            first=first, threads=os.cpu_count() or 1,
+        )  # fmt: skip
+
+
+def make_plan(spec: TrainSpec, source: Source | None = None, *, replicas: int = 1) -> Plan:
+    """Hold a train spec against its data, its weights and its skeleton.
+
+    Args:
+        spec: What is asked for.
+        source: Where samples come from; the spec's records by default.
+        replicas: Devices that train side by side.
+
+    Raises:
+        UserError: They do not fit.
+    """
+    skeleton = spec.dataloader.pose_config.skeleton()
+    _check_channels(spec, skeleton)
+    _check_start(spec, skeleton)
+    first = _epochs_seen(spec)
+    validation = None
+    if source is None:
+        source = RecordSource.of(spec, skeleton)
+        _check_datasets(source)
+        validation = _held_out(spec, source)
+    plan = Plan(spec, skeleton, source, validation, _inference(spec, validation), replicas, first)
+    if not plan.steps:
+        raise UserError(
+            f"{len(source)} samples do not fill a batch of {plan.batch_size}",
+            where="dataloader.batch_size",
+            fix="give more data or a smaller batch",
+        )
+    return plan
+
+
+def card_of(spec: TrainSpec, skeleton: Skeleton) -> Card:
+    """The card of a network trained by this spec."""
+    loader = spec.dataloader
+    return Card(
+        skeleton=skeleton,
+        stride=STRIDE,
+        image_scale=loader.normalization_params.image_scale,
+        image_offset=loader.normalization_params.image_offset,
+        input_size=loader.image_config.image_dims.size,
+        sigma=loader.label_processor_config.heatmap_gaussian_sigma,
+    )
+
+
+def _check_channels(spec: TrainSpec, skeleton: Skeleton) -> None:
+    wanted = (skeleton.num_joints + 1, 2 * skeleton.num_limbs)
+    if (spec.model.heat_channels, spec.model.paf_channels) != wanted:
+        raise UserError(
+            f"{spec.model.heat_channels} heatmaps and {spec.model.paf_channels} field channels do not fit skeleton "
+            f"{skeleton.name!r}, which needs {wanted[0]} and {wanted[1]}",
+            where="model.heat_channels, model.paf_channels",
+            fix="set them to that, or name the pose config that was meant",
+        )
+
+
+def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
+    """The weights that training starts from must be there, and a graph draw the spec's skeleton."""
+    if spec.pretrained_weights is None:
+        return
+    path = weights_path(spec.pretrained_weights)
+    if not path.is_file():
+        raise UserError(
+            f"there is no such file: {path}", where="pretrained_weights", fix="check the path, or set it to null"
+        )
+    if not spec.load_graph or path.suffix != ".keras":
+        return
+    drawn = read_card(path).skeleton
+    if drawn.joints != skeleton.joints or drawn.limbs != skeleton.limbs:
+        raise UserError(
+            f"draws skeleton {drawn.name!r}, the spec names {skeleton.name!r}",
+            where=str(path),
+            fix="give the pose config that it was trained with",
+        )
+
+
+def _epochs_seen(spec: TrainSpec) -> int:
+    """Epochs of the checkpoint that a fine-tuning begins with; 0 without fine-tuning."""
+    config = spec.finetuning_config
+    if not config.is_finetune_exp:
+        return 0
+    path = Path(str(config.checkpoint_path))
+    if path.suffix == TAO_CHECKPOINT:
+        raise UserError(
+            "a checkpoint of TAO holds its optimizer's state in a form of its own",
+            where=str(path),
+            fix="give the .hdf5 beside it as pretrained_weights, without finetuning_config",
+        )
+    standing = read_standing(path)
+    if config.ckpt_epoch_num >= spec.num_epoch:
+        raise UserError(
+            f"nothing is left to train: {config.ckpt_epoch_num} of {spec.num_epoch} epochs are done",
+            where="finetuning_config.ckpt_epoch_num",
+            fix="give a greater num_epoch",
+        )
+    return standing.epoch
+
+
+def _check_datasets(source: RecordSource) -> None:
+    """Every shard's dataset must have a spec; the first record of a shard stands for all of it."""
+    for shard in source.shards:
+        name = shard[0].dataset if len(shard) else ""
+        if name and name not in source.datasets:
+            raise UserError(
+                f"records name dataset {name!r}, which has no spec",
+                where="dataloader.dataset_config.dataset_specs",
+                fix=f"add `{name}: PATH`, the dataset spec it was converted with",
+            )
+
+
+def _held_out(spec: TrainSpec, source: RecordSource) -> RecordSource | None:
+    """The validation records of a spec, as they are."""
+    config = spec.dataloader.dataset_config
+    if not config.val_records_path:
+        return None
+    folder = config.val_records_folder_path or config.train_records_folder_path
+    held_out = replace(source, shards=tuple(open_shards(folder, config.val_records_path)), augmentation=UNMOVED)
+    _check_datasets(held_out)
+    return held_out
+
+
+def _inference(spec: TrainSpec, validation: RecordSource | None) -> InferenceSpec:
+    if spec.inference_spec is None or validation is None:
+        return InferenceSpec(input_shape=spec.dataloader.image_config.image_dims.size)
+    return load_spec(spec.inference_spec, InferenceSpec)

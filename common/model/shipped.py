@@ -1,0 +1,23 @@
+"""Shipped: the files that a train spec names weights by, found without Keras."""
+
+from pathlib import Path
+
+from bodyposenet.common.errors import UserError
+
+PRETRAINED = "pretrained:"  # names weights that are shipped with the package
+
+
+def weights_path(name: str) -> Path:
+    """The file of ``pretrained_weights``: a path, or ``pretrained:NAME`` for weights shipped with the package.
+
+    Raises:
+        UserError: No such weights are shipped.
+    """
+    if not name.startswith(PRETRAINED):
+        return Path(name)
+    folder = Path(__file__).parent / "pretrained"
+    path = folder / f"{name.removeprefix(PRETRAINED)}.keras"
+    if not path.is_file():
+        shipped = ", ".join(sorted(f"{PRETRAINED}{file.stem}" for file in folder.glob("*.keras"))) or "none"
+        raise UserError(f"no weights named {name!r} are shipped", where="pretrained_weights", fix=f"shipped: {shipped}")
+    return path

@@ -1,0 +1,234 @@
+"""Trainer: a training's state, and what is done to it step by step and epoch by epoch."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.checkpoints import (
+    LATEST,
+    NAME,
+    Epoch,
+    Standing,
+    keep_newest,
+    load_checkpoint,
+    newest_checkpoint,
+    save_best,
+    save_checkpoint,
+)
+from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.guard import check_batch_loss, check_weights
+from bodyposenet.common.model.interruption import Interruption
+from bodyposenet.common.model.optimizer import make_optimizer
+from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.progress import Progress
+from bodyposenet.common.model.schedule import make_schedule
+from bodyposenet.common.model.start import in_policy, starting_network
+from bodyposenet.common.model.step import make_step
+from bodyposenet.common.model.summaries import Summaries
+
+log = logging.getLogger(__name__)
+
+Validate = Callable[[Any, Card], Epoch]
+Told = Callable[[Sequence[Epoch]], None]
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Watchers:
+    """Who is told of a training's steps and epochs, and who may end it.
+
+    Attributes:
+        progress: For people.
+        summaries: For TensorBoard.
+        told: Gets the entries of the history, as they come.
+        interruption: Knows whether the training is to end.
+    """
+
+    progress: Progress
+    summaries: Summaries
+    told: Told
+    interruption: Interruption
+
+
+class Trainer:
+    """Network, optimizer and schedule of a training, and how far it has come.
+
+    Args:
+        plan: What to do.
+        results_dir: Where checkpoints go, and are resumed from.
+        validate: Looks at the network, in float32, where the spec wants that; what it returns joins the history.
+        strategy: A ``tf.distribute.Strategy`` to train under.
+        chief: Whether this process writes files.
+    """
+
+    def __init__(
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, strategy: Any = None, chief: bool = True
+    ) -> None:
+        spec = self.spec = plan.spec
+        self.plan, self.results_dir, self.validate, self.chief = plan, results_dir, validate, chief
+        self.schedule = make_schedule(
+            spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
+        )
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            self.model = starting_network(spec, plan.skeleton, results_dir)
+            self.optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
+            options = {"strategy": strategy} if strategy else {}
+            self.step = make_step(self.model, self.optimizer, spec.loss, **options)
+        self.twin = in_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
+        self.standing = Standing(epoch=plan.first, steps=plan.steps)
+        self.saved = time.monotonic()
+        self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint; a fine-tuning that has none yet begins with the spec's."""
+        tuning = self.spec.finetuning_config
+        found = newest_checkpoint(self.results_dir, self.plan.epochs)
+        if found:
+            path, checkpoint = found
+            self._restore(path, checkpoint.model, checkpoint.optimizer)
+            self.standing = checkpoint.standing
+            self._fit_steps(path)
+            log.info("%s: going on after epoch %s of %d", path, self.where(), self.plan.epochs)
+        elif tuning.is_finetune_exp:
+            path = Path(str(tuning.checkpoint_path))
+            model, optimizer, _ = load_checkpoint(path)
+            self._restore(path, model, optimizer)
+            log.info("%s: fine-tuning from epoch %d to %d", path, self.plan.first, self.plan.epochs)
+
+    def run_epoch(self, watchers: Watchers) -> None:
+        """Train what is left of an epoch, validate, and keep a checkpoint where the spec wants one."""
+        self._steps(watchers)
+        means = self._means()
+        if self._is_validated():
+            with watchers.interruption.at_once():
+                means |= self.validate(self.plain(), self.plan.card) if self.validate else {}
+        self.standing.close(means)
+        watchers.progress.epoch(means)
+        watchers.summaries.epoch(self.standing.epoch * self.plan.steps, means)
+        watchers.told([means])
+        self._keep(means)
+
+    def stops_early(self) -> bool:
+        """Whether the last validations found nothing better, as the spec's early stopping has it."""
+        stopping = self.spec.early_stopping
+        if stopping is None:
+            return False
+        best, since = -np.inf, 0
+        for ap in _aps(self.standing.history):
+            best, since = (ap, 0) if ap > best + stopping.min_delta else (best, since + 1)
+        return since >= stopping.patience
+
+    def save_latest(self) -> None:
+        """Keep a checkpoint within the epoch."""
+        if self.standing.step:
+            self._checkpoint(self.results_dir / LATEST)
+        self.saved = time.monotonic()
+
+    def save_epoch(self) -> None:
+        """Keep a checkpoint of the epoch that is done, and drop the oldest."""
+        self._checkpoint(self.results_dir / NAME.format(self.standing.epoch))
+        if self.chief:
+            keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
+        self.saved = time.monotonic()
+
+    def plain(self) -> Any:
+        """The network as it is now, in float32 and without its strategy; the same object at every call."""
+        self.twin.set_weights(self.model.get_weights())
+        return self.twin
+
+    def _steps(self, watchers: Watchers) -> None:
+        standing, epoch = self.standing, self.standing.epoch
+        before, begun = standing.seconds, time.monotonic()
+        for batch in self.plan.batches(epoch, first=standing.step):
+            number = standing.step
+            rate = self.schedule(epoch * self.plan.steps + number)
+            scalars = {name: float(value) for name, value in self.step(batch, rate).items()}
+            self._check(scalars["loss"], batch)
+            standing.add(scalars)
+            standing.seconds = before + time.monotonic() - begun
+            watchers.progress.step(epoch, number, scalars["loss"], rate)
+            watchers.summaries.step(epoch * self.plan.steps + number + 1, scalars | {"learning_rate": rate})
+            if time.monotonic() - self.saved > self.patience:
+                self.save_latest()
+            watchers.interruption.check()
+
+    def _check(self, loss: float, batch: Batch) -> None:
+        check_batch_loss(loss, batch, epoch=self.standing.epoch, step=self.standing.step, steps=self.plan.steps)
+
+    def _means(self) -> Epoch:
+        """The entry in the history of an epoch whose steps are done."""
+        standing, plan = self.standing, self.plan
+        means = {name: total / plan.steps for name, total in standing.sums.items()}
+        return means | {
+            "epoch": standing.epoch + 1,
+            "learning_rate": self.schedule((standing.epoch + 1) * plan.steps - 1),
+            "seconds": standing.seconds,
+            "images_per_second": plan.steps * plan.batch_size / standing.seconds,
+        }
+
+    def _is_validated(self) -> bool:
+        number = self.standing.epoch + 1
+        return number % self.spec.validation_every_n_epoch == 0 or number == self.plan.epochs
+
+    def _keep(self, means: Epoch) -> None:
+        """The files that an epoch leaves."""
+        if "val_ap" in means and means["val_ap"] >= max(_aps(self.standing.history)) and self.chief:
+            save_best(self.results_dir, self.plain(), self.plan.card)
+        number = self.standing.epoch
+        if number % self.spec.checkpoint_n_epoch == 0 or number == self.plan.epochs or self.stops_early():
+            self.save_epoch()
+
+    def _checkpoint(self, path: Path) -> None:
+        model, optimizer = self.plain(), [np.asarray(variable) for variable in self.optimizer.variables]
+        check_weights(model, epoch=self.standing.epoch, step=self.standing.step)
+        if self.chief:
+            save_checkpoint(path, model, optimizer, self.plan.card, self.standing)
+
+    def _restore(self, path: Path, model: Any, optimizer: list[np.ndarray]) -> None:
+        ours, theirs = (self.model.weights, self.optimizer.variables), (model.weights, optimizer)
+        if [_shapes(part) for part in ours] != [_shapes(part) for part in theirs]:
+            raise UserError(
+                "this checkpoint is of another network or optimizer than the spec's",
+                where=str(path),
+                fix="give another results folder, or remove the checkpoints from this one",
+            )
+        self.model.set_weights(model.get_weights())
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
+
+    def _fit_steps(self, path: Path) -> None:
+        """Where an epoch has more or fewer steps than it had, go on at the same share of it."""
+        standing = self.standing
+        if standing.step and standing.steps != self.plan.steps:
+            share = standing.step / standing.steps
+            moved = min(round(share * self.plan.steps), self.plan.steps - 1)
+            log.warning(
+                "%s: an epoch had %d steps and now has %d: going on at step %d of it",
+                path, standing.steps, self.plan.steps, moved,
+            )  # fmt: skip
+            scale = moved / standing.step
+            standing.sums = {name: value * scale for name, value in standing.sums.items()}
+            standing.seconds, standing.step = standing.seconds * scale, moved
+        standing.steps = self.plan.steps
+
+    def where(self) -> str:
+        """How far it has come: ``3``, or ``3, step 17`` within the fourth epoch."""
+        within = f", step {self.standing.step}" if self.standing.step else ""
+        return f"{self.standing.epoch}{within}"
+
+
+def _aps(history: Sequence[Epoch]) -> list[float]:
+    return [entry["val_ap"] for entry in history if "val_ap" in entry]
+
+
+def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
