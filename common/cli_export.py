@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.flags import example, found_model, keyed, mapped, option, parse_dims, shared, warn_of_key
+from bodyposenet.common.flags import (
+    DiskType,
+    example,
+    found_model,
+    keyed,
+    mapped,
+    option,
+    parse_dims,
+    shared,
+    warn_of_key,
+)
 from bodyposenet.common.launcher import RemainsError, Verb, results_dir, task
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ EXAMPLE = example(
 
 @click.command("export", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="Keras model.")
-@option("-o", "--output_file", type=click.Path(), help="ONNX file; .etlt is taken too.  [default: beside the model]")
+@option("-o", "--output_file", type=DiskType(), help="ONNX file; .etlt is taken too.  [default: beside the model]")
 @option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
 @option("-d", "--input_dims", default="256,256,3", callback=parse_dims, help="H,W,C in pixels, for calibration.")
