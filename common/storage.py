@@ -16,6 +16,19 @@ from bodyposenet.common.faults import is_remote, reported
 if TYPE_CHECKING:
     from bodyposenet.common.buckets import Remote
 
+__all__ = [
+    "Stat",
+    "found_bytes",
+    "is_remote",
+    "joined",
+    "listing",
+    "place",
+    "read_bytes",
+    "reported",
+    "rewrite",
+    "whole_file",
+]
+
 INSTALL = "pip install 'bodyposenet[gcs]'"
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # two letters at least: C:/ is a drive
 TRIES = 20  # of a change that others keep overtaking
