@@ -6,7 +6,7 @@ Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. E
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +18,14 @@ from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.tracking import register_model, task_run
 
+if TYPE_CHECKING:
+    from bodyposenet.common.data.publish import Conversion
+
 Settings = Mapping[str, Any]
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
 CALIBRATION_IMAGES = "images"  # folder of a calibration artifact
+SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
 
@@ -36,25 +40,50 @@ def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) 
     return digest
 
 
-def convert(photos: str, settings: Settings, dataset: str, metrics: str) -> dict[str, float]:
-    """Convert both halves of a photo set to shards."""
+def convert(photos: str, settings: Settings, part: str, dataset: str, metrics: str) -> dict[str, float]:
+    """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts."""
     from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.parts import part_of
+
+    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
+    index, of = part_of(part)
+    folder = Path(dataset)
+    name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
+    with task_run(name, buffer=folder) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        run.log_params({"part": part}, prefix="data")
+        shards = {"num_shards": of if of > 1 else 0, "part": (index, of)}
+        numbers = {}
+        for name, mode in SETS.items():
+            done = convert_dataset(
+                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, **shards
+            )
+            numbers |= _counts(name, done)
+        run.log_metrics(numbers)
+    return _noted(numbers, metrics)
+
+
+def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
+    """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
+    from bodyposenet.common.data.join import join_parts
     from bodyposenet.common.data.photo_set import dataset_spec_of, keep_test_half, photos_in
 
     spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
     folder = Path(dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    with task_run("dataset_convert", buffer=folder) as run:
-        counts: dict[str, float] = {}
-        for mode, name in (("train", "train"), ("test", "val")):
-            done = convert_dataset(spec, folder / name, mode=mode, check_files=True)
-            counts |= {f"{name}_images": done.images, f"{name}_people": done.people, f"{name}_samples": done.samples}
-            counts[f"{name}_skipped"] = len(done.skipped)
+    with task_run("dataset_join", buffer=folder) as run:
+        numbers = {}
+        for name in SETS:
+            numbers |= _counts(name, join_parts(parts, folder / name))
         kept = keep_test_half(spec, folder)
         (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1))
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        run.log_metrics(counts)
-    return _noted(counts, metrics)
+        run.log_metrics(numbers)
+    return _noted(numbers, metrics)
+
+
+def _counts(name: str, done: "Conversion") -> dict[str, float]:
+    counts = {"images": done.images, "people": done.people, "samples": done.samples, "skipped": len(done.skipped)}
+    return {f"{name}_{what}": float(count) for what, count in counts.items()}
 
 
 def train(dataset: str, settings: Settings, start: str | None, model: str, metrics: str) -> dict[str, float]:

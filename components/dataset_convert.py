@@ -1,4 +1,4 @@
-"""dataset_convert: COCO keypoints and photos to record shards."""
+"""dataset_convert: annotated photos to record shards, all of them or a part."""
 
 from kfp import dsl
 
@@ -13,6 +13,7 @@ def dataset_convert(
     spec: dict,
     dataset: dsl.Output[artifacts.PoseDataset],
     metrics: dsl.Output[dsl.Metrics],
+    part: str = "0/1",
 ) -> None:
     """Filter the annotated people and write shards with photos, masks and joints inside.
 
@@ -20,10 +21,11 @@ def dataset_convert(
         photo_set: Photos and COCO keypoint files.
         fingerprint: Digest of their content; a new one makes this task run again.
         spec: Keys of a TAO dataset spec; folders and files are filled in.
-        dataset: Shards of the sets train and val, and their manifest.
+        dataset: Shards of the sets train and val, their manifest and their reports.
         metrics: Photos, people and samples of each set.
+        part: Which share of the work, counted from 0: 0/1 is all, 3/4 the last of four.
     """
     from bodyposenet.common import tasks
 
-    metrics.metadata.update(tasks.convert(photo_set.path, spec, dataset.path, metrics.path))
-    dataset.metadata["fingerprint"] = fingerprint
+    metrics.metadata.update(tasks.convert(photo_set.path, spec, part, dataset.path, metrics.path))
+    dataset.metadata.update(fingerprint=fingerprint, part=part)

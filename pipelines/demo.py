@@ -58,7 +58,7 @@ def demo(
     figures = dict(run.output)
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
-        "start_ap": start_ap(arguments, folder / "dataset-convert" / "dataset", output / "start"),
+        "start_ap": start_ap(arguments, folder / "dataset-join" / "dataset", output / "start"),
         **figures,
         "seconds": round(time.monotonic() - begun, 1),
     }

@@ -7,6 +7,7 @@ from kfp import dsl
 from bodyposenet.common.settings import portable
 from bodyposenet.components.calibrate import calibrate
 from bodyposenet.components.dataset_convert import dataset_convert
+from bodyposenet.components.dataset_join import dataset_join
 from bodyposenet.components.evaluate import evaluate
 from bodyposenet.components.export import export
 from bodyposenet.components.gate import gate
@@ -22,6 +23,7 @@ from bodyposenet.pipelines.specs import default
 DATASET, TRAIN, PRUNE, RETRAIN, INFERENCE = (
     portable(default(name)) for name in ("dataset", "train", "prune", "retrain", "inference")
 )
+WHOLE = ["0/1"]
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")
@@ -34,6 +36,7 @@ def prune_retrain(
     inference_spec: dict = INFERENCE,
     draw_train: int = 600,
     draw_val: int = 200,
+    conversion_parts: list[str] = WHOLE,
     calibration_images: int = 100,
     max_int8_drop: float = 0.02,
     model_name: str = "bodyposenet",
@@ -49,6 +52,7 @@ def prune_retrain(
         inference_spec: TAO inference spec of the evaluations.
         draw_train: Pictures to draw for training, if no source is given.
         draw_val: Pictures to draw for evaluation.
+        conversion_parts: Shares of the conversion, a pod each: 0/1 is all in one, 0/2 and 1/2 are two halves.
         calibration_images: Training photos that the quantization looks at.
         max_int8_drop: Greatest loss of AP by quantization with which the network is still registered.
         model_name: In MLflow's registry.
@@ -59,8 +63,10 @@ def prune_retrain(
     found = photos(source=source, draw_train=draw_train, draw_val=draw_val)
     equipped(found, "photos", "Photos").set_caching_options(False)
     photo_set = {"photo_set": found.outputs["photo_set"], "fingerprint": found.outputs["Output"], "spec": dataset_spec}
-    data = dataset_convert(**photo_set)
-    dataset = equipped(data, "dataset-convert", "Convert").outputs["dataset"]
+    with dsl.ParallelFor(conversion_parts, name="convert") as part:
+        converted = equipped(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
+    joined = dataset_join(**photo_set, parts=dsl.Collected(converted.outputs["dataset"]))
+    dataset = equipped(joined, "dataset-join", "Join").outputs["dataset"]
 
     def evaluated(model: Any, name: str) -> dsl.PipelineTask:
         task = evaluate(model=model, dataset=dataset, spec=inference_spec, name=name)

@@ -22,6 +22,7 @@ SMALL = Need("1", "2G")
 NEEDS = {
     "photos": SMALL,
     "dataset-convert": Need("2", "4G"),
+    "dataset-join": Need("1", "4G"),
     "sample-calibration": Need("1", "4G"),
     "train": Need("4", "12G"),
     "prune": Need("2", "6G"),

@@ -85,7 +85,7 @@ def test_the_page_is_there_and_the_runs_are_tracked(ran):
     assert parent.data.tags["bodyposenet.pipeline_run"].startswith("demo-")
     assert {run.info.status for run in found} == {"FINISHED"}
     evaluations = {f"evaluate_{name}" for name in STAGES}
-    others = {"photos", "dataset_convert", "train", "prune", "retrain", "export", "register", "report"}
+    others = {"photos", "dataset_convert", "dataset_join", "train", "prune", "retrain", "export", "register", "report"}
     others |= {"sample_calibration", "calibrate"}
     assert set(runs) == {parent.info.run_name} | evaluations | others
     assert runs["report"].data.metrics["ceiling_ap"] == pytest.approx(summary["ceiling_ap"])

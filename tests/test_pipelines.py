@@ -130,7 +130,14 @@ def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
 
 
 def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
-    light = {"exec-photos", "exec-dataset-convert", "exec-sample-calibration", "exec-calibrate", "exec-gate"}
+    light = {
+        "exec-photos",
+        "exec-dataset-convert",
+        "exec-dataset-join",
+        "exec-sample-calibration",
+        "exec-calibrate",
+        "exec-gate",
+    }
     assert {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE} == light
 
 
@@ -162,7 +169,7 @@ def test_only_what_looks_outside_is_never_taken_from_the_cache(prune_retrain):
 
 def test_every_task_has_a_name_of_its_own_on_the_page(prune_retrain):
     names = [task["taskInfo"]["name"] for task in all_tasks(prune_retrain[0]).values()]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 16
 
 
 def test_a_network_is_registered_only_if_it_passed_the_gate(prune_retrain):

@@ -25,6 +25,7 @@ STAGES = ("base", "pruned", "retrained", "int8")
 SIZE = (192, 256)
 PRUNE = {**default("prune"), "pruning_threshold": 0.6}  # a little, so that two epochs need not repair much
 INFERENCE = default("inference")
+CONVERSION = {"convert1": "dataset_convert 1 of 2", "convert2": "dataset_convert 2 of 2", "join": "dataset_join"}
 
 
 def train_settings(name):
@@ -64,15 +65,22 @@ def chain(tmp_path_factory):
 def run_all(folder):
     """The pipeline's tasks in its order; what each returned."""
     at = {
-        name: str(folder / name) for name in ("photos", "dataset", "base", "pruned", "retrained", "onnx", "int8", "few")
+        name: str(folder / name)
+        for name in ("photos", "part1", "part2", "dataset", "base", "pruned", "retrained", "onnx", "int8", "few")
     }
     noted = {
         task: str(folder / f"{task}.metrics")
-        for task in ("convert", "train", "retrain", "prune", "export", "sample", "calibrate")
+        for task in (*CONVERSION, "train", "retrain", "prune", "export", "sample", "calibrate")
     }
     spec, said = INFERENCE, {}
     said["photos"] = tasks.gather_photos("", at["photos"], **PHOTOS, seed=3)
-    said["convert"] = tasks.convert(at["photos"], default("dataset"), at["dataset"], noted["convert"])
+    for number in (1, 2):
+        done = tasks.convert(
+            at["photos"], default("dataset"), f"{number - 1}/2", at[f"part{number}"], noted[f"convert{number}"]
+        )
+        said[f"convert{number}"] = done
+    parts = [at["part1"], at["part2"]]
+    said["join"] = tasks.join(at["photos"], default("dataset"), parts, at["dataset"], noted["join"])
     said["train"] = tasks.train(at["dataset"], train_settings("train"), None, at["base"], noted["train"])
     said["prune"] = tasks.prune(at["base"], PRUNE, at["pruned"], noted["prune"], str(folder / "summary.md"))
     again = train_settings("retrain")
@@ -114,7 +122,9 @@ def test_the_photo_sets_digest_is_that_of_its_files(chain):
 
 
 def test_conversion_counts_what_the_annotation_files_say(chain):
-    numbers = chain.said["convert"]
+    numbers = chain.said["join"]
+    for name, number in numbers.items():
+        assert number == chain.said["convert1"][name] + chain.said["convert2"][name]
     for half, photos in PHOTOS.items():
         truth = chain.json("photos", "annotations", f"person_keypoints_{half}.json")
         assert numbers[f"{half}_images"] == len(truth["images"]) == photos
@@ -130,7 +140,8 @@ def test_conversion_counts_what_the_annotation_files_say(chain):
 @pytest.mark.parametrize(("folder", "task"), [("base", "train"), ("retrained", "retrain")])
 def test_a_training_leaves_a_network_its_history_and_its_spec(chain, folder, task):
     names = {path.name for path in chain.file(folder).iterdir()}
-    assert names == {"model.keras", "history.json", "experiment_spec.yaml", "status.json"}
+    assert {"model.keras", "history.json", "experiment_spec.yaml", "status.json"} <= names
+    assert not [name for name in names if name.startswith("model.epoch")]
     model, card = load_model(chain.file(folder))
     assert (card.input_size, card.skeleton.num_joints) == (SIZE, 18)
     history = chain.json(folder, "history.json")
@@ -206,12 +217,12 @@ def test_what_starts_from_the_shipped_weights_finds_people(chain):
 
 
 def test_every_metrics_artifact_holds_what_the_task_returned(chain):
-    for task in ("convert", "train", "retrain", "export", "sample", "calibrate"):
+    for task in (*CONVERSION, "train", "retrain", "export", "sample", "calibrate"):
         assert chain.metrics(task) == pytest.approx(chain.said[task])
     for task in ("prune", *(f"evaluate_{name}" for name in STAGES)):
         assert chain.metrics(task) == pytest.approx(chain.said[task][1])
     files = list(chain.folder.glob("*.metrics"))
-    assert len(files) == 11
+    assert len(files) == 13
     assert all(math.isfinite(value) for file in files for value in json.loads(file.read_text()).values())
 
 
@@ -220,7 +231,7 @@ def test_all_tasks_are_runs_below_the_pipelines_run(runs):
     assert parent.data.tags["bodyposenet.pipeline_run"] == "run-7"
     assert parent.info.status == "FINISHED"
     evaluations = {f"evaluate_{name}" for name in STAGES}
-    others = {"photos", "dataset_convert", "train", "prune", "retrain", "export", "register", "report"}
+    others = {"photos", *CONVERSION.values(), "train", "prune", "retrain", "export", "register", "report"}
     others |= {"sample_calibration", "calibrate"}
     assert set(runs) == evaluations | others
     assert {run.data.tags[PARENT] for run in runs.values()} == {parent.info.run_id}
@@ -252,7 +263,10 @@ def test_curves_are_the_history(client, runs, chain, task, folder):
 
 def test_every_tasks_numbers_and_files_are_tracked(client, runs, chain):
     said = chain.said
-    numbers = {"dataset_convert": said["convert"], "prune": said["prune"][1], "export": said["export"]}
+    numbers = {run: said[task] for task, run in CONVERSION.items()} | {
+        "prune": said["prune"][1],
+        "export": said["export"],
+    }
     numbers |= {"sample_calibration": said["sample"], "calibrate": said["calibrate"]}
     numbers |= {f"evaluate_{name}": said[f"evaluate_{name}"][1] for name in STAGES}
     for task, wanted in numbers.items():
