@@ -179,7 +179,7 @@ def test_masks_leave_nothing_of_a_killed_attempt(spec, tmp_path):
     masks = tmp_path / "data/masks"
     with standing(spec, tmp_path / "out/train", "--generate_masks"):
         key = next((tmp_path / "out").glob(".train.*")).suffix
-    (masks / f".000.png{key}.tmp").write_bytes(b"half")
+    (masks / f".000.png{key}-12.tmp").write_bytes(b"half")
     convert_dataset(spec, tmp_path / "out/train", generate_masks=True)
     assert sorted(os.listdir(masks)) == [f"{number:03d}.png" for number in range(0, COUNT, 2)]
 

@@ -80,7 +80,7 @@ def convert_dataset(
             if problems and results is not None:
                 _write_report(source, problems, results, source.digest[:16])
             refuse(problems)
-        return _Work(source, options).run(crew, results)
+        return Work(source, options).run(crew, results)
 
 
 def _problems_beforehand(source: Source, options: Options, crew: Crew) -> list[Problem]:
@@ -96,7 +96,7 @@ def _problems_beforehand(source: Source, options: Options, crew: Crew) -> list[P
     return problems
 
 
-class _Work:
+class Work:
     """A conversion, once its input is known."""
 
     def __init__(self, source: Source, options: Options) -> None:
@@ -185,7 +185,7 @@ class _Work:
         """Remove what killed attempts at this conversion left among the masks."""
         folder = self.recipe.mask_folder
         if folder is not None and not is_remote(folder):
-            for aside in folder.rglob(f".*.{self.key}.tmp"):
+            for aside in folder.rglob(f".*.{self.key}-*.tmp"):
                 aside.unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@ Mask = npt.NDArray[np.uint8]
 Fault = tuple[Person, UserError]
 
 CORNERS = 6  # numbers; two points enclose nothing
+LONGEST = 8  # characters of a count: more than any photo has pixels
 MARGIN = 2  # pixels by which pycocotools' rounding may draw a polygon beyond its corners
 
 
@@ -129,25 +130,40 @@ def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str
         raise UserError(
             f"its segmentation is of size {shape['size']}, the image {size}", where=where, fix="annotate it again"
         )
-    counts = shape["counts"] if isinstance(shape["counts"], list) else _unpacked(shape["counts"])
-    if not all(isinstance(count, int) and count >= 0 for count in counts) or sum(counts) != photo.height * photo.width:
-        raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
-    return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
+    counts = shape["counts"]
+    whole = photo.height * photo.width
+    if isinstance(counts, str) and _fills(_unpacked(counts), whole):
+        return {"size": size, "counts": counts.encode()}
+    if isinstance(counts, list) and set(map(type, counts)) == {int} and min(counts) >= 0 and sum(counts) == whole:
+        return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
+    raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
 
 
-def _unpacked(packed: object) -> list[int]:
+def _fills(counts: npt.NDArray[np.int64], whole: int) -> bool:
+    """Whether run lengths cover a photo of so many pixels."""
+    return bool(len(counts) and counts.min() >= 0 and counts.max() <= whole and counts.sum() == whole)
+
+
+def _unpacked(packed: str) -> npt.NDArray[np.int64]:
     """Counts from COCO's text form: five bits a character, lowest first, each count less the one two before it.
 
     Returns:
         The counts; none where the text is broken.
     """
-    counts: list[int] = []
-    value = shift = 0
-    for code in map(ord, packed if isinstance(packed, str) else ""):
-        value |= (code - 48 & 31) << shift
-        shift += 5
-        if not code - 48 & 32:  # the last character of this count; its bit 16 is the sign
-            signed = value - (1 << shift) * bool(code - 48 & 16)
-            counts.append(signed + (counts[-2] if len(counts) > 2 else 0))
-            value = shift = 0
-    return [] if shift else counts
+    none = np.empty(0, np.int64)
+    if not packed.isascii():
+        return none
+    codes = np.frombuffer(packed.encode(), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes & 32 == 0)  # the last character of each count; its bit 16 is the sign
+    if not len(ends) or ends[-1] != len(codes) - 1 or codes.min() < 0 or codes.max() > 63:
+        return none
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max() > LONGEST:
+        return none
+    starts = ends - lengths + 1
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    counts = np.add.reduceat((codes & 31) << shifts, starts)
+    counts -= (codes[ends] & 16 != 0).astype(np.int64) << 5 * lengths
+    counts[1::2] = counts[1::2].cumsum()
+    counts[2::2] = counts[2::2].cumsum()
+    return counts

@@ -1,6 +1,7 @@
 """Pieces: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -58,7 +59,7 @@ class Recipe:
         Raises:
             UserError: All photos have gone.
         """
-        file = str(self.folder / photo.file_name)
+        file = f"{self.folder}/{photo.file_name}"
         if not safe_name(photo.file_name):
             return Problem(file, UNSAFE, "its file_name leaves the folder", "rename the image", photo.image_id)
         try:
@@ -87,7 +88,7 @@ class Recipe:
             path = self.mask_folder / mask_name(photo)
             with reported(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            with laid(path, self.token) as file:
+            with laid(path, f"{self.token}-{secrets.token_hex(4)}") as file:  # photos may share a name
                 file.write(encoded)
         return encoded
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bodyposenet.common.errors import UserError
 
 SEED = 42  # TAO's
-PIECE = 128  # photos: the unit of work, and of what a killed conversion need not do again
+PIECE = 64  # photos: the unit of work, and of what a killed conversion need not do again
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Options:
     mode: str
     num_partitions: int
     num_shards: int
-    generate_masks: bool
-    check_files: bool
-    strict: bool
-    part: tuple[int, int] | None
+    generate_masks: bool = False
+    check_files: bool = False
+    strict: bool = False
+    part: tuple[int, int] | None = None
 
     def check(self) -> None:
         """Refuse settings that make no sense.
