@@ -78,6 +78,9 @@ class BucketStaging(Staging):
             with reported(whole), whole_file(final) as file, whole.open("rb") as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
+    def tidy(self) -> None:
+        """Nothing to remove: an object appears when it is whole."""
+
     def clear(self) -> None:
         """Remove the objects."""
         _remove_all(self.folder)

@@ -139,10 +139,16 @@ class Work:
         done = sum(made.photos for made in staging.made.values())
         if done:
             log.info("%s: goes on after %d of %d photos", self.options.prefix, done, total)
-        with Pace(self.options.prefix.name, total, done=done) as pace:
-            for made in crew.run(self._jobs(staging)):
-                staging.add(made)
-                pace.add(made.photos)
+        try:
+            with Pace(self.options.prefix.name, total, done=done) as pace:
+                for made in crew.run(self._jobs(staging)):
+                    staging.add(made)
+                    pace.add(made.photos)
+        except BaseException:
+            crew.end()
+            staging.tidy()
+            self._sweep_masks()
+            raise
 
     def _jobs(self, staging: Staging) -> Iterator[Callable[[], Made]]:
         """What is not there yet."""
@@ -156,13 +162,12 @@ class Work:
 
     def _hold(self, described: Described, staging: Staging) -> None:
         """Refuse a set without photos, and with ``strict`` what was found wrong on the way."""
-        found = described.problems
         try:
             if self.options.strict:
-                refuse(found)
+                refuse(described.problems)
             if not described.document["images"] and self.options.part is None:
-                where, fix = str(found[0].error()), "check images_root_dir_path"
-                raise UserError("every photo was left out", where=where, fix=fix)
+                first, fix = described.document["skipped"][0], "check images_root_dir_path"
+                raise UserError("every photo was left out", where=first, fix=fix)
         except UserError:
             staging.clear()
             raise

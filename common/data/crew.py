@@ -53,14 +53,14 @@ class Crew:
             while self.processes > 1 and len(self._workers) < self.processes:
                 self._workers.append(_Worker())
         except BaseException:
-            self._end()
+            self.end()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self.end()
 
     def run(self, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Do jobs, and yield what they return as they end, in any order.
@@ -86,7 +86,8 @@ class Crew:
                 worker.give(next(waiting, None))
                 yield made
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Stop the workers, whatever they do."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:

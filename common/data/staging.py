@@ -179,6 +179,12 @@ class Staging:
             with reported(shard.final), contextlib.suppress(FileNotFoundError):  # an earlier attempt did
                 os.replace(self._part(shard), shard.final)
 
+    def tidy(self) -> None:
+        """Remove what workers that were stopped had begun."""
+        for aside in self.folder.glob(".*.tmp"):
+            with contextlib.suppress(OSError):  # the error that stopped them is the one to tell
+                aside.unlink()
+
     def clear(self) -> None:
         """Remove the folder."""
         with reported(self.folder):
@@ -252,7 +258,7 @@ class Staging:
 
 
 def _append(file: BinaryIO, taken: BinaryIO) -> None:
-    """Put one file's bytes at the end of another, and have the disk begin to write them, so that the end need not wait."""
+    """Put a file at the end of another, and have the disk begin to write, so that there is less to wait for at last."""
     start, size = os.fstat(file.fileno()).st_size, os.fstat(taken.fileno()).st_size
     shutil.copyfileobj(taken, file, BLOCK)
     file.flush()
