@@ -131,7 +131,7 @@ def test_a_batch_holds_normalised_images_targets_and_masks():
         assert (batch.heatmaps[place] == heatmaps).all()
         assert (batch.pafs[place] == pafs).all()
         assert (batch.mask[place, ..., 0] == sample.mask).all()
-    assert {part.dtype for part in batch} == {np.dtype(np.float32)}
+    assert {part.dtype for part in batch[:4]} == {np.dtype(np.float32)}
 
 
 # Samples from records

@@ -285,7 +285,6 @@ def test_what_has_no_effect_is_noted(tmp_path):
     train, infer = written(tmp_path, "t.yaml", TRAIN), written(tmp_path, "i.yaml", INFERENCE)
     assert [note.split()[0] for note in notes(load_spec(train, TrainSpec))] == [
         "paf_gaussian_sigma",
-        "summary_every_n_steps",
         "shuffle_buffer_size",
     ]
     assert [note.split()[0] for note in notes(load_spec(infer, InferenceSpec))] == ["output_upsampling_factor"]

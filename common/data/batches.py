@@ -17,19 +17,21 @@ AHEAD = 4  # batches being made while one is trained on
 
 
 class Batch(NamedTuple):
-    """What the network learns from at once, float32.
+    """What the network learns from at once; arrays are float32 but for the last.
 
     Attributes:
         images: ``(B, H, W, 3)``, normalised.
         heatmaps: ``(B, H/8, W/8, K + 1)``.
         pafs: ``(B, H/8, W/8, 2 L)``.
         mask: ``(B, H/8, W/8, 1)`` in [0, 1]: 0 where errors do not count.
+        image_ids: ``(B,)`` int64: the photos, as their dataset numbers them.
     """
 
     images: np.ndarray
     heatmaps: np.ndarray
     pafs: np.ndarray
     mask: np.ndarray
+    image_ids: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Sample:
         mask: ``(H/8, W/8)`` float32.
         joints: ``(N, K, 2)`` x, y in input pixels.
         visible: ``(N, K)`` bool: joints that are drawn as targets.
+        image_id: The photo, as its dataset numbers it.
     """
 
     image: np.ndarray
     mask: np.ndarray
     joints: np.ndarray
     visible: np.ndarray
+    image_id: int = -1
 
 
 class Source(Protocol):
@@ -134,6 +138,7 @@ def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
         np.empty((len(indices), rows, columns, drawing.skeleton.num_joints + 1), np.float32),
         np.empty((len(indices), rows, columns, 2 * drawing.skeleton.num_limbs), np.float32),
         np.empty((len(indices), rows, columns, 1), np.float32),
+        np.empty(len(indices), np.int64),
     )
     scale, offset = np.float32(1) / np.float32(drawing.scale), np.float32(drawing.offset)
     for place, index in enumerate(indices):
@@ -145,4 +150,5 @@ def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
             size=(rows, columns), stride=STRIDE, sigma=drawing.sigma, paf_width=drawing.paf_width,
         )  # fmt: skip
         batch.mask[place, ..., 0] = sample.mask
+        batch.image_ids[place] = sample.image_id
     return batch

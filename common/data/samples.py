@@ -98,6 +98,7 @@ class RecordSource:
             mask=warp.mask(_mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
             joints=warp.points(keypoints[..., :2]),
             visible=keypoints[..., 2] > 0,
+            image_id=record.image_id,
         )
 
     def _keypoints(self, record: Record) -> np.ndarray:

@@ -126,6 +126,7 @@ class EndlessScenes:
             mask=warp.mask(ignored_in(scene), grid, STRIDE),
             joints=warp.points(joints[..., :2]),
             visible=joints[..., 2] > 0,
+            image_id=index,
         )
 
 

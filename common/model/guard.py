@@ -27,8 +27,7 @@ def check_batch_loss(loss: float, batch: Batch, *, epoch: int, step: int, steps:
     """
     if math.isfinite(loss):
         return
-    ids = getattr(batch, "image_ids", np.array([]))
-    photos = ", ".join(map(str, dict.fromkeys(ids.tolist())))
+    photos = ", ".join(map(str, dict.fromkeys(batch.image_ids.tolist())))
     wrong = [name for name in ("images", "heatmaps", "pafs", "mask") if not np.isfinite(getattr(batch, name)).all()]
     cause = f"its {' and '.join(wrong)} hold values that are no numbers" if wrong else "its pictures are sound"
     advice = "mend the annotations of these photos, and convert again" if wrong else SLOWER

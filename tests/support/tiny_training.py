@@ -48,7 +48,8 @@ class Dots:
             colour = (10 * number, 255 - 10 * number, 120 + 7 * number)
             cv2.circle(image, (round(x), round(y)), 3, colour, -1)
         mask = np.ones((self.size[0] // 8, self.size[1] // 8), np.float32)
-        return Sample(image, mask * (np.nan if index == self.poison else 1), joints, np.ones((1, JOINTS), bool))
+        mask *= np.nan if index == self.poison else 1
+        return Sample(image, mask, joints, np.ones((1, JOINTS), bool), image_id=1000 + index)
 
 
 def tiny_spec(**changes):
