@@ -6,6 +6,7 @@ import pytest
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.flops import flops
 from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
 
 L = keras.layers
@@ -69,3 +70,51 @@ def test_bodyposenet_costs_what_was_counted_of_tao_s(stages, gmacs):
     counts = [flops(model, size) for size in SIZES]
     assert counts == [2 * multiply_adds_by_hand(stages, *size) for size in SIZES]
     assert [count / 2e9 for count in counts] == pytest.approx(gmacs, abs=0.0051)
+
+
+def resnet_18_by_hand(cells):
+    """Multiply-adds of the backbone for a picture of ``64 * cells`` pixels, from table 1 of the paper at stride 8."""
+    total = 16 * cells * 49 * 3 * 64  # a quarter of the pixels
+    total += 4 * cells * 4 * 9 * 64 * 64
+    before = 64
+    for made in (128, 256, 512):
+        total += cells * (9 * before * made + 3 * 9 * made * made + before * made)
+        before = made
+    return total
+
+
+def mobilenet_by_hand(cells):
+    """The same of MobileNetV2, from table 2 of its paper, up to 96 channels: (t, c, n), cells read and made by each."""
+    total, before = 16 * cells * 9 * 3 * 32, 32
+    for expansion, made, blocks, read in ((1, 16, 1, 16), (6, 24, 2, 16), (6, 32, 3, 4), (6, 64, 4, 1), (6, 96, 3, 1)):
+        for block in range(blocks):
+            wide, halves = expansion * before, block == 0 and made in (24, 32)
+            grid = read if block == 0 else {24: 4, 32: 1}.get(made, read)
+            after = grid // 4 if halves else grid
+            total += cells * (grid * before * wide * (expansion > 1) + after * (9 * wide + wide * made))
+            before = made
+    return total
+
+
+def stages_by_hand(cells, features, towers):
+    """Of the reduction and two stages; each kind of map has its own tower, or they share one."""
+    first = 3 * 9 * 128 * 128 * towers + 2 * 128 * 512 + 512 * (19 + 38)
+    later = (49 * (128 + 19 + 38) * 128 + 4 * 49 * 128 * 128) * towers + 2 * 128 * 128 + 128 * (19 + 38)
+    return cells * (9 * features * 128 + first + later)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "by_hand", "features"),
+    [
+        ({"architecture": "resnet", "nlayers": 18}, resnet_18_by_hand, 512),
+        ({"architecture": "mobilenet_v2"}, mobilenet_by_hand, 96),
+    ],
+)
+@pytest.mark.parametrize("kind", ["BpNetLiteModel", "BpNetModel"])
+def test_other_backbones_and_towers_cost_what_their_papers_say(attributes, by_hand, features, kind):
+    spec = parse_spec({"__class_name__": kind, "stages": 2, "backbone_attributes": attributes}, ModelSpec)
+    model = build_model(spec, BODYPOSENET_18)
+    for size in ((256, 256), (224, 320)):
+        cells = size[0] * size[1] // 64
+        wanted = by_hand(cells) + stages_by_hand(cells, features, 2 if kind == "BpNetModel" else 1)
+        assert flops(model, size) == 2 * wanted
