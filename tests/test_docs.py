@@ -67,7 +67,7 @@ def test_the_readme_lists_the_pipeline_s_parameters_and_plain_defaults():
         if isinstance(parameter.default, dict):
             assert yaml.safe_load((ROOT / "pipelines" / told[name]).read_text()) == parameter.default
         else:
-            assert told[name] == (str(parameter.default) or "empty")
+            assert told[name] == (str(parameter.default).replace("'", '"') or "empty")
 
 
 def test_every_decision_is_listed_and_has_the_four_parts():
