@@ -25,7 +25,7 @@ GEOMETRIES = {
     "a256": ((256, 256), "adjust_network_input"),
 }
 CROWDS = (1, 5, 10, 20, 50)
-ROUNDS, BLOCK = 60, 5
+ROUNDS = 60
 NEAR = 8  # pixels within which a joint is found
 FOUND = 0.6  # of the joints of a person who is found
 STRIDE = 8
@@ -175,13 +175,12 @@ def encoding(data: Path) -> dict[str, float]:
 
 
 def paired(one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:
-    """Median seconds of two calls, taken in turn, a few at a time, so that a busy machine slows both."""
+    """Median seconds of two calls, taken in turn, so that a busy machine slows both; each finds the other's caches."""
+    one(), other()  # compiles
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds // BLOCK):
+    for _ in range(rounds):
         for call, taken in zip((one, other), times, strict=True):
-            call()  # compiles, and fills the caches that the other emptied
-            for _ in range(BLOCK):
-                begin = time.perf_counter()
-                call()
-                taken.append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - begin)
     return median(times[0]), median(times[1])

@@ -14,6 +14,7 @@ from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.pose import decode
+from bodyposenet.common.pose.adoption import LIKELY, adopt
 from bodyposenet.common.pose.prior import fit_prior, write_prior
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, Skeleton, known_prior, load_prior, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
@@ -170,3 +171,38 @@ def test_what_is_too_far_away_for_a_body_is_left_out_of_it():
 def test_the_built_in_prior_is_of_the_built_in_joints_alone():
     assert known_prior(NAMES) == BODYPOSENET_18.prior
     assert known_prior(NAMES[::-1]) is None
+
+
+def deviation(piece, host, points):
+    """Mean deviation of the body that two groups make, of all pairs and with no way out."""
+    means, weights = BODYPOSENET_18.prior.arrays
+    away = np.linalg.norm(points[:, None].astype(float) - points, axis=-1)
+
+    def pairs(one, other):
+        joints = [(a, b) for a in np.flatnonzero(one >= 0) for b in np.flatnonzero(other >= 0) if a != b]
+        offs = [np.log(max(away[one[a], other[b]], 0.1)) - means[a, b] for a, b in joints]
+        return np.array(offs), np.array([weights[a, b] for a, b in joints])
+
+    inner, own = (np.concatenate(each) for each in zip(pairs(host, host), pairs(piece, piece), strict=True))
+    across, ties = pairs(piece, host)
+    off = across - (inner * own).sum() / own.sum()
+    return np.sqrt((ties**2 * np.where(off > 0, off, off / 2) ** 2).sum() / ties.sum())
+
+
+def test_a_single_joint_is_taken_up_by_the_likeliest_body_or_by_none():
+    rng = np.random.default_rng(0)
+    taken = 0
+    for _ in range(150):
+        points = rng.uniform(0, 40, (19, 2)).astype(np.float32)
+        points[:10] = (WALKING[:10] * rng.uniform(0.5, 2) + rng.uniform(0, 200, 2)) / 8
+        groups = np.full((3, 18), -1)
+        groups[0, :10], groups[1, 10:12], groups[2, 17] = np.arange(10), (10, 11), 12
+        points[12] = points[rng.integers(10)] + rng.normal(0, 4, 2)
+        both = [deviation(groups[2], host, points) for host in groups[:2]]
+        apart = deviation(groups[1], groups[0], points) >= LIKELY
+        found, _ = adopt(groups, np.array([9.0, 2.0, 0.5]), points, *BODYPOSENET_18.prior.arrays)
+        if apart:
+            owners = [body[:17].max() for body in found if body[17] == 12]
+            assert owners == [(9, 11)[int(np.argmin(both))] if min(both) < LIKELY else -1]
+            taken += min(both) < LIKELY
+    assert taken > 20

@@ -57,12 +57,14 @@ def adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-de
 def _weigh(group, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Fill a group's sums and ties."""
     sums[:] = 0
-    _add_pairs(group, group, points, means, weights, sums)
-    sums *= 0.5
     for a in range(len(group)):
         if group[a] >= 0:
             for b in range(len(ties)):
                 ties[b] += weights[a, b]
+            for b in range(a):
+                if group[b] >= 0:
+                    sums[0] += weights[a, b]
+                    sums[1] += weights[a, b] * _scale(points, group[a], group[b], means[a, b])
 
 
 @njit(nogil=True, cache=True)
@@ -105,7 +107,7 @@ def _host(group, kept, members, counts, points, means, weights, sums, ties):  # 
 
 @njit(nogil=True, cache=True)
 def _cost(one, other, points, means, weights, scale, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Sum of square deviations, weighted, of the pairs between two groups; ``most``, as soon as it must be more."""
+    """Sum of square deviations, weighted, of the pairs between two groups; infinite as soon as it is not below most."""
     cost = 0.0
     for a in range(len(one)):
         if one[a] < 0:
@@ -116,14 +118,14 @@ def _cost(one, other, points, means, weights, scale, most):  # type: ignore[no-u
                 off = off if off > 0 else FORESHORTENED * off
                 cost += (weights[a, b] * off) ** 2
                 if cost >= most:
-                    return most
+                    return np.inf
     return cost
 
 
 @njit(nogil=True, cache=True)
 def disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Whether no joint is owned by both groups."""
-    for joint in range(len(one)):  # noqa: SIM110 - numba compiles no generators
-        if one[joint] >= 0 and other[joint] >= 0:
-            return False
-    return True
+    """Whether no joint is owned by both groups: the sign bit of all is set wherever one of them has -1."""
+    signs = -1
+    for joint in range(len(one)):  # without a way out: several joints at once
+        signs &= one[joint] | other[joint]
+    return signs < 0

@@ -4,16 +4,15 @@ The score of a pair is the line integral of the field along it: Cao et al., "Rea
 using Part Affinity Fields" (CVPR 2017, equation 10), sampled at ten points.
 """
 
-import math
-
 import numpy as np
 from numba import njit
 
 SAMPLES = 10
 NEEDED = 9  # samples that must point along the pair (reference 9.6)
 # Places of the samples between the ends, from 0 to 1; the first tell most wrong pairs.
-INNER = np.array([4, 7, 2, 5, 8, 1, 6, 3], np.float32) / np.float32(SAMPLES - 1)
+INNER = np.array([4, 5, 2, 7, 6, 3, 8, 1], np.float32) / np.float32(SAMPLES - 1)
 INFINITE = np.float32(np.inf)
+TOTAL, GOOD, LENGTH = 0, 1, 2  # of a pair: sum of its good samples times its length, their number, its length in cells
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -38,140 +37,141 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
         most += min(counts[start], counts[end])
         all_pairs += counts[start] * counts[end]
     pairs, scores = np.empty((most, 3), np.int64), np.empty(most, np.float32)
-    tables = np.zeros(all_pairs, np.float32)
-    x = np.minimum(np.maximum(points[:, 0], np.float32(0)), np.float32(pafs.shape[1] - 1))
-    y = np.minimum(np.maximum(points[:, 1], np.float32(0)), np.float32(pafs.shape[0] - 1))
+    tables, fields = np.zeros(all_pairs, np.float32), _by_limb(pafs)
     count, filled = 0, 0
     for limb in range(len(limbs)):
         start, end = limbs[limb]
-        size = counts[start] * counts[end]
-        table = tables[filled : filled + size].reshape((counts[start], counts[end]))
-        filled += size
-        starts, ends = slice(bounds[start], bounds[start + 1]), slice(bounds[end], bounds[end + 1])
-        _agree(pafs, x[starts], y[starts], x[ends], y[ends], limb, threshold, table)
-        count = _pick(table.copy(), limb, bounds[start], bounds[end], pairs, scores, count)
+        table = tables[filled : filled + counts[start] * counts[end]].reshape((counts[start], counts[end]))
+        filled += table.size
+        if table.size:
+            starts = _with_field(points[bounds[start] : bounds[start + 1]], fields[limb])
+            ends = _with_field(points[bounds[end] : bounds[end + 1]], fields[limb])
+            likely = _agree(fields[limb], starts, ends, threshold, table)
+            count = _pick(table, likely, limb, bounds[start], bounds[end], pairs, scores, count)
     return pairs[:count], scores[:count], tables
 
 
+@njit(nogil=True, cache=True)
+def _by_limb(pafs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``(L, H + 1, W + 1, 2)`` copy: a limb's field fits the fastest cache, and the last cells have neighbours."""
+    rows, columns, channels = pafs.shape
+    fields = np.empty((channels // 2, rows + 1, columns + 1, 2), np.float32)
+    for row in range(rows):
+        for limb in range(channels // 2):
+            for column in range(columns):
+                fields[limb, row, column, 0] = pafs[row, column, 2 * limb]
+                fields[limb, row, column, 1] = pafs[row, column, 2 * limb + 1]
+    fields[:, rows] = 0
+    fields[:, :, columns] = 0
+    return fields
+
+
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _agree(pafs, x0, y0, x1, y1, limb, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _with_field(points, field):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``(4, P)`` float32: x and y of the points, moved inside the grid, and of the field there."""
+    flat, width = field.reshape(-1), field.shape[1]
+    most_x, most_y = np.float32(field.shape[1] - 2), np.float32(field.shape[0] - 2)
+    ends = np.empty((4, len(points)), np.float32)
+    for point in range(len(points)):
+        x = min(max(points[point, 0], np.float32(0)), most_x)
+        y = min(max(points[point, 1], np.float32(0)), most_y)
+        ends[0, point], ends[1, point] = x, y
+        ends[2, point], ends[3, point] = _vector(flat, width, x, y)
+    return ends
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _agree(field, starts, ends, threshold, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Fill the ``(S, E)`` table with the mean of the samples that are above the threshold, where enough are.
 
     The samples are taken of all pairs in turn, and those that have missed too often are left out; without
     branches, of which the processor would guess half wrong.
+
+    Returns:
+        ``(M, 2)`` uint32 row and column of the pairs that have enough.
     """
-    field, grid = pafs.reshape(-1), _grid(pafs, limb)
-    lines = np.empty((table.size, 6), np.float32)  # start, way and direction
-    totals, found = np.empty(table.size, np.float32), np.empty(table.size, np.int64)
-    likely = np.empty(table.size + 1, np.int64)
-    starts, ends = (x0, y0, *_vectors(field, grid, x0, y0)), (x1, y1, *_vectors(field, grid, x1, y1))
-    count = _begin(starts, ends, threshold, lines, totals, found, likely)
-    for sample in range(len(INNER)):
-        needed = NEEDED - len(INNER) + sample + 1
-        count = _sweep(field, grid, INNER[sample], threshold, needed, lines, totals, found, likely, count)
-    for pair in likely[:count]:
-        table[pair // len(x1), pair % len(x1)] = totals[pair] / np.float32(found[pair])
-
-
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _begin(starts, ends, threshold, lines, totals, found, likely):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Take the samples at both ends of all pairs; return how many pairs are likely."""
-    (x0, y0, u0, v0), (x1, y1, u1, v1) = starts, ends
+    flat, width = field.reshape(-1), field.shape[1]
+    states = np.empty((table.shape[0], 3, table.shape[1]), np.float32)
+    likely = np.empty((table.size + 1, 2), np.uint32)  # unsigned: numba then need not ask for negative ones
     count = 0
-    for i in range(len(x0)):
-        before = count
-        for j in range(len(x1)):  # saves the root of most
-            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
-            first, last = u0[i] * dx + v0[i] * dy, u1[j] * dx + v1[j] * dy
-            least = threshold * threshold * (dx * dx + dy * dy)
-            likely[count] = i * len(x1) + j
-            count += ((first > 0) & (first * first > least)) | ((last > 0) & (last * last > least))
-        for pair in likely[before:count]:
-            j = pair - i * len(x1)
-            dx, dy = x1[j] - x0[i], y1[j] - y0[i]
-            length = np.float32(math.sqrt(dx * dx + dy * dy))
-            ux, uy = dx / length, dy / length
-            lines[pair, 0], lines[pair, 1], lines[pair, 2] = x0[i], y0[i], dx
-            lines[pair, 3], lines[pair, 4], lines[pair, 5] = dy, ux, uy
-            first, last = u0[i] * ux + v0[i] * uy, u1[j] * ux + v1[j] * uy
-            one, other = threshold < first < INFINITE, threshold < last < INFINITE
-            totals[pair] = (first if one else np.float32(0)) + (last if other else np.float32(0))
-            found[pair] = int(one) + int(other)
-    return count
+    for i in range(len(table)):
+        _begin(starts[:, i], ends, threshold, states[i])
+        for j in range(table.shape[1]):
+            likely[count, 0], likely[count, 1] = i, j
+            count += states[i, GOOD, j] > 0
+    for sample in range(len(INNER)):
+        needed = np.float32(NEEDED - len(INNER) + sample + 1)
+        count = _sweep(flat, width, starts, ends, INNER[sample], threshold, needed, states, likely, count)
+    for i, j in likely[:count]:
+        table[i, j] = states[i, TOTAL, j] / (states[i, GOOD, j] * states[i, LENGTH, j])
+    return likely[:count]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _sweep(field, grid, share, threshold, needed, lines, totals, found, likely, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _begin(start, ends, threshold, states):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill one start's states with the samples at both ends of its pairs; few arrays, so that it takes many at once."""
+    x, y, u, v = start
+    none = np.float32(0)
+    for j in range(ends.shape[1]):
+        dx, dy = ends[0, j] - x, ends[1, j] - y
+        length = np.sqrt(dx * dx + dy * dy)
+        first, last = u * dx + v * dy, ends[2, j] * dx + ends[3, j] * dy
+        one = (first > threshold * length) & (first < INFINITE)
+        other = (last > threshold * length) & (last < INFINITE)
+        states[TOTAL, j] = (first if one else none) + (last if other else none)
+        states[GOOD, j] = np.float32(one) + np.float32(other)
+        states[LENGTH, j] = length
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _sweep(field, width, starts, ends, share, threshold, needed, states, likely, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Take one more sample of the likely pairs; move those that are still likely forward, return how many they are."""
     kept = 0
     for place in range(count):
-        pair = likely[place]
-        x, y = lines[pair, 0] + share * lines[pair, 2], lines[pair, 1] + share * lines[pair, 3]
-        value = _along(field, grid, x, y, lines[pair, 4], lines[pair, 5])
-        good = threshold < value < INFINITE
-        totals[pair] += value if good else np.float32(0)
-        found[pair] += int(good)
-        likely[kept] = pair
-        kept += found[pair] >= needed
+        i, j = likely[place, 0], likely[place, 1]
+        dx, dy = ends[0, j] - starts[0, i], ends[1, j] - starts[1, i]
+        u, v = _vector(field, width, starts[0, i] + share * dx, starts[1, i] + share * dy)
+        value = u * dx + v * dy
+        fits = (value > threshold * states[i, LENGTH, j]) & (value < INFINITE)
+        states[i, TOTAL, j] += value if fits else np.float32(0)
+        states[i, GOOD, j] += np.float32(fits)
+        likely[kept, 0], likely[kept, 1] = i, j
+        kept += states[i, GOOD, j] >= needed
     return kept
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _vectors(field, grid, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(P,)`` x and y of the field at each point."""
-    u, v = np.empty_like(x), np.empty_like(x)
-    one, none = np.float32(1), np.float32(0)
-    for point in range(len(x)):
-        u[point] = _along(field, grid, x[point], y[point], one, none)
-        v[point] = _along(field, grid, x[point], y[point], none, one)
-    return u, v
-
-
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _pick(table, limb, start, end, pairs, scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Append the table's pairs, best first, each row and column once; of equals the first."""
-    rows, columns = table.shape
-    best = np.empty(rows, np.int64)  # column of each row's greatest value
-    for row in range(rows):
-        best[row] = np.argmax(table[row]) if columns else 0
-    for _ in range(min(rows, columns)):
-        top = 0
-        for row in range(1, rows):
-            if table[row, best[row]] > table[top, best[top]]:
-                top = row
-        column = best[top]
-        if table[top, column] <= 0:
-            break
-        pairs[count, 0], pairs[count, 1], pairs[count, 2] = limb, start + top, end + column
-        scores[count] = table[top, column]
-        count += 1
-        table[top, :] = 0
-        table[:, column] = 0
-        for row in range(rows):
-            if best[row] == column:
-                best[row] = np.argmax(table[row])
+@njit(nogil=True, cache=True)
+def _pick(table, likely, limb, start, end, pairs, scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Append the likely pairs, best first, each row and column once; of equals the first. What is likely gets lost."""
+    values = np.empty(len(likely), np.float32)
+    for place in range(len(likely)):
+        values[place] = table[likely[place, 0], likely[place, 1]]
+    left = len(likely)
+    while left > 0:
+        best = 0
+        for place in range(1, left):
+            best = place if values[place] > values[best] else best
+        row, column = likely[best]
+        pairs[count, 0], pairs[count, 1], pairs[count, 2] = limb, start + row, end + column
+        scores[count] = values[best]
+        count, kept = count + 1, 0
+        for place in range(left):
+            i, j = likely[place, 0], likely[place, 1]
+            likely[kept, 0], likely[kept, 1], values[kept] = i, j, values[place]
+            kept += (i != row) & (j != column)
+        left = kept
     return count
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _grid(field, limb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Where a limb's two channels are in the flat field: offset, steps, last cells with a neighbour, neighbours."""
-    rows, columns, channels = field.shape
-    right, below = channels if columns > 1 else 0, columns * channels if rows > 1 else 0
-    return 2 * limb, channels, columns * channels, max(columns - 2, 0), max(rows - 2, 0), right, below
-
-
 @njit(nogil=True, cache=True, inline="always")
-def _along(field, grid, x, y, ux, uy):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The field's component along (ux, uy) at x, y inside the grid, bilinear between cell centres."""
-    offset, step, stride, most_column, most_row, right, below = grid
-    column, row = min(int(x), most_column), min(int(y), most_row)
+def _vector(field, width, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The flat field at x, y inside the grid, bilinear between cell centres."""
+    column, row = int(x), int(y)
     fx, fy = x - np.float32(column), y - np.float32(row)
-    a = offset + row * stride + column * step
-    b, c, d = a + right, a + below, a + right + below  # unsigned below: numba then need not ask for negative ones
-    here = ux * field[np.uintp(a)] + uy * field[np.uintp(a + 1)]
-    beside = ux * field[np.uintp(b)] + uy * field[np.uintp(b + 1)]
-    under = ux * field[np.uintp(c)] + uy * field[np.uintp(c + 1)]
-    across = ux * field[np.uintp(d)] + uy * field[np.uintp(d + 1)]
-    top, low = here + fx * (beside - here), under + fx * (across - under)
-    return top + fy * (low - top)
+    a = 2 * (row * width + column)
+    b, c, d = a + 2, a + 2 * width, a + 2 * width + 2  # unsigned below, as above
+    left_u = field[np.uintp(a)] + fy * (field[np.uintp(c)] - field[np.uintp(a)])
+    left_v = field[np.uintp(a + 1)] + fy * (field[np.uintp(c + 1)] - field[np.uintp(a + 1)])
+    right_u = field[np.uintp(b)] + fy * (field[np.uintp(d)] - field[np.uintp(b)])
+    right_v = field[np.uintp(b + 1)] + fy * (field[np.uintp(d + 1)] - field[np.uintp(b + 1)])
+    return left_u + fx * (right_u - left_u), left_v + fx * (right_v - left_v)
