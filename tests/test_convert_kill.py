@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from support.coco_files import annotation, image, write_dataset
-from support.killing import Bench, contents, kill_often
+from support.killing import Bench, contents, kill_everywhere, kill_often
 from support.stopped import children, spoil_unseen, standing, wait_until_gone
 
 from bodyposenet.common.data import plan
@@ -47,6 +47,14 @@ def test_a_conversion_killed_at_any_moment_ends_byte_identical_when_it_is_run_ag
     bench = Bench.set_up(tmp_path, 400, processes)
     states, wrong = kill_often(bench, kills, seed=processes)
     assert (states.total(), wrong) == (kills, [])
+
+
+def test_a_conversion_killed_before_any_operation_on_a_file_ends_byte_identical(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "PIECE", 4)
+    states, wrong = kill_everywhere(Bench.set_up(tmp_path, 12, 1))
+    assert wrong == []
+    assert states["publishing"] > 5
+    assert states["making pieces"] > 20
 
 
 @pytest.mark.parametrize("processes", [2, 3])

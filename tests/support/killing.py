@@ -1,5 +1,6 @@
 """Conversions that are killed at any moment, run again, and compared with one that nobody disturbed."""
 
+import itertools
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ from bodyposenet.common.data.convert import convert_dataset
 
 BOX, FAR = (2, 2, 40, 34), (30, 20, 33, 33)
 SIZE = (60, 80)
+OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree"}
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,15 @@ class Bench:
         shutil.rmtree(self.root / "data/masks", ignore_errors=True)
         shutil.copytree(self.root / "old", self.root / "out")
 
-    def run(self, kill_after=None):
-        """Convert in a process of its own, and kill it some seconds later; returns its exit code, -9 if killed."""
+    def run(self, kill_after=None, kill_at=None):
+        """Convert in a process of its own; returns its exit code, -9 if it was killed.
+
+        ``kill_after`` is in seconds; ``kill_at`` is a number of operations on files, before the next of which it dies.
+        """
         child = os.fork()
         if not child:
+            if kill_at is not None:
+                sys.addaudithook(_killer(kill_at, str(self.root)))
             self._convert()
         if kill_after is not None:
             time.sleep(kill_after)
@@ -97,6 +104,38 @@ class Bench:
             got, want = contents(self.root / made), contents(self.root / wanted)
             wrong += [name for name in got.keys() | want.keys() if got.get(name) != want.get(name)]
         return sorted(wrong)
+
+
+def _killer(count, root):
+    """An audit hook that kills its process when so many operations have been done on files below a folder."""
+    done = 0
+
+    def hook(event, arguments):
+        nonlocal done
+        below = event in OPERATIONS and str(arguments[0]).startswith(root)
+        if below or (event in ("os.remove", "os.rmdir") and arguments[1] != -1):  # a name in a folder that is removed
+            if done == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+
+    return hook
+
+
+def kill_everywhere(bench, step=1):
+    """Kill a conversion before each of its operations on files, and run it again.
+
+    Returns:
+        What the killed ones were doing, by how often; and the rounds that did not end as they must.
+    """
+    states, wrong = Counter(), []
+    for count in itertools.count(step=step):
+        bench.restore()
+        if bench.run(kill_at=count) != -signal.SIGKILL:
+            return states, wrong
+        states[bench.state()] += 1
+        code = bench.run()
+        if code or bench.differences():
+            wrong.append((count, code, bench.differences()))
 
 
 def contents(folder):
