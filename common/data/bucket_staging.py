@@ -45,7 +45,7 @@ class BucketStaging(Staging):
             found = _side_by_side(self._description, [name for name in sizes if name.endswith(DESCRIPTION)])
         wanted = {name for shard in shards for name in shard.names}
         for made in found:
-            if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.bytes):
+            if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.size):
                 self.made[made.name] = made
 
     def _description(self, name: str) -> Made:

@@ -107,6 +107,7 @@ class Recipe:
             joints=np.stack([photo.people[index].keypoints for index in labelled]),
             boxes=np.stack([photo.people[index].box for index in labelled]),
             main=tuple(labelled.index(index) for index in mains),
+            areas=np.array([photo.people[index].area for index in labelled]),
         )
 
 
@@ -134,7 +135,7 @@ class Made:
     Attributes:
         name: Of the piece.
         photos: How many were looked at.
-        bytes: Size of its file.
+        size: Bytes of its file.
         crc: CRC-32C of its file.
         offsets: Byte offset of each record in its file.
         mains: For each record, its people of interest.
@@ -144,7 +145,7 @@ class Made:
 
     name: str
     photos: int
-    bytes: int = 0
+    size: int = 0
     crc: int = 0
     offsets: list[int] = field(default_factory=list)
     mains: list[list[int]] = field(default_factory=list)
@@ -154,10 +155,10 @@ class Made:
     def add(self, record: Record) -> bytes:
         """Count a record; returns its frame."""
         framed = frame(record.to_bytes())
-        self.offsets.append(self.bytes)
+        self.offsets.append(self.size)
         self.mains.append(list(record.main))
         self.people += len(record.boxes)
-        self.bytes += len(framed)
+        self.size += len(framed)
         self.crc = google_crc32c.extend(self.crc, framed)
         return framed
 

@@ -147,7 +147,7 @@ def _shard(file: str, pieces: Sequence[Made]) -> dict[str, Any]:
     size = 0
     for piece in pieces:
         offsets += [size + offset for offset in piece.offsets]
-        size += piece.bytes
+        size += piece.size
     mains = [mains for piece in pieces for mains in piece.mains]
     return {
         "file": file,

@@ -208,7 +208,7 @@ class Staging:
     def _is_whole(self, shard: Shard, found: dict[str, Made]) -> bool:
         """Whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
-        size = sum(found[name].bytes for name in shard.names if name in found)
+        size = sum(found[name].size for name in shard.names if name in found)
         return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
 
     def _recover(self, shard: Shard, found: dict[str, Made]) -> None:
@@ -218,7 +218,7 @@ class Staging:
             for name in shard.names:
                 if name not in found or not _is_next(file, found[name]):
                     break
-                end += found[name].bytes
+                end += found[name].size
                 shard.joined += 1
             file.truncate(end)
         for place, name in enumerate(shard.names):
@@ -227,7 +227,7 @@ class Staging:
 
     def _is_sound(self, made: Made) -> bool:
         path = self._file(made.name + DATA)
-        if not path.is_file() or path.stat().st_size != made.bytes:
+        if not path.is_file() or path.stat().st_size != made.size:
             return False
         with open(path, "rb") as file:
             return _is_next(file, made)
@@ -268,7 +268,7 @@ def _append(file: BinaryIO, taken: BinaryIO) -> None:
 
 def _is_next(file: BinaryIO, made: Made) -> bool:
     """Whether a piece is what comes next in a file."""
-    crc, left = 0, made.bytes
+    crc, left = 0, made.size
     while left and (block := file.read(min(left, BLOCK))):
         crc, left = google_crc32c.extend(crc, block), left - len(block)
     return not left and crc == made.crc
