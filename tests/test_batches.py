@@ -41,8 +41,9 @@ class Numbered:
         pixels = np.full((32, 40, 3), index % 250, np.uint8)
         pixels[0, 0] = epoch
         return Sample(
-            pixels, rng.random((4, 5)).astype(np.float32), rng.uniform(0, 32, (2, 2, 2)), rng.random((2, 2)) < 0.8
-        )
+            pixels, rng.random((4, 5)).astype(np.float32), rng.uniform(0, 32, (2, 2, 2)), rng.random((2, 2)) < 0.8,
+            image_id=1000 + index,
+        )  # fmt: skip
 
 
 def batches(source=None, **options):
@@ -105,7 +106,43 @@ def test_what_is_not_used_is_not_drawn_far_ahead():
     next(stream)
     stream.close()
     assert len(source.asked) <= 2 * 8
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_the_threads_stay_for_the_next_epoch():
+    def drawing_threads():
+        return {thread for thread in threading.enumerate() if thread.name.startswith("batches")}
+
+    batches(threads=3)
+    kept = drawing_threads()
+    for epoch in range(1, 5):
+        batches(threads=3, epoch=epoch)
+    assert len(drawing_threads()) <= 3
+    assert kept <= drawing_threads()
+
+
+def test_a_small_batch_keeps_many_threads_busy():
+    """A batch of one sample must not leave threads without work."""
+    meeting = threading.Barrier(12, timeout=20)
+
+    class Meeting(Numbered):
+        def sample(self, index, epoch):
+            meeting.wait()
+            return super().sample(index, epoch)
+
+    assert len(batches(Meeting(24), batch_size=1, threads=12)) == 24
+
+
+@pytest.mark.parametrize(("batch_size", "of"), [(6, 2), (6, 3), (7, 3), (3, 1)])
+def test_the_shards_of_a_batch_joined_are_the_batch(batch_size, of):
+    whole = batches(Numbered(20), batch_size=batch_size)
+    shards = [batches(Numbered(20), batch_size=batch_size, shard=(index, of)) for index in range(of)]
+    assert same([tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*shards, strict=True)], whole)
+    sizes = {len(part.images) for parts in zip(*shards, strict=True) for part in parts}
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_resumed_shard_goes_on_where_it_was():
+    assert same(batches(Numbered(20), shard=(1, 3), first=2), batches(Numbered(20), shard=(1, 3))[2:])
 
 
 def test_an_error_in_a_thread_reaches_the_caller():
@@ -131,6 +168,7 @@ def test_a_batch_holds_normalised_images_targets_and_masks():
         assert (batch.heatmaps[place] == heatmaps).all()
         assert (batch.pafs[place] == pafs).all()
         assert (batch.mask[place, ..., 0] == sample.mask).all()
+        assert batch.image_ids[place] == 1000 + index
     assert {part.dtype for part in batch[:4]} == {np.dtype(np.float32)}
 
 

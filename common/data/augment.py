@@ -3,7 +3,7 @@
 Pixel centres are at whole numbers in the photo and in the input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,6 +28,17 @@ class Warp:
     def points(self, points: np.ndarray) -> np.ndarray:
         """``(..., 2)`` x, y in the photo to x, y in the input."""
         return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the input per pixel of the photo; of two axes that differ, the greater."""
+        return float(np.sqrt((self.matrix[:2, :2] ** 2).sum(axis=0).max()))
+
+    def from_reduced(self, factor: int) -> "Warp":
+        """The same way, from the photo with each ``factor`` x ``factor`` of its pixels averaged to one."""
+        to_photo = np.diag([factor, factor, 1.0])
+        to_photo[:2, 2] = (factor - 1) / 2
+        return replace(self, matrix=self.matrix @ to_photo)
 
     def image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """An RGB photo to the input of ``size`` (height, width); grey beyond its border."""

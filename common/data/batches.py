@@ -1,19 +1,24 @@
 """Batches: samples drawn in threads, in an order that (seed, epoch, index) alone decides."""
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
+from numba import njit
 
-from bodyposenet.common.data.targets import encode
+from bodyposenet.common.data.targets import encode_into
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import Skeleton
 
 STRIDE = 8
-AHEAD = 4  # batches being made while one is trained on
+AHEAD = 4  # batches being made while one is trained on, at least
+COUNTS = 255  # of a mask, as records hold it: here errors count
 
 
 class Batch(NamedTuple):
@@ -60,7 +65,7 @@ class Source(Protocol):
         """Samples in an epoch."""
 
     def sample(self, index: int, epoch: int) -> Sample:
-        """Sample ``index`` as epoch ``epoch`` sees it; the same arguments give the same sample."""
+        """Sample ``index`` as epoch ``epoch`` sees it; the same arguments give the same sample, in any thread."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class Drawing:
         paf_width: Half the width of a limb's band, in cells.
         scale: Per channel: input = RGB / scale - offset.
         offset: Per channel, see ``scale``.
+        mask_scale: Mask = 255 / scale - offset where errors count, -offset where they do not.
+        mask_offset: See ``mask_scale``.
     """
 
     skeleton: Skeleton
@@ -82,26 +89,68 @@ class Drawing:
     paf_width: float
     scale: tuple[float, ...]
     offset: tuple[float, ...]
+    mask_scale: float = 255.0
+    mask_offset: float = 0.0
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """``(256, 3)`` float32: what each value of each channel becomes."""
+        scaled = np.arange(256, dtype=np.float32)[:, None] * (1 / np.float32(self.scale))
+        return np.ascontiguousarray(scaled - np.float32(self.offset), np.float32)
+
+    def empty(self, samples: int) -> Batch:
+        """A batch to be filled."""
+        height, width = self.size
+        grid = (samples, height // STRIDE, width // STRIDE)
+        return Batch(
+            images=np.empty((samples, height, width, 3), np.float32),
+            heatmaps=np.empty((*grid, self.skeleton.num_joints + 1), np.float32),
+            pafs=np.empty((*grid, 2 * self.skeleton.num_limbs), np.float32),
+            mask=np.empty((*grid, 1), np.float32),
+            image_ids=np.empty(samples, np.int64),
+        )
+
+    def draw(self, sample: Sample, batch: Batch, place: int) -> None:
+        """Put a sample in its place of a batch."""
+        if sample.image.shape != batch.images.shape[1:] or sample.image.dtype != np.uint8:
+            raise ValueError(f"sample of {sample.image.shape}, {sample.image.dtype} for batches of {self.size}, uint8")
+        _look_up(np.ascontiguousarray(sample.image), self.levels, batch.images[place])
+        encode_into(
+            batch.heatmaps[place], batch.pafs[place], sample.joints, sample.visible, self.skeleton,
+            stride=STRIDE, sigma=self.sigma, paf_width=self.paf_width,
+        )  # fmt: skip
+        batch.mask[place, ..., 0] = sample.mask * np.float32(COUNTS / self.mask_scale) - np.float32(self.mask_offset)
+        batch.image_ids[place] = sample.image_id
 
 
 def order_of(epoch: int, *, samples: int, seed: int) -> np.ndarray:
-    """``(samples,)`` int64: the order in which an epoch visits the samples."""
+    """``(samples,)`` int64: the order in which an epoch visits the samples, any of all orders."""
     return np.random.default_rng([seed, epoch]).permutation(samples)
 
 
 def epoch_batches(
-    source: Source, drawing: Drawing, *, batch_size: int, seed: int, epoch: int, first: int = 0, threads: int = 2
+    source: Source,
+    drawing: Drawing,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first: int = 0,
+    threads: int = 2,
+    shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """The batches of one epoch, made ahead of use.
 
     Args:
         source: Where samples come from.
         drawing: How they become batches.
-        batch_size: Samples a batch; what is left over at the end of an epoch is not used.
+        batch_size: Samples a batch, of all shards; what is left over at the end of an epoch is not used.
         seed: Decides the order.
         epoch: Number of the epoch, from 0.
         first: Batches to leave out at the start: those that a resumed training has seen.
-        threads: That make batches.
+        threads: That draw samples, one at a time; they stay for the next epoch.
+        shard: ``(index, of)``: which part of every batch to make, of how many that are trained on side by side. The
+            parts of all shards, one after the other, are the batch.
 
     Raises:
         UserError: There are fewer samples than a batch has.
@@ -113,42 +162,74 @@ def epoch_batches(
             fix="give more data or a smaller batch",
         )
     order = order_of(epoch, samples=len(source), seed=seed)
-    starts = range(first * batch_size, len(source) - batch_size + 1, batch_size)
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
-        try:
-            for start in starts:
-                indices = order[start : start + batch_size]
-                waiting.append(pool.submit(make_batch, source, drawing, indices, epoch))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
+    begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
+    ahead = max(AHEAD, -(-2 * threads // max(end - begin, 1)))
+    waiting: deque[_Unfinished] = deque()
+    try:
+        for start in range(first * batch_size, len(source) - batch_size + 1, batch_size):
+            waiting.append(_Unfinished(_pool(threads), source, drawing, order[start + begin : start + end], epoch))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for batch in waiting:
+            batch.cancel()
 
 
 def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int) -> Batch:
-    """Draw the samples ``indices`` of an epoch into one batch."""
-    height, width = drawing.size
-    rows, columns = height // STRIDE, width // STRIDE
-    batch = Batch(
-        np.empty((len(indices), height, width, 3), np.float32),
-        np.empty((len(indices), rows, columns, drawing.skeleton.num_joints + 1), np.float32),
-        np.empty((len(indices), rows, columns, 2 * drawing.skeleton.num_limbs), np.float32),
-        np.empty((len(indices), rows, columns, 1), np.float32),
-        np.empty(len(indices), np.int64),
-    )
-    scale, offset = np.float32(1) / np.float32(drawing.scale), np.float32(drawing.offset)
+    """Draw the samples ``indices`` of an epoch into one batch, here and now."""
+    batch = drawing.empty(len(indices))
     for place, index in enumerate(indices):
-        sample = source.sample(int(index), epoch)
-        np.multiply(sample.image, scale, out=batch.images[place])
-        batch.images[place] -= offset
-        batch.heatmaps[place], batch.pafs[place] = encode(
-            sample.joints, sample.visible, drawing.skeleton,
-            size=(rows, columns), stride=STRIDE, sigma=drawing.sigma, paf_width=drawing.paf_width,
-        )  # fmt: skip
-        batch.mask[place, ..., 0] = sample.mask
-        batch.image_ids[place] = sample.image_id
+        drawing.draw(source.sample(int(index), epoch), batch, place)
     return batch
+
+
+class _Unfinished:
+    """A batch whose samples are being drawn by a pool, each into its place."""
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
+    ) -> None:
+        self._batch = drawing.empty(len(indices))
+        self._drawn: list[Future[None]] = [
+            pool.submit(self._draw, source, drawing, int(index), epoch, place) for place, index in enumerate(indices)
+        ]
+
+    def result(self) -> Batch:
+        """The batch, once it is whole; or the error of the first sample that failed."""
+        try:
+            for drawn in self._drawn:
+                drawn.result()
+        except BaseException:
+            self.cancel()
+            raise
+        return self._batch
+
+    def cancel(self) -> None:
+        """Draw no more samples than are begun."""
+        for drawn in self._drawn:
+            drawn.cancel()
+
+    def _draw(self, source: Source, drawing: Drawing, index: int, epoch: int, place: int) -> None:
+        drawing.draw(source.sample(index, epoch), self._batch, place)
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that draw samples; each runs OpenCV by itself, whose own threads would only get in their way."""
+    cv2.setNumThreads(1)
+    return ThreadPoolExecutor(threads, thread_name_prefix="batches")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no threads
+
+
+@njit(nogil=True, cache=True)
+def _look_up(image, levels, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """``out[row, column, channel] = levels[image[row, column, channel], channel]``."""
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            out[row, column, 0] = levels[image[row, column, 0], 0]
+            out[row, column, 1] = levels[image[row, column, 1], 1]
+            out[row, column, 2] = levels[image[row, column, 2], 2]

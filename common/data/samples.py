@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from bodyposenet.common.data.augment import Warp, person_centric, whole_photo
 from bodyposenet.common.data.batches import STRIDE, Sample
 from bodyposenet.common.data.coco import recode
+from bodyposenet.common.data.colour import Tint, random_tint
+from bodyposenet.common.data.decoding import factor_for, mask_of, photo_of
 from bodyposenet.common.data.manifest import Shard, open_shards
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError
@@ -76,7 +77,9 @@ class RecordSource:
         """Sample ``index``, augmented as epoch ``epoch`` sees it."""
         shard, number, person = self.people[index]
         record = self.shards[shard][int(number)]
-        return self._warped(record, self._warp(record, person, np.random.default_rng([self.seed, 1, epoch, index])))
+        rng = np.random.default_rng([self.seed, 1, epoch, index])
+        warp = self._warp(record, person, rng)
+        return self._warped(record, warp, random_tint(rng, self.augmentation.color_aug_params))
 
     def _warp(self, record: Record, person: int, rng: np.random.Generator) -> Warp:
         """A random way from the record's photo to the input, as the augmentation's mode has it."""
@@ -87,15 +90,17 @@ class RecordSource:
             return person_centric(rng, params, centre=centre, height=height, photo=photo, size=self.size)
         return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode != "standard")
 
-    def _warped(self, record: Record, warp: Warp) -> Sample:
+    def _warped(self, record: Record, warp: Warp, tint: Tint | None = None) -> Sample:
         keypoints = self._keypoints(record)
         if warp.mirrored:
             keypoints = keypoints[:, self.skeleton.flip_order]
+        factor = factor_for(warp.scale)
+        image = warp.from_reduced(factor).image(photo_of(record, factor), self.size)
+        if tint:
+            tint.apply(image, warp, (record.height, record.width))
         return Sample(
-            image=warp.image(
-                _decoded(record.image, record, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), self.size
-            ),
-            mask=warp.mask(_mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
+            image=image,
+            mask=warp.mask(mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
             joints=warp.points(keypoints[..., :2]),
             visible=keypoints[..., 2] > 0,
             image_id=record.image_id,
@@ -137,18 +142,3 @@ def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> No
         )
     if strange:
         log.warning("%s: no such joints as the pose config's %s: no label shows them", path, ", ".join(strange))
-
-
-def _mask_of(record: Record) -> np.ndarray | None:
-    return None if record.mask is None else _decoded(record.mask, record, cv2.IMREAD_GRAYSCALE)
-
-
-def _decoded(data: bytes, record: Record, mode: int) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    if image is None:
-        raise UserError(
-            "the picture in this record cannot be decoded",
-            where=f"image {record.image_id}, {record.image_path}",
-            fix="convert the dataset again with --check_files",
-        )
-    return image

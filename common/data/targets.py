@@ -43,13 +43,29 @@ def encode(
         others; and part affinity fields ``(H, W, 2 L)`` float32 in [-1, 1], x and y for each limb, the mean of the
         people where their limbs overlap.
     """
-    heatmaps = np.zeros((*size, skeleton.num_joints + 1), np.float32)
-    pafs = np.zeros((*size, 2 * skeleton.num_limbs), np.float32)
+    heatmaps = np.empty((*size, skeleton.num_joints + 1), np.float32)
+    pafs = np.empty((*size, 2 * skeleton.num_limbs), np.float32)
+    encode_into(heatmaps, pafs, joints, visible, skeleton, stride=stride, sigma=sigma, paf_width=paf_width)
+    return heatmaps, pafs
+
+
+def encode_into(
+    heatmaps: np.ndarray,
+    pafs: np.ndarray,
+    joints: np.ndarray,
+    visible: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    stride: int,
+    sigma: float,
+    paf_width: float,
+) -> None:
+    """What :func:`encode` does, into contiguous float32 arrays that are there, whatever they hold."""
     points = np.ascontiguousarray(joints, np.float32)
     drawn = np.ascontiguousarray(visible, np.bool_)
+    heatmaps[:], pafs[:] = 0, 0
     _draw_heatmaps(points, drawn, float(stride), float(sigma), heatmaps)
     _draw_pafs(points, drawn, skeleton.limb_array, float(stride), float(paf_width * stride), pafs)
-    return heatmaps, pafs
 
 
 @njit(nogil=True, cache=True)

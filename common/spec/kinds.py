@@ -128,17 +128,15 @@ def _pieces(person: Category) -> list[set[int]]:
 
 def _train_notes(spec: TrainSpec) -> Iterator[str]:
     loader = spec.dataloader
-    augmentation = loader.augmentation_config
     told = {
         "paf_gaussian_sigma has no effect, as in TAO: the part affinity field is a band with hard edges": (
             "paf_gaussian_sigma" in loader.label_processor_config.model_fields_set
         ),
-        "color_aug_params has no effect, as in TAO": augmentation.color_aug_params,
-        "identity_spatial_aug_params has no effect, as in TAO": augmentation.identity_spatial_aug_params,
         "infrequent_summary_every_n_steps has no effect, as in TAO": spec.infrequent_summary_every_n_steps,
         "shuffle_buffer_size has no effect: every epoch shuffles all samples": (
             "shuffle_buffer_size" in loader.model_fields_set
         ),
+        "image_encoding has no effect: a photo's own bytes tell it": loader.image_config.image_encoding == "fp16",
         "data_format has no effect: networks are channels_last here": spec.model.data_format == "channels_first",
         "evaluator and hooks have no effect": spec.evaluator or spec.hooks,
     }

@@ -1,6 +1,6 @@
 """Loader spec: the ``dataloader`` part of a train spec: records, sizes, augmentation and targets."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -101,7 +101,7 @@ class DatasetConfig(Strict):
 
 
 class NormalizationParams(Strict):
-    """Network input = image / scale - offset, a number each for red, green and blue; the mask has its own."""
+    """Network input = image / scale - offset, a number each for red, green, blue; the mask (255: counts) likewise."""
 
     image_scale: tuple[Positive, Positive, Positive] = (256.0, 256.0, 256.0)
     image_offset: tuple[Float, Float, Float] = (0.5, 0.5, 0.5)
@@ -113,8 +113,8 @@ class SpatialAugParams(Strict):
     """How images are moved, turned and zoomed; a least value of null is minus the greatest.
 
     Attributes:
-        flip_lr_prob: Share of images mirrored.
-        flip_tb_prob: Share of images turned upside down.
+        flip_lr_prob: Share of images mirrored; left and right joints change names.
+        flip_tb_prob: Share of images turned upside down; joints keep their names, as with TAO.
         rotate_deg_max: Degrees, clockwise on the screen.
         zoom_prob: Share of images zoomed.
         zoom_ratio_max: Above 1 zooms out.
@@ -154,13 +154,32 @@ class SpatialAugParams(Strict):
         return least
 
 
+class ColorAugParams(Strict):
+    """How colours vary, RGB in 0 to 255, in this order; zeros leave them alone, and the grey around a photo stays.
+
+    Attributes:
+        color_prob: Share of images whose colours are varied.
+        brightness_max: Adds 255 b to every channel, b evenly in [-max, max].
+        contrast_max: Multiplies the distance from the middle grey, 127, by c, evenly in [1 - max, 1 + max].
+        saturation_max: Multiplies the distance from the pixel's own grey (.299 R + .587 G + .114 B) by s, likewise.
+        hue_deg_max: Turns the hue by degrees, evenly in [-max, max], at the same grey (in the plane of I and Q of YIQ).
+    """
+
+    color_prob: Fraction = 1.0
+    brightness_max: Fraction = 0.0
+    contrast_max: Fraction = 0.0
+    saturation_max: Fraction = 0.0
+    hue_deg_max: Annotated[NotNegative, Field(le=180)] = 0.0
+
+
 class AugmentationConfig(Strict):
     """How training images vary.
 
     Attributes:
         spatial_augmentation_mode: Around a person, the whole image letterboxed, or the whole image stretched.
-        color_aug_params: Accepted; without effect, as in TAO.
-        identity_spatial_aug_params: Accepted; without effect, as in TAO.
+        color_aug_params: How colours vary; null leaves them alone. TAO takes none.
+        identity_spatial_aug_params: What takes the place of ``spatial_aug_params`` where training is watched rather
+            than done: on the validation records. Null shows whole photos as they are, whatever the mode.
     """
 
     class_name: Literal["AugmentationConfig"] = Field(default="AugmentationConfig", alias="__class_name__")
@@ -168,8 +187,8 @@ class AugmentationConfig(Strict):
         "person_centric"
     )
     spatial_aug_params: SpatialAugParams = SpatialAugParams()
-    color_aug_params: dict[str, Any] | None = None
-    identity_spatial_aug_params: dict[str, Any] | None = None
+    color_aug_params: ColorAugParams | None = None
+    identity_spatial_aug_params: SpatialAugParams | None = None
 
     @field_validator("spatial_augmentation_mode", mode="before")
     @classmethod
@@ -180,6 +199,13 @@ class AugmentationConfig(Strict):
     @classmethod
     def _unmoved(cls, params: Any) -> Any:
         return SpatialAugParams() if params is None else params
+
+    def switched_off(self) -> "AugmentationConfig":
+        """What shows the validation records: nothing varied but by ``identity_spatial_aug_params``."""
+        params = self.identity_spatial_aug_params
+        if params is None:
+            return AugmentationConfig(spatial_augmentation_mode="standard")
+        return AugmentationConfig(spatial_augmentation_mode=self.spatial_augmentation_mode, spatial_aug_params=params)
 
 
 class LabelProcessorConfig(Strict):
@@ -201,7 +227,7 @@ class Dataloader(Strict):
 
     Attributes:
         batch_size: Images a step, on each device.
-        shuffle_buffer_size: Samples among which the next is drawn; null is 20000.
+        shuffle_buffer_size: Accepted; every epoch is a permutation of all samples, as if the buffer held them.
     """
 
     class_name: Literal["BpNetDataloader"] = Field(default="BpNetDataloader", alias="__class_name__")

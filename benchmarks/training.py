@@ -1,0 +1,125 @@
+"""Training: what it costs to make batches, over only decoding their photos."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+
+from bodyposenet.common.data.batches import Drawing, Sample, epoch_batches
+from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.samples import RecordSource
+from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.loader import AugmentationConfig
+
+ROUNDS = 15
+TIMES = 3  # that each photo is seen in a round
+SIZE = (256, 256)
+BATCH = 10
+THREADS = 2
+VARIED = {"flip_lr_prob": 0.5, "rotate_deg_max": 40.0, "translate_max_x": 40.0, "translate_max_y": 40.0}  # TAO's sample
+ROWS = {
+    "input_rate": (
+        "images/s of batches, augmented and with targets, over those of reading and cv2.imdecode",
+        "≥ 0.60",
+    ),
+    "input_scaling": ("images/s of batches of two threads, over those of one", "≥ 1.7"),
+    "input_scaling_decode": ("for comparison: of reading and cv2.imdecode", ""),
+}
+
+
+def measure() -> dict[str, float]:
+    """All of ``ROWS``."""
+    return inputs(Path(os.environ["BODYPOSENET_TEST_DATA"]) / "coco_sample")
+
+
+def inputs(sample: Path) -> dict[str, float]:
+    """The rows that begin with ``input``."""
+    with records(sample) as (source, photos):
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        rates, scalings, decode_scalings = [], [], []
+        try:
+            for number in range(ROUNDS + 1):  # the first compiles, and reads the files into memory
+                decode = [rate(decoded, photos, count) for count in (THREADS, 1)]
+                made = [rate(batched, source, count, number) for count in (THREADS, 1)]
+                rates.append(made[0] / decode[0])
+                scalings.append(made[0] / made[1])
+                decode_scalings.append(decode[0] / decode[1])
+        finally:
+            cv2.setNumThreads(threads)
+    figures = {"input_rate": rates, "input_scaling": scalings, "input_scaling_decode": decode_scalings}
+    return {key: median(values[1:]) for key, values in figures.items()}
+
+
+@dataclass(frozen=True)
+class Again:
+    """A source whose samples come ``TIMES`` times an epoch, augmented anew."""
+
+    source: RecordSource
+
+    def __len__(self) -> int:
+        return TIMES * len(self.source)
+
+    def sample(self, index: int, epoch: int) -> Sample:
+        """Sample ``index`` of the whole."""
+        turn, index = divmod(index, len(self.source))
+        return self.source.sample(index, TIMES * epoch + turn)
+
+
+@contextmanager
+def records(sample: Path) -> Iterator[tuple[Again, list[Path]]]:
+    """The sample's photos as shards, and the photo's file of each training sample."""
+    category = {"id": 1, "name": "person", "num_joints": 17, "keypoints": list(COCO_17.joints)}
+    halves = {
+        f"{name}_data": {
+            "images_root_dir_path": "images",
+            "mask_root_dir_path": "masks",
+            "annotation_root_dir_path": f"annotations/person_keypoints_{half}.json",
+        }
+        for name, half in (("train", "train"), ("test", "val"))
+    }
+    document = {"dataset": "coco", "root_directory_path": str(sample), "categories": [category]} | halves
+    spec = parse_spec(document, DatasetSpec)
+    augmentation = AugmentationConfig(spatial_aug_params=VARIED)
+    with tempfile.TemporaryDirectory() as folder:
+        for mode in ("train", "test"):
+            convert_dataset(spec, Path(folder) / mode, mode=mode)
+        shards = tuple(open_shards(folder, ["train", "test"]))
+        source = RecordSource(shards, {"coco": spec}, BODYPOSENET_18, SIZE, augmentation, seed=0)
+        photos = [sample / shards[shard][int(number)].image_path for shard, number, _ in source.people]
+        yield Again(source), photos
+
+
+def rate(make: Callable[..., int], *arguments) -> float:
+    """Images a second."""
+    begin = time.perf_counter()
+    images = make(*arguments)
+    return images / (time.perf_counter() - begin)
+
+
+def decoded(photos: list[Path], threads: int) -> int:
+    """Read and decode every photo ``TIMES`` times; how many that were."""
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(_decode, TIMES * photos))
+
+
+def _decode(photo: Path) -> bool:
+    return cv2.imdecode(np.frombuffer(photo.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+def batched(source: Again, threads: int, epoch: int) -> int:
+    """Make an epoch's batches; how many images they hold."""
+    drawing = Drawing(BODYPOSENET_18, SIZE, sigma=7.0, paf_width=1.0, scale=(256.0,) * 3, offset=(0.5,) * 3)
+    batches = epoch_batches(source, drawing, batch_size=BATCH, seed=0, epoch=epoch, threads=threads)
+    return sum(len(batch.images) for batch in batches)
