@@ -43,8 +43,8 @@ def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) 
 def convert(photos: str, settings: Settings, part: str, dataset: str, metrics: str) -> dict[str, float]:
     """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts."""
     from bodyposenet.common.data.convert import convert_dataset
-    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
     from bodyposenet.common.data.parts import part_of
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
 
     spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
     index, of = part_of(part)
