@@ -102,11 +102,11 @@ def test_a_cell_sees_as_many_pixels_as_at_the_usual_strides(attributes, pixels):
     assert (seen.any(axis=0).sum(), seen.any(axis=1).sum()) == (pixels, pixels)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", ["helnet", "resnet18", "mobilenet_v2", "towers"])
 def test_every_weight_of_every_kind_learns(kind):
     import tensorflow as tf
 
-    model = trained(kind)
+    model = trained(kind, seed=1)
 
     @tf.function
     def gradients(images, heatmaps, pafs, mask):

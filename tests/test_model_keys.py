@@ -82,7 +82,6 @@ TOWERS = {"towers": True, "first stage": [], "later stages": [], "head start": s
 WEAK = {"regularization_type": "l2", "kernel_regularization_factor": 0.25, "bias_regularization_factor": 0.125}
 BACKBONE_KEYS = [
     ({"use_bias": True}, {"backbone biases": {True}}),
-    ({"bn_momentum": 0.5}, {"momentum": {0.5}}),
     ({"bn_momentum": 0.0}, {"momentum": {0.0}}),
 ]
 MODEL_KEYS = [
@@ -109,10 +108,11 @@ ROWS = [
         (name, {"backbone": {"use_batch_norm": False}}, {"normalized": (0, depth), "momentum": set()})
         for name, depth in (("vgg", 11), ("helnet", 4), ("resnet", 20), ("mobilenet_v2", 39))
     ],
-    *[(name, {"backbone": {"mtype": "s8_1stlayer"}}, {}) for name in ("vgg", "resnet", "mobilenet_v2")],
+    ("vgg", {"backbone": {"mtype": "s8_1stlayer"}}, {}),
     ("vgg", {"backbone": {"use_batch_norm": True}}, {}),
     ("vgg", {"backbone": {"add_final_c128_conv": True}}, {}),
     ("vgg", {"backbone": {"nlayers": 19}}, {}),
+    ("vgg", {"backbone": {"bn_momentum": 0.5}}, {"momentum": {0.5}}),
     ("helnet", {"backbone": {"nlayers": 18}}, {"depth": 13}),
     ("resnet", {"backbone": {"nlayers": 50}}, {"depth": 53}),
     ("helnet", {"backbone": {"mtype": "s8_3rdblock_wdilation"}}, {"dilations": [1, 2]}),

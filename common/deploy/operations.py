@@ -14,7 +14,7 @@ import tensorflow as tf
 L = keras.layers
 
 
-class Dilated(L.Conv2D):
+class Dilated(keras.layers.Conv2D):
     """A ``Conv2D`` whose dilation TensorFlow's own operation does; channels last, only to be traced."""
 
     def call(self, inputs: Any) -> Any:
@@ -22,7 +22,7 @@ class Dilated(L.Conv2D):
         return finished(self, tf.nn.conv2d(inputs, self.kernel, 1, paddings(self), dilations=self.dilation_rate))
 
 
-class DilatedDepthwise(L.DepthwiseConv2D):
+class DilatedDepthwise(keras.layers.DepthwiseConv2D):
     """The same of a ``DepthwiseConv2D``."""
 
     def call(self, inputs: Any) -> Any:
@@ -34,7 +34,7 @@ class DilatedDepthwise(L.DepthwiseConv2D):
         return finished(self, y)
 
 
-class Passed(L.Layer):
+class Passed(keras.layers.Layer):
     """What a batch normalization leaves behind where the convolution before it has taken it in."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -65,15 +65,18 @@ def in_onnx_operations(model: Any) -> Any:
     Args:
         model: A functional ``keras.Model``, channels last; it is left as it is.
     """
-    folded = {layer.name: norm for norm in model.layers if (layer := depthwise_before(norm)) is not None}
+    pairs = [(depthwise_before(layer), layer) for layer in model.layers]
+    folded = {layer.name: norm for layer, norm in pairs if layer is not None}
     gone = {norm.name for norm in folded.values()}
 
     def remade(layer: Any) -> Any:
         if layer.name in gone:
             return Passed(name=layer.name)
         config = layer.get_config() | ({"use_bias": True} if layer.name in folded else {})
-        dilated = max(getattr(layer, "dilation_rate", (1,))) > 1
-        return (DILATED.get(type(layer), type(layer)) if dilated else type(layer)).from_config(config)
+        kind = type(layer)
+        if max(getattr(layer, "dilation_rate", (1,))) > 1:
+            kind = DILATED.get(kind, kind)
+        return kind.from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=remade)
     for layer in model.layers:

@@ -1,5 +1,7 @@
 """Every kind of network there is, a sixteenth as wide, with weights and statistics as training leaves them."""
 
+from functools import cache
+
 import numpy as np
 
 from bodyposenet.common.model.bpnet import build_model
@@ -35,10 +37,12 @@ def convolutions(model, *, depthwise=False):
     return {layer.name: layer for layer in model.layers if isinstance(layer, kinds)}
 
 
+@cache
 def trained(kind, *, silent=(), seed=0):
     """The short network of a kind; filters differ in norm, and channels ``silent`` of every layer are zero.
 
-    Silent channels have no offset that could bring them back; the maps' own channels are never silent.
+    It is made once: who changes it takes a seed of its own. Silent channels have no offset that could bring them back;
+    the maps' own channels are never silent.
     """
     import keras
 
