@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -158,6 +159,28 @@ def test_a_broken_manifest_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(UserError, match=r"manifest\.json: "):
         open_shards(tmp_path, ["train"])
+
+
+def test_photos_may_be_packed(spec, tmp_path):
+    plain = records_in(convert_dataset(spec, tmp_path / "plain/train"))
+    shutil.make_archive(str(tmp_path / "data/packed"), "zip", tmp_path / "data", "images")
+    shutil.rmtree(tmp_path / "data/images")
+    half = spec.train_data.model_copy(update={"images_root_dir_path": "packed.zip/images"})
+    packed = spec.model_copy(update={"train_data": half})
+    done = convert_dataset(packed, tmp_path / "packed/train", processes=2, strict=True)
+    assert {number: record.image for number, record in records_in(done).items()} == {
+        number: record.image for number, record in plain.items()
+    }
+    assert records_in(done)[1].image_path == "packed.zip/images/001.png"
+
+
+def test_photos_that_an_annotation_tool_renamed_are_found(spec, tmp_path):
+    content = json.loads((tmp_path / "data/annotations/people.json").read_text())
+    for entry in content["images"]:
+        entry["file_name"] = f"upload/1a2b3c4d-{entry['file_name']}"
+    write_annotations(tmp_path / "data/annotations/people.json", content)
+    done = convert_dataset(spec, tmp_path / "out/train", strict=True)
+    assert {record.image_path for record in records_in(done).values()} == {f"images/00{n}.png" for n in (1, 2, 5)}
 
 
 def test_a_bare_output_name_works(spec, tmp_path, monkeypatch):

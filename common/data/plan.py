@@ -8,7 +8,7 @@ from pathlib import Path
 from bodyposenet.common.errors import UserError
 
 SEED = 42  # TAO's
-PIECE = 64  # photos: the unit of work, and of what a killed conversion need not do again
+PIECE = 32  # photos: the unit of work, and of what a killed conversion need not do again
 
 
 @dataclass(frozen=True)
