@@ -28,6 +28,7 @@ from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, counted, 
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.train import TrainSpec
 
 CRITERIA = ("union", "intersection", "arithmetic_mean", "geometric_mean")
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
@@ -70,10 +71,11 @@ def synthesize(output: Path, train_images: int, val_images: int, seed: int, size
 
 @main.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
 @option("-e", "--experiment_spec_file", required=True, type=click.Path(), help="Train spec, YAML.")
+@option("--dry-run", is_flag=True, help="Print the resolved spec, steps, parameters and memory; train nothing.")
 @mapped
 @keyed
 @shared
-def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: str, **options: Any) -> None:
+def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: bool, **options: Any) -> None:
     """Train a network, or retrain a pruned one (load_graph: true); run it again to resume."""
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.train import TrainSpec
@@ -81,20 +83,36 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, log_level: s
     warn_of_key(key)
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
     log_notes(spec, experiment_spec_file)
+    if launched()["use_amp"]:
+        spec = spec.model_copy(update={"mixed_precision": True})
+    if dry_run:
+        click.echo(_described(spec), nl=False)
+        return
     if not (options["results_dir"] or spec.checkpoint_dir):
         raise UserError("no results folder", where=experiment_spec_file, fix="give -r, or checkpoint_dir in the spec")
     folder = results_dir(options["results_dir"] or spec.checkpoint_dir, Path())
-    changes = {"checkpoint_dir": str(folder)} | ({"mixed_precision": True} if launched()["use_amp"] else {})
-    spec = spec.model_copy(update=changes)
+    spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
+    from bodyposenet.common.model.plan import make_plan
+
+    plan = make_plan(spec)  # refuses what cannot be trained before TensorFlow is there
     from bodyposenet.common.model.train import train as train_model
+    from bodyposenet.common.validation import validation_of
 
     with task("train", folder, status=False) as run:
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = train_model(spec, folder)
-        run.log_curves(done.history)
+        done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")
+
+
+def _described(spec: "TrainSpec") -> str:
+    from bodyposenet.common.model.plan import make_plan
+
+    plan = make_plan(spec)
+    from bodyposenet.common.model.dry_run import describe
+
+    return describe(plan)
 
 
 @main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))

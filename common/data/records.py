@@ -32,6 +32,7 @@ class Record:
         joints: ``(P, K, 3)`` x, y in pixels of the photo and the dataset's raw visibility flag.
         boxes: ``(P, 4)`` x, y, width, height in pixels.
         main: Indices of the people of interest: a training sample each.
+        areas: ``(P,)`` what their outlines cover, in square pixels; None in records made elsewhere, without them.
     """
 
     image_id: int
@@ -45,6 +46,7 @@ class Record:
     joints: Floats
     boxes: Floats
     main: tuple[int, ...]
+    areas: Floats | None = None
 
     @property
     def scales(self) -> Floats:
@@ -57,7 +59,10 @@ class Record:
         return self.boxes[:, :2] + self.boxes[:, 2:] / 2
 
     def to_bytes(self) -> bytes:
-        """This record as a serialized ``tf.train.Example`` with TAO's feature names; arrays are raw ``<f8``."""
+        """This record as a serialized ``tf.train.Example`` with TAO's feature names and ``person/areas``.
+
+        Arrays are raw ``<f8``.
+        """
         features: dict[str, Any] = {
             "frame/image_id": self.image_id,
             "frame/height": self.height,
@@ -75,6 +80,8 @@ class Record:
         }
         if self.mask is not None:
             features["frame/mask"] = self.mask
+        if self.areas is not None:
+            features["person/areas"] = _raw(self.areas)
         return encode_example(features)
 
     @classmethod
@@ -118,6 +125,7 @@ def _from_features(features: dict[str, list[Any]]) -> Record:
         joints=_array(features["person/joints"][0]).reshape(people, -1, 3),
         boxes=boxes,
         main=main,
+        areas=_array(features["person/areas"][0]).reshape(people) if "person/areas" in features else None,
     )
 
 

@@ -55,24 +55,24 @@ def open_runner(path: Path, *, stage: int | None = None, threads: int | None = N
     return OnnxRunner(path, threads=threads)
 
 
-class KerasRunner:
-    """A Keras model file, traced once for pictures of any size.
+class LiveRunner:
+    """A Keras network in memory, traced once for pictures of any size; its weights may go on changing.
 
     Args:
-        path: File or folder.
+        model: A ``keras.Model``.
+        card: How to feed and read it.
         stage: Stage whose maps to return, from 1; the last one if None.
-        threads: Processor threads, see :func:`open_runner`.
+        where: What messages call it.
     """
 
-    def __init__(self, path: Path, *, stage: int | None = None, threads: int | None = None) -> None:
+    def __init__(self, model: Any, card: Card, *, stage: int | None = None, where: str = "the network") -> None:
         import keras
 
-        _limit_tensorflow(threads)
-        model, self.card = load_model(path)
+        self.card = card
         stages = len(model.outputs) // 2
         chosen = stages if stage is None else stage
         if not 1 <= chosen <= stages:
-            raise UserError(f"there is no stage {stage}", where=str(path), fix=f"the network has stages 1 to {stages}")
+            raise UserError(f"there is no stage {stage}", where=where, fix=f"the network has stages 1 to {stages}")
         maps = [model.outputs[chosen - 1], model.outputs[stages + chosen - 1]]
         self._maps = _traced(keras.Model(model.inputs[0], maps))
 
@@ -81,6 +81,21 @@ class KerasRunner:
         require_images(images, self.card.stride)
         heatmaps, pafs = self._maps(np.asarray(images, np.float32))
         return heatmaps.numpy(), pafs.numpy()
+
+
+class KerasRunner(LiveRunner):
+    """A Keras model file.
+
+    Args:
+        path: File or folder.
+        stage: Stage whose maps to return, from 1; the last one if None.
+        threads: Processor threads, see :func:`open_runner`.
+    """
+
+    def __init__(self, path: Path, *, stage: int | None = None, threads: int | None = None) -> None:
+        _limit_tensorflow(threads)
+        model, card = load_model(path)
+        super().__init__(model, card, stage=stage, where=str(path))
 
 
 class OnnxRunner:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from bodyposenet.common.data.batches import STRIDE, Batch, Drawing, Source, epoch_batches
@@ -64,10 +65,10 @@ class Plan:
         """The card of the network that comes out."""
         return card_of(self.spec, self.skeleton)
 
-    @property
+    @cached_property
     def drawing(self) -> Drawing:
         """How samples become batches."""
-        card = self.card
+        card, normalization = self.card, self.spec.dataloader.normalization_params
         return Drawing(
             skeleton=self.skeleton,
             size=card.input_size,
@@ -75,6 +76,8 @@ class Plan:
             paf_width=self.spec.dataloader.label_processor_config.paf_ortho_dist_thresh,
             scale=card.image_scale,
             offset=card.image_offset,
+            mask_scale=normalization.mask_scale[0],
+            mask_offset=normalization.mask_offset[0],
         )
 
     def batches(self, epoch: int, *, first: int) -> Iterator[Batch]:

@@ -12,6 +12,16 @@ from bodyposenet.common.spec.train import Loss
 Step = Callable[[Batch, float], dict[str, Any]]
 
 
+def make_loss(model: Any, loss: Loss) -> Callable[[Batch], Any]:
+    """Build the function that measures ``model`` on a batch, as inference sees it, without regularisation."""
+
+    @tf.function(jit_compile=False, autograph=False)
+    def compiled(images: Any, heatmaps: Any, pafs: Any, mask: Any) -> Any:
+        return pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
+
+    return lambda batch: compiled(*(tf.constant(part) for part in batch[:4]))
+
+
 def make_step(model: Any, optimizer: Any, loss: Loss) -> Step:
     """Build the function that trains ``model`` on a batch.
 

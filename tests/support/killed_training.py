@@ -146,7 +146,7 @@ def kill_often(nursery, root, kills, seed):
         folder = root / "killed"
         shutil.rmtree(folder, ignore_errors=True)
         number = signal.SIGTERM if generator.random() < 0.25 else signal.SIGKILL
-        code = stopped(nursery, folder, generator.uniform(0, seconds), number)
+        code = stopped(nursery, folder, generator.uniform(generator.choice((0, 0.4, 0.4)), 1) * seconds, number)
         if code == 0:
             continue  # it was done by then
         moments[f"{number.name} {moment_of(folder)}"] += 1

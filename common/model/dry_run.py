@@ -1,0 +1,45 @@
+"""Dry run: what a training would be, without training."""
+
+from bodyposenet.common.model.memory import Memory, estimate
+from bodyposenet.common.model.optimizer import make_optimizer
+from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.start import starting_network
+from bodyposenet.common.spec.base import dump_yaml
+
+GIGA = 1e9
+
+
+def describe(plan: Plan) -> str:
+    """The resolved spec, and as its last lines, each a comment of YAML, samples, steps, parameters and memory.
+
+    The network is built, with the weights it starts from, so that weights that do not fit are told here, too.
+
+    Raises:
+        UserError: They do not.
+    """
+    spec = plan.spec
+    model = starting_network(spec, plan.skeleton)
+    optimizer = make_optimizer(spec.optimizer, model, stagewise=spec.use_stagewise_lr_multipliers)
+    optimizer.build(model.trainable_variables)
+    photos = 0 if plan.validation is None else sum(len(shard) for shard in plan.validation.shards)
+    held_out = f", {photos:,} photos held out for validation" if photos else ", no validation"
+    epochs = plan.epochs - plan.first
+    lines = [
+        f"samples: {len(plan.source):,}{held_out}",
+        f"steps: {plan.steps:,} an epoch of {plan.batch_size} samples each, {epochs} epochs: {plan.steps * epochs:,}",
+        f"parameters: {model.count_params():,}",
+        memory_text(estimate(plan, model, optimizer)),
+    ]
+    return dump_yaml(spec) + "".join(f"# {line}\n" for line in lines)
+
+
+def memory_text(memory: Memory) -> str:
+    """An estimate in a line."""
+    parts = {
+        "TensorFlow itself": memory.runtime,
+        "maps of a batch": memory.maps,
+        "batches made ahead": memory.batches,
+        "weights, gradients and the optimizer's state": memory.weights,
+    }
+    told = ", ".join(f"{name} {size / GIGA:.2f}" for name, size in parts.items())
+    return f"memory: about {memory.total / GIGA:.2f} GB ({told}); on a GPU {memory.device / GIGA:.2f} of it"

@@ -1,0 +1,85 @@
+"""Memory: what a training will need, estimated from the shapes of its network without running it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from bodyposenet.common.data.batches import AHEAD
+from bodyposenet.common.model.plan import Plan
+
+RUNTIME = 0.9e9  # bytes: TensorFlow and the libraries beside it, with one network compiled, before any picture
+NUMBER = 4  # bytes of a float32
+HALF = 2  # bytes of a bfloat16
+FREED = (keras.layers.BatchNormalization, keras.layers.InputLayer)  # their outputs are not kept for the way back
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes, by what takes them.
+
+    Attributes:
+        maps: Outputs of the layers that the way back needs, for all pictures of a batch on one device.
+        weights: Weights, their gradients and the optimizer's state.
+        batches: Those made ahead, with the one that is trained on.
+        runtime: TensorFlow itself.
+    """
+
+    maps: float
+    weights: float
+    batches: float
+    runtime: float = RUNTIME
+
+    @property
+    def total(self) -> float:
+        """All of it: what a process on a CPU needs."""
+        return self.maps + self.weights + self.batches + self.runtime
+
+    @property
+    def device(self) -> float:
+        """What lies on the GPU, where there is one."""
+        return self.maps + self.weights
+
+
+def estimate(plan: Plan, model: Any, optimizer: Any) -> Memory:
+    """What a training needs.
+
+    Measured against processes on a CPU, the total is right to a third; cuDNN's workspace on a GPU comes on top.
+
+    Args:
+        plan: The training.
+        model: Its network.
+        optimizer: Its optimizer, built.
+    """
+    spec, (height, width) = plan.spec, plan.card.input_size
+    number = HALF if spec.mixed_precision else NUMBER
+    skeleton = plan.skeleton
+    picture = height * width * 3 + height * width / plan.card.stride**2 * (
+        skeleton.num_joints + 1 + 2 * skeleton.num_limbs + 1
+    )
+    state = sum(math.prod(variable.shape) for variable in optimizer.variables)
+    return Memory(
+        maps=kept_outputs(model, (height, width)) * spec.dataloader.batch_size * number,
+        weights=(2 * model.count_params() + state) * NUMBER,
+        batches=picture * plan.batch_size * (AHEAD + 2) * NUMBER,
+    )
+
+
+def kept_outputs(model: Any, size: tuple[int, int]) -> int:
+    """Numbers that the way back needs of one picture of ``size`` (height, width)."""
+    kept: list[int] = []
+
+    def counted(operation: Any) -> Callable[..., Any]:
+        def shapes(*args: Any, **kwargs: Any) -> Any:
+            made = operation.compute_output_spec(*args, **kwargs)
+            if not isinstance(operation, FREED):
+                kept.extend(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(made))
+            return made
+
+        return shapes
+
+    picture = keras.KerasTensor((1, *size, 3), dtype="float32")
+    model._run_through_graph([picture], operation_fn=counted)
+    return sum(kept)

@@ -1,0 +1,124 @@
+"""Validation: how well a network in training does on records that are held out: its loss, and COCO's AP."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bodyposenet.common.data.batches import Batch, Sample, make_batch
+from bodyposenet.common.data.coco import CocoSet
+from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.samples import RecordSource
+from bodyposenet.common.evaluate.oks import MAIN, coco_metrics, to_coco
+from bodyposenet.common.evaluate.predict import find_people
+from bodyposenet.common.evaluate.preprocess import decode_image
+from bodyposenet.common.evaluate.record_truth import truth_of
+from bodyposenet.common.evaluate.truth import require_common_joints, sigmas_for
+from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.plan import Plan
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runners import Runner
+
+THREADS = os.cpu_count() or 1
+
+
+def validation_of(plan: Plan) -> "Validation | None":
+    """What a plan's training is validated with; None where no records are held out."""
+    return None if plan.validation is None else Validation(plan, HeldOut(plan.validation))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The photos of records, each once and as it is, whoever in them is of interest.
+
+    Attributes:
+        source: The records.
+    """
+
+    source: RecordSource
+
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """``(P,)`` a sample of each photo."""
+        return np.unique(self.source.people[:, :2], axis=0, return_index=True)[1]
+
+    @cached_property
+    def truth(self) -> CocoSet:
+        """The people in the photos."""
+        return truth_of(self.records(), self.source.datasets, where="val_records_path")
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+    def sample(self, index: int, epoch: int) -> Sample:
+        """Photo ``index``, whole."""
+        return self.source.sample(int(self.firsts[index]), epoch)
+
+    def records(self) -> Iterator[Record]:
+        """The photos' records, one after another."""
+        for shard, number, _ in self.source.people[self.firsts]:
+            yield self.source.shards[shard][int(number)]
+
+
+class Validation:
+    """Measures a network; the same object is traced once.
+
+    Args:
+        plan: The training's.
+        photos: What to measure on.
+    """
+
+    def __init__(self, plan: Plan, photos: HeldOut) -> None:
+        self.plan, self.photos = plan, photos
+        self._model: Any = None
+        self._loss: Any = None
+        self._runner: Any = None
+
+    def __call__(self, model: Any, card: Card) -> dict[str, float]:
+        """The loss on the photos, without regularisation, and the AP of the people found in them.
+
+        Args:
+            model: The network, in float32.
+            card: How to feed and read it.
+
+        Returns:
+            ``val_loss``, comparable with the training's heatmap and field losses, and ``val_ap``, COCO's AP; -1 where
+            nobody is labelled.
+        """
+        if model is not self._model:
+            from bodyposenet.common.deploy.runners import LiveRunner
+            from bodyposenet.common.model.step import make_loss
+
+            self._model, self._loss = model, make_loss(model, self.plan.spec.loss)
+            self._runner = LiveRunner(model, card, stage=self.plan.inference.output_stage_to_use)
+        return {"val_loss": self._mean_loss(), "val_ap": self._ap(self._runner)}
+
+    def _mean_loss(self) -> float:
+        total = sum(len(batch.images) * float(self._loss(batch)) for batch in self._batches())
+        return total / len(self.photos)
+
+    def _batches(self) -> Iterator[Batch]:
+        size = self.plan.spec.dataloader.batch_size
+        parts = [np.arange(len(self.photos))[start : start + size] for start in range(0, len(self.photos), size)]
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="validation") as pool:
+            for start in range(0, len(parts), 2 * THREADS):  # a few at a time, as memory is finite
+                made = pool.map(
+                    lambda part: make_batch(self.photos, self.plan.drawing, part, 0), parts[start:][: 2 * THREADS]
+                )
+                yield from made
+
+    def _ap(self, runner: "Runner") -> float:
+        truth, skeleton = self.photos.truth, self.plan.skeleton
+        require_common_joints(truth, skeleton)
+        detections = []
+        records = tqdm(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
+        for number, record in enumerate(records):
+            image = decode_image(record.image, where=f"image {record.image_id}, {record.image_path}", upright=False)
+            detections += to_coco(find_people(runner, image, self.plan.inference), skeleton, truth.joints, number)
+        return coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))[MAIN]
