@@ -42,7 +42,7 @@ class Passed(keras.layers.Layer):
         return inputs
 
 
-DILATED = {L.Conv2D: Dilated, L.DepthwiseConv2D: DilatedDepthwise}
+DILATED: dict[Any, Any] = {L.Conv2D: Dilated, L.DepthwiseConv2D: DilatedDepthwise}
 
 
 def paddings(layer: Any) -> list[list[int]]:
@@ -73,7 +73,7 @@ def in_onnx_operations(model: Any) -> Any:
         if layer.name in gone:
             return Passed(name=layer.name)
         config = layer.get_config() | ({"use_bias": True} if layer.name in folded else {})
-        kind = type(layer)
+        kind: Any = type(layer)
         if max(getattr(layer, "dilation_rate", (1,))) > 1:
             kind = DILATED.get(kind, kind)
         return kind.from_config(config)
