@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numba import njit
 
+from bodyposenet.common.data.leases import Lender
 from bodyposenet.common.data.targets import encode_into
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import Skeleton
@@ -37,6 +38,9 @@ class Batch(NamedTuple):
     pafs: np.ndarray
     mask: np.ndarray
     image_ids: np.ndarray
+
+
+_MEMORY = Lender(keep=2 * AHEAD)
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,9 @@ class Drawing:
         """A batch to be filled."""
         height, width = self.size
         grid = (samples, height // STRIDE, width // STRIDE)
-        return Batch(
-            images=np.empty((samples, height, width, 3), np.float32),
-            heatmaps=np.empty((*grid, self.skeleton.num_joints + 1), np.float32),
-            pafs=np.empty((*grid, 2 * self.skeleton.num_limbs), np.float32),
-            mask=np.empty((*grid, 1), np.float32),
-            image_ids=np.empty(samples, np.int64),
-        )
+        depths = (self.skeleton.num_joints + 1, 2 * self.skeleton.num_limbs, 1)
+        shapes = [(samples, height, width, 3), *((*grid, depth) for depth in depths)]
+        return Batch(*_MEMORY.lend([(shape, np.float32) for shape in shapes] + [((samples,), np.int64)]))
 
     def draw(self, sample: Sample, batch: Batch, place: int) -> None:
         """Put a sample in its place of a batch."""
