@@ -53,9 +53,7 @@ class BackboneAttributes(Strict):
         if architecture == "mobilenet_v2" and nlayers is not None:
             raise MisfitError(((), f"a mobilenet_v2 has one depth; leave this out (got {nlayers})"))
         if architecture == "helnet" and nlayers in UNKNOWN_HELNETS:
-            raise MisfitError(
-                ((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})")
-            )
+            raise MisfitError(((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})"))
         return nlayers
 
     @field_validator("mtype")
