@@ -16,9 +16,8 @@ from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+from bodyposenet.common.spec.train import TrainSpec
 
-UNMOVED = AugmentationConfig(spatial_augmentation_mode="standard")  # the whole photo, as it is
 TAO_CHECKPOINT = ".ckzip"
 
 
@@ -197,12 +196,13 @@ def _check_datasets(source: RecordSource) -> None:
 
 
 def _held_out(spec: TrainSpec, source: RecordSource) -> RecordSource | None:
-    """The validation records of a spec, as they are."""
+    """The validation records of a spec, as they are but for its ``identity_spatial_aug_params``."""
     config = spec.dataloader.dataset_config
     if not config.val_records_path:
         return None
     folder = config.val_records_folder_path or config.train_records_folder_path
-    held_out = replace(source, shards=tuple(open_shards(folder, config.val_records_path)), augmentation=UNMOVED)
+    shards = tuple(open_shards(folder, config.val_records_path))
+    held_out = replace(source, shards=shards, augmentation=source.augmentation.switched_off())
     _check_datasets(held_out)
     return held_out
 

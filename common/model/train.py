@@ -12,6 +12,7 @@ import tensorflow as tf
 from bodyposenet.common.data.batches import Source
 from bodyposenet.common.model.checkpoints import Epoch, sweep
 from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.first_batch import write_first_batch
 from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
 from bodyposenet.common.model.plan import card_of, make_plan
 from bodyposenet.common.model.progress import Progress
@@ -54,7 +55,7 @@ def train(
     Args:
         spec: What to do.
         results_dir: Gets ``<final_model_name>.keras``, the checkpoints, ``experiment_spec.yaml``, ``history.json``,
-            ``status.json`` and ``events/``; checkpoints that are already there are resumed from.
+            ``status.json``, ``first_batch.png`` and ``events/``; checkpoints that are there are resumed from.
         source: Where samples come from; the spec's records by default.
         validate: Called with the network in float32 and its card every ``validation_every_n_epoch``; what it returns
             joins the epoch's history. By its ``val_ap`` the best network is kept and training ends early.
@@ -94,11 +95,14 @@ def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
     """Train all epochs that are left."""
     plan, spec, folder, standing = trainer.plan, trainer.spec, trainer.results_dir, trainer.standing
     begun = standing.epoch * plan.steps + standing.step
+    if trainer.chief:
+        write_first_batch(plan, folder)
     with (
         Progress(folder, epochs=plan.epochs, steps=plan.steps, every=spec.log_every_n_secs) as progress,
         Summaries(folder, every=spec.summary_every_n_steps, begun=begun) as summaries,
     ):
-        told(standing.history)
+        if standing.history:
+            told(list(standing.history))
         watchers = Watchers(progress, summaries, told, interruption)
         while standing.epoch < plan.epochs and not trainer.stops_early():
             trainer.run_epoch(watchers)
