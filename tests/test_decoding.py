@@ -1,0 +1,100 @@
+"""Decoding: a photo is reduced as its warp shrinks it, without moving anything, and better than without."""
+
+import cv2
+import numpy as np
+import pytest
+from test_data_records import a_record
+
+from bodyposenet.common.data.augment import Warp
+from bodyposenet.common.data.decoding import factor_for, mask_of, photo_of
+from bodyposenet.common.errors import UserError
+
+
+def photo(size=(203, 301), *, discs=((60, 50), (201, 120))):
+    """Grey noise of fine grain and black discs, RGB."""
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.integers(90, 250, (*size, 1), np.uint8), 3, axis=-1)
+    image = cv2.GaussianBlur(image, (0, 0), 0.6)
+    for disc in discs:
+        cv2.circle(image, disc, 12, (10, 10, 30), -1, cv2.LINE_AA)
+    return image
+
+
+def record_of(image, *, kind=".jpg"):
+    data = cv2.imencode(kind, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100] if kind == ".jpg" else [])[1]
+    record = a_record()
+    for name, value in {"image": data.tobytes(), "height": image.shape[0], "width": image.shape[1]}.items():
+        object.__setattr__(record, name, value)
+    return record
+
+
+def scaled(scale, angle=20.0, middle=(150.0, 101.0), size=(64, 64)):
+    turn = np.deg2rad(angle)
+    matrix = np.eye(3)
+    matrix[:2, :2] = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix[:2, 2] = (np.array(size[::-1]) - 1) / 2 - matrix[:2, :2] @ middle
+    return Warp(matrix)
+
+
+def footprints(image, warp, size=(64, 64), times=12):
+    """The exact picture: the mean over each input pixel's footprint."""
+    finer = np.diag([times, times, 1.0])
+    finer[:2, 2] = (times - 1) / 2
+    large = cv2.warpAffine(image.astype(np.float32), (finer @ warp.matrix)[:2], (size[1] * times, size[0] * times),
+                           flags=cv2.INTER_LINEAR, borderValue=(127,) * 3)  # fmt: skip
+    return cv2.resize(large, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize(
+    ("scale", "factor"), [(2.0, 1), (0.51, 1), (0.5, 2), (0.23, 2), (0.22, 4), (0.12, 4), (0.11, 8), (0.01, 8)]
+)
+def test_a_photo_is_reduced_no_more_than_its_warp_shrinks_it(scale, factor):
+    assert factor_for(scale) == factor
+    assert factor == 1 or factor * scale <= 1
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+def test_a_reduced_photo_is_the_mean_of_its_squares(kind, factor):
+    image = photo()
+    reduced = photo_of(record_of(image, kind=kind), factor).astype(float)
+    rows, columns = (size // factor for size in image.shape[:2])
+    means = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3).mean(axis=(1, 3))
+    assert reduced.shape[:2] == tuple(-(-size // factor) for size in image.shape[:2])
+    assert np.abs(reduced[:rows, :columns] - means).mean() < 1.5
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+@pytest.mark.parametrize("scale", [0.08, 0.2, 0.35, 0.49])
+def test_a_shrunken_photo_is_in_place_and_nearer_to_the_exact_one_than_without(kind, scale):
+    image, warp = photo(discs=((150, 100),)), scaled(scale)
+    exact = footprints(image, warp)
+    record, factor = record_of(image, kind=kind), factor_for(warp.scale)
+    ours = warp.from_reduced(factor).image(photo_of(record, factor), (64, 64))
+    plain = warp.image(photo_of(record), (64, 64))
+    assert np.abs(ours - exact).mean() < np.abs(plain - exact).mean()
+    dark = [np.argwhere(picture[..., 1] < 70).mean(axis=0) for picture in (ours.astype(float), exact)]
+    assert np.abs(dark[0] - dark[1]).max() < 0.35
+
+
+def test_the_scale_of_a_stretched_photo_is_the_greater_one():
+    assert Warp(np.diag([0.3, 0.6, 1.0])).scale == pytest.approx(0.6)
+    assert scaled(0.37, angle=77).scale == pytest.approx(0.37)
+
+
+def test_colours_come_as_rgb_at_every_size():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0] = 200
+    for factor in (1, 2, 4, 8):
+        red, green, blue = photo_of(record_of(image), factor).reshape(-1, 3).mean(axis=0)
+        assert abs(red - 200) < 4
+        assert max(green, blue) < 4
+
+
+def test_pictures_that_do_not_decode_are_named():
+    record = record_of(photo())
+    object.__setattr__(record, "image", record.image[:30])
+    object.__setattr__(record, "mask", b"no png")
+    for read in (photo_of, lambda record: photo_of(record, 4), mask_of):
+        with pytest.raises(UserError, match=f"image {record.image_id}"):
+            read(record)
