@@ -34,6 +34,7 @@ from bodyposenet.common.model.schedule import make_schedule
 from bodyposenet.common.model.start import in_policy, starting_network
 from bodyposenet.common.model.step import make_step
 from bodyposenet.common.model.summaries import Summaries
+from bodyposenet.common.spec.train import EarlyStopping
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +119,8 @@ class Trainer:
         self._keep(means)
 
     def stops_early(self) -> bool:
-        """Whether the last validations found nothing better, as the spec's early stopping has it."""
-        stopping = self.spec.early_stopping
-        if stopping is None:
-            return False
-        best, since = -np.inf, 0
-        for ap in _aps(self.standing.history):
-            best, since = (ap, 0) if ap > best + stopping.min_delta else (best, since + 1)
-        return since >= stopping.patience
+        """Whether the spec's early stopping ends the training here."""
+        return stops_early(self.standing.history, self.spec.early_stopping)
 
     def save_latest(self) -> None:
         """Keep a checkpoint within the epoch."""
@@ -224,6 +219,14 @@ class Trainer:
         """How far it has come: ``3``, or ``3, step 17`` within the fourth epoch."""
         within = f", step {self.standing.step}" if self.standing.step else ""
         return f"{self.standing.epoch}{within}"
+
+
+def stops_early(history: Sequence[Epoch], stopping: EarlyStopping | None) -> bool:
+    """Whether the last validations found nothing better."""
+    best, since = -math.inf, 0
+    for ap in _aps(history):
+        best, since = (ap, 0) if stopping is None or ap > best + stopping.min_delta else (best, since + 1)
+    return stopping is not None and since >= stopping.patience
 
 
 def _aps(history: Sequence[Epoch]) -> list[float]:

@@ -1,0 +1,86 @@
+"""Training, disturbed: whatever stops it, it ends as if nothing had."""
+
+import os
+import signal
+import time
+
+import pytest
+from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
+
+from bodyposenet.common.launcher import tell
+from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
+
+EPOCHS = 5
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    return Nursery(spec_of(EPOCHS), seconds=0.01)
+
+
+def until(wanted, process, seconds=60):
+    """Wait for something to be true of a training that runs."""
+    end = time.monotonic() + seconds
+    while not wanted():
+        assert process.exitcode is None, "the training ended first"
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path):
+    folder = tmp_path / "stopped"
+    first = nursery.start(folder)
+    until((folder / "history.json").exists, first)
+    os.kill(first.pid, signal.SIGTERM)
+    first.join()
+    assert first.exitcode == STOPPED
+    standing = read_standing(folder / LATEST)
+    assert 1 <= standing.epoch < EPOCHS
+    assert 1 <= standing.step <= STEPS
+    output = (tmp_path / "output").read_text()
+    assert f"{folder}: stopped after epoch {standing.epoch}, step {standing.step}; run it again to go on" in output
+
+    second = nursery.start(folder)
+    until(lambda: any(epoch > standing.epoch for epoch, _ in checkpoints_in(folder)), second)
+    second.kill()
+    second.join()
+    (folder / ".saving-torn").mkdir()
+    (folder / ".model.epoch-9.keras.part").write_bytes(b"torn")
+    assert nursery.run(folder) == 0
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".") or path.name == LATEST]
+
+    assert nursery.run(tmp_path / "whole") == 0
+    wanted = state_of(tmp_path / "whole")
+    assert len(wanted) > 50
+    assert differences(state_of(folder), wanted) == []
+    assert (tmp_path / "whole" / MODEL).exists()
+
+
+def test_a_stop_is_taken_between_two_steps_only():
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.asked
+        with pytest.raises(StopAsked):
+            interruption.check()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_work_that_may_be_left_is_left_at_once():
+    reached = []
+
+    def work(interruption):
+        with interruption.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("the end")
+
+    with Interruption() as interruption, pytest.raises(StopAsked):
+        work(interruption)
+    assert reached == []
+
+
+def test_a_stopped_training_ends_as_a_process_does_that_sigterm_ended():
+    code, said = tell(StoppedError("stopped after epoch 3, step 2", where="results", fix="run it again"))
+    assert code == 143
+    assert said == "error: results: stopped after epoch 3, step 2; run it again"
