@@ -60,7 +60,7 @@ def test_every_problem_is_told_with_file_image_and_annotation(read, tmp_path):
     coco = read(
         document(
             [image(1), image(1, name="again.png"), image(2) | {"width": 0}, image(3, name="../out.png")],
-            [annotation(1, 1, BOX), annotation(2, 2, BOX), annotation(3, 1, BOX, keypoints=[1, 1, 2])],
+            [annotation(1, 1, BOX), annotation(2, 9, BOX), annotation(3, 1, BOX, keypoints=[1, 1, 2])],
         )
     )
     file = str(tmp_path / "a.json")
@@ -68,12 +68,29 @@ def test_every_problem_is_told_with_file_image_and_annotation(read, tmp_path):
         (1, None, "image twice"),
         (2, None, "width"),
         (3, None, "file_name"),
-        (2, 2, "image_id"),
+        (9, 2, "image_id"),
         (1, 3, "keypoints"),
     ]
     assert str(coco.problems[-1]) == (
         f"{file}: image 1: annotation 3: 'keypoints' has 3 numbers; give it 51, as the dataset spec's joints ask"
     )
+
+
+def test_a_photo_that_is_refused_is_told_once_and_not_again_for_each_of_its_people(read):
+    nameless = {key: value for key, value in image(3).items() if key != "id"}
+    people = [annotation(1, 1, BOX), annotation(2, 1, BOX), annotation(3, 2, BOX), annotation(4, None, BOX)]
+    coco = read(document([image(1, name="../out.png"), image(2), nameless], people))
+    assert [(p.image_id, p.annotation_id, p.kind) for p in coco.problems] == [
+        (1, None, "file_name"),
+        (None, None, "id"),
+        (None, 4, "image_id"),
+    ]
+    assert [[person.annotation_id for person in photo.people] for photo in coco.photos] == [[3]]
+
+
+def test_a_box_of_three_numbers_has_nothing_to_do_with_joints(read):
+    (problem,) = read(document([image(1)], [annotation(1, 1, BOX, bbox=[1, 2, 3])])).problems
+    assert str(problem).endswith("'bbox' has 3 numbers; give it 4")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 
 from bodyposenet.common.data.columns import Columns, Numbers
 from bodyposenet.common.data.entry import Entry, Floats, MisfitError
+from bodyposenet.common.data.importers.document import number_in
 from bodyposenet.common.data.kinds import Kinds
 from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.tables import AnnotationTable, PhotoTable
@@ -154,9 +155,12 @@ class _Reader:
     ) -> None:
         self.kinds, self.flags, self.file, self.problems = kinds, flags, file, problems
         self.images = set(images.ids.tolist())
+        self.refused = {problem.image_id for problem in problems} - {None, *self.images}  # photos, told already
 
     def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
         """An annotation's values by the names of a draft's columns; without keypoints or None if they are wrong."""
+        if number_in(fields, "image_id") in self.refused:
+            return None
         try:
             return self._read(fields, number)
         except MisfitError as error:
@@ -200,9 +204,9 @@ class _Reader:
         }
 
     def _entry(self, fields: dict[str, Any], number: int) -> Entry:
-        ids = {key: value for key in ("image_id", "id") if type(value := fields.get(key)) is int}
-        label = "" if "id" in ids else f"annotation number {number}"
-        return Entry(fields, self.file, label, image_id=ids.get("image_id"), annotation_id=ids.get("id"))
+        image_id, own_id = number_in(fields, "image_id"), number_in(fields, "id")
+        label = f"annotation number {number}" if own_id is None else ""
+        return Entry(fields, self.file, label, image_id=image_id, annotation_id=own_id)
 
     def _hold_to_flags(self, entry: Entry, given: Floats) -> None:
         strange = [flag for flag in given.tolist() if flag not in self.flags]

@@ -96,9 +96,8 @@ class Entry:
         if not isinstance(values, list) or not all(map(is_number, values)):
             raise self._refuse(key, f"{count} numbers")
         if len(values) != count:
-            raise self.wrong(
-                key, f"{key!r} has {len(values)} numbers", f"give it {count}, as the dataset spec's joints ask"
-            )
+            why = ", as the dataset spec's joints ask" if key == "keypoints" else ""
+            raise self.wrong(key, f"{key!r} has {len(values)} numbers", f"give it {count}{why}")
         array = np.array(values, np.float64)
         if (np.abs(array) > MOST_PIXELS).any():
             raise self.wrong(key, f"{key!r} has {array[np.abs(array).argmax()]:g}", "write pixels of the image")
