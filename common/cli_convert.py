@@ -1,6 +1,5 @@
 """Convert verbs: a dataset to record shards, on one machine or several."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +24,12 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     Raises:
         click.BadParameter: It is no such text, or there is no such part.
     """
-    if given is None:
-        return None
-    found = re.fullmatch(r"(\d+)/(\d+)", given)
-    if not found or int(found[1]) >= int(found[2]):
-        raise click.BadParameter(f"{given!r} is not INDEX/OF with an index from 0, such as 0/4 or 3/4")
-    return int(found[1]), int(found[2])
+    from bodyposenet.common.data.parts import part_of
+
+    try:
+        return None if given is None else part_of(given)
+    except UserError as error:
+        raise click.BadParameter(f"{error.problem}; {error.fix}") from None
 
 
 @click.command(
@@ -63,7 +62,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
     from bodyposenet.common.spec.dataset import DatasetSpec
 
     _refuse_folder(output_filename, "train" if mode == "train" else "val")
-    folder = results_dir(options.pop("results_dir"), output_filename.parent)
+    folder = results_dir(options.pop("results_dir"), output_filename.parent, bucket=True)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     options.pop("log_level")
     half = "train" if mode == "train" else "test"
@@ -71,8 +70,9 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = convert_dataset(spec, output_filename, mode=half, results_dir=folder, **options)
         run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
-    _tell_problems([str(problem) for problem in done.problems], folder)
-    click.echo(f"{_summary(done)}, {counted(len(done.skipped), 'image')} left out")
+    _tell_problems([str(problem) for problem in done.problems], done.report)
+    click.echo(_summary(done))
+    click.echo(f"what is in the dataset: {done.report}", err=True)
 
 
 @click.command("dataset_join", cls=Verb, epilog=example("bpnet dataset_join -o data/train parts/*"))
@@ -84,7 +84,7 @@ def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: An
     from bodyposenet.common.data.join import join_parts
 
     _refuse_folder(output_filename, "train")
-    folder = results_dir(options["results_dir"], output_filename.parent)
+    folder = results_dir(options["results_dir"], output_filename.parent, bucket=True)
     with task("dataset_join", folder) as run:
         done = join_parts(folders, output_filename)
         run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
@@ -96,14 +96,15 @@ def _refuse_folder(output: Path, name: str) -> None:
         raise UserError("is a folder; -o names the shards, too", where=f"-o {output}", fix=f"use -o {output / name}")
 
 
-def _tell_problems(problems: Sequence[str], folder: Path) -> None:
+def _tell_problems(problems: Sequence[str], report: Path | None) -> None:
     for problem in problems[:MOST_TOLD]:
         click.echo(f"problem: {problem}", err=True)
     if len(problems) > MOST_TOLD:
         more = len(problems) - MOST_TOLD
-        click.echo(f"and {counted(more, 'more problem')}; see {folder / 'dataset_report.html'}", err=True)
+        click.echo(f"and {counted(more, 'more problem')}; see {report}", err=True)
 
 
 def _summary(done: "Conversion") -> str:
     what = f"{done.images} images, {done.people} people, {done.samples} samples"
-    return f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}"
+    left_out = f"{counted(len(done.skipped) + done.refused, 'image')} left out"
+    return f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"

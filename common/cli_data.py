@@ -42,7 +42,7 @@ def sample_calibration(
 
     if seed is None:
         seed = secrets.randbelow(1_000_000) if randomize else 0
-    folder = results_dir(options["results_dir"], output_image_root_dir.parent)
+    folder = results_dir(options["results_dir"], output_image_root_dir.parent, bucket=True)
     with task("sample_calibration", folder) as run:
         done = choose(
             annotation_file,

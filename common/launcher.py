@@ -16,7 +16,7 @@ import click
 
 from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.faults import TOLD
+from bodyposenet.common.faults import TOLD, reported
 from bodyposenet.common.storage import is_remote, place
 
 if TYPE_CHECKING:
@@ -116,12 +116,13 @@ def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = Fal
         bucket: The verb can write to a bucket.
 
     Raises:
-        UserError: The folder is in a bucket and the verb cannot write there.
+        UserError: The folder cannot be made, or is in a bucket and the verb cannot write there.
     """
     folder = place(given or otherwise)
     if is_remote(folder) and not bucket:
         raise UserError("this verb writes to a disk only", where=str(folder), fix="give a local folder with -r")
-    folder.mkdir(parents=True, exist_ok=True)
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     click.get_current_context().meta[RESULTS] = folder
     return folder
 

@@ -302,6 +302,15 @@ def test_a_folder_is_no_name_for_shards(tmp_path):
     assert f"is a folder; -o names the shards, too; use -o {tmp_path}/data/train" in result.stderr
 
 
+def test_a_results_folder_that_cannot_be_made_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", "out/train")
+    assert result.exit_code == 2
+    assert "error: out: there is no such file or folder; check the path" in result.stderr
+
+
 @pytest.mark.parametrize("text", ["/workspace", "/workspace=", "workspace=/data"])
 def test_a_path_map_that_maps_nothing_is_refused(tmp_path, text):
     result = run("spec", "check", "x.yaml", "--path-map", text)

@@ -3,15 +3,17 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 from support.coco_files import annotation, image, write_dataset
 from support.stopped import spoil_unseen, standing
 
+from bodyposenet.common.cli import main
 from bodyposenet.common.data import plan
 from bodyposenet.common.data.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import listing, place
+from bodyposenet.common.storage import listing, place, read_bytes
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
 COUNT = 10
@@ -71,3 +73,27 @@ def test_a_bucket_that_is_not_there_is_told(local, bucket):
     gone = local.model_copy(update={"root_directory_path": f"{bucket}-no/data"})
     with pytest.raises(UserError, match=r"bucket"):
         convert_dataset(gone, f"{bucket}/out/train")
+
+
+def bpnet(*arguments):
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_the_verbs_read_and_write_nothing_but_a_bucket(local, remote, bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (place(bucket) / "spec.json").write_bytes(remote.model_dump_json(by_alias=True).encode())
+    wanted = shard_bytes(convert_dataset(local, tmp_path / "out/train", num_shards=2))
+    for part in range(2):
+        flags = ("-s", 2, "--part", f"{part}/2", "-r", f"{bucket}/results/{part}")
+        said = bpnet("dataset_convert", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/parts/{part}/train", *flags)
+        assert f"wrote 1 shard and {bucket}/parts/{part}/manifest.json" in said
+        assert "SUCCESS" in read_bytes(f"{bucket}/results/{part}/status.json").decode()
+        assert f"train.part-00{part}-of-002.dataset_report.html" in listing(f"{bucket}/results/{part}")
+    bpnet("dataset_join", "-o", f"{bucket}/out/train", f"{bucket}/parts/0", f"{bucket}/parts/1")
+    assert {name: read_bytes(f"{bucket}/out/{name}") for name in wanted} == wanted
+    annotations, photos = (f"{bucket}/data/{name}" for name in ("annotations/people.json", "images"))
+    bpnet("sample_calibration", "-a", annotations, "-i", photos, "-o", f"{bucket}/chosen", "-n", 3)
+    assert len(listing(f"{bucket}/chosen")) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "out"}

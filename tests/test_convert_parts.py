@@ -141,7 +141,7 @@ def test_the_verbs_divide_and_join(spec, tmp_path):
 def test_a_part_is_written_as_index_and_number(tmp_path, text):
     result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", tmp_path / "train", "--part", text)
     assert result.exit_code == 2
-    assert "is not INDEX/OF with an index from 0" in result.stderr
+    assert "is no part; write INDEX/OF with an index from 0" in result.stderr
 
 
 def test_a_strict_verb_lists_the_problems_and_writes_a_report_and_no_shard(spec, tmp_path):
@@ -152,8 +152,31 @@ def test_a_strict_verb_lists_the_problems_and_writes_a_report_and_no_shard(spec,
     assert "004.png: image 4: there is no such image" in result.stderr
     assert "011.png: image 11: this is no readable image" in result.stderr
     assert not (tmp_path / "out").exists() or not contents(tmp_path / "out")
-    assert "004.png" in (tmp_path / "results/dataset_report.json").read_text()
+    assert "004.png" in (tmp_path / "results/train.dataset_report.json").read_text()
     result = run("dataset_convert", *flags)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip().endswith("18 images, 18 people, 18 samples, 2 images left out")
     assert result.stderr.count("problem: ") == 2
+    assert f"what is in the dataset: {tmp_path}/results/train.dataset_report.html" in result.stderr
+
+
+def test_sets_in_one_folder_keep_a_report_each(spec, tmp_path):
+    for name in ("train", "val"):
+        done = convert_dataset(spec, tmp_path / "out" / name, results_dir=tmp_path / "out")
+        assert done.report == tmp_path / f"out/{name}.dataset_report.html"
+        files = {f"{name}.{file}" for file in ("conversion.json", "dataset_report.html", "dataset_report.json")}
+        assert files < contents(tmp_path / "out").keys()
+    assert json.loads((tmp_path / "out/train.conversion.json").read_text())["shards"] == [
+        f"{tmp_path}/out/train-fold-000-of-001"
+    ]
+
+
+def test_a_verb_counts_photos_that_are_described_wrongly_among_those_left_out(spec, tmp_path):
+    (tmp_path / "coco.json").write_text(spec.model_dump_json(by_alias=True))
+    path = tmp_path / "data/annotations/people.json"
+    document = json.loads(path.read_text())
+    document["images"][0]["file_name"] = "../out.png"
+    path.write_text(json.dumps(document))
+    result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", tmp_path / "out/train")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip().endswith("17 samples, 3 images left out")

@@ -283,7 +283,7 @@ def test_every_photo_left_out_is_an_error(spec, tmp_path):
 
 def test_the_summary_goes_to_the_results_folder(spec, tmp_path):
     convert_dataset(spec, tmp_path / "train", results_dir=tmp_path / "results")
-    assert json.loads((tmp_path / "results/conversion.json").read_text())["samples"] == 4
+    assert json.loads((tmp_path / "results/train.conversion.json").read_text())["samples"] == 4
 
 
 def test_memory_holds_a_photo_at_a_time(tmp_path):

@@ -4,9 +4,7 @@ A file's values are taken out in columns, so that a hundred thousand people cost
 people are made of the columns when they are asked for.
 """
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from bodyposenet.common.data.annotations import annotation_table
 from bodyposenet.common.data.columns import Mask
 from bodyposenet.common.data.entry import Floats, Segmentation
 from bodyposenet.common.data.importers import load_document
+from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.data.kinds import people_kinds
 from bodyposenet.common.data.problems import Problem, refuse
 from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, photo_table
@@ -119,6 +118,7 @@ class CocoSet:
         images: Its photos as columns, in the order of the file.
         annotations: Its annotations as columns: those of a photo together, in the order of the file.
         problems: What was wrong with it.
+        refused: Entries of photos that were left out, whoever is in them.
     """
 
     path: Path
@@ -126,6 +126,7 @@ class CocoSet:
     images: PhotoTable
     annotations: AnnotationTable
     problems: tuple[Problem, ...] = ()
+    refused: int = 0
 
     @cached_property
     def photos(self) -> Photos:
@@ -180,23 +181,11 @@ def read_annotations(
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
     path = place(path)
-    with _collector_at_rest():
+    with collector_paused():
         coco = _read(path, load_document(path, joints), joints, flags or COCO_FLAGS)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Do not look for cycles meanwhile: millions of new objects would be visited again and again, half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:
@@ -205,7 +194,8 @@ def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[i
     problems: list[Problem] = []
     images = photo_table(entries["images"], str(path), problems)
     annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
-    return CocoSet(path, kinds.joints, images, annotations, tuple(problems))
+    refused = len(entries["images"]) - len(images.ids)
+    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)
 
 
 def _not_coco(path: Path, why: str) -> UserError:

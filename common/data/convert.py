@@ -4,6 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,8 @@ def convert_dataset(
         num_shards: Files a fold; 0 is one that the file names do not mention.
         generate_masks: Write the masks as PNG files below the set's ``mask_root_dir_path`` too.
         check_files: Decode every photo, to find those that are damaged; otherwise their headers are read.
-        results_dir: Folder for a summary, ``conversion.json``, and the dataset's report.
+        results_dir: Folder for a summary, ``<set>.conversion.json``, and the dataset's report, ``<set>.dataset_report``
+            as a page and as JSON.
         strict: Stop at problems, before anything is written if they can be known by then; otherwise photos and
             annotations that are wrong are left out.
         processes: How many work side by side; by default as many as this machine can run, or one for a small set.
@@ -78,7 +80,7 @@ def convert_dataset(
         if strict:
             problems = _problems_beforehand(source, options, crew)
             if problems and results is not None:
-                _write_report(source, problems, results, source.digest[:16])
+                _write_report(source, problems, results / options.set_name, source.digest[:16])
             refuse(problems)
         return Work(source, options).run(crew, results)
 
@@ -121,8 +123,10 @@ class Work:
             self._hold(described, staging)
             conversion = self._publish(described, staging)
             if results_dir is not None:
-                _write_summary(conversion, results_dir, self.key)
-                _write_report(self.source, conversion.problems, results_dir, self.key)
+                base = results_dir / self.options.set_name
+                page = _write_report(self.source, conversion.problems, base, self.key)
+                conversion = replace(conversion, report=page)
+                _write_summary(conversion, base, self.key)
             self._sweep_masks()
             staging.clear()
         return conversion
@@ -178,7 +182,8 @@ class Work:
         without = [name for name, other in before.items() if self._is_other_division(other)]
         manifest = publish_set(staging, self.options.set_name, document, without=without)
         problems = (*self.source.coco.problems, *described.problems)
-        return Conversion.of(document, prefix.parent, manifest, problems)
+        done = Conversion.of(document, prefix.parent, manifest, problems)
+        return replace(done, refused=self.source.coco.refused)
 
     def _is_other_division(self, other: dict[str, Any]) -> bool:
         """Whether a set is a part of this one, divided in another number of parts."""
@@ -194,21 +199,21 @@ class Work:
                 aside.unlink(missing_ok=True)
 
 
-def _write_summary(done: Conversion, folder: Path, token: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_summary(done: Conversion, base: Path, token: str) -> None:
     shown = {name: value for name, value in vars(done).items() if name != "problems"}
-    with laid(folder / "conversion.json", token) as file:
+    with laid(base.with_name(f"{base.name}.conversion.json"), token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
 
 
-def _write_report(source: Source, problems: Sequence[Problem], folder: Path, token: str) -> None:
-    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it."""
+def _write_report(source: Source, problems: Sequence[Problem], base: Path, token: str) -> Path:
+    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
     from bodyposenet.common.data.dataset_report import report_dataset
 
-    folder.mkdir(parents=True, exist_ok=True)
+    base.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         read = source.store.read
-        report_dataset(Path(made), source.coco, source.choice, problems, spec=source.spec, read=read)
+        page = report_dataset(Path(made), source.coco, source.choice, problems, spec=source.spec, read=read)
         for path in sorted(Path(made).iterdir()):
-            with laid(folder / path.name, token) as file:
+            with laid(base.with_name(f"{base.name}.{path.name}"), token) as file:
                 file.write(path.read_bytes())
+    return base.with_name(f"{base.name}.{page.name}")

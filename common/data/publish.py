@@ -28,6 +28,8 @@ class Conversion:
         skipped: Photos with people of interest that were left out, and why.
         manifest: The file that describes the shards.
         problems: Everything that is wrong with the dataset, these photos among it.
+        refused: Photos that the annotation file describes wrongly: they were left out, too.
+        report: The page that shows what is in the dataset, if one was asked for.
     """
 
     images: int
@@ -37,6 +39,8 @@ class Conversion:
     skipped: list[str]
     manifest: Path
     problems: tuple[Problem, ...] = ()
+    refused: int = 0
+    report: Path | None = None
 
     @classmethod
     def of(
