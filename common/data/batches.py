@@ -19,6 +19,7 @@ from bodyposenet.common.skeleton import Skeleton
 
 STRIDE = 8
 AHEAD = 4  # batches being made while one is trained on, at least
+READERS = 16  # threads, at least, where each sample is waited for: requests to a bucket at once
 COUNTS = 255  # of a mask, as records hold it: here errors count
 
 
@@ -69,7 +70,10 @@ class Source(Protocol):
         """Samples in an epoch."""
 
     def sample(self, index: int, epoch: int) -> Sample:
-        """Sample ``index`` as epoch ``epoch`` sees it; the same arguments give the same sample, in any thread."""
+        """Sample ``index`` as epoch ``epoch`` sees it; the same arguments give the same sample, in any thread.
+
+        A source whose attribute ``remote`` is true waits for most of the time that this takes.
+        """
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def epoch_batches(
         seed: Decides the order.
         epoch: Number of the epoch, from 0.
         first: Batches to leave out at the start: those that a resumed training has seen.
-        threads: That draw samples, one at a time; they stay for the next epoch.
+        threads: That draw samples, one at a time; they stay for the next epoch. A remote source gets ``READERS``.
         shard: ``(index, of)``: which part of every batch to make, of how many that are trained on side by side. The
             parts of all shards, one after the other, are the batch.
 
@@ -163,6 +167,7 @@ def epoch_batches(
         )
     order = order_of(epoch, samples=len(source), seed=seed)
     begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
+    threads = max(threads, READERS) if getattr(source, "remote", False) else threads
     ahead = max(AHEAD, -(-2 * threads // max(end - begin, 1)))
     waiting: deque[_Unfinished] = deque()
     try:

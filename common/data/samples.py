@@ -19,6 +19,7 @@ from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+from bodyposenet.common.storage import is_remote
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,11 @@ class RecordSource:
         """``(S, 3)`` int64: shard, record and person of every sample."""
         rows = [(s, record, person) for s, shard in enumerate(self.shards) for record, person in shard.samples]
         return np.array(rows, np.int64).reshape(-1, 3)
+
+    @property
+    def remote(self) -> bool:
+        """Whether records are read from a bucket, a request each."""
+        return any(is_remote(shard.records.path) for shard in self.shards)
 
     def __len__(self) -> int:
         return len(self.people)
