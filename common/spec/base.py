@@ -13,6 +13,7 @@ from bodyposenet.common.spec.document import Document, bare_classes, read_docume
 from bodyposenet.common.spec.problems import told
 
 PathMap = Sequence[tuple[str, str]]
+LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -80,7 +81,18 @@ def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<giv
 def dump_yaml(spec: BaseModel) -> str:
     """``spec`` as YAML that loads back equal."""
     data = spec.model_dump(mode="json", by_alias=True)
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML leaves Unicode's line ends as they are, and then reads them as spaces."""
+
+
+def _escaped(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if LINE_ENDS & {*text} else None)
+
+
+_Dumper.add_representer(str, _escaped)
 
 
 def _validated(document: Document, model: type[Spec], path_map: PathMap) -> Spec:
