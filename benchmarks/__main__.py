@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("codec",)
+GROUPS = ("codec", "training")
 MARKS = "<!-- table -->", "<!-- end -->"
 
 

@@ -62,7 +62,7 @@ def _tile(
     batch: Batch, place: int, skeleton: Skeleton, scale: tuple[float, ...], offset: tuple[float, ...], sigma: float
 ) -> Image:
     """One sample with its targets."""
-    values = (batch.images[place] + np.float32(offset)) * np.float32(scale)
+    values = (batch.images[place] + np.asarray(offset, np.float32)) * np.asarray(scale, np.float32)
     photo = np.clip(np.round(values), 0, 255).astype(np.uint8)
     zoom = LONGEST / max(photo.shape[:2])
     size = (round(photo.shape[1] * zoom), round(photo.shape[0] * zoom))
@@ -90,8 +90,8 @@ def _limbs(canvas: Image, pafs: Maps, skeleton: Skeleton) -> Image:
         length = np.hypot(pafs[..., 2 * limb], pafs[..., 2 * limb + 1])
         if length.any():
             shade = cv2.resize(length, (width, height), interpolation=cv2.INTER_LINEAR)
-            weight = LIMB * np.clip(shade, 0, 1)[..., None]
-            mixed += weight * (np.float32(limb_colour(skeleton.joints[start], skeleton.joints[end])) - mixed)
+            weight = LIMB * np.clip(np.asarray(shade, np.float32), 0, 1)[..., None]
+            mixed += weight * (np.asarray(limb_colour(skeleton.joints[start], skeleton.joints[end])) - mixed)
     return mixed.astype(np.uint8)
 
 

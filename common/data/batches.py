@@ -103,8 +103,8 @@ class Drawing:
     @cached_property
     def levels(self) -> np.ndarray:
         """``(256, 3)`` float32: what each value of each channel becomes."""
-        scaled = np.arange(256, dtype=np.float32)[:, None] * (1 / np.float32(self.scale))
-        return np.ascontiguousarray(scaled - np.float32(self.offset), np.float32)
+        scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
+        return np.arange(256, dtype=np.float32)[:, None] * (1 / scale) - offset
 
     def empty(self, samples: int) -> Batch:
         """A batch to be filled."""
