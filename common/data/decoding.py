@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bodyposenet.common.data.bitmaps import read_bitmap
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError
 
@@ -58,7 +59,10 @@ def mask_of(record: Record) -> Pixels | None:
     Raises:
         UserError: It cannot be decoded.
     """
-    return None if record.mask is None else _decoded(record.mask, record, cv2.IMREAD_GRAYSCALE)
+    if record.mask is None:
+        return None
+    bitmap = read_bitmap(record.mask)
+    return _decoded(record.mask, record, cv2.IMREAD_GRAYSCALE) if bitmap is None else bitmap
 
 
 def _averaged(image: Pixels, factor: int) -> Pixels:
