@@ -176,6 +176,11 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(tmp_path
     with pytest.raises(UserError, match=r"the loss is nan at step [12] of 2") as caught:
         train(tiny_spec(model={"stages": 1}), tmp_path, source=Dots(8, poison=5))
     assert caught.value.where == "epoch 1"
+    photos = caught.value.problem.split("on photos ")[1].split(";")[0].split(", ")
+    assert "1005" in photos
+    assert len(photos) == 4
+    assert "its mask hold values that are no numbers" in caught.value.problem
+    assert "mend the annotations of these photos" in caught.value.fix
     assert checkpoints_in(tmp_path) == []
     assert lines_of(tmp_path)[-1]["status"] != "SUCCESS"
 

@@ -1,5 +1,7 @@
 """Dry run: what a training would be, without training."""
 
+from typing import Any
+
 from bodyposenet.common.model.memory import Memory, estimate
 from bodyposenet.common.model.optimizer import make_optimizer
 from bodyposenet.common.model.plan import Plan
@@ -17,10 +19,7 @@ def describe(plan: Plan) -> str:
     Raises:
         UserError: They do not.
     """
-    spec = plan.spec
-    model = starting_network(spec, plan.skeleton)
-    optimizer = make_optimizer(spec.optimizer, model, stagewise=spec.use_stagewise_lr_multipliers)
-    optimizer.build(model.trainable_variables)
+    model, memory = built(plan)
     photos = 0 if plan.validation is None else sum(len(shard) for shard in plan.validation.shards)
     held_out = f", {photos:,} photos held out for validation" if photos else ", no validation"
     epochs = plan.epochs - plan.first
@@ -28,9 +27,18 @@ def describe(plan: Plan) -> str:
         f"samples: {len(plan.source):,}{held_out}",
         f"steps: {plan.steps:,} an epoch of {plan.batch_size} samples each, {epochs} epochs: {plan.steps * epochs:,}",
         f"parameters: {model.count_params():,}",
-        memory_text(estimate(plan, model, optimizer)),
+        memory_text(memory),
     ]
-    return dump_yaml(spec) + "".join(f"# {line}\n" for line in lines)
+    return dump_yaml(plan.spec) + "".join(f"# {line}\n" for line in lines)
+
+
+def built(plan: Plan) -> tuple[Any, Memory]:
+    """The network as training starts with it, and the memory that its training will need."""
+    spec = plan.spec
+    model = starting_network(spec, plan.skeleton)
+    optimizer = make_optimizer(spec.optimizer, model, stagewise=spec.use_stagewise_lr_multipliers)
+    optimizer.build(model.trainable_variables)
+    return model, estimate(plan, model, optimizer)
 
 
 def memory_text(memory: Memory) -> str:
