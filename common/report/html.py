@@ -33,7 +33,7 @@ __all__ = ["Stage", "write_report", "write_table"]
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of its JPEG
 MOST_CURVES = 6
-FIRST_CURVES = ("loss", "learning_rate")
+FIRST_CURVES = ("loss", "val_loss", "val_ap", "learning_rate")
 
 
 @dataclass(frozen=True)
