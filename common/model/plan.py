@@ -11,6 +11,7 @@ from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import read_standing
+from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files import Card, read_card
 from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.skeleton import Skeleton
@@ -31,7 +32,7 @@ class Plan:
         source: Where samples come from.
         validation: Records that are held out; None trains without validation.
         inference: How people are found in those.
-        replicas: Devices, each with a batch of its own at every step.
+        cluster: Processes and devices, each device with a batch of its own at every step.
         first: Epochs that the checkpoint of a fine-tuning has seen.
     """
 
@@ -40,13 +41,13 @@ class Plan:
     source: Source
     validation: RecordSource | None
     inference: InferenceSpec
-    replicas: int = 1
+    cluster: Cluster = ALONE
     first: int = 0
 
     @property
     def batch_size(self) -> int:
         """Samples a step, on all devices."""
-        return self.spec.dataloader.batch_size * self.replicas
+        return self.spec.dataloader.batch_size * self.cluster.replicas
 
     @property
     def steps(self) -> int:
@@ -80,20 +81,20 @@ class Plan:
         )
 
     def batches(self, epoch: int, *, first: int) -> Iterator[Batch]:
-        """The batches of an epoch, from number ``first`` on."""
+        """This process's parts of the batches of an epoch, from number ``first`` on."""
         return epoch_batches(
             self.source, self.drawing, batch_size=self.batch_size, seed=self.spec.random_seed, epoch=epoch,
-            first=first, threads=os.cpu_count() or 1,
+            first=first, threads=os.cpu_count() or 1, shard=self.cluster.shard,
         )  # fmt: skip
 
 
-def make_plan(spec: TrainSpec, source: Source | None = None, *, replicas: int = 1) -> Plan:
+def make_plan(spec: TrainSpec, source: Source | None = None, *, cluster: Cluster = ALONE) -> Plan:
     """Hold a train spec against its data, its weights and its skeleton.
 
     Args:
         spec: What is asked for.
         source: Where samples come from; the spec's records by default.
-        replicas: Devices that train side by side.
+        cluster: Processes and devices that train side by side.
 
     Raises:
         UserError: They do not fit.
@@ -107,7 +108,11 @@ def make_plan(spec: TrainSpec, source: Source | None = None, *, replicas: int = 
         source = RecordSource.of(spec, skeleton)
         _check_datasets(source)
         validation = _held_out(spec, source)
-    plan = Plan(spec, skeleton, source, validation, _inference(spec, validation), replicas, first)
+    if spec.jit_compile and cluster.replicas > 1:
+        raise UserError(
+            f"XLA compiles for one device, not {cluster.replicas}", where="jit_compile", fix="set it to null"
+        )
+    plan = Plan(spec, skeleton, source, validation, _inference(spec, validation), cluster, first)
     if not plan.steps:
         raise UserError(
             f"{len(source)} samples do not fill a batch of {plan.batch_size}",

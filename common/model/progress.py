@@ -110,6 +110,22 @@ class Progress:
         sys.stdout.flush()
 
 
+class Silence(Progress):
+    """What those processes of a training tell that are not its chief: nothing."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self, epoch: int, number: int, loss: float, rate: float) -> None:
+        """Note one step."""
+
+    def epoch(self, means: Mapping[str, float]) -> None:
+        """Note the end of an epoch."""
+
+
 def spell(seconds: float | None) -> str:
     """``1:02:03``; a question mark for what is not known."""
     return "?" if seconds is None else str(timedelta(seconds=round(seconds)))

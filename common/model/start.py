@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
@@ -19,7 +20,7 @@ from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)
 
-HALF = "mixed_bfloat16"
+HALF, HALF_ON_GPU = "mixed_bfloat16", "mixed_float16"
 BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
 REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "bias_regularizer")
 
@@ -35,7 +36,7 @@ def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | No
     Raises:
         UserError: The weights cannot be read, none of them fits, or they do not fit the spec or the skeleton.
     """
-    policy = HALF if spec.mixed_precision else "float32"
+    policy = half() if spec.mixed_precision else "float32"
     if spec.load_graph:
         model = _checked_graph(spec, skeleton)
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
@@ -44,6 +45,11 @@ def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | No
     if spec.pretrained_weights:
         _tell(fill(model, _weights_for(model, spec)), results_dir)
     return in_policy(model, policy)
+
+
+def half() -> str:
+    """The policy of mixed precision: float16 on GPUs, of which all are fast in it, and bfloat16 on processors."""
+    return HALF_ON_GPU if tf.config.list_physical_devices("GPU") else HALF
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:

@@ -1,15 +1,20 @@
-"""Step: one optimizer step on one batch, compiled."""
+"""Step: one optimizer step on one batch, compiled, on one device or on many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from bodyposenet.common.data.batches import Batch
-from bodyposenet.common.model.losses import pose_loss
+from bodyposenet.common.model.losses import StageLosses, pose_loss
 from bodyposenet.common.spec.train import Loss
 
-Step = Callable[[Batch, float], dict[str, Any]]
+FLOATS = 4  # parts of a batch that a step computes with
+SCALED = "float16"  # the precision whose gradients vanish unless the loss is scaled up
 
 
 def make_loss(model: Any, loss: Loss) -> Callable[[Batch], Any]:
@@ -19,35 +24,134 @@ def make_loss(model: Any, loss: Loss) -> Callable[[Batch], Any]:
     def compiled(images: Any, heatmaps: Any, pafs: Any, mask: Any) -> Any:
         return pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
 
-    return lambda batch: compiled(*(tf.constant(part) for part in batch[:4]))
+    return lambda batch: compiled(*(tf.constant(part) for part in batch[:FLOATS]))
 
 
-def make_step(model: Any, optimizer: Any, loss: Loss) -> Step:
+@dataclass(frozen=True)
+class Scalars:
+    """What a step found, where it was computed: a GPU may still be at work on it.
+
+    Attributes:
+        names: Of the losses.
+        tensor: ``(S + 1,)`` the losses, then the share of processes that ask for an end.
+    """
+
+    names: tuple[str, ...]
+    tensor: Any
+
+    @cached_property
+    def _values(self) -> list[float]:
+        values: list[float] = self.tensor.numpy().tolist()
+        return values
+
+    def read(self) -> dict[str, float]:
+        """The losses by name, once the step is done."""
+        return dict(zip(self.names, self._values, strict=False))
+
+    @property
+    def asked(self) -> bool:
+        """Whether any process asks for an end, once the step is done."""
+        return self._values[-1] > 0
+
+
+Step = Callable[..., Scalars]
+
+
+def make_step(model: Any, optimizer: Any, loss: Loss, *, strategy: Any = None, jit_compile: bool | None = None) -> Step:
     """Build the function that trains ``model`` on a batch.
 
-    Keras 3's ``fit`` fails under ``MultiWorkerMirroredStrategy``, so the step is our own.
+    Keras 3's ``fit`` fails under ``MultiWorkerMirroredStrategy``, so the step is our own. Each replica computes the
+    loss of its part of the batch; the gradients' mean is applied everywhere, and batch normalization sees all parts.
+
+    Args:
+        model: The network; made in the strategy's scope, as the optimizer is.
+        optimizer: Takes a float16 network's gradients only if it is a ``keras.optimizers.LossScaleOptimizer``.
+        loss: What is minimised.
+        strategy: A ``tf.distribute.Strategy``.
+        jit_compile: Compile with XLA, which on CPUs is several times slower.
 
     Returns:
-        A function of a batch and a learning rate, which updates the model and returns scalars: ``loss`` with
-        regularisation, ``regularization``, and ``heatmap_loss_stageN`` and ``paf_loss_stageN``.
+        A function of the part of a batch that this process trains on, a learning rate and ``leave``, whether this
+        process asks for an end. It updates the model and returns :class:`Scalars`, means over the replicas: ``loss``
+        with regularisation, ``regularization``, and ``heatmap_loss_stageN`` and ``paf_loss_stageN``.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1:
+        _see_all_replicas(model)
     optimizer.build(model.trainable_variables)
+    names = _names(len(model.outputs) // 2)
 
-    @tf.function(jit_compile=False)  # XLA is several times slower on CPUs
-    def compiled(images: Any, heatmaps: Any, pafs: Any, mask: Any) -> dict[str, Any]:
+    def part(images: Any, heatmaps: Any, pafs: Any, mask: Any, leave: Any) -> Any:
         with tf.GradientTape() as tape:
             losses = pose_loss(model(images, training=True), heatmaps, pafs, mask, loss)
             penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
             total = losses.total + penalty
+            minimised = optimizer.scale_loss(total / replicas)  # gradients are summed over the replicas
         variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(total, variables), variables, strict=True))
-        scalars = {"loss": total, "regularization": penalty}
-        scalars |= {f"heatmap_loss_stage{n}": value for n, value in enumerate(losses.heatmaps, 1)}
-        scalars |= {f"paf_loss_stage{n}": value for n, value in enumerate(losses.pafs, 1)}
-        return scalars
+        optimizer.apply(_agreed(tape.gradient(minimised, variables), optimizer, replicas), variables)
+        return _stacked(losses, total, penalty, leave) / replicas
 
-    def step(batch: Batch, learning_rate: float) -> dict[str, Any]:
+    @tf.function(jit_compile=bool(jit_compile), autograph=False)
+    def compiled(batch: Sequence[Any], learning_rate: Any, leave: Any) -> Any:
         optimizer.learning_rate = learning_rate
-        return compiled(*(tf.constant(part) for part in batch[:4]))
+        found = strategy.run(part, args=(*batch, leave))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+
+    def step(batch: Batch, learning_rate: float, *, leave: bool = False) -> Scalars:
+        numbers = np.float32(learning_rate), np.float32(leave)
+        return Scalars(names, compiled(_dealt(batch, strategy), *map(tf.constant, numbers)))
 
     return step
+
+
+def with_loss_scale(optimizer: Any, model: Any) -> Any:
+    """The optimizer as the network's precision wants it: one that scales the loss where it computes in float16."""
+    halves = any(getattr(layer, "compute_dtype", "") == SCALED for layer in model.layers)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if halves else optimizer
+
+
+def _see_all_replicas(model: Any) -> None:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def _agreed(gradients: list[Any], optimizer: Any, replicas: int) -> list[Any]:
+    """Gradients that are no numbers anywhere are so everywhere: then no replica applies them."""
+    if replicas == 1 or not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return gradients
+    sound = tf.reduce_all([tf.reduce_all(tf.math.is_finite(part)) for part in gradients if part is not None])
+    context = tf.distribute.get_replica_context()
+    broken = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(sound, 0.0, 1.0))
+    added = tf.where(broken > 0, np.float32(np.inf), np.float32(0))
+    return [None if part is None else part + added for part in gradients]
+
+
+def _stacked(losses: StageLosses, total: Any, penalty: Any, leave: Any) -> Any:
+    """One tensor, so that one transfer brings them all."""
+    return tf.stack([total, penalty, *losses.heatmaps, *losses.pafs, leave])
+
+
+def _names(stages: int) -> tuple[str, ...]:
+    numbers = range(1, stages + 1)
+    heatmaps, pafs = ([f"{kind}_loss_stage{n}" for n in numbers] for kind in ("heatmap", "paf"))
+    return ("loss", "regularization", *heatmaps, *pafs)
+
+
+def _dealt(batch: Batch, strategy: Any) -> tuple[Any, ...]:
+    """The batch as tensors, dealt out among the devices of this process."""
+    parts = batch[:FLOATS]
+    local = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1
+    if local == 1:
+        return tuple(tf.constant(part) for part in parts)
+    size = len(batch.images) // local
+
+    def own(part: np.ndarray) -> Any:
+        def of(context: Any) -> Any:
+            place = context.replica_id_in_sync_group % local * size
+            return tf.constant(part[place : place + size])
+
+        return strategy.experimental_distribute_values_from_function(of)
+
+    return tuple(own(part) for part in parts)

@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from bodyposenet.common.data.batches import Source
 from bodyposenet.common.model.checkpoints import Epoch, sweep
+from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files import save_model
 from bodyposenet.common.model.first_batch import write_first_batch
 from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
 from bodyposenet.common.model.plan import card_of, make_plan
-from bodyposenet.common.model.progress import Progress
+from bodyposenet.common.model.progress import Progress, Silence
 from bodyposenet.common.model.summaries import Summaries
+from bodyposenet.common.model.team import LostWorkerError, form_team
 from bodyposenet.common.model.trainer import Told, Trainer, Validate, Watchers
 from bodyposenet.common.spec.base import dump_yaml
 from bodyposenet.common.spec.train import TrainSpec
@@ -49,6 +51,7 @@ def train(
     source: Source | None = None,
     validate: Validate | None = None,
     told: Told | None = None,
+    cluster: Cluster = ALONE,
 ) -> Training:
     """Train, or go on training, the network of a spec.
 
@@ -60,6 +63,7 @@ def train(
         validate: Called with the network in float32 and its card every ``validation_every_n_epoch``; what it returns
             joins the epoch's history. By its ``val_ap`` the best network is kept and training ends early.
         told: Called with entries of the history: first with those of earlier runs, then with each new one.
+        cluster: The processes and devices that train; only the chief's process writes files, validates and tells.
 
     Returns:
         The network's file, the curves and the size.
@@ -67,22 +71,31 @@ def train(
     Raises:
         UserError: The spec does not fit the data, or the loss is no longer a number.
         StoppedError: SIGTERM came; the same call goes on at the step.
+        LostWorkerError: Another process is gone; the same call in all goes on from the newest checkpoint.
     """
     results_dir = Path(results_dir)
-    plan = make_plan(spec, source)
-    results_dir.mkdir(parents=True, exist_ok=True)
-    sweep(results_dir)
-    _write(results_dir / "experiment_spec.yaml", dump_yaml(spec))
+    plan = make_plan(spec, source, cluster=cluster)
+    if cluster.chief:
+        results_dir.mkdir(parents=True, exist_ok=True)
+        sweep(results_dir)
+        _write(results_dir / "experiment_spec.yaml", dump_yaml(spec))
     trainer = None
     with Interruption() as interruption:
         try:
             with interruption.at_once():
-                _seed(spec)
-                trainer = Trainer(plan, results_dir, validate=validate)
-                trainer.resume()
-            return _run(trainer, interruption, told or _nobody)
+                team = form_team(cluster)
+            with team.watched():
+                with interruption.at_once():
+                    _seed(spec)
+                    trainer = Trainer(plan, results_dir, validate=validate, team=team)
+                    trainer.resume()
+                return _run(trainer, interruption, told if told and cluster.chief else _nobody)
         except StopAsked:
             raise _stopped(trainer, results_dir) from None
+        except LostWorkerError:
+            if interruption.asked:  # all were told to end, and another was faster: this step is not whole
+                raise StoppedError("stopped", where=str(results_dir), fix="run it again to go on") from None
+            raise
 
 
 def _seed(spec: TrainSpec) -> None:
@@ -97,28 +110,35 @@ def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
     begun = standing.epoch * plan.steps + standing.step
     if trainer.chief:
         write_first_batch(plan, folder)
+    told_how_far = Progress if trainer.chief else Silence
     with (
-        Progress(folder, epochs=plan.epochs, steps=plan.steps, every=spec.log_every_n_secs) as progress,
-        Summaries(folder, every=spec.summary_every_n_steps, begun=begun) as summaries,
+        told_how_far(folder, epochs=plan.epochs, steps=plan.steps, every=spec.log_every_n_secs) as progress,
+        Summaries(folder, every=spec.summary_every_n_steps if trainer.chief else 0, begun=begun) as summaries,
     ):
         if standing.history:
             told(list(standing.history))
         watchers = Watchers(progress, summaries, told, interruption)
         while standing.epoch < plan.epochs and not trainer.stops_early():
             trainer.run_epoch(watchers)
-            _write(folder / "history.json", json.dumps(standing.history, indent=1))
+            _write_history(trainer)
         return _finish(trainer)
 
 
 def _finish(trainer: Trainer) -> Training:
-    """Write the trained network."""
-    folder, history = trainer.results_dir, trainer.standing.history
+    """Write the trained network; nobody leaves before it is there."""
     if trainer.standing.epoch < trainer.plan.epochs:
         log.info("ends after epoch %d of %d: AP no longer gets better", trainer.standing.epoch, trainer.plan.epochs)
-    path = folder / f"{trainer.spec.final_model_name}.keras"
-    save_model(trainer.plain(), path, trainer.plan.card)
-    _write(folder / "history.json", json.dumps(history, indent=1))
-    return Training(path, history, trainer.model.count_params())
+    path = trainer.results_dir / f"{trainer.spec.final_model_name}.keras"
+    if trainer.chief:
+        save_model(trainer.plain(), path, trainer.plan.card)
+    _write_history(trainer)
+    trainer.team.wait()
+    return Training(path, trainer.standing.history, trainer.model.count_params())
+
+
+def _write_history(trainer: Trainer) -> None:
+    if trainer.chief:
+        _write(trainer.results_dir / "history.json", json.dumps(trainer.standing.history, indent=1))
 
 
 def _stopped(trainer: Trainer | None, folder: Path) -> StoppedError:

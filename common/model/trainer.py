@@ -1,13 +1,12 @@
 """Trainer: a training's state, and what is done to it step by step and epoch by epoch."""
 
-import contextlib
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,14 +25,15 @@ from bodyposenet.common.model.checkpoints import (
 )
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.model.guard import check_batch_loss, check_weights
-from bodyposenet.common.model.interruption import Interruption
+from bodyposenet.common.model.interruption import Interruption, StopAsked
 from bodyposenet.common.model.optimizer import make_optimizer
 from bodyposenet.common.model.plan import Plan
 from bodyposenet.common.model.progress import Progress
 from bodyposenet.common.model.schedule import make_schedule
 from bodyposenet.common.model.start import in_policy, starting_network
-from bodyposenet.common.model.step import make_step
+from bodyposenet.common.model.step import Scalars, make_step, with_loss_scale
 from bodyposenet.common.model.summaries import Summaries
+from bodyposenet.common.model.team import Team
 from bodyposenet.common.spec.train import EarlyStopping
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,14 @@ class Watchers:
     interruption: Interruption
 
 
+class _Taken(NamedTuple):
+    """A step that may not be done yet: its batch, its learning rate and what it will have found."""
+
+    batch: Batch
+    rate: float
+    found: Scalars
+
+
 class Trainer:
     """Network, optimizer and schedule of a training, and how far it has come.
 
@@ -67,30 +75,41 @@ class Trainer:
         plan: What to do.
         results_dir: Where checkpoints go, and are resumed from.
         validate: Looks at the network, in float32, where the spec wants that; what it returns joins the history.
-        strategy: A ``tf.distribute.Strategy`` to train under.
-        chief: Whether this process writes files.
+        team: The processes that train, of which only the chief reads and writes the folder, and validates.
     """
 
-    def __init__(
-        self, plan: Plan, results_dir: Path, *, validate: Validate | None, strategy: Any = None, chief: bool = True
-    ) -> None:
+    def __init__(self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team) -> None:
         spec = self.spec = plan.spec
-        self.plan, self.results_dir, self.validate, self.chief = plan, results_dir, validate, chief
+        self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
         )
-        with strategy.scope() if strategy else contextlib.nullcontext():
-            self.model = starting_network(spec, plan.skeleton, results_dir)
-            self.optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
-            options = {"strategy": strategy} if strategy else {}
-            self.step = make_step(self.model, self.optimizer, spec.loss, **options)
+        with team.scope():
+            self.model = starting_network(spec, plan.skeleton, results_dir if self.chief else None)
+            optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
+            self.optimizer = with_loss_scale(optimizer, self.model)
         self.twin = in_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
+        with team.scope():
+            self.step = make_step(
+                self.model, self.optimizer, spec.loss, strategy=team.strategy, jit_compile=spec.jit_compile
+            )
         self.standing = Standing(epoch=plan.first, steps=plan.steps)
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
 
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes files."""
+        return self.team.cluster.chief
+
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; a fine-tuning that has none yet begins with the spec's."""
+        if self.chief:
+            self._resume()
+        self.standing = Standing(**self.team.told(vars(self.standing)))
+        self.team.level([*self.model.variables, *self.optimizer.variables])
+
+    def _resume(self) -> None:
         tuning = self.spec.finetuning_config
         found = newest_checkpoint(self.results_dir, self.plan.epochs)
         if found:
@@ -109,9 +128,10 @@ class Trainer:
         """Train what is left of an epoch, validate, and keep a checkpoint where the spec wants one."""
         self._steps(watchers)
         means = self._means()
-        if self._is_validated():
+        if self._is_validated() and self.validate and self.chief:
             with watchers.interruption.at_once():
-                means |= self.validate(self.plain(), self.plan.card) if self.validate else {}
+                means |= self.validate(self.plain(), self.plan.card)
+        means = self.team.told(means)
         self.standing.close(means)
         watchers.progress.epoch(means)
         watchers.summaries.epoch(self.standing.epoch * self.plan.steps, means)
@@ -141,23 +161,36 @@ class Trainer:
         return self.twin
 
     def _steps(self, watchers: Watchers) -> None:
+        """Train what is left of an epoch; a step is looked at when the next is under way, so that no device waits."""
         standing, epoch = self.standing, self.standing.epoch
-        before, begun = standing.seconds, time.monotonic()
-        for batch in self.plan.batches(epoch, first=standing.step):
-            number = standing.step
+        clock = time.monotonic() - standing.seconds  # when the epoch would have begun
+        late: _Taken | None = None
+        for number, batch in enumerate(self.plan.batches(epoch, first=standing.step), standing.step):
             rate = self.schedule(epoch * self.plan.steps + number)
-            scalars = {name: float(value) for name, value in self.step(batch, rate).items()}
-            self._check(scalars["loss"], batch)
-            standing.add(scalars)
-            standing.seconds = before + time.monotonic() - begun
-            watchers.progress.step(epoch, number, scalars["loss"], rate)
-            watchers.summaries.step(epoch * self.plan.steps + number + 1, scalars | {"learning_rate": rate})
-            if time.monotonic() - self.saved > self.patience:
+            before, late = late, _Taken(batch, rate, self.step(batch, rate, leave=watchers.interruption.asked))
+            ends = self._note(before, watchers, clock)
+            if ends or time.monotonic() - self.saved > self.patience:
+                ends |= self._note(late, watchers, clock)
+                late = None
+                if ends:
+                    raise StopAsked
                 self.save_latest()
-            watchers.interruption.check()
+        if self._note(late, watchers, clock):
+            raise StopAsked
 
-    def _check(self, loss: float, batch: Batch) -> None:
-        check_batch_loss(loss, batch, epoch=self.standing.epoch, step=self.standing.step, steps=self.plan.steps)
+    def _note(self, taken: "_Taken | None", watchers: Watchers, clock: float) -> bool:
+        """Note a step that was taken; whether the training is to end, in which all processes agree."""
+        asked = watchers.interruption.asked and not self.team.cluster.shared
+        if taken is None:
+            return asked
+        standing, scalars = self.standing, taken.found.read()
+        epoch, number = standing.epoch, standing.step
+        check_batch_loss(scalars["loss"], taken.batch, epoch=epoch, step=number, steps=self.plan.steps)
+        standing.add(scalars)
+        standing.seconds = time.monotonic() - clock
+        watchers.progress.step(epoch, number, scalars["loss"], taken.rate)
+        watchers.summaries.step(epoch * self.plan.steps + number + 1, scalars | {"learning_rate": taken.rate})
+        return asked or taken.found.asked
 
     def _means(self) -> Epoch:
         """The entry in the history of an epoch whose steps are done."""

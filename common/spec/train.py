@@ -111,6 +111,8 @@ class TrainSpec(Strict):
         use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
         mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``.
         deterministic: Extension: the same result on every run, at some cost in speed.
+        jit_compile: Extension: compile the step with XLA, on one device; null and false leave it, as on processors it
+            is several times slower.
         checkpoint_n_minutes: Extension: minutes between checkpoints within an epoch; null makes them when the training
             is told to end, only.
         early_stopping: Extension: null trains all epochs.
@@ -141,6 +143,7 @@ class TrainSpec(Strict):
     loss: Loss = Loss()
     mixed_precision: Bool | None = None
     deterministic: Bool | None = None
+    jit_compile: Bool | None = None
     checkpoint_n_minutes: Positive | None = None
     early_stopping: EarlyStopping | None = None
 
