@@ -1,5 +1,6 @@
 """Command line: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from bodyposenet.common.flags import (
     warn_of_key,
 )
 from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, counted, launched, results_dir, task
+from bodyposenet.common.model.cluster import Cluster, cluster_of
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -85,31 +87,39 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: boo
     log_notes(spec, experiment_spec_file)
     if launched()["use_amp"]:
         spec = spec.model_copy(update={"mixed_precision": True})
+    cluster = cluster_of(os.environ, gpus=launched()["gpus"] or 1)
     if dry_run:
-        click.echo(_described(spec), nl=False)
+        click.echo(_described(spec, cluster), nl=False)
         return
     if not (options["results_dir"] or spec.checkpoint_dir):
         raise UserError("no results folder", where=experiment_spec_file, fix="give -r, or checkpoint_dir in the spec")
-    folder = results_dir(options["results_dir"] or spec.checkpoint_dir, Path())
+    named = options["results_dir"] or spec.checkpoint_dir
+    folder = results_dir(named, Path()) if cluster.chief else Path(named)  # only the chief writes there
     spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
     from bodyposenet.common.model.plan import make_plan
 
-    plan = make_plan(spec)  # refuses what cannot be trained before TensorFlow is there
+    plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
     from bodyposenet.common.model.train import train as train_model
     from bodyposenet.common.validation import validation_of
 
+    if not cluster.chief:
+        train_model(spec, folder, source=plan.source, cluster=cluster)
+        click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
+        return
     with task("train", folder, status=False) as run:
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
+        done = train_model(
+            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves, cluster=cluster
+        )
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")
 
 
-def _described(spec: "TrainSpec") -> str:
+def _described(spec: "TrainSpec", cluster: Cluster) -> str:
     from bodyposenet.common.model.plan import make_plan
 
-    plan = make_plan(spec)
+    plan = make_plan(spec, cluster=cluster)
     from bodyposenet.common.model.dry_run import describe
 
     return describe(plan)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.cluster import CONFIG, WORKERS, cluster_of
 
 
 class Several(click.Option):
@@ -54,17 +55,22 @@ def _switch(name: str, **kwargs: Any) -> Callable[[], click.Option]:
 
 
 LAUNCH_FLAGS = {
-    "gpus": _flag(click.Option, "--gpus", type=int, metavar="N", help="How many GPUs to use.  [default: 1]"),
+    "gpus": _flag(click.Option, "--gpus", type=int, metavar="N", help="How many GPUs to train on.  [default: 1]"),
     "gpu_index": _flag(
         Several, "--gpu_index", type=click.INT, metavar="N...", help="Which GPUs.  [default: the first ones]"
     ),
     "num_processes": _flag(
-        click.Option, "-np", "--num_processes", type=int, metavar="N", help="Processes.  [default: as many as GPUs]"
+        click.Option,
+        "-np",
+        "--num_processes",
+        type=int,
+        metavar="N",
+        help="As many as GPUs; one drives all.",
     ),
     "use_amp": _switch("--use_amp", help="Compute in 16 bits where safe; train only."),
     "log_file": _flag(click.Option, "--log_file", metavar="FILE", help="Append all that is printed to this file, too."),
     "mpirun_arg": _flag(click.Option, "--mpirun-arg", hidden=True),
-    "multi_node": _switch("--multi-node", hidden=True),
+    "multi_node": _switch("--multi-node", help="Insist on several machines; train only."),
     "launch_cuda_blocking": _switch("--launch_cuda_blocking", hidden=True),
 }
 
@@ -76,7 +82,7 @@ class Devices:
     Attributes:
         gpus: How many GPUs.
         index: Which; empty are the first ones.
-        processes: How many; -1 as many as GPUs.
+        processes: How many, as TAO counts; -1 as many as GPUs.
         use_amp: Compute in 16 bits.
         multi_node: Processes on several machines.
         blocking: CUDA calls return when they are done, to find errors.
@@ -110,8 +116,9 @@ class Devices:
         """
         self._check_numbers(verb)
         self._check_index()
-        if self.gpus > 1 or self.multi_node:
-            raise UserError("training on more than one device is not built yet", where="--gpus", fix="use --gpus 1")
+        self._check_presence()
+        if self.multi_node:
+            self._check_nodes(verb)
         if self.index:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.index))
         if self.blocking:
@@ -128,6 +135,9 @@ class Devices:
             raise UserError(f"at least one is needed (got {self.processes})", where="--num_processes")
         if self.processes > 1 and self.gpus == 1:
             raise UserError(f"{self.processes} processes need more than one GPU", where="--num_processes")
+        if self.processes not in (-1, self.gpus):
+            problem = f"{self.processes} processes for {self.gpus} GPUs; one process drives them all"
+            raise UserError(problem, where="--num_processes", fix="leave it out")
 
     def _check_index(self) -> None:
         if not self.index:
@@ -143,6 +153,22 @@ class Devices:
             click.echo("note: no NVIDIA driver here, so --gpu_index has no effect", err=True)
         elif max(self.index) >= present:
             raise UserError(f"no such GPU (got {listed}); there are {present}", where="--gpu_index")
+
+    def _check_presence(self) -> None:
+        present = gpus_present() if self.gpus > 1 else None  # without a driver's word TensorFlow will say
+        if present is not None and self.gpus > present:
+            problem = f"{self.gpus} GPUs are asked for, and the driver lists {present}"
+            raise UserError(problem, where="--gpus", fix=f"use --gpus {max(present, 1)}")
+
+    def _check_nodes(self, verb: str) -> None:
+        if verb != "train":
+            raise UserError(f"{verb} runs on one machine", where="--multi-node", fix="leave it out")
+        if not cluster_of(os.environ).shared:
+            raise UserError(
+                f"neither {CONFIG} nor {WORKERS} tells of other machines",
+                where="--multi-node",
+                fix=f"set {CONFIG}, or the variables that `python -m {cluster_of.__module__}` reads in a job's pods",
+            )
 
 
 def gpus_present() -> int | None:

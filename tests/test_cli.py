@@ -26,6 +26,19 @@ VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "
 HEAVY = ("tensorflow", "keras", "mlflow", "numba", "onnx", "onnxruntime", "kfp", "cv2", "numpy", "pydantic", "yaml")
 
 
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """Makes a driver that lists the GPUs named."""
+
+    def lists(*gpus):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text("#!/bin/sh\n" + "".join(f"echo 'GPU {number}: {name}'\n" for number, name in enumerate(gpus)))
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return lists
+
+
 def run(*args, verbs=main):
     return CliRunner().invoke(verbs, [str(arg) for arg in args], catch_exceptions=False)
 
@@ -145,14 +158,20 @@ def test_export_takes_the_whole_command_of_a_tao_script():
         ["--gpus", "2", "train", "-e", "x.yaml"],
         ["train", "--gpus", "2", "-e", "x.yaml"],
         ["--gpus", "1", "train", "--gpus", "2", "-e", "x.yaml"],
-        ["--gpus", "2", "--gpu_index", "0", "1", "train", "-np", "2", "-e", "x.yaml"],
+        ["--gpus", "2", "train", "-np", "2", "-e", "x.yaml"],
     ],
 )
-def test_device_flags_stand_before_or_after_the_verb(args, monkeypatch):
-    monkeypatch.setenv("PATH", "")
+def test_device_flags_stand_before_or_after_the_verb(args, driver):
+    driver("A")
     result = run(*args)
     assert result.exit_code == 2
-    assert "training on more than one device is not built yet; use --gpus 1" in result.stderr
+    assert "--gpus: 2 GPUs are asked for, and the driver lists 1; use --gpus 1" in result.stderr
+
+
+def test_gpus_are_named_before_the_verb_too(driver):
+    driver("A")
+    result = run("--gpus", "2", "--gpu_index", "0", "1", "train", "-np", "2", "-e", "x.yaml")
+    assert "--gpu_index: no such GPU (got 0 1); there are 1" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,9 @@ def test_device_flags_stand_before_or_after_the_verb(args, monkeypatch):
         (Devices(processes=2), "train", "need more than one GPU"),
         (Devices(processes=0), "train", "at least one is needed"),
         (Devices(use_amp=True), "evaluate", "only train"),
-        (Devices(multi_node=True), "train", "not built yet"),
+        (Devices(gpus=2, processes=3), "train", "3 processes for 2 GPUs"),
+        (Devices(multi_node=True), "train", "neither TF_CONFIG nor BODYPOSENET_WORKERS"),
+        (Devices(multi_node=True), "prune", "prune runs on one machine"),
     ],
 )
 def test_devices_that_contradict_each_other_are_refused(devices, verb, problem, monkeypatch):
@@ -175,16 +196,23 @@ def test_devices_that_contradict_each_other_are_refused(devices, verb, problem, 
         devices.take(verb)
 
 
-def test_a_gpu_that_the_driver_does_not_list_is_refused_and_one_that_it_lists_is_taken(tmp_path, monkeypatch):
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho 'GPU 0: A'\necho 'GPU 1: B'\n")
-    driver.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_a_gpu_that_the_driver_does_not_list_is_refused_and_one_that_it_lists_is_taken(driver, monkeypatch):
+    driver("A", "B")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match=r"no such GPU \(got 2\); there are 2"):
         Devices(index=(2,)).take("train")
     Devices(index=(1,)).take("train")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    Devices(gpus=2, index=(1, 0), processes=2).take("train")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,0"
+
+
+def test_several_machines_are_what_tf_config_says(monkeypatch):
+    workers = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(workers))
+    Devices(multi_node=True).take("train")
+    result = run("train", "-e", "x.yaml", "-np", "3", "--multi-node")
+    assert "3 processes need more than one GPU" in result.stderr
 
 
 def test_a_wrong_spec_ends_with_2_one_message_and_tao_s_status(tmp_path):
