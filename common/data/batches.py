@@ -172,7 +172,8 @@ def epoch_batches(
     waiting: deque[_Unfinished] = deque()
     try:
         for start in range(first * batch_size, len(source) - batch_size + 1, batch_size):
-            waiting.append(_Unfinished(_pool(threads), source, drawing, order[start + begin : start + end], epoch))
+            indices = order[start + begin : start + end]
+            waiting.append(_Unfinished(source, drawing, indices, epoch, threads=threads))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -191,14 +192,14 @@ def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
 
 
 class _Unfinished:
-    """A batch whose samples are being drawn by a pool, each into its place."""
+    """A batch whose samples are being drawn by threads, each into its place."""
 
-    def __init__(
-        self, pool: ThreadPoolExecutor, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
-    ) -> None:
+    def __init__(self, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int, *, threads: int) -> None:
         self._batch = drawing.empty(len(indices))
+        some = max(1, len(indices) // (2 * threads))  # to be handed over at once
         self._drawn: list[Future[None]] = [
-            pool.submit(self._draw, source, drawing, int(index), epoch, place) for place, index in enumerate(indices)
+            _pool(threads).submit(self._draw, source, drawing, indices[start : start + some], epoch, start)
+            for start in range(0, len(indices), some)
         ]
 
     def result(self) -> Batch:
@@ -216,8 +217,9 @@ class _Unfinished:
         for drawn in self._drawn:
             drawn.cancel()
 
-    def _draw(self, source: Source, drawing: Drawing, index: int, epoch: int, place: int) -> None:
-        drawing.draw(source.sample(index, epoch), self._batch, place)
+    def _draw(self, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int, start: int) -> None:
+        for place, index in enumerate(indices.tolist(), start):
+            drawing.draw(source.sample(index, epoch), self._batch, place)
 
 
 @lru_cache(maxsize=1)
