@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 CODE = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
 from bodyposenet.common.cli import main
 from bodyposenet.common.data import pace, plan
 plan.PIECE = 3
@@ -27,8 +28,10 @@ def standing(spec, output, *flags):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(list(map(str, command)), env=os.environ, **pipes) as process:
         assert process.stdout.readline() == "piece\n", process.stderr.read()
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def children(process):
