@@ -55,7 +55,7 @@ def _left_out(record: Record) -> Floats:
     if record.mask is None:
         return np.zeros((0, 4))
     mask = cv2.imdecode(np.frombuffer(record.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
-    _, _, found, _ = cv2.connectedComponentsWithStats((mask == 0).astype(np.uint8))
+    _, _, found, _ = cv2.connectedComponentsWithStats(np.equal(mask, 0).astype(np.uint8))
     return found[1:, :4].astype(float)
 
 
