@@ -22,7 +22,7 @@ from bodyposenet.common.model.rendezvous import listens, meet
 log = logging.getLogger(__name__)
 
 JOINING = 300.0  # seconds that TensorFlow may take to join processes that have all met
-PROBE = 2.0  # seconds that a worker may take to accept a connection
+PROBE = 1.0  # seconds that a worker may take to accept a connection
 LINGER = 3 * PROBE  # seconds that a worker that has lost another goes on answering probes
 TASK = re.compile(r"/job:worker(?:/replica:\d+)?/task:(\d+)")
 PARTED = (  # what TensorFlow raises where another process no longer answers

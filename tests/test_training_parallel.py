@@ -1,0 +1,111 @@
+"""Training side by side: several devices and several processes learn what one does with all their batches."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from support.worker_processes import EPOCHS, Machines, free_addresses, losses_in, spec_of
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.cluster import Cluster
+from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.interruption import ENDED
+from bodyposenet.common.model.team import LostWorkerError, form_team
+
+BATCH = 16
+PATIENCE = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def machines():
+    return Machines()
+
+
+@pytest.fixture(scope="module")
+def alone(machines, tmp_path_factory):
+    """A training of one process."""
+    folder = tmp_path_factory.mktemp("alone") / "results"
+    process = machines.start(folder, spec_of(BATCH), Cluster())
+    assert ended(process) == 0, log_of(folder)
+    return folder
+
+
+def ended(process):
+    process.join(PATIENCE)
+    assert process.exitcode is not None, "it goes on and on"
+    return process.exitcode
+
+
+def log_of(folder):
+    return folder.with_suffix(".log").read_text()
+
+
+def started(machines, root, **options):
+    """Two workers that share nothing but the network; the chief's folder is the first."""
+    addresses = free_addresses(2)
+    folders = [root / "chief", root / "other"]
+    return [
+        machines.start(folder, spec_of(BATCH // 2), Cluster(addresses, index), **options)
+        for index, folder in enumerate(folders)
+    ]
+
+
+def reaches(folder, epoch, process):
+    """Wait for a checkpoint of an epoch."""
+    end = time.monotonic() + PATIENCE
+    while all(number < epoch for number, _ in checkpoints_in(folder)):
+        assert process.exitcode is None, log_of(folder)
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def assert_learned_the_same(folder, wanted):
+    losses = losses_in(wanted)
+    assert len(losses) == EPOCHS
+    assert losses[-1] < 0.9 * losses[0]
+    np.testing.assert_allclose(losses_in(folder), losses, rtol=1e-3)
+    ours, theirs = (load_model(path / "bpnet_model.keras")[0].get_weights() for path in (folder, wanted))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3 * max(np.abs(other).max(), 0.1))
+
+
+@pytest.mark.slow
+def test_two_devices_learn_what_one_does_with_the_doubled_batch(machines, alone, tmp_path):
+    folder = tmp_path / "results"
+    assert ended(machines.start(folder, spec_of(BATCH // 2), Cluster(gpus=2), devices=2)) == 0, log_of(folder)
+    assert_learned_the_same(folder, alone)
+
+
+@pytest.mark.slow
+def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_batch(machines, alone, tmp_path):
+    chief = tmp_path / "chief"
+
+    pair = started(machines, tmp_path, seconds=0.005)
+    reaches(chief, 5, pair[0])
+    os.kill(pair[1].pid, signal.SIGTERM)
+    assert [ended(process) for process in pair] == [ENDED, ENDED], log_of(chief)
+    standing = read_standing(chief / LATEST)
+    assert standing.epoch >= 5
+    assert f"stopped after epoch {standing.epoch}" in log_of(chief)
+
+    pair = started(machines, tmp_path, seconds=0.005)
+    reaches(chief, standing.epoch // 5 * 5 + 5, pair[0])
+    pair[1].kill()
+    begun = time.monotonic()
+    assert ended(pair[0]) == LostWorkerError.exit_code, log_of(chief)
+    assert time.monotonic() - begun < 60
+    assert "worker 0 of 2: worker 1 (localhost:" in log_of(chief)
+    assert "is gone, so training stopped; its log says why; start all workers again to go on" in log_of(chief)
+
+    pair = started(machines, tmp_path)
+    assert [ended(process) for process in pair] == [0, 0], log_of(chief)
+    assert_learned_the_same(chief, alone)
+    assert not (tmp_path / "other").exists()
+
+
+def test_more_gpus_than_there_are_are_refused():
+    with pytest.raises(UserError, match=r"--gpus: 2 GPUs are asked for, and TensorFlow says there are none"):
+        form_team(Cluster(gpus=2))
