@@ -159,10 +159,11 @@ def test_the_pipelines_tasks_take_the_skeleton_as_settings(tmp_path, monkeypatch
     train["dataloader"]["pose_config"] |= {"pose_config_path": None, "pose_config": config}
     del train["dataloader"]["dataset_config"]
     infer = yaml.safe_load((folder / "infer.yaml").read_text())
-    at = {name: str(tmp_path / name) for name in ("photos", "dataset", "model", "onnx", "found", "metrics")}
+    at = {name: str(tmp_path / name) for name in ("photos", "part", "dataset", "model", "onnx", "found", "metrics")}
 
     tasks.gather_photos(str(folder / "creatures"), at["photos"], train=0, val=0, seed=0)
-    counts = tasks.convert(at["photos"], through_kubeflow(asked), at["dataset"], at["metrics"])
+    tasks.convert(at["photos"], through_kubeflow(asked), "0/1", at["part"], at["metrics"])
+    counts = tasks.join(at["photos"], through_kubeflow(asked), [at["part"]], at["dataset"], at["metrics"])
     assert counts["val_images"] == PICTURES["val"]
     tasks.train(at["dataset"], through_kubeflow(train), None, at["model"], at["metrics"])
     tasks.export(at["model"], at["onnx"], at["metrics"])

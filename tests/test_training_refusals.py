@@ -27,22 +27,23 @@ for name in sys.argv[1:]:
 json.dump([said, sorted({"tensorflow", "keras"} & sys.modules.keys())], sys.stdout)
 """
 MEASURED = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
+from support.memory import forget_peak, peak_bytes
 from support.tiny_training import Dots
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.model.dry_run import built
 from bodyposenet.common.model.train import train
+forget_peak()
 found = []
 for path in sys.argv[1:]:  # the smaller first: a peak stays
     spec = load_spec(path, TrainSpec)
     size = spec.dataloader.image_config.image_dims.size
     source = Dots(2 * spec.dataloader.batch_size, size=size)
     train(spec, Path(path).parent / Path(path).stem, source=source)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found.append([peak, built(make_plan(spec, source))[1].total])
+    found.append([peak_bytes(), built(make_plan(spec, source))[1].total])
 json.dump(found, sys.stdout)
 """
 
