@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from support.worker_processes import EPOCHS, Machines, free_addresses, losses_in, spec_of
+from support.worker_processes import EPOCHS, EVERY, Machines, free_addresses, losses_in, spec_of
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
@@ -84,15 +84,15 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
     chief = tmp_path / "chief"
 
     pair = started(machines, tmp_path, seconds=0.005)
-    reaches(chief, 5, pair[0])
+    reaches(chief, EVERY, pair[0])
     os.kill(pair[1].pid, signal.SIGTERM)
     assert [ended(process) for process in pair] == [ENDED, ENDED], log_of(chief)
     standing = read_standing(chief / LATEST)
-    assert standing.epoch >= 5
+    assert standing.epoch >= EVERY
     assert f"stopped after epoch {standing.epoch}" in log_of(chief)
 
     pair = started(machines, tmp_path, seconds=0.005)
-    reaches(chief, standing.epoch // 5 * 5 + 5, pair[0])
+    reaches(chief, standing.epoch // EVERY * EVERY + EVERY, pair[0])
     pair[1].kill()
     begun = time.monotonic()
     assert ended(pair[0]) == LostWorkerError.exit_code, log_of(chief)

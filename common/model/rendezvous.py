@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import select
 import socket
 import time
@@ -13,6 +14,7 @@ from bodyposenet.common.model.cluster import Cluster
 log = logging.getLogger(__name__)
 
 PATIENCE = 900.0  # seconds: a pod may have to wait for a node, and pull its image
+LOOPBACK = ("127.0.0.1", "localhost")
 PAUSE = 0.5  # seconds between knocks
 TOLD_EVERY = 30.0  # seconds between lines of the log
 GREETING = "bodyposenet worker"
@@ -72,8 +74,8 @@ def _gather(cluster: Cluster, deadline: _Deadline) -> None:
         door = stack.enter_context(_door(cluster.workers[0]))
         here: dict[int, socket.socket] = {}
         while wanted - here.keys():
-            absent = min(wanted - here.keys())
-            deadline.waits_for(f"worker {absent} ({cluster.workers[absent]})")
+            absent = [f"worker {number} ({cluster.workers[number]})" for number in sorted(wanted - here.keys())]
+            deadline.waits_for(" and ".join(absent))
             if not select.select([door], [], [], PAUSE)[0]:
                 continue
             guest = stack.enter_context(door.accept()[0])
@@ -88,11 +90,14 @@ def _gather(cluster: Cluster, deadline: _Deadline) -> None:
 
 @contextlib.contextmanager
 def _door(address: str) -> Iterator[socket.socket]:
-    port = _split(address)[1]
+    host, port = _split(address)
+    here = host in LOOPBACK  # nobody else is let in
+    both = socket.has_dualstack_ipv6() and not here
+    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        door = socket.create_server(("", port), backlog=128)
+        door = socket.create_server((host if here else "", port), family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:
-        problem = f"port {port} cannot be listened at: {error.strerror}"
+        problem = f"port {port} cannot be listened at: {os.strerror(error.errno or 0)}"
         raise UserError(problem, where=address, fix="name another port") from None
     with door:
         yield door

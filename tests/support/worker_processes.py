@@ -10,19 +10,20 @@ from support.killed_training import SlowDots
 from support.tiny_training import MOMENTUM, tiny_spec
 
 SAMPLES = 16
-EPOCHS = 50
+EPOCHS, EVERY = 50, 10  # in all, and between checkpoints
 
 
 def spec_of(batch_size, **changes):
     """Fifty steps in float32 of a small network with batch normalization, each an epoch where it takes all samples."""
-    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": {"width_multiplier": 0.0625}}
+    backbone = {"architecture": "helnet", "nlayers": 6, "mtype": "s8_3rdblock", "width_multiplier": 0.125}
+    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": backbone}
     dataloader = {
         "batch_size": batch_size,
         "image_config": {"image_dims": {"height": 32, "width": 32}},
         "pose_config": {"target_shape": [4, 4]},
         "dataset_config": {"train_records_folder_path": "nowhere", "train_records_path": ["none"]},
     }
-    settings = {"optimizer": MOMENTUM, "log_every_n_secs": 60, "num_epoch": EPOCHS, "checkpoint_n_epoch": 5}
+    settings = {"optimizer": MOMENTUM, "log_every_n_secs": 60, "num_epoch": EPOCHS, "checkpoint_n_epoch": EVERY}
     return tiny_spec(model=model, dataloader=dataloader, **(settings | changes))
 
 
