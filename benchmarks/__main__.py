@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("codec", "training")
+GROUPS = ("codec", "data", "training")
 MARKS = "<!-- table -->", "<!-- end -->"
 
 

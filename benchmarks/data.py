@@ -10,5 +10,5 @@ ROWS = annotations.ROWS | conversion.ROWS
 
 def measure() -> dict[str, float]:
     """All of ``ROWS``."""
-    data = Path(os.environ["BODYPOSENET_TEST_DATA"])
+    data = Path(os.environ["BODYPOSENET_TEST_DATA"]).resolve()
     return {**annotations.reading(data), **conversion.converting(data)}
