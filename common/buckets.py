@@ -33,6 +33,7 @@ BLOCK = 8 << 20  # bytes of an upload's requests
 PAGE = 1000  # names in an answer: the service's most
 NO_ANSWER = (aiohttp.ClientConnectionError, asyncio.TimeoutError, requests.exceptions.ConnectionError)
 REFUSED = (401, 403)
+CHANCE = random.Random()  # of our own: from the common one a seeded training draws its weights meanwhile
 
 _once = gcsfs.core.GCSFileSystem._request.__wrapped__  # without gcsfs's own retries, which take 33 s to give up
 
@@ -47,7 +48,7 @@ class Bucket(gcsfs.core.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no ty
             try:  # aiohttp wants what is long as a file, and closes it
                 return await _once(self, *args, data=data if data is None else io.BytesIO(data), **kwargs)
             except Exception as error:
-                pause = random.random() + 2 ** (number - 1)
+                pause = CHANCE.random() + 2 ** (number - 1)
                 late = isinstance(error, NO_ANSWER) and time.monotonic() - start + pause > PATIENCE
                 if late or number == TRIES or not is_retriable(error):
                     raise
