@@ -1,4 +1,4 @@
-"""Training: what it costs to make batches, over only decoding their photos."""
+"""Training: what batches cost over only decoding their photos, and steps over bare ones and plain Keras."""
 
 import os
 import tempfile
@@ -22,6 +22,8 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.loader import AugmentationConfig
 
+from . import training_steps
+
 ROUNDS = 15
 TIMES = 3  # that each photo is seen in a round
 SIZE = (256, 256)
@@ -35,29 +37,30 @@ ROWS = {
     ),
     "input_scaling": ("images/s of batches of two threads, over those of one", "≥ 1.7"),
     "input_scaling_decode": ("for comparison: of reading and cv2.imdecode", ""),
+    **training_steps.ROWS,
 }
 
 
 def measure() -> dict[str, float]:
     """All of ``ROWS``."""
-    return inputs(Path(os.environ["BODYPOSENET_TEST_DATA"]) / "coco_sample")
+    with records(Path(os.environ["BODYPOSENET_TEST_DATA"]) / "coco_sample") as (source, photos):
+        return inputs(source, photos) | training_steps.steps(source, drawing(), BATCH)
 
 
-def inputs(sample: Path) -> dict[str, float]:
+def inputs(source: "Again", photos: list[Path]) -> dict[str, float]:
     """The rows that begin with ``input``."""
-    with records(sample) as (source, photos):
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        rates, scalings, decode_scalings = [], [], []
-        try:
-            for number in range(ROUNDS + 1):  # the first compiles, and reads the files into memory
-                decode = [rate(decoded, photos, count) for count in (THREADS, 1)]
-                made = [rate(batched, source, count, number) for count in (THREADS, 1)]
-                rates.append(made[0] / decode[0])
-                scalings.append(made[0] / made[1])
-                decode_scalings.append(decode[0] / decode[1])
-        finally:
-            cv2.setNumThreads(threads)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    rates, scalings, decode_scalings = [], [], []
+    try:
+        for number in range(ROUNDS + 1):  # the first compiles, and reads the files into memory
+            decode = [rate(decoded, photos, count) for count in (THREADS, 1)]
+            made = [rate(batched, source, count, number) for count in (THREADS, 1)]
+            rates.append(made[0] / decode[0])
+            scalings.append(made[0] / made[1])
+            decode_scalings.append(decode[0] / decode[1])
+    finally:
+        cv2.setNumThreads(threads)
     figures = {"input_rate": rates, "input_scaling": scalings, "input_scaling_decode": decode_scalings}
     return {key: median(values[1:]) for key, values in figures.items()}
 
@@ -118,8 +121,12 @@ def _decode(photo: Path) -> bool:
     return cv2.imdecode(np.frombuffer(photo.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
+def drawing() -> Drawing:
+    """How samples become batches: the defaults of a spec."""
+    return Drawing(BODYPOSENET_18, SIZE, sigma=7.0, paf_width=1.0, scale=(256.0,) * 3, offset=(0.5,) * 3)
+
+
 def batched(source: Again, threads: int, epoch: int) -> int:
     """Make an epoch's batches; how many images they hold."""
-    drawing = Drawing(BODYPOSENET_18, SIZE, sigma=7.0, paf_width=1.0, scale=(256.0,) * 3, offset=(0.5,) * 3)
-    batches = epoch_batches(source, drawing, batch_size=BATCH, seed=0, epoch=epoch, threads=threads)
+    batches = epoch_batches(source, drawing(), batch_size=BATCH, seed=0, epoch=epoch, threads=threads)
     return sum(len(batch.images) for batch in batches)
