@@ -1,11 +1,14 @@
 """Model files: a Keras network and the card that says how to feed and read it, in one open file.
 
-A ``.keras`` file is a zip; the card is one more member of it, ``bodyposenet.json``, which Keras ignores.
+A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. Files are
+written and read member by member: Keras itself would hold all weights in memory once more.
 """
 
+import errno
 import json
 import logging
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -19,6 +22,8 @@ from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton
 log = logging.getLogger(__name__)
 
 CARD_MEMBER = "bodyposenet.json"
+CONFIG_MEMBER = "config.json"
+WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_NAME = "model.keras"
 
 
@@ -76,11 +81,24 @@ def save_model(model: Any, path: Path, card: Card) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    import keras
+
+    texts = {
+        "metadata.json": {"keras_version": keras.__version__},
+        CONFIG_MEMBER: keras.saving.serialize_keras_object(model),
+        CARD_MEMBER: card.to_dict(),
+    }
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        whole = Path(folder) / MODEL_NAME
-        model.save(whole)
-        with zipfile.ZipFile(whole, "a") as archive:
-            archive.writestr(zipfile.ZipInfo(CARD_MEMBER), json.dumps(card.to_dict()))
+        weights, whole = Path(folder) / WEIGHTS_MEMBER, Path(folder) / MODEL_NAME
+        model.save_weights(weights)
+        with zipfile.ZipFile(whole, "w") as archive:
+            for name, text in texts.items():
+                archive.writestr(zipfile.ZipInfo(name), json.dumps(text))
+            with (
+                weights.open("rb") as source,
+                archive.open(zipfile.ZipInfo(WEIGHTS_MEMBER), "w", force_zip64=True) as to,
+            ):
+                shutil.copyfileobj(source, to)
         os.replace(whole, path)
 
 
@@ -124,15 +142,18 @@ def _of_tao(path: Path) -> tuple[Any, Card]:
 def _network(path: Path) -> Any:
     import keras
 
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / MODEL_NAME  # Keras goes by the suffix
-        link.symlink_to(path.resolve())
-        try:
-            return keras.saving.load_model(link, compile=False, safe_mode=True)
-        except MemoryError:
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
+            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+            model.load_weights(archive.extract(WEIGHTS_MEMBER, folder))
+            return model
+    except (MemoryError, OSError) as error:
+        if isinstance(error, MemoryError) or error.errno == errno.ENOSPC:
             raise
-        except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
-            raise _damaged(path, error) from error
+        raise _damaged(path, error) from error
+    except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
+        raise _damaged(path, error) from error
 
 
 def model_file(path: Path) -> Path:
