@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.criteria import choose, equalize, filter_norms, normalize
+from bodyposenet.common.prune.criteria import choose, equalize, filter_norms, l2_norm, normalize
 from bodyposenet.common.prune.prune import prune_model
 from bodyposenet.common.spec.prune import PruneSpec
 
@@ -256,7 +256,8 @@ def test_what_is_added_to_an_excluded_layer_keeps_its_filters():
 
 def test_another_criterion_takes_the_place_of_the_norm():
     model = net(lambda x: conv([1, 0.1, 0.9], "a")(x))
-    assert stayed(model, criterion=lambda layer: 1 / filter_norms(layer))["a"] == [1]
+    least = stayed(model, criterion=lambda graph: {path: 1 / votes for path, votes in l2_norm(graph).items()})
+    assert least["a"] == [1]
 
 
 def test_names_types_regularizers_and_the_order_of_outputs_stay():
@@ -294,18 +295,19 @@ def test_a_sequential_model_is_pruned_as_a_chain():
     ("layer", "problem"),
     [
         (L.LayerNormalization(name="odd"), "'odd' (LayerNormalization) is of a type that pruning does not know"),
-        (L.Reshape((2, 8, 2), name="odd"), "'odd' (Reshape) is of a type that pruning does not know"),
+        (L.Permute((2, 1, 3), name="odd"), "'odd' (Permute) is of a type that pruning does not know"),
+        (L.Reshape((4, 8, 1), name="odd"), "'odd' (Reshape) mixes its channels: it makes 1 of 2"),
         (L.Conv2D(2, 1, groups=2, name="odd"), "'odd' (Conv2D) splits its channels in 2 groups"),
         (L.DepthwiseConv2D(1, depth_multiplier=2, name="odd"), "'odd' (DepthwiseConv2D) has a depth multiplier of 2"),
         (L.BatchNormalization(axis=1, name="odd"), "'odd' (BatchNormalization) works along axis 1"),
         (L.MaxPooling2D(data_format="channels_first", name="odd"), "'odd' (MaxPooling2D) has its channels first"),
-        (keras.Sequential([L.Conv2D(2, 1)], name="odd"), "'odd' (Sequential) is a model inside the model"),
+        (keras.Sequential([L.LayerNormalization(name="own")], name="odd"), "'odd/own' (LayerNormalization) is of"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, L.Layer) else "",
 )
 def test_a_layer_that_cannot_be_followed_is_named_and_can_be_excluded(layer, problem):
     model = net(lambda x: layer(conv([1, 0.1], "b")(conv([1, 0.1], "a")(x))))
-    with pytest.raises(UserError, match=re.escape(problem) + ".*exclude it with `-el odd`"):
+    with pytest.raises(UserError, match=re.escape(problem) + ".*exclude it with `-el odd"):
         prune_model(model, HALF)
     pruned = prune_model(model, PruneSpec(pruning_threshold=0.5, excluded_layers=("odd",), **FINE))
     assert pruned.kept["a"] == (1, 2)

@@ -1,6 +1,7 @@
 """FLOPs: what one picture costs, counted from shapes without running the network."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,14 @@ def flops(model: Any, size: tuple[int, int]) -> float:
 
     Args:
         model: A functional or sequential ``keras.Model``, channels last.
-        size: ``(height, width)`` of the picture, in pixels.
+        size: ``(height, width)`` of the picture, in pixels; a network that takes one size only is counted at that.
     """
-    macs: list[int] = []
+    return 2.0 * sum(layer_multiply_adds(model, size).values())
+
+
+def layer_multiply_adds(model: Any, size: tuple[int, int]) -> dict[int, int]:
+    """Multiply-adds of each layer, in all its calls, by its ``id``; see :func:`flops`."""
+    macs: dict[int, int] = defaultdict(int)
 
     def counted(operation: Any) -> Callable[..., Any]:
         def shapes(*args: Any, **kwargs: Any) -> Any:
@@ -25,14 +31,14 @@ def flops(model: Any, size: tuple[int, int]) -> float:
             if inner is not None:
                 return inner._run_through_graph(args[0], operation_fn=counted)
             made = operation.compute_output_spec(*args, **kwargs)
-            macs.append(multiply_adds(operation, args[0], made))
+            macs[id(operation)] += multiply_adds(operation, args[0], made)
             return made
 
         return shapes
 
     pictures = [_picture(tensor, size) for tensor in model.inputs]
     _graph(model)._run_through_graph(pictures, operation_fn=counted)
-    return 2.0 * sum(macs)
+    return macs
 
 
 def multiply_adds(layer: Any, given: Any, made: Any) -> int:
@@ -62,6 +68,8 @@ def _graph(model: Any) -> Any:
 
 
 def _picture(tensor: Any, size: tuple[int, int]) -> Any:
-    """A symbolic input of one picture of ``size``; inputs that are no pictures keep their shape."""
-    shape = (1, *size, tensor.shape[-1]) if len(tensor.shape) == 4 else (1, *tensor.shape[1:])
-    return keras.KerasTensor(shape, dtype=tensor.dtype)
+    """A symbolic input of one picture: what the network leaves open of its height and width is that of ``size``."""
+    known = tensor.shape[1:]
+    if len(known) == 3:
+        known = (known[0] or size[0], known[1] or size[1], known[2])
+    return keras.KerasTensor((1, *known), dtype=tensor.dtype)

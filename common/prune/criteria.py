@@ -1,22 +1,59 @@
 """Criteria: how much each filter matters, and which of them stay.
 
-A criterion is any function from a layer to one number per filter, so that others (batch-norm scales, Taylor
-expansions) can stand in for :func:`filter_norms`.
+A criterion is any function from a network's :class:`~bodyposenet.common.prune.graph.ChannelGraph` to votes: one number
+for each channel of each layer that has a say, by the layer's path. Votes of different layers are made comparable by
+:func:`normalize`, and those on the same channels become one by :func:`equalize`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.prune.graph import ChannelGraph
 
-Scores = NDArray[np.float64]  # (F,), one for each filter
+Scores = NDArray[np.float64]  # (F,), one for each filter; none negative
 Indices = NDArray[np.int64]  # ascending
-Criterion = Callable[[Any], Scores]
+Votes = Mapping[str, Scores]
+Criterion = Callable[[ChannelGraph], Votes]
 Normalizer = Literal["max", "L2"]
 Equalization = Literal["union", "intersection", "arithmetic_mean", "geometric_mean"]
+
+
+def l2_norm(graph: ChannelGraph) -> Votes:
+    """The norm of each filter, as TAO has it: Li et al., "Pruning Filters for Efficient ConvNets" (ICLR 2017)."""
+    return {path: filter_norms(layer) for path, layer in (graph.producers | graph.depthwise).items()}
+
+
+def geometric_median(graph: ChannelGraph) -> Votes:
+    """How far each filter is from all others of its layer, in sum: the nearest ones can be replaced by the rest.
+
+    He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration" (CVPR 2019),
+    equation 9.
+    """
+    return {path: filter_distances(layer) for path, layer in (graph.producers | graph.depthwise).items()}
+
+
+def bn_scale(graph: ChannelGraph) -> Votes:
+    """How much batch normalization lets through of each channel: the magnitude of gamma.
+
+    Liu et al., "Learning Efficient Convolutional Networks through Network Slimming" (ICCV 2017), section 3. Layers that
+    no batch normalization follows go by the norms of their filters.
+
+    Raises:
+        UserError: The network has no batch normalization with scales, so none of its channels could be weighed.
+    """
+    votes = {path: np.abs(_sound(layer, layer.gamma)) for path, layer in graph.scales.items() if layer.scale}
+    if not votes:
+        raise UserError(
+            "the network has no batch normalization, whose scales would tell which channels matter",
+            where="criterion",
+            fix="take l2_norm, geometric_median or taylor",
+        )
+    scaled = {run.source for path in votes for run in graph.reads[path]}
+    return votes | {path: filter_norms(layer) for path, layer in graph.producers.items() if path not in scaled}
 
 
 def filter_norms(layer: Any) -> Scores:
@@ -32,16 +69,41 @@ def filter_norms(layer: Any) -> Scores:
     Raises:
         UserError: A weight is infinite or no number.
     """
+    return np.asarray(np.sqrt(np.einsum("df,df->f", *2 * [filters_of(layer)])))
+
+
+def filter_distances(layer: Any) -> Scores:
+    """The sum of the Euclidean distances of each filter to the others, ``(F,)``; see :func:`filter_norms`."""
+    filters = filters_of(layer)
+    products = filters.T @ filters
+    squares = np.diag(products)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
+    np.fill_diagonal(distances, 0)
+    return np.asarray(distances.sum(axis=1))
+
+
+def filters_of(layer: Any) -> NDArray[np.float64]:
+    """The filters of a layer, as in :func:`filter_norms`, as columns: ``(D, F)`` float64."""
+    return columns(layer, _sound(layer, layer.kernel))
+
+
+def columns(layer: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values for each weight of a layer's kernel, or of its bias, with a column for each filter: ``(D, F)``."""
     import keras
 
-    kernel = np.asarray(layer.kernel).astype(np.float64)
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        kernel = kernel[..., 0]
-    if not np.isfinite(kernel).all():
+    if values.ndim > 1 and isinstance(layer, keras.layers.DepthwiseConv2D):
+        values = values[..., 0]
+    return values.reshape(-1, values.shape[-1])
+
+
+def _sound(layer: Any, variable: Any) -> NDArray[np.float64]:
+    """A weight of a layer, if it is all numbers."""
+    values = np.asarray(variable).astype(np.float64)
+    if not np.isfinite(values).all():
         raise UserError(
             f"layer {layer.name!r} has weights that are infinite or no numbers", fix="training diverged; train it again"
         )
-    return np.asarray(np.sqrt((kernel.reshape(-1, kernel.shape[-1]) ** 2).sum(axis=0)))
+    return values
 
 
 def normalize(scores: Scores, normalizer: Normalizer) -> Scores:
@@ -97,3 +159,6 @@ def choose(scores: Scores, *, threshold: float, minimum: int, granularity: int) 
     count = max(int((scores > threshold).sum()), min(minimum, depth), 1)
     count = min(-(-count // granularity) * granularity, depth)
     return np.sort(np.argsort(-scores, kind="stable")[:count])
+
+
+CRITERIA: dict[str, Criterion] = {"l2_norm": l2_norm, "bn_scale": bn_scale, "geometric_median": geometric_median}

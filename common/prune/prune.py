@@ -4,21 +4,22 @@ The algorithm is that of TAO's ``prune``: "Pruning Filters for Efficient ConvNet
 normalized norms.
 """
 
-from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from bodyposenet.common.data.batches import Batch
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import MODEL_NAME, load_model, model_file, save_model
-from bodyposenet.common.model.flops import flops
-from bodyposenet.common.prune.criteria import Criterion, Indices, Scores, choose, equalize, filter_norms, normalize
-from bodyposenet.common.prune.graph import ChannelGraph, read_graph
+from bodyposenet.common.prune.choosing import Cut, Weighed, chosen, ladder, shortfall, weigh
+from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
+from bodyposenet.common.prune.steps import Ladder
 from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import Loss
+
+SIZE = (256, 256)  # pixels, where nothing tells another
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Pruned:
         kept: For each of them how many stayed, and of how many.
         params_before: Parameters of the original, BN statistics included.
         params_after: Parameters of ``model``.
+        flops_before: Floating-point operations of the original for one picture.
+        flops_after: The same of ``model``.
+        threshold: What filters had to score more than, given or found.
+        note: A sentence, if a target was missed by much.
     """
 
     model: Any
@@ -38,6 +43,10 @@ class Pruned:
     kept: dict[str, tuple[int, int]]
     params_before: int
     params_after: int
+    flops_before: float
+    flops_after: float
+    threshold: float
+    note: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class PruneOutcome:
         gflops_before: 1e9 floating-point operations of the original for one picture of ``size``.
         gflops_after: The same of the smaller network.
         size: ``(height, width)``, the input size of the model's card.
+        threshold: What filters had to score more than, given or found.
+        note: A sentence, if a target was missed by much.
     """
 
     path: Path
@@ -61,6 +72,8 @@ class PruneOutcome:
     gflops_before: float
     gflops_after: float
     size: tuple[int, int]
+    threshold: float
+    note: str = ""
 
     @property
     def kept(self) -> float:
@@ -76,78 +89,86 @@ class PruneOutcome:
         lines.append(
             f"| GFLOPs at {height}x{width} | {self.gflops_before:.2f} | {self.gflops_after:.2f} | {share:.1%} |"
         )
+        lines += ["", f"Threshold {self.threshold:g}. {self.note}".strip()]
         lines += ["", "| layer | filters before | after | kept |", "|---|---:|---:|---:|"]
         lines += [f"| {name} | {of} | {count} | {count / of:.1%} |" for name, (count, of) in self.layers.items()]
         return "\n".join(lines) + "\n"
 
 
 def prune_model(
-    model: Any, settings: PruneSpec, keep_whole: Collection[str] = (), *, criterion: Criterion = filter_norms
+    model: Any,
+    settings: PruneSpec,
+    keep_whole: Collection[str] = (),
+    *,
+    criterion: Criterion | None = None,
+    size: tuple[int, int] = SIZE,
 ) -> Pruned:
     """Drop the filters of a network that matter least.
 
     Args:
         model: A functional or sequential ``keras.Model``, channels last; it is left as it is.
-        settings: Threshold, normalizer and the like; excluded layers keep every filter, and may be given as TAO
-            writes them, with ``/`` for ``_``.
+        settings: Threshold or target, normalizer and the like; excluded layers keep every filter, and may be given as
+            TAO writes them, with ``/`` for ``_``.
         keep_whole: More layers that keep every filter. Those that make the model's outputs always do.
-        criterion: Tells how much each filter of a layer matters.
+        criterion: Tells how much each filter matters; by default that of the settings.
+        size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels.
 
     Raises:
-        UserError: The network has layers that pruning cannot follow, or no layer of an excluded name.
+        UserError: The network has layers that pruning cannot follow, no layer of an excluded name, or no threshold
+            leaves as little as the target.
     """
-    names = [layer.name for layer in model.layers]
-    excluded = [name if name in names else name.replace("/", "_") for name in settings.excluded_layers]
-    graph = read_graph(model, whole={*excluded, *keep_whole})
-    filters = select(graph, settings, criterion)
-    smaller = rebuild(model, graph, filters)
-    kept = {name: (len(indices), depth(graph.producers[name])) for name, indices in filters.items()}
-    return Pruned(smaller, filters, kept, model.count_params(), smaller.count_params())
+    weighed = weigh(model, settings, criterion or criterion_of(settings), whole=keep_whole, size=size)
+    return cut_down(model, weighed, chosen(weighed, settings), settings)
 
 
-def select(graph: ChannelGraph, settings: PruneSpec, criterion: Criterion) -> dict[str, Indices]:
-    """For each prunable layer the filters that stay, ascending; all of them where the layer is kept whole."""
-    scores = scored(graph, settings, criterion)
-    kept: dict[str, Indices] = {}
-    for names, free in graph.groups():
-        together = [score for name in names for score in scores[name]]
-        stay = np.arange(depth(graph.producers[names[0]]))
-        if free:
-            stay = choose(
-                equalize(together, settings.equalization_criterion),
-                threshold=settings.pruning_threshold,
-                minimum=settings.min_num_filters,
-                granularity=settings.pruning_granularity,
-            )
-        kept.update(dict.fromkeys(names, stay))
-    return {name: kept[name] for name in graph.producers}
+def cut_down(model: Any, weighed: Weighed, cut: Cut, settings: PruneSpec) -> Pruned:
+    """The network that a cut leaves."""
+    smaller = rebuild(model, weighed.graph, cut.filters)
+    depths = {path: int(layer.kernel.shape[-1]) for path, layer in weighed.graph.producers.items()}
+    return Pruned(
+        model=smaller,
+        filters=cut.filters,
+        kept={path: (len(indices), depths[path]) for path, indices in cut.filters.items()},
+        params_before=weighed.sizes.params,
+        params_after=cut.params,
+        flops_before=weighed.sizes.flops,
+        flops_after=cut.flops,
+        threshold=cut.threshold,
+        note=shortfall(weighed, settings, cut),
+    )
 
 
-def scored(graph: ChannelGraph, settings: PruneSpec, criterion: Criterion) -> dict[str, list[Scores]]:
-    """For each prunable layer the normalized scores of its filters: its own, and those of depthwise readers."""
-    scores: dict[str, list[Scores]] = defaultdict(list)
-    for name, layer in graph.producers.items():
-        scores[name].append(normalize(criterion(layer), settings.normalizer))
-    for name, layer in graph.depthwise.items():
-        whole, offset = normalize(criterion(layer), settings.normalizer), 0
-        for run in graph.reads[name]:
-            scores[run.source].append(whole[offset : offset + run.width])
-            offset += run.width
-    return scores
+def criterion_of(settings: PruneSpec) -> Criterion:
+    """The criterion that the settings name.
+
+    Raises:
+        UserError: It needs training data.
+    """
+    if settings.criterion not in CRITERIA:
+        raise UserError(
+            f"{settings.criterion} weighs filters by training data, and none is given",
+            where="criterion",
+            fix="give a train spec (`bpnet prune -e`), or take another criterion",
+        )
+    return CRITERIA[settings.criterion]
 
 
-def depth(layer: Any) -> int:
-    """Number of filters of a convolution or dense layer."""
-    return int(layer.kernel.shape[-1])
-
-
-def prune_file(source: str | Path, output: str | Path, settings: PruneSpec) -> PruneOutcome:
+def prune_file(
+    source: str | Path,
+    output: str | Path,
+    settings: PruneSpec,
+    *,
+    batches: Sequence[Batch] = (),
+    loss: Loss | None = None,
+) -> PruneOutcome:
     """Prune a model file into another; its card is carried over.
 
     Args:
         source: A model file, or a folder with a ``model.keras``.
         output: The file to write, whole or not at all; its folder is made. In a folder that exists, ``model.keras``.
         settings: See :func:`prune_model`.
+        batches: Training data, for the criterion ``taylor``.
+        loss: That the network was trained with, for the same.
 
     Raises:
         UserError: ``source`` is no model file, ``output`` is ``source``, or see :func:`prune_model`.
@@ -157,14 +178,48 @@ def prune_file(source: str | Path, output: str | Path, settings: PruneSpec) -> P
     if output.exists() and output.samefile(source):
         raise UserError("is the model to prune itself", where=str(output), fix="give another output file")
     model, card = load_model(source)
-    pruned = prune_model(model, settings)
+    criterion = _learned(settings, model, batches, loss)
+    pruned = prune_model(model, settings, criterion=criterion, size=card.input_size)
     save_model(pruned.model, output, card)
     return PruneOutcome(
         path=output,
         layers=pruned.kept,
         params_before=pruned.params_before,
         params_after=pruned.params_after,
-        gflops_before=flops(model, card.input_size) / 1e9,
-        gflops_after=flops(pruned.model, card.input_size) / 1e9,
+        gflops_before=pruned.flops_before / 1e9,
+        gflops_after=pruned.flops_after / 1e9,
         size=card.input_size,
+        threshold=pruned.threshold,
+        note=pruned.note,
     )
+
+
+def ladder_file(
+    source: str | Path, settings: PruneSpec, *, size: tuple[int, int] | None = None, batches: Sequence[Batch] = (),
+    loss: Loss | None = None,
+) -> Ladder:  # fmt: skip
+    """What a ladder of thresholds would leave of a model file; nothing is written.
+
+    Args:
+        source: A model file, or a folder with a ``model.keras``.
+        settings: Its threshold, or the one that meets its target, is one of the ladder's.
+        size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels; by default the card's.
+        batches: See :func:`prune_file`.
+        loss: See :func:`prune_file`.
+    """
+    source = model_file(Path(source))
+    model, card = load_model(source)
+    size = size or card.input_size
+    criterion = _learned(settings, model, batches, loss) or criterion_of(settings)
+    weighed = weigh(model, settings, criterion, whole=(), size=size)
+    own = chosen(weighed, settings)
+    return Ladder(weighed, ladder(weighed, own.threshold), own.threshold, size, source.stat().st_size)
+
+
+def _learned(settings: PruneSpec, model: Any, batches: Sequence[Batch], loss: Loss | None) -> Criterion | None:
+    """The criterion that looks at training data, if it is the one that is asked for, and there are some."""
+    if settings.criterion != "taylor" or not batches:
+        return None
+    from bodyposenet.common.prune.taylor import taylor
+
+    return taylor(model, batches, loss or Loss())

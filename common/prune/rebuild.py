@@ -1,29 +1,21 @@
 """Rebuild: the same network with fewer channels."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bodyposenet.common.prune.axes import axes_of
 from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.graph import ChannelGraph, Layout
+from bodyposenet.common.prune.follow import flat
+from bodyposenet.common.prune.graph import ChannelGraph, Layout, width
 
 L = keras.layers
-Axes = dict[str, dict[int, str]]  # weight name -> axis -> whether it runs along the channels read or those made
-
-# The first entry that fits a layer holds. Weights and axes that are not named are taken over whole.
-AXES: tuple[tuple[Any, Axes], ...] = (
-    (L.Conv2D, {"kernel": {2: "read", 3: "made"}, "bias": {0: "made"}}),
-    (L.Dense, {"kernel": {0: "read", 1: "made"}, "bias": {0: "made"}}),
-    (L.Conv2DTranspose, {"kernel": {3: "read"}}),
-    (L.DepthwiseConv2D, {"kernel": {2: "read"}, "bias": {0: "read"}}),
-    (L.BatchNormalization, {name: {0: "read"} for name in ("gamma", "beta", "moving_mean", "moving_variance")}),
-    (L.PReLU, {"alpha": {-1: "read"}}),
-)
 
 
-def rebuild(model: Any, graph: ChannelGraph, kept: dict[str, Indices]) -> Any:
+def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any:
     """A copy of ``model`` in which each layer has only the filters named in ``kept``.
 
     Names of layers, model and inputs, the order of outputs, data types, regularizers and shared layers stay as they
@@ -31,20 +23,33 @@ def rebuild(model: Any, graph: ChannelGraph, kept: dict[str, Indices]) -> Any:
 
     Args:
         model: The network; it is left as it is.
-        graph: Its channels, from :func:`~bodyposenet.common.prune.graph.read_graph`.
+        graph: Its channels, from :func:`~bodyposenet.common.prune.follow.read_graph`.
         kept: For each prunable layer the indices of its filters that stay.
 
     Returns:
         A new ``keras.Model``.
     """
-    smaller = keras.models.clone_model(model, clone_function=lambda layer: _resized(layer, kept))
-    for layer in model.layers:
+    clones: dict[int, Any] = {}
+
+    def resized(layer: Any) -> Any:
+        if id(layer) not in clones:
+            inputs = graph.inputs.get(graph.paths.get(id(layer), ""))
+            clones[id(layer)] = _resized(layer, graph, kept) if inputs is None else whole(layer, inputs)
+        return clones[id(layer)]
+
+    def whole(model: Any, inputs: Sequence[Layout] = ()) -> Any:
+        pictures = [_picture(*pair, kept) for pair in zip(flat(model).inputs, inputs, strict=True)] if inputs else None
+        given = None if pictures is None else keras.tree.pack_sequence_as(model.input, pictures)
+        return keras.models.clone_model(model, input_tensors=given, clone_function=resized)
+
+    smaller = whole(model)
+    for layer in _leaves(model, graph):
         if layer.weights:
-            smaller.get_layer(layer.name).set_weights(_sliced(layer, graph, kept))
+            clones[id(layer)].set_weights(_sliced(layer, graph, kept))
     return smaller
 
 
-def channels_kept(layout: Layout, kept: dict[str, Indices]) -> Indices:
+def channels_kept(layout: Layout, kept: Mapping[str, Indices]) -> Indices:
     """Which channels of a tensor stay, counted as they were before pruning.
 
     Args:
@@ -59,26 +64,43 @@ def channels_kept(layout: Layout, kept: dict[str, Indices]) -> Indices:
     return np.concatenate(indices)
 
 
-def _resized(layer: Any, kept: dict[str, Indices]) -> Any:
-    config = layer.get_config()
-    if layer.name in kept:
-        config["units" if isinstance(layer, L.Dense) else "filters"] = len(kept[layer.name])
+def _picture(tensor: Any, layout: Layout, kept: Mapping[str, Indices]) -> Any:
+    """The input of a model inside another one, for the channels that it still gets."""
+    channels = len(channels_kept(layout, kept))
+    return keras.Input(batch_shape=(*tensor.shape[:-1], channels), dtype=tensor.dtype, name=tensor.name)
+
+
+def _leaves(model: Any, graph: ChannelGraph) -> Iterator[Any]:
+    """Its layers, and those of the models in it whose channels were followed."""
+    for layer in model.layers:
+        if graph.paths.get(id(layer), "") in graph.inputs:
+            yield from _leaves(layer, graph)
+        else:
+            yield layer
+
+
+def _resized(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any:
+    path, config = graph.paths.get(id(layer), ""), layer.get_config()
+    if path in kept:
+        config["units" if isinstance(layer, L.Dense) else "filters"] = len(kept[path])
+    if path in graph.shapes and config["target_shape"][-1] != -1:
+        config["target_shape"] = (*config["target_shape"][:-1], len(channels_kept(graph.shapes[path], kept)))
     if isinstance(layer, L.Lambda):  # its code is already running in this process
         return type(layer).from_config(config, safe_mode=False)
     return type(layer).from_config(config)
 
 
-def _sliced(layer: Any, graph: ChannelGraph, kept: dict[str, Indices]) -> list[NDArray[Any]]:
+def _sliced(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> list[NDArray[Any]]:
     """The weights of a layer, in Keras' order, without those of dropped channels."""
-    stay = {"made": kept.get(layer.name)}
-    if layer.name in graph.reads:
-        stay["read"] = channels_kept(graph.reads[layer.name], kept)
-    axes: Axes = next((axes for types, axes in AXES if isinstance(layer, types)), {})
+    path = graph.paths.get(id(layer), "")
+    read = graph.reads.get(path, ())
+    stay = {"made": kept.get(path), "read": channels_kept(read, kept) if read else None}
     arrays = []
     for variable in layer.weights:
         array = np.asarray(variable)
-        for axis, which in axes.get(variable.name, {}).items():
-            indices = stay.get(which)
-            array = array if indices is None else np.take(array, indices, axis=axis)
+        for axis, which in axes_of(layer, variable).items():
+            indices = stay[which]
+            if indices is not None and (which == "made" or array.shape[axis] == width(read)):
+                array = np.take(array, indices, axis=axis)
         arrays.append(array)
     return arrays

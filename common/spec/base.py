@@ -49,6 +49,7 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number)]
 NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number)]
 Name = Annotated[str, Field(min_length=1)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_remapped)]
 

@@ -1,8 +1,10 @@
 """Prune spec: how much of a network to cut away."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from bodyposenet.common.spec.base import Name, Natural, NotNegative, Strict
+from pydantic import model_validator
+
+from bodyposenet.common.spec.base import Name, Natural, NotNegative, Share, Strict
 
 
 class PruneSpec(Strict):
@@ -14,7 +16,11 @@ class PruneSpec(Strict):
         equalization_criterion: How layers that must keep the same filters agree.
         pruning_granularity: What is left of a layer is a multiple of this many filters.
         min_num_filters: Least number of filters left of a layer.
-        excluded_layers: Names of layers that stay whole.
+        excluded_layers: Names of layers that stay whole, or patterns of names (``stage1_*``).
+        criterion: By what filters are weighed; ``taylor`` needs training data.
+        target_params: Greatest share of the parameters that may be left; the threshold is then searched, and
+            ``pruning_threshold`` plays no part.
+        target_flops: The same of the floating-point operations.
     """
 
     pruning_threshold: NotNegative = 0.1
@@ -23,3 +29,12 @@ class PruneSpec(Strict):
     pruning_granularity: Natural = 8
     min_num_filters: Natural = 16
     excluded_layers: tuple[Name, ...] = ()
+    criterion: Literal["l2_norm", "bn_scale", "taylor", "geometric_median"] = "l2_norm"
+    target_params: Share | None = None
+    target_flops: Share | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.target_params is not None and self.target_flops is not None:
+            raise ValueError("give target_params or target_flops, not both")
+        return self

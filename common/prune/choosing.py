@@ -1,0 +1,212 @@
+"""Choosing: what every threshold would leave of a network, and the threshold that leaves a wanted share."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.prune.criteria import Criterion, Indices, Scores, Votes, choose, equalize, normalize
+from bodyposenet.common.prune.follow import read_graph
+from bodyposenet.common.prune.graph import ChannelGraph, Run
+from bodyposenet.common.prune.sizes import Sizes
+from bodyposenet.common.spec.prune import PruneSpec
+
+NEAR = 0.03  # a network that is further below its target than this is worth a word
+STEPS = tuple(share / 10 for share in range(9, 0, -1))  # of the ladder: shares of the parameters
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers that keep the same filters.
+
+    Attributes:
+        paths: Of the layers.
+        depth: Filters of each of them.
+        scores: One for each filter, normalized and merged; None if all filters stay whatever the threshold.
+    """
+
+    paths: tuple[str, ...]
+    depth: int
+    scores: Scores | None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a threshold leaves of a network.
+
+    Attributes:
+        threshold: Filters that score no more than this are gone, but for those that minimum and granularity save.
+        filters: For each prunable layer, by path, the indices of its filters that stay, ascending.
+        params: Parameters left, BN statistics included.
+        flops: Floating-point operations left, for one picture.
+    """
+
+    threshold: float
+    filters: dict[str, Indices]
+    params: int
+    flops: float
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A network whose filters are weighed: what any threshold would leave of it can be told.
+
+    Attributes:
+        graph: Its channels.
+        groups: Its prunable layers.
+        settings: Minimum and granularity; the threshold in it plays no part.
+        sizes: What it costs.
+    """
+
+    graph: ChannelGraph
+    groups: tuple[Group, ...]
+    settings: PruneSpec
+    sizes: Sizes
+
+    @cached_property
+    def thresholds(self) -> list[float]:
+        """All that make a difference, ascending: 0, and the score of every filter that may go."""
+        scores = [group.scores for group in self.groups if group.scores is not None]
+        return [float(score) for score in np.unique(np.concatenate([np.zeros(1), *scores]))]
+
+    def filters(self, threshold: float) -> dict[str, Indices]:
+        """The filters that stay, for each prunable layer."""
+        kept: dict[str, Indices] = {}
+        for group in self.groups:
+            stay = np.arange(group.depth)
+            if group.scores is not None:
+                stay = choose(
+                    group.scores,
+                    threshold=threshold,
+                    minimum=self.settings.min_num_filters,
+                    granularity=self.settings.pruning_granularity,
+                )
+            kept.update(dict.fromkeys(group.paths, stay))
+        return {path: kept[path] for path in self.graph.producers}
+
+    def cut(self, threshold: float) -> Cut:
+        """What this threshold leaves."""
+        filters = self.filters(threshold)
+        return Cut(threshold, filters, self.sizes.params_of(filters), self.sizes.flops_of(filters))
+
+
+def weigh(
+    model: Any, settings: PruneSpec, criterion: Criterion, *, whole: Collection[str], size: tuple[int, int]
+) -> Weighed:
+    """Weigh the filters of a network.
+
+    Args:
+        model: A functional or sequential ``keras.Model``, channels last.
+        settings: Excluded layers, normalizer and the like.
+        criterion: Tells how much each filter matters.
+        whole: More layers that keep every filter.
+        size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels.
+
+    Raises:
+        UserError: The network has layers that pruning cannot follow, or no layer of an excluded name.
+    """
+    graph = read_graph(model, whole=(*settings.excluded_layers, *whole))
+    groups = tuple(_grouped(graph, settings, criterion(graph)))
+    return Weighed(graph, groups, settings, Sizes.of(model, graph, size))
+
+
+def _grouped(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[Group]:
+    scores = _by_source(graph, settings, votes)
+    for paths, free in graph.groups():
+        depth = int(graph.producers[paths[0]].kernel.shape[-1])
+        together = [score for path in paths for score in scores[path]]
+        merged = equalize(together, settings.equalization_criterion) if free else None
+        yield Group(tuple(paths), depth, merged)
+
+
+def _by_source(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Mapping[str, list[Scores]]:
+    """For each prunable layer the normalized scores of its filters: its own, and those of who votes on what it made."""
+    scores: dict[str, list[Scores]] = defaultdict(list)
+    for path, vote in votes.items():
+        whole, offset = normalize(vote, settings.normalizer), 0
+        for run in (Run(path, len(vote)),) if path in graph.producers else graph.reads[path]:
+            scores[run.source].append(whole[offset : offset + run.width])
+            offset += run.width
+    return scores
+
+
+def chosen(weighed: Weighed, settings: PruneSpec) -> Cut:
+    """What the settings ask for: their threshold, or the one that leaves the share that is their target.
+
+    Raises:
+        UserError: No threshold leaves so little.
+    """
+    if settings.target_params is not None:
+        return largest(weighed, params=settings.target_params)
+    if settings.target_flops is not None:
+        return largest(weighed, flops=settings.target_flops)
+    return weighed.cut(settings.pruning_threshold)
+
+
+def largest(weighed: Weighed, *, params: float = 1.0, flops: float = 1.0) -> Cut:
+    """The largest network that has at most these shares of the parameters and of the FLOPs.
+
+    Raises:
+        UserError: No threshold leaves so little.
+    """
+    steps = weighed.thresholds
+
+    def fits(cut: Cut) -> bool:
+        return cut.params <= params * weighed.sizes.params and cut.flops <= flops * weighed.sizes.flops
+
+    low, high = 0, len(steps) - 1
+    if not fits(weighed.cut(steps[high])):
+        raise _out_of_reach(weighed, weighed.cut(steps[high]), params, flops)
+    while low < high:  # what is left shrinks as the threshold grows
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(weighed.cut(steps[middle])) else (middle + 1, high)
+    after = steps[low + 1] if low + 1 < len(steps) else 2 * steps[low] + 1
+    return weighed.cut(shortest(steps[low], after))
+
+
+def _out_of_reach(weighed: Weighed, least: Cut, params: float, flops: float) -> UserError:
+    key, share, left = "target_params", params, least.params / weighed.sizes.params
+    if flops < 1:
+        key, share, left = "target_flops", flops, least.flops / weighed.sizes.flops
+    return UserError(
+        f"no threshold leaves as little as {share:.3g} of it; the least is {left:.3f}",
+        where=key,
+        fix=f"lower min_num_filters ({weighed.settings.min_num_filters}) or pruning_granularity "
+        f"({weighed.settings.pruning_granularity}), exclude fewer layers, or ask for more",
+    )
+
+
+def shortest(low: float, high: float) -> float:
+    """The number with the fewest decimals that is at least ``low`` and below ``high``; both not negative."""
+    for decimals in range(1, 17):
+        number = float(f"{ceil(low * 10**decimals) / 10**decimals:.{decimals}f}")
+        if low <= number < high:
+            return number
+    return low
+
+
+def shortfall(weighed: Weighed, settings: PruneSpec, cut: Cut) -> str:
+    """A sentence if a network is far below its target; else nothing."""
+    for key, target, share in (
+        ("target_params", settings.target_params, cut.params / weighed.sizes.params),
+        ("target_flops", settings.target_flops, cut.flops / max(weighed.sizes.flops, 1)),
+    ):
+        if target is not None and share < target - NEAR:
+            return (
+                f"{key} {target:g} is met by {share:.3f} only: between the two no threshold leaves anything else; "
+                f"a finer pruning_granularity ({settings.pruning_granularity}) has more steps"
+            )
+    return ""
+
+
+def ladder(weighed: Weighed, *more: float) -> list[Cut]:
+    """Cuts that leave ever less: thresholds for every tenth of the parameters that can be had, and those given."""
+    thresholds = {0.0, *more}
+    least = weighed.cut(weighed.thresholds[-1]).params / weighed.sizes.params
+    thresholds.update(largest(weighed, params=share).threshold for share in STEPS if share >= least)
+    return [weighed.cut(threshold) for threshold in sorted(thresholds)]

@@ -1,0 +1,63 @@
+"""Taylor: how much the loss would change without a filter, to first order, on training data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.model.losses import pose_loss
+from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
+from bodyposenet.common.prune.graph import ChannelGraph
+from bodyposenet.common.spec.train import Loss
+
+FLOATS = 4  # parts of a batch that the loss is computed from
+
+
+def taylor(model: Any, batches: Sequence[Batch], loss: Loss) -> Criterion:
+    """A criterion: the root of the mean square, over batches, of what the loss would lose with a filter.
+
+    To first order that is the sum over a filter's weights and its bias of weight times gradient, which equals the sum
+    over its outputs of output times gradient. Molchanov et al., "Importance Estimation for Neural Network Pruning"
+    (CVPR 2019), equation 8; the network is seen as at inference, with the statistics that batch normalization keeps.
+
+    Args:
+        model: The network; its outputs are those that the loss takes.
+        batches: Training data: images, targets and masks.
+        loss: What the network was trained with.
+    """
+
+    def criterion(graph: ChannelGraph) -> Votes:
+        layers = graph.producers | graph.depthwise
+        squares: dict[str, Scores] = {}
+        for batch in batches:
+            for path, change in _changes(model, layers, batch, loss).items():
+                squares[path] = squares.get(path, np.zeros(len(change))) + change**2
+        return {path: np.sqrt(total / len(batches)) for path, total in squares.items()}
+
+    return criterion
+
+
+def _changes(model: Any, layers: dict[str, Any], batch: Batch, loss: Loss) -> dict[str, Scores]:
+    """For each layer ``(F,)``, by how much the batch's loss would change without each filter, to first order."""
+    parts = [tf.constant(part) for part in batch[:FLOATS]]
+    weights = {path: _own(layer) for path, layer in layers.items()}
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([variable.value for own in weights.values() for variable in own])
+        total = pose_loss(model(parts[0], training=False), *parts[1:], loss).total
+    slopes = tape.gradient(total, {path: [variable.value for variable in own] for path, own in weights.items()})
+    return {
+        path: sum(_by_filter(layer, *pair) for pair in zip(weights[path], slopes[path], strict=True))
+        for path, layer in layers.items()
+    }
+
+
+def _own(layer: Any) -> list[Any]:
+    return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
+
+
+def _by_filter(layer: Any, variable: Any, slope: Any) -> Scores:
+    """Weight times gradient, summed over each filter; the gradient is None where the loss does not depend on it."""
+    values = np.asarray(variable).astype(np.float64)
+    return columns(layer, values * (0.0 if slope is None else np.asarray(slope))).sum(axis=0)
