@@ -11,12 +11,12 @@ from bodyposenet.common.cli_convert import dataset_convert, dataset_join
 from bodyposenet.common.cli_data import sample_calibration
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
+from bodyposenet.common.cli_prune import prune
 from bodyposenet.common.cli_skeleton import skeleton
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.flags import (
     DiskType,
     example,
-    found_model,
     keyed,
     log_notes,
     mapped,
@@ -25,14 +25,13 @@ from bodyposenet.common.flags import (
     shared,
     warn_of_key,
 )
-from bodyposenet.common.launcher import Guarded, Several, Verb, Verbs, counted, launched, results_dir, task
+from bodyposenet.common.launcher import Guarded, Verb, Verbs, counted, launched, results_dir, task
 from bodyposenet.common.model.cluster import Cluster, cluster_of
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.train import TrainSpec
 
-CRITERIA = ("union", "intersection", "arithmetic_mean", "geometric_mean")
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
 
 
@@ -52,6 +51,7 @@ main.add_command(dataset_join)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
+main.add_command(prune)
 main.add_command(sample_calibration)
 main.add_command(skeleton)
 
@@ -123,40 +123,6 @@ def _described(spec: "TrainSpec", cluster: Cluster) -> str:
     from bodyposenet.common.model.dry_run import describe
 
     return describe(plan)
-
-
-@main.command("prune", cls=Verb, epilog=example("bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2"))
-@option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
-@option("-o", "--output_file", required=True, type=DiskType(), help="Where the smaller one goes.")
-@option("-n", "--normalizer", default="max", type=click.Choice(["max", "L2"]), help="What norms are divided by.")
-@option("-eq", "--equalization_criterion", default="union", type=click.Choice(CRITERIA), help="How tied layers agree.")
-@option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this.")
-@option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
-@option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
-@option("-el", "--excluded_layers", cls=Several, metavar="NAME...", help="Layers that stay whole.")
-@option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
-@keyed
-@shared
-def prune(model: str, output_file: Path, key: str, verbose: bool, **options: Any) -> None:
-    """Cut away the filters that matter least; train the result again (load_graph: true)."""
-    from bodyposenet.common.spec import parse_spec
-    from bodyposenet.common.spec.prune import PruneSpec
-
-    warn_of_key(key)
-    folder = results_dir(options.pop("results_dir"), output_file.parent)
-    options.pop("log_level")
-    source = found_model(model)
-    settings = parse_spec(options, PruneSpec, where="bpnet prune")
-    from bodyposenet.common.prune.prune import prune_file
-
-    with task("prune", folder) as run:
-        run.log_params(settings.model_dump(mode="json"), prefix="spec")
-        done = prune_file(source, output_file, settings)
-        run.log_metrics({"params_before": done.params_before, "params": done.params_after, "gflops": done.gflops_after})
-    if verbose:
-        click.echo(done.markdown())
-    kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"
-    click.echo(f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs")
 
 
 @main.group("spec")

@@ -4,20 +4,19 @@ The algorithm is that of TAO's ``prune``: "Pruning Filters for Efficient ConvNet
 normalized norms.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.batches import Batch
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import MODEL_NAME, load_model, model_file, save_model
 from bodyposenet.common.prune.choosing import Cut, Weighed, chosen, ladder, shortfall, weigh
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
 from bodyposenet.common.prune.steps import Ladder
+from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
-from bodyposenet.common.spec.train import Loss
 
 SIZE = (256, 256)  # pixels, where nothing tells another
 
@@ -154,21 +153,17 @@ def criterion_of(settings: PruneSpec) -> Criterion:
 
 
 def prune_file(
-    source: str | Path,
-    output: str | Path,
-    settings: PruneSpec,
-    *,
-    batches: Sequence[Batch] = (),
-    loss: Loss | None = None,
-) -> PruneOutcome:
+    source: str | Path, output: str | Path, settings: PruneSpec, *,
+    size: tuple[int, int] | None = None, data: TrainingData | None = None,
+) -> PruneOutcome:  # fmt: skip
     """Prune a model file into another; its card is carried over.
 
     Args:
         source: A model file, or a folder with a ``model.keras``.
         output: The file to write, whole or not at all; its folder is made. In a folder that exists, ``model.keras``.
         settings: See :func:`prune_model`.
-        batches: Training data, for the criterion ``taylor``.
-        loss: That the network was trained with, for the same.
+        size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels; by default the card's.
+        data: For the criterion ``taylor``.
 
     Raises:
         UserError: ``source`` is no model file, ``output`` is ``source``, or see :func:`prune_model`.
@@ -178,8 +173,8 @@ def prune_file(
     if output.exists() and output.samefile(source):
         raise UserError("is the model to prune itself", where=str(output), fix="give another output file")
     model, card = load_model(source)
-    criterion = _learned(settings, model, batches, loss)
-    pruned = prune_model(model, settings, criterion=criterion, size=card.input_size)
+    size = size or card.input_size
+    pruned = prune_model(model, settings, criterion=_learned(settings, model, data), size=size)
     save_model(pruned.model, output, card)
     return PruneOutcome(
         path=output,
@@ -188,38 +183,35 @@ def prune_file(
         params_after=pruned.params_after,
         gflops_before=pruned.flops_before / 1e9,
         gflops_after=pruned.flops_after / 1e9,
-        size=card.input_size,
+        size=size,
         threshold=pruned.threshold,
         note=pruned.note,
     )
 
 
 def ladder_file(
-    source: str | Path, settings: PruneSpec, *, size: tuple[int, int] | None = None, batches: Sequence[Batch] = (),
-    loss: Loss | None = None,
-) -> Ladder:  # fmt: skip
+    source: str | Path, settings: PruneSpec, *, size: tuple[int, int] | None = None, data: TrainingData | None = None
+) -> Ladder:
     """What a ladder of thresholds would leave of a model file; nothing is written.
 
     Args:
         source: A model file, or a folder with a ``model.keras``.
         settings: Its threshold, or the one that meets its target, is one of the ladder's.
-        size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels; by default the card's.
-        batches: See :func:`prune_file`.
-        loss: See :func:`prune_file`.
+        size: See :func:`prune_file`.
+        data: See :func:`prune_file`.
     """
     source = model_file(Path(source))
     model, card = load_model(source)
-    size = size or card.input_size
-    criterion = _learned(settings, model, batches, loss) or criterion_of(settings)
-    weighed = weigh(model, settings, criterion, whole=(), size=size)
-    own = chosen(weighed, settings)
-    return Ladder(weighed, ladder(weighed, own.threshold), own.threshold, size, source.stat().st_size)
+    criterion = _learned(settings, model, data) or criterion_of(settings)
+    weighed = weigh(model, settings, criterion, whole=(), size=size or card.input_size)
+    own = chosen(weighed, settings).threshold
+    return Ladder(weighed, ladder(weighed, own), own, size or card.input_size, source.stat().st_size)
 
 
-def _learned(settings: PruneSpec, model: Any, batches: Sequence[Batch], loss: Loss | None) -> Criterion | None:
+def _learned(settings: PruneSpec, model: Any, data: TrainingData | None) -> Criterion | None:
     """The criterion that looks at training data, if it is the one that is asked for, and there are some."""
-    if settings.criterion != "taylor" or not batches:
+    if settings.criterion != "taylor" or data is None:
         return None
     from bodyposenet.common.prune.taylor import taylor
 
-    return taylor(model, batches, loss or Loss())
+    return taylor(model, data)

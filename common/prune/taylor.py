@@ -1,6 +1,5 @@
 """Taylor: how much the loss would change without a filter, to first order, on training data."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,13 @@ from bodyposenet.common.data.batches import Batch
 from bodyposenet.common.model.losses import pose_loss
 from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
 from bodyposenet.common.prune.graph import ChannelGraph
+from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.train import Loss
 
 FLOATS = 4  # parts of a batch that the loss is computed from
 
 
-def taylor(model: Any, batches: Sequence[Batch], loss: Loss) -> Criterion:
+def taylor(model: Any, data: TrainingData) -> Criterion:
     """A criterion: the root of the mean square, over batches, of what the loss would lose with a filter.
 
     To first order that is the sum over a filter's weights and its bias of weight times gradient, which equals the sum
@@ -24,17 +24,16 @@ def taylor(model: Any, batches: Sequence[Batch], loss: Loss) -> Criterion:
 
     Args:
         model: The network; its outputs are those that the loss takes.
-        batches: Training data: images, targets and masks.
-        loss: What the network was trained with.
+        data: What it was trained on.
     """
 
     def criterion(graph: ChannelGraph) -> Votes:
         layers = graph.producers | graph.depthwise
         squares: dict[str, Scores] = {}
-        for batch in batches:
-            for path, change in _changes(model, layers, batch, loss).items():
+        for batch in data.batches:
+            for path, change in _changes(model, layers, batch, data.loss).items():
                 squares[path] = squares.get(path, np.zeros(len(change))) + change**2
-        return {path: np.sqrt(total / len(batches)) for path, total in squares.items()}
+        return {path: np.sqrt(total / len(data.batches)) for path, total in squares.items()}
 
     return criterion
 

@@ -1,0 +1,113 @@
+"""Command line: the verb that prunes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.flags import (
+    DiskType,
+    example,
+    found_model,
+    keyed,
+    mapped,
+    option,
+    parse_size,
+    shared,
+    warn_of_key,
+)
+from bodyposenet.common.launcher import Several, Verb, results_dir, task
+
+if TYPE_CHECKING:
+    from bodyposenet.common.prune.training_data import TrainingData
+    from bodyposenet.common.spec.base import PathMap
+
+EQUALIZATION = ("union", "intersection", "arithmetic_mean", "geometric_mean")
+CRITERIA = ("l2_norm", "bn_scale", "taylor", "geometric_median")
+EXAMPLE = example(
+    "bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2",
+    "bpnet prune -m model.keras --dry-run",
+    "bpnet prune -m model.keras -o pruned.keras --target_flops 0.3",
+)
+
+
+def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    return None if given is None else parse_size(ctx, param, given)
+
+
+@click.command("prune", cls=Verb, epilog=EXAMPLE)
+@option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
+@option("-o", "--output_file", type=DiskType(), help="Where the smaller one goes.")
+@option("-n", "--normalizer", default="max", type=click.Choice(["max", "L2"]), help="What norms are divided by.")
+@option("-eq", "--equalization_criterion", default="union", type=click.Choice(EQUALIZATION), help="For tied layers.")
+@option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this; 16 suits ONNX Runtime.")
+@option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
+@option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
+@option("-el", "--excluded_layers", cls=Several, metavar="NAME...", help="Whole layers; or patterns: stage1_*.")
+@option("--criterion", default="l2_norm", type=click.Choice(CRITERIA), help="What tells how much a filter matters.")
+@option("--target_params", type=float, help="Search the threshold that leaves at most this share of the parameters.")
+@option("--target_flops", type=float, help="The same of the floating-point operations.")
+@option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data the criterion taylor looks at.")
+@option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
+@option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
+@option("--input_size", callback=_parse_size, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
+@option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
+@mapped
+@keyed
+@shared
+def prune(
+    model: str,
+    output_file: Path | None,
+    experiment_spec_file: str | None,
+    batches: int,
+    dry_run: bool,
+    input_size: tuple[int, int] | None,
+    path_map: "PathMap",
+    key: str,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Cut away the filters that matter least; train the result again (load_graph: true)."""
+    from bodyposenet.common.spec import parse_spec
+    from bodyposenet.common.spec.prune import PruneSpec
+
+    warn_of_key(key)
+    named = options.pop("results_dir")
+    options.pop("log_level")
+    if output_file is None and not dry_run:
+        raise UserError("no output file", where="bpnet prune", fix="give -o FILE, or --dry-run to look before")
+    source = found_model(model)
+    settings = parse_spec(options, PruneSpec, where="bpnet prune")
+    data = _training_data(experiment_spec_file, batches, path_map) if settings.criterion == "taylor" else None
+    if output_file is None or dry_run:
+        from bodyposenet.common.prune.prune import ladder_file
+
+        click.echo(ladder_file(source, settings, size=input_size, data=data).text(), nl=False)
+        return
+    from bodyposenet.common.prune.prune import prune_file
+
+    with task("prune", results_dir(named, output_file.parent)) as run:
+        run.log_params(settings.model_dump(mode="json"), prefix="spec")
+        done = prune_file(source, output_file, settings, size=input_size, data=data)
+        run.log_metrics({"params_before": done.params_before, "params": done.params_after, "gflops": done.gflops_after})
+    if verbose:
+        click.echo(done.markdown())
+    kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"
+    click.echo(f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs")
+    click.echo(f"threshold {done.threshold:g}{'; ' if done.note else ''}{done.note}")
+
+
+def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "TrainingData":
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.train import TrainSpec
+
+    if spec_file is None:
+        raise UserError(
+            "taylor weighs filters by training data, and none is given",
+            where="--criterion",
+            fix="give a train spec: -e FILE",
+        )
+    from bodyposenet.common.prune.training_data import TrainingData
+
+    return TrainingData.of(load_spec(spec_file, TrainSpec, path_map=path_map), count)
