@@ -10,6 +10,7 @@ from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.flops import flops
+from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import Stage
 
 REPEATS = 40
@@ -62,3 +63,14 @@ def compare(networks: Networks, aps: Mapping[str, float | None]) -> list[Stage]:
         )
         for name, keras in (("base", "base"), ("pruned", "pruned"), ("retrained", "retrained"), ("int8", "retrained"))
     ]
+
+
+def channels_between(before: Path, after: Path) -> dict[str, tuple[int, int]]:
+    """For each layer with filters how many of them a smaller network has, and how many the first had.
+
+    Args:
+        before: Model file of the network that was pruned.
+        after: Model file of what came of it.
+    """
+    had, has = (widths(load_model(path)[0]) for path in (before, after))
+    return {name: (has[name], of) for name, of in had.items() if name in has}

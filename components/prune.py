@@ -13,21 +13,31 @@ def prune(
     pruned: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
+    picture: dsl.Output[dsl.HTML],
+    cut: dict = {},  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
+    dataset: dsl.Input[artifacts.PoseDataset] = None,
+    train_spec: dict = {},  # noqa: B006
 ) -> float:
-    """Remove filters whose normalised norm is at most the spec's threshold.
+    """Remove filters that score at most the spec's threshold, or as many as its target asks for.
 
     Args:
         model: Trained network.
-        spec: A prune spec: pruning_threshold, normalizer, pruning_granularity and so on.
+        spec: A prune spec: pruning_threshold or target_flops, criterion, pruning_granularity and so on.
         pruned: The smaller network, ready to retrain.
         metrics: Parameters and FLOPs before and after.
         summary: Filters kept, layer by layer.
+        picture: The same as a page.
+        cut: Keys that replace those of the spec, such as target_flops alone.
+        dataset: What the criterion taylor looks at; others need none.
+        train_spec: TAO train spec of the training that the criterion taylor goes by.
 
     Returns:
         Parameters kept, as a fraction.
     """
     from bodyposenet.common import tasks
 
-    kept, numbers = tasks.prune(model.path, spec, pruned.path, metrics.path, summary.path)
+    looked_at = {"cut": cut, "dataset": dataset.path if dataset else None, "train_settings": train_spec}
+    outputs = pruned.path, metrics.path, summary.path, picture.path
+    kept, numbers = tasks.prune(model.path, spec, *outputs, **looked_at)
     metrics.metadata.update(numbers)
     return kept

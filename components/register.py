@@ -9,19 +9,19 @@ from bodyposenet.components._base import on_train_image
 @on_train_image
 def register(
     onnx: dsl.Input[artifacts.OnnxPoseModel],
-    int8: dsl.Input[artifacts.OnnxPoseModel],
     spec: dict,
     ap: float,
-    int8_ap: float,
+    int8: dsl.Input[artifacts.OnnxPoseModel] = None,
+    int8_ap: float = -1.0,
     name: str = "bodyposenet",
 ) -> str:
     """Register a network so that models:/NAME@candidate takes a photo and returns people.
 
     Args:
         onnx: Exported network.
-        int8: Its quantized files; they join the run.
         spec: The TAO inference spec it was evaluated with.
         ap: AP of the exported network.
+        int8: Its quantized files, if there are any; they join the run.
         int8_ap: AP of the quantized network.
         name: The registered model.
 
@@ -30,4 +30,5 @@ def register(
     """
     from bodyposenet.common import tasks
 
-    return tasks.register(onnx.path, int8.path, spec, name, {"ap": ap, "int8_ap": int8_ap})
+    aps = {"ap": ap, "int8_ap": int8_ap} if int8 else {"ap": ap}
+    return tasks.register(onnx.path, int8.path if int8 else None, spec, name, aps)

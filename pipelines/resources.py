@@ -26,11 +26,13 @@ NEEDS = {
     "sample-calibration": Need("1", "4G"),
     "train": Need("4", "12G"),
     "prune": Need("2", "6G"),
+    "prune-rounds": Need("4", "12G"),  # retrains, too
     "export": Need("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
     "calibrate": Need("2", "6G"),
     "evaluate": Need("2", "6G"),
     "report": Need("2", "10G"),
     "gate": SMALL,
+    "choose-smallest": SMALL,
     "register": Need("1", "4G"),
 }
 

@@ -18,8 +18,9 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import bodyposenet
-from bodyposenet.common import images, tasks
+from bodyposenet.common import images
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -69,15 +70,20 @@ def compiled(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def prune_retrain(compiled):
-    return documents(compiled / "prune_retrain.yaml")
+@pytest.fixture(scope="module", params=PIPELINES)
+def pipeline_and_platform(compiled, request):
+    return documents(compiled / f"{request.param}.yaml")
 
 
 @pytest.fixture(scope="module")
-def containers(prune_retrain):
+def pipeline(pipeline_and_platform):
+    return pipeline_and_platform[0]
+
+
+@pytest.fixture(scope="module")
+def containers(pipeline):
     """Container of every executor, by the executor's name."""
-    return {name: each["container"] for name, each in prune_retrain[0]["deploymentSpec"]["executors"].items()}
+    return {name: each["container"] for name, each in pipeline["deploymentSpec"]["executors"].items()}
 
 
 def all_tasks(pipeline):
@@ -105,10 +111,10 @@ def test_compiling_gives_the_same_bytes_under_any_hash_seed_and_needs_no_framewo
         assert there == here
 
 
-def test_kubeflow_can_read_both_documents(prune_retrain):
-    pipeline, platform = prune_retrain
+def test_kubeflow_can_read_both_documents(pipeline_and_platform):
+    pipeline, platform = pipeline_and_platform
     parsed = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
-    assert parsed.pipeline_info.name == "prune-retrain"
+    assert parsed.pipeline_info.name.replace("-", "_") in PIPELINES
     json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
     for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
         json_format.ParseDict(executor, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
@@ -137,22 +143,24 @@ def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers
         "exec-sample-calibration",
         "exec-calibrate",
         "exec-gate",
+        "exec-choose-smallest",
     }
-    assert {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE} == light
+    found = {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE}
+    assert found == light & set(containers)
 
 
-def test_every_task_asks_for_resources_and_is_retried(prune_retrain, containers):
+def test_every_task_asks_for_resources_and_is_retried(pipeline, containers):
     for container in containers.values():
         needs = container["resources"]
         assert float(needs["resourceCpuRequest"]) >= 1
         assert needs["resourceMemoryRequest"] == needs["resourceMemoryLimit"]
         assert needs["resourceMemoryLimit"].endswith("G")
-    for task in all_tasks(prune_retrain[0]).values():
+    for task in all_tasks(pipeline).values():
         assert task["retryPolicy"]["maxRetryCount"] >= 1
 
 
-def test_every_task_knows_the_tracking_store_and_the_pipeline_run(prune_retrain, containers):
-    platform = prune_retrain[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+def test_every_task_knows_the_tracking_store_and_the_pipeline_run(pipeline_and_platform, containers):
+    platform = pipeline_and_platform[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(platform) == set(containers)
     for executor in platform.values():
         maps = [each for entry in executor["configMapAsEnv"] for each in entry["keyToEnv"]]
@@ -162,23 +170,38 @@ def test_every_task_knows_the_tracking_store_and_the_pipeline_run(prune_retrain,
         assert fields == {"KFP_RUN_ID": "metadata.labels['pipeline/runid']"}
 
 
-def test_only_what_looks_outside_is_never_taken_from_the_cache(prune_retrain):
-    uncached = {name for name, task in all_tasks(prune_retrain[0]).items() if not task["cachingOptions"]}
+def test_only_what_looks_outside_is_never_taken_from_the_cache(pipeline):
+    uncached = {name for name, task in all_tasks(pipeline).items() if not task["cachingOptions"]}
     assert uncached == {"photos", "register"}
 
 
-def test_every_task_has_a_name_of_its_own_on_the_page(prune_retrain):
-    names = [task["taskInfo"]["name"] for task in all_tasks(prune_retrain[0]).values()]
-    assert len(set(names)) == len(names) == 16
+def test_every_task_has_a_name_of_its_own_on_the_page(pipeline):
+    names = [task["taskInfo"]["name"] for task in all_tasks(pipeline).values()]
+    assert len(set(names)) == len(names)
 
 
-def test_a_network_is_registered_only_if_it_passed_the_gate(prune_retrain):
-    pipeline, _ = prune_retrain
+def test_a_network_is_registered_only_if_it_is_good_enough(pipeline):
     root = pipeline["root"]["dag"]["tasks"]
     assert "register" not in root
     (condition,) = [task for task in root.values() if "triggerPolicy" in task]
     assert "register" in pipeline["components"][condition["componentRef"]["name"]]["dag"]["tasks"]
-    assert condition["triggerPolicy"]["condition"].endswith("gate-Output'] == true")
+    wanted = {"prune-retrain": "gate-Output'] == true", "prune-sweep": "choose-smallest-Output'] >= 0.0"}
+    assert condition["triggerPolicy"]["condition"].endswith(wanted[pipeline["pipelineInfo"]["name"]])
+
+
+def test_all_cuts_run_side_by_side_and_meet_in_the_choice(compiled):
+    pipeline, _ = documents(compiled / "prune_sweep.yaml")
+    root = pipeline["root"]["dag"]["tasks"]
+    loops = {name: task["parameterIterator"] for name, task in root.items() if "parameterIterator" in task}
+    (loop,) = [name for name, each in loops.items() if each["items"]["inputParameter"].endswith("cuts")]
+    inside = pipeline["components"][root[loop]["componentRef"]["name"]]["dag"]["tasks"]
+    assert sorted(task["taskInfo"]["name"] for task in inside.values()) == [
+        "Evaluate retrained", "Export", "Prune", "Retrain",
+    ]  # fmt: skip
+    given = root["choose-smallest"]["inputs"]
+    artifacts = {name: each["taskOutputArtifact"]["producerTask"] for name, each in given["artifacts"].items()}
+    assert artifacts == {"base": "export", "figures": loop, "networks": loop}
+    assert given["parameters"]["aps"]["taskOutputParameter"]["producerTask"] == loop
 
 
 @pytest.mark.parametrize(("drop", "passes"), [(0.0, True), (0.01999, True), (0.03, False), (-0.1, True)])
@@ -202,8 +225,8 @@ def test_a_component_is_a_signature_a_docstring_and_one_call(name):
     assert (said.returns is None) == (returned is None)
 
 
-def test_the_pipeline_says_what_each_of_its_arguments_is(prune_retrain):
-    described = prune_retrain[0]["root"]["inputDefinitions"]["parameters"]
+def test_the_pipeline_says_what_each_of_its_arguments_is(pipeline):
+    described = pipeline["root"]["inputDefinitions"]["parameters"]
     assert all(parameter.get("description") for parameter in described.values())
     assert all(parameter.get("isOptional") for parameter in described.values()), "it runs without any"
 
@@ -218,9 +241,9 @@ def through_kubeflow(settings):
 @pytest.mark.parametrize(("name", "model"), MODELS.items())
 def test_a_shipped_spec_means_the_same_after_kubeflow_made_its_numbers_floats(name, model):
     given = default(name)
-    arrived = tasks.whole(through_kubeflow(given))
+    arrived = whole(through_kubeflow(given))
     assert read(arrived, model) == read(given, model)
-    assert json.dumps(arrived, sort_keys=True) == json.dumps(tasks.whole(given), sort_keys=True)
+    assert json.dumps(arrived, sort_keys=True) == json.dumps(whole(given), sort_keys=True)
 
 
 def read(settings, model):
@@ -239,7 +262,7 @@ def read(settings, model):
 def test_whole_numbers_come_back_whole_and_others_stay():
     given = {"a": 3.0, "b": 0.5, "c": [1.0, {"d": 2.0}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
     wanted = {"a": 3, "b": 0.5, "c": [1, {"d": 2}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
-    assert json.dumps(tasks.whole(given)) == json.dumps(wanted)
+    assert json.dumps(whole(given)) == json.dumps(wanted)
 
 
 def test_a_demo_on_a_folder_without_photos_ends_before_any_task(tmp_path):

@@ -15,7 +15,10 @@ from bodyposenet.common import tasks
 from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.model.files import load_model
+from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import count, size
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.pipelines.specs import default
 
 PHOTOS = {"train": 12, "val": 6}
@@ -66,11 +69,23 @@ def run_all(folder):
     """The pipeline's tasks in its order; what each returned."""
     at = {
         name: str(folder / name)
-        for name in ("photos", "part1", "part2", "dataset", "base", "pruned", "retrained", "onnx", "int8", "few")
+        for name in (
+            "photos",
+            "part1",
+            "part2",
+            "dataset",
+            "base",
+            "early",
+            "pruned",
+            "retrained",
+            "onnx",
+            "int8",
+            "few",
+        )
     }
     noted = {
         task: str(folder / f"{task}.metrics")
-        for task in (*CONVERSION, "train", "retrain", "prune", "export", "sample", "calibrate")
+        for task in (*CONVERSION, "train", "rounds", "retrain", "prune", "export", "sample", "calibrate")
     }
     spec, said = INFERENCE, {}
     said["photos"] = tasks.gather_photos("", at["photos"], **PHOTOS, seed=3)
@@ -82,7 +97,9 @@ def run_all(folder):
     parts = [at["part1"], at["part2"]]
     said["join"] = tasks.join(at["photos"], default("dataset"), parts, at["dataset"], noted["join"])
     said["train"] = tasks.train(at["dataset"], train_settings("train"), None, at["base"], noted["train"])
-    said["prune"] = tasks.prune(at["base"], PRUNE, at["pruned"], noted["prune"], str(folder / "summary.md"))
+    handed = tasks.prune_rounds(at["base"], at["dataset"], PRUNE, {}, 1, at["early"], noted["rounds"])
+    said["rounds"], pages = handed, (str(folder / "summary.md"), str(folder / "pruned.html"))
+    said["prune"] = tasks.prune(at["early"], handed[0], at["pruned"], noted["prune"], *pages)
     again = train_settings("retrain")
     said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], at["retrained"], noted["retrain"])
     said["export"] = tasks.export(at["retrained"], at["onnx"], noted["export"])
@@ -169,6 +186,11 @@ def test_pruning_says_what_is_left(chain):
     assert "block_1a_conv_1" in summary
 
 
+def test_a_single_round_hands_the_network_on_and_asks_for_all_at_once(chain):
+    assert chain.file("early", "model.keras").read_bytes() == chain.file("base", "model.keras").read_bytes()
+    assert parse_spec(chain.said["rounds"][0], PruneSpec) == parse_spec(PRUNE, PruneSpec)
+
+
 def test_export_and_calibration_write_their_files(chain):
     assert {path.name for path in chain.file("onnx").iterdir()} == {"model.onnx"}
     assert {path.name for path in chain.file("int8").iterdir()} == {
@@ -219,10 +241,10 @@ def test_what_starts_from_the_shipped_weights_finds_people(chain):
 def test_every_metrics_artifact_holds_what_the_task_returned(chain):
     for task in (*CONVERSION, "train", "retrain", "export", "sample", "calibrate"):
         assert chain.metrics(task) == pytest.approx(chain.said[task])
-    for task in ("prune", *(f"evaluate_{name}" for name in STAGES)):
+    for task in ("rounds", "prune", *(f"evaluate_{name}" for name in STAGES)):
         assert chain.metrics(task) == pytest.approx(chain.said[task][1])
     files = list(chain.folder.glob("*.metrics"))
-    assert len(files) == 13
+    assert len(files) == 14
     assert all(math.isfinite(value) for file in files for value in json.loads(file.read_text()).values())
 
 
@@ -274,7 +296,7 @@ def test_every_tasks_numbers_and_files_are_tracked(client, runs, chain):
     files = {
         "train": {"model/model.keras"},
         "retrain": {"model/model.keras"},
-        "prune": {"model/model.keras"},
+        "prune": {"model/model.keras", "report/pruned.html"},
         "export": {"model/model.onnx"},
         "calibrate": {f"model/model.int8{end}" for end in (".onnx", ".cpu.onnx", ".cache")},
         "register": {f"int8/model.int8{end}" for end in (".onnx", ".cpu.onnx", ".cache")},
@@ -333,6 +355,12 @@ def test_the_page_shows_the_four_stages_and_pictures(chain):
         assert [part for part in shown if part not in text] == []
     assert f"{chain.said['report']['ceiling_ap']:.3f}" in text
     assert "data:image/jpeg;base64," in page
+    before, after = (widths(load_model(chain.file(name))[0]) for name in ("base", "pruned"))
+    for found in (page, chain.file("pruned.html").read_text()):
+        assert [
+            layer for layer, of in before.items() if f"<title>{layer}: {after[layer]} of {of}</title>" not in found
+        ] == []
+    assert f"{sum(after.values()):,} of {sum(before.values()):,} stayed" in page
 
 
 def test_nobody_labelled_is_no_failure(chain, tmp_path):

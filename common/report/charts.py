@@ -153,7 +153,8 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str
     height, width = LINE_SIZE
     x = epoch_axis([point[0] for point in every], LINE_LEFT, width - LINE_RIGHT)
     y = value_axis([point[1] for point in every], height - LINE_BOTTOM, LINE_TOP)
-    drawn = [_grid(x, y), _axis_names(x_name, y_name + (" (log scale)" if y.log else ""))]
+    epochs = [tick for tick in x.ticks(6) if tick == int(tick)]
+    drawn = [grid(x, y, epochs), axis_names(x, y, x_name, y_name + (" (log scale)" if y.log else ""))]
     for place, (name, points) in enumerate(series.items()):
         drawn += [_line(points, x, y, place), _legend(name, place)]
     said = "; ".join(f"{name} from {_end(points, 0)} to {_end(points, -1)}" for name, points in finite.items())
@@ -164,7 +165,8 @@ def _end(points: Sequence[Point], place: int) -> str:
     return tick_text(points[place][1]) if points else DASH
 
 
-def _grid(x: Axis, y: Axis) -> Markup:
+def grid(x: Axis, y: Axis, x_ticks: Sequence[float]) -> Markup:
+    """Lines across at round values of y, and ticks along x."""
     across = Markup("").join(
         Markup(
             '<line class="grid" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/><text class="y" x="{t}" y="{y}">{text}</text>'
@@ -187,8 +189,7 @@ def _grid(x: Axis, y: Axis) -> Markup:
             t=coordinate(y.start + 18),
             text=tick_text(tick),
         )
-        for tick in x.ticks(6)
-        if tick == int(tick)
+        for tick in x_ticks
     )
     return (
         across
@@ -199,14 +200,14 @@ def _grid(x: Axis, y: Axis) -> Markup:
     )
 
 
-def _axis_names(x_name: str, y_name: str) -> Markup:
-    height, width = LINE_SIZE
+def axis_names(x: Axis, y: Axis, x_name: str, y_name: str) -> Markup:
+    """What the axes are, along them."""
     return Markup(
         '<text class="axis-name x" x="{x}" y="{y}">{x_name}</text>'
         '<text class="axis-name" transform="translate(12 {m}) rotate(-90)">{y_name}</text>'
     ).format(
-        x=coordinate((LINE_LEFT + width - LINE_RIGHT) / 2), y=height - 8, x_name=x_name, y_name=y_name,
-        m=coordinate((LINE_TOP + height - LINE_BOTTOM) / 2),
+        x=coordinate((x.start + x.end) / 2), y=coordinate(y.start + LINE_BOTTOM - 8), x_name=x_name, y_name=y_name,
+        m=coordinate((y.start + y.end) / 2),
     )  # fmt: skip
 
 

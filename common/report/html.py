@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from bodyposenet.common.page import render
 from bodyposenet.common.report import charts
+from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.stages import (
     COLUMNS,
     DASH,
@@ -55,6 +56,7 @@ def write_report(
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     pictures: Sequence[tuple[str, np.ndarray]],
     facts: Mapping[str, Any],
+    channels: Mapping[str, tuple[int, int]] | None = None,
 ) -> Path:
     """Write the report: one file that a browser shows anywhere, offline and without JavaScript.
 
@@ -66,6 +68,7 @@ def write_report(
         curves: A history, one dict an epoch, by the name of its training; equal keys share a chart.
         pictures: Caption and RGB uint8 ``(H, W, 3)``.
         facts: What else to know: data, specs, versions.
+        channels: For each layer how many filters stayed, and of how many.
 
     Returns:
         The path.
@@ -80,6 +83,7 @@ def write_report(
         rows=rows(stages, ceiling_ap) if stages else [],
         ceiling=shown(ceiling_ap, precision),
         bars=_bars(stages, ceiling_ap),
+        channels=channels_svg(channels or {}),
         lines=_lines(curves),
         pictures=[embedded(caption, image) for caption, image in pictures],
         facts=[(name, fact_text(value)) for name, value in facts.items()],

@@ -124,11 +124,12 @@ def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, l
 
 
 def _cells(stage: Stage, base: Stage, ceiling_ap: float | None) -> list[Cell]:
-    cells = [_cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
+    cells = [cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
     return [cells[0], Cell(shown(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
 
 
-def _cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
+def cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
+    """One measure of a network, and its difference from the base's."""
     if is_base or not known(value) or not known(base):
         return Cell(shown(value, column.text))
     difference = float(value or 0) - float(base or 0)

@@ -1,0 +1,165 @@
+"""Rounds: prune a little and retrain, again and again, so that a network never loses much at once."""
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files import MODEL_NAME, model_file
+from bodyposenet.common.prune.prune import prune_file
+from bodyposenet.common.prune.training_data import TrainingData
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage import whole_file
+
+log = logging.getLogger(__name__)
+
+PLAN, FIGURES, PRUNED = "rounds.json", "round.json", "pruned.keras"
+BATCHES = 20  # that the criterion taylor looks at
+
+Told = Callable[[int, Sequence[Mapping[str, float]]], None]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round came to.
+
+    Attributes:
+        number: From 1.
+        params_before: Parameters that it began with.
+        params: Parameters that it left.
+        gflops_before: 1e9 floating-point operations of one picture, before it.
+        gflops: The same of what it left.
+        threshold: Of its pruning, given or found.
+        history: Of its retraining, an entry an epoch.
+    """
+
+    number: int
+    params_before: float
+    params: float
+    gflops_before: float
+    gflops: float
+    threshold: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def prune_in_rounds(
+    source: Path, folder: Path, settings: PruneSpec, retraining: TrainSpec, *, rounds: int, only: int | None = None,
+    told: Told | None = None,
+) -> list[Round]:  # fmt: skip
+    """Prune and retrain a network in rounds; run again on the same folder, it goes on where it was.
+
+    Args:
+        source: A model file, or a folder with a ``model.keras``.
+        folder: Gets ``round_1/model.keras`` with its history, and so on; the highest number is the last.
+        settings: Of all rounds together. A target is met by the last round, and each takes the same share of what it
+            is given; a threshold is that of every round.
+        retraining: What follows each pruning; its start is filled in.
+        rounds: In all.
+        only: Do so many of them only; all by default.
+        told: Called with a round's number and new entries of its training's history.
+
+    Returns:
+        The rounds that are done.
+
+    Raises:
+        UserError: The folder holds rounds of something else, or see ``prune_file`` and ``train``.
+        StoppedError: SIGTERM came; the same call goes on.
+    """
+    if rounds < 1:
+        raise UserError(f"{rounds} rounds are none", where="rounds", fix="give 1 or more")
+    folder, model = Path(folder), model_file(Path(source))
+    _claim(folder, model, settings, retraining, rounds)
+    done: list[Round] = []
+    for number in range(1, 1 + (rounds if only is None else only)):
+        place = folder / f"round_{number}"
+        cut = cut_left(settings, done, to_go=rounds - number + 1)
+        figures = _pruned(model, place, number, cut, retraining)
+        history = _retrained(place, number, retraining, told)
+        done.append(Round(**figures, history=history))
+        log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
+        model = place / MODEL_NAME
+    return done
+
+
+def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> PruneSpec:
+    """What the next round is to prune: a target's share of what it gets, so that the last round meets the target.
+
+    Args:
+        settings: Of all rounds together.
+        done: The rounds so far.
+        to_go: The rounds to come, the next one among them.
+    """
+    left = {
+        "target_params": math.prod(one.params / one.params_before for one in done),
+        "target_flops": math.prod(one.gflops / one.gflops_before for one in done if one.gflops_before),
+    }
+    targets = {key: target for key in left if (target := getattr(settings, key)) is not None}
+    return settings.model_copy(
+        update={key: min(1.0, (target / left[key]) ** (1 / to_go)) for key, target in targets.items()}
+    )
+
+
+def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
+    """What the settings' criterion looks at; None for most criteria."""
+    return TrainingData.of(spec, BATCHES) if settings.criterion == "taylor" else None
+
+
+def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:
+    """Note in the folder what its rounds are of; one that holds others is left alone."""
+    with model.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    plan = {
+        "source": digest,
+        "rounds": rounds,
+        "prune": settings.model_dump(mode="json"),
+        "retrain": retraining.model_dump(mode="json", by_alias=True, exclude={"key"}),
+    }
+    path = folder / PLAN
+    if not path.is_file():
+        _write(path, plan)
+    elif json.loads(path.read_text()) != plan:
+        raise UserError(
+            "holds rounds of another network, or with other settings", where=str(folder), fix="give another folder"
+        )
+
+
+def _pruned(model: Path, place: Path, number: int, cut: PruneSpec, retraining: TrainSpec) -> dict[str, Any]:
+    """Prune for a round, if that is not done; its figures."""
+    if not (place / FIGURES).is_file():
+        done = prune_file(model, place / PRUNED, cut, data=training_data(cut, retraining))
+        figures = Round(
+            number, done.params_before, done.params_after, done.gflops_before, done.gflops_after, done.threshold
+        )
+        _write(place / FIGURES, {name: value for name, value in asdict(figures).items() if name != "history"})
+    return json.loads((place / FIGURES).read_text())  # type: ignore[no-any-return]
+
+
+def _retrained(place: Path, number: int, retraining: TrainSpec, told: Told | None) -> list[dict[str, float]]:
+    """Retrain what a round has pruned, if that is not done; the history."""
+    if not (place / MODEL_NAME).is_file():
+        from bodyposenet.common.model.plan import make_plan
+        from bodyposenet.common.model.train import train
+        from bodyposenet.common.validation import validation_of
+
+        start = {"pretrained_weights": str(place / PRUNED), "load_graph": True}
+        spec = retraining.model_copy(update=start | {"final_model_name": Path(MODEL_NAME).stem})
+        plan = make_plan(spec)
+        train(
+            spec, place, source=plan.source, validate=validation_of(plan),
+            told=None if told is None else lambda entries: told(number, entries),
+        )  # fmt: skip
+    for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
+        left.unlink()
+    return json.loads((place / "history.json").read_text())  # type: ignore[no-any-return]
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(json.dumps(value, indent=1).encode())

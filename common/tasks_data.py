@@ -1,0 +1,91 @@
+"""Tasks with data: photos, shards, and the photos that a quantization looks at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodyposenet.common.data.photo_set import DATASET_SPEC
+from bodyposenet.common.settings import whole
+from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, noted
+from bodyposenet.common.tracking import task_run
+
+if TYPE_CHECKING:
+    from bodyposenet.common.data.publish import Conversion
+
+SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
+
+
+def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) -> str:
+    """Find or draw the photo set; returns the fingerprint of its content."""
+    from bodyposenet.common.data.fingerprint import fingerprint
+    from bodyposenet.common.data.photo_set import gather
+
+    with task_run("photos", buffer=Path(photos)) as run:
+        digest = fingerprint(gather(source, Path(photos), train=train, val=val, seed=seed))
+        run.log_params({"source": source or "drawn people", "fingerprint": digest}, prefix="data")
+    return digest
+
+
+def convert(photos: str, settings: Settings, part: str, dataset: str, metrics: str) -> dict[str, float]:
+    """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts."""
+    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.parts import part_of
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+
+    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
+    index, of = part_of(part)
+    folder = Path(dataset)
+    name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
+    with task_run(name, buffer=folder) as run:
+        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
+        run.log_params({"part": part}, prefix="data")
+        shards = {"num_shards": of if of > 1 else 0, "part": (index, of)}
+        numbers = {}
+        for name, mode in SETS.items():
+            done = convert_dataset(
+                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, **shards
+            )
+            numbers |= _counts(name, done)
+        run.log_metrics(numbers)
+    return noted(numbers, metrics)
+
+
+def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
+    """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
+    from bodyposenet.common.data.join import join_parts
+    from bodyposenet.common.data.photo_set import dataset_spec_of, keep_test_half, photos_in
+
+    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
+    folder = Path(dataset)
+    with task_run("dataset_join", buffer=folder) as run:
+        numbers = {}
+        for name in SETS:
+            numbers |= _counts(name, join_parts(parts, folder / name))
+        kept = keep_test_half(spec, folder)
+        (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1))
+        run.log_metrics(numbers)
+    return noted(numbers, metrics)
+
+
+def _counts(name: str, done: "Conversion") -> dict[str, float]:
+    counts = {"images": done.images, "people": done.people, "samples": done.samples, "skipped": len(done.skipped)}
+    return {f"{name}_{what}": float(count) for what, count in counts.items()}
+
+
+def sample_calibration(
+    photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
+) -> dict[str, float]:
+    """Copy training photos that stand for all: as many as asked, or all that qualify."""
+    from bodyposenet.common.data.calibration_sample import copy_sample
+    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.source import Source
+
+    source = Source.read(dataset_spec_of(photos_in(Path(photos)), whole(settings)), "train")
+    least = source.spec.data_filtering_params.min_acceptable_kpts
+    output = Path(calibration) / CALIBRATION_IMAGES
+    with task_run("sample_calibration", buffer=Path(calibration)) as run:
+        run.log_params({"images": images, "seed": seed}, prefix="data")
+        done = copy_sample(source.coco, source.store, output, num_images=images, min_kpts=least, seed=seed, fewer=True)
+        numbers = {"images": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)}
+        run.log_metrics(numbers)
+    return noted({name: float(number) for name, number in numbers.items()}, metrics)

@@ -1,0 +1,37 @@
+"""prune_rounds: prune and retrain in rounds, all but the last of them."""
+
+from kfp import dsl
+
+from bodyposenet.common import artifacts
+from bodyposenet.components._base import on_train_image
+
+
+@on_train_image
+def prune_rounds(
+    model: dsl.Input[artifacts.PoseModel],
+    dataset: dsl.Input[artifacts.PoseDataset],
+    spec: dict,
+    retrain_spec: dict,
+    pruned: dsl.Output[artifacts.PoseModel],
+    metrics: dsl.Output[dsl.Metrics],
+    rounds: int = 1,
+) -> dict:
+    """Prune a little and retrain, as often as asked less once; with one round the network goes through as it is.
+
+    Args:
+        model: Trained network.
+        dataset: Converted shards.
+        spec: A prune spec; its target is that of all rounds together, its threshold that of every round.
+        retrain_spec: A TAO train spec; what follows each pruning.
+        pruned: The smaller network, ready for the last round, and the rounds so far.
+        metrics: Rounds, and parameters and FLOPs before and after.
+        rounds: In all, the last one among them, which later tasks do.
+
+    Returns:
+        The prune spec of the last round.
+    """
+    from bodyposenet.common import tasks
+
+    last, numbers = tasks.prune_rounds(model.path, dataset.path, spec, retrain_spec, rounds, pruned.path, metrics.path)
+    metrics.metadata.update(numbers)
+    return last
