@@ -10,6 +10,7 @@ from bodyposenet.common.prune.prune import prune_model
 from bodyposenet.common.spec.prune import PruneSpec
 
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(few, max_examples=200)
 specs = st.builds(
     PruneSpec,
     pruning_threshold=st.floats(0.2, 1.2),
@@ -45,7 +46,7 @@ def test_threshold_0_changes_no_bit(steps, normalizer):
         np.testing.assert_array_equal(found, expected)
 
 
-@few
+@many
 @given(steps=nets())
 def test_filters_that_are_silent_go_and_nothing_changes(steps):
     model = build(steps, silent=True)

@@ -66,8 +66,8 @@ def channels_kept(layout: Layout, kept: Mapping[str, Indices]) -> Indices:
 
 def _picture(tensor: Any, layout: Layout, kept: Mapping[str, Indices]) -> Any:
     """The input of a model inside another one, for the channels that it still gets."""
-    channels = len(channels_kept(layout, kept))
-    return keras.Input(batch_shape=(*tensor.shape[:-1], channels), dtype=tensor.dtype, name=tensor.name)
+    shape, name = (*tensor.shape[:-1], len(channels_kept(layout, kept))), tensor._keras_history.operation.name
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
 
 
 def _leaves(model: Any, graph: ChannelGraph) -> Iterator[Any]:
