@@ -11,7 +11,7 @@ from bodyposenet.pipelines.demo import demo, show
 
 FIGURES = {"ap", "params", "gflops", "bytes", "latency_ms"}
 STAGES = ("base", "pruned", "retrained", "int8")
-FEW = {"draw_train": 8, "draw_val": 4, "calibration_images": 2, "max_int8_drop": 1.0, "model_name": "tiny"}
+FEW = {"draw_train": 8, "draw_val": 4, "calibration_images": 2, "max_int8_drop": 1.0, "rounds": 2, "model_name": "tiny"}
 # A process on this machine takes no resources and no image; kfp.local says so of every task.
 SAID_BY_KFP = (
     "Task '.*': settings .* have no effect in the current local runner",
@@ -86,7 +86,7 @@ def test_the_page_is_there_and_the_runs_are_tracked(ran):
     assert {run.info.status for run in found} == {"FINISHED"}
     evaluations = {f"evaluate_{name}" for name in STAGES}
     others = {"photos", "dataset_convert", "dataset_join", "train", "prune", "retrain", "export", "register", "report"}
-    others |= {"sample_calibration", "calibrate"}
+    others |= {"sample_calibration", "calibrate", "prune_rounds"}
     assert set(runs) == {parent.info.run_name} | evaluations | others
     assert runs["report"].data.metrics["ceiling_ap"] == pytest.approx(summary["ceiling_ap"])
     assert version.run_id == runs["register"].info.run_id

@@ -75,8 +75,9 @@ def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> Choice:
 def _why(stage: Stage, base: Stage, max_ap_drop: float) -> str:
     kept = share(stage.gflops, base.gflops)
     of_base = f" ({percent(kept)} of the base)" if known(kept) else ""
-    lost = float(base.ap or 0) - float(stage.ap or 0)
-    against = f"{precision(abs(lost))} {'below' if lost > 0 else 'above'} the base"
+    lost = precision(abs(float(base.ap or 0) - float(stage.ap or 0)))
+    side = "below" if float(stage.ap or 0) < float(base.ap or 0) else "above"
+    against = f"{lost} {side} the base" if any(digit in lost for digit in "123456789") else "as the base"
     return (
         f"{stage.name} is the smallest within the budget: {plain(float(stage.gflops or 0))} GFLOPs{of_base} "
         f"at AP {precision(float(stage.ap or 0))}, {against}; {precision(max_ap_drop)} below was allowed."

@@ -1,0 +1,94 @@
+"""The sweep that is compiled for Kubeflow, run here: each cut is pruned, retrained and scored, the smallest kept."""
+
+import json
+import warnings
+
+import pytest
+from kfp import local
+
+from bodyposenet.common.model.files import load_model
+from bodyposenet.common.settings import portable
+from bodyposenet.common.tracking.store import quiet_mlflow
+from bodyposenet.pipelines.prune_sweep import prune_sweep
+from bodyposenet.pipelines.specs import default
+
+CUTS = [{"target_flops": 0.6}, {"pruning_threshold": 0.4}]
+NAMES = ("target_flops 0.6", "pruning_threshold 0.4")
+# A process on this machine takes no resources and no image; kfp.local says so of every task.
+SAID_BY_KFP = (
+    "Task '.*': settings .* have no effect in the current local runner",
+    "You may be attemping to run a task",
+)
+
+
+def tiny(name):
+    """A shipped train spec for one epoch of a small network on small pictures, from scratch."""
+    spec = default(name)
+    loader = {**spec["dataloader"], "batch_size": 4, "pose_config": {"target_shape": [12, 16]}}
+    loader["image_config"] = {"image_dims": {"height": 96, "width": 128}}
+    model = {**spec["model"], "stages": 1, "backbone_attributes": {"width_multiplier": 0.125}}
+    return {**spec, "num_epoch": 1, "pretrained_weights": None, "dataloader": loader, "model": model}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The folder of a sweep over few pictures, that of its artifacts, and what it returned."""
+    folder = tmp_path_factory.mktemp("sweep")
+    arguments = {f"{name}_spec": tiny(name) for name in ("train", "retrain")}
+    arguments["prune_spec"] = {"min_num_filters": 2, "pruning_granularity": 2}
+    arguments["inference_spec"] = {**default("inference"), "input_shape": [96, 128]}
+    arguments |= {"cuts": CUTS, "draw_train": 8, "draw_val": 4, "max_ap_drop": 1.0, "model_name": "swept"}
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "KFP_RUN_ID"):
+            patch.delenv(name, raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.setenv("BODYPOSENET_PIPELINE_RUN", "sweep-1")
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+        for message in SAID_BY_KFP:
+            warnings.filterwarnings("ignore", message)
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "run"), raise_on_error=True)
+        reason = prune_sweep(**portable(arguments)).output
+        (root,) = (folder / "run").iterdir()
+        yield folder, root, reason
+
+
+def metrics(root, task):
+    """The metrics of a task in each cut, in the order of the cuts."""
+    found = [path for path in sorted(root.rglob("metrics")) if path.parent.name == task]
+    return [json.loads(path.read_text()) for path in found]
+
+
+@pytest.mark.slow
+def test_each_cut_prunes_by_what_it_was_asked_for(ran):
+    _, root, _ = ran
+    by_target, by_threshold = metrics(root, "prune")
+    assert by_target["gflops"] <= 0.6 * by_target["gflops_before"]
+    assert by_target["gflops"] > 0.55 * by_target["gflops_before"]
+    assert by_threshold["threshold"] == 0.4
+    assert by_target["params_before"] == by_threshold["params_before"]
+    retrained = sorted(path for path in root.rglob("model.keras") if path.parent.name == "model")
+    params = {load_model(path)[0].count_params() for path in retrained}
+    assert params == {by_target["params_before"], by_target["params"], by_threshold["params"]}
+
+
+@pytest.mark.slow
+def test_the_smallest_is_chosen_and_registered_and_the_page_shows_all(ran):
+    folder, root, reason = ran
+    prunings = metrics(root, "prune")
+    smallest = min(range(2), key=lambda place: prunings[place]["gflops"])
+    assert reason.startswith(f"{NAMES[smallest]} is the smallest within the budget")
+    chosen = root / "choose-smallest" / "chosen" / "model.onnx"
+    (figures,) = metrics(root, "choose-smallest")
+    assert figures["gflops"] == prunings[smallest]["gflops"]
+    assert figures["bytes"] == chosen.stat().st_size
+    page = (root / "choose-smallest" / "page").read_text()
+    assert all(f"{name}: AP" in page for name in ("base", *NAMES))
+    with quiet_mlflow():
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+        version = client.get_model_version_by_alias("swept", "candidate")
+        held = client.get_run(version.run_id).data
+    assert float(version.tags["metric.ap"]) == pytest.approx(figures["ap"], rel=1e-5)
+    assert "int8_ap" not in held.metrics
+    assert held.metrics["ap"] == pytest.approx(figures["ap"])
