@@ -5,7 +5,7 @@ DATA ?=
 EPOCHS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench memorise chaos compile pretrain format clean
+.PHONY: help demo test lint bench memorise shrink chaos compile pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec
 
 memorise: .venv/.ready ## learn 25 photos by heart from scratch, ten minutes; write benchmarks/memorise.json
 	BODYPOSENET_TEST_DATA="$${BODYPOSENET_TEST_DATA:-../shared/data}" $(BIN)/python -m benchmarks.memorise
+
+shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, ten minutes; write benchmarks/shrink.json
+	$(BIN)/python -m benchmarks.shrink
 
 chaos: .venv/.ready ## kill 200 conversions and 30 trainings at random moments; each must end as if undisturbed
 	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_training.py 30

@@ -28,14 +28,17 @@ from bodyposenet.pipelines.specs import default
 RESULT = Path(__file__).with_suffix(".json")
 KEPT = 0.3  # of the FLOPs
 MOST_DROP = 0.02
-EPOCHS = 20
-RATE = 1e-3
+PRUNE = {"target_flops": KEPT, "criterion": "taylor", "normalizer": "L2"}
+EPOCHS = 60
+SCHEDULE = {"base_learning_rate": 2e-3, "annealing": 0.6}
+BATCHES = 40  # that the criterion looks at
 
 
 def shrink(folder: Path) -> dict[str, Any]:
     """Train, prune, train again, evaluate before and after; what is done already in ``folder`` is not done again."""
     from bodyposenet.common.model.train import train
     from bodyposenet.common.prune.prune import prune_file
+    from bodyposenet.common.prune.training_data import TrainingData
 
     photos = folder / "photos"
     if not photos.exists():
@@ -61,10 +64,11 @@ def shrink(folder: Path) -> dict[str, Any]:
         return evaluate(model, geometry, dataset, folder / name, progress=False).ap
 
     base = train(spec("train"), folder / "base").model
-    settings = parse_spec(default("prune") | {"target_flops": KEPT}, PruneSpec)
-    pruned = prune_file(base, folder / "pruned.keras", settings)
+    settings = parse_spec(default("prune") | PRUNE, PruneSpec)
+    data = TrainingData.of(spec("train"), BATCHES)
+    pruned = prune_file(base, folder / "pruned.keras", settings, data=data)
     document = spec("retrain", pretrained_weights=str(pruned.path), load_graph=True, num_epoch=EPOCHS)
-    schedule = document.optimizer.learning_rate_schedule.model_copy(update={"base_learning_rate": RATE})
+    schedule = document.optimizer.learning_rate_schedule.model_copy(update=SCHEDULE)
     optimizer = document.optimizer.model_copy(update={"learning_rate_schedule": schedule})
     retrained = train(document.model_copy(update={"optimizer": optimizer}), folder / "retrained").model
     before, after = score(base, "evaluated-base"), score(retrained, "evaluated-retrained")
