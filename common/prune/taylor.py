@@ -40,11 +40,11 @@ def taylor(model: Any, data: TrainingData) -> Criterion:
 
 def _changes(model: Any, layers: dict[str, Any], batch: Batch, loss: Loss) -> dict[str, Scores]:
     """For each layer ``(F,)``, by how much the batch's loss would change without each filter, to first order."""
-    parts = [tf.constant(part) for part in batch[:FLOATS]]
+    images, heatmaps, pafs, mask = (tf.constant(part) for part in batch[:FLOATS])
     weights = {path: _own(layer) for path, layer in layers.items()}
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([variable.value for own in weights.values() for variable in own])
-        total = pose_loss(model(parts[0], training=False), *parts[1:], loss).total
+        total = pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
     slopes = tape.gradient(total, {path: [variable.value for variable in own] for path, own in weights.items()})
     return {
         path: sum(_by_filter(layer, *pair) for pair in zip(weights[path], slopes[path], strict=True))
