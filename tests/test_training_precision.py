@@ -1,0 +1,98 @@
+"""Training in other number formats and compiled by XLA; and a loss that breaks late."""
+
+import keras
+import numpy as np
+import pytest
+from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.optimizer import make_optimizer
+from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.start import starting_network
+from bodyposenet.common.model.step import make_step, with_loss_scale
+from bodyposenet.common.model.train import train
+from bodyposenet.common.skeleton import BODYPOSENET_18
+
+RATE = 1e-3
+
+
+def batches(count, spec):
+    return list(make_plan(spec, Dots(4 * count)).batches(0, first=0))
+
+
+def losses(step, batches):
+    return [step(batch, RATE).read()["loss"] for batch in batches]
+
+
+def trained_by(spec, data, **options):
+    """Losses of the steps, and the weights after them."""
+    keras.utils.set_random_seed(0)
+    model = starting_network(spec, BODYPOSENET_18)
+    optimizer = make_optimizer(spec.optimizer, model, stagewise=True)
+    return losses(make_step(model, optimizer, spec.loss, **options), data), model.get_weights()
+
+
+@pytest.mark.slow
+def test_xla_computes_the_same_steps():
+    spec = tiny_spec(model={"stages": 1, "stage1_kernel_sizes": [3]}, optimizer=MOMENTUM)
+    data = batches(4, spec)
+    plain, weights = trained_by(spec, data)
+    compiled, same = trained_by(spec, data, jit_compile=True)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3)
+    for found, wanted in zip(same, weights, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=0.02 * max(1e-2, np.abs(wanted).max()))
+
+
+def half_network(scale):
+    """A network in float16, and a step whose loss is multiplied by ``scale`` at first."""
+    spec = tiny_spec(model={"stages": 1, "stage1_kernel_sizes": [3]}, optimizer=ADAM)
+    model = keras.models.clone_model(
+        starting_network(spec, BODYPOSENET_18),
+        clone_function=lambda layer: type(layer).from_config(halved(layer)),
+    )
+    optimizer = with_loss_scale(make_optimizer(spec.optimizer, model, stagewise=True), model)
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    step = make_step(model, optimizer, spec.loss)
+    optimizer.dynamic_scale.assign(scale)
+    return spec, model, optimizer, step
+
+
+def halved(layer):
+    """A layer's settings; all but the maps compute in float16."""
+    config = layer.get_config()
+    return config if layer.name.endswith("_out") else config | {"dtype": "mixed_float16"}
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_is_halved():
+    spec, model, optimizer, step = half_network(2.0**40)
+    before = model.get_weights()
+    (batch,) = batches(1, spec)
+    found = step(batch, RATE).read()
+    assert np.isfinite(found["loss"])
+    assert float(optimizer.dynamic_scale) == 2.0**39
+    trainable = {id(variable) for variable in model.trainable_variables}
+    for variable, old in zip(model.weights, before, strict=True):
+        assert np.dtype(variable.dtype) == np.float32
+        if id(variable) in trainable:
+            np.testing.assert_array_equal(np.asarray(variable), old)
+
+
+def test_float16_learns_once_the_scale_fits():
+    spec, _, optimizer, step = half_network(2.0**18)
+    data = 6 * batches(2, spec)
+    found = losses(step, data)
+    assert np.isfinite(found).all()
+    assert float(optimizer.dynamic_scale) <= 2.0**18
+    assert found[-1] < 0.8 * found[0]
+
+
+@pytest.mark.parametrize("poison", [3, 11, 22])
+def test_a_loss_that_breaks_late_is_told_with_its_own_step_and_photos(tmp_path, poison):
+    """A step is looked at while the next is under way: the message must not name that one."""
+    spec = tiny_spec(model={"stages": 1, "stage1_kernel_sizes": [3]})
+    order = [batch.image_ids.tolist() for batch in make_plan(spec, Dots(32)).batches(0, first=0)]
+    (broken,) = (number for number, ids in enumerate(order) if 1000 + poison in ids)
+    with pytest.raises(UserError, match=rf"the loss is nan at step {broken + 1} of 8") as caught:
+        train(spec, tmp_path, source=Dots(32, poison=poison))
+    told = caught.value.problem.split("on photos ")[1].split(";")[0].split(", ")
+    assert told == [str(number) for number in order[broken]]
