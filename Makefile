@@ -30,7 +30,7 @@ bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec
 memorise: .venv/.ready ## learn 25 photos by heart from scratch, ten minutes; write benchmarks/memorise.json
 	BODYPOSENET_TEST_DATA="$${BODYPOSENET_TEST_DATA:-../shared/data}" $(BIN)/python -m benchmarks.memorise
 
-shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, ten minutes; write benchmarks/shrink.json
+shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, half an hour; write benchmarks/shrink.json
 	$(BIN)/python -m benchmarks.shrink
 
 chaos: .venv/.ready ## kill 200 conversions and 30 trainings at random moments; each must end as if undisturbed
