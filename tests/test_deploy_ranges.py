@@ -1,10 +1,19 @@
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.deploy.cache import cache_text
-from bodyposenet.common.deploy.ranges import BINS, Histogram, divergences, entropy_threshold, threshold
+from bodyposenet.common.deploy.ranges import (
+    BINS,
+    TIE,
+    Histogram,
+    divergences,
+    entropy_threshold,
+    least_divergent,
+    threshold,
+)
 from bodyposenet.common.errors import UserError
 
 
@@ -79,6 +88,69 @@ def test_running_sums_give_the_divergences_of_the_loop_over_bins(levels):
     sizes = np.array([levels, 300, 511, 760, 899, 900])
     expected = [divergence_bin_by_bin(counts, size, levels) for size in sizes]
     np.testing.assert_allclose(divergences(counts, sizes, levels), expected, rtol=1e-9, atol=1e-12)
+
+
+@numba.njit
+def every_divergence(counts, levels):
+    """:func:`divergence_bin_by_bin` of every size from ``levels`` to all bins, as loops over single numbers."""
+    total = counts.sum()
+    found = np.empty(len(counts) - levels + 1)
+    kept = counts[: levels - 1].sum()
+    for size in range(levels, len(counts) + 1):
+        kept += counts[size - 1]
+        tail = total - kept
+        divergence = 0.0
+        for level in range(levels):
+            start, stop = level * size // levels, (level + 1) * size // levels
+            mass, filled = 0.0, 0
+            for place in range(start, stop):
+                mass += counts[place]
+                filled += counts[place] > 0 or (place == size - 1 and tail > 0)
+            for place in range(start, stop):
+                one = counts[place] + (tail if place == size - 1 else 0.0)
+                if one > 0:
+                    share = mass / filled / kept if kept > 0 else 0.0
+                    divergence += one / total * np.log(one / total / max(share, 1e-300))
+        found[size - levels] = divergence if kept > 0 else np.inf
+    return found
+
+
+def random_counts(number):
+    """2,048 bins as tensors fill them: bells, tails, gaps, spikes, and few values."""
+    random = np.random.default_rng(number)
+    bins = np.arange(2048)
+    shape = random.choice(["bell", "decay", "flat", "few"])
+    rate = {
+        "bell": 300 * np.exp(-0.5 * (bins / random.uniform(60, 900)) ** 2),
+        "decay": random.uniform(1, 500) * np.exp(-bins / random.uniform(20, 600)),
+        "flat": np.full(2048, random.uniform(0.05, 30)),
+        "few": np.full(2048, 0.02),
+    }[shape]
+    counts = random.poisson(rate).astype(np.float64)
+    counts[random.random(2048) < random.choice([0, 0.3])] = 0
+    counts[random.integers(0, 2048, 3)] += random.integers(0, 200, 3)
+    counts[-1] += 1  # the largest value
+    return counts
+
+
+def test_the_loop_over_numbers_is_that_over_bins():
+    for number in range(4):
+        counts = random_counts(number)
+        found = every_divergence(counts, 128)
+        for size in (128, 129, 500, 1024, 2047, 2048):
+            if not counts[:size].any():
+                assert found[size - 128] == np.inf
+                continue
+            assert found[size - 128] == pytest.approx(divergence_bin_by_bin(counts, size, 128), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_the_entropy_search_is_the_plain_one_on_a_thousand_histograms():
+    for number in range(1000):
+        counts = random_counts(number)
+        plain = every_divergence(counts, 128)
+        least = 128 + int(np.flatnonzero(plain <= plain.min() + TIE)[0])
+        assert least_divergent(counts) == least, number
 
 
 def test_entropy_clips_a_lone_outlier_and_keeps_what_is_evenly_spread():

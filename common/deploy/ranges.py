@@ -17,7 +17,8 @@ Method = Literal["entropy", "minmax", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
 BINS = 4096  # at least half of them lie below the largest value: never fewer than 2048 in use
 PERCENTILE = 99.99  # of the magnitudes that the percentile method keeps
-SEARCH_STEP = 4  # bins between the thresholds that the entropy search tries
+LEVELS = 128  # magnitudes of a signed 8-bit number
+TIE = 1e-9  # nats: divergences that are nearer differ by rounding only
 SMALLEST_EXPONENT = -60  # of a histogram's range: that of a tensor of zeros
 
 
@@ -97,11 +98,28 @@ def entropy_threshold(histogram: Histogram, levels: int) -> float:
     """The threshold whose quantized distribution diverges least (Kullback-Leibler) from the clipped one."""
     counts = histogram.counts.astype(np.float64)
     counts[0] = counts[1]  # zeros are exact at every scale, and after a ReLU they would outvote the rest
+    return least_divergent(counts, levels) * histogram.width
+
+
+def least_divergent(counts: np.ndarray, levels: int = LEVELS) -> int:
+    """How many bins to keep: those whose quantized distribution diverges least; of equals the fewest.
+
+    Every number of bins from ``levels`` to the last filled one is tried.
+
+    Args:
+        counts: ``(B,)``, not negative.
+        levels: Quantized magnitudes.
+
+    Returns:
+        From ``levels`` on; the number of the last filled bin, from 1, where that is less.
+    """
+    counts = counts.astype(np.float64)
     used = int(np.flatnonzero(counts).max(initial=-1)) + 1
     if used <= levels:
-        return histogram.amax
-    sizes = np.arange(used, levels - 1, -SEARCH_STEP)
-    return float(sizes[np.argmin(divergences(counts[:used], sizes, levels))] * histogram.width)
+        return used
+    sizes = np.arange(levels, used + 1)
+    found = divergences(counts[:used], sizes, levels)
+    return int(sizes[np.flatnonzero(found <= found.min() + TIE)[0]])
 
 
 def divergences(counts: np.ndarray, sizes: np.ndarray, levels: int) -> np.ndarray:
