@@ -77,17 +77,18 @@ def prune(
     options.pop("log_level")
     if output_file is None and not dry_run:
         raise UserError("no output file", where="bpnet prune", fix="give -o FILE, or --dry-run to look before")
+    folder = None if output_file is None else results_dir(named, output_file.parent)
     source = found_model(model)
     settings = parse_spec(options, PruneSpec, where="bpnet prune")
     data = _training_data(experiment_spec_file, batches, path_map) if settings.criterion == "taylor" else None
-    if output_file is None or dry_run:
+    if output_file is None or folder is None or dry_run:
         from bodyposenet.common.prune.prune import ladder_file
 
         click.echo(ladder_file(source, settings, size=input_size, data=data).text(), nl=False)
         return
     from bodyposenet.common.prune.prune import prune_file
 
-    with task("prune", results_dir(named, output_file.parent)) as run:
+    with task("prune", folder) as run:
         run.log_params(settings.model_dump(mode="json"), prefix="spec")
         done = prune_file(source, output_file, settings, size=input_size, data=data)
         run.log_metrics({"params_before": done.params_before, "params": done.params_after, "gflops": done.gflops_after})
