@@ -1,13 +1,12 @@
-"""Export verb: the flags of ``bpnet export``, and calibration images read for it."""
+"""Export verb: the flags of ``bpnet export``."""
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from bodyposenet.common.cli_calibration import calibrate, part_of, ranges_source
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.flags import (
     DiskType,
@@ -22,18 +21,11 @@ from bodyposenet.common.flags import (
 )
 from bodyposenet.common.launcher import RemainsError, Verb, results_dir, task
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from bodyposenet.common.model.files import Card
-
-PHOTOS = {".jpg", ".jpeg", ".png"}
-SEED = 42  # of the choice of calibration images
+METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
     "strict_type_constraints": "-s",
     "force_ptq": "--force_ptq",
     "sdk_compatible_model": "--sdk_compatible_model (not built yet: the plain network is written)",
-    "cal_data_file": "--cal_data_file (images are read directly)",
 }
 EXAMPLE = example(
     "bpnet export -m model.keras -o model.onnx -d 288,384,3 -t tfonnx --data_type int8 \\",
@@ -50,9 +42,10 @@ EXAMPLE = example(
 @option("-i", "--data_format", default="channels_last", type=click.Choice(["channels_last", "channels_first"]))
 @option("--data_type", default="fp32", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision.")
 @option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")
-@option("--cal_image_dir", default="", help="Folder of photos to calibrate int8 with.")
-@option("--cal_data_file", default="", help="Without effect.")
-@option("--cal_cache_file", default="", help="TensorRT calibration cache to write.  [default: beside the output]")
+@option("--cal_image_dir", default="", help="Folder of photos, or of record shards, to calibrate int8 with.")
+@option("--cal_data_file", default="", help="HDF5 tensorfile to calibrate with; made of the photos if missing.")
+@option("--cal_cache_file", default="", help="TensorRT calibration cache; read if it exists.  [default: beside -o]")
+@option("--cal_method", default="entropy", type=click.Choice(METHODS), help="How ranges are cut.")
 @option("--batches", default=10, type=click.IntRange(1), help="Batches to calibrate with.")
 @option("--batch_size", default=1, type=click.IntRange(1), help="Images of a batch.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
@@ -75,11 +68,13 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
     folder = results_dir(options["results_dir"], output.parent)
     size = input_size(options["input_dims"], options["data_format"])
     check_flags(options)
-    images = calibration_files(options) if options["data_type"] == "int8" else []
+    from bodyposenet.common.model.files import read_card
+
+    source_of_ranges = ranges_source(options, size, read_card(source)) if options["data_type"] == "int8" else None
     from bodyposenet.common.deploy.onnx import export_onnx
 
     with task("export", folder) as run:
-        done = export_onnx(source, output)
+        done = export_onnx(source, output, overwrite=True)  # of an export that was killed: output_path looked
         run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
         click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
         if options["data_type"] == "fp16":
@@ -87,7 +82,7 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
                 "note: its numbers have 32 bits; TensorRT up to version 10 rounds them (trtexec --fp16)", err=True
             )
         try:
-            network = calibrate(done.path, images, size, options["cal_cache_file"]) if images else done.path
+            network = calibrate(done.path, source_of_ranges, options) if source_of_ranges else done.path
         except UserError:
             done.path.unlink()  # so that the same command, mended, does not find its own output in the way
             raise
@@ -102,12 +97,12 @@ def output_path(model: Path, output: str | None) -> Path:
     """Where the ONNX file goes: beside the model, or as named, with an ending that says what it is.
 
     Raises:
-        UserError: The file exists.
+        UserError: The file exists, and no calibration of it that was killed.
     """
     path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(".onnx")
     if path.suffix not in (".onnx", ".etlt"):
         path = path.with_name(path.name + ".onnx")
-    if path.exists():
+    if path.exists() and not part_of(path).exists():
         raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
     return path
 
@@ -145,59 +140,6 @@ def check_flags(options: dict[str, Any]) -> None:
         idle.append("-i channels_first beyond the order of -d (networks are channels_last)")
     if idle:
         click.echo(f"warning: without effect: {', '.join(idle)}", err=True)
-
-
-def calibration_files(options: dict[str, Any]) -> list[Path]:
-    """The photos to calibrate with: ``batches`` times ``batch_size`` of the folder, the same at every run.
-
-    Raises:
-        UserError: The folder is missing, or holds fewer.
-    """
-    if not options["cal_image_dir"]:
-        raise UserError("int8 needs photos to calibrate with", where="--cal_image_dir", fix="name a folder of photos")
-    folder = Path(options["cal_image_dir"])
-    if not folder.is_dir():
-        raise UserError("there is no such folder", where=f"--cal_image_dir {folder}", fix="name a folder of photos")
-    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOS)
-    wanted = options["batches"] * options["batch_size"]
-    if len(photos) < wanted:
-        fix = f"use --batches {len(photos) // options['batch_size']}" if photos else "name a folder of jpg or png files"
-        problem = f"{len(photos)} photos; {options['batches']} batches of {options['batch_size']} need {wanted}"
-        raise UserError(problem, where=f"--cal_image_dir {folder}", fix=fix)
-    return random.Random(SEED).sample(photos, wanted)
-
-
-def calibrate(network: Path, photos: list[Path], size: tuple[int, int], cache_file: str) -> Path:
-    """Quantize an ONNX file; returns the model for TensorRT."""
-    from bodyposenet.common.deploy.onnx_file import card_of, read_model
-    from bodyposenet.common.deploy.quantize import quantize_int8
-
-    card = card_of({entry.key: entry.value for entry in read_model(network).metadata_props}, network)
-    done = quantize_int8(network, prepared(photos, size, card), network.with_suffix(".int8.onnx"))
-    cache = done.cache
-    if cache_file:
-        cache = Path(cache_file)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        done.cache.replace(cache)
-    click.echo(f"wrote {done.path}, {done.cpu_path} and {cache}: calibrated with {done.images} photos")
-    return done.path
-
-
-def prepared(photos: list[Path], size: tuple[int, int], card: "Card") -> "Iterator[np.ndarray]":
-    """Photos as the network sees them, ``(1, H, W, 3)`` float32 each; an unreadable one is told and left out."""
-    import cv2
-    import numpy as np
-
-    from bodyposenet.common.evaluate.preprocess import fit_image
-
-    scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
-    for photo in photos:
-        image = cv2.imread(str(photo), cv2.IMREAD_COLOR)
-        if image is None:
-            click.echo(f"warning: {photo} cannot be read and is left out", err=True)
-            continue
-        fitted = fit_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), size, "pad_image_input", card.stride)
-        yield (fitted.image.astype(np.float32) / scale - offset)[None]
 
 
 def engine_command(network: Path, size: tuple[int, int], options: dict[str, Any]) -> str:

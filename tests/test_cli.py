@@ -9,15 +9,13 @@ import sys
 import time
 
 import click
-import cv2
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
 
 from bodyposenet import __version__
 from bodyposenet.common.cli import main
-from bodyposenet.common.cli_export import calibration_files, engine_command, input_size, output_path
+from bodyposenet.common.cli_export import engine_command, input_size, output_path
 from bodyposenet.common.devices import Devices
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.launcher import RemainsError, Verb, Verbs, results_dir
@@ -397,22 +395,6 @@ def test_an_export_never_replaces_a_file_and_always_has_an_ending_that_tells(tmp
     (tmp_path / "m.onnx").touch()
     with pytest.raises(UserError, match="the file exists; name another"):
         output_path(model, None)
-
-
-def test_calibration_draws_the_same_photos_again_and_never_too_few(tmp_path):
-    for number in range(6):
-        cv2.imwrite(str(tmp_path / f"{number}.jpg"), np.zeros((8, 8, 3), np.uint8))
-    (tmp_path / "notes.txt").touch()
-    wanted = {"cal_image_dir": str(tmp_path), "batches": 2, "batch_size": 2}
-    chosen = calibration_files(wanted)
-    assert len(set(chosen)) == 4
-    assert chosen == calibration_files(wanted)
-    with pytest.raises(UserError, match="6 photos; 4 batches of 2 need 8; use --batches 3"):
-        calibration_files(wanted | {"batches": 4})
-    with pytest.raises(UserError, match="there is no such folder"):
-        calibration_files(wanted | {"cal_image_dir": str(tmp_path / "none")})
-    with pytest.raises(UserError, match="int8 needs photos"):
-        calibration_files(wanted | {"cal_image_dir": ""})
 
 
 def test_the_engine_s_command_names_shapes_precision_and_memory(tmp_path):

@@ -8,10 +8,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
+from bodyposenet.common.deploy.observation import observe
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import put_card
 from bodyposenet.common.deploy.placement import Grid, kernel_scales, place, rounded_tensors
-from bodyposenet.common.deploy.quantize import observe, output_paths, quantize_int8, shared_amax, unsigned_spans
+from bodyposenet.common.deploy.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
 from bodyposenet.common.deploy.ranges import METHODS, Histogram
 from bodyposenet.common.deploy.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
@@ -113,7 +114,7 @@ def test_the_cpu_model_begins_at_zero_after_a_relu_and_elsewhere_spans_both_sign
 
 def test_the_cache_holds_the_scales_of_the_tensorrt_model(floats, quantized):
     header, *lines = quantized.cache.read_text().splitlines()
-    assert header == "TRT-1000-EntropyCalibration2"
+    assert header == "TRT-8501-EntropyCalibration2"
     cached = {name: struct.unpack(">f", bytes.fromhex(value))[0] for name, value in (row.split(": ") for row in lines)}
     known = constants(quantized.path)
     rounded = rounded_tensors(onnx.load(floats).graph)
@@ -130,14 +131,14 @@ def test_calibrating_twice_in_another_order_gives_the_same_bytes(floats, quantiz
 
 def test_a_batch_counts_as_its_pictures_do_one_by_one(floats):
     model = onnx.load(floats)
-    whole, _ = observe(model, [np.concatenate(list(pictures(3)))], stride=8)
-    parts, count = observe(model, pictures(3), stride=8)
-    assert count == 3
-    assert whole["input_1"].counts.tolist() == parts["input_1"].counts.tolist()
+    whole = observe(model, [np.concatenate(list(pictures(3)))], stride=8)
+    parts = observe(model, pictures(3), stride=8)
+    assert (whole.images, whole.batches, parts.images, parts.batches) == (3, 1, 3, 3)
+    assert whole.histograms["input_1"].counts.tolist() == parts.histograms["input_1"].counts.tolist()
 
 
 def test_ranges_are_those_of_the_tensors(floats):
-    histograms, _ = observe(onnx.load(floats), pictures(4), stride=8)
+    histograms = observe(onnx.load(floats), pictures(4), stride=8).histograms
     maps = OnnxRunner(floats)(np.concatenate(list(pictures(4))))
     for name, value in zip(("heatmap_out", "paf_out"), maps, strict=True):
         assert histograms[name].low == pytest.approx(value.min(), rel=1e-5)

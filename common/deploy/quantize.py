@@ -1,26 +1,43 @@
 """Calibration: pictures in, 8-bit models out, on the CPU and in the memory of one picture."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.deploy.cache import cache_text
-from bodyposenet.common.deploy.onnx_file import INPUT, card_of, read_model, write_model, write_whole
+from bodyposenet.common.deploy.cache import LEVELS, cache_text, parse_cache
+from bodyposenet.common.deploy.calibration_images import CalibrationImages
+from bodyposenet.common.deploy.observation import observe, warn_of_zeros
+from bodyposenet.common.deploy.onnx_file import card_of, read_model, write_model, write_whole
 from bodyposenet.common.deploy.placement import Grid, concatenations, place, rounded_tensors
 from bodyposenet.common.deploy.ranges import METHODS, Histogram, Method, threshold
-from bodyposenet.common.deploy.runners import require_images
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import read_bytes
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-log = logging.getLogger(__name__)
-
 Span = tuple[float, float]  # lowest and highest value that a tensor keeps
+
+NOT_NEGATIVE = {"Relu", "Sigmoid"}  # whatever they read
+PASSING = {"Concat", "MaxPool", "Transpose", "Identity"}  # no value that they did not read
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The values that a network's tensors keep in 8 bits, by tensor name.
+
+    Attributes:
+        signed: Largest magnitude, where numbers are signed and the parts of a concatenation share a scale.
+        spans: Lowest and highest value, where they are unsigned.
+        images: Pictures that they come from; 0 if from a cache.
+    """
+
+    signed: Mapping[str, float]
+    spans: Mapping[str, Span]
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,14 +57,25 @@ class Quantized:
     images: int
 
 
-def quantize_int8(onnx: Path, images: Iterable[np.ndarray], output: Path, *, method: Method = "entropy") -> Quantized:
+def quantize_int8(
+    onnx: Path,
+    images: CalibrationImages | Iterable[np.ndarray],
+    output: Path,
+    *,
+    method: Method = "entropy",
+    cache: Path | None = None,
+) -> Quantized:
     """Calibrate a float model and write its 8-bit forms: ``X.int8.onnx``, ``X.int8.cpu.onnx`` and ``X.int8.cache``.
+
+    With ``CalibrationImages``, what was counted is kept in ``.X.int8.part.npz`` until the forms are written: a
+    calibration that was killed goes on from there and writes the same bytes.
 
     Args:
         onnx: What :func:`export_onnx` wrote.
         images: Normalised pictures ``(B, H, W, 3)``, sizes may differ; read once.
         output: ``X.int8.onnx`` or ``X.onnx``; files that are there are replaced.
         method: ``entropy``, ``minmax`` or ``percentile``.
+        cache: Where to write the cache, if not beside the models.
 
     Raises:
         UserError: The method is unknown, there is no picture, a picture has an unfit shape, or a value is not finite.
@@ -55,17 +83,79 @@ def quantize_int8(onnx: Path, images: Iterable[np.ndarray], output: Path, *, met
     if method not in METHODS:
         raise UserError(f"unknown calibration method {method!r}", fix=f"choose {', '.join(METHODS)}")
     model = read_model(onnx)
-    stride = card_of({entry.key: entry.value for entry in model.metadata_props}, onnx).stride
-    histograms, count = observe(model, images, stride=stride)
-    _warn_of_zeros(histograms)
-    signed = shared_amax(model.graph, histograms, method)
-    spans = unsigned_spans(model.graph, histograms, method)
-    paths = output_paths(output)
+    path = output_paths(output)[0]
+    part = path.with_name(f".{path.stem}.part.npz")
+    found = observe(model, images, stride=_stride(model, onnx), saved=part)
+    warn_of_zeros(found.histograms)
+    signed = shared_amax(model.graph, found.histograms, method)
+    ranges = Ranges(signed, unsigned_spans(model.graph, found.histograms, method), found.images)
+    done = write_int8(model, ranges, output, cache)
+    part.unlink(missing_ok=True)
+    return done
+
+
+def quantize_with_cache(onnx: Path, cache: Path, output: Path) -> Quantized:
+    """Write a float model's 8-bit forms with the ranges of a calibration cache; no pictures are needed.
+
+    The cache tells magnitudes only: of a tensor that may be negative, the unsigned form gives half its numbers to each
+    side. The cache stays as it is.
+
+    Args:
+        onnx: What :func:`export_onnx` wrote.
+        cache: What a calibration of the same network wrote.
+        output: As for :func:`quantize_int8`.
+
+    Raises:
+        UserError: The file is no cache, or not of this network.
+    """
+    model = read_model(onnx)
+    scales = parse_cache(read_bytes(cache).decode(errors="replace"), where=str(cache))
+    wanted = rounded_tensors(model.graph)
+    missing = [name for name in wanted if name not in scales]
+    if missing:
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        fix = "remove the file, so that the network is calibrated anew, or name another"
+        raise UserError(f"the cache does not tell of {missing[0]}{more}", where=str(cache), fix=fix)
+    signed = {name: LEVELS * scales[name] for name in wanted}
+    positive = not_negative(model.graph)
+    spans = {name: (0.0 if name in positive else -amax, amax) for name, amax in signed.items()}
+    return write_int8(model, Ranges(signed, spans), output, cache, keep_cache=True)
+
+
+def write_int8(
+    model: "ModelProto", ranges: Ranges, output: Path, cache: Path | None = None, *, keep_cache: bool = False
+) -> Quantized:
+    """Write the 8-bit forms of a float model.
+
+    Args:
+        model: The float model.
+        ranges: Of all tensors to be rounded.
+        output: As for :func:`quantize_int8`.
+        cache: As for :func:`quantize_int8`.
+        keep_cache: Leave the cache as it is.
+    """
+    path, cpu_path, beside = output_paths(output)
     rounded = rounded_tensors(model.graph)
-    write_model(place(model, {name: Grid.signed(signed[name]) for name in rounded}, round_biases=False), paths[0])
-    write_model(place(model, {name: Grid.unsigned(*spans[name]) for name in rounded}, round_biases=True), paths[1])
-    write_whole(paths[2], cache_text(signed).encode())
-    return Quantized(*paths, images=count)
+    signed = {name: Grid.signed(ranges.signed[name]) for name in rounded}
+    unsigned = {name: Grid.unsigned(*ranges.spans[name]) for name in rounded}
+    write_model(place(model, signed, round_biases=False), path)
+    write_model(place(model, unsigned, round_biases=True), cpu_path)
+    if not keep_cache:
+        write_whole(cache or beside, cache_text(ranges.signed).encode())
+    return Quantized(path, cpu_path, cache or beside, ranges.images)
+
+
+def not_negative(graph: "GraphProto") -> set[str]:
+    """The tensors that cannot be negative, by the operations that make them."""
+    found: set[str] = set()
+    for node in graph.node:
+        if node.op_type in NOT_NEGATIVE or (node.op_type in PASSING and found.issuperset(node.input)):
+            found.update(node.output)
+    return found
+
+
+def _stride(model: "ModelProto", where: Path) -> int:
+    return card_of({entry.key: entry.value for entry in model.metadata_props}, where).stride
 
 
 def output_paths(output: Path) -> tuple[Path, Path, Path]:
@@ -73,42 +163,6 @@ def output_paths(output: Path) -> tuple[Path, Path, Path]:
     stem = output.name.removesuffix(".onnx").removesuffix(".int8")
     first, second, third = (output.with_name(f"{stem}.int8{suffix}") for suffix in (".onnx", ".cpu.onnx", ".cache"))
     return first, second, third
-
-
-def observe(model: "ModelProto", images: Iterable[np.ndarray], *, stride: int) -> tuple[dict[str, Histogram], int]:
-    """Run a model over pictures and count what its tensors hold.
-
-    Args:
-        model: Float ONNX model.
-        images: Normalised pictures ``(B, H, W, 3)``.
-        stride: What heights and widths must be multiples of.
-
-    Returns:
-        Histograms by tensor name, for the tensors to be rounded and the model's input and outputs, and the number of
-        pictures.
-
-    Raises:
-        UserError: There is no picture, a picture has an unfit shape, or a value is not finite.
-    """
-    names = observed_tensors(model.graph)
-    session = _tapped(model, names)
-    histograms: dict[str, Histogram] = {}
-    count = 0
-    for number, image in enumerate(images):
-        require_images(image, stride, where=f"calibration picture {number}")
-        values = zip(names, [image, *session.run(names[1:], {INPUT: image.astype(np.float32)})], strict=True)
-        for name, value in values:
-            histogram = _histogram(name, value, number)
-            histograms[name] = histograms[name].merge(histogram) if name in histograms else histogram
-        count += len(image)
-    if not count:
-        raise UserError("there are no pictures to calibrate with", fix="name a folder with some hundred typical photos")
-    return histograms, count
-
-
-def observed_tensors(graph: "GraphProto") -> list[str]:
-    """The model's input, the tensors to be rounded and the outputs, each once."""
-    return list(dict.fromkeys([INPUT, *rounded_tensors(graph), *(value.name for value in graph.output)]))
 
 
 def shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, float]:
@@ -146,28 +200,3 @@ def unsigned_span(histogram: Histogram, method: Method) -> Span:
     levels = 256 if histogram.low >= 0 else 128  # of magnitudes: a signed tensor's two halves share the 256
     limit = threshold(histogram, method, levels=levels)
     return max(histogram.low, -limit), min(histogram.high, limit)
-
-
-def _tapped(model: "ModelProto", names: list[str]) -> Any:
-    """A session that returns any of the named tensors."""
-    from onnx import TensorProto, helper
-    from onnxruntime import InferenceSession
-
-    tapped = type(model).FromString(model.SerializeToString())
-    known = {value.name for value in [*tapped.graph.input, *tapped.graph.output]}
-    taps = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in known]
-    tapped.graph.output.extend(taps)
-    return InferenceSession(tapped.SerializeToString(), providers=["CPUExecutionProvider"])
-
-
-def _histogram(name: str, values: np.ndarray, number: int) -> Histogram:
-    try:
-        return Histogram.of(values)
-    except UserError as error:
-        raise UserError(f"tensor {name} holds NaN or infinity", where=f"calibration picture {number}") from error
-
-
-def _warn_of_zeros(histograms: Mapping[str, Histogram]) -> None:
-    for name, histogram in histograms.items():
-        if not histogram.amax:
-            log.warning("tensor %s is zero in every calibration picture: what flows through it will be lost", name)

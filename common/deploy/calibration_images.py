@@ -1,0 +1,216 @@
+"""Calibration images: the pictures of a calibration as the network sees them: from photos, record shards, a tensorfile.
+
+Which pictures are taken is drawn by chance with a fixed seed: the same source gives the same ones at every run.
+"""
+
+import hashlib
+import json
+import logging
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from bodyposenet.common.data.manifest import NAME as MANIFEST
+from bodyposenet.common.data.manifest import Shard, open_shards, read_manifest
+from bodyposenet.common.deploy.tensorfile import Tensorfile
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.evaluate.predict import normalise
+from bodyposenet.common.evaluate.preprocess import decode_image, fit_image, read_image
+from bodyposenet.common.model.files import Card
+from bodyposenet.common.storage import joined, listing, place
+
+PHOTOS = (".jpg", ".jpeg", ".png")
+SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
+TRAIN = "train"  # the set to calibrate with, of several
+SEED = 42  # of the choice
+MODE = "pad_image_input"  # how photos are fitted: as an engine of a fixed size gets them
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Read = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How photos become pictures.
+
+    Attributes:
+        size: ``(height, width)`` in pixels.
+        card: The network's.
+        mode: As in an inference spec.
+    """
+
+    size: tuple[int, int]
+    card: Card
+    mode: str | None = MODE
+
+    def __call__(self, photo: np.ndarray) -> np.ndarray:
+        """``(H, W, 3)`` RGB uint8 to ``(1, height, width, 3)`` float32."""
+        return normalise(fit_image(photo, self.size, self.mode, self.card.stride).image, self.card)[None]
+
+    @property
+    def described(self) -> list[object]:
+        """What the pictures depend on."""
+        return [self.size, self.mode, self.card.stride, self.card.image_scale, self.card.image_offset]
+
+
+@dataclass(frozen=True)
+class CalibrationImages:
+    """A sequence of batches, each read when it is asked for.
+
+    Attributes:
+        batches: How to read the pictures ``(1 or more, H, W, 3)`` float32 of each.
+        digest: Of all that the pictures depend on.
+    """
+
+    batches: Sequence[Sequence[Read]]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (batch for batch in self.after(0) if batch is not None)
+
+    def after(self, number: int) -> Iterator[np.ndarray | None]:
+        """The batches ``(B, H, W, 3)`` but for the first ones; None where none of a batch's pictures can be read."""
+        return (_together(reads) for reads in self.batches[number:])
+
+
+class UnreadableError(UserError):
+    """One picture cannot be read; others can."""
+
+
+def from_folder(
+    folder: str | Path, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
+) -> CalibrationImages:
+    """A folder's photos, or those in its record shards if it holds none itself.
+
+    A photo that cannot be read is told and left out.
+
+    Args:
+        folder: On a disk or in a bucket; folders in it are not looked at.
+        fitting: How photos become pictures.
+        batches: How many; as many as there are if None.
+        batch_size: Pictures of each.
+
+    Raises:
+        UserError: The folder is missing or holds too few photos.
+    """
+    where = place(folder)
+    files = {name: stat for name, stat in sorted(listing(where).items()) if "/" not in name}
+    photos = [name for name in files if name.lower().endswith(PHOTOS)]
+    if not photos and (MANIFEST in files or any(SHARD.fullmatch(name) for name in files)):
+        return from_shards(where, fitting, batches=batches, batch_size=batch_size)
+    chosen = _chosen(photos, batches, batch_size, where)
+    reads = [partial(_read_photo, joined(where, name), fitting) for name in chosen]
+    told = [[name, *files[name]] for name in chosen]
+    return CalibrationImages(_grouped(reads, batch_size), _digest("photos", batch_size, told, fitting))
+
+
+def from_shards(
+    folder: str | Path, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
+) -> CalibrationImages:
+    """Photos in a folder's record shards: of the set ``train`` if there is one; as for :func:`from_folder`."""
+    where = place(folder)
+    sets = read_manifest(where)["sets"]
+    names = [TRAIN] if TRAIN in sets else list(sets)
+    names = names or [name for name in sorted(listing(where)) if SHARD.fullmatch(name)]
+    log.info("calibration photos are those of %s in %s", ", ".join(names), where)
+    shards = open_shards(where, names)
+    records = [(shard, number) for shard in shards for number in range(len(shard))]
+    chosen = _chosen(records, batches, batch_size, where)
+    reads = [partial(_read_record, shard, number, fitting) for shard, number in chosen]
+    told = [[shard.records.path.name, shard.records.size, number] for shard, number in chosen]
+    return CalibrationImages(_grouped(reads, batch_size), _digest("records", batch_size, told, fitting))
+
+
+def from_tensorfile(
+    path: Path, size: tuple[int, int], *, batches: int | None = None, batch_size: int | None = None
+) -> CalibrationImages:
+    """A tensorfile's batches, in their order.
+
+    Args:
+        path: The file.
+        size: ``(height, width)`` that its pictures are to have.
+        batches: How many; all if None.
+        batch_size: Pictures to take of each; all if None.
+
+    Raises:
+        UserError: The file is no tensorfile, or holds too few or other pictures.
+    """
+    file = Tensorfile(path)
+    where, wanted = f"--cal_data_file {path}", len(file) if batches is None else batches
+    if len(file) < wanted:
+        raise UserError(f"{len(file)} batches; {wanted} are wanted", where=where, fix=f"use --batches {len(file)}")
+    stored, *sides = file.shape
+    if batch_size is not None and stored < batch_size:
+        fix = f"use --batch_size {stored}"
+        raise UserError(f"its batches have {stored} pictures; {batch_size} are wanted", where=where, fix=fix)
+    if sorted(sides) != sorted((*size, 3)):
+        told = "x".join(map(str, sides))
+        raise UserError(f"its pictures are {told}, the input is {size[0]}x{size[1]}x3", where=where, fix="see -d")
+    reads = [[partial(_read_stored, file, number, batch_size)] for number in range(wanted)]
+    stat = path.stat()
+    return CalibrationImages(reads, _digest("tensorfile", batch_size, [stat.st_size, stat.st_mtime_ns], None))
+
+
+def _together(reads: Sequence[Read]) -> np.ndarray | None:
+    """A batch; a picture that cannot be read is told and left out."""
+    found = []
+    for read in reads:
+        try:
+            found.append(read())
+        except UnreadableError as error:
+            log.warning("%s; it is left out", error)
+    return np.concatenate(found) if found else None
+
+
+def _read_photo(path: Path, fitting: Fitting) -> np.ndarray:
+    try:
+        return fitting(read_image(path))
+    except AwayError:
+        raise
+    except UserError as error:
+        raise UnreadableError(error.problem, where=error.where) from None
+
+
+def _read_record(shard: Shard, number: int, fitting: Fitting) -> np.ndarray:
+    record = shard[number]
+    where = f"{shard.records.path}: image {record.image_id}"
+    try:
+        return fitting(decode_image(record.image, where=where, upright=False))
+    except UserError as error:
+        raise UnreadableError(error.problem, where=error.where) from None
+
+
+def _read_stored(file: Tensorfile, number: int, most: int | None) -> np.ndarray:
+    return file[number][:most]
+
+
+def _chosen(found: Sequence[T], batches: int | None, batch_size: int, where: Path) -> list[T]:
+    """As many as are wanted, in an order of chance; all, in theirs, if nobody says how many."""
+    if batches is None:
+        return list(found)
+    wanted = batches * batch_size
+    if len(found) < wanted:
+        fix = f"use --batches {len(found) // batch_size}" if len(found) >= batch_size else "name another folder"
+        problem = f"{len(found)} photos; {batches} batches of {batch_size} need {wanted}"
+        raise UserError(problem, where=str(where), fix=fix)
+    return random.Random(SEED).sample(found, wanted)
+
+
+def _grouped(reads: Sequence[Read], size: int) -> list[Sequence[Read]]:
+    return [reads[start : start + size] for start in range(0, len(reads), size)]
+
+
+def _digest(kind: str, batch_size: int | None, told: object, fitting: Fitting | None) -> str:
+    described = [kind, SEED, batch_size, told, fitting.described if fitting else None]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()

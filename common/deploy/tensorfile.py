@@ -1,0 +1,98 @@
+"""Tensorfile: calibration pictures in TAO's HDF5 layout (reference 8, 8c).
+
+The root's attributes ``count`` and ``shape`` tell how many batches there are and what shape each has; batch ``i`` is
+the dataset ``_tensorfile_array_key__<i>/_tensorfile_array_key_``.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import whole_file
+
+GROUP = "_tensorfile_array_key__{}"
+DATASET = "_tensorfile_array_key_"
+FIX = "remove the file and name the photos with --cal_image_dir, so that it is written anew"
+
+
+def write_tensorfile(path: Path, batches: Iterable[np.ndarray]) -> int:
+    """Write batches, one in memory at a time; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        batches: ``(B, H, W, 3)`` normalised pictures, all of one shape.
+
+    Returns:
+        How many batches were written.
+
+    Raises:
+        UserError: There are none, or their shapes differ.
+    """
+    import h5py
+
+    with whole_file(path) as file, h5py.File(file, "w") as written:
+        count, shape = 0, ()
+        for batch in batches:
+            if count and batch.shape != shape:
+                raise UserError(f"batch {count} has the shape {batch.shape}, those before it {shape}", where=str(path))
+            written.create_group(GROUP.format(count)).create_dataset(DATASET, data=batch, compression="gzip")
+            count, shape = count + 1, batch.shape
+        if not count:
+            raise UserError("there are no pictures to write", where=str(path))
+        written.attrs["count"], written.attrs["shape"] = count, shape
+    return count
+
+
+class Tensorfile:
+    """A tensorfile's batches, read one by one.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: The file is missing or is no tensorfile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self.path = path
+        try:
+            with h5py.File(path, "r") as file:
+                self.count = int(file.attrs["count"])
+                self.shape = tuple(int(side) for side in file.attrs["shape"])
+                missing = [number for number in range(self.count) if GROUP.format(number) not in file]
+        except FileNotFoundError:
+            raise UserError("there is no such file", where=str(path), fix="check the path") from None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"this is no tensorfile: {error}", where=str(path), fix=FIX) from None
+        if missing:
+            problem = f"the file tells of {self.count} batches; number {missing[0]} is missing"
+            raise UserError(problem, where=str(path), fix=FIX)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """A batch ``(B, H, W, 3)`` float32; one that TAO wrote with the channels first is turned.
+
+        Raises:
+            UserError: It is damaged, or holds no pictures.
+        """
+        import h5py
+
+        where = f"{self.path}, batch {number}"
+        try:
+            with h5py.File(self.path, "r") as file:
+                stored: Any = file[GROUP.format(number)][DATASET][()]
+        except (OSError, KeyError) as error:
+            raise UserError(f"the batch cannot be read: {error}", where=where, fix=FIX) from None
+        batch = np.asarray(stored, np.float32)
+        if batch.ndim == 4 and batch.shape[1] == 3 != batch.shape[3]:
+            batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+        if batch.ndim != 4 or batch.shape[3] != 3:
+            raise UserError(f"the shape {batch.shape} is not that of pictures", where=where, fix=FIX)
+        return batch
