@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("codec", "data", "training", "pruning")
+GROUPS = ("codec", "data", "training", "pruning", "calibration")
 MARKS = "<!-- table -->", "<!-- end -->"
 
 
