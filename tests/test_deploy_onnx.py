@@ -11,6 +11,7 @@ from bodyposenet import __version__
 from bodyposenet.common.deploy.canonical import canonicalise, layer_of
 from bodyposenet.common.deploy.onnx import export_onnx, relative_error
 from bodyposenet.common.deploy.onnx_file import read_model
+from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import OnnxRunner, open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, save_model
@@ -33,14 +34,25 @@ def dims(value):
     return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
-def test_the_onnx_model_gives_keras_maps_at_sizes_and_batches_it_never_saw(keras_file, exported):
-    model = pose_net(stages=2)
-    runner = open_runner(exported.path)
-    for size, count in (((64, 96), 3), ((32, 40), 1), ((8, 8), 2)):
-        images = np.concatenate(list(pictures(count, size)))
+@pytest.mark.parametrize("stages", [1, 3])
+def test_the_onnx_model_gives_keras_maps_at_20_random_sizes(tmp_path, stages):
+    model, random = pose_net(stages=stages, seed=stages), np.random.default_rng(stages)
+    save_model(model, tmp_path / "model.keras", CARD)
+    runner = open_runner(export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx").path)
+    for _ in range(20):
+        size, count = tuple(8 * random.integers(1, 40, 2)), int(random.integers(1, 4))
+        images = random.uniform(-0.5, 0.5, (count, *size, 3)).astype(np.float32)
         outputs = model(images, training=False)
-        for expected, found in zip((outputs[1], outputs[3]), runner(images), strict=True):
-            np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+        for expected, found in zip((outputs[stages - 1], outputs[-1]), runner(images), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max(), err_msg=str(size))
+
+
+def test_the_metadata_tell_how_near_to_keras_the_float_model_is_and_the_rounded_ones_do_not(exported, tmp_path):
+    told = {entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}["keras_max_relative_error"]
+    assert float(told) / 10 < max(exported.max_relative_error, 1.2e-7) <= float(told)
+    done = quantize_int8(exported.path, pictures(2), tmp_path / "model.onnx")
+    for path in (done.path, done.cpu_path):
+        assert [entry.key for entry in onnx.load(path).metadata_props] == ["bodyposenet"]
 
 
 def test_export_reports_the_file_and_its_distance_from_keras(exported):

@@ -8,7 +8,7 @@ import numpy as np
 
 from bodyposenet import __version__
 from bodyposenet.common.deploy.canonical import canonicalise
-from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, put_card, write_model
+from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, PARITY_KEY, put_card, write_model
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model
 
@@ -56,10 +56,10 @@ def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export
     trained, card = load_model(model)
     network = as_float32(last_stage(trained, card, model))
     exported = convert(network)
-    put_card(exported, card)
     error = parity(network, exported.SerializeToString(), card.stride)
     if not error <= TOLERANCE:
         raise UserError(f"ONNX differs from Keras by {error:.1e} of the largest value", where=str(model))
+    put_card(exported, card, **{PARITY_KEY: bound(error)})
     write_model(exported, output)
     return Export(output, output.stat().st_size, error)
 
@@ -141,6 +141,11 @@ def parity(network: Any, exported: bytes, stride: int) -> float:
         for a, b in zip(network(images, training=False), theirs, strict=True):
             worst = max(worst, relative_error(np.asarray(a), b))
     return worst
+
+
+def bound(error: float) -> str:
+    """The power of ten that an error does not exceed: it is the same on every machine where the error itself is not."""
+    return f"{10.0 ** np.ceil(np.log10(max(error, np.finfo(np.float32).eps))):.0e}"
 
 
 def relative_error(reference: np.ndarray, other: np.ndarray) -> float:

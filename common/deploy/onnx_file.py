@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 CARD_KEY = "bodyposenet"  # metadata_props key under which the card lies, as JSON
+PARITY_KEY = "keras_max_relative_error"  # metadata_props key of what the difference from Keras does not exceed
 INPUT = "input_1"
 OUTPUTS = ("heatmap_out", "paf_out")
 
@@ -51,11 +52,18 @@ def write_whole(path: Path, content: bytes) -> None:
     aside.replace(path)
 
 
-def put_card(model: "ModelProto", card: Card) -> None:
-    """Store the card in the model's metadata."""
+def put_card(model: "ModelProto", card: Card, **more: str) -> None:
+    """Store the card, and more if given, as the model's metadata."""
     from onnx import helper
 
-    helper.set_model_props(model, {CARD_KEY: json.dumps(card.to_dict(), sort_keys=True)})
+    helper.set_model_props(model, {CARD_KEY: json.dumps(card.to_dict(), sort_keys=True), **more})
+
+
+def forget_parity(model: "ModelProto") -> None:
+    """Take away what the metadata tell of the difference from Keras: the model's numbers are about to be rounded."""
+    kept = [entry for entry in model.metadata_props if entry.key != PARITY_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
 
 
 def card_of(metadata: dict[str, str], where: Path) -> Card:

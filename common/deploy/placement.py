@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bodyposenet.common.deploy.onnx_file import forget_parity
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
@@ -76,6 +78,7 @@ def place(model: "ModelProto", grids: Mapping[str, Grid], *, round_biases: bool)
         round_biases: Store biases as 32-bit integers too, on the scale of input times kernel.
     """
     quantized: ModelProto = type(model).FromString(model.SerializeToString())
+    forget_parity(quantized)
     graph = quantized.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     del graph.initializer[:], graph.node[:]
