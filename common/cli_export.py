@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from bodyposenet.common.flags import (
     warn_of_key,
 )
 from bodyposenet.common.launcher import RemainsError, Verb, results_dir, task
+
+if TYPE_CHECKING:
+    from bodyposenet.common.tracking import Run
 
 METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
@@ -77,12 +80,12 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
         done = export_onnx(source, output, overwrite=True)  # of an export that was killed: output_path looked
         run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
         click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
-        if options["data_type"] == "fp16":
-            click.echo(
-                "note: its numbers have 32 bits; TensorRT up to version 10 rounds them (trtexec --fp16)", err=True
-            )
+        network = done.path
         try:
-            network = calibrate(done.path, source_of_ranges, options) if source_of_ranges else done.path
+            if options["data_type"] == "fp16":
+                network = halve(done.path, run)
+            elif source_of_ranges:
+                network = calibrate(done.path, source_of_ranges, options)
         except UserError:
             done.path.unlink()  # so that the same command, mended, does not find its own output in the way
             raise
@@ -91,6 +94,16 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
         raise RemainsError(
             "no engine can be built here", where=options["engine_file"], fix=f"run on the GPU: {command}"
         )
+
+
+def halve(network: Path, run: "Run") -> Path:
+    """Write an ONNX file in half precision beside itself."""
+    from bodyposenet.common.deploy.half import export_half
+
+    done = export_half(network, network.with_suffix(".fp16.onnx"))
+    run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
+    click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
+    return done.path
 
 
 def output_path(model: Path, output: str | None) -> Path:
@@ -144,7 +157,7 @@ def check_flags(options: dict[str, Any]) -> None:
 
 def engine_command(network: Path, size: tuple[int, int], options: dict[str, Any]) -> str:
     """The command that builds the engine on the machine with the GPU."""
-    precision = {"fp32": "", "fp16": " --fp16", "int8": " --stronglyTyped"}[options["data_type"]]
+    precision = "" if options["data_type"] == "fp32" else " --stronglyTyped"
     static = options["static_batch_size"]
     most = max(options["batch_size"], options["max_batch_size"])
     batches = (static,) * 3 if static > 0 else (1, min(options["opt_batch_size"], most), most)

@@ -401,7 +401,7 @@ def test_the_engine_s_command_names_shapes_precision_and_memory(tmp_path):
     options = parsed("export", "-m", "m", "--data_type", "fp16", "--max_batch_size", "4", "--engine_file", "my engine")
     command = engine_command(tmp_path / "m.onnx", (288, 384), options)
     assert command == (
-        f"trtexec --onnx={tmp_path}/m.onnx --saveEngine='my engine' --fp16 --minShapes=input_1:1x288x384x3 "
+        f"trtexec --onnx={tmp_path}/m.onnx --saveEngine='my engine' --stronglyTyped --minShapes=input_1:1x288x384x3 "
         "--optShapes=input_1:1x288x384x3 --maxShapes=input_1:4x288x384x3 --memPoolSize=workspace:2048M"
     )
 

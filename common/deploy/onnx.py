@@ -1,5 +1,6 @@
 """Export: a Keras pose network as an ONNX model that gives the same maps."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 OPSET = 17  # the newest that tf2onnx 1.17 writes is 18; TensorRT 8.6 and ONNX Runtime 1.13 on read 17
 TOLERANCE = 1e-4  # of the largest value of a map
+Maps = Callable[[np.ndarray], Sequence[np.ndarray]]  # pictures to heatmaps and PAFs
+
 PROBES = ((2, 8, 12), (1, 13, 9))  # batch, rows and columns of grid cells on which both models are compared
 
 
@@ -130,16 +133,27 @@ def parity(network: Any, exported: bytes, stride: int) -> float:
         exported: The ONNX model's bytes.
         stride: Input pixels per grid cell.
     """
+    return _worst(lambda images: [np.asarray(maps) for maps in network(images, training=False)], _run(exported), stride)
+
+
+def largest_difference(one: bytes, other: bytes, stride: int) -> float:
+    """The same between two ONNX models, of the first one's maps."""
+    return _worst(_run(one), _run(other), stride)
+
+
+def _run(exported: bytes) -> Maps:
     from onnxruntime import InferenceSession
 
     session = InferenceSession(exported, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(list(OUTPUTS), {INPUT: images})
+
+
+def _worst(one: Maps, other: Maps, stride: int) -> float:
     random = np.random.default_rng(0)
     worst = 0.0
     for batch, rows, cols in PROBES:
         images = random.uniform(-0.5, 0.5, (batch, rows * stride, cols * stride, 3)).astype(np.float32)
-        theirs = session.run(list(OUTPUTS), {INPUT: images})
-        for a, b in zip(network(images, training=False), theirs, strict=True):
-            worst = max(worst, relative_error(np.asarray(a), b))
+        worst = max(worst, *(relative_error(a, b) for a, b in zip(one(images), other(images), strict=True)))
     return worst
 
 

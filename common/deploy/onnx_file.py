@@ -81,6 +81,11 @@ def card_of(metadata: dict[str, str], where: Path) -> Card:
         raise UserError(f"the model's {CARD_KEY} metadata cannot be read: {error}", where=str(where)) from error
 
 
+def card_of_model(model: "ModelProto", where: Path) -> Card:
+    """The card of a model in memory; as for :func:`card_of`."""
+    return card_of({entry.key: entry.value for entry in model.metadata_props}, where)
+
+
 def require_outputs(names: list[str], where: Path) -> None:
     """Refuse a model whose outputs are not a pose network's.
 

@@ -10,7 +10,7 @@ import numpy as np
 from bodyposenet.common.deploy.cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.deploy.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.observation import observe, warn_of_zeros
-from bodyposenet.common.deploy.onnx_file import card_of, read_model, write_model, write_whole
+from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model, write_whole
 from bodyposenet.common.deploy.placement import Grid, concatenations, place, rounded_tensors
 from bodyposenet.common.deploy.ranges import METHODS, Histogram, Method, threshold
 from bodyposenet.common.errors import UserError
@@ -85,7 +85,7 @@ def quantize_int8(
     model = read_model(onnx)
     path = output_paths(output)[0]
     part = path.with_name(f".{path.stem}.part.npz")
-    found = observe(model, images, stride=_stride(model, onnx), saved=part)
+    found = observe(model, images, stride=card_of_model(model, onnx).stride, saved=part)
     warn_of_zeros(found.histograms)
     signed = shared_amax(model.graph, found.histograms, method)
     ranges = Ranges(signed, unsigned_spans(model.graph, found.histograms, method), found.images)
@@ -152,10 +152,6 @@ def not_negative(graph: "GraphProto") -> set[str]:
         if node.op_type in NOT_NEGATIVE or (node.op_type in PASSING and found.issuperset(node.input)):
             found.update(node.output)
     return found
-
-
-def _stride(model: "ModelProto", where: Path) -> int:
-    return card_of({entry.key: entry.value for entry in model.metadata_props}, where).stride
 
 
 def output_paths(output: Path) -> tuple[Path, Path, Path]:
