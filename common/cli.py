@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet import __version__
+from bodyposenet.common.cli_bundle import bundle
 from bodyposenet.common.cli_convert import dataset_convert, dataset_join
 from bodyposenet.common.cli_data import sample_calibration
 from bodyposenet.common.cli_evaluate import evaluate, inference
@@ -46,6 +47,7 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
     ctx.obj = launch
 
 
+main.add_command(bundle)
 main.add_command(dataset_convert)
 main.add_command(dataset_join)
 main.add_command(evaluate)
