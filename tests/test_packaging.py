@@ -25,7 +25,8 @@ RANGES = {
     "train": {"tensorflow-cpu": ">=2.21,<2.22", "tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "train-gpu": {"tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "deploy": {"onnx": ">=1.17,<1.24", "onnxruntime": ">=1.24,<2", "tf2onnx": ">=1.17,<1.18"},
-    "tensorrt": {"tensorrt-cu12": ">=10.9,<12"},
+    "trt": {"tensorrt-cu12": ">=10.9,<12"},
+    "trt-rtx": {"tensorrt-rtx-cu12": ">=1.7,<2"},
     "": {
         "click": ">=8.1,<9",
         "jinja2": ">=3.1,<4",
@@ -171,7 +172,7 @@ def test_the_lock_has_a_version_in_every_range():
     lines = listed((ROOT / "requirements.lock").read_text())
     locked = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
     assert all(locked.values()), "a line of the lock names no version"
-    for extra in ("", "pipelines", "train", "deploy", "dev"):
+    for extra in ("", "pipelines", "train", "deploy", "trt-rtx", "dev"):
         for requirement in requirements(extra):
             if requirement.name == "bodyposenet" or (requirement.marker and not requirement.marker.evaluate()):
                 continue
