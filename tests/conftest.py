@@ -27,16 +27,33 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests marked ``data`` where there is no test data, and say so in one line."""
-    if config.stash[DATA_KEY] is not None:
-        return
-    without = [item for item in items if item.get_closest_marker("data")]
+    """Leave out the tests marked ``data`` or ``gpu`` where there is neither, and say so in a line each."""
+    if config.stash[DATA_KEY] is None:
+        leave_out(config, items, "data", f"{VARIABLE} is not set")
+    if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
+        leave_out(config, items, "gpu", "no NVIDIA GPU is here")
+
+
+def leave_out(config, items, mark, reason):
+    """Deselect the tests with a mark."""
+    without = [item for item in items if item.get_closest_marker(mark)]
     if without:
-        items[:] = [item for item in items if not item.get_closest_marker("data")]
+        items[:] = [item for item in items if not item.get_closest_marker(mark)]
         config.hook.pytest_deselected(items=without)
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            reporter.write_line(f"{len(without)} tests marked 'data' are left out: {VARIABLE} is not set")
+            reporter.write_line(f"{len(without)} tests marked '{mark}' are left out: {reason}")
+
+
+def gpu_here():
+    from bodyposenet.common.deploy.cuda import find_gpu
+    from bodyposenet.common.errors import UserError
+
+    try:
+        find_gpu("")
+    except UserError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, Sequence[Any]] = {
 }
 
 
-class DriverError(Exception):
+class DriverError(UserError):
     """The driver refused a call."""
 
 
@@ -52,20 +52,22 @@ class Gpu:
 class Driver:
     """The driver's functions that are used here; each raises what goes wrong.
 
+    Args:
+        library: The driver's own, loaded.
+
     Raises:
-        OSError: There is no driver.
         DriverError: There is no GPU, or it cannot be used.
     """
 
-    def __init__(self) -> None:
-        self._library: Any = ctypes.CDLL(DRIVER)
+    def __init__(self, library: Any) -> None:
+        self._library = library
         for name, arguments in FUNCTIONS.items():
             getattr(self._library, name).argtypes = arguments
         self.call("cuInit", 0)
         count = c_int()
         self.call("cuDeviceGetCount", byref(count))
         if not count.value:
-            raise DriverError("the driver lists no GPU")
+            raise DriverError("the driver lists no GPU", where=DRIVER)
         self._device = c_int()
         self.call("cuDeviceGet", byref(self._device), 0)
 
@@ -79,7 +81,7 @@ class Driver:
         if code:
             text = c_char_p()
             self._library.cuGetErrorString(code, byref(text))
-            raise DriverError(f"{name}: {(text.value or b'unknown error').decode()} ({code})")
+            raise DriverError(f"{name}: {(text.value or b'unknown error').decode()} ({code})", where=DRIVER)
 
     def gpu(self) -> Gpu:
         """The first GPU that is visible (``CUDA_VISIBLE_DEVICES``)."""
@@ -99,8 +101,13 @@ class Driver:
 
 @cache
 def driver() -> Driver:
-    """The driver, loaded once."""
-    return Driver()
+    """The driver, loaded once.
+
+    Raises:
+        OSError: There is none.
+        DriverError: There is no GPU, or it cannot be used.
+    """
+    return Driver(ctypes.CDLL(DRIVER))
 
 
 def find_gpu(fix: str) -> Gpu:
@@ -117,7 +124,7 @@ def find_gpu(fix: str) -> Gpu:
     except OSError as error:
         raise UserError("there is no NVIDIA driver here, so no GPU", fix=fix) from error
     except DriverError as error:
-        raise UserError(f"no GPU can be used here: {error}", fix=fix) from error
+        raise UserError("no GPU can be used here", where=str(error), fix=fix) from error
 
 
 class Stream:
