@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.deploy.providers import DEVICES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.flags import (
     PlaceType,
@@ -43,6 +44,8 @@ def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple
 
 
 def _inference_flags(function: Any) -> Any:
+    text = "What to compute on; auto is a GPU where the model's library can use one."
+    function = option("--device", default="auto", type=click.Choice(DEVICES), help=text)(function)
     function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
     text = "Inference spec, YAML."
     return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
@@ -76,7 +79,7 @@ def evaluate(
 
     with task("evaluate", folder, status=False) as run:
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
-        done = score(model, spec, dataset, folder)
+        done = score(model, spec, dataset, folder, device=options["device"])
         run.log_metrics(done.metrics)
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")

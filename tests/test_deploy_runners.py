@@ -4,11 +4,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from support.engines import fixed
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.deploy.latency import compare_latency, latency_ms
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import put_card
+from bodyposenet.common.deploy.providers import providers_for
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model
@@ -161,3 +163,81 @@ def test_models_are_timed_in_turn_and_in_milliseconds():
 
 def test_one_model_can_be_timed_alone(folder):
     assert 0 < latency_ms(open_runner(folder / "model.onnx", threads=2), (32, 32), repeats=3) < 1000
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 96), (1, 64, 96), (0, 64, 96), (3, 0, 0)])
+def test_a_network_of_fixed_shape_gives_the_maps_of_the_open_one(folder, tmp_path, shape):
+    runner = open_runner(fixed(folder / "model.onnx", tmp_path / "fixed.onnx", shape), threads=1)
+    for count in (1, 2, 5):
+        images = np.concatenate(list(pictures(count, (64, 96))))
+        for expected, found in zip(open_runner(folder / "model.onnx")(images), runner(images), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_network_of_fixed_shape_refuses_other_shapes_by_name(folder, tmp_path):
+    runner = open_runner(fixed(folder / "model.onnx", tmp_path / "fixed.onnx", (1, 64, 96)))
+    with pytest.raises(UserError, match=r"fixed\.onnx: takes inputs of 64x96, not 64x64"):
+        runner(next(pictures(1, (64, 64))))
+
+
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize(
+    ("device", "available", "chosen"),
+    [
+        ("auto", [CPU], [CPU]),
+        ("auto", [TENSORRT, CUDA, CPU], [CUDA, CPU]),  # TensorRT takes minutes to start: only for who asks
+        ("cpu", [TENSORRT, CUDA, CPU], [CPU]),
+        ("cuda", [CUDA, CPU], [CUDA, CPU]),
+        ("tensorrt", [TENSORRT, CUDA, CPU], [TENSORRT, CUDA, CPU]),
+        ("tensorrt", [TENSORRT, CPU], [TENSORRT, CPU]),
+    ],
+)
+def test_a_device_is_the_first_provider_and_what_it_cannot_do_the_next(device, available, chosen):
+    assert [name if isinstance(name, str) else name[0] for name in providers_for(device, available)] == chosen
+
+
+def test_engines_of_the_tensorrt_provider_are_kept_for_the_next_time(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (_, options), *_ = providers_for("tensorrt", [TENSORRT, CPU])
+    assert options["trt_engine_cache_enable"]
+    assert options["trt_engine_cache_path"] == str(tmp_path / "bodyposenet" / "tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "problem"),
+    [
+        ("model.onnx", "cuda", r"--device: this ONNX Runtime has no CUDAExecutionProvider, only CPU.*onnxruntime-gpu"),
+        ("model.onnx", "tensorrt", "this ONNX Runtime has no TensorrtExecutionProvider"),
+        ("model.keras", "tensorrt", r"TensorFlow runs Keras models, not TensorRT; .* bpnet export"),
+        ("model.engine", "cpu", "an engine runs on a GPU only; give the ONNX model"),
+    ],
+)
+def test_what_a_device_cannot_run_is_told(folder, monkeypatch, name, device, problem):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
+    (folder / "model.engine").touch()
+    with pytest.raises(UserError, match=problem):
+        open_runner(folder / name, device=device)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_gpu_that_does_not_start_is_told_where_it_was_asked_for_and_left_out_where_it_was_not(folder, monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
+    with pytest.raises(UserError, match=f"{CUDA} did not start; only {CPU} did; check `nvidia-smi`"):
+        open_runner(folder / "model.onnx", device="cuda")
+    assert len(open_runner(folder / "model.onnx")(next(pictures(1)))) == 2
+
+
+def test_keras_computes_on_the_processor_if_told_to(folder):
+    image = next(pictures(1))
+    for one, other in zip(
+        *(open_runner(folder / "model.keras", device=name)(image) for name in ("cpu", "auto")), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_keras_without_a_gpu_is_told(folder, monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    with pytest.raises(UserError, match=r"this TensorFlow sees no GPU; .*train-gpu"):
+        open_runner(folder / "model.keras", device="cuda")

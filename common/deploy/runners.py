@@ -1,16 +1,22 @@
 """Runners: any model file as one function from pictures to maps."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from bodyposenet.common.deploy.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
+from bodyposenet.common.deploy.providers import Device, limit_keras, providers_for, require_gpu, require_provider
+from bodyposenet.common.deploy.sizes import Sizes, in_batches
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model
 
 ONNX_SUFFIXES = (".onnx", ".etlt")
+
+UNBOUNDED = 1 << 30  # pixels
 
 Maps = tuple[np.ndarray, np.ndarray]
 
@@ -32,27 +38,37 @@ class Runner(Protocol):
         ...
 
 
-def open_runner(path: Path, *, stage: int | None = None, threads: int | None = None) -> Runner:
+def open_runner(path: Path, *, stage: int | None = None, threads: int | None = None, device: Device = "auto") -> Runner:
     """Open a model file.
 
     Args:
-        path: A Keras model (of any suffix, or its folder) or an ONNX one (``.onnx``, ``.etlt``).
-        stage: Stage whose maps to return, from 1; the last one if None. ONNX models have only that.
+        path: A Keras model (of any suffix, or its folder), an ONNX one (``.onnx``, ``.etlt``), or an engine
+            (``.engine``, ``.plan``, ``.trt``).
+        stage: Stage whose maps to return, from 1; the last one if None. ONNX models and engines have only that.
         threads: Processor threads; as many as there are cores if None. TensorFlow heeds it only until it has started.
+        device: What to compute on; ``auto`` is a GPU where the library that runs the model can use one.
 
     Raises:
-        UserError: The file is missing, is neither, or does not have that stage.
+        UserError: The file is missing, is none of these, does not have that stage, or cannot run on the device.
     """
     path = Path(path)
     if not path.exists():
         raise UserError("no such model", where=str(path))
     if path.is_dir() or zipfile.is_zipfile(path):
+        limit_keras(device, str(path))
         return KerasRunner(path, stage=stage, threads=threads)
-    if path.suffix not in ONNX_SUFFIXES:
-        raise UserError("neither a Keras nor an ONNX model", where=str(path), fix="give a .keras or .onnx file")
+    if path.suffix not in ONNX_SUFFIXES + ENGINE_SUFFIXES:
+        fix = "give a .keras, .onnx or .engine file"
+        raise UserError("neither a Keras nor an ONNX model, nor an engine", where=str(path), fix=fix)
     if stage is not None:
-        raise UserError("an ONNX model has only its last stage", where=str(path), fix="give the Keras model")
-    return OnnxRunner(path, threads=threads)
+        kind = "an engine" if path.suffix in ENGINE_SUFFIXES else "an ONNX model"
+        raise UserError(f"{kind} has only its last stage", where=str(path), fix="give the Keras model")
+    if path.suffix in ONNX_SUFFIXES:
+        return OnnxRunner(path, threads=threads, device=device)
+    require_gpu(device, str(path))
+    from bodyposenet.common.deploy.engine_runner import EngineRunner
+
+    return EngineRunner(path)
 
 
 class LiveRunner:
@@ -99,25 +115,35 @@ class KerasRunner(LiveRunner):
 
 
 class OnnxRunner:
-    """An ONNX model on the CPU, through ONNX Runtime.
+    """An ONNX model through ONNX Runtime.
 
     Args:
-        path: What ``bpnet export`` wrote, in 32 or 8 bits.
+        path: What ``bpnet export`` wrote, in 32, 16 or 8 bits.
         threads: Processor threads; as many as there are cores if None.
+        device: What to compute on.
 
     Raises:
-        UserError: The file is no ONNX model, has no card, or is no pose network.
+        UserError: The file is no ONNX model, has no card, is no pose network, or cannot run on the device.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        self._session = _session(path, threads)
+    def __init__(self, path: Path, *, threads: int | None = None, device: Device = "auto") -> None:
+        self._session = open_session(path, threads, device)
         require_outputs([output.name for output in self._session.get_outputs()], path)
         self.card = card_of(self._session.get_modelmeta().custom_metadata_map, path)
+        self.sizes = _fixed_sizes(self._session.get_inputs()[0].shape)
+        self._where = str(path)
 
     def __call__(self, images: np.ndarray) -> Maps:
         """See :class:`Runner`."""
         require_images(images, self.card.stride)
-        heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: np.asarray(images, np.float32)})
+        images = np.asarray(images, np.float32)
+        if self.sizes is None:
+            return self._run(images)
+        self.sizes.require((images.shape[1], images.shape[2]), where=self._where)
+        return in_batches(self._run, images, self.sizes)
+
+    def _run(self, images: np.ndarray) -> Maps:
+        heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: images})
         return heatmaps, pafs
 
 
@@ -168,16 +194,40 @@ def _has_vnni() -> bool:
         return False
 
 
-def _session(path: Path, threads: int | None) -> Any:
+def open_session(model: Path | bytes, threads: int | None = None, device: Device = "cpu") -> Any:
+    """An ONNX Runtime session, in which 8-bit products are right whatever the processor.
+
+    Args:
+        model: The file, or its bytes.
+        threads: As many as there are cores if None.
+        device: What to compute on.
+
+    Raises:
+        UserError: ONNX Runtime cannot run the model, or not on the device.
+    """
     import onnxruntime as ort
 
+    providers = providers_for(device, ort.get_available_providers())
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     if not _has_vnni():
         options.add_session_config_entry("session.x64quantprecision", "1")
+    where = "the model" if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no public class
-        raise UserError(f"not a model that ONNX Runtime can run: {error}", where=str(path)) from error
+        raise UserError(f"not a model that ONNX Runtime can run: {error}", where=where) from error
+    require_provider(device, session.get_providers(), where)
+    return session
+
+
+def _fixed_sizes(shape: Sequence[int | str | None]) -> Sizes | None:
+    """What an ONNX model's input takes; None where it takes anything."""
+    batch, height, width = (side if isinstance(side, int) else 0 for side in shape[:3])
+    if not (batch or height or width):
+        return None
+    size = (height, width)
+    largest = (height or UNBOUNDED, width or UNBOUNDED)
+    return Sizes(size, largest, batch or 1, batch or None)

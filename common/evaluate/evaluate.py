@@ -12,6 +12,7 @@ from bodyposenet.common.data.coco import CocoSet, Photo
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.oks import MAIN, NOTHING, coco_metrics, to_coco
+from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
@@ -23,6 +24,7 @@ from bodyposenet.common.status import StatusLog
 from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
+    from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ def evaluate(
     results_dir: Path,
     *,
     progress: bool | None = None,
+    device: "Device" = "auto",
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
@@ -81,11 +84,12 @@ def evaluate(
     ``status.json``.
 
     Args:
-        model: A Keras or ONNX model's file, or a runner.
+        model: A Keras or ONNX model's file, an engine's, or a runner.
         spec: How to find people.
         dataset: Its test half is used.
         results_dir: Is made.
         progress: Show a progress bar; by default on terminals.
+        device: What to compute on.
 
     Raises:
         UserError: The model or the annotations cannot be used, or none of the photos.
@@ -93,7 +97,7 @@ def evaluate(
     results_dir = place(results_dir)
     status = StatusLog(results_dir)
     status.write("STARTED", "Starting evaluation.")
-    runner = _runner(model, spec)
+    runner, spec = open_model(model, spec, device)
     truth, folder = read_test_set(dataset), images_folder(dataset)
     require_common_joints(truth, runner.card.skeleton)
     found, skipped = _find_all(runner, spec, truth, folder, progress)
@@ -101,12 +105,6 @@ def evaluate(
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
     return outcome
-
-
-def _runner(model: "Path | Runner", spec: InferenceSpec) -> "Runner":
-    from bodyposenet.common.deploy.runners import open_runner
-
-    return open_runner(Path(model), stage=spec.output_stage_to_use) if isinstance(model, str | Path) else model
 
 
 def _find_all(

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.evaluate.results import Entry, entry, write_detections
@@ -21,6 +22,7 @@ from bodyposenet.common.status import StatusLog
 from bodyposenet.common.storage import is_remote, joined, listing, place, read_bytes
 
 if TYPE_CHECKING:
+    from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
 
 log = logging.getLogger(__name__)
@@ -68,11 +70,12 @@ def infer(
     results_dir: Path | None = None,
     dump_visualizations: bool = False,
     progress: bool | None = None,
+    device: "Device" = "auto",
 ) -> Inference:
     """Find the people in photos, and write what was found.
 
     Args:
-        model: A Keras or ONNX model's file, or a runner.
+        model: A Keras or ONNX model's file, an engine's, or a runner.
         spec: How to find people.
         input_type: ``image``: one file; ``dir``: the JPEG and PNG files of a folder, by name; ``json``: a list of
             paths, or an object with ``images``, a list of objects with ``full_image_path``; its other keys are kept.
@@ -81,6 +84,7 @@ def infer(
         results_dir: Where to write; by default a folder ``inference`` beside the input.
         dump_visualizations: Also write ``images_annotated/<index>.png``, the index being ``viz_id`` in the file.
         progress: Show a progress bar; by default on terminals.
+        device: What to compute on.
 
     Raises:
         UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
@@ -89,7 +93,7 @@ def infer(
     folder = place(results_dir or default_results_dir(place(input)))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
-    runner = _opened(model, spec)
+    runner, spec = open_model(model, spec, device)
     work = _Work(runner, spec, folder / PICTURES if dump_visualizations else None)
     hidden = None if progress is None else not progress
     entries = [work.entry(i, given) for i, given in enumerate(tqdm(wanted, "inference", unit="photo", disable=hidden))]
@@ -170,12 +174,6 @@ def _named(photo: object, where: str, root: Path | None) -> Entry:
     if not isinstance(fields, Mapping) or not isinstance(fields.get("full_image_path"), str):
         raise UserError("has no 'full_image_path'", where=where, fix="give each image a path, as a string")
     return {**fields, "full_image_path": str(_rooted(fields["full_image_path"], root))}
-
-
-def _opened(model: "Path | Runner", spec: InferenceSpec) -> "Runner":
-    from bodyposenet.common.deploy.runners import open_runner
-
-    return open_runner(Path(model), stage=spec.output_stage_to_use) if isinstance(model, str | Path) else model
 
 
 class _Work:

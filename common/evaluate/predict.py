@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.evaluate.preprocess import Fit, fit_image
+from bodyposenet.common.deploy.sizes import sizes_of
+from bodyposenet.common.evaluate.preprocess import Fit, Fitted, fit_image, plan_fit
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.mirror import mirror_maps
 from bodyposenet.common.skeleton import Skeleton
@@ -85,7 +86,7 @@ def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Ma
 
 def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
     rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
-    fitted = fit_image(image, (rows, columns), spec.keep_aspect_ratio_mode, runner.card.stride)
+    fitted = _fitted(runner, image, (rows, columns), spec)
     image = normalise(fitted.image, runner.card)
     heatmaps, pafs = (maps[0] for maps in runner(image[None]))
     if spec.flip:
@@ -94,6 +95,14 @@ def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: fl
         heatmaps = (heatmaps + other) / 2
         pafs = (pafs + np.where(np.isnan(others), pafs, others)) / 2  # limbs that have no mirror image
     return (heatmaps, pafs), fitted.fit
+
+
+def _fitted(runner: "Runner", image: np.ndarray, size: tuple[int, int], spec: InferenceSpec) -> Fitted:
+    """The photo as the spec wants it; padded where the network does not take what it would be adjusted to."""
+    sizes, mode, stride = sizes_of(runner), spec.keep_aspect_ratio_mode, runner.card.stride
+    if sizes is not None and not sizes.hold(plan_fit((image.shape[0], image.shape[1]), size, mode, stride).size):
+        mode = "pad_image_input"
+    return fit_image(image, size, mode, stride)
 
 
 def _grid_to_grid(one: Fit, other: Fit, stride: int) -> np.ndarray:
