@@ -1,5 +1,6 @@
 """Calibration for the command line: where ``bpnet export`` takes the ranges of its 8-bit forms from."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.calibration_images import CalibrationImages
+    from bodyposenet.common.deploy.quantize import Quantized
+    from bodyposenet.common.deploy.sensitivity import Drop
     from bodyposenet.common.model.files import Card
 
+AUTO = ("auto",)  # of --keep-fp32
 NEEDED = "name photos with --cal_image_dir, or a tensorfile with --cal_data_file"
 
 
@@ -33,6 +37,9 @@ def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card
 
     cache, stored = options["cal_cache_file"], options["cal_data_file"]
     if cache and Path(cache).is_file():
+        if options["keep_fp32"] == AUTO:
+            fix = "remove the file, or name the convolutions"
+            raise UserError("--keep-fp32 auto compares pictures, and a cache has none", where=str(cache), fix=fix)
         click.echo(f"warning: {cache} exists: its ranges are taken, and no picture is looked at", err=True)
         return Path(cache)
     if stored and Path(stored).is_file():
@@ -49,7 +56,7 @@ def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card
     return from_tensorfile(Path(stored), size)
 
 
-def calibrate(network: Path, source: "CalibrationImages | Path", options: Mapping[str, Any]) -> Path:
+def calibrate(network: Path, source: "CalibrationImages | Path", options: Mapping[str, Any]) -> "Quantized":
     """Write the 8-bit forms of an ONNX file.
 
     Args:
@@ -58,19 +65,49 @@ def calibrate(network: Path, source: "CalibrationImages | Path", options: Mappin
         options: Of ``bpnet export``.
 
     Returns:
-        The model for TensorRT.
+        What was written.
     """
+    from bodyposenet.common.deploy.onnx_file import write_whole
     from bodyposenet.common.deploy.quantize import quantize_int8, quantize_with_cache
+    from bodyposenet.common.deploy.sensitivity import Budget
 
     output = network.with_suffix(".int8.onnx")
     if isinstance(source, Path):
-        done, told = quantize_with_cache(network, source, output), f"with the ranges of {source}"
+        done = quantize_with_cache(network, source, output, keep=options["keep_fp32"])
+        told = f"with the ranges of {source}"
     else:
         cache = Path(options["cal_cache_file"]) if options["cal_cache_file"] else None
-        done = quantize_int8(network, source, output, method=options["cal_method"], cache=cache)
+        budget = Budget(source, options["max_drop"], measured_drop(network, options))
+        keep = budget.choose if options["keep_fp32"] == AUTO else options["keep_fp32"]
+        done = quantize_int8(network, source, output, method=options["cal_method"], cache=cache, keep=keep)
         told = f"and {done.cache}: calibrated with {done.images} photos"
+        if budget.choice:
+            reasons = output.with_suffix(".kept.json")
+            write_whole(reasons, json.dumps(budget.to_dict(), indent=1).encode())
+            click.echo(f"wrote {reasons}: why convolutions stay in float")
     click.echo(f"wrote {done.path}, {done.cpu_path} {told}")
-    return done.path
+    if options["keep_fp32"]:
+        click.echo(f"{len(done.kept)} convolutions stay in float{': ' if done.kept else ''}{', '.join(done.kept)}")
+    return done
+
+
+def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
+    """AP lost on the held-out photos of the dataset that the flags name, if they do."""
+    if not options["dataset_spec"]:
+        return None
+    from bodyposenet.common.cli_export import input_size
+    from bodyposenet.common.evaluate.drop import ap_drop
+    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+    dataset = load_spec(options["dataset_spec"], DatasetSpec, path_map=options["path_map"])
+    if options["inference_spec"]:
+        return ap_drop(
+            network, load_spec(options["inference_spec"], InferenceSpec, path_map=options["path_map"]), dataset
+        )
+    size = input_size(options["input_dims"], options["data_format"])
+    return ap_drop(network, InferenceSpec(input_shape=size, keep_aspect_ratio_mode="pad_image_input"), dataset)
 
 
 def part_of(network: Path) -> Path:

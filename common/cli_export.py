@@ -19,7 +19,7 @@ from bodyposenet.common.flags import (
     shared,
     warn_of_key,
 )
-from bodyposenet.common.launcher import RemainsError, Verb, results_dir, task
+from bodyposenet.common.launcher import RemainsError, Several, Verb, results_dir, task
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run
@@ -49,6 +49,10 @@ EXAMPLE = example(
 @option("--cal_data_file", default="", help="HDF5 tensorfile to calibrate with; made of the photos if missing.")
 @option("--cal_cache_file", default="", help="TensorRT calibration cache; read if it exists.  [default: beside -o]")
 @option("--cal_method", default="entropy", type=click.Choice(METHODS), help="How ranges are cut.")
+@option("--keep-fp32", cls=Several, metavar="NAME...", help="Convolutions that int8 leaves in float; or auto.")
+@option("--max-drop", default=0.02, type=click.FloatRange(0), help="Of AP, that auto may cost; see --dataset_spec.")
+@option("--dataset_spec", default="", help="Its held-out photos tell the AP.  [default: the maps' relative error]")
+@option("--inference_spec", default="", help="How people are found in them.  [default: padded to -d]")
 @option("--batches", default=10, type=click.IntRange(1), help="Batches to calibrate with.")
 @option("--batch_size", default=1, type=click.IntRange(1), help="Images of a batch.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
@@ -85,7 +89,9 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
             if options["data_type"] == "fp16":
                 network = halve(done.path, run)
             elif source_of_ranges:
-                network = calibrate(done.path, source_of_ranges, options)
+                quantized = calibrate(done.path, source_of_ranges, options)
+                run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
+                network = quantized.path
         except UserError:
             done.path.unlink()  # so that the same command, mended, does not find its own output in the way
             raise

@@ -1,13 +1,11 @@
 """Tasks with networks: train, prune, export and quantize them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from bodyposenet.common.data.photo_set import DATASET_SPEC
+from bodyposenet.common.data.photo_set import DATASET_SPEC, spec_in
 from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -15,6 +13,9 @@ from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.task_files import CALIBRATION_IMAGES, INT8, MODEL, ONNX, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.ranges import Method
 
 
 def train(dataset: str, settings: Settings, start: str | None, model: str, metrics: str) -> dict[str, float]:
@@ -148,30 +149,39 @@ def export(model: str, onnx: str, metrics: str) -> dict[str, float]:
     return noted(numbers, metrics)
 
 
-def calibrate(onnx: str, photos: str, settings: Settings, int8: str, metrics: str) -> dict[str, float]:
-    """Quantize an exported network with calibration photos."""
+def calibrate(
+    onnx: str, photos: str, settings: Settings, int8: str, metrics: str, summary: str, *,
+    method: str = "entropy", keep: Sequence[str] = (), max_drop: float = 0.02, dataset: str | None = None,
+) -> tuple[list[str], dict[str, float]]:  # fmt: skip
+    """Quantize an exported network with calibration photos; returns the convolutions that stay float, and the numbers.
+
+    ``keep`` names them, or is ``auto``: the fewest with which no more than ``max_drop`` is lost, of AP on the dataset's
+    held-out photos, or, without a dataset, of the maps.
+    """
+    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
+    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
     from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.sensitivity import Budget
+    from bodyposenet.common.evaluate.drop import ap_drop
 
     Path(int8).mkdir(parents=True, exist_ok=True)
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
-    source, images = Path(onnx) / ONNX, Path(photos) / CALIBRATION_IMAGES
+    source = Path(onnx) / ONNX
+    fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
+    images = from_folder(Path(photos) / CALIBRATION_IMAGES, fitting)
+    budget = Budget(images, max_drop, ap_drop(source, spec, spec_in(Path(dataset))) if dataset else None)
     with task_run("calibrate", buffer=Path(int8)) as run:
-        done = quantize_int8(source, _calibration_inputs(images, spec, source), Path(int8) / INT8)
+        chooses = budget.choose if list(keep) == ["auto"] else keep
+        done = quantize_int8(source, images, Path(int8) / INT8, method=cast("Method", method), keep=chooses)
+        run.log_params({"method": method, "keep": list(keep), "max_drop": max_drop}, prefix="spec")
+        run.log_params({"kept_in_float": list(done.kept)}, prefix="data")
         sizes = {"bytes": done.path.stat().st_size, "bytes_cpu": done.cpu_path.stat().st_size}
-        numbers = {"images": float(done.images)} | {name: float(size) for name, size in sizes.items()}
+        numbers = {"images": float(done.images), "kept_in_float": float(len(done.kept))}
+        numbers |= {name: float(size) for name, size in sizes.items()}
+        if budget.choice:
+            numbers |= {"drop": budget.choice.drop, "drop_without": budget.choice.drop_without}
         run.log_metrics(numbers)
         for path in (done.path, done.cpu_path, done.cache):
             run.log_artifact(path, "model")
-    return noted(numbers, metrics)
-
-
-def _calibration_inputs(folder: Path, spec: InferenceSpec, onnx: Path) -> Iterator[np.ndarray]:
-    """Normalised photos ``(1, H, W, 3)`` of a folder."""
-    from bodyposenet.common.deploy.runners import open_runner
-    from bodyposenet.common.evaluate.predict import normalise
-    from bodyposenet.common.evaluate.preprocess import fit_image, read_image
-
-    card = open_runner(onnx).card
-    for path in sorted(folder.iterdir()):
-        fitted = fit_image(read_image(path), spec.input_shape, spec.keep_aspect_ratio_mode, card.stride)
-        yield normalise(fitted.image, card)[None]
+    Path(summary).write_text(budget.markdown(done.kept))
+    return list(done.kept), noted(numbers, metrics)

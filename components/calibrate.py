@@ -13,7 +13,12 @@ def calibrate(
     spec: dict,
     int8: dsl.Output[artifacts.OnnxPoseModel],
     metrics: dsl.Output[dsl.Metrics],
-) -> None:
+    summary: dsl.Output[dsl.Markdown],
+    method: str = "entropy",
+    keep: list = [],  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
+    max_drop: float = 0.02,
+    dataset: dsl.Input[artifacts.PoseDataset] = None,
+) -> list:
     """Measure what the activations hold on photos and write explicit Q/DQ networks.
 
     Args:
@@ -21,8 +26,20 @@ def calibrate(
         photos: What to look at.
         spec: A TAO inference spec; says how photos are fitted to the input.
         int8: One file for TensorRT, one for ONNX Runtime on a CPU, and a cache for TensorRT up to version 10.
-        metrics: Photos seen and file sizes in bytes.
+        metrics: Photos seen, file sizes in bytes, convolutions in float.
+        summary: Which convolutions stay in float, and what 8 bits do to each.
+        method: How ranges are cut: entropy, percentile or minmax.
+        keep: Names or patterns of convolutions that stay in float, or auto alone: the fewest that max_drop asks for.
+        max_drop: Greatest loss by quantization that auto accepts.
+        dataset: Its held-out photos tell the AP that max_drop is about; without it, it is the maps' relative error.
+
+    Returns:
+        The convolutions that stay in float.
     """
     from bodyposenet.common import tasks
 
-    metrics.metadata.update(tasks.calibrate(onnx.path, photos.path, spec, int8.path, metrics.path))
+    chosen = {"method": method, "keep": keep, "max_drop": max_drop, "dataset": dataset.path if dataset else None}
+    outputs = int8.path, metrics.path, summary.path
+    kept, numbers = tasks.calibrate(onnx.path, photos.path, spec, *outputs, **chosen)
+    metrics.metadata.update(numbers)
+    return kept

@@ -14,11 +14,12 @@ from bodyposenet.pipelines.blocks import DATASET, INFERENCE, PRUNE, RETRAIN, TRA
 from bodyposenet.pipelines.resources import equipped
 
 
-def quantized(data: Data, onnx: Any, images: Any) -> Any:
-    """An exported network with 8-bit weights and activations."""
+def quantized(data: Data, onnx: Any, images: Any, max_drop: Any) -> Any:
+    """An exported network with 8-bit weights and activations, but for those that would cost too much AP."""
     sampled = sample_calibration(**data.photo_set, images=images)
     stand_ins = equipped(sampled, "sample-calibration", "Sample").outputs["photos"]
-    task = calibrate(onnx=onnx, photos=stand_ins, spec=data.inference_spec)
+    budget = {"keep": ["auto"], "max_drop": max_drop, "dataset": data.dataset}
+    task = calibrate(onnx=onnx, photos=stand_ins, spec=data.inference_spec, **budget)
     return equipped(task, "calibrate", "Calibrate").outputs["int8"]
 
 
@@ -75,7 +76,7 @@ def prune_retrain(
     pruned = data.pruned(early.outputs["pruned"], early.outputs["Output"]).outputs["pruned"]
     retrained = data.retrained(pruned, retrain_spec)
     onnx = data.exported(retrained)
-    int8 = quantized(data, onnx, calibration_images)
+    int8 = quantized(data, onnx, calibration_images, max_int8_drop)
     networks = {"base": base, "pruned": pruned, "retrained": onnx, "int8": int8}
     scores = {name: data.evaluated(model, name) for name, model in networks.items()}
     aps = {f"{name}_ap": score.outputs["Output"] for name, score in scores.items()}

@@ -178,7 +178,7 @@ def test_minmax_keeps_all_and_percentile_all_but_one_in_ten_thousand():
 def test_the_cache_is_tensorrts_text():
     # 1.0 is 3f800000, 0.5 is 3f000000: IEEE 754, big-endian
     assert cache_text({"input_1": 127.0, "block_1a_relu": 63.5}) == (
-        "TRT-1000-EntropyCalibration2\ninput_1: 3f800000\nblock_1a_relu: 3f000000\n"
+        "TRT-8501-EntropyCalibration2\ninput_1: 3f800000\nblock_1a_relu: 3f000000\n"
     )
 
 

@@ -104,7 +104,11 @@ def run_all(folder):
     said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], at["retrained"], noted["retrain"])
     said["export"] = tasks.export(at["retrained"], at["onnx"], noted["export"])
     said["sample"] = tasks.sample_calibration(at["photos"], default("dataset"), 4, 0, at["few"], noted["sample"])
-    said["calibrate"] = tasks.calibrate(at["onnx"], at["few"], spec, at["int8"], noted["calibrate"])
+    page = str(folder / "calibration.md")
+    said["calibrate"] = tasks.calibrate(
+        at["onnx"], at["few"], spec, at["int8"], noted["calibrate"], page,
+        method="percentile", keep=["auto"], max_drop=1.0, dataset=at["dataset"],
+    )  # fmt: skip
     models = {"base": at["base"], "pruned": at["pruned"], "retrained": at["onnx"], "int8": at["int8"]}
     for name, model in models.items():
         outputs = str(folder / f"found_{name}"), str(folder / f"evaluate_{name}.metrics")
@@ -203,11 +207,20 @@ def test_export_and_calibration_write_their_files(chain):
     assert all(path.read_bytes() == chain.file("photos", "images", path.name).read_bytes() for path in copies)
     assert all(path.name.startswith("train") for path in copies)
     assert chain.said["sample"] == {"images": 4, "qualified": PHOTOS["train"], "left_out": 0}
-    assert chain.said["calibrate"] == {
+    kept, numbers = chain.said["calibrate"][0], dict(chain.said["calibrate"][1])
+    assert kept == []
+    lost = chain.said["evaluate_retrained"][0] - chain.said["evaluate_int8"][0]
+    assert numbers.pop("drop") == numbers.pop("drop_without") >= lost - 1e-9
+    assert numbers == {
         "images": 4,
+        "kept_in_float": 0,
         "bytes": chain.file("int8", "model.int8.onnx").stat().st_size,
         "bytes_cpu": chain.file("int8", "model.int8.cpu.onnx").stat().st_size,
     }
+    page = chain.file("calibration.md").read_text()
+    assert "0 convolutions stay in float." in page
+    assert "(AP), so" in page
+    assert page.count("| ") > 3 * 20
 
 
 def test_an_evaluation_runs_the_file_that_its_artifact_means(chain):
@@ -239,9 +252,9 @@ def test_what_starts_from_the_shipped_weights_finds_people(chain):
 
 
 def test_every_metrics_artifact_holds_what_the_task_returned(chain):
-    for task in (*CONVERSION, "train", "retrain", "export", "sample", "calibrate"):
+    for task in (*CONVERSION, "train", "retrain", "export", "sample"):
         assert chain.metrics(task) == pytest.approx(chain.said[task])
-    for task in ("rounds", "prune", *(f"evaluate_{name}" for name in STAGES)):
+    for task in ("rounds", "prune", "calibrate", *(f"evaluate_{name}" for name in STAGES)):
         assert chain.metrics(task) == pytest.approx(chain.said[task][1])
     files = list(chain.folder.glob("*.metrics"))
     assert len(files) == 14
@@ -269,6 +282,8 @@ def test_settings_are_logged_under_a_prefix(runs, chain):
     assert float(trained["spec.model.backbone_attributes.width_multiplier"]) == width
     assert runs["retrain"].data.params["spec.load_graph"] == "true"
     assert float(runs["prune"].data.params["spec.pruning_threshold"]) == 0.6
+    assert runs["calibrate"].data.params["spec.method"] == "percentile"
+    assert runs["calibrate"].data.params["data.kept_in_float"] == "[]"
     assert runs["evaluate_int8"].data.params["spec.model"] == "int8"
     assert runs["evaluate_int8"].data.params["spec.input_shape"] == "[192, 256]"
     for run in runs.values():
@@ -289,7 +304,7 @@ def test_every_tasks_numbers_and_files_are_tracked(client, runs, chain):
         "prune": said["prune"][1],
         "export": said["export"],
     }
-    numbers |= {"sample_calibration": said["sample"], "calibrate": said["calibrate"]}
+    numbers |= {"sample_calibration": said["sample"], "calibrate": said["calibrate"][1]}
     numbers |= {f"evaluate_{name}": said[f"evaluate_{name}"][1] for name in STAGES}
     for task, wanted in numbers.items():
         assert {name: runs[task].data.metrics[name] for name in wanted} == pytest.approx(wanted), task

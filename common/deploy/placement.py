@@ -6,7 +6,7 @@ TensorRT takes signed numbers with zero point 0 and float biases; ONNX Runtime's
 zero point, and 32-bit biases on the scale of the products.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +49,21 @@ class Grid:
         return cls(scale, np.uint8(round(-low / scale)))
 
 
-def rounded_tensors(graph: "GraphProto") -> list[str]:
-    """The tensors to round, in the graph's order: all that convolutions and concatenations read."""
-    wanted = {name for node in graph.node if node.op_type in CONVOLUTIONS for name in node.input[:1]}
+def convolutions(graph: "GraphProto") -> list[str]:
+    """The names of what can compute in 8 bits, in the graph's order."""
+    return [node.name for node in graph.node if node.op_type in CONVOLUTIONS]
+
+
+def rounded_tensors(graph: "GraphProto", keep: Collection[str] = ()) -> list[str]:
+    """The tensors to round, in the graph's order: all that convolutions and concatenations read.
+
+    Args:
+        graph: A float graph.
+        keep: Convolutions that stay float.
+    """
+    wanted = {
+        name for node in graph.node if node.op_type in CONVOLUTIONS and node.name not in keep for name in node.input[:1]
+    }
     for node in reversed(graph.node):  # a concatenation that no convolution reads stays float
         if node.op_type == "Concat" and node.output[0] in wanted:
             wanted.update(node.input)
@@ -69,20 +81,24 @@ def concatenations(graph: "GraphProto") -> list[tuple[str, list[str]]]:
     ]
 
 
-def place(model: "ModelProto", grids: Mapping[str, Grid], *, round_biases: bool) -> "ModelProto":
-    """A copy of the model with Q/DQ pairs on the tensors of ``grids`` and with 8-bit kernels.
+def place(
+    model: "ModelProto", grids: Mapping[str, Grid], *, round_biases: bool, keep: Collection[str] = ()
+) -> "ModelProto":
+    """A copy of the model with Q/DQ pairs on the tensors to round and with 8-bit kernels.
 
     Args:
         model: Float ONNX model.
         grids: Where each tensor is rounded to.
         round_biases: Store biases as 32-bit integers too, on the scale of input times kernel.
+        keep: Convolutions that stay float; tensors that only they read are not rounded.
     """
+    grids = {name: grids[name] for name in rounded_tensors(model.graph, keep) if name in grids}
     quantized: ModelProto = type(model).FromString(model.SerializeToString())
     forget_parity(quantized)
     graph = quantized.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     del graph.initializer[:], graph.node[:]
-    writer = _Writer(graph, constants)
+    writer = _Writer(graph, constants, keep)
     for name in (value.name for value in graph.input if value.name in grids):
         writer.pair(name, grids[name])
     for node in model.graph.node:
@@ -99,10 +115,11 @@ class _Writer:
     Args:
         graph: The graph to fill.
         constants: The float model's constants, by name.
+        keep: Convolutions that stay float.
     """
 
-    def __init__(self, graph: "GraphProto", constants: Mapping[str, "TensorProto"]) -> None:
-        self.graph, self.constants = graph, constants
+    def __init__(self, graph: "GraphProto", constants: Mapping[str, "TensorProto"], keep: Collection[str] = ()) -> None:
+        self.graph, self.constants, self.keep = graph, constants, keep
 
     def pair(self, name: str, grid: Grid) -> None:
         """Round tensor ``name``; the result is ``name/dequantized``."""
@@ -115,7 +132,8 @@ class _Writer:
     def node(self, node: "NodeProto", grids: Mapping[str, Grid], *, round_biases: bool) -> None:
         """Copy a node; one that computes in 8 bits reads rounded tensors."""
         copy = type(node).FromString(node.SerializeToString())
-        if node.op_type in QUANTIZED and all(name in grids for name in _activations(node)):
+        rounded = node.op_type in QUANTIZED and node.name not in self.keep
+        if rounded and all(name in grids for name in _activations(node)):
             copy.input[: len(_activations(node))] = [dequantized(name) for name in _activations(node)]
             if node.op_type in CONVOLUTIONS:
                 copy.input[1:] = self.parameters(node, grids[node.input[0]], round_biases)

@@ -1,6 +1,8 @@
 """Calibration: pictures in, 8-bit models out, on the CPU and in the memory of one picture."""
 
-from collections.abc import Iterable, Mapping
+import difflib
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from bodyposenet.common.deploy.cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.deploy.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.observation import observe, warn_of_zeros
 from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model, write_whole
-from bodyposenet.common.deploy.placement import Grid, concatenations, place, rounded_tensors
+from bodyposenet.common.deploy.placement import Grid, concatenations, convolutions, place, rounded_tensors
 from bodyposenet.common.deploy.ranges import METHODS, Histogram, Method, threshold
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import read_bytes
@@ -49,12 +51,17 @@ class Quantized:
         cpu_path: Model for ONNX Runtime on a CPU: unsigned 8-bit numbers.
         cache: Calibration cache for TensorRT up to version 10.
         images: Pictures that were seen.
+        kept: Convolutions that stay float.
     """
 
     path: Path
     cpu_path: Path
     cache: Path
     images: int
+    kept: tuple[str, ...] = ()
+
+
+Keep = Collection[str] | Callable[["ModelProto", Ranges], Collection[str]]
 
 
 def quantize_int8(
@@ -64,6 +71,7 @@ def quantize_int8(
     *,
     method: Method = "entropy",
     cache: Path | None = None,
+    keep: Keep = (),
 ) -> Quantized:
     """Calibrate a float model and write its 8-bit forms: ``X.int8.onnx``, ``X.int8.cpu.onnx`` and ``X.int8.cache``.
 
@@ -76,25 +84,39 @@ def quantize_int8(
         output: ``X.int8.onnx`` or ``X.onnx``; files that are there are replaced.
         method: ``entropy``, ``minmax`` or ``percentile``.
         cache: Where to write the cache, if not beside the models.
+        keep: Convolutions that stay float, or what chooses them once the ranges are known.
 
     Raises:
-        UserError: The method is unknown, there is no picture, a picture has an unfit shape, or a value is not finite.
+        UserError: The method is unknown, there is no picture, a picture has an unfit shape, a value is not finite, or
+            there is no such convolution.
     """
     if method not in METHODS:
         raise UserError(f"unknown calibration method {method!r}", fix=f"choose {', '.join(METHODS)}")
     model = read_model(onnx)
+    kept = keep if callable(keep) else _known(keep, model, onnx)
     path = output_paths(output)[0]
     part = path.with_name(f".{path.stem}.part.npz")
     found = observe(model, images, stride=card_of_model(model, onnx).stride, saved=part)
     warn_of_zeros(found.histograms)
     signed = shared_amax(model.graph, found.histograms, method)
     ranges = Ranges(signed, unsigned_spans(model.graph, found.histograms, method), found.images)
-    done = write_int8(model, ranges, output, cache)
+    done = write_int8(model, ranges, output, cache, keep=kept(model, ranges) if callable(kept) else kept)
     part.unlink(missing_ok=True)
     return done
 
 
-def quantize_with_cache(onnx: Path, cache: Path, output: Path) -> Quantized:
+def _known(keep: Collection[str], model: "ModelProto", where: Path) -> tuple[str, ...]:
+    """The convolutions that patterns name, in the graph's order."""
+    names = convolutions(model.graph)
+    for pattern in keep:
+        if not fnmatch.filter(names, pattern):
+            near = difflib.get_close_matches(pattern, names, n=1)
+            fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise UserError(f"there is no convolution {pattern!r}", where=str(where), fix=fix)
+    return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in keep))
+
+
+def quantize_with_cache(onnx: Path, cache: Path, output: Path, *, keep: Collection[str] = ()) -> Quantized:
     """Write a float model's 8-bit forms with the ranges of a calibration cache; no pictures are needed.
 
     The cache tells magnitudes only: of a tensor that may be negative, the unsigned form gives half its numbers to each
@@ -104,13 +126,15 @@ def quantize_with_cache(onnx: Path, cache: Path, output: Path) -> Quantized:
         onnx: What :func:`export_onnx` wrote.
         cache: What a calibration of the same network wrote.
         output: As for :func:`quantize_int8`.
+        keep: Convolutions that stay float.
 
     Raises:
-        UserError: The file is no cache, or not of this network.
+        UserError: The file is no cache, or not of this network, or there is no such convolution.
     """
     model = read_model(onnx)
+    kept = _known(keep, model, onnx)
     scales = parse_cache(read_bytes(cache).decode(errors="replace"), where=str(cache))
-    wanted = rounded_tensors(model.graph)
+    wanted = rounded_tensors(model.graph, kept)
     missing = [name for name in wanted if name not in scales]
     if missing:
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
@@ -119,11 +143,17 @@ def quantize_with_cache(onnx: Path, cache: Path, output: Path) -> Quantized:
     signed = {name: LEVELS * scales[name] for name in wanted}
     positive = not_negative(model.graph)
     spans = {name: (0.0 if name in positive else -amax, amax) for name, amax in signed.items()}
-    return write_int8(model, Ranges(signed, spans), output, cache, keep_cache=True)
+    return write_int8(model, Ranges(signed, spans), output, cache, keep_cache=True, keep=kept)
 
 
 def write_int8(
-    model: "ModelProto", ranges: Ranges, output: Path, cache: Path | None = None, *, keep_cache: bool = False
+    model: "ModelProto",
+    ranges: Ranges,
+    output: Path,
+    cache: Path | None = None,
+    *,
+    keep_cache: bool = False,
+    keep: Collection[str] = (),
 ) -> Quantized:
     """Write the 8-bit forms of a float model.
 
@@ -133,16 +163,26 @@ def write_int8(
         output: As for :func:`quantize_int8`.
         cache: As for :func:`quantize_int8`.
         keep_cache: Leave the cache as it is.
+        keep: Convolutions that stay float.
     """
     path, cpu_path, beside = output_paths(output)
-    rounded = rounded_tensors(model.graph)
-    signed = {name: Grid.signed(ranges.signed[name]) for name in rounded}
-    unsigned = {name: Grid.unsigned(*ranges.spans[name]) for name in rounded}
-    write_model(place(model, signed, round_biases=False), path)
-    write_model(place(model, unsigned, round_biases=True), cpu_path)
+    write_model(signed_form(model, ranges, keep), path)
+    write_model(unsigned_form(model, ranges, keep), cpu_path)
     if not keep_cache:
         write_whole(cache or beside, cache_text(ranges.signed).encode())
-    return Quantized(path, cpu_path, cache or beside, ranges.images)
+    return Quantized(path, cpu_path, cache or beside, ranges.images, tuple(keep))
+
+
+def signed_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
+    """The 8-bit form for TensorRT."""
+    grids = {name: Grid.signed(ranges.signed[name]) for name in rounded_tensors(model.graph, keep)}
+    return place(model, grids, round_biases=False, keep=keep)
+
+
+def unsigned_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
+    """The 8-bit form for ONNX Runtime on a processor."""
+    grids = {name: Grid.unsigned(*ranges.spans[name]) for name in rounded_tensors(model.graph, keep)}
+    return place(model, grids, round_biases=True, keep=keep)
 
 
 def not_negative(graph: "GraphProto") -> set[str]:
