@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "bodyposenet"
 PARENT_TAG = "bodyposenet.pipeline_run"
 MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
-SETTLE = 0.5  # seconds in which tasks that start together must have written their parent run
+SETTLE = 1.0  # seconds in which tasks that start together must have written their parent run
 
 # MLflow retries 7 times over minutes and waits 120 s by default; a task must not hang on its bookkeeping that long.
 # What the user has set stays.
@@ -174,20 +174,24 @@ def end_run(store: Store, run_id: str, status: str, end: int) -> None:
 def parent_run(store: Store, pipeline: str) -> str:
     """The run of a whole pipeline run, found by its tag or made.
 
-    Two tasks may both find none and make one each. So whoever made one looks again after a moment; the oldest stays.
+    Two tasks may both find none and make one each. So whoever made one, or found one that was only just made, looks
+    again after a moment; the oldest stays.
     """
     found = _parents(store, pipeline)
-    if found:
-        return found[0]
-    mine = str(store.client.create_run(store.experiment, tags={PARENT_TAG: pipeline}, run_name=pipeline).info.run_id)
-    time.sleep(SETTLE)
-    oldest = _parents(store, pipeline)[0]
-    if oldest != mine:
+    mine = None if found else _new_parent(store, pipeline)
+    if mine or time.time() - found[0].start_time / 1000 < 2 * SETTLE:
+        time.sleep(SETTLE)
+    oldest = str(_parents(store, pipeline)[0].run_id)
+    if mine and oldest != mine:
         store.client.delete_run(mine)
     return oldest
 
 
-def _parents(store: Store, pipeline: str) -> list[str]:
-    """Ids of the runs tagged with a pipeline run, oldest first."""
+def _new_parent(store: Store, pipeline: str) -> str:
+    return str(store.client.create_run(store.experiment, tags={PARENT_TAG: pipeline}, run_name=pipeline).info.run_id)
+
+
+def _parents(store: Store, pipeline: str) -> list[Any]:
+    """MLflow's infos of the runs tagged with a pipeline run, oldest first."""
     runs = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=100)
-    return [run.info.run_id for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))]
+    return sorted((run.info for run in runs), key=lambda info: (info.start_time, info.run_id))
