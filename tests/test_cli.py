@@ -20,7 +20,8 @@ from bodyposenet.common.devices import Devices
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.launcher import RemainsError, Verb, Verbs, results_dir
 
-VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "inference", "prune", "export")
+VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "inference", "prune", "export",
+         "build_engine")  # fmt: skip
 HEAVY = ("tensorflow", "keras", "mlflow", "numba", "onnx", "onnxruntime", "kfp", "cv2", "numpy", "pydantic", "yaml")
 
 

@@ -1,0 +1,92 @@
+"""Engine verb: an exported network compiled by TensorRT or TensorRT-RTX."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.flags import DiskType, example, found_model, option, parse_size, shared
+from bodyposenet.common.launcher import Several, Verb, results_dir, task
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.engine import Engine, EngineOptions
+
+EXAMPLE = example(
+    "bpnet build_engine -m model.int8.onnx -o model.engine --input_size 288,384 --max_batch_size 4",
+    "bpnet build_engine -m model.fp16.onnx -o model.engine --engine_for sm86 sm89",
+)
+
+
+def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    return None if given is None else parse_size(ctx, param, given)
+
+
+def _size(name: str, text: str) -> Any:
+    return option(name, callback=_parse_size, metavar="HEIGHT,WIDTH", help=text)
+
+
+@click.command("build_engine", cls=Verb, epilog=EXAMPLE)
+@option("-m", "--model", required=True, type=click.Path(), help="ONNX model that bpnet export wrote.")
+@option("-o", "--engine_file", type=DiskType(), help="Engine; its card goes beside it.  [default: beside the model]")
+@_size("--input_size", "Input that it is fastest at.  [default: the size of training]")
+@_size("--min_input_size", "Smallest input.  [default: --input_size]")
+@_size("--max_input_size", "Largest input.  [default: --input_size]")
+@option("--min_batch_size", default=1, type=click.IntRange(1), help="Fewest pictures at once.")
+@option("--opt_batch_size", default=1, type=click.IntRange(1), help="Pictures at once that it is fastest at.")
+@option("--max_batch_size", default=1, type=click.IntRange(1), help="Most pictures at once.")
+@option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Memory of the layers, in bytes.")
+@option("--data_type", type=click.Choice(["fp32", "fp16", "int8"]), help="Insist on it: an engine has its model's.")
+@option("--library", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="What builds.  [default: what is installed]")
+@option("--engine_for", cls=Several, metavar="KIND...", help="GPUs to build for without one: sm86; TensorRT-RTX only.")
+@option("--timing_cache", type=DiskType(), help="File of measured times, to build faster again; TensorRT only.")
+@option("-v", "--verbose", is_flag=True, help="Print more.")
+@shared
+def build_engine(model: str, engine_file: Path | None, **options: Any) -> None:
+    """Compile an ONNX model for the GPU at hand, or for GPUs that are named."""
+    source = found_model(model)
+    output = engine_file or source.with_suffix(".engine")
+    folder = results_dir(options["results_dir"], output.parent)
+    built(source, output, wanted(options), folder)
+
+
+def wanted(options: dict[str, Any]) -> "EngineOptions":
+    """The engine that the flags ask for."""
+    from bodyposenet.common.deploy.engine import EngineOptions
+
+    return EngineOptions(
+        size=options["input_size"],
+        min_size=options["min_input_size"],
+        max_size=options["max_input_size"],
+        batch=options["opt_batch_size"],
+        min_batch=options["min_batch_size"],
+        max_batch=options["max_batch_size"],
+        workspace=options["max_workspace_size"],
+        data_type=options["data_type"],
+        library=options["library"],
+        gpus=tuple(name.lower() for name in options["engine_for"]),
+        timing_cache=options["timing_cache"],
+    )
+
+
+def built(source: Path, output: Path, options: "EngineOptions", folder: Path) -> "Engine":
+    """Build an engine and tell of it.
+
+    Args:
+        source: ONNX model.
+        output: Engine.
+        options: How it is to be.
+        folder: For status.json.
+    """
+    from bodyposenet.common.deploy.engine import build_engine as build
+
+    with task("build_engine", folder) as run:
+        done = build(source, output, options)
+        card = done.card
+        run.log_params({"precision": card.precision, "gpus": list(card.gpus), "library": card.library}, prefix="engine")
+        run.log_metrics({"bytes": done.bytes, "seconds": done.seconds})
+    smallest, best, largest = ("x".join(map(str, card.shapes[name])) for name in ("min", "opt", "max"))
+    shapes = best if smallest == largest else f"{smallest} to {largest}, fastest at {best}"
+    what = f"{card.precision} for {', '.join(card.gpus)}, inputs {shapes}"
+    click.echo(f"wrote {done.path}: {done.bytes:,} bytes, {what} ({card.library} {card.version}, {done.seconds:.1f} s)")
+    click.echo(f"wrote {done.card_path}")
+    return done
