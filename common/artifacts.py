@@ -42,6 +42,13 @@ class OnnxPoseModel(dsl.Model):
     schema_version = "0.0.1"
 
 
+class PoseEngine(dsl.Model):
+    """A network compiled for GPUs: ``model.engine``, and ``model.engine.json``, which says what it is and for which."""
+
+    schema_title = "system.PoseEngine"
+    schema_version = "0.0.1"
+
+
 class Detections(dsl.Artifact):
     """People found in a test set: ``detections.json``, ``detections_coco_format.json``, ``results.csv``."""
 

@@ -11,6 +11,7 @@ from bodyposenet.common.storage import whole_file
 Settings = Mapping[str, Any]
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
+ENGINE = "model.engine"
 CALIBRATION_IMAGES = "images"  # folder of a calibration artifact
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 

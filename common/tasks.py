@@ -5,12 +5,14 @@ Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. E
 
 from bodyposenet.common.task_files import MODEL, NOBODY, model_in
 from bodyposenet.common.tasks_data import convert, gather_photos, join, sample_calibration
+from bodyposenet.common.tasks_engines import build_engine
 from bodyposenet.common.tasks_networks import calibrate, export, prune, prune_rounds, train
 from bodyposenet.common.tasks_scores import choose_smallest, evaluate, register, report
 
 __all__ = [
     "MODEL",
     "NOBODY",
+    "build_engine",
     "calibrate",
     "choose_smallest",
     "convert",

@@ -29,6 +29,7 @@ NEEDS = {
     "prune-rounds": Need("4", "12G"),  # retrains, too
     "export": Need("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
     "calibrate": Need("2", "6G"),
+    "build-engine": Need("2", "6G"),
     "evaluate": Need("2", "6G"),
     "report": Need("2", "10G"),
     "gate": SMALL,
