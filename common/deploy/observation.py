@@ -17,6 +17,7 @@ import numpy as np
 
 from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.deploy.calibration_images import CalibrationImages
+from bodyposenet.common.deploy.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.placement import rounded_tensors
 from bodyposenet.common.deploy.ranges import Histogram
@@ -123,6 +124,7 @@ def observe(
     Raises:
         UserError: There is no picture, a picture has an unfit shape, or a value is not finite.
     """
+    require_float_input(model, "calibration")
     planned = images if isinstance(images, CalibrationImages) else None
     kept = Saved.of(saved, model, planned) if saved and planned else None
     found = kept.read() if kept else Observation()

@@ -14,6 +14,8 @@ CARD_KEY = "bodyposenet"  # metadata_props key under which the card lies, as JSO
 PARITY_KEY = "keras_max_relative_error"  # metadata_props key of what the difference from Keras does not exceed
 INPUT = "input_1"
 OUTPUTS = ("heatmap_out", "paf_out")
+SDK_INPUT = "input_1:0"
+SDK_OUTPUTS = ("conv2d_transpose_1/BiasAdd:0", "heatmap_out/BiasAdd:0")  # as TAO names them for NVIDIA's parser
 PEAK_OUTPUTS = ("peak_scores", "peak_cells")  # of a model with the peak search inside; see peaks_graph
 
 
@@ -93,6 +95,9 @@ def require_outputs(names: list[str], where: Path) -> None:
     Raises:
         UserError: The outputs are called otherwise.
     """
+    if set(names) == set(SDK_OUTPUTS):
+        fix = "give the one that was exported without --sdk_compatible_model"
+        raise UserError("this is the form for NVIDIA's parser, whose maps differ in size", where=str(where), fix=fix)
     if set(names) - set(PEAK_OUTPUTS) != set(OUTPUTS):
         found = ", ".join(names)
         raise UserError(f"the model's outputs are {found}, not {' and '.join(OUTPUTS)}", where=str(where))

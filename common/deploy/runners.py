@@ -131,6 +131,7 @@ class OnnxRunner:
         require_outputs([output.name for output in self._session.get_outputs()], path)
         self.card = card_of(self._session.get_modelmeta().custom_metadata_map, path)
         self.sizes = _fixed_sizes(self._session.get_inputs()[0].shape)
+        self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
 
     def __call__(self, images: np.ndarray) -> Maps:
@@ -143,8 +144,15 @@ class OnnxRunner:
         return in_batches(self._run, images, self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
-        heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: images})
+        given = as_pixels(images, self.card) if self._pixels else images
+        heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: given})
         return heatmaps, pafs
+
+
+def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
+    """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
+    pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
 
 
 def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:
