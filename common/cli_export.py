@@ -22,6 +22,7 @@ from bodyposenet.common.flags import (
 from bodyposenet.common.launcher import RemainsError, Several, Verb, results_dir, task
 
 if TYPE_CHECKING:
+    from bodyposenet.common.deploy.interface import Interface
     from bodyposenet.common.tracking import Run
 
 METHODS = ("entropy", "minmax", "percentile")  # of calibration
@@ -78,6 +79,7 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
     from bodyposenet.common.model.files import read_card
 
     source_of_ranges = ranges_source(options, size, read_card(source)) if options["data_type"] == "int8" else None
+    from bodyposenet.common.deploy.interface import change_interface
     from bodyposenet.common.deploy.onnx import export_onnx
 
     with task("export", folder) as run:
@@ -96,13 +98,25 @@ def export(model: str, output_file: str | None, key: str, **options: Any) -> Non
             done.path.unlink()  # so that the same command, mended, does not find its own output in the way
             raise
         for path in written:
-            change_interface(path, options, size)
+            change_interface(path, interface_of(options, size))
     network = written[-1]
     if options["engine_file"]:
         command = engine_command(network, size, options)
         raise RemainsError(
             "no engine can be built here", where=options["engine_file"], fix=f"run on the GPU: {command}"
         )
+
+
+def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
+    """What the flags want of the networks' inputs and outputs."""
+    from bodyposenet.common.deploy.interface import Interface
+
+    return Interface(
+        pixels=options["uint8_input"],
+        batch=max(0, options["static_batch_size"]),
+        size=size,
+        sdk_ratio=options["upsample_ratio"] if options["sdk_compatible_model"] else 0,
+    )
 
 
 def halve(network: Path, run: "Run") -> Path:
@@ -113,23 +127,6 @@ def halve(network: Path, run: "Run") -> Path:
     run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
     click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
     return done.path
-
-
-def change_interface(path: Path, options: dict[str, Any], size: tuple[int, int]) -> None:
-    """Rewrite an ONNX file as the flags want its inputs and outputs; the form for ONNX Runtime keeps its outputs."""
-    from bodyposenet.common.deploy.interface import for_nvidia_sdk, of_one_size, taking_pixels
-    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model
-
-    before = model = read_model(path)
-    card = card_of_model(model, path)
-    if options["uint8_input"]:
-        model = taking_pixels(model, card)
-    if options["static_batch_size"] > 0:
-        model = of_one_size(model, options["static_batch_size"], size, card.stride)
-    if options["sdk_compatible_model"] and not path.name.endswith(".cpu.onnx"):
-        model = for_nvidia_sdk(model, options["upsample_ratio"], card.skeleton.num_limbs)
-    if model is not before:
-        write_model(model, path)
 
 
 def output_path(model: Path, output: str | None) -> Path:

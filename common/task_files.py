@@ -1,5 +1,6 @@
 """Task files: what the artifacts that tasks hand on hold, and where a task's numbers are kept."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from bodyposenet.common.storage import whole_file
 Settings = Mapping[str, Any]
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
-ENGINE = "model.engine"
+FP16, ENGINE = "model.fp16.onnx", "model.engine"
 CALIBRATION_IMAGES = "images"  # folder of a calibration artifact
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
@@ -19,6 +20,11 @@ NOBODY = -1.0  # COCO's AP of a set without labelled people
 def model_in(model: str) -> Path:
     """The file to run of a model artifact; of a quantized one the file for the CPU."""
     return next(path for name in (INT8_CPU, ONNX, MODEL) if (path := Path(model) / name).is_file())
+
+
+def digest_of(value: Any) -> str:
+    """A short digest of settings: equal ones have the same."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def noted(numbers: dict[str, float], metrics: str) -> dict[str, float]:

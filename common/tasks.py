@@ -1,30 +1,35 @@
 """Tasks: what each component does, as one call; the library's functions plus specs from dicts and tracking.
 
 Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. Every task writes a file at each output.
+One that fails says why, without a traceback where its input is at fault, and ends the process.
 """
 
-from bodyposenet.common.task_files import MODEL, NOBODY, model_in
-from bodyposenet.common.tasks_data import convert, gather_photos, join, sample_calibration
-from bodyposenet.common.tasks_engines import build_engine
-from bodyposenet.common.tasks_networks import calibrate, export, prune, prune_rounds, train
-from bodyposenet.common.tasks_scores import choose_smallest, evaluate, register, report
+from bodyposenet.common import (
+    tasks_data,
+    tasks_deploy,
+    tasks_inputs,
+    tasks_networks,
+    tasks_release,
+    tasks_scores,
+    tasks_training,
+)
+from bodyposenet.common.failure import told
 
-__all__ = [
-    "MODEL",
-    "NOBODY",
-    "build_engine",
-    "calibrate",
-    "choose_smallest",
-    "convert",
-    "evaluate",
-    "export",
-    "gather_photos",
-    "join",
-    "model_in",
-    "prune",
-    "prune_rounds",
-    "register",
-    "report",
-    "sample_calibration",
-    "train",
-]
+build_engine = told(tasks_deploy.build_engine)
+calibrate = told(tasks_deploy.calibrate)
+challenge = told(tasks_release.challenge)
+choose_smallest = told(tasks_scores.choose_smallest)
+convert = told(tasks_data.convert)
+evaluate = told(tasks_scores.evaluate)
+export = told(tasks_deploy.export)
+fingerprint = told(tasks_inputs.fingerprint)
+gate = told(tasks_release.gate)
+gather_photos = told(tasks_data.gather_photos)
+join = told(tasks_data.join)
+prune = told(tasks_networks.prune)
+prune_rounds = told(tasks_networks.prune_rounds)
+register = told(tasks_release.register)
+report = told(tasks_scores.report)
+sample_calibration = told(tasks_data.sample_calibration)
+summary = told(tasks_inputs.summary)
+train = told(tasks_training.train)

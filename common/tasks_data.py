@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.settings import whole
-from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, noted
+from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 
 
-def gather_photos(source: str, photos: str, *, train: int, val: int, seed: int) -> str:
-    """Find or draw the photo set; returns the fingerprint of its content."""
-    from bodyposenet.common.data.fingerprint import fingerprint
+def gather_photos(data: str, photos: str) -> dict[str, Any]:
+    """Point at the photo set, or draw people; what the artifact is to say of itself."""
     from bodyposenet.common.data.photo_set import gather
+    from bodyposenet.common.inputs import drawn_of
 
+    drawn = drawn_of(data)
     with task_run("photos", buffer=Path(photos)) as run:
-        digest = fingerprint(gather(source, Path(photos), train=train, val=val, seed=seed))
-        run.log_params({"source": source or "drawn people", "fingerprint": digest}, prefix="data")
-    return digest
+        run.log_params({"source": data}, prefix="data")
+        found = gather("", Path(photos), **drawn._asdict()) if drawn else gather(data.strip(), Path(photos))
+    return {"source": data, "folder": str(found)}
 
 
-def convert(photos: str, settings: Settings, part: str, dataset: str, metrics: str) -> dict[str, float]:
+def convert(
+    photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *, strict: bool = False
+) -> dict[str, float]:
     """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts."""
     from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.dataset_report import PAGE
     from bodyposenet.common.data.parts import part_of
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
 
@@ -43,10 +47,12 @@ def convert(photos: str, settings: Settings, part: str, dataset: str, metrics: s
         numbers = {}
         for name, mode in SETS.items():
             done = convert_dataset(
-                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, **shards
+                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict, **shards
             )
             numbers |= _counts(name, done)
         run.log_metrics(numbers)
+        copy_whole(folder / "train" / PAGE, Path(page))
+        run.log_artifact(Path(page), "report")
     return noted(numbers, metrics)
 
 

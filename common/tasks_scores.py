@@ -1,4 +1,4 @@
-"""Tasks with scores: evaluate networks, register them, and write the pages that compare them."""
+"""Tasks with scores: evaluate networks, and write the pages that compare them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
-from bodyposenet.common.tracking import register_model, task_run
+from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.history import COMPLETES
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
@@ -42,17 +43,9 @@ def _metric_name(name: str) -> str:
     return name.replace(":", "-")
 
 
-def register(onnx: str, int8: str | None, settings: Settings, name: str, aps: Settings) -> str:
-    """Register the exported network with its metrics; INT8 files join the run. Returns the version."""
-    with task_run("register", buffer=Path(onnx)) as run:
-        if int8 is not None:
-            run.log_artifact(Path(int8))
-        return register_model(Path(onnx) / ONNX, metrics=aps, name=name, settings=whole(settings))
-
-
 def choose_smallest(
     base: str, base_ap: float, made: Sequence[tuple[str, str, float, Settings]], max_ap_drop: float, chosen: str,
-    page: str, metrics: str, reason: str,
+    page: str, metrics: str, reason: str, *, inputs: str = "",
 ) -> tuple[float, dict[str, float]]:  # fmt: skip
     """Hand on the smallest of several pruned networks that is good enough, or nothing.
 
@@ -65,6 +58,7 @@ def choose_smallest(
         page: Gets the page.
         metrics: Gets the numbers.
         reason: Gets a sentence.
+        inputs: Digest of the run's inputs, which this task completes.
 
     Returns:
         AP of the network, -1 where there is none; and the numbers.
@@ -86,7 +80,7 @@ def choose_smallest(
             copy_whole(model_in(made[choice.place][0]), Path(chosen) / ONNX)
             numbers |= {"ap": ap, **_measured(stages[choice.place])}
         _write(Path(reason), choice.reason)
-        run.log_params({"choice": choice.reason}, prefix="data")
+        run.log_params({"choice": choice.reason, **({COMPLETES: inputs} if inputs else {})}, prefix="data")
         run.log_metrics(numbers)
         run.log_artifact(Path(page), "report")
     return ap, noted(numbers, metrics)
@@ -109,9 +103,21 @@ def _write(path: Path, text: str) -> None:
 
 
 def report(
-    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str
-) -> dict[str, Any]:
-    """Compare the networks of a run, write the page and return the figures of its table."""
+    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str, *,
+    inputs: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """Compare the networks of a run, write the page and return the figures of its table, as ``base.ap``.
+
+    Args:
+        models: Folders of ``base``, ``pruned``, ``retrained``, ``onnx`` and ``int8``.
+        dataset: Whose held-out photos were used.
+        settings: The inference spec of the evaluations.
+        found: What was found in those photos.
+        aps: AP of each network.
+        page: Gets the page.
+        figures: Gets the figures.
+        inputs: Digest of the run's inputs, which this task completes.
+    """
     from bodyposenet.common.comparison import Networks, channels_between, compare
     from bodyposenet.common.evaluate.ceiling import ceiling_ap
     from bodyposenet.common.model.files import read_card
@@ -141,11 +147,13 @@ def report(
             pictures=_pictures(Path(found), Path(dataset), card.skeleton),
             facts=_facts(Path(dataset), spec, card.input_size),
         )
-        figures = {stage.name: {key: value for key, value in vars(stage).items() if key != "name"} for stage in stages}
-        run.log_metrics({f"{stage}.{key}": value for stage, row in figures.items() for key, value in row.items()})
-        run.log_metrics({"ceiling_ap": ceiling})
+        told = {"ceiling_ap": ceiling} | {
+            f"{stage.name}.{key}": value for stage in stages for key, value in vars(stage).items() if key != "name"
+        }
+        run.log_metrics(told)
+        run.log_params({COMPLETES: inputs} if inputs else {}, prefix="data")
         run.log_artifact(Path(page), "report")
-    return {"ceiling_ap": ceiling, **figures}
+    return noted({name: value for name, value in told.items() if value is not None}, figures)
 
 
 def _history(model: Path) -> Sequence[Settings]:

@@ -19,6 +19,7 @@ def choose_smallest(
     metrics: dsl.Output[dsl.Metrics],
     reason: dsl.OutputPath(str),
     max_ap_drop: float = 0.02,
+    inputs: str = "",
 ) -> float:
     """Draw AP against GFLOPs, and hand on the network with the fewest GFLOPs whose AP is within the budget.
 
@@ -34,6 +35,7 @@ def choose_smallest(
         metrics: The chosen network's figures.
         reason: Why that network, or why none.
         max_ap_drop: Greatest loss of AP that pruning may cost.
+        inputs: Digest of the run's inputs, which are done with this.
 
     Returns:
         AP of the chosen network; -1 where none is within the budget.
@@ -43,7 +45,7 @@ def choose_smallest(
     places = [[artifact.path for artifact in artifacts] for artifacts in (networks, figures)]
     made = list(zip(*places, aps, cuts, strict=True))
     ap, numbers = tasks.choose_smallest(
-        base.path, base_ap, made, max_ap_drop, chosen.path, page.path, metrics.path, reason
+        base.path, base_ap, made, max_ap_drop, chosen.path, page.path, metrics.path, reason, inputs=inputs
     )
     metrics.metadata.update(numbers)
     return ap

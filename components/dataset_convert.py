@@ -13,7 +13,9 @@ def dataset_convert(
     spec: dict,
     dataset: dsl.Output[artifacts.PoseDataset],
     metrics: dsl.Output[dsl.Metrics],
+    page: dsl.Output[dsl.HTML],
     part: str = "0/1",
+    strict: bool = False,
 ) -> None:
     """Filter the annotated people and write shards with photos, masks and joints inside.
 
@@ -23,9 +25,12 @@ def dataset_convert(
         spec: Keys of a TAO dataset spec; folders and files are filled in.
         dataset: Shards of the sets train and val, their manifest and their reports.
         metrics: Photos, people and samples of each set.
+        page: What is in the training set, who is learned from, what is wrong.
         part: Which share of the work, counted from 0: 0/1 is all, 3/4 the last of four.
+        strict: Refuse wrong annotations and photos instead of leaving them out.
     """
     from bodyposenet.common import tasks
 
-    metrics.metadata.update(tasks.convert(photo_set.path, spec, part, dataset.path, metrics.path))
+    outputs = dataset.path, metrics.path, page.path
+    metrics.metadata.update(tasks.convert(photo_set.path, spec, part, *outputs, strict=strict))
     dataset.metadata.update(fingerprint=fingerprint, part=part)

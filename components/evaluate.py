@@ -8,21 +8,23 @@ from bodyposenet.components._base import on_train_image
 
 @on_train_image
 def evaluate(
-    model: dsl.Input[dsl.Artifact],
     dataset: dsl.Input[artifacts.PoseDataset],
     spec: dict,
     detections: dsl.Output[artifacts.Detections],
     metrics: dsl.Output[dsl.Metrics],
+    model: dsl.Input[artifacts.PoseModel] = None,
+    onnx: dsl.Input[artifacts.OnnxPoseModel] = None,
     name: str = "model",
 ) -> float:
     """Find the people in every held-out photo and score them against the annotations.
 
     Args:
-        model: A PoseModel or an OnnxPoseModel; of a quantized one the file for the CPU is run.
         dataset: Whose set val is used.
         spec: A TAO inference spec.
         detections: People found, as TAO and as COCO write them.
         metrics: COCO's ten numbers and counts.
+        model: A Keras network; or else give onnx.
+        onnx: An exported network; of a quantized one the file for the CPU is run.
         name: Which model this is, for the tracking run.
 
     Returns:
@@ -30,6 +32,7 @@ def evaluate(
     """
     from bodyposenet.common import tasks
 
-    ap, numbers = tasks.evaluate(model.path, dataset.path, spec, name, detections.path, metrics.path)
+    network = (model or onnx).path
+    ap, numbers = tasks.evaluate(network, dataset.path, spec, name, detections.path, metrics.path)
     metrics.metadata.update(numbers)
     return ap

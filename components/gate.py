@@ -1,18 +1,30 @@
-"""gate: whether a quantized network is good enough to be registered."""
+"""gate: whether a network is good enough to be registered."""
+
+from kfp import dsl
 
 from bodyposenet.components._base import on_deploy_image
 
 
 @on_deploy_image
-def gate(reference_ap: float, candidate_ap: float, max_drop: float = 0.02) -> bool:
-    """Compare two APs.
+def gate(
+    float_ap: float,
+    int8_ap: float,
+    decision: dsl.Output[dsl.Markdown],
+    min_ap: float = 0.0,
+    max_int8_drop: float = 0.02,
+) -> bool:
+    """Hold a network's AP, and what quantization cost of it, against what is wanted.
 
     Args:
-        reference_ap: Of the float network.
-        candidate_ap: Of the quantized network, on the same photos.
-        max_drop: Greatest loss of AP that passes.
+        float_ap: AP of the float network.
+        int8_ap: AP of the quantized network, on the same photos.
+        decision: Why it passes, or why not.
+        min_ap: Least AP that passes; 0 never does.
+        max_int8_drop: Greatest loss of AP by quantization that passes.
 
     Returns:
-        True if there was something to measure, and the candidate is at most that much worse.
+        True if it passes.
     """
-    return reference_ap >= 0 and candidate_ap >= reference_ap - max_drop
+    from bodyposenet.common import tasks
+
+    return tasks.gate(float_ap, int8_ap, min_ap=min_ap, max_int8_drop=max_int8_drop, page=decision.path)

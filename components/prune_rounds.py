@@ -14,24 +14,23 @@ def prune_rounds(
     retrain_spec: dict,
     pruned: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
-    rounds: int = 1,
 ) -> dict:
-    """Prune a little and retrain, as often as asked less once; with one round the network goes through as it is.
+    """Prune a little and retrain, as often as the spec says less once; with one round the network stays as it is.
 
     Args:
         model: Trained network.
         dataset: Converted shards.
-        spec: A prune spec; its target is that of all rounds together, its threshold that of every round.
+        spec: A prune spec; its target is that of all its rounds together, its threshold that of every round.
         retrain_spec: A TAO train spec; what follows each pruning.
         pruned: The smaller network, ready for the last round, and the rounds so far.
         metrics: Rounds, and parameters and FLOPs before and after.
-        rounds: In all, the last one among them, which later tasks do.
 
     Returns:
         The prune spec of the last round.
     """
     from bodyposenet.common import tasks
 
-    last, numbers = tasks.prune_rounds(model.path, dataset.path, spec, retrain_spec, rounds, pruned.path, metrics.path)
+    last, numbers = tasks.prune_rounds(model.path, dataset.path, spec, retrain_spec, pruned.path, metrics.path)
+    pruned.metadata.update(model.metadata)
     metrics.metadata.update(numbers)
     return last

@@ -21,7 +21,9 @@ def report(
     retrained_ap: float,
     int8_ap: float,
     page: dsl.Output[dsl.HTML],
-) -> dict:
+    figures: dsl.Output[dsl.Metrics],
+    inputs: str = "",
+) -> None:
     """Measure base, pruned, retrained and INT8 network side by side and write a self-contained page.
 
     Args:
@@ -38,13 +40,13 @@ def report(
         retrained_ap: AP of the exported one.
         int8_ap: AP of the quantized one.
         page: The report.
-
-    Returns:
-        The figures of its table, and the ceiling AP of the set.
+        figures: What its table says, and the ceiling AP of the set.
+        inputs: Digest of the run's inputs, which are done with this.
     """
     from bodyposenet.common import tasks
 
     networks = {"base": base, "pruned": pruned, "retrained": retrained, "onnx": onnx, "int8": int8}
     paths = {name: artifact.path for name, artifact in networks.items()}
     aps = {"base": base_ap, "pruned": pruned_ap, "retrained": retrained_ap, "int8": int8_ap}
-    return tasks.report(paths, dataset.path, spec, detections.path, aps, page.path)
+    outputs = page.path, figures.path
+    figures.metadata.update(tasks.report(paths, dataset.path, spec, detections.path, aps, *outputs, inputs=inputs))

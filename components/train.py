@@ -12,7 +12,10 @@ def train(
     spec: dict,
     model: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.HTML],
     start_from: dsl.Input[artifacts.PoseModel] = None,
+    checkpoint_dir: str = "",
+    weights_digest: str = "",
 ) -> None:
     """Train the network of a spec, or go on with a network as pruning left it.
 
@@ -20,10 +23,16 @@ def train(
         dataset: Converted shards.
         spec: A TAO train spec; the paths of the records are filled in.
         model: The trained network, its history and its spec.
-        metrics: Parameters, last loss and speed.
+        metrics: Parameters, GFLOPs, last loss and speed.
+        curves: Loss, AP and learning rate by epoch, and the first batch.
         start_from: A network to train further, its regularisation off.
+        checkpoint_dir: Folder on a volume that outlives the pod; a retried task goes on there.
+        weights_digest: Digest of the spec's start weights; a new one makes this task run again.
     """
     from bodyposenet.common import tasks
 
     start = start_from.path if start_from else None
-    metrics.metadata.update(tasks.train(dataset.path, spec, start, model.path, metrics.path))
+    kept = {"checkpoints": checkpoint_dir, "weights_digest": weights_digest}
+    facts, numbers = tasks.train(dataset.path, spec, start, model.path, metrics.path, curves.path, **kept)
+    model.metadata.update(facts)
+    metrics.metadata.update(numbers)

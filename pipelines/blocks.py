@@ -6,20 +6,22 @@ from typing import Any
 from kfp import dsl
 
 from bodyposenet.common.settings import portable
+from bodyposenet.components.challenge import challenge
 from bodyposenet.components.dataset_convert import dataset_convert
 from bodyposenet.components.dataset_join import dataset_join
 from bodyposenet.components.evaluate import evaluate
 from bodyposenet.components.export import export
+from bodyposenet.components.fingerprint import fingerprint
 from bodyposenet.components.photos import photos
 from bodyposenet.components.prune import prune
+from bodyposenet.components.register import register
+from bodyposenet.components.summary import summary
 from bodyposenet.components.train import train
-from bodyposenet.pipelines.resources import equipped
-from bodyposenet.pipelines.specs import default
+from bodyposenet.pipelines.resources import CLUSTER, equipped
+from bodyposenet.pipelines.specs import NAMES, default
 
-DATASET, TRAIN, PRUNE, RETRAIN, INFERENCE = (
-    portable(default(name)) for name in ("dataset", "train", "prune", "retrain", "inference")
-)
-WHOLE = ["0/1"]  # a conversion in one part
+DRAWN = "synthetic:600,200"  # what a pipeline trains on unless it is given photos
+DEFAULTS = {f"{name}_spec": portable(default(name)) for name in NAMES}
 
 
 @dataclass(frozen=True)
@@ -27,49 +29,73 @@ class Data:
     """What a graph works on.
 
     Attributes:
+        seen: The task that read the inputs; its outputs are their settings and digests.
         photo_set: Arguments that name the photos to a component.
         dataset: The converted shards.
-        train_spec: Of the first training.
-        inference_spec: Of the evaluations.
     """
 
+    seen: Any
     photo_set: dict[str, Any]
     dataset: Any
-    train_spec: Any
-    inference_spec: Any
+
+    @classmethod
+    def of(cls, seen: Any, data: Any) -> "Data":
+        """Find or draw the photos and convert them, in as many parts as the inputs call for."""
+        found = photos(data=data, fingerprint=seen.outputs["photos"])
+        equipped(found, "photos", "Photos")
+        photo_set = {"photo_set": found.outputs["photo_set"], "fingerprint": seen.outputs["photos"]}
+        photo_set["spec"] = seen.outputs["dataset"]
+        with dsl.ParallelFor(seen.outputs["parts"], name="convert") as part:
+            converted = equipped(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
+        joined = dataset_join(**photo_set, parts=dsl.Collected(converted.outputs["dataset"]))
+        return cls(seen, photo_set, equipped(joined, "dataset-join", "Join").outputs["dataset"])
+
+    @property
+    def inference(self) -> Any:
+        """Settings of the evaluations."""
+        return self.seen.outputs["inference"]
 
     def trained(self) -> Any:
         """The base network."""
-        return equipped(train(dataset=self.dataset, spec=self.train_spec), "train", "Train").outputs["model"]
+        return self._fitted("Train", self.seen.outputs["training"], weights_digest=self.seen.outputs["weights"])
+
+    def retrained(self, model: Any) -> Any:
+        """A pruned network, trained again."""
+        return self._fitted("Retrain", self.seen.outputs["retraining"], start_from=model)
+
+    def _fitted(self, title: str, spec: Any, **more: Any) -> Any:
+        task = train(dataset=self.dataset, spec=spec, checkpoint_dir=CLUSTER.checkpoints, **more)
+        return equipped(task, "train", title).outputs["model"]
 
     def pruned(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:
         """A network with fewer filters."""
-        task = prune(model=model, spec=spec, dataset=self.dataset, train_spec=self.train_spec, **cut)
+        task = prune(model=model, spec=spec, dataset=self.dataset, train_spec=self.seen.outputs["training"], **cut)
         return equipped(task, "prune", "Prune")
-
-    def retrained(self, model: Any, spec: Any) -> Any:
-        """A pruned network, trained again."""
-        task = train(dataset=self.dataset, spec=spec, start_from=model)
-        return equipped(task, "train", "Retrain").outputs["model"]
 
     def exported(self, model: Any, title: str = "Export") -> Any:
         """A network as ONNX."""
         return equipped(export(model=model), "export", title).outputs["onnx"]
 
-    def evaluated(self, model: Any, name: str) -> dsl.PipelineTask:
-        """A network's AP and what it found."""
-        task = evaluate(model=model, dataset=self.dataset, spec=self.inference_spec, name=name)
+    def evaluated(self, name: str, **network: Any) -> dsl.PipelineTask:
+        """A network's AP and what it found; ``model`` or ``onnx`` is the network."""
+        task = evaluate(dataset=self.dataset, spec=self.inference, name=name, **network)
         return equipped(task, "evaluate", f"Evaluate {name}")
 
+    def registered(self, onnx: Any, ap: Any, name: Any, **made: Any) -> None:
+        """Register a network; it becomes the champion if it beats that on the same photos."""
+        said, task = self.seen.outputs, {"spec": self.inference}
+        champion = challenge(champion=said["champion"], dataset=self.dataset, model_name=name, **task)
+        task |= {"champion": said["champion"], "inputs": said["inputs"], "name": name}
+        task["champion_ap"] = equipped(champion, "challenge", "Challenge").output
+        equipped(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
 
-def photos_and_dataset(
-    source: Any, draw_train: Any, draw_val: Any, spec: Any, parts: Any
-) -> tuple[dict[str, Any], Any]:
-    """Find or draw photos and convert them in parts; the arguments that name the photos, and the dataset."""
-    found = photos(source=source, draw_train=draw_train, draw_val=draw_val)
-    equipped(found, "photos", "Photos").set_caching_options(False)
-    photo_set = {"photo_set": found.outputs["photo_set"], "fingerprint": found.outputs["Output"], "spec": spec}
-    with dsl.ParallelFor(parts, name="convert") as part:
-        converted = equipped(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
-    joined = dataset_join(**photo_set, parts=dsl.Collected(converted.outputs["dataset"]))
-    return photo_set, equipped(joined, "dataset-join", "Join").outputs["dataset"]
+
+def summarized(name: str, data: Any) -> dsl.PipelineTask:
+    """The task that tells what became of a run; for :class:`dsl.ExitHandler`."""
+    return equipped(summary(name=name, data=data), "summary", "Summary").set_caching_options(False)
+
+
+def looked_at(**inputs: Any) -> dsl.PipelineTask:
+    """The task that reads the inputs, in every run anew: what a path or an address holds may have changed."""
+    task = fingerprint(defaults=DEFAULTS, **inputs)
+    return equipped(task, "fingerprint", "Fingerprint").set_caching_options(False)

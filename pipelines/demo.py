@@ -18,11 +18,12 @@ from kfp import local
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.report.stages import Stage, precision, shown, write_table
-from bodyposenet.common.settings import portable
 from bodyposenet.pipelines.prune_retrain import prune_retrain
 from bodyposenet.pipelines.specs import default
 
 STAGES = ("base", "pruned", "retrained", "int8")
+FIGURES = ("ap", "params", "gflops", "bytes", "latency_ms")
+TRAININGS = ("train", "retrain")
 
 
 def demo(
@@ -34,7 +35,7 @@ def demo(
         output: Gets everything: the pipeline's artifacts, the MLflow store, the summary and the report.
         data: Folder with ``images/`` and COCO keypoint files; empty draws people.
         epochs: Of both trainings; those of the specs by default.
-        changes: Arguments of the pipeline that are not to have their defaults, specs among them.
+        changes: Arguments of the pipeline that are not to have their defaults, specs as dicts among them.
 
     Returns:
         The summary: ceiling and start AP, the figures of each stage, and the seconds it all took.
@@ -50,26 +51,43 @@ def demo(
     _environment(output, f"demo-{time.strftime('%Y%m%d-%H%M%S')}")
     root = output / "pipeline"
     local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-    arguments = {"source": str(Path(data).resolve()) if data else "", "inference_spec": default("inference")}
-    arguments |= {f"{name}_spec": _spec(name, epochs) for name in ("train", "retrain")} | dict(changes or {})
-    run = _run(arguments, root)
+    specs = {"inference_spec": default("inference")} | {f"{name}_spec": _spec(name, epochs) for name in TRAININGS}
+    arguments = specs | ({"data": str(Path(data).resolve())} if data else {}) | dict(changes or {})
+    _run(arguments, root)
     folder = max(root.glob("prune-retrain-*"), key=lambda path: path.stat().st_mtime)
     shutil.copyfile(folder / "report" / "page", output / "report.html")
-    figures = dict(run.output)
+    figures = unflattened(json.loads((folder / "report" / "figures").read_text()))
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
         "start_ap": start_ap(arguments, folder / "dataset-join" / "dataset", output / "start"),
-        **figures,
+        **{name: {key: figures[name].get(key) for key in FIGURES} for name in STAGES},
         "seconds": round(time.monotonic() - begun, 1),
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def _run(arguments: Mapping[str, Any], root: Path) -> Any:
+def unflattened(figures: Mapping[str, float]) -> dict[str, Any]:
+    """``{"base.ap": 0.6}`` as ``{"base": {"ap": 0.6}}``."""
+    nested: dict[str, Any] = {}
+    for name, value in figures.items():
+        stage, dot, key = name.partition(".")
+        if dot:
+            nested.setdefault(stage, {})[key] = value
+        else:
+            nested[name] = value
+    return nested
+
+
+def as_text(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline's arguments with specs as the text that its form takes."""
+    return {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in arguments.items()}
+
+
+def _run(arguments: Mapping[str, Any], root: Path) -> None:
     """Run the pipeline; a task that fails has told why in its log, which is on the screen."""
     try:
-        return prune_retrain(**portable(arguments))
+        prune_retrain(**as_text(arguments))
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else "a task failed"
         raise UserError(reason, where=str(root), fix="its log is above; mend the cause and run again") from None
@@ -91,7 +109,7 @@ def start_ap(arguments: Mapping[str, Any], dataset: Path, results_dir: Path) -> 
     from bodyposenet.common.model.start import weights_path
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
-    from bodyposenet.common.tasks import NOBODY
+    from bodyposenet.common.task_files import NOBODY
 
     weights = arguments["train_spec"].get("pretrained_weights")
     if not weights:

@@ -1,64 +1,69 @@
 """prune_sweep: prune and retrain a network in several ways side by side, and register the smallest good one."""
 
+from typing import Any
+
 from kfp import dsl
 
 from bodyposenet.components.choose_smallest import choose_smallest
-from bodyposenet.components.register import register
-from bodyposenet.pipelines.blocks import DATASET, INFERENCE, PRUNE, RETRAIN, TRAIN, WHOLE, Data, photos_and_dataset
+from bodyposenet.pipelines.blocks import DRAWN, Data, looked_at, summarized
 from bodyposenet.pipelines.resources import equipped
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
 
 
-@dsl.pipeline(name="prune-sweep", description="BodyPoseNet: prune in several ways, register the smallest good network.")
-def prune_sweep(
-    source: str = "",
-    dataset_spec: dict = DATASET,
-    train_spec: dict = TRAIN,
-    prune_spec: dict = PRUNE,
-    retrain_spec: dict = RETRAIN,
-    inference_spec: dict = INFERENCE,
-    cuts: list[dict] = CUTS,
-    draw_train: int = 600,
-    draw_val: int = 200,
-    conversion_parts: list[str] = WHOLE,
-    max_ap_drop: float = 0.02,
-    model_name: str = "bodyposenet",
-) -> str:
-    """Find out how far a network can be pruned.
-
-    Args:
-        source: Folder with images/ and COCO keypoint files; empty draws a set.
-        dataset_spec: Keys of a TAO dataset spec.
-        train_spec: TAO train spec of the first training.
-        prune_spec: Threshold or target, and what goes with it.
-        retrain_spec: TAO train spec of the training after each pruning.
-        inference_spec: TAO inference spec of the evaluations.
-        cuts: Keys of prune_spec that are to be others, once for each network: a few thresholds or targets.
-        draw_train: Pictures to draw for training, if no source is given.
-        draw_val: Pictures to draw for evaluation.
-        conversion_parts: Shares of the conversion, a pod each: 0/1 is all in one, 0/2 and 1/2 are two halves.
-        max_ap_drop: Greatest loss of AP with which a network is good enough; the smallest such is registered.
-        model_name: In MLflow's registry.
-
-    Returns:
-        Which network was chosen and why, or why none.
-    """
-    photo_set, dataset = photos_and_dataset(source, draw_train, draw_val, dataset_spec, conversion_parts)
-    data = Data(photo_set, dataset, train_spec, inference_spec)
+def sweep(data: Data, cuts: Any, max_ap_drop: Any, name: Any) -> None:
+    """One training, and a pruned network for each cut; the smallest good one is registered."""
     trained = data.trained()
     base = data.exported(trained, "Export base")
     with dsl.ParallelFor(cuts, name="cut") as cut:
-        smaller = data.pruned(trained, prune_spec, cut=cut)
-        onnx = data.exported(data.retrained(smaller.outputs["pruned"], retrain_spec))
-        score = data.evaluated(onnx, "retrained")
+        smaller = data.pruned(trained, data.seen.outputs["pruning"], cut=cut)
+        onnx = data.exported(data.retrained(smaller.outputs["pruned"]))
+        score = data.evaluated("retrained", onnx=onnx)
     choice = choose_smallest(
-        base=base, base_ap=data.evaluated(base, "base").outputs["Output"], networks=dsl.Collected(onnx),
+        base=base, base_ap=data.evaluated("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
         figures=dsl.Collected(smaller.outputs["metrics"]), aps=dsl.Collected(score.outputs["Output"]), cuts=cuts,
-        max_ap_drop=max_ap_drop,
+        max_ap_drop=max_ap_drop, inputs=data.seen.outputs["inputs"],
     )  # fmt: skip
     ap = equipped(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap >= 0.0, name="one is good enough"):
-        task = register(onnx=choice.outputs["chosen"], spec=inference_spec, ap=ap, name=model_name)
-        equipped(task, "register", "Register").set_caching_options(False)
-    return choice.outputs["reason"]
+        data.registered(choice.outputs["chosen"], ap, name)
+
+
+@dsl.pipeline(name="prune-sweep", description="BodyPoseNet: prune in several ways, register the smallest good network.")
+def prune_sweep(
+    data: str = DRAWN,
+    start_weights: str = "",
+    dataset_spec: str = "",
+    train_spec: str = "",
+    prune_spec: str = "",
+    retrain_spec: str = "",
+    inference_spec: str = "",
+    cuts: list[dict] = CUTS,
+    max_ap_drop: float = 0.02,
+    model_name: str = "bodyposenet",
+    only_if_new: bool = False,
+    salt: str = "",
+) -> None:
+    """Find out how far a network can be pruned.
+
+    Args:
+        data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
+        start_weights: Model to start from, a path or gs:// URI; empty takes the train spec's.
+        dataset_spec: Which people count: keys of a TAO dataset spec, as YAML, JSON or URI; empty takes the default.
+        train_spec: The first training: a TAO train spec, as YAML, JSON or URI; empty takes the default.
+        prune_spec: What goes with every cut, as YAML, JSON or URI; empty takes the default.
+        retrain_spec: The training after each pruning, as YAML, JSON or URI; empty takes the default.
+        inference_spec: Input size and thresholds of the evaluations, as YAML, JSON or URI; empty takes the default.
+        cuts: Keys of prune_spec that are to be others, once for each network: a few thresholds or targets.
+        max_ap_drop: Greatest loss of AP with which a network is good enough; the smallest such is registered.
+        model_name: Name in MLflow's registry.
+        only_if_new: End early if a run with the same photos, weights, specs and cuts came to a good end.
+        salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
+    """
+    with dsl.ExitHandler(summarized("prune-sweep", data), name="whole run"):
+        specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
+        specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
+        rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "cuts": cuts}
+        seen = looked_at(data=data, start_weights=start_weights, **specs, **rest)
+        with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
+            sweep(Data.of(seen, data), cuts, max_ap_drop, model_name)

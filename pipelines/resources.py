@@ -1,41 +1,106 @@
-"""Resources: what each task asks of the cluster, and the environment that every task gets."""
+"""Resources: what each task asks of the cluster, and the environment that every task gets.
 
+What differs from cluster to cluster is read from the environment when a pipeline is compiled; ``bpnet pipeline compile
+--help`` names the flags that set it.
+"""
+
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-RETRIES = 2
+HOUR = 3600
+RETRIES, BACKOFF, FACTOR, LONGEST_BACKOFF = 3, "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
 TRACKING_CONFIG = "bodyposenet-tracking"  # a ConfigMap with MLFLOW_TRACKING_URI; without it nothing is tracked
+SECRETS = {  # optional ones: without them nothing is encrypted, and servers are asked without a password
+    "bodyposenet-mlflow": {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
+    "bodyposenet-model-key": {"key": "BPNET_MODEL_KEY"},
+    "bodyposenet-bucket": {"key": "BODYPOSENET_BUCKET_KEY"},
+}
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 
 
 @dataclass(frozen=True)
 class Need:
-    """CPU cores and memory; a GPU is asked for by the pipeline's user, for training only."""
+    """What a task asks for.
+
+    Attributes:
+        cpu: Cores.
+        memory: Bytes, requested and at most; shared memory counts in.
+        gpu: It computes on GPUs, where the cluster has some for it.
+        shared: Shared memory, for the loading of data; empty leaves it at the container's 64 MiB.
+        hours: Before it is given up.
+    """
 
     cpu: str
     memory: str
+    gpu: bool = False
+    shared: str = ""
+    hours: float = 2
 
 
-SMALL = Need("1", "2G")
+SMALL = Need("1", "2G", hours=1)
+TRAINING = Need("4", "12G", gpu=True, shared="2Gi", hours=72)
 NEEDS = {
+    "fingerprint": Need("1", "2G"),
     "photos": SMALL,
-    "dataset-convert": Need("2", "4G"),
+    "dataset-convert": Need("2", "4G", hours=12),
     "dataset-join": Need("1", "4G"),
     "sample-calibration": Need("1", "4G"),
-    "train": Need("4", "12G"),
+    "train": TRAINING,
     "prune": Need("2", "6G"),
-    "prune-rounds": Need("4", "12G"),  # retrains, too
+    "prune-rounds": TRAINING,  # retrains, too
     "export": Need("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
-    "calibrate": Need("2", "6G"),
-    "build-engine": Need("2", "6G"),
-    "evaluate": Need("2", "6G"),
+    "calibrate": Need("2", "6G", hours=6),
+    "build-engine": Need("2", "6G", gpu=True),
+    "evaluate": Need("2", "6G", hours=6),
+    "challenge": Need("2", "6G", hours=6),
     "report": Need("2", "10G"),
     "gate": SMALL,
     "choose-smallest": SMALL,
-    "register": Need("1", "4G"),
+    "register": Need("1", "4G", hours=1),
+    "summary": SMALL,
 }
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What differs from cluster to cluster.
+
+    Attributes:
+        gpus: For each task that computes on GPUs; 0 trains on processors.
+        gpu_kind: Kubernetes' name of the resource.
+        volume: Claim of a volume that all tasks share; empty where data come from buckets.
+        mount: Where tasks find it.
+        spot: Trainings may run on nodes that are taken back at any moment.
+    """
+
+    gpus: int = 0
+    gpu_kind: str = "nvidia.com/gpu"
+    volume: str = ""
+    mount: str = "/data"
+    spot: bool = False
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Cluster":
+        """As the environment says."""
+        return cls(
+            gpus=int(environment.get("BODYPOSENET_GPUS") or 0),
+            gpu_kind=environment.get("BODYPOSENET_GPU_KIND") or cls.gpu_kind,
+            volume=environment.get("BODYPOSENET_VOLUME") or "",
+            mount=environment.get("BODYPOSENET_MOUNT") or cls.mount,
+            spot=environment.get("BODYPOSENET_SPOT") == "true",
+        )
+
+    @property
+    def checkpoints(self) -> str:
+        """Where trainings keep checkpoints that a retried task goes on from; nothing without a volume."""
+        return f"{self.mount}/checkpoints" if self.volume else ""
+
+
+CLUSTER = Cluster.of(os.environ)
 
 
 def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
@@ -43,11 +108,34 @@ def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
 
     The run's id comes from a pod label and not from an argument, which would defeat Kubeflow's cache.
     """
+    wanted = NEEDS[need]
     task.set_display_name(title)
-    task.set_cpu_request(NEEDS[need].cpu).set_memory_request(NEEDS[need].memory).set_memory_limit(NEEDS[need].memory)
-    task.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2)
+    task.set_cpu_request(wanted.cpu).set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
+    task.set_retry(RETRIES, backoff_duration=BACKOFF, backoff_factor=FACTOR, backoff_max_duration=LONGEST_BACKOFF)
+    kubernetes.set_timeout(task, int(wanted.hours * HOUR))
+    if wanted.shared:
+        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)
+    _placed(task, wanted)
+    _informed(task)
+    return task
+
+
+def _placed(task: PipelineTask, wanted: Need) -> None:
+    """The nodes that the task may run on, and the volume that it finds there."""
+    if wanted.gpu and CLUSTER.gpus:
+        task.set_accelerator_type(CLUSTER.gpu_kind).set_accelerator_limit(CLUSTER.gpus)
+        kubernetes.add_toleration(task, key=CLUSTER.gpu_kind, operator="Exists", effect="NoSchedule")
+    if wanted.gpu and CLUSTER.spot:
+        kubernetes.add_toleration(task, key="cloud.google.com/gke-spot", operator="Exists", effect="NoSchedule")
+    if CLUSTER.volume:
+        kubernetes.mount_pvc(task, CLUSTER.volume, CLUSTER.mount)
+
+
+def _informed(task: PipelineTask) -> None:
+    """What the task finds in its environment."""
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=RUN_LABEL)
     kubernetes.use_config_map_as_env(
         task, TRACKING_CONFIG, {"MLFLOW_TRACKING_URI": "MLFLOW_TRACKING_URI"}, optional=True
     )
-    return task
+    for secret, variables in SECRETS.items():
+        kubernetes.use_secret_as_env(task, secret, variables, optional=True)

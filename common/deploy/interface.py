@@ -1,10 +1,20 @@
 """Interface: what an ONNX network takes and gives, changed for those that use it; its numbers stay what they are."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, SDK_INPUT, SDK_OUTPUTS
+from bodyposenet.common.deploy.onnx_file import (
+    INPUT,
+    OUTPUTS,
+    SDK_INPUT,
+    SDK_OUTPUTS,
+    card_of_model,
+    read_model,
+    write_model,
+)
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
 
@@ -12,6 +22,37 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 SDK_AXES = ("fine_rows", "fine_cols")  # of the PAFs, which have more cells than the heatmaps
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What those that use a network want of its inputs and outputs.
+
+    Attributes:
+        pixels: It takes RGB pixels and normalises them itself.
+        batch: It takes so many pictures at once; 0 leaves that and their size open.
+        size: ``(height, width)`` of those pictures, in pixels.
+        sdk_ratio: How often a cell of the PAFs is repeated for NVIDIA's parser; 0 leaves the outputs as they are.
+    """
+
+    pixels: bool = False
+    batch: int = 0
+    size: tuple[int, int] = (256, 256)
+    sdk_ratio: int = 0
+
+
+def change_interface(path: Path, wanted: Interface) -> None:
+    """Rewrite an ONNX file as its users want it; the form for ONNX Runtime, ``X.cpu.onnx``, keeps its outputs."""
+    before = model = read_model(path)
+    card = card_of_model(model, path)
+    if wanted.pixels:
+        model = taking_pixels(model, card)
+    if wanted.batch:
+        model = of_one_size(model, wanted.batch, wanted.size, card.stride)
+    if wanted.sdk_ratio and not path.name.endswith(".cpu.onnx"):
+        model = for_nvidia_sdk(model, wanted.sdk_ratio, card.skeleton.num_limbs)
+    if model is not before:
+        write_model(model, path)
 
 
 def taking_pixels(model: "ModelProto", card: Card) -> "ModelProto":

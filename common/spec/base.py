@@ -65,7 +65,7 @@ def load_spec(path: str | Path, model: type[Spec], *, path_map: PathMap = ()) ->
     Raises:
         SpecError: With every problem of the file, one ``file:line: key: problem`` a line.
     """
-    return _validated(read_document(path), model, path_map)
+    return validated(read_document(path), model, path_map)
 
 
 def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<given>", path_map: PathMap = ()) -> Spec:
@@ -76,7 +76,7 @@ def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<giv
     """
     if not isinstance(data, Mapping):
         raise SpecError([f"{where}: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
-    return _validated(Document(where, bare_classes(data)), model, path_map)
+    return validated(Document(where, bare_classes(data)), model, path_map)
 
 
 def dump_yaml(spec: BaseModel) -> str:
@@ -96,7 +96,12 @@ def _escaped(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _escaped)
 
 
-def _validated(document: Document, model: type[Spec], path_map: PathMap) -> Spec:
+def validated(document: Document, model: type[Spec], path_map: PathMap = ()) -> Spec:
+    """A document as the spec that it should be.
+
+    Raises:
+        SpecError: As :func:`load_spec`.
+    """
     problems = document.duplicates()
     try:
         spec = model.model_validate(document.data, context={"path_map": path_map})

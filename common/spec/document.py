@@ -75,14 +75,26 @@ def read_document(path: str | Path) -> Document:
     Raises:
         SpecError: There is no such file, it is no text, or no YAML or JSON, or not a mapping of keys.
     """
-    text = _read_text(path)
-    as_json = str(path).lower().endswith(".json")
-    data = _load_json(path, text) if as_json else _load_yaml(path, text)
+    return parse_document(_read_text(path), str(path), as_json=str(path).lower().endswith(".json"))
+
+
+def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
+    """A document from its text.
+
+    Args:
+        text: YAML or JSON.
+        where: What messages call it.
+        as_json: Take JSON alone.
+
+    Raises:
+        SpecError: It is no YAML or JSON, or not a mapping of keys.
+    """
+    data = _load_json(where, text) if as_json else _load_yaml(where, text)
     if data is None:
-        raise SpecError([f"{path}:1: the file is empty"])
+        raise SpecError([f"{where}:1: the file is empty"])
     if not isinstance(data, dict):
-        raise SpecError([f"{path}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
-    return Document(str(path), bare_classes(data), _compose(text, as_json))
+        raise SpecError([f"{where}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
+    return Document(where, bare_classes(data), _compose(text, as_json))
 
 
 def bare_classes(data: Any) -> Any:

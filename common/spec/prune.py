@@ -21,6 +21,8 @@ class PruneSpec(Strict):
         target_params: Greatest share of the parameters that may be left; the threshold is then searched, and
             ``pruning_threshold`` plays no part.
         target_flops: The same of the floating-point operations.
+        rounds: How often a pipeline prunes and retrains; the last round meets the target, a threshold is that of every
+            round. One pruning alone takes no notice of it.
     """
 
     pruning_threshold: NotNegative = 0.1
@@ -32,6 +34,7 @@ class PruneSpec(Strict):
     criterion: Literal["l2_norm", "bn_scale", "taylor", "geometric_median"] = "l2_norm"
     target_params: Share | None = None
     target_flops: Share | None = None
+    rounds: Natural = 1
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

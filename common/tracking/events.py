@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking.store import Store, impatient, log, quiet_mlflow, refused
 
 LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
+LONGEST_TAG = 5000  # characters; MLflow's limit is 8000
+FAILURE_TAG = "bodyposenet.failure"
 BATCH = 100  # MLflow's limit of parameters in one request; it takes more metrics
 
 Event = dict[str, Any]
@@ -66,6 +69,13 @@ def metrics(rows: Sequence[tuple[int | None, Mapping[str, Any]]]) -> Event:
 def artifact(path: Path, folder: str) -> Event:
     """A file, or a folder with all that is in it."""
     return {"op": "artifact", "path": str(path), "folder": folder}
+
+
+def failure(error: BaseException) -> Event:
+    """Why a run failed, as a tag."""
+    text = str(error) or "no reason given"
+    said = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    return {"op": "tags", "values": {FAILURE_TAG: said[:LONGEST_TAG]}}
 
 
 def tell(store: Store, run_id: str, event: Event) -> str:
@@ -144,9 +154,16 @@ def _batches(items: list[Any]) -> Iterator[list[Any]]:
         yield items[start : start + BATCH]
 
 
+def _tell_tags(store: Store, run_id: str, event: Event) -> str:
+    for name, text in event["values"].items():
+        store.client.set_tag(run_id, name, text)
+    return ""
+
+
 _TELL = {
     "params": _tell_params,
     "metrics": _tell_metrics,
     "artifact": _tell_artifact,
     "register": _tell_register,
+    "tags": _tell_tags,
 }

@@ -165,7 +165,8 @@ def task_run(name: str, *, buffer: Path | None = None) -> Iterator[Run]:
     token = _current.set(run)
     try:
         yield run
-    except BaseException:
+    except BaseException as error:
+        run.record(events.failure(error))
         run._end("FAILED")
         raise
     else:

@@ -5,7 +5,9 @@ from typing import Any
 
 import yaml
 
+NAMES = ("dataset", "train", "prune", "retrain", "inference", "deploy")
+
 
 def default(name: str) -> dict[str, Any]:
-    """A shipped spec: ``dataset``, ``train``, ``retrain``, ``prune`` or ``inference``."""
+    """A shipped spec: one of ``NAMES``."""
     return yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text())

@@ -1,0 +1,208 @@
+"""Inputs: what a pipeline run is given as text in a form, read, checked and digested before anything runs."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bodyposenet import __version__
+from bodyposenet.common.data.fingerprint import fingerprint
+from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.spec.base import Strict, validated
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.deploy import DeploySpec
+from bodyposenet.common.spec.document import Document, bare_classes, parse_document, read_document
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage import is_remote, listing, place
+
+SYNTHETIC = "synthetic:"
+DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
+SHIPPED = "pretrained:"  # start weights that the package carries
+PHOTOS_PER_PART = 20_000  # of a conversion in one pod
+MOST_PARTS = 16
+ELSEWHERE = "/filled/in/by/the/pipeline"
+
+Settings = Mapping[str, Any]
+
+
+class Drawn(NamedTuple):
+    """How many pictures to draw, and the seed of the drawing."""
+
+    train: int
+    val: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the inputs of a run came to.
+
+    Attributes:
+        specs: Settings by the name of their spec, as tasks take them.
+        photos: Digest of the photo set, and of the salt.
+        weights: Digest of the start weights; empty where the package carries them or there are none.
+        parts: Shares of the conversion, one for each pod: ``0/2`` and ``1/2`` are two halves.
+        more: What else the outcome depends on.
+    """
+
+    specs: dict[str, dict[str, Any]]
+    photos: str
+    weights: str
+    parts: list[str]
+    more: Any = None
+
+    @property
+    def digest(self) -> str:
+        """One text for everything that the run's outcome depends on."""
+        return _hashed({"version": __version__, **vars(self)})
+
+
+def read_inputs(
+    texts: Mapping[str, str], defaults: Mapping[str, Settings], *, data: str, start_weights: str = "", salt: str = "",
+    more: Any = None,
+) -> Read:  # fmt: skip
+    """Read and check everything that a pipeline run is given, and tell all mistakes at once.
+
+    Args:
+        texts: For each spec a path or ``gs://`` URI, or YAML or JSON itself; nothing means the default.
+        defaults: Settings of each spec where nothing is given.
+        data: See :func:`drawn_of`; otherwise a folder, on a disk or in a bucket.
+        start_weights: Replaces ``pretrained_weights`` of the train spec.
+        salt: Another text makes every task run again.
+        more: What else the outcome depends on, as JSON data.
+
+    Raises:
+        SpecError: With every problem of every spec.
+        UserError: The data or the weights cannot be read.
+    """
+    specs = _checked_specs({name: _document(text, name, defaults[name]) for name, text in texts.items()})
+    if start_weights and "train_spec" in specs:
+        specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
+    weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
+    drawn = drawn_of(data)
+    photos = _hashed({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
+    count = sum(drawn[:2]) if drawn else _photos_in(data)
+    return Read(specs, photos, weights_digest(weights), parts_for(count), more)
+
+
+def drawn_of(data: str) -> Drawn | None:
+    """``synthetic:600,200`` as so many pictures to draw, ``synthetic:600,200,7`` with that seed; None for a folder.
+
+    Raises:
+        UserError: It begins so and goes on otherwise, or is empty.
+    """
+    if not data.strip():
+        fix = "give a folder, gs://bucket/folder, or synthetic:600,200 to draw people"
+        raise UserError("names no photos", where="data", fix=fix)
+    if not data.strip().startswith(SYNTHETIC):
+        return None
+    found = DRAWN.fullmatch(data.strip())
+    if not found or not int(found[1]) or not int(found[2]):
+        fix = "write synthetic:TRAIN,VAL or synthetic:TRAIN,VAL,SEED, such as synthetic:600,200"
+        raise UserError(f"{data!r} does not say how many pictures to draw", where="data", fix=fix)
+    return Drawn(int(found[1]), int(found[2]), int(found[3] or 0))
+
+
+def parts_for(photos: int) -> list[str]:
+    """Shares of a conversion, so that no pod has more photos than it can do in a reasonable time."""
+    of = min(MOST_PARTS, max(1, -(-photos // PHOTOS_PER_PART)))
+    return [f"{index}/{of}" for index in range(of)]
+
+
+def weights_digest(path: str) -> str:
+    """What tells one content of a file of weights from another; nothing for weights that the package carries.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if not path or path.startswith(SHIPPED):
+        return ""
+    if is_remote(path):
+        folder, _, name = path.rpartition("/")
+        found = listing(folder).get(name)
+        if found is None:
+            raise UserError("there is no such file", where=path, fix="check start_weights")
+        return str(found.version)
+    if Path(path).is_dir():
+        return fingerprint(path)
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path, fix="check start_weights") from None
+
+
+def _folder_digest(data: str) -> str:
+    dataset_spec_of(place(data.strip()))  # that it is a photo set shows now, not in a task later on
+    return fingerprint(data.strip())
+
+
+def _photos_in(data: str) -> int:
+    endings = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+    return sum(name.lower().endswith(endings) for name in listing(place(data.strip())))
+
+
+def _document(text: str, where: str, default: Settings) -> Document:
+    text = text.strip()
+    if not text:
+        return Document(where, bare_classes(default))
+    if _is_place(text):
+        return read_document(text)
+    return parse_document(text, where)
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text is a path; settings have a colon and a blank, a brace or a second line."""
+    return is_remote(text) or ("\n" not in text and "{" not in text and ": " not in text)
+
+
+def _checked_specs(documents: Mapping[str, Document]) -> dict[str, dict[str, Any]]:
+    problems: list[str] = []
+    for name, document in documents.items():
+        fill, model = MODELS[name]
+        try:
+            validated(Document(document.where, fill(document.data), document.root), model)
+        except SpecError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise SpecError(problems)
+    return {name: dict(document.data) for name, document in documents.items()}
+
+
+def _with_records(settings: Settings) -> dict[str, Any]:
+    """A train spec with records in it, which the pipeline fills in."""
+    loader = settings.get("dataloader")
+    if not isinstance(loader, Mapping):
+        return dict(settings)
+    records = {"train_records_folder_path": ELSEWHERE, "train_records_path": ["train"]}
+    records |= {"val_records_folder_path": ELSEWHERE, "val_records_path": ["val"]}
+    return {**settings, "dataloader": {**loader, "dataset_config": records}}
+
+
+def _with_photos(settings: Settings) -> dict[str, Any]:
+    """A dataset spec with folders and files in it, which the pipeline fills in."""
+    names = ("images_root_dir_path", "mask_root_dir_path", "annotation_root_dir_path")
+    half = dict.fromkeys(names, ELSEWHERE)
+    person = {"name": "person", "num_joints": 1, "keypoints": ["nose"]}
+    given = {"dataset": "coco", "categories": [person], **settings}
+    return given | {"root_directory_path": ELSEWHERE, "train_data": half, "test_data": half}
+
+
+MODELS: dict[str, tuple[Callable[[Settings], dict[str, Any]], type[Strict]]] = {
+    "dataset_spec": (_with_photos, DatasetSpec),
+    "train_spec": (_with_records, TrainSpec),
+    "prune_spec": (dict, PruneSpec),
+    "retrain_spec": (_with_records, TrainSpec),
+    "inference_spec": (dict, InferenceSpec),
+    "deploy_spec": (dict, DeploySpec),
+}
+
+
+def _hashed(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

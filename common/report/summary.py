@@ -1,0 +1,42 @@
+"""Summary: what became of a pipeline run, as Markdown."""
+
+from collections.abc import Sequence
+
+from bodyposenet.common.tracking.history import TaskRow
+
+SHOWN = ("AP_0.50-0.95_all", "ap", "loss", "val_ap", "params", "gflops", "kept", "champion_ap", "ceiling_ap")
+
+
+def summarized(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
+    """A heading, the failures, and a table of the tasks.
+
+    Args:
+        name: Of the pipeline.
+        data: What it was given.
+        state: How it ended, in Kubeflow's words.
+        error: What Kubeflow says of a failure; nothing if there was none.
+        rows: What the tracking store knows of its tasks.
+    """
+    lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
+    failed = [row for row in rows if row.status == "FAILED"]
+    lines += [f"- **{row.name} failed**: {_one_line(row.failure or 'its log says why')}" for row in failed]
+    if error and not failed:
+        lines += [f"- **failed**: {_one_line(error)}"]
+    lines += [""] if lines[-1] else []
+    if not rows:
+        return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
+    lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
+    lines += [f"| {row.name} | {row.status.lower()} | {_seconds(row.seconds)} | {_numbers(row)} |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+def _numbers(row: TaskRow) -> str:
+    return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

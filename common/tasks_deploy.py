@@ -1,0 +1,130 @@
+"""Tasks for deployment: a network as ONNX, in 8 bits, and compiled for GPUs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bodyposenet.common.data.photo_set import spec_in
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.settings import whole
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.task_files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, noted
+from bodyposenet.common.tracking import task_run
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.engine import Precision
+    from bodyposenet.common.deploy.ranges import Method
+
+
+def export(
+    model: str, onnx: str, metrics: str, *, data_type: str = "fp32", interface: Settings | None = None
+) -> dict[str, float]:
+    """Export a network to ONNX.
+
+    Args:
+        model: Folder of the trained network.
+        onnx: Gets the exported one.
+        metrics: Gets the numbers.
+        data_type: ``fp32``, or ``fp16`` for one more file in half precision.
+        interface: Keys of :class:`Interface`; nothing leaves inputs and outputs as they are, which is what
+            quantization and evaluation take.
+
+    Returns:
+        The numbers.
+    """
+    from bodyposenet.common.deploy.half import export_half
+    from bodyposenet.common.deploy.interface import Interface, change_interface
+    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.model.files import read_card
+
+    if data_type not in ("fp32", "fp16"):
+        raise UserError(f"no data type {data_type!r}", where="data_type", fix="give fp32 or fp16; calibrate makes int8")
+    with task_run("export", buffer=Path(onnx)) as run:
+        done = export_onnx(Path(model) / MODEL, Path(onnx) / ONNX, overwrite=True)
+        numbers = {"bytes": float(done.bytes), "max_relative_error": done.max_relative_error}
+        paths = [done.path]
+        if data_type == "fp16":
+            halved = export_half(done.path, Path(onnx) / FP16)
+            numbers |= {"fp16_bytes": float(halved.bytes), "fp16_max_relative_error": halved.max_relative_error}
+            paths.append(halved.path)
+        for path in paths:
+            change_interface(path, Interface(size=read_card(Path(model) / MODEL).input_size, **(interface or {})))
+            run.log_artifact(path, "model")
+        run.log_metrics(numbers)
+    return noted(numbers, metrics)
+
+
+def calibrate(
+    onnx: str, photos: str, settings: Settings, int8: str, metrics: str, summary: str, *,
+    method: str = "entropy", keep: Sequence[str] = (), max_drop: float = 0.02, dataset: str | None = None,
+) -> tuple[list[str], dict[str, float]]:  # fmt: skip
+    """Quantize an exported network with calibration photos; returns the convolutions that stay float, and the numbers.
+
+    ``keep`` names them, or is ``auto``: the fewest with which no more than ``max_drop`` is lost, of AP on the dataset's
+    held-out photos, or, without a dataset, of the maps.
+    """
+    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
+    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
+    from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.sensitivity import Budget
+    from bodyposenet.common.evaluate.drop import ap_drop
+
+    Path(int8).mkdir(parents=True, exist_ok=True)
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    source = Path(onnx) / ONNX
+    fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
+    images = from_folder(Path(photos) / CALIBRATION_IMAGES, fitting)
+    budget = Budget(images, max_drop, ap_drop(source, spec, spec_in(Path(dataset))) if dataset else None)
+    with task_run("calibrate", buffer=Path(int8)) as run:
+        chooses = budget.choose if list(keep) == ["auto"] else keep
+        done = quantize_int8(source, images, Path(int8) / INT8, method=cast("Method", method), keep=chooses)
+        run.log_params({"method": method, "keep": list(keep), "max_drop": max_drop}, prefix="spec")
+        run.log_params({"kept_in_float": list(done.kept)}, prefix="data")
+        sizes = {"bytes": done.path.stat().st_size, "bytes_cpu": done.cpu_path.stat().st_size}
+        numbers = {"images": float(done.images), "kept_in_float": float(len(done.kept))}
+        numbers |= {name: float(size) for name, size in sizes.items()}
+        if budget.choice:
+            numbers |= {"drop": budget.choice.drop, "drop_without": budget.choice.drop_without}
+        run.log_metrics(numbers)
+        for path in (done.path, done.cpu_path, done.cache):
+            run.log_artifact(path, "model")
+    Path(summary).write_text(budget.markdown(done.kept))
+    return list(done.kept), noted(numbers, metrics)
+
+
+def build_engine(
+    onnx: str,
+    settings: Settings,
+    engine: str,
+    metrics: str,
+    *,
+    gpus: Sequence[str] = (),
+    data_type: "Precision | None" = None,
+    max_batch: int = 1,
+) -> dict[str, float]:
+    """Compile a network: for the kinds of GPU that are named, or for the GPU at hand.
+
+    A quantized network's form for TensorRT is taken; a float one is halved first if ``data_type`` is fp16.
+    """
+    from bodyposenet.common.deploy.engine import EngineOptions
+    from bodyposenet.common.deploy.engine import build_engine as build
+    from bodyposenet.common.deploy.half import export_half
+
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    source = next((path for name in (INT8, ONNX) if (path := Path(onnx) / name).is_file()), Path(onnx) / ONNX)
+    folder = Path(engine)
+    folder.mkdir(parents=True, exist_ok=True)
+    with task_run("build_engine", buffer=folder) as run:
+        if data_type == "fp16" and source.name == ONNX:
+            source = export_half(source, folder / FP16).path
+        options = EngineOptions(
+            size=spec.input_shape, max_batch=max_batch, gpus=tuple(gpus), data_type=data_type or None
+        )
+        done = build(source, folder / ENGINE, options)
+        run.log_params({"precision": done.card.precision, "gpus": list(done.card.gpus)}, prefix="engine")
+        numbers = {"bytes": float(done.bytes), "seconds": done.seconds}
+        run.log_metrics(numbers)
+        for path in (done.path, done.card_path):
+            run.log_artifact(path, "engine")
+    return noted(numbers, metrics)

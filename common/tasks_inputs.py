@@ -1,0 +1,87 @@
+"""Tasks at a run's beginning and end: what the inputs are, whether they are new, and what became of them."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.report.summary import summarized
+from bodyposenet.common.settings import portable, whole
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.deploy import DeploySpec
+from bodyposenet.common.task_files import Settings
+from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.history import completed, task_rows
+from bodyposenet.common.tracking.registry import champion_of
+from bodyposenet.common.tracking.store import pipeline_run
+
+log = logging.getLogger(__name__)
+
+
+def fingerprint(
+    texts: Mapping[str, str], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
+    model_name: str, only_if_new: bool, salt: str, cuts: Sequence[Any] = (),
+) -> bool:  # fmt: skip
+    """Read, check and digest the inputs of a run; whether there is anything to do.
+
+    Args:
+        texts: For each spec a path, a URI or the settings themselves; see :func:`read_inputs`.
+        defaults: Settings of each spec where nothing is given.
+        outputs: File of each output by its name.
+        data: A folder with photos, or how many people to draw.
+        start_weights: A model to start from, in place of the train spec's.
+        model_name: In MLflow's registry.
+        only_if_new: There is nothing to do if a run with these very inputs came to its end.
+        salt: Another text makes every task run again.
+        cuts: Of a sweep; they are a part of its inputs.
+
+    Returns:
+        False if such a run was, and that is all there is to do.
+    """
+    from bodyposenet.common.inputs import read_inputs
+
+    read = read_inputs(
+        texts, whole(defaults), data=data, start_weights=start_weights, salt=salt, more=whole(list(cuts))
+    )
+    deploy = parse_spec(read.specs.pop("deploy_spec", {}), DeploySpec, where="deploy_spec")
+    with task_run("fingerprint") as run:
+        run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
+        champion = champion_of(model_name, inputs=read.digest)
+        done = completed(read.digest) if only_if_new else ""
+    news = not done
+    reason = "new inputs" if news else f"nothing new: run {done} had the same photos, weights and specs"
+    log.info("%s", reason)
+    _write(outputs, {**read.specs, **deploy.model_dump(mode="json")})
+    _write(outputs, {"photos": read.photos, "weights": read.weights, "parts": read.parts, "inputs": read.digest})
+    _write(outputs, {"champion": champion.version if champion else "", "reason": reason})
+    return news
+
+
+def summary(name: str, data: str, state: str, error: str, page: str) -> None:
+    """Write what became of a run, whatever happened: its tasks, why one failed, and their numbers.
+
+    Args:
+        name: Of the pipeline.
+        data: What it was given.
+        state: Kubeflow's word for how it ended, such as SUCCEEDED.
+        error: What Kubeflow says of a failure.
+        page: Gets the summary, as Markdown.
+    """
+    try:
+        rows = task_rows(pipeline_run())
+    except Exception as problem:  # a summary is written whatever happened, to the tracking store too
+        log.warning("the tracking store does not tell of the tasks: %s", problem)
+        rows = []
+    text = summarized(name, data, state, error, rows)
+    Path(page).parent.mkdir(parents=True, exist_ok=True)
+    Path(page).write_text(text)
+    print(text)
+
+
+def _write(outputs: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Write each value that is asked for where Kubeflow looks for it."""
+    for name, value in values.items():
+        if name in outputs:
+            Path(outputs[name]).parent.mkdir(parents=True, exist_ok=True)
+            Path(outputs[name]).write_text(value if isinstance(value, str) else json.dumps(portable(value)))

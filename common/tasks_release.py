@@ -1,0 +1,132 @@
+"""Tasks that decide: whether a network is good enough, whether it beats the champion, and its place in the registry."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bodyposenet.common.data.photo_set import spec_in
+from bodyposenet.common.settings import whole
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.task_files import NOBODY, ONNX, Settings
+from bodyposenet.common.tracking import register_model, task_run
+from bodyposenet.common.tracking.registry import fetch, promote
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something goes on, and why."""
+
+    passed: bool
+    reason: str
+
+    def write(self, page: str) -> bool:
+        """Leave the reason as Markdown; whether it passed."""
+        Path(page).parent.mkdir(parents=True, exist_ok=True)
+        Path(page).write_text(f"**{'Passed' if self.passed else 'Not passed'}.** {self.reason}\n")
+        return self.passed
+
+
+def gate(float_ap: float, int8_ap: float, *, min_ap: float, max_int8_drop: float, page: str) -> bool:
+    """Whether a network is good enough to be registered; the reason goes to a page.
+
+    Args:
+        float_ap: Of the network in float; -1 where nobody was labelled.
+        int8_ap: Of the same in 8 bits, on the same photos.
+        min_ap: Least AP that passes.
+        max_int8_drop: Greatest loss by quantization that passes.
+        page: Gets the reason.
+    """
+    verdict = judge(float_ap, int8_ap, min_ap=min_ap, max_int8_drop=max_int8_drop)
+    with task_run("gate") as run:
+        run.log_params({"passed": verdict.passed, "reason": verdict.reason}, prefix="data")
+    return verdict.write(page)
+
+
+def judge(float_ap: float, int8_ap: float, *, min_ap: float, max_int8_drop: float) -> Verdict:
+    """The gate's rule; arguments as of :func:`gate`."""
+    if float_ap == NOBODY:
+        return Verdict(False, "Nobody is labelled in the held-out photos, so there is no AP to go by.")
+    if float_ap <= 0:
+        return Verdict(False, "AP is 0: nobody was found. Train longer, or look at the pictures in the report.")
+    if float_ap < min_ap:
+        return Verdict(False, f"AP {float_ap:.3f} is below the least that is wanted, {min_ap:.3f}.")
+    drop = float_ap - int8_ap
+    if drop > max_int8_drop:
+        return Verdict(False, f"8 bits cost {drop:.3f} AP, more than the {max_int8_drop:.3f} that are allowed.")
+    return Verdict(True, f"AP {float_ap:.3f} in float and {int8_ap:.3f} in 8 bits.")
+
+
+def challenge(champion: str, name: str, dataset: str, settings: Settings) -> float:
+    """AP of the registered champion on a dataset's held-out photos; -1 where there is no champion.
+
+    Args:
+        champion: Its version; nothing where there is none.
+        name: The registered model.
+        dataset: Whose held-out photos are looked at.
+        settings: The inference spec that the challenger was evaluated with.
+    """
+    from bodyposenet.common.evaluate.evaluate import evaluate
+
+    if not champion:
+        return NOBODY
+    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    with tempfile.TemporaryDirectory() as folder, task_run("challenge", buffer=Path(folder)) as run:
+        network = fetch(name, champion, Path(folder) / "champion")
+        done = evaluate(network, spec, spec_in(Path(dataset)), Path(folder) / "found")
+        run.log_params({"champion": champion}, prefix="data")
+        run.log_metrics({"champion_ap": done.ap})
+    return done.ap
+
+
+def crown(ap: float, champion: str, champion_ap: float) -> Verdict:
+    """Whether a network takes the champion's place.
+
+    Args:
+        ap: Of the network.
+        champion: Version of the champion; nothing where there is none.
+        champion_ap: Its AP on the same photos.
+    """
+    if not champion:
+        return Verdict(True, f"It is the first champion, with AP {ap:.3f}.")
+    if ap > champion_ap:
+        return Verdict(True, f"AP {ap:.3f} beats version {champion}, which has {champion_ap:.3f} on the same photos.")
+    return Verdict(False, f"AP {ap:.3f} does not beat version {champion}, which has {champion_ap:.3f} on these photos.")
+
+
+def register(
+    onnx: str, int8: str | None, settings: Settings, name: str, aps: Settings, page: str, *,
+    champion: str = "", champion_ap: float = NOBODY, tags: Settings | None = None,
+) -> str:  # fmt: skip
+    """Register an exported network as a candidate, and as the champion if it beats that; returns the version.
+
+    Args:
+        onnx: Folder of the exported network.
+        int8: Folder of its quantized files, which join the run.
+        settings: The inference spec that it was evaluated with.
+        name: The registered model.
+        aps: What was measured; ``ap`` is the network's.
+        page: Gets what became of it.
+        champion: Version of the champion; nothing where there is none.
+        champion_ap: Its AP on the same photos.
+        tags: Where the network comes from.
+    """
+    verdict = crown(aps["ap"], champion, champion_ap)
+    with task_run("register", buffer=Path(onnx)) as run:
+        if int8 is not None:
+            run.log_artifact(Path(int8))
+        metrics = {**aps, **({"champion_ap": champion_ap} if champion else {})}
+        version = register_model(Path(onnx) / ONNX, metrics=metrics, name=name, settings=whole(settings), tags=tags)
+        if verdict.passed and version:
+            promote(name, version, over=champion)
+        run.log_params({"reason": verdict.reason}, prefix="data")
+    Path(page).parent.mkdir(parents=True, exist_ok=True)
+    Path(page).write_text(_told(name, version, verdict))
+    return version
+
+
+def _told(name: str, version: str, verdict: Verdict) -> str:
+    if not version:
+        return "Nothing was registered: no tracking store is set, or it is away.\n"
+    place = f"models:/{name}@{'champion' if verdict.passed else 'candidate'}"
+    return f"**Version {version} of {name}**, `{place}`. {verdict.reason}\n"

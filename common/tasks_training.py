@@ -1,0 +1,122 @@
+"""Tasks with training: fit a network to a dataset, and find the records that a spec is to have."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.photo_set import DATASET_SPEC
+from bodyposenet.common.report.training import write_training_page
+from bodyposenet.common.settings import whole
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage import is_remote, read_bytes
+from bodyposenet.common.task_files import MODEL, Settings, digest_of, noted
+from bodyposenet.common.tracking import task_run
+
+
+def train(
+    dataset: str, settings: Settings, start: str | None, model: str, metrics: str, page: str, *,
+    checkpoints: str = "", weights_digest: str = "",
+) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
+    """Train on a dataset's shards, from the spec's start or from the network in ``start``.
+
+    Args:
+        dataset: Folder of the shards.
+        settings: A train spec; records and a bucket's start weights are filled in.
+        start: Folder of a network to train further.
+        model: Gets the network, its history and its spec.
+        metrics: Gets the numbers.
+        page: Gets the curves.
+        checkpoints: A folder that outlives the pod: another attempt goes on there, in a folder named by the inputs.
+        weights_digest: Digest of the spec's start weights; another one is another training.
+
+    Returns:
+        What there is to know of the network, and the numbers.
+    """
+    from bodyposenet.common.model.facts import network_facts
+    from bodyposenet.common.model.plan import make_plan
+
+    with fetched_weights(settings) as local:
+        spec = train_spec_for(local, dataset, start)
+        plan = make_plan(spec)
+        from bodyposenet.common.model.train import train as train_model
+        from bodyposenet.common.validation import validation_of
+
+        folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
+        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
+            run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
+            done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
+            run.log_metrics({"params": done.params})
+            run.log_artifact(done.model, "model")
+            _hand_over(folder, Path(model))
+            write_training_page(Path(page), Path(model), spec)
+            run.log_artifact(Path(page), "report")
+    last = done.history[-1]
+    told = {name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last}
+    facts = network_facts(Path(model) / MODEL) | {"spec": digest_of(settings)}
+    facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
+    return facts, noted({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
+
+
+def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
+    """Where a training keeps its checkpoints: beside the model, or where they outlive the pod."""
+    if not checkpoints:
+        return Path(model)
+    settings, dataset, start, weights = inputs
+    return Path(checkpoints) / digest_of(
+        [settings, weights, *(content_digest(path) for path in (dataset, start) if path)]
+    )
+
+
+def content_digest(artifact: str) -> str:
+    """Digest of an artifact's content: a dataset's manifest, or a network."""
+    path = next(path for name in ("manifest.json", MODEL) if (path := Path(artifact) / name).is_file())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hand_over(folder: Path, model: Path) -> None:
+    """Leave a finished training's files in its artifact, without the checkpoints."""
+    for checkpoint in folder.glob("model.epoch-*"):
+        checkpoint.unlink()
+    if folder != model:
+        shutil.copytree(folder, model, dirs_exist_ok=True)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def fetched_weights(settings: Settings) -> Iterator[Settings]:
+    """A train spec whose start weights are on the disk for as long as the block runs."""
+    weights = settings.get("pretrained_weights")
+    if not isinstance(weights, str) or not is_remote(weights):
+        yield settings
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / weights.rpartition("/")[2]
+        local.write_bytes(read_bytes(weights, fix="check start_weights"))
+        yield {**settings, "pretrained_weights": str(local)}
+
+
+def train_spec_for(settings: Settings, dataset: str, start: str | None = None) -> TrainSpec:
+    """A train spec for a dataset, from the spec's start or from the network in ``start``."""
+    return parse_spec(_located(whole(settings), Path(dataset), start), TrainSpec, where="train_spec")
+
+
+def _located(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
+    """A train spec's data with its paths set to artifacts."""
+    name = json.loads((dataset / DATASET_SPEC).read_text())["dataset"]
+    loader = dict(settings.get("dataloader", {}))
+    loader["dataset_config"] = {
+        "train_records_folder_path": str(dataset),
+        "train_records_path": ["train"],
+        "val_records_folder_path": str(dataset),
+        "val_records_path": ["val"],
+        "dataset_specs": {name: str(dataset / DATASET_SPEC)},
+    }
+    located = {**settings, "dataloader": loader, "final_model_name": Path(MODEL).stem}
+    return {**located, "pretrained_weights": str(Path(start) / MODEL), "load_graph": True} if start else located

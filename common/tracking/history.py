@@ -1,0 +1,98 @@
+"""History: what earlier tasks of a pipeline run, and earlier pipeline runs, left in the MLflow store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bodyposenet.common.tracking.events import FAILURE_TAG
+from bodyposenet.common.tracking.store import (
+    MLFLOW_PARENT,
+    PARENT_TAG,
+    Store,
+    log,
+    open_store,
+    quiet_mlflow,
+    tracking_uri,
+)
+
+COMPLETES = "completes"  # parameter of the last task of a pipeline run: the digest of the inputs that it is done with
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task as a summary shows it.
+
+    Attributes:
+        name: Of its run.
+        status: MLflow's: FINISHED, FAILED, RUNNING.
+        seconds: How long it took; None while it runs.
+        failure: Why it failed; nothing if it did not.
+        metrics: Its last numbers.
+    """
+
+    name: str
+    status: str
+    seconds: float | None
+    failure: str
+    metrics: dict[str, float]
+
+
+def completed(digest: str) -> str:
+    """The newest pipeline run that came to a good end with the same inputs, by its name; nothing where there is none.
+
+    Without a tracking store nobody remembers.
+
+    Args:
+        digest: Of the inputs.
+    """
+    if not tracking_uri():
+        log.info("MLFLOW_TRACKING_URI is not set: earlier runs are not known")
+        return ""
+    with quiet_mlflow():
+        store = open_store()
+        wanted = f"params.`data.{COMPLETES}` = '{digest}' and attributes.status = 'FINISHED'"
+        found = store.client.search_runs([store.experiment], wanted, order_by=["attributes.start_time DESC"])
+        for run in found:
+            parent = run.data.tags.get(MLFLOW_PARENT)
+            whole = store.client.get_run(parent) if parent else run
+            if whole.info.status == "FINISHED":  # another of its tasks may have failed
+                return str(whole.info.run_name)
+    return ""
+
+
+def task_rows(pipeline: str) -> list[TaskRow]:
+    """The tasks of a pipeline run so far, in the order in which they began; of a retried one the last attempt.
+
+    Args:
+        pipeline: The pipeline run's id, as the tasks' environment has it.
+    """
+    if not tracking_uri() or not pipeline:
+        return []
+    with quiet_mlflow():
+        store = open_store()
+        parents = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=10)
+        found = [run for parent in parents for run in _below(store, parent.info.run_id)]
+    latest = {run.info.run_name: run for run in found}
+    return [_row(run) for run in sorted(latest.values(), key=lambda run: int(run.info.start_time))]
+
+
+def _below(store: Store, parent: str) -> list[Any]:
+    return list(
+        store.client.search_runs(
+            [store.experiment],
+            f"tags.`{MLFLOW_PARENT}` = '{parent}'",
+            order_by=["attributes.start_time ASC"],
+            max_results=1000,
+        )
+    )
+
+
+def _row(run: Any) -> TaskRow:
+    end = run.info.end_time
+    seconds = (end - run.info.start_time) / 1000 if end else None
+    return TaskRow(
+        name=str(run.info.run_name),
+        status=str(run.info.status),
+        seconds=seconds,
+        failure=str(run.data.tags.get(FAILURE_TAG, "")),
+        metrics=dict(run.data.metrics),
+    )

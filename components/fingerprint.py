@@ -1,0 +1,85 @@
+"""fingerprint: read and check what a run is given, and tell whether it is new."""
+
+from kfp import dsl
+
+from bodyposenet.components._base import on_deploy_image
+
+
+@on_deploy_image
+def fingerprint(
+    data: str,
+    defaults: dict,
+    photos: dsl.OutputPath(str),
+    weights: dsl.OutputPath(str),
+    inputs: dsl.OutputPath(str),
+    champion: dsl.OutputPath(str),
+    reason: dsl.OutputPath(str),
+    parts: dsl.OutputPath(list),
+    dataset: dsl.OutputPath(dict),
+    training: dsl.OutputPath(dict),
+    pruning: dsl.OutputPath(dict),
+    retraining: dsl.OutputPath(dict),
+    inference: dsl.OutputPath(dict),
+    calibration_images: dsl.OutputPath(int),
+    method: dsl.OutputPath(str),
+    keep_float: dsl.OutputPath(list),
+    max_int8_drop: dsl.OutputPath(float),
+    dataset_spec: str = "",
+    train_spec: str = "",
+    prune_spec: str = "",
+    retrain_spec: str = "",
+    inference_spec: str = "",
+    deploy_spec: str = "",
+    start_weights: str = "",
+    model_name: str = "bodyposenet",
+    cuts: list = [],  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
+    only_if_new: bool = False,
+    salt: str = "",
+) -> bool:
+    """Look at everything a run depends on; never cached, so that the tasks after it may be.
+
+    Args:
+        data: Folder or gs:// URI with photos and COCO keypoint files, or synthetic:600,200 to draw people.
+        defaults: Settings of each spec where its text is empty.
+        photos: Digest of the photos: names, sizes and bytes or generations.
+        weights: Digest of the start weights.
+        inputs: Digest of all of it.
+        champion: Version of the registered champion to beat; empty where there is none.
+        reason: Why there is something to do, or nothing.
+        parts: Shares of the conversion, a pod each.
+        dataset: Keys of the dataset spec.
+        training: The train spec.
+        pruning: The prune spec.
+        retraining: The train spec of the training after pruning.
+        inference: The inference spec.
+        calibration_images: Of the deploy spec.
+        method: Of the deploy spec.
+        keep_float: Of the deploy spec.
+        max_int8_drop: Of the deploy spec.
+        dataset_spec: A URI, or YAML or JSON.
+        train_spec: The same.
+        prune_spec: The same.
+        retrain_spec: The same.
+        inference_spec: The same.
+        deploy_spec: The same.
+        start_weights: A model to start from, in place of the train spec's.
+        model_name: In MLflow's registry.
+        cuts: Of a sweep, further inputs.
+        only_if_new: End early if a run with these very inputs came to a good end.
+        salt: Another text makes every task run again.
+
+    Returns:
+        True if there is something to do.
+    """
+    from bodyposenet.common import tasks
+
+    texts = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
+    texts |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec, "deploy_spec": deploy_spec}
+    outputs = {"photos": photos, "weights": weights, "inputs": inputs, "champion": champion, "reason": reason}
+    outputs |= {"parts": parts, "dataset_spec": dataset, "train_spec": training, "prune_spec": pruning}
+    outputs |= {"retrain_spec": retraining, "inference_spec": inference, "calibration_images": calibration_images}
+    outputs |= {"method": method, "keep_float": keep_float, "max_int8_drop": max_int8_drop}
+    return tasks.fingerprint(
+        texts, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
+        only_if_new=only_if_new, salt=salt, cuts=cuts,
+    )  # fmt: skip
