@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.task_files import CALIBRATION_IMAGES, INT8, MODEL, ONNX, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.datasets import shards
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.ranges import Method
@@ -28,8 +30,10 @@ def train(dataset: str, settings: Settings, start: str | None, model: str, metri
     from bodyposenet.common.model.train import train as train_model
     from bodyposenet.common.validation import validation_of
 
-    with task_run("retrain" if start else "train", buffer=folder) as run:
+    with task_run("retrain" if start else "train", buffer=folder) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
+        for name, context in {"train": "training", "val": "validation"}.items():
+            run.log_dataset(partial(shards, Path(dataset), name, context))
         done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
         run.log_metrics({"params": done.params})
         run.log_artifact(done.model, "model")
@@ -109,7 +113,7 @@ def prune_rounds(
     if rounds == 1:
         copy_whole(source, folder / MODEL)
         return _as_dict(spec), noted({"rounds": 0.0}, metrics)
-    with task_run("prune_rounds", buffer=folder) as run:
+    with task_run("prune_rounds", buffer=folder) as run, run.system_metrics():
         run.log_params({**spec.model_dump(mode="json"), "rounds": rounds}, prefix="spec")
 
         def told(number: int, entries: Sequence[Settings]) -> None:

@@ -27,5 +27,6 @@ def dataset_convert(
     """
     from bodyposenet.common import tasks
 
-    metrics.metadata.update(tasks.convert(photo_set.path, spec, part, dataset.path, metrics.path))
+    numbers = tasks.convert(photo_set.path, spec, part, dataset.path, metrics.path, fingerprint=fingerprint)
+    metrics.metadata.update(numbers)
     dataset.metadata.update(fingerprint=fingerprint, part=part)

@@ -65,7 +65,9 @@ def test_pixels_go_into_all_forms_and_nothing_that_normalises_takes_such_a_netwo
         for expected, maps in zip(OnnxRunner(path)(images), found, strict=True):
             np.testing.assert_array_equal(maps, expected)
     pixels = saved(taking_pixels(read_model(floats), CARD), tmp_path / "pixels.onnx")
-    with pytest.raises(UserError, match=r"takes pixels, not normalised pictures; give the one .* without --uint8-input"):
+    with pytest.raises(
+        UserError, match=r"takes pixels, not normalised pictures; give the one .* without --uint8-input"
+    ):
         quantize_int8(pixels, pictures(2), tmp_path / "other.onnx")
     with pytest.raises(UserError, match="takes pixels"):
         deepstream_bundle(pixels, tmp_path / "bundle")
