@@ -110,7 +110,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: boo
         train_model(spec, folder, source=plan.source, cluster=cluster)
         click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
         return
-    with task("train", folder, status=False) as run:
+    with task("train", folder, status=False) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = train_model(
             spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves, cluster=cluster

@@ -8,6 +8,7 @@ from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.settings import whole
 from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.datasets import photo_set
 
 if TYPE_CHECKING:
     from bodyposenet.common.data.publish import Conversion
@@ -28,9 +29,13 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
 
 
 def convert(
-    photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *, strict: bool = False
-) -> dict[str, float]:
-    """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts."""
+    photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *,
+    strict: bool = False, fingerprint: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts.
+
+    ``fingerprint`` is the photo set's, if it is known.
+    """
     from bodyposenet.common.data.convert import convert_dataset
     from bodyposenet.common.data.dataset_report import PAGE
     from bodyposenet.common.data.parts import part_of
@@ -43,6 +48,7 @@ def convert(
     with task_run(name, buffer=folder) as run:
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         run.log_params({"part": part}, prefix="data")
+        run.log_dataset(lambda: photo_set(photos_in(Path(photos)), spec.dataset, fingerprint))
         shards = {"num_shards": of if of > 1 else 0, "part": (index, of)}
         numbers = {}
         for name, mode in SETS.items():

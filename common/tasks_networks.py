@@ -62,7 +62,7 @@ def prune_rounds(
     if rounds == 1:
         copy_whole(source, folder / MODEL)
         return _as_dict(spec), noted({"rounds": 0.0}, metrics)
-    with task_run("prune_rounds", buffer=folder) as run:
+    with task_run("prune_rounds", buffer=folder) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
 
         def told(number: int, entries: Sequence[Settings]) -> None:

@@ -16,6 +16,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.datasets import held_out
 from bodyposenet.common.tracking.history import COMPLETES
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
@@ -32,6 +33,7 @@ def evaluate(
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
         run.log_params({**spec.model_dump(mode="json"), "model": name}, prefix="spec")
         done = evaluate_model(model_in(model), spec, truth, Path(detections))
+        run.log_dataset(lambda: held_out(Path(dataset) / "test", truth.dataset, done.images))
         numbers = {_metric_name(key): value for key, value in done.metrics.items()}
         numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
         run.log_metrics(numbers)

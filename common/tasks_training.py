@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage import is_remote, read_bytes
 from bodyposenet.common.task_files import MODEL, Settings, digest_of, noted
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.datasets import shards
 
 
 def train(
@@ -48,8 +50,10 @@ def train(
         from bodyposenet.common.validation import validation_of
 
         folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
-        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
+        with task_run("retrain" if start else "train", buffer=Path(model)) as run, run.system_metrics():
             run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
+            for name, context in {"train": "training", "val": "validation"}.items():
+                run.log_dataset(partial(shards, Path(dataset), name, context))
             done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
             run.log_metrics({"params": done.params})
             run.log_artifact(done.model, "model")

@@ -32,5 +32,6 @@ def dataset_convert(
     from bodyposenet.common import tasks
 
     outputs = dataset.path, metrics.path, page.path
-    metrics.metadata.update(tasks.convert(photo_set.path, spec, part, *outputs, strict=strict))
+    numbers = tasks.convert(photo_set.path, spec, part, *outputs, strict=strict, fingerprint=fingerprint)
+    metrics.metadata.update(numbers)
     dataset.metadata.update(fingerprint=fingerprint, part=part)

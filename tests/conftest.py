@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.gcs_server import make_bucket, storage_server
+from support.mlflow_server import tracking_server
 
 settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
 settings.load_profile("busy machine")
@@ -79,3 +80,24 @@ def bucket(storage_url, monkeypatch) -> str:
     make_bucket(storage_url, name)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_url)
     return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory) -> Iterator[str]:
+    """An MLflow server of this test run; it takes half a minute to start, so its tests are marked ``slow``."""
+    with tracking_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture
+def tracked_at(monkeypatch, request):
+    """Called with a store's address, it makes that the one to track in, in an experiment of the test's own."""
+
+    def at(uri: str) -> str:
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "BODYPOSENET_PIPELINE_RUN", "KFP_RUN_ID"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", request.node.name)
+        return uri
+
+    return at

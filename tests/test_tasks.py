@@ -142,6 +142,20 @@ def test_the_photo_sets_digest_is_that_of_its_files(chain):
     assert len(list(chain.file("photos", "images").iterdir())) == 18
 
 
+def test_what_each_task_worked_on_is_told_by_digests_that_agree(chain, runs):
+    used = {
+        name: {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs} for name, run in runs.items()
+    }
+    assert used["dataset_convert 1 of 2"]["conversion"].digest == chain.said["photos"][:36]
+    assert set(used["train"]) == {"training", "validation"}
+    assert used["train"] == used["retrain"]
+    assert len({entry.digest for entry in used["train"].values()}) == 2
+    assert json.loads(used["train"]["training"].profile)["images"] == PHOTOS["train"]
+    held_out = [used[f"evaluate_{name}"]["evaluation"] for name in STAGES]
+    assert held_out == [held_out[0]] * 4
+    assert json.loads(held_out[0].profile)["images"] == PHOTOS["val"]
+
+
 def test_conversion_counts_what_the_annotation_files_say(chain):
     numbers = chain.said["join"]
     for name, number in numbers.items():

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking import send_buffered, task_run
+from bodyposenet.common.tracking import Dataset, send_buffered, task_run
+from bodyposenet.common.tracking.datasets import held_out
 from bodyposenet.common.tracking.events import flat
 from bodyposenet.common.tracking.store import Store
 
@@ -94,7 +95,7 @@ def test_without_a_store_one_line_is_logged_and_mlflow_is_not_imported():
         "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s')\n"
         "from bodyposenet.common.tracking import task_run\n"
         "with task_run('train') as run:\n"
-        "    run.log_params({'a': 1}); run.log_metrics({'b': 2}); print([run.id, run.url])\n"
+        "    run.log_params({'a': 1}, prefix='spec'); run.log_metrics({'b': 2}); print([run.id, run.url])\n"
         "print([name for name in ('mlflow', 'pandas') if name in sys.modules])"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
@@ -117,8 +118,8 @@ def test_settings_arrive_flat_prefixed_and_the_long_ones_also_whole(store, tmp_p
 
 def test_more_settings_than_one_request_takes_all_arrive(store):
     with task_run("train") as run:
-        run.log_params({f"p{n}": n for n in range(230)})
-    assert store.only().data.params == {f"p{n}": str(n) for n in range(230)}
+        run.log_params({f"p{n}": n for n in range(230)}, prefix="spec")
+    assert store.only().data.params == {f"spec.p{n}": str(n) for n in range(230)}
 
 
 def test_an_empty_or_nested_setting_has_one_name_each():
@@ -230,12 +231,56 @@ def test_the_run_that_kubeflow_made_is_joined_and_left_for_it_to_end(store, monk
 
 def test_a_setting_logged_before_with_another_value_costs_only_itself(store, caplog):
     with task_run("train") as run:
-        run.log_params({"epochs": 10})
-        run.log_params({"epochs": 20, "seed": 1})
+        run.log_params({"epochs": 10}, prefix="spec")
+        run.log_params({"epochs": 20, "seed": 1}, prefix="spec")
         run.log_metrics({"loss": 1.0})
-    assert store.only().data.params == {"epochs": "10", "seed": "1"}
+    assert store.only().data.params == {"spec.epochs": "10", "spec.seed": "1"}
     assert store.only().data.metrics == {"loss": 1.0}
     assert [record.levelno for record in caplog.records if "epochs" in record.message] == [logging.WARNING]
+
+
+DRAWN = Dataset("drawn", "f" * 64, "/data/drawn", {"images": 3}, "training")
+
+
+def test_a_dataset_is_kept_with_the_run_while_the_store_is_away(store, down, tmp_path):
+    with task_run("train", buffer=tmp_path) as run:
+        run.log_dataset(lambda: DRAWN)
+    down()
+    send_buffered(tmp_path)
+    (used,) = store.only().inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("drawn", "f" * 36, "training")
+
+
+def test_a_digest_is_computed_only_where_it_is_tracked(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with task_run("train") as run:
+        run.log_dataset(lambda: pytest.fail("nobody wants it"))
+
+
+def test_a_dataset_that_cannot_be_read_costs_a_warning(store, caplog, tmp_path):
+    with task_run("train") as run:
+        run.log_dataset(lambda: held_out(tmp_path / "absent", "drawn", 3))
+        run.log_metrics({"loss": 1.0})
+    assert "the dataset is not tracked" in caplog.text
+    assert store.only().data.metrics == {"loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "often"),
+        ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false"),
+        ("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "3600"),
+    ],
+)
+def test_a_task_neither_fails_nor_waits_for_the_watch_on_its_machine(store, monkeypatch, setting, value):
+    monkeypatch.setenv(setting, value)
+    began = time.time()
+    with task_run("train") as run, run.system_metrics():
+        run.log_metrics({"loss": 1.0})
+    assert time.time() - began < 600
+    assert store.only().data.metrics == {"loss": 1.0}
+    assert not [thread for thread in threading.enumerate() if thread.name == "system metrics"]
 
 
 def test_a_page_exists_on_a_server_and_shows_no_password():
@@ -297,7 +342,7 @@ def test_a_store_lost_on_the_way_gets_the_rest_of_the_same_run_later(store, tmp_
 
 def test_sending_goes_on_where_it_stopped(store, down, tmp_path):
     with task_run("train", buffer=tmp_path) as run:
-        run.log_params({"seed": 1})
+        run.log_params({"seed": 1}, prefix="spec")
         run.log_metrics({"loss": 1.0})
     down()
     store.runs()
@@ -306,7 +351,7 @@ def test_sending_goes_on_where_it_stopped(store, down, tmp_path):
         send_buffered(tmp_path)
     store.rename("metrics_away", "metrics")
     send_buffered(tmp_path)
-    assert store.only().data.params == {"seed": "1"}
+    assert store.only().data.params == {"spec.seed": "1"}
     assert store.only().data.metrics == {"loss": 1.0}
 
 

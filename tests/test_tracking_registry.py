@@ -1,58 +1,18 @@
 """Registry: a registered network takes a photo and returns the people in it, wherever it is loaded."""
 
+import base64
 import subprocess
 import sys
 
 import cv2
 import numpy as np
+import pandas
 import pytest
+from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
-from bodyposenet.common.data.targets import encode
-from bodyposenet.common.deploy.onnx_file import put_card, write_model
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import Card
-from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.tracking import register_model, send_buffered, task_run
 from bodyposenet.common.tracking.pyfunc import PoseModel
-
-SIDE, STRIDE = 128, 8
-# A person standing, in input pixels; the photo has twice the side, so photo = (input + 1/2) * 2 - 1/2.
-JOINTS = np.array([
-    (64, 20), (64, 36), (48, 36), (40, 52), (36, 68), (80, 36), (88, 52), (92, 68), (54, 72), (52, 92), (52, 112),
-    (74, 72), (76, 92), (76, 112), (60, 16), (68, 16), (54, 20), (74, 20),
-], float)  # fmt: skip
-IN_PHOTO = (JOINTS + 0.5) * 2 - 0.5
-BRIGHT = np.full((2 * SIDE, 2 * SIDE, 3), 255, np.uint8)
-DARK = np.zeros_like(BRIGHT)
-
-
-def write_network(path):
-    """An ONNX network that sees the person above in a bright photo and nobody in a dark one."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    maps = encode(
-        JOINTS[None], np.ones((1, 18), bool), BODYPOSENET_18, size=(SIDE // STRIDE, SIDE // STRIDE), stride=STRIDE
-    )
-    nodes = [
-        helper.make_node("ReduceMean", ["input_1"], ["mean"], axes=[1, 2, 3], keepdims=1),
-        helper.make_node("Mul", ["mean", "four"], ["times"]),
-        helper.make_node("Clip", ["times", "zero", "one"], ["gate"]),
-        helper.make_node("Mul", ["gate", "heatmaps"], ["heatmap_out"]),
-        helper.make_node("Mul", ["gate", "pafs"], ["paf_out"]),
-    ]
-    constants = {"four": np.float32(4), "zero": np.float32(0), "one": np.float32(1)}
-    constants |= {"heatmaps": np.float32(maps[0][None]), "pafs": np.float32(maps[1][None])}
-    picture = helper.make_tensor_value_info("input_1", TensorProto.FLOAT, ["batch", SIDE, SIDE, 3])
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 16, 16, channels])
-        for name, channels in (("heatmap_out", 19), ("paf_out", 38))
-    ]
-    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "person", [picture], outputs, held)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    put_card(model, Card(BODYPOSENET_18, STRIDE, input_size=(SIDE, SIDE)))
-    write_model(model, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +48,6 @@ def load(uri, monkeypatch):
     return loaded
 
 
-def assert_the_person(people):
-    (person,) = people
-    found = np.array(person["keypoints"])
-    assert person["joints"] == list(BODYPOSENET_18.joints)
-    assert np.abs(found[:, :2] - IN_PHOTO).max() < 3  # a cell is 16 pixels of the photo
-    assert (found[:, 2] > 0.1).all()
-    assert person["score"] > 0
-
-
 def test_a_registered_network_takes_a_photo_and_returns_people(client, load, network):
     version = register_model(network, metrics={"AP": 0.5, "note": None}, name="one", tags={"dataset": "synthetic"})
     model = load("models:/one@candidate")
@@ -109,16 +60,14 @@ def test_a_registered_network_takes_a_photo_and_returns_people(client, load, net
     assert client.get_run(held.run_id).info.status == "FINISHED"
 
 
-def test_the_signature_is_one_photo_of_any_size(client, load, network):
-    from mlflow.exceptions import MlflowException
-
+def test_the_signature_tells_the_output_and_leaves_the_input_to_the_model(client, load, network):
     register_model(network, metrics={}, name="signed")
     model = load("models:/signed@candidate")
-    (photo,) = model.metadata.signature.inputs.inputs
-    assert (photo.type, photo.shape) == (np.dtype(np.uint8), (-1, -1, 3))
+    assert model.metadata.signature.inputs is None
     assert model.metadata.signature.outputs.input_names() == ["keypoints", "score", "joints"]
-    for wrong in (BRIGHT.astype(np.float32), BRIGHT[..., :2], BRIGHT[None]):
-        with pytest.raises(MlflowException):
+    assert "base64" in model.metadata.metadata["input"]
+    for wrong in (BRIGHT.astype(np.float32), BRIGHT[..., :2], BRIGHT[0]):
+        with pytest.raises(UserError, match="is no photo; give"):
             model.predict(wrong)
 
 
@@ -167,21 +116,50 @@ def test_registering_needs_a_file_and_does_nothing_without_a_store(monkeypatch, 
     assert register_model(network, metrics={}) == ""
 
 
-def test_several_photos_and_encoded_files_return_a_list_for_each(network):
-    model = PoseModel(network, {})
-    for photos in (
-        np.stack([BRIGHT, DARK]),
-        [BRIGHT, DARK],
-        [cv2.imencode(".jpg", p)[1].tobytes() for p in (BRIGHT, DARK)],
-    ):
-        bright, dark = model.predict(photos)
-        assert_the_person(bright)
-        assert dark == []
+def encoded(photo):
+    return cv2.imencode(".jpg", photo)[1].tobytes()
+
+
+def in_base64(photo):
+    return base64.b64encode(encoded(photo)).decode()
 
 
 @pytest.mark.parametrize(
-    "data", ["photo.jpg", 3, [b"no photo"], ["photo.jpg"], [BRIGHT[..., 0]], BRIGHT / 255, BRIGHT[0]]
+    "wrapped",
+    [
+        np.stack,
+        list,
+        lambda photos: [encoded(photo) for photo in photos],
+        lambda photos: [in_base64(photo) for photo in photos],
+        lambda photos: pandas.DataFrame({"photo": [in_base64(photo) for photo in photos]}),
+        lambda photos: {"b64": np.array([in_base64(photo) for photo in photos])},
+        lambda photos: np.stack(photos).astype(np.int64),
+    ],
 )
+def test_several_photos_in_whatever_they_come_return_a_list_for_each(network, wrapped):
+    bright, dark = PoseModel(network, {}).predict(wrapped([BRIGHT, DARK]))
+    assert_the_person(bright)
+    assert dark == []
+
+
+@pytest.mark.parametrize("one", [BRIGHT, encoded(BRIGHT), in_base64(BRIGHT), np.array(in_base64(BRIGHT))])
+def test_one_photo_returns_its_people(network, one):
+    assert_the_person(PoseModel(network, {}).predict(one))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "photo.jpg", 3, [b"no photo"], ["photo.jpg"], [BRIGHT[..., 0]], BRIGHT / 255, BRIGHT[0], BRIGHT.astype(int) * 2,
+        BRIGHT.astype(int) - 300, np.zeros((0, 0, 3), np.uint8), b"", pandas.DataFrame({"a": ["x"], "b": ["y"]}),
+    ],
+)  # fmt: skip
 def test_what_is_no_photo_is_refused_with_what_would_be_one(network, data):
-    with pytest.raises(UserError, match=r"photo.*; give"):
+    with pytest.raises(UserError, match=r"(photo|image).*; (give|replace)"):
         PoseModel(network, {}).predict(data)
+
+
+def test_a_file_that_is_no_network_is_not_registered(client, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"model\.onnx"):
+        register_model(tmp_path / "model.onnx", metrics={}, name="none")

@@ -135,7 +135,10 @@ def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray
         upright: Turn it as its EXIF data say.
     """
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # it says that it has more pixels than OpenCV takes
+        image = None
     if image is None:
         raise UserError("is no readable image", where=where, fix="replace it with a JPEG or PNG file")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

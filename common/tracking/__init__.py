@@ -1,7 +1,28 @@
 """Tracking: the one place that talks to MLflow. Importing it does not import MLflow."""
 
 from bodyposenet.common.tracking.buffer import send_buffered
-from bodyposenet.common.tracking.registry import register_model
+from bodyposenet.common.tracking.datasets import Dataset
+from bodyposenet.common.tracking.registry import (
+    Registered,
+    champion_of,
+    fetch,
+    find_version,
+    is_registered,
+    promote,
+    register_model,
+)
 from bodyposenet.common.tracking.runs import Run, task_run
 
-__all__ = ["Run", "register_model", "send_buffered", "task_run"]
+__all__ = [
+    "Dataset",
+    "Registered",
+    "Run",
+    "champion_of",
+    "fetch",
+    "find_version",
+    "is_registered",
+    "promote",
+    "register_model",
+    "send_buffered",
+    "task_run",
+]

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking.events import Event, now, tell
-from bodyposenet.common.tracking.store import Store, end_run, impatient, log, open_store, shown, start_run, tracking_uri
+from bodyposenet.common.tracking.store import (
+    Store,
+    end_run,
+    impatient,
+    log,
+    open_store,
+    reason,
+    shown,
+    start_run,
+    tracking_uri,
+)
 
 FOLDER = "tracking_buffer"
 LINES = "run.jsonl"  # first line: the run; then one event a line; last line: how it ended
@@ -85,7 +95,7 @@ def send_buffered(folder: Path) -> list[str]:
         raise
     except Exception as error:
         raise UserError(
-            f"the tracking store does not take the runs: {error}".replace(tracking_uri(), shown(tracking_uri())),
+            f"the tracking store does not take the runs: {reason(error)}",
             where=shown(tracking_uri()),
             fix="send again later; nothing that was kept is lost",
         ) from error
@@ -111,7 +121,7 @@ def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Ev
     if event["op"] == "end":
         if start.owned or event["status"] == "FAILED":
             with impatient():
-                end_run(store, run_id, event["status"], event["time"])
+                end_run(store, run_id, event["status"], event["time"], owned=start.owned)
         return
     tell(store, run_id, event | ({"path": str(folder / event["path"])} if "path" in event else {}))
 

@@ -4,16 +4,20 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import is_remote
+from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.store import Store, impatient, log, quiet_mlflow, refused
 
 LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
 LONGEST_TAG = 5000  # characters; MLflow's limit is 8000
+LONGEST_DIGEST = 36  # characters; MLflow's limit
 FAILURE_TAG = "bodyposenet.failure"
 BATCH = 100  # MLflow's limit of parameters in one request; it takes more metrics
 
@@ -76,6 +80,11 @@ def failure(error: BaseException) -> Event:
     text = str(error) or "no reason given"
     said = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
     return {"op": "tags", "values": {FAILURE_TAG: said[:LONGEST_TAG]}}
+
+
+def dataset(used: Dataset) -> Event:
+    """What a task worked on."""
+    return {"op": "dataset", **asdict(used)}
 
 
 def tell(store: Store, run_id: str, event: Event) -> str:
@@ -142,8 +151,22 @@ def _tell_artifact(store: Store, run_id: str, event: Event) -> str:
     return ""
 
 
+def _tell_dataset(store: Store, run_id: str, event: Event) -> str:
+    from mlflow.entities import Dataset as Stored
+    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    source = json.dumps({"uri": event["source"]})
+    profile = json.dumps(event["profile"] | {"sha256": event["digest"]})
+    kind = "gs" if is_remote(event["source"]) else "local"
+    found = Stored(event["name"], event["digest"][:LONGEST_DIGEST], kind, source, profile=profile)
+    tag = InputTag(MLFLOW_DATASET_CONTEXT, event["context"])
+    store.client.log_inputs(run_id, datasets=[DatasetInput(found, [tag])])
+    return ""
+
+
 def _tell_register(store: Store, run_id: str, event: Event) -> str:
-    from bodyposenet.common.tracking.registry import add_version
+    from bodyposenet.common.tracking.versions import add_version
 
     with quiet_mlflow():
         return add_version(store, run_id, event)
@@ -164,6 +187,7 @@ _TELL = {
     "params": _tell_params,
     "metrics": _tell_metrics,
     "artifact": _tell_artifact,
+    "dataset": _tell_dataset,
     "register": _tell_register,
     "tags": _tell_tags,
 }

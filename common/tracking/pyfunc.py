@@ -4,6 +4,8 @@ MLflow stores this module's name with the ONNX file and imports it when the mode
 the model needs this package beside ONNX Runtime. Importing it imports neither.
 """
 
+import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,8 @@ class PoseModel:
         """Find the people in one photo or several.
 
         Args:
-            data: A photo, RGB uint8 ``(H, W, 3)``; or a batch ``(N, H, W, 3)``; or a list of photos or of encoded files
-                (the bytes of a JPEG or PNG).
+            data: A photo: RGB pixels ``(H, W, 3)`` of 0 to 255, or an encoded file (a JPEG's or PNG's bytes, or these
+                in base64). Or several: a batch ``(N, H, W, 3)``, a list, a mapping's or a table's only column.
             params: MLflow's; there are none.
 
         Returns:
@@ -47,19 +49,15 @@ class PoseModel:
         Raises:
             UserError: This is not a photo.
         """
-        if isinstance(data, np.ndarray) and data.ndim == 3:
-            return self._people(data)
-        if getattr(data, "ndim", 0) == 4 or isinstance(data, (list, tuple)):
+        data = _unwrapped(data)
+        if isinstance(data, (list, tuple)) or getattr(data, "ndim", 0) == 4:
             return [self._people(_photo(item)) for item in data]
-        raise UserError(
-            f"{type(data).__name__} of shape {getattr(data, 'shape', '?')} is no photo",
-            fix="give RGB uint8 (H, W, 3), a batch of them, or a list of encoded files",
-        )
+        return self._people(_photo(data))
 
     def _people(self, photo: np.ndarray) -> list[Person]:
         from bodyposenet.common.evaluate.predict import find_people
 
-        found = find_people(self.runner, _checked(photo), self.spec)
+        found = find_people(self.runner, photo, self.spec)
         joints = list(self.runner.card.skeleton.joints)
         return [
             {"keypoints": np.asarray(keypoints, float).tolist(), "score": float(score), "joints": joints}
@@ -67,23 +65,42 @@ class PoseModel:
         ]
 
 
+def _unwrapped(data: Any) -> Any:
+    """Photos without what pandas and MLflow's server put around them: tables of one column, arrays of text."""
+    if isinstance(data, Mapping) and len(data) == 1:
+        (data,) = data.values()
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
+        data = data[:, 0] if data.ndim == 2 and data.shape[1] == 1 else data
+    return data.tolist() if isinstance(data, np.ndarray) and data.dtype.kind in "OSU" else data
+
+
 def _photo(item: Any) -> np.ndarray:
+    """``(H, W, 3)`` RGB uint8."""
     if isinstance(item, np.ndarray):
-        return item
+        return _pixels(item)
+    if isinstance(item, str):
+        item = _from_base64(item)
     if not isinstance(item, (bytes, bytearray)):
         raise UserError(f"{type(item).__name__} is no photo", fix="give pixels or the bytes of an encoded file")
-    import cv2
+    from bodyposenet.common.evaluate.preprocess import decode_image
 
-    decoded = cv2.imdecode(np.frombuffer(item, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise UserError(f"{len(item)} bytes that cannot be decoded as a photo", fix="give a JPEG or PNG file's bytes")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    return decode_image(bytes(item), where=f"{len(item)} bytes")
 
 
-def _checked(photo: np.ndarray) -> np.ndarray:
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+def _pixels(photo: np.ndarray) -> np.ndarray:
+    whole = photo.dtype.kind in "iu" and photo.size > 0 and photo.min() >= 0 and photo.max() <= 255
+    if not whole or photo.ndim != 3 or photo.shape[2] != 3:
         raise UserError(f"{photo.dtype} of shape {photo.shape} is no photo", fix="give RGB uint8 (H, W, 3)")
-    return photo
+    return photo.astype(np.uint8, copy=False)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        fix = "give an encoded file's bytes, in base64 where only text goes through"
+        raise UserError(f"{text[:40]!r} is no photo in base64", fix=fix) from None
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> PoseModel:

@@ -1,27 +1,51 @@
-"""Registry: an exported network as a version of a registered model, ready to take photos."""
+"""Registry: exported networks as versions of a registered model, and which of them is the champion."""
 
+import hashlib
+import json
+import logging
+import shutil
 import tempfile
-from collections.abc import Mapping
-from importlib import metadata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import whole_file
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.runs import current_run, task_run
-from bodyposenet.common.tracking.store import Store
+from bodyposenet.common.tracking.store import connect, impatient, quiet_mlflow, reason, shown, tracking_uri
+from bodyposenet.common.tracking.versions import unpacked
 
-LOADER = "bodyposenet.common.tracking.pyfunc"
-PATIENCE = 30  # seconds for the store to finish a version; MLflow itself would wait 300
-NEEDED = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")  # of all that finding people imports
+log = logging.getLogger(__name__)
+
+CHAMPION, CANDIDATE = "champion", "candidate"  # aliases
+INPUTS, BEAT, AP = "inputs", "beat", "metric.ap"  # tags of a version
+NETWORK, SETTINGS = "model.onnx", "inference_spec.json"  # files of a fetched version
+ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model.
+
+    Attributes:
+        version: Its number, as text.
+        ap: What it was registered with; None if nothing was measured.
+        tags: What else was told of it.
+    """
+
+    version: str
+    ap: float | None
+    tags: dict[str, str]
 
 
 def register_model(
     onnx: Path,
     *,
     metrics: Mapping[str, Any],
-    alias: str = "candidate",
+    alias: str = CANDIDATE,
     name: str = "bodyposenet",
     tags: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -29,14 +53,16 @@ def register_model(
 ) -> str:
     """Register an exported network, so that ``models:/<name>@<alias>`` takes a photo and returns people.
 
-    The version belongs to the run of the :func:`task_run` block around the call, or to a run of its own.
+    The version belongs to the run of the :func:`task_run` block around the call, or to a run of its own. Beside what is
+    given it is tagged with its skeleton and with a digest of the settings.
 
     Args:
         onnx: What ``export`` or ``quantize`` wrote.
         metrics: What was measured of it; logged for the version and its run.
         alias: Moved to the new version.
         name: The registered model.
-        tags: Where it comes from: datasets, specs, commits.
+        tags: Where it comes from and what it is: ``inputs`` (a digest of all that it was made from), parameters,
+            GFLOPs, digests of specs.
         settings: The inference spec's keys that it was evaluated with; those left out have their defaults, the input
             size that of the training. Paths in it mean nothing elsewhere and are dropped.
         buffer: As of :func:`task_run`, where there is no block around the call.
@@ -46,18 +72,19 @@ def register_model(
         sent).
 
     Raises:
-        UserError: There is no such file.
+        UserError: There is no such file, or it is no network.
     """
     if not onnx.is_file():
         raise UserError("no such model file", where=str(onnx), fix="export one: bpnet export")
+    kept = {key: value for key, value in (settings or {}).items() if key not in ("model_path", "train_spec")}
     event = {
         "op": "register",
         "path": str(onnx),
         "metrics": events.metrics([(None, metrics)])["values"],
         "alias": alias,
         "name": name,
-        "tags": {key: events.param_text(value) for key, value in (tags or {}).items()},
-        "settings": {key: value for key, value in (settings or {}).items() if key not in ("model_path", "train_spec")},
+        "tags": {key: events.param_text(value) for key, value in (_facts(onnx, kept) | dict(tags or {})).items()},
+        "settings": kept,
     }
     around = current_run()
     if around is not None:
@@ -66,81 +93,151 @@ def register_model(
         return run.record(event)
 
 
-def add_version(store: Store, run_id: str, event: events.Event) -> str:
-    """Store the network as a logged model of a run, and make it a version of the registered model.
+def _facts(onnx: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
+
+    spec = json.dumps(settings, sort_keys=True, default=str)
+    card = card_of_model(read_model(onnx), onnx)
+    return {"skeleton": card.skeleton.name, "spec_sha256": hashlib.sha256(spec.encode()).hexdigest()}
+
+
+def champion_of(name: str, *, inputs: str = "") -> Registered | None:
+    """The version that a new network has to beat.
 
     Args:
-        store: Where.
-        run_id: The run it comes from.
-        event: What :func:`register_model` was given.
+        name: The registered model.
+        inputs: Digest of all that the new network was made from. A champion with the same tag is this very network,
+            made by an earlier attempt: then the one that it beat is the answer.
 
     Returns:
-        The version.
+        The version, or None where there is none, or where nothing is tracked.
+
+    Raises:
+        UserError: The store does not answer: whoever took that for "no champion" might promote a worse network.
     """
-    client, name = store.client, event["name"]
-    tags = {"bodyposenet.version": __version__, "bodyposenet.file": Path(event["path"]).name} | event["tags"]
-    model = client.create_logged_model(store.experiment, name=name, source_run_id=run_id, tags=tags, model_type="pose")
-    with tempfile.TemporaryDirectory() as folder:
-        _save(Path(event["path"]), Path(folder) / "model", run_id, model.model_id, event["settings"])
-        client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
-    client.finalize_logged_model(model.model_id, "READY")
-    _log_metrics(store, run_id, model.model_id, event["metrics"])
-    return _version(store, run_id, model.model_id, event, tags)
+    if not tracking_uri():
+        log.info("MLFLOW_TRACKING_URI is not set: there is no champion of %s", name)
+        return None
+    with _answered(name) as client:
+        found = _at(client, name, _aliases(client, name).get(CHAMPION, ""))
+        seen: set[str] = set()
+        while found and inputs and found.tags.get(INPUTS) == inputs and found.version not in seen:
+            seen.add(found.version)
+            found = _at(client, name, found.tags.get(BEAT, ""))
+        return None if found and found.version in seen else found
 
 
-def _save(onnx: Path, folder: Path, run_id: str, model_id: str, settings: Mapping[str, Any]) -> None:
-    """Write the folder that MLflow loads: the file, the module that reads it, the signature."""
-    import numpy as np
-    from mlflow import pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-    from mlflow.types.schema import Array
+def is_registered(name: str, inputs: str) -> bool:
+    """Whether a version was made from these very inputs, as their digest in its tag ``inputs`` says.
 
-    photo = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, 3))])
-    person = Schema(
-        [
-            ColSpec(Array(Array(DataType.double)), "keypoints"),
-            ColSpec(DataType.double, "score"),
-            ColSpec(Array(DataType.string), "joints"),
-        ]
-    )
-    pyfunc.save_model(
-        str(folder),
-        loader_module=LOADER,
-        data_path=str(onnx),
-        mlflow_model=Model(run_id=run_id, model_id=model_id),
-        signature=ModelSignature(inputs=photo, outputs=person),
-        pip_requirements=requirements(),
-        model_config={"inference": dict(settings)} if settings else None,
-    )
+    Raises:
+        UserError: The store does not answer.
+    """
+    if not tracking_uri():
+        return False
+    with _answered(name) as client:
+        wanted = f"name = '{name}' AND tags.`{INPUTS}` = '{inputs}'"
+        return bool(client.search_model_versions(wanted, max_results=1))
 
 
-def requirements() -> list[str]:
-    """What the registered model needs installed: this package and the libraries it infers with, as they are here."""
-    return [f"bodyposenet=={__version__}"] + [f"{library}=={metadata.version(library)}" for library in NEEDED]
+def promote(name: str, version: str, *, over: str = "") -> None:
+    """Make a version the champion; where nothing is tracked, nothing happens.
+
+    Args:
+        name: The registered model.
+        version: The version.
+        over: The version that it beat, if there was one; see :func:`champion_of`.
+
+    Raises:
+        UserError: There is no such version, or the store does not answer.
+    """
+    if not tracking_uri():
+        log.info("MLFLOW_TRACKING_URI is not set: nothing is promoted")
+        return
+    with _answered(name) as client:
+        if not _at(client, name, version):
+            raise UserError(f"there is no version {version!r}", where=name, fix="name a registered version")
+        client.set_model_version_tag(name, version, BEAT, over)
+        client.set_registered_model_alias(name, CHAMPION, version)
 
 
-def _log_metrics(store: Store, run_id: str, model_id: str, values: list[list[Any]]) -> None:
-    from mlflow.entities import Metric
+def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
+    """Download a registered network and the settings it was evaluated with.
 
-    store.client.log_batch(
-        run_id,
-        metrics=[Metric(key, value, time, step, model_id=model_id, run_id=run_id) for key, value, time, step in values],
-    )
+    Args:
+        name: The registered model.
+        version_or_alias: Which of its versions.
+        folder: Is made; gets ``model.onnx`` and ``inference_spec.json``.
+
+    Returns:
+        The network's file.
+
+    Raises:
+        UserError: There is no such version, nothing is tracked, or the store does not answer.
+    """
+    found = find_version(name, version_or_alias)
+    if found is None:
+        raise UserError(f"has no version or alias {version_or_alias!r}", where=name, fix="register a network first")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _answered(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"models:/{name}/{found.version}"
+        onnx, settings = unpacked(Path(download_artifacts(uri, dst_path=aside, tracking_uri=tracking_uri())), uri)
+        with whole_file(folder / SETTINGS) as file:
+            file.write(json.dumps(settings, indent=1).encode())
+        shutil.move(onnx, folder / NETWORK)
+    return folder / NETWORK
 
 
-def _version(store: Store, run_id: str, model_id: str, event: events.Event, tags: dict[str, str]) -> str:
+def find_version(name: str, version_or_alias: str) -> Registered | None:
+    """A version by its number or by an alias, or None where there is none.
+
+    Raises:
+        UserError: Nothing is tracked, or the store does not answer.
+    """
+    if not tracking_uri():
+        raise UserError("MLFLOW_TRACKING_URI is not set", where=name, fix="set it to the store that has the model")
+    with _answered(name) as client:
+        given = version_or_alias
+        return _at(client, name, given if given.isdecimal() else _aliases(client, name).get(given, ""))
+
+
+@contextmanager
+def _answered(name: str, *, upload: bool = False) -> Iterator[Any]:
+    """MLflow's client; whatever it raises becomes a message."""
+    try:
+        with impatient(upload=upload), quiet_mlflow():
+            yield connect()
+    except UserError:
+        raise
+    except Exception as error:
+        problem = f"{shown(tracking_uri())} does not tell of it ({reason(error)})"
+        raise UserError(
+            problem, where=name, fix="check MLFLOW_TRACKING_URI and that server, and run it again"
+        ) from error
+
+
+def _aliases(client: Any, name: str) -> dict[str, str]:
+    """Version by alias; nothing of a model that there is not."""
+    found = _or_none(client.get_registered_model, name)
+    return {alias: str(version) for alias, version in found.aliases.items()} if found else {}
+
+
+def _at(client: Any, name: str, version: str) -> Registered | None:
+    found = _or_none(client.get_model_version, name, version) if version.isdecimal() else None
+    if found is None:
+        return None
+    ap = found.tags.get(AP)
+    return Registered(str(found.version), float(ap) if ap else None, dict(found.tags))
+
+
+def _or_none(ask: Any, *what: str) -> Any:
     from mlflow.exceptions import MlflowException
 
-    client, name = store.client, event["name"]
     try:
-        client.create_registered_model(name, description="Finds people and their joints in a photo.")
+        return ask(*what)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        if error.error_code != ABSENT:
             raise
-    measured = {f"metric.{key}": f"{value:.6g}" for key, value, *_ in event["metrics"]}
-    made = client.create_model_version(
-        name, f"models:/{model_id}", run_id, tags=tags | measured, model_id=model_id, await_creation_for=PATIENCE
-    )
-    client.set_registered_model_alias(name, event["alias"], made.version)
-    return str(made.version)
+        return None

@@ -1,15 +1,18 @@
 """Runs: a task's parameters, curves, metrics and files on their way to MLflow, wherever and whether or not it is up."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.buffer import Buffer, Start
+from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.store import (
     Store,
     end_run,
@@ -17,10 +20,12 @@ from bodyposenet.common.tracking.store import (
     log,
     open_store,
     pipeline_run,
+    reason,
     shown,
     start_run,
     tracking_uri,
 )
+from bodyposenet.common.tracking.system import sampled
 
 _current: ContextVar["Run | None"] = ContextVar("current_run", default=None)
 
@@ -29,13 +34,14 @@ class Run:
     """The run of one task, as :func:`task_run` opens it.
 
     It goes to the store; to a buffer beside the output once the store does not answer; or nowhere where no store is
-    named. Logging never raises: a trained model is worth more than its record.
+    named. Logging never raises: a trained model is worth more than its record. Several threads may log.
     """
 
     def __init__(self, start: Start, beside: Path | None) -> None:
         self._start, self._beside = start, beside
         self._store: Store | None = None
         self._buffer: Buffer | None = None
+        self._alone = threading.RLock()
 
     @property
     def id(self) -> str:
@@ -47,13 +53,13 @@ class Run:
         """The run's page, on a store that has pages."""
         return self._store.page(self.id) if self._store and self.id else ""
 
-    def log_params(self, values: Mapping[str, Any], *, prefix: str = "") -> None:
+    def log_params(self, values: Mapping[str, Any], *, prefix: str) -> None:
         """Log settings, nested ones with dotted names.
 
         Args:
             values: Anything JSON can say; what is longer than 500 characters is cut and also kept whole as a file.
-            prefix: Put before every name, with a dot: KFP logs a task's inputs under their own names, and MLflow
-                refuses a second value for a name.
+            prefix: Put before every name, with a dot: KFP logs a task's inputs under their own names, which have none,
+                and MLflow refuses a second value for a name.
         """
         self.record(events.params(values, prefix))
 
@@ -86,10 +92,28 @@ class Run:
             return
         self.record(events.artifact(Path(path), folder))
 
+    def log_dataset(self, read: Callable[[], Dataset]) -> None:
+        """Log what the task works on.
+
+        Args:
+            read: Describes it; called only where something is tracked, for a digest takes a while. What it cannot read
+                costs a warning: the task itself will tell.
+        """
+        if not (self._store or self._buffer):
+            return
+        try:
+            self.record(events.dataset(read()))
+        except (UserError, OSError) as error:
+            log.warning("the dataset is not tracked: %s", error)
+
+    def system_metrics(self) -> AbstractContextManager[None]:
+        """Within it, what the machine is busy with is logged every few seconds, as MLflow's page shows it."""
+        return sampled(self.log_metrics, wanted=bool(self._store or self._buffer))
+
     def _open(self) -> None:
         """Join or make the run in the store; if that fails, the buffer it is."""
         try:
-            self._store = open_store()
+            self._store = open_store(self.id)
             if not self.id:
                 with impatient():
                     run_id = start_run(self._store, self._start.name, self._start.pipeline, self._start.time)
@@ -103,28 +127,27 @@ class Run:
         Returns:
             What the store answered; nothing if it is away.
         """
-        if self._store and not self._buffer:
-            try:
-                return events.tell(self._store, self.id, event)
-            except Exception as error:  # as above
-                self._give_up(error)
-        if self._buffer:
-            self._buffer.keep(event)
-        return ""
+        with self._alone:
+            if self._store and not self._buffer:
+                try:
+                    return events.tell(self._store, self.id, event)
+                except Exception as error:  # as above
+                    self._give_up(error)
+            if self._buffer:
+                self._buffer.keep(event)
+            return ""
 
     def _give_up(self, error: Exception) -> None:
         """Stop talking to the store: it has been asked once, and every further question could cost its timeout."""
         self._store = None
-        first_line = (str(error).splitlines() or [""])[0]
-        reason = f"{type(error).__name__}: {first_line}".replace(tracking_uri(), shown(tracking_uri()))[:300]
         if self._beside is None:
-            log.warning("%s: tracking stops: %s", shown(tracking_uri()), reason)
+            log.warning("%s: tracking stops: %s", shown(tracking_uri()), reason(error))
             return
         self._buffer = Buffer(self._beside, self._start)
         log.warning(
             "%s does not take this run (%s); it is kept in %s, send it with: bpnet tracking send %s",
             shown(tracking_uri()),
-            reason,
+            reason(error),
             self._buffer.folder,
             self._beside,
         )
@@ -133,7 +156,7 @@ class Run:
         if self._store and not self._buffer and (self._start.owned or status == "FAILED"):
             try:
                 with impatient():
-                    end_run(self._store, self.id, status, events.now())
+                    end_run(self._store, self.id, status, events.now(), owned=self._start.owned)
             except Exception as error:
                 self._give_up(error)
         if self._buffer:

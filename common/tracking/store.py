@@ -28,6 +28,7 @@ IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 UPLOAD_TIMEOUT = "60"  # seconds; a server answers an upload only when its own storage has the file
 
@@ -77,6 +78,12 @@ def refused(error: Exception) -> bool:
     return status is not None and status() == 400  # 401, 403, 404 and 5xx are about the store, not about the request
 
 
+def reason(error: Exception) -> str:
+    """What went wrong with the store, in a line and without its password."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}".replace(tracking_uri(), shown(tracking_uri()))[:300]
+
+
 @dataclass(frozen=True)
 class Store:
     """An open MLflow store.
@@ -98,19 +105,32 @@ class Store:
         return f"{shown(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
 
 
-def open_store() -> Store:
+def open_store(run_id: str = "") -> Store:
     """Connect to the store and find, or make, the experiment.
+
+    Args:
+        run_id: A run that is there already: its experiment is the one.
 
     Raises:
         Exception: Whatever MLflow raises for a store that is down, misspelt or refuses.
     """
     with impatient(), quiet_mlflow():
-        from mlflow import MlflowClient
+        client, uri = connect(), tracking_uri()
+        return Store(client, uri, _experiment_of(client, run_id) or _experiment(client, uri))
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database is not worth forty lines
-        uri = tracking_uri()
-        client = MlflowClient(tracking_uri=uri)
-        return Store(client, uri, os.environ.get("MLFLOW_EXPERIMENT_ID") or _experiment(client, uri))
+
+def connect() -> Any:
+    """MLflow's client of the store."""
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database is not worth forty lines
+    return MlflowClient(tracking_uri=tracking_uri())
+
+
+def _experiment_of(client: Any, run_id: str) -> str:
+    """The experiment of a run, or the one that the environment names."""
+    given = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
+    return str(client.get_run(run_id).info.experiment_id) if run_id else given
 
 
 def _experiment(client: Any, uri: str) -> str:
@@ -154,10 +174,10 @@ def start_run(store: Store, name: str, pipeline: str, start: int) -> str:
     return str(store.client.create_run(store.experiment, start_time=start, run_name=name, tags=tags).info.run_id)
 
 
-def end_run(store: Store, run_id: str, status: str, end: int) -> None:
-    """End a task's run, and its pipeline's run unless another of its tasks still runs."""
+def end_run(store: Store, run_id: str, status: str, end: int, *, owned: bool = True) -> None:
+    """End a task's run, and its pipeline's run unless another of its tasks still runs, or the run is not ours."""
     store.client.set_terminated(run_id, status, end_time=end)
-    parent = store.client.get_run(run_id).data.tags.get(MLFLOW_PARENT)
+    parent = store.client.get_run(run_id).data.tags.get(MLFLOW_PARENT) if owned else None
     if not parent:
         return
     tasks = store.client.search_runs(

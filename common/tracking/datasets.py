@@ -1,0 +1,50 @@
+"""Datasets: what a task worked on, told by a digest, so that two runs can be seen to have had the same data."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.data.fingerprint import fingerprint
+from bodyposenet.common.data.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as MLflow's page of a run shows it.
+
+    Attributes:
+        name: What it is called.
+        digest: SHA-256 of its content, in hexadecimal.
+        source: Where it is.
+        profile: What is in it, in numbers.
+        context: What it was used for: ``conversion``, ``training``, ``validation``, ``evaluation``, ``inference``.
+    """
+
+    name: str
+    digest: str
+    source: str
+    profile: Mapping[str, Any]
+    context: str
+
+
+def photo_set(folder: Path, name: str, digest: str = "") -> Dataset:
+    """The photos and annotations that a conversion reads; their digest is computed if it is not known."""
+    return Dataset(name, digest or fingerprint(folder), str(folder), {}, "conversion")
+
+
+def shards(folder: Path, name: str, context: str) -> Dataset:
+    """A set of a converted dataset: the bytes of its shards."""
+    described = read_manifest(folder)["sets"][name]
+    whole = hashlib.sha256()
+    for shard in described["shards"]:
+        with open(folder / shard["file"], "rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    counts = {what: described[what] for what in ("images", "people", "samples")}
+    return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)
+
+
+def held_out(folder: Path, name: str, images: int) -> Dataset:
+    """The photos and annotations of a converted dataset that evaluations use."""
+    return Dataset(f"{name} test", fingerprint(folder), str(folder), {"images": images}, "evaluation")
