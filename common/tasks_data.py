@@ -37,7 +37,6 @@ def convert(
     ``fingerprint`` is the photo set's, if it is known.
     """
     from bodyposenet.common.data.convert import convert_dataset
-    from bodyposenet.common.data.dataset_report import PAGE
     from bodyposenet.common.data.parts import part_of
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
 
@@ -56,8 +55,9 @@ def convert(
                 spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict, **shards
             )
             numbers |= _counts(name, done)
+            if name == "train" and done.report:
+                copy_whole(Path(done.report), Path(page))
         run.log_metrics(numbers)
-        copy_whole(folder / "train" / PAGE, Path(page))
         run.log_artifact(Path(page), "report")
     return noted(numbers, metrics)
 

@@ -12,7 +12,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 HOUR = 3600
-RETRIES, BACKOFF, FACTOR, LONGEST_BACKOFF = 3, "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
+BACKOFF, FACTOR, LONGEST_BACKOFF = "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
 TRACKING_CONFIG = "bodyposenet-tracking"  # a ConfigMap with MLFLOW_TRACKING_URI; without it nothing is tracked
 SECRETS = {  # optional ones: without them nothing is encrypted, and servers are asked without a password
     "bodyposenet-mlflow": {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
@@ -75,6 +75,7 @@ class Cluster:
         volume: Claim of a volume that all tasks share; empty where data come from buckets.
         mount: Where tasks find it.
         spot: Trainings may run on nodes that are taken back at any moment.
+        retries: How often a task that failed is tried again.
     """
 
     gpus: int = 0
@@ -82,6 +83,7 @@ class Cluster:
     volume: str = ""
     mount: str = "/data"
     spot: bool = False
+    retries: int = 3
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Cluster":
@@ -92,6 +94,7 @@ class Cluster:
             volume=environment.get("BODYPOSENET_VOLUME") or "",
             mount=environment.get("BODYPOSENET_MOUNT") or cls.mount,
             spot=environment.get("BODYPOSENET_SPOT") == "true",
+            retries=int(environment.get("BODYPOSENET_RETRIES") or cls.retries),
         )
 
     @property
@@ -111,7 +114,9 @@ def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
     wanted = NEEDS[need]
     task.set_display_name(title)
     task.set_cpu_request(wanted.cpu).set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
-    task.set_retry(RETRIES, backoff_duration=BACKOFF, backoff_factor=FACTOR, backoff_max_duration=LONGEST_BACKOFF)
+    task.set_retry(
+        CLUSTER.retries, backoff_duration=BACKOFF, backoff_factor=FACTOR, backoff_max_duration=LONGEST_BACKOFF
+    )
     kubernetes.set_timeout(task, int(wanted.hours * HOUR))
     if wanted.shared:
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)
