@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bodyposenet.common.errors import AwayError
+from bodyposenet.common.errors import AwayError, UserError
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
+KEY = "BODYPOSENET_BUCKET_KEY"  # the JSON of a service account's key, as a Kubernetes secret gives it
 # else gcsfs asks a gRPC service what kind of bucket it is, and stalls for a minute where an emulator has none
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
@@ -165,16 +166,30 @@ class Remote(GCSPath):
 
 def client() -> Bucket:
     """The client of this process."""
-    return _client(os.getpid(), os.environ.get(EMULATOR, ""))
+    return _client(os.getpid(), os.environ.get(EMULATOR, ""), os.environ.get(KEY, ""))
 
 
 @functools.lru_cache(maxsize=4)
-def _client(_process: int, emulator: str) -> Bucket:
+def _client(_process: int, emulator: str, key: str) -> Bucket:
+    token = "anon" if emulator else _account(key) if key else None
     options = {"use_listings_cache": False, "skip_instance_cache": True, "requests_timeout": WAITS}
     try:
-        return Bucket(token="anon" if emulator else None, block_size=BLOCK, **options)
+        return Bucket(token=token, block_size=BLOCK, **options)
     except google.auth.exceptions.GoogleAuthError as error:
         raise _told(error, "gs://") from error
+
+
+def _account(key: str) -> dict[str, str]:
+    """A service account's key; what is wrong with it is told without showing it."""
+    fix = "give the JSON file that 'gcloud iam service-accounts keys create' writes"
+    try:
+        account = json.loads(key)
+    except json.JSONDecodeError:
+        raise UserError("is no JSON", where=KEY, fix=fix) from None
+    missing = [name for name in ("client_email", "private_key", "token_uri") if name not in account]
+    if missing:
+        raise UserError(f"has no {missing[0]}", where=KEY, fix=fix)
+    return dict(account)
 
 
 def _told(error: Exception, where: str) -> Exception:
@@ -184,7 +199,7 @@ def _told(error: Exception, where: str) -> Exception:
     if str(error).startswith("Forbidden") or str(code) in map(str, REFUSED):
         return PermissionError(said)
     if isinstance(error, google.auth.exceptions.GoogleAuthError):
-        fix = "run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS"
+        fix = f"run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS or {KEY}"
         return AwayError(f"no credentials for Google Cloud Storage: {said}", where=where, fix=fix)
     if isinstance(error, NO_ANSWER):
         fix = f"check the network{f' and {EMULATOR}' if os.environ.get(EMULATOR) else ''}, and run it again"

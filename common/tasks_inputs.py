@@ -41,11 +41,11 @@ def fingerprint(
     """
     from bodyposenet.common.inputs import read_inputs
 
-    read = read_inputs(
-        texts, whole(defaults), data=data, start_weights=start_weights, salt=salt, more=whole(list(cuts))
-    )
-    deploy = parse_spec(read.specs.pop("deploy_spec", {}), DeploySpec, where="deploy_spec")
     with task_run("fingerprint") as run:
+        read = read_inputs(
+            texts, whole(defaults), data=data, start_weights=start_weights, salt=salt, more=whole(list(cuts))
+        )
+        deploy = parse_spec(read.specs.pop("deploy_spec", {}), DeploySpec, where="deploy_spec")
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
         champion = champion_of(model_name, inputs=read.digest)
         done = completed(read.digest) if only_if_new else ""

@@ -18,7 +18,7 @@ from kfp import local
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.report.stages import Stage, precision, shown, write_table
-from bodyposenet.pipelines.prune_retrain import prune_retrain
+from bodyposenet.pipelines.local import tried_once
 from bodyposenet.pipelines.specs import default
 
 STAGES = ("base", "pruned", "retrained", "int8")
@@ -87,7 +87,7 @@ def as_text(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _run(arguments: Mapping[str, Any], root: Path) -> None:
     """Run the pipeline; a task that fails has told why in its log, which is on the screen."""
     try:
-        prune_retrain(**as_text(arguments))
+        tried_once("prune_retrain")(**as_text(arguments))
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else "a task failed"
         raise UserError(reason, where=str(root), fix="its log is above; mend the cause and run again") from None

@@ -175,3 +175,35 @@ def test_where_a_bucket_will_not_do_it_is_refused(tmp_path, monkeypatch, argumen
     assert done.exit_code == 2
     assert message in done.stderr
     assert not (tmp_path / "gs:").exists()
+
+
+def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
+    """Kubeflow's tasks get it so; gcsfs asks Google for a token with it."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from bodyposenet.common import buckets
+
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"type": "service_account", "project_id": "p", "private_key": private.decode(), "private_key_id": "1"}
+    account |= {"client_email": "photos@p.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
+    monkeypatch.delenv(buckets.EMULATOR, raising=False)
+    monkeypatch.setenv(buckets.KEY, json.dumps(account))
+    assert buckets.client().credentials.credentials.service_account_email == account["client_email"]
+
+
+@pytest.mark.parametrize(("key", "message"), [
+    ("{", "BODYPOSENET_BUCKET_KEY: is no JSON; give the JSON file"),
+    ('{"private_key": "s3cret"}', "BODYPOSENET_BUCKET_KEY: has no client_email; give the JSON file"),
+])  # fmt: skip
+def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
+    from bodyposenet.common import buckets
+    from bodyposenet.common.errors import UserError
+
+    monkeypatch.delenv(buckets.EMULATOR, raising=False)
+    monkeypatch.setenv(buckets.KEY, key)
+    with pytest.raises(UserError, match=message) as caught:
+        buckets.client()
+    assert "s3cret" not in str(caught.value)

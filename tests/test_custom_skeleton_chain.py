@@ -19,6 +19,7 @@ from bodyposenet.common.model.files import read_card
 from bodyposenet.common.settings import portable
 from bodyposenet.common.spec import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
+from bodyposenet.common.task_files import MODEL
 
 
 def blocks(language):
@@ -159,13 +160,14 @@ def test_the_pipelines_tasks_take_the_skeleton_as_settings(tmp_path, monkeypatch
     train["dataloader"]["pose_config"] |= {"pose_config_path": None, "pose_config": config}
     del train["dataloader"]["dataset_config"]
     infer = yaml.safe_load((folder / "infer.yaml").read_text())
-    at = {name: str(tmp_path / name) for name in ("photos", "part", "dataset", "model", "onnx", "found", "metrics")}
+    names = ("photos", "part", "dataset", "model", "onnx", "found", "metrics", "page")
+    at = {name: str(tmp_path / name) for name in names}
 
-    tasks.gather_photos(str(folder / "creatures"), at["photos"], train=0, val=0, seed=0)
-    tasks.convert(at["photos"], through_kubeflow(asked), "0/1", at["part"], at["metrics"])
+    tasks.gather_photos(str(folder / "creatures"), at["photos"])
+    tasks.convert(at["photos"], through_kubeflow(asked), "0/1", at["part"], at["metrics"], at["page"])
     counts = tasks.join(at["photos"], through_kubeflow(asked), [at["part"]], at["dataset"], at["metrics"])
     assert counts["val_images"] == PICTURES["val"]
-    tasks.train(at["dataset"], through_kubeflow(train), None, at["model"], at["metrics"])
+    tasks.train(at["dataset"], through_kubeflow(train), None, at["model"], at["metrics"], at["page"])
     tasks.export(at["model"], at["onnx"], at["metrics"])
     for model in ("model", "onnx"):
         ap, numbers = tasks.evaluate(
@@ -174,4 +176,4 @@ def test_the_pipelines_tasks_take_the_skeleton_as_settings(tmp_path, monkeypatch
         creatures = labels(folder, "val")["annotations"]
         assert numbers["people_labelled"] == sum(any(j[2] for j in each["joints"].values()) for each in creatures)
         assert 0 <= ap <= 1
-    assert read_card(tmp_path / "model" / tasks.MODEL).skeleton == load_skeleton(EXAMPLE / "pose_config.json")
+    assert read_card(tmp_path / "model" / MODEL).skeleton == load_skeleton(EXAMPLE / "pose_config.json")

@@ -8,10 +8,16 @@ import pytest
 
 from bodyposenet.common.tracking.store import quiet_mlflow
 from bodyposenet.pipelines.demo import demo, show
+from bodyposenet.pipelines.specs import default
 
 FIGURES = {"ap", "params", "gflops", "bytes", "latency_ms"}
 STAGES = ("base", "pruned", "retrained", "int8")
-FEW = {"draw_train": 8, "draw_val": 4, "calibration_images": 2, "max_int8_drop": 1.0, "rounds": 2, "model_name": "tiny"}
+FEW = {
+    "data": "synthetic:8,4",
+    "deploy_spec": {"calibration_images": 2, "max_int8_drop": 1.0},
+    "prune_spec": {**default("prune"), "rounds": 2},
+    "model_name": "tiny",
+}
 # A process on this machine takes no resources and no image; kfp.local says so of every task.
 SAID_BY_KFP = (
     "Task '.*': settings .* have no effect in the current local runner",
@@ -79,14 +85,14 @@ def test_the_page_is_there_and_the_runs_are_tracked(ran):
 
         client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
         found = client.search_runs([client.get_experiment_by_name("bodyposenet").experiment_id])
-        version = client.get_model_version_by_alias("tiny", "candidate")
+        version = client.get_model_version_by_alias("tiny", "champion")
     runs = {run.info.run_name: run for run in found}
     (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     assert parent.data.tags["bodyposenet.pipeline_run"].startswith("demo-")
     assert {run.info.status for run in found} == {"FINISHED"}
     evaluations = {f"evaluate_{name}" for name in STAGES}
     others = {"photos", "dataset_convert", "dataset_join", "train", "prune", "retrain", "export", "register", "report"}
-    others |= {"sample_calibration", "calibrate", "prune_rounds"}
+    others |= {"sample_calibration", "calibrate", "prune_rounds", "fingerprint", "gate"}
     assert set(runs) == {parent.info.run_name} | evaluations | others
     assert runs["report"].data.metrics["ceiling_ap"] == pytest.approx(summary["ceiling_ap"])
     assert version.run_id == runs["register"].info.run_id

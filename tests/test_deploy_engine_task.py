@@ -8,7 +8,6 @@ import pytest
 from support.engines import exported
 
 from bodyposenet.common.deploy.engine_file import read_engine
-from bodyposenet.common.errors import UserError
 from bodyposenet.components.build_engine import build_engine
 
 SPEC = {"input_shape": [64.0, 128.0], "keep_aspect_ratio_mode": "pad_image_input"}  # Kubeflow's numbers are floats
@@ -49,6 +48,7 @@ def test_an_engine_has_the_specs_input_and_the_models_precision(folder, tmp_path
     assert json.loads((tmp_path / "metrics" / "m").read_text()) == metrics.metadata
 
 
-def test_a_float_network_does_not_become_one_of_8_bits(folder, tmp_path):
-    with pytest.raises(UserError, match="the model is in fp32, not int8"):
+def test_a_float_network_does_not_become_one_of_8_bits(folder, tmp_path, capfd):
+    with pytest.raises(SystemExit, match=r"^2$"):
         run(folder, tmp_path, ["net.onnx"], data_type="int8")
+    assert "the model is in fp32, not int8" in capfd.readouterr().err

@@ -14,6 +14,7 @@ import docstring_parser
 import pytest
 import yaml
 from google.protobuf import json_format, struct_pb2
+from kfp.dsl.types.type_utils import InconsistentTypeException
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -23,6 +24,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
@@ -38,6 +40,7 @@ MODELS = {
     "retrain": TrainSpec,
     "prune": PruneSpec,
     "inference": InferenceSpec,
+    "deploy": DeploySpec,
 }
 HEAVY = ("tensorflow", "keras", "mlflow", "onnx", "onnxruntime", "tf2onnx")
 
@@ -136,17 +139,10 @@ def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
 
 
 def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
-    light = {
-        "exec-photos",
-        "exec-dataset-convert",
-        "exec-dataset-join",
-        "exec-sample-calibration",
-        "exec-calibrate",
-        "exec-gate",
-        "exec-choose-smallest",
-    }
+    light = {"photos", "dataset-convert", "dataset-join", "sample-calibration", "calibrate", "gate", "choose-smallest"}
+    light |= {"fingerprint", "summary"}
     found = {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE}
-    assert found == light & set(containers)
+    assert found == {f"exec-{name}" for name in light} & set(containers)
 
 
 def test_every_task_asks_for_resources_and_is_retried(pipeline, containers):
@@ -170,9 +166,15 @@ def test_every_task_knows_the_tracking_store_and_the_pipeline_run(pipeline_and_p
         assert fields == {"KFP_RUN_ID": "metadata.labels['pipeline/runid']"}
 
 
-def test_only_what_looks_outside_is_never_taken_from_the_cache(pipeline):
+def test_only_the_first_and_the_last_task_are_never_taken_from_the_cache(pipeline):
     uncached = {name for name, task in all_tasks(pipeline).items() if not task["cachingOptions"]}
-    assert uncached == {"photos", "register"}
+    assert uncached == {"fingerprint", "summary"}
+
+
+def test_no_argument_differs_from_run_to_run(compiled):
+    """Kubeflow's cache goes by arguments: one with a run's id or time in it would defeat it."""
+    for path in compiled.iterdir():
+        assert not re.search(r"\{\{\$\.pipeline_(job|task)", path.read_text())
 
 
 def test_every_task_has_a_name_of_its_own_on_the_page(pipeline):
@@ -180,34 +182,106 @@ def test_every_task_has_a_name_of_its_own_on_the_page(pipeline):
     assert len(set(names)) == len(names)
 
 
+def graphs(pipeline):
+    """Tasks of every graph of a compiled pipeline, conditions and loops among them, by the name of its component."""
+    found = {name: each["dag"]["tasks"] for name, each in pipeline["components"].items() if "dag" in each}
+    return found | {"root": pipeline["root"]["dag"]["tasks"]}
+
+
+def holder(pipeline, task):
+    """Name and tasks of the graph that a task is in."""
+    return next((name, tasks) for name, tasks in graphs(pipeline).items() if task in tasks)
+
+
+def condition(pipeline, component):
+    """What must hold for a graph to run; nothing if it always does."""
+    tasks = [task for each in graphs(pipeline).values() for task in each.values()]
+    (task,) = [task for task in tasks if task["componentRef"]["name"] == component]
+    return task.get("triggerPolicy", {}).get("condition", "")
+
+
 def test_a_network_is_registered_only_if_it_is_good_enough(pipeline):
-    root = pipeline["root"]["dag"]["tasks"]
-    assert "register" not in root
-    (condition,) = [task for task in root.values() if "triggerPolicy" in task]
-    assert "register" in pipeline["components"][condition["componentRef"]["name"]]["dag"]["tasks"]
+    name, tasks = holder(pipeline, "register")
+    assert set(tasks) == {"challenge", "register"}
     wanted = {"prune-retrain": "gate-Output'] == true", "prune-sweep": "choose-smallest-Output'] >= 0.0"}
-    assert condition["triggerPolicy"]["condition"].endswith(wanted[pipeline["pipelineInfo"]["name"]])
+    assert condition(pipeline, name).endswith(wanted[pipeline["pipelineInfo"]["name"]])
+    told = tasks["register"]["inputs"]["parameters"]["champion_ap"]["taskOutputParameter"]
+    assert told["producerTask"] == "challenge"
+
+
+def test_all_but_the_fingerprint_waits_for_something_new(pipeline):
+    whole_run, tasks = holder(pipeline, "fingerprint")
+    (only,) = tasks.keys() - {"fingerprint"}
+    assert tasks[only]["triggerPolicy"]["condition"].endswith("fingerprint-Output'] == true")
+    root = pipeline["root"]["dag"]["tasks"]
+    assert {task["componentRef"]["name"] for task in root.values()} == {whole_run, "comp-summary"}
+    assert root["summary"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_the_form_has_at_most_12_inputs(pipeline):
+    assert len(pipeline["root"]["inputDefinitions"]["parameters"]) <= 12
+
+
+SPEC_USERS = {
+    "dataset": {"dataset-convert", "dataset-join", "sample-calibration"},
+    "training": {"train", "prune"},
+    "pruning": {"prune-rounds"},
+    "retraining": {"train-2", "prune-rounds"},
+    "inference": {"evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "calibrate", "challenge", "register", "report"},
+    "calibration_images": {"sample-calibration"},
+    "weights": {"train"},
+    "champion": {"challenge", "register"},
+}
+
+
+@pytest.mark.parametrize(("output", "users"), SPEC_USERS.items())
+def test_a_changed_setting_reaches_the_tasks_that_use_it_and_no_others(compiled, output, users):
+    """The arguments are what Kubeflow's cache looks at."""
+    pipeline, _ = documents(compiled / "prune_retrain.yaml")
+    found = {
+        name
+        for name, task in all_tasks(pipeline).items()
+        for given in task.get("inputs", {}).get("parameters", {}).values()
+        if given.get("componentInputParameter", "").endswith(f"fingerprint-{output}")
+    }
+    assert found == users
 
 
 def test_all_cuts_run_side_by_side_and_meet_in_the_choice(compiled):
     pipeline, _ = documents(compiled / "prune_sweep.yaml")
-    root = pipeline["root"]["dag"]["tasks"]
-    loops = {name: task["parameterIterator"] for name, task in root.items() if "parameterIterator" in task}
+    _, tasks = holder(pipeline, "choose-smallest")
+    loops = {name: task["parameterIterator"] for name, task in tasks.items() if "parameterIterator" in task}
     (loop,) = [name for name, each in loops.items() if each["items"]["inputParameter"].endswith("cuts")]
-    inside = pipeline["components"][root[loop]["componentRef"]["name"]]["dag"]["tasks"]
+    inside = pipeline["components"][tasks[loop]["componentRef"]["name"]]["dag"]["tasks"]
     assert sorted(task["taskInfo"]["name"] for task in inside.values()) == [
         "Evaluate retrained", "Export", "Prune", "Retrain",
     ]  # fmt: skip
-    given = root["choose-smallest"]["inputs"]
+    given = tasks["choose-smallest"]["inputs"]
     artifacts = {name: each["taskOutputArtifact"]["producerTask"] for name, each in given["artifacts"].items()}
     assert artifacts == {"base": "export", "figures": loop, "networks": loop}
     assert given["parameters"]["aps"]["taskOutputParameter"]["producerTask"] == loop
 
 
-@pytest.mark.parametrize(("drop", "passes"), [(0.0, True), (0.01999, True), (0.03, False), (-0.1, True)])
-def test_the_gate_lets_through_what_lost_little(drop, passes):
-    gate = import_module("bodyposenet.components.gate").gate
-    assert gate.python_func(reference_ap=0.5, candidate_ap=0.5 - drop, max_drop=0.02) is passes
+def wired_wrongly():
+    """A graph that would train on a network."""
+    from kfp import dsl
+
+    from bodyposenet.common import artifacts
+    from bodyposenet.components.train import train
+
+    @dsl.pipeline
+    def wrong() -> None:
+        network = dsl.importer(artifact_uri="gs://b/model", artifact_class=artifacts.PoseModel)
+        train(dataset=network.output, spec={})
+
+    return wrong
+
+
+def test_wrong_wiring_is_refused_when_it_is_compiled():
+    with pytest.raises(
+        InconsistentTypeException, match=r"PoseModel.* is incompatible .*PoseDataset"
+    ):
+        wired_wrongly()
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

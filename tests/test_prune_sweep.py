@@ -1,55 +1,27 @@
 """The sweep that is compiled for Kubeflow, run here: each cut is pruned, retrained and scored, the smallest kept."""
 
 import json
-import warnings
 
 import pytest
-from kfp import local
+from support.local_run import run_pipeline, tiny_arguments
 
 from bodyposenet.common.model.files import load_model
-from bodyposenet.common.settings import portable
 from bodyposenet.common.tracking.store import quiet_mlflow
-from bodyposenet.pipelines.prune_sweep import prune_sweep
-from bodyposenet.pipelines.specs import default
 
 CUTS = [{"target_flops": 0.6}, {"pruning_threshold": 0.4}]
 NAMES = ("target_flops 0.6", "pruning_threshold 0.4")
-# A process on this machine takes no resources and no image; kfp.local says so of every task.
-SAID_BY_KFP = (
-    "Task '.*': settings .* have no effect in the current local runner",
-    "You may be attemping to run a task",
-)
-
-
-def tiny(name):
-    """A shipped train spec for one epoch of a small network on small pictures, from scratch."""
-    spec = default(name)
-    loader = {**spec["dataloader"], "batch_size": 4, "pose_config": {"target_shape": [12, 16]}}
-    loader["image_config"] = {"image_dims": {"height": 96, "width": 128}}
-    model = {**spec["model"], "stages": 1, "backbone_attributes": {"width_multiplier": 0.125}}
-    return {**spec, "num_epoch": 1, "pretrained_weights": None, "dataloader": loader, "model": model}
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """The folder of a sweep over few pictures, that of its artifacts, and what it returned."""
     folder = tmp_path_factory.mktemp("sweep")
-    arguments = {f"{name}_spec": tiny(name) for name in ("train", "retrain")}
-    arguments["prune_spec"] = {"min_num_filters": 2, "pruning_granularity": 2}
-    arguments["inference_spec"] = {**default("inference"), "input_shape": [96, 128]}
-    arguments |= {"cuts": CUTS, "draw_train": 8, "draw_val": 4, "max_ap_drop": 1.0, "model_name": "swept"}
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "KFP_RUN_ID"):
-            patch.delenv(name, raising=False)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("BODYPOSENET_PIPELINE_RUN", "sweep-1")
-        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-        for message in SAID_BY_KFP:
-            warnings.filterwarnings("ignore", message)
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "run"), raise_on_error=True)
-        reason = prune_sweep(**portable(arguments)).output
-        (root,) = (folder / "run").iterdir()
-        yield folder, root, reason
+    arguments = tiny_arguments() | {"prune_spec": {"min_num_filters": 2, "pruning_granularity": 2}}
+    arguments |= {"cuts": CUTS, "data": "synthetic:8,4", "max_ap_drop": 1.0, "model_name": "swept"}
+    with pytest.MonkeyPatch.context() as patch:
+        done = run_pipeline(folder, "sweep-1", "prune_sweep", patch, **arguments)
+        assert done.failure == ""
+        yield folder, done.folder, done.said("choose-smallest", "reason")
 
 
 def metrics(root, task):

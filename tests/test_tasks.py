@@ -13,12 +13,13 @@ import pytest
 
 from bodyposenet.common import tasks
 from bodyposenet.common.data.fingerprint import fingerprint
-from bodyposenet.common.errors import SpecError
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import count, size
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.task_files import NOBODY, model_in
+from bodyposenet.pipelines.demo import unflattened
 from bodyposenet.pipelines.specs import default
 
 PHOTOS = {"train": 12, "val": 6}
@@ -81,6 +82,7 @@ def run_all(folder):
             "onnx",
             "int8",
             "few",
+            "curves",
         )
     }
     noted = {
@@ -88,20 +90,23 @@ def run_all(folder):
         for task in (*CONVERSION, "train", "rounds", "retrain", "prune", "export", "sample", "calibrate")
     }
     spec, said = INFERENCE, {}
-    said["photos"] = tasks.gather_photos("", at["photos"], **PHOTOS, seed=3)
+    said["photos"] = tasks.gather_photos("synthetic:{train},{val},3".format(**PHOTOS), at["photos"])
     for number in (1, 2):
         done = tasks.convert(
-            at["photos"], default("dataset"), f"{number - 1}/2", at[f"part{number}"], noted[f"convert{number}"]
-        )
+            at["photos"], default("dataset"), f"{number - 1}/2", at[f"part{number}"], noted[f"convert{number}"],
+            str(folder / "convert.html"), fingerprint=fingerprint(folder / "photos"),
+        )  # fmt: skip
         said[f"convert{number}"] = done
     parts = [at["part1"], at["part2"]]
     said["join"] = tasks.join(at["photos"], default("dataset"), parts, at["dataset"], noted["join"])
-    said["train"] = tasks.train(at["dataset"], train_settings("train"), None, at["base"], noted["train"])
-    handed = tasks.prune_rounds(at["base"], at["dataset"], PRUNE, {}, 1, at["early"], noted["rounds"])
+    outputs = at["base"], noted["train"], at["curves"]
+    said["facts"], said["train"] = tasks.train(at["dataset"], train_settings("train"), None, *outputs)
+    handed = tasks.prune_rounds(at["base"], at["dataset"], PRUNE, {}, at["early"], noted["rounds"])
     said["rounds"], pages = handed, (str(folder / "summary.md"), str(folder / "pruned.html"))
     said["prune"] = tasks.prune(at["early"], handed[0], at["pruned"], noted["prune"], *pages)
     again = train_settings("retrain")
-    said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], at["retrained"], noted["retrain"])
+    outputs = at["retrained"], noted["retrain"], at["curves"]
+    said["retrain"] = tasks.train(at["dataset"], again, at["pruned"], *outputs)[1]
     said["export"] = tasks.export(at["retrained"], at["onnx"], noted["export"])
     said["sample"] = tasks.sample_calibration(at["photos"], default("dataset"), 4, 0, at["few"], noted["sample"])
     page = str(folder / "calibration.md")
@@ -115,9 +120,10 @@ def run_all(folder):
         said[f"evaluate_{name}"] = tasks.evaluate(model, at["dataset"], spec, name, *outputs)
     aps = {name: said[f"evaluate_{name}"][0] for name in models}
     version_aps = {"ap": aps["retrained"], "int8_ap": aps["int8"]}
-    said["register"] = tasks.register(at["onnx"], at["int8"], spec, "tiny", version_aps)
+    said["register"] = tasks.register(at["onnx"], at["int8"], spec, "tiny", version_aps, str(folder / "registered.md"))
     page = str(folder / "report.html")
-    said["report"] = tasks.report(at, at["dataset"], spec, str(folder / "found_int8"), aps, page)
+    outputs = page, str(folder / "figures")
+    said["report"] = unflattened(tasks.report(at, at["dataset"], spec, str(folder / "found_int8"), aps, *outputs))
     return said
 
 
@@ -137,8 +143,8 @@ def runs(client):
     return {run.info.run_name: run for run in found}
 
 
-def test_the_photo_sets_digest_is_that_of_its_files(chain):
-    assert chain.said["photos"] == fingerprint(chain.file("photos"))
+def test_pictures_are_drawn_where_no_photos_are_given(chain):
+    assert chain.said["photos"] == {"source": "synthetic:12,6,3", "folder": str(chain.file("photos"))}
     assert len(list(chain.file("photos", "images").iterdir())) == 18
 
 
@@ -146,7 +152,7 @@ def test_what_each_task_worked_on_is_told_by_digests_that_agree(chain, runs):
     used = {
         name: {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs} for name, run in runs.items()
     }
-    assert used["dataset_convert 1 of 2"]["conversion"].digest == chain.said["photos"][:36]
+    assert used["dataset_convert 1 of 2"]["conversion"].digest == fingerprint(chain.file("photos"))[:36]
     assert set(used["train"]) == {"training", "validation"}
     assert used["train"] == used["retrain"]
     assert len({entry.digest for entry in used["train"].values()}) == 2
@@ -183,6 +189,17 @@ def test_a_training_leaves_a_network_its_history_and_its_spec(chain, folder, tas
     assert [row["epoch"] for row in history] == [1, 2]
     assert chain.said[task]["loss"] == history[-1]["loss"]
     assert chain.said[task]["params"] == model.count_params()
+
+
+def test_a_training_says_what_its_network_is_and_draws_its_curves(chain):
+    model, card = load_model(chain.file("base"))
+    facts = chain.said["facts"]
+    assert (facts["params"], facts["skeleton"], facts["joints"]) == (model.count_params(), card.skeleton.name, 18)
+    assert facts["ap"] == chain.said["train"]["val_ap"] == pytest.approx(chain.said["evaluate_base"][0], abs=0.05)
+    assert facts["gflops"] == pytest.approx(chain.said["report"]["base"]["gflops"])
+    page = chain.file("curves").read_text()
+    assert "<svg" in page
+    assert len(page) < 2e6
 
 
 def test_retraining_goes_on_from_the_pruned_network(chain):
@@ -238,7 +255,7 @@ def test_export_and_calibration_write_their_files(chain):
 
 
 def test_an_evaluation_runs_the_file_that_its_artifact_means(chain):
-    assert {folder: tasks.model_in(str(chain.file(folder))).name for folder in ("base", "onnx", "int8")} == {
+    assert {folder: model_in(str(chain.file(folder))).name for folder in ("base", "onnx", "int8")} == {
         "base": "model.keras", "onnx": "model.onnx", "int8": "model.int8.cpu.onnx",
     }  # fmt: skip
 
@@ -289,7 +306,7 @@ def test_all_tasks_are_runs_below_the_pipelines_run(runs):
 
 
 def test_settings_are_logged_under_a_prefix(runs, chain):
-    assert runs["photos"].data.params == {"data.source": "drawn people", "data.fingerprint": chain.said["photos"]}
+    assert runs["photos"].data.params == {"data.source": "synthetic:12,6,3"}
     trained = runs["train"].data.params
     assert trained["spec.num_epoch"] == "2"
     width = default("train")["model"]["backbone_attributes"]["width_multiplier"]
@@ -399,11 +416,15 @@ def test_nobody_labelled_is_no_failure(chain, tmp_path):
     truth.write_text(json.dumps(json.loads(truth.read_text()) | {"annotations": []}))
     outputs = str(tmp_path / "found"), str(tmp_path / "metrics")
     ap, numbers = tasks.evaluate(str(chain.file("onnx")), str(tmp_path / "dataset"), INFERENCE, "onnx", *outputs)
-    assert (ap, numbers["people_labelled"]) == (tasks.NOBODY, 0)
+    assert (ap, numbers["people_labelled"]) == (NOBODY, 0)
 
 
-def test_a_wrong_spec_is_told_by_its_key_before_the_training_starts(chain, tmp_path):
+def test_a_wrong_spec_is_told_by_its_key_before_the_training_starts(chain, tmp_path, capfd):
     settings = train_settings("train") | {"num_epochs": 3}
-    with pytest.raises(SpecError, match=r"train_spec: num_epochs: .*did you mean 'num_epoch'"):
-        tasks.train(str(chain.file("dataset")), settings, None, str(tmp_path / "model"), str(tmp_path / "metrics"))
+    outputs = [str(tmp_path / name) for name in ("model", "metrics", "page")]
+    with pytest.raises(SystemExit, match=r"^2$"):
+        tasks.train(str(chain.file("dataset")), settings, None, *outputs)
+    said = capfd.readouterr().err
+    assert re.search(r"train failed: train_spec: num_epochs: .*did you mean 'num_epoch'", said)
+    assert "Traceback" not in said
     assert not (tmp_path / "model").exists()

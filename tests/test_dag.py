@@ -1,0 +1,125 @@
+"""The graph that is compiled for Kubeflow, run here again and again: what a change makes run anew, and how it ends."""
+
+import shutil
+
+import cv2
+import pytest
+from support.local_run import run_pipeline, tiny_arguments
+
+from bodyposenet.common.data.synthetic import synthesize
+
+ALWAYS = {"fingerprint", "summary"}
+CONVERSION = {"photos", "dataset-convert", "dataset-join"}
+AFTER = {
+    "train", "prune-rounds", "prune", "train-2", "export", "sample-calibration", "calibrate",
+    "evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "gate", "report",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory, patch):
+    """Runs the pipeline on the same photos, with its earlier runs remembered."""
+    folder = tmp_path_factory.mktemp("dag")
+    synthesize(folder / "photos", train=8, val=4)
+    arguments = tiny_arguments() | {"deploy_spec": {"calibration_images": 2}, "data": str(folder / "photos")}
+
+    def run(name, **changes):
+        return run_pipeline(folder, name, "prune_retrain", patch, **{**arguments, **changes})
+
+    return folder, run
+
+
+@pytest.fixture(scope="module")
+def first(again):
+    return again[1]("first")
+
+
+@pytest.mark.slow
+def test_a_run_with_ap_0_ends_well_and_says_why_nothing_was_registered(first):
+    assert first.failure == ""
+    assert first.tasks == ALWAYS | CONVERSION | AFTER
+    assert first.said("gate", "decision").startswith("**Not passed.** AP is 0: nobody was found.")
+    summary = first.said("summary", "page")
+    assert summary.startswith("# prune-retrain: SUCCEEDED\n")
+    assert [row.split("|")[2].strip() for row in summary.splitlines()[6:]] == ["finished"] * (
+        len(CONVERSION) + len(AFTER) - 1 + 1  # one round: prune-rounds has no run; the fingerprint has one
+    )
+
+
+@pytest.mark.slow
+def test_pages_are_small_enough_for_kubeflow_and_need_no_network(first):
+    for task, page in (("report", "page"), ("prune", "picture"), ("train", "curves"), ("train-2", "curves")):
+        text = first.said(task, page)
+        assert "<svg" in text
+        assert len(text.encode()) <= 2e6
+        assert "http://" not in text.replace("http://www.w3.org/", "")
+        assert "https://" not in text
+
+
+@pytest.mark.slow
+def test_with_nothing_changed_all_but_the_fingerprint_come_from_the_cache(again, first):
+    assert again[1]("same").tasks == ALWAYS
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_with_nothing_new_ends_early_and_says_so(again, first):
+    found = again[1]("scheduled", only_if_new=True)
+    assert (found.tasks, found.failure) == (ALWAYS, "")
+    assert found.said("fingerprint", "reason") == "nothing new: run first had the same photos, weights and specs"
+
+
+@pytest.mark.slow
+def test_another_threshold_asks_the_gate_alone(again, first):
+    assert again[1]("stricter", min_ap=0.5).tasks == ALWAYS | {"gate"}
+
+
+@pytest.mark.slow
+def test_other_calibration_photos_leave_the_trainings_alone(again, first):
+    found = again[1]("calibrated", deploy_spec={"calibration_images": 3})
+    assert found.failure == ""
+    assert found.tasks - {"gate"} == ALWAYS | {"sample-calibration", "calibrate", "evaluate-4", "report"}
+
+
+@pytest.mark.slow
+def test_one_photo_more_is_converted_and_trained_on(again, first):
+    folder, run = again
+    photos = folder / "photos" / "images"
+    cv2.imwrite(str(photos / "another.jpg"), cv2.imread(str(next(photos.iterdir())))[::-1])
+    found = run("one-more", only_if_new=True)
+    assert found.tasks == (ALWAYS | CONVERSION | AFTER) - {"gate"}  # which was told the same two APs
+    assert found.said("fingerprint", "reason") == "new inputs"
+
+
+@pytest.mark.slow
+def test_all_mistakes_of_all_specs_are_told_before_anything_runs(again):
+    wrong = {"train_spec": "num_epochs: 3", "prune_spec": "equalization_criterion: [union"}
+    found = again[1]("wrong", **wrong)
+    assert found.tasks == {"summary"}
+    assert found.failure
+    summary = found.said("summary", "page")
+    assert summary.startswith("# prune-retrain: FAILED\n")
+    assert "**fingerprint failed**" in summary
+    assert "train_spec: num_epochs" in summary
+    assert "prune_spec" in summary
+
+
+@pytest.mark.slow
+def test_a_conversion_that_finds_no_good_photo_is_reported(again):
+    folder, run = again
+    broken = folder / "broken"
+    shutil.copytree(folder / "photos", broken)
+    for photo in (broken / "images").iterdir():
+        photo.write_bytes(photo.read_bytes()[:100])
+    found = run("broken", data=str(broken))
+    assert found.failure
+    assert not found.tasks & {"train", "export", "evaluate", "report"}
+    summary = found.said("summary", "page")
+    assert summary.startswith("# prune-retrain: FAILED\n")
+    assert "**dataset_join failed**" in summary
+    assert "this is no readable image: every photo was left out; check images_root_dir_path" in summary

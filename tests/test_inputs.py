@@ -1,0 +1,116 @@
+"""Inputs: what a run is given as text, read, checked and digested."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.inputs import MOST_PARTS, PHOTOS_PER_PART, drawn_of, parts_for, read_inputs, weights_digest
+from bodyposenet.common.settings import whole
+from bodyposenet.pipelines.blocks import DEFAULTS
+
+DEFAULT = whole(DEFAULTS)
+NAMES = list(DEFAULT)
+
+
+def read(data="synthetic:8,4", **texts):
+    more = {name: texts.pop(name) for name in ("start_weights", "salt", "more") if name in texts}
+    return read_inputs({name: texts.get(name, "") for name in NAMES}, DEFAULT, data=data, **more)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    synthesize(folder, train=3, val=2)
+    return folder
+
+
+def test_with_nothing_given_all_specs_are_the_shipped_ones():
+    found = read()
+    assert found.specs == DEFAULT
+    assert found.parts == ["0/1"]
+
+
+def test_a_spec_is_the_same_as_yaml_as_json_and_as_a_file(tmp_path):
+    spec = {**DEFAULT["prune_spec"], "pruning_threshold": 0.5}
+    file = tmp_path / "prune.yaml"
+    file.write_text(yaml.safe_dump(spec))
+    found = [read(prune_spec=text) for text in (yaml.safe_dump(spec), json.dumps(spec), str(file))]
+    assert found[0].specs["prune_spec"]["pruning_threshold"] == 0.5
+    assert len({each.digest for each in found}) == 1
+    assert found[0].digest != read().digest
+
+
+def test_all_mistakes_of_all_specs_come_together():
+    with pytest.raises(SpecError) as caught:
+        read(train_spec="num_epochs: 3", prune_spec="pruning_treshold: 0.2", deploy_spec='{"method": "median"}')
+    said = str(caught.value)
+    assert "did you mean 'num_epoch'" in said
+    for place in ("train_spec", "prune_spec", "deploy_spec"):
+        assert any(line.startswith(place) for line in said.splitlines()), said
+
+
+@pytest.mark.parametrize(("data", "drawn"), [
+    ("synthetic:600,200", (600, 200, 0)), (" synthetic:1,2,7 ", (1, 2, 7)), ("/photos", None), ("gs://b/photos", None),
+])  # fmt: skip
+def test_data_are_drawn_or_a_folder(data, drawn):
+    assert drawn_of(data) == drawn
+
+
+@pytest.mark.parametrize(
+    "data", ["", " ", "synthetic:", "synthetic:5", "synthetic:0,4", "synthetic:5,5,5,5", "synthetic:a,b"]
+)
+def test_what_is_neither_is_refused_with_an_example(data):
+    with pytest.raises(UserError, match="synthetic:600,200"):
+        drawn_of(data)
+
+
+def test_a_folder_without_photos_is_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match=r"has no folder images"):
+        read(str(tmp_path))
+
+
+def test_the_digest_goes_by_the_photos_and_not_by_their_place(photos, tmp_path):
+    before = read(str(photos))
+    (tmp_path / "elsewhere").symlink_to(photos)
+    assert read(str(tmp_path / "elsewhere")).photos == before.photos
+    extra = photos / "images" / "one_more.jpg"
+    extra.write_bytes(next((photos / "images").iterdir()).read_bytes())
+    assert read(str(photos)).photos != before.photos
+    extra.unlink()
+    assert read(str(photos)).digest == before.digest
+
+
+@given(st.text(min_size=1, max_size=8))
+def test_any_salt_makes_everything_run_again(salt):
+    assert read(salt=salt).photos != read().photos
+
+
+def test_cuts_of_a_sweep_are_inputs_and_leave_the_photos_alone():
+    one, two = read(more=[{"target_flops": 0.5}]), read(more=[{"target_flops": 0.3}])
+    assert one.photos == two.photos
+    assert one.digest != two.digest
+
+
+def test_start_weights_take_the_place_of_the_spec_s_and_count_by_their_content(tmp_path):
+    weights = tmp_path / "start.keras"
+    weights.write_bytes(b"one")
+    first = read(start_weights=str(weights))
+    assert first.specs["train_spec"]["pretrained_weights"] == str(weights)
+    weights.write_bytes(b"two")
+    assert read(start_weights=str(weights)).weights != first.weights
+    assert weights_digest("pretrained:drawn_people") == weights_digest("") == ""
+    with pytest.raises(UserError, match=r"missing\.keras: .* check start_weights"):
+        read(start_weights=str(tmp_path / "missing.keras"))
+
+
+@given(st.integers(0, 10**6))
+def test_parts_are_as_many_as_the_photos_call_for(photos):
+    parts = parts_for(photos)
+    assert [tuple(map(int, part.split("/"))) for part in parts] == [(i, len(parts)) for i in range(len(parts))]
+    assert 1 <= len(parts) <= MOST_PARTS
+    assert len(parts) == MOST_PARTS or len(parts) * PHOTOS_PER_PART >= photos > (len(parts) - 1) * PHOTOS_PER_PART - 1
