@@ -35,6 +35,7 @@ NEEDS = {
     "gate": SMALL,
     "choose-smallest": SMALL,
     "register": Need("1", "4G"),
+    "infer-batch": Need("2", "4G"),
 }
 
 
