@@ -9,6 +9,7 @@ from bodyposenet.common import (
     tasks_deploy,
     tasks_inputs,
     tasks_networks,
+    tasks_registry,
     tasks_release,
     tasks_scores,
     tasks_training,
@@ -25,6 +26,7 @@ export = told(tasks_deploy.export)
 fingerprint = told(tasks_inputs.fingerprint)
 gate = told(tasks_release.gate)
 gather_photos = told(tasks_data.gather_photos)
+infer_batch = told(tasks_registry.infer_batch)
 join = told(tasks_data.join)
 prune = told(tasks_networks.prune)
 prune_rounds = told(tasks_networks.prune_rounds)

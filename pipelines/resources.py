@@ -61,6 +61,7 @@ NEEDS = {
     "gate": SMALL,
     "choose-smallest": SMALL,
     "register": Need("1", "4G", hours=1),
+    "infer-batch": Need("2", "4G", hours=72),
     "summary": SMALL,
 }
 

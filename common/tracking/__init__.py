@@ -10,6 +10,7 @@ from bodyposenet.common.tracking.registry import (
     is_registered,
     promote,
     register_model,
+    settings_in,
 )
 from bodyposenet.common.tracking.runs import Run, task_run
 
@@ -24,5 +25,6 @@ __all__ = [
     "promote",
     "register_model",
     "send_buffered",
+    "settings_in",
     "task_run",
 ]

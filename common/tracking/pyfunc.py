@@ -7,11 +7,15 @@ the model needs this package beside ONNX Runtime. Importing it imports neither.
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+
+if TYPE_CHECKING:
+    from bodyposenet.common.model.files import Card
+    from bodyposenet.common.spec.inference import InferenceSpec
 
 Person = dict[str, Any]
 
@@ -27,12 +31,9 @@ class PoseModel:
 
     def __init__(self, network: Path, settings: dict[str, Any]) -> None:
         from bodyposenet.common.deploy.runners import open_runner
-        from bodyposenet.common.spec import parse_spec
-        from bodyposenet.common.spec.inference import InferenceSpec
 
         self.runner = open_runner(network)
-        complete = {"input_shape": list(self.runner.card.input_size)} | settings
-        self.spec = parse_spec(complete, InferenceSpec, where="the registered model's settings")
+        self.spec = inference_spec(self.runner.card, settings, where="the registered model's settings")
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> list[Any]:
         """Find the people in one photo or several.
@@ -63,6 +64,14 @@ class PoseModel:
             {"keypoints": np.asarray(keypoints, float).tolist(), "score": float(score), "joints": joints}
             for keypoints, score in zip(found.keypoints, found.scores, strict=True)
         ]
+
+
+def inference_spec(card: "Card", settings: Mapping[str, Any], *, where: str) -> "InferenceSpec":
+    """A network's inference spec: some keys of it, and the input size of the training unless they name another."""
+    from bodyposenet.common.spec import parse_spec
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+    return parse_spec({"input_shape": list(card.input_size)} | dict(settings), InferenceSpec, where=where)
 
 
 def _unwrapped(data: Any) -> Any:

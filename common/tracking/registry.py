@@ -190,6 +190,11 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
     return folder / NETWORK
 
 
+def settings_in(folder: Path) -> dict[str, Any]:
+    """The settings that :func:`fetch` put beside a network."""
+    return dict(json.loads((folder / SETTINGS).read_text()))
+
+
 def find_version(name: str, version_or_alias: str) -> Registered | None:
     """A version by its number or by an alias, or None where there is none.
 

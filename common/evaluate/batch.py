@@ -1,0 +1,185 @@
+"""Batch: the people in a folder, bucket or archive of very many photos, in memory that does not grow with them."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bodyposenet.common.data.photo_store import PhotoStore, open_photos
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.evaluate.batch_files import write_files
+from bodyposenet.common.evaluate.batch_parts import Parts
+from bodyposenet.common.evaluate.inference import SUFFIXES
+from bodyposenet.common.evaluate.looker import Looker, ahead
+from bodyposenet.common.evaluate.notable import Notable
+from bodyposenet.common.evaluate.opened import open_model
+from bodyposenet.common.evaluate.results import Entry
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage import Stat, place
+
+log = logging.getLogger(__name__)
+
+PART = 100  # photos; at most so many are looked at again by an inference that goes on
+TOLD = 50  # problems that are kept to be told; all are in the file
+
+
+@dataclass
+class Batch:
+    """What was found.
+
+    Attributes:
+        folder: Has ``detections.json`` and ``detections_coco_format.json``.
+        photos: Photos that are there.
+        people: People found in them.
+        empty: Photos in which nobody was found.
+        unreadable: Photos that could not be used.
+        problems: What is wrong with the first of those.
+        resumed: Photos that an earlier attempt had looked at.
+        digest: Of names, sizes and versions of the photos.
+        notable: Entries of photos worth a look, by what is notable about them.
+    """
+
+    folder: Path
+    photos: int = 0
+    people: int = 0
+    empty: int = 0
+    unreadable: int = 0
+    problems: list[str] = field(default_factory=list)
+    resumed: int = 0
+    digest: str = ""
+    notable: dict[str, list[Entry]] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """The outcome in one or two sentences."""
+        seen = f"{self.people:,} people found in {self.photos:,} photos (nobody in {self.empty:,})."
+        return seen + (f" {self.unreadable:,} photos could not be used." if self.unreadable else "")
+
+    def count(self, found: Entry) -> None:
+        """Add a photo's entry to the numbers."""
+        self.photos += 1
+        if "problem" in found:
+            self.unreadable += 1
+            if len(self.problems) < TOLD:
+                log.warning("skipped %s", found["problem"])
+                self.problems.append(found["problem"])
+            return
+        self.people += len(found["scores"])
+        self.empty += not found["scores"]
+
+
+def infer_batch(
+    model: Path,
+    spec: InferenceSpec,
+    source: str,
+    results_dir: Path,
+    *,
+    work: str = "",
+    extra: Mapping[str, Any] | None = None,
+    notable: int = 24,
+    progress: bool | None = None,
+) -> Batch:
+    """Find the people in all photos of a folder and below it, and write what was found.
+
+    Photos are numbered from 1 in the order of their names: COCO's ``image_id``. Entries of ``detections.json`` have it
+    in ``image_meta``; those of photos that cannot be used say why in ``problem``.
+
+    Args:
+        model: The network's file.
+        spec: How to find people.
+        source: A folder or zip archive, on a disk or in a bucket. Hidden files are passed over.
+        results_dir: Gets the files.
+        work: Where finished parts are kept until all are there, so that a second call goes on after a first that was
+            killed; by default ``results_dir``.
+        extra: Further keys of ``detections.json``.
+        notable: How many photos worth a look to pick.
+        progress: Show a progress bar; by default on terminals.
+
+    Raises:
+        UserError: The model cannot be used, or there are no photos, or none that can be read. One that cannot, among
+            others, is reported instead.
+    """
+    folder = place(results_dir)
+    status = StatusLog(folder)
+    status.write("STARTED", "Starting inference.")
+    store = open_photos(source)
+    listed = _photos(store, source)
+    runner, spec = open_model(model, spec)
+    looker = Looker(runner, spec, store, source)
+    parts = Parts(place(work or folder), _key(model, spec, source, listed))
+    resumed = _find_all(looker, parts, list(listed), progress)
+    batch = Batch(folder, resumed=resumed, digest=_digest(listed))
+    picks = Notable(notable)
+    entries = (found for part in range(_parts(listed)) for found in parts.read(part))
+    write_files(folder, runner.card.skeleton, spec, _seen(entries, batch.count, picks.offer), extra or {})
+    batch.notable = picks.picked()
+    parts.remove()
+    if batch.unreadable == batch.photos:
+        problem = f"none of the {batch.photos} photos can be used"
+        raise UserError(problem, where=batch.problems[0], fix="give JPEG or PNG files")
+    log.info(batch.summary())
+    status.write("SUCCESS", batch.summary())
+    return batch
+
+
+def _photos(store: PhotoStore, source: str) -> dict[str, Stat]:
+    """The photos of a store by name, in order."""
+    found = {name: stat for name, stat in sorted(store.listing().items()) if _is_photo(name)}
+    if not found:
+        raise UserError("has no JPEG or PNG files", where=source, fix="name the folder that your photos are in")
+    return found
+
+
+def _is_photo(name: str) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return not hidden and name.lower().endswith(SUFFIXES)
+
+
+def _digest(listed: Mapping[str, Stat]) -> str:
+    whole = hashlib.sha256()
+    for name, (size, version) in listed.items():
+        whole.update(f"{len(name)} {name} {size} {version}\n".encode("utf-8", "surrogatepass"))
+    return whole.hexdigest()
+
+
+def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Stat]) -> str:
+    """A digest of all that decides what is found."""
+    with open(model, "rb") as file:
+        network = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(f"{network} {spec.model_dump_json()} {source} {_digest(listed)}".encode()).hexdigest()
+
+
+def _find_all(looker: Looker, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
+    """Make the parts that are not there; the number of photos in those that are."""
+    done = parts.done()
+    chunks = [range(start, min(start + PART, len(names))) for start in range(0, len(names), PART)]
+    resumed = sum(len(chunk) for number, chunk in enumerate(chunks) if number in done)
+    if resumed:
+        log.info("going on: an earlier attempt has looked at %d of %d photos", resumed, len(names))
+    hidden = None if progress is None else not progress
+    with tqdm(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar:
+        for number, chunk in enumerate(chunks):
+            if number in done:
+                continue
+            made = []
+            for place_in_list, pixels in ahead(lambda index: looker.pixels(names[index]), chunk):
+                made.append(looker.entry(place_in_list + 1, names[place_in_list], pixels))
+                bar.update()
+            parts.keep(number, made)
+    return resumed
+
+
+def _parts(listed: Sized) -> int:
+    return -(-len(listed) // PART)
+
+
+def _seen(entries: Iterable[Entry], *eyes: Callable[[Entry], None]) -> Iterator[Entry]:
+    """The entries, each shown to all on its way."""
+    for found in entries:
+        for eye in eyes:
+            eye(found)
+        yield found

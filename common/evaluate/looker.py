@@ -1,0 +1,103 @@
+"""Looker: from a photo's name to its entry in ``detections.json``, whatever is wrong with the photo."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from bodyposenet.common.data.photo_store import PhotoStore, open_photos
+from bodyposenet.common.data.photos import header_size
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.evaluate.predict import find_people
+from bodyposenet.common.evaluate.preprocess import decode_image
+from bodyposenet.common.evaluate.results import Entry, entry
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage import joined, reported
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runners import Runner
+
+AHEAD = 4  # photos that are read while the network looks at another
+LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB
+
+Item = TypeVar("Item")
+
+
+class Looker:
+    """Looks at one photo after another.
+
+    Args:
+        runner: The network.
+        spec: How to find people.
+        store: Has the photos.
+        source: The same place as text.
+    """
+
+    def __init__(self, runner: "Runner", spec: InferenceSpec, store: PhotoStore, source: str) -> None:
+        self.runner, self.spec, self.store, self.source = runner, spec, store, source
+
+    def pixels(self, name: str) -> np.ndarray | UserError:
+        """A photo's pixels, or what is wrong with it; from any thread.
+
+        Raises:
+            UserError: All photos have gone.
+        """
+        try:
+            data = self.store.read(name)
+        except AwayError:
+            raise
+        except UserError as error:
+            with reported(self.source):
+                open_photos(self.source)
+            return error
+        return _decoded(data, str(self._path(name)))
+
+    def entry(self, number: int, name: str, pixels: np.ndarray | UserError) -> Entry:
+        """What ``detections.json`` says of a photo."""
+        meta: dict[str, Any] = {"id": number, "file_name": name}
+        if isinstance(pixels, UserError):
+            return entry(self._path(name), None, {"image_meta": meta, "problem": str(pixels)})
+        meta |= {"height": pixels.shape[0], "width": pixels.shape[1]}
+        try:
+            return entry(self._path(name), find_people(self.runner, pixels, self.spec), {"image_meta": meta})
+        except UserError as error:  # it is a line rather than a photo
+            return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
+
+    def _path(self, name: str) -> Path:
+        return joined(self.source, name)
+
+
+def _decoded(data: bytes, where: str) -> np.ndarray | UserError:
+    height, width = header_size(data) or (0, 0)
+    if height * width > LARGEST_PHOTO:
+        pixels = f"has {height * width / 1e6:.0f} megapixels; {LARGEST_PHOTO / 1e6:.0f} are taken"
+        return UserError(pixels, where=where, fix="make it smaller")
+    try:
+        return decode_image(data, where=where)
+    except UserError as error:
+        return error
+
+
+def ahead(read: Callable[[int], Item], wanted: Iterable[int]) -> Iterator[tuple[int, Item]]:
+    """Read in threads what is wanted, a few things ahead of whoever uses them.
+
+    Args:
+        read: Gets an index, from any thread.
+        wanted: The indices.
+
+    Yields:
+        Each index, in order, and what was read.
+    """
+    waiting: deque[tuple[int, Future[Item]]] = deque()
+    with ThreadPoolExecutor(AHEAD) as pool:
+        for index in wanted:
+            waiting.append((index, pool.submit(read, index)))
+            if len(waiting) > AHEAD:
+                first, reading = waiting.popleft()
+                yield first, reading.result()
+        while waiting:
+            first, reading = waiting.popleft()
+            yield first, reading.result()

@@ -1,0 +1,183 @@
+"""Tasks with the registry's networks: find people in very many photos."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.settings import whole
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.task_files import Settings, noted
+from bodyposenet.common.tracking import Dataset, Registered, Run, fetch, find_version, settings_in, task_run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bodyposenet.common.evaluate.batch import Batch
+    from bodyposenet.common.evaluate.results import Entry
+    from bodyposenet.common.report.gallery import Section
+    from bodyposenet.common.skeleton import Skeleton
+
+DRAWN = "drawn"  # folder of drawn photos among the detections
+MOST_PICTURES = 60
+TITLE = "People found"
+NUMBERS = ("photos", "people", "empty", "unreadable")
+SECTIONS = {
+    "crowded": ("Most people", "Photos in which most people were found."),
+    "doubtful": ("Least certain", "Photos with the person of whom the network is least certain."),
+    "empty": ("Nobody", "Photos in which nobody was found, taken at random."),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A registered network, fetched.
+
+    Attributes:
+        name: Of the registered model.
+        version: Which of its versions.
+        file: Where it is.
+        skeleton: Its joints.
+        spec: How to find people with it.
+    """
+
+    name: str
+    version: Registered
+    file: Path
+    skeleton: "Skeleton"
+    spec: InferenceSpec
+
+
+def infer_batch(
+    source: str, name: str, alias: str, settings: Settings, found: str, page: str, metrics: str, *,
+    pictures: int = 24, draw: int = 24, work: str = "",
+) -> tuple[str, dict[str, float]]:  # fmt: skip
+    """Find the people in all photos of a place with a registered network.
+
+    Args:
+        source: A folder or zip archive, on a disk or in a bucket; empty draws people.
+        name: The registered model.
+        alias: Which of its versions: an alias, or a version's number.
+        settings: Keys of an inference spec that are to be others than those the network was registered with.
+        found: Folder; gets ``detections.json`` and ``detections_coco_format.json``.
+        page: Gets the gallery.
+        metrics: Gets the numbers.
+        pictures: Photos in the gallery, at most.
+        draw: Photos to draw, without a source.
+        work: Where finished parts are kept until all are there: a folder or bucket that a second attempt sees, too.
+
+    Returns:
+        The outcome in a sentence or two, and the numbers.
+
+    Raises:
+        UserError: The store does not answer or has no such version, or there are no photos that can be used. A photo
+            that cannot, among others, is reported instead.
+    """
+    from bodyposenet.common.evaluate import batch
+
+    if not 0 <= pictures <= MOST_PICTURES:
+        fix = f"take 0 to {MOST_PICTURES}: the page holds 2 MB"
+        raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
+    folder = Path(found)
+    with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
+        network = _fetched(name, alias, whole(settings), Path(aside))
+        source = source or _drawn(folder / DRAWN, draw)
+        model = {"name": name, "version": network.version.version}
+        done = batch.infer_batch(
+            network.file, network.spec, source, folder, work=work, extra={"model": model}, notable=pictures
+        )
+        _write_page(Path(page), done, network, source)
+        _log(run, done, network, source)
+        run.log_artifact(Path(page), "report")
+    return done.summary(), noted(_numbers(done), metrics)
+
+
+def _fetched(name: str, alias: str, settings: Settings, folder: Path) -> Network:
+    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
+    from bodyposenet.common.tracking.pyfunc import inference_spec
+
+    version = find_version(name, alias)
+    if version is None:
+        fix = "run prune_retrain, which registers one and makes the best the champion, or name another version or alias"
+        raise UserError(f"has no version or alias {alias!r}", where=f"registered model {name}", fix=fix)
+    file = fetch(name, version.version, folder)
+    card = card_of_model(read_model(file), file)
+    spec = inference_spec(card, {**settings_in(folder), **settings}, where="inference_spec")
+    return Network(name, version, file, card.skeleton, spec)
+
+
+def _drawn(folder: Path, number: int) -> str:
+    """A folder with drawn photos; they stay beside the detections, which name them."""
+    synthesize(folder, train=number, val=0)
+    return str(folder / "images")
+
+
+def _numbers(done: "Batch") -> dict[str, float]:
+    return {name: float(getattr(done, name)) for name in NUMBERS}
+
+
+def _log(run: Run, done: "Batch", network: Network, source: str) -> None:
+    run.log_params(network.spec.model_dump(mode="json"), prefix="spec")
+    run.log_params({"model": network.name, "version": network.version.version, "source": source}, prefix="data")
+    run.log_dataset(lambda: Dataset(Path(source).name, done.digest, source, {"images": done.photos}, "inference"))
+    run.log_metrics(_numbers(done))
+
+
+def _write_page(page: Path, done: "Batch", network: Network, source: str) -> None:
+    from bodyposenet.common.report.gallery import Gallery, write_gallery
+
+    facts = {"network": f"{network.name}, version {network.version.version}", "photos": source}
+    settings = network.spec.model_dump(mode="json", exclude={"model_path", "train_spec"})
+    facts |= {name.replace("_", " "): value for name, value in settings.items()}
+    sections = _sections(done, network.skeleton, source)
+    shown = Gallery(TITLE, done.summary(), _tiles(done), sections, done.problems, done.unreadable, facts)
+    write_gallery(page, shown)
+
+
+def _tiles(done: "Batch") -> Sequence[tuple[str, str, str]]:
+    seen = done.photos - done.unreadable
+    average = f"{done.people / seen:.1f} in a photo" if seen else ""
+    tiles = [
+        (done.photos, "photos", ""),
+        (done.people, "people", average),
+        (done.empty, "photos with nobody", ""),
+        (done.unreadable, "photos not used", "listed below" if done.unreadable else ""),
+    ]
+    return [(f"{number:,}", name, hint) for number, name, hint in tiles]
+
+
+def _sections(done: "Batch", skeleton: "Skeleton", source: str) -> "list[Section]":
+    from bodyposenet.common.report.gallery import Section
+
+    return [
+        Section(*SECTIONS[kind], list(_pictures(entries, skeleton, source)))
+        for kind, entries in done.notable.items()
+        if entries
+    ]
+
+
+def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> "Iterator[tuple[str, np.ndarray]]":
+    """Caption and picture of each photo that can still be read."""
+    from bodyposenet.common.data.photo_store import open_photos
+    from bodyposenet.common.evaluate.batch_files import people_of
+    from bodyposenet.common.evaluate.preprocess import decode_image
+    from bodyposenet.common.report.gallery import drawn
+
+    store = open_photos(source)
+    for entry in entries:
+        name = entry["image_meta"]["file_name"]
+        try:
+            image = decode_image(store.read(name), where=name)
+        except UserError:  # it has gone since
+            continue
+        yield _caption(entry, name), drawn(image, people_of(entry, skeleton), skeleton)
+
+
+def _caption(entry: "Entry", name: str) -> str:
+    scores = entry["scores"]
+    if len(scores) < 2:
+        return f"{name}: 1 person, score {scores[0]:.2f}" if scores else f"{name}: nobody"
+    return f"{name}: {len(scores)} people, lowest score {min(scores):.2f}"
