@@ -29,6 +29,7 @@ LAUNCH = "bodyposenet.launch"
 EXTRAS = {
     "train": {"tensorflow", "keras"},
     "gcs": {"gcsfs", "upath"},
+    "crypto": {"cryptography"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
     "pipelines": {"kfp", "kfp_kubernetes", "mlflow"},
 }
