@@ -15,7 +15,7 @@ from bodyposenet.common.flags import (
     option,
     parse_size,
     shared,
-    warn_of_name,
+    warn_of_key,
 )
 from bodyposenet.common.launcher import Several, Verb, results_dir, task
 
@@ -64,6 +64,7 @@ def prune(
     dry_run: bool,
     input_size: tuple[int, int] | None,
     path_map: "PathMap",
+    key: str,
     verbose: bool,
     **options: Any,
 ) -> None:
@@ -71,6 +72,7 @@ def prune(
     from bodyposenet.common.spec import parse_spec
     from bodyposenet.common.spec.prune import PruneSpec
 
+    warn_of_key(key)
     named = options.pop("results_dir")
     options.pop("log_level")
     if output_file is None and not dry_run:
@@ -86,7 +88,6 @@ def prune(
         return
     from bodyposenet.common.prune.prune import prune_file
 
-    warn_of_name(output_file)
     with task("prune", folder) as run:
         run.log_params(settings.model_dump(mode="json"), prefix="spec")
         done = prune_file(source, output_file, settings, size=input_size, data=data)

@@ -31,7 +31,7 @@ EXTRAS = {
     "gcs": {"gcsfs", "upath"},
     "crypto": {"cryptography"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
-    "pipelines": {"kfp", "kfp_kubernetes", "mlflow"},
+    "pipelines": {"kfp", "kfp_kubernetes", "kfp_server_api", "mlflow"},
 }
 
 

@@ -3,34 +3,115 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bodyposenet.common.flags import example
 from bodyposenet.common.launcher import Guarded
+from bodyposenet.pipelines.cli_schedule import schedule_one
+from bodyposenet.pipelines.flags import clustered, connected, parametrised
+
+LOCAL, REMOTE = ("output", "data", "epochs"), ("host", "words", "experiment", "run_name", "wait", "no_cache")
+MANIFEST = "Write Pipeline and PipelineVersion resources, for Kubeflow's Kubernetes-native mode."
 
 
 @click.group("pipeline")
 def pipeline() -> None:
-    """Compile the Kubeflow pipelines, or run one here."""
+    """Compile the Kubeflow pipelines, upload and submit them, or run one here."""
 
 
-@pipeline.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled"))
+pipeline.add_command(schedule_one)
+
+
+@pipeline.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled --gpus 1 --volume photos"))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
 )
-def compile_pipelines(output: Path | None) -> None:
+@click.option("--kubernetes-manifest", is_flag=True, help=MANIFEST)
+@click.option("--namespace", default="kubeflow", show_default=True, help="Of these resources.")
+@clustered
+def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace: str) -> None:
     """Compile every pipeline to YAML for Kubeflow Pipelines."""
     from bodyposenet.pipelines.compile import compile_all
+    from bodyposenet.pipelines.manifests import write_manifests
 
-    for path in compile_all(output):
+    if kubernetes_manifest and output is None:
+        raise click.UsageError("--kubernetes-manifest wants a folder: -o build/kubernetes")
+    for path in write_manifests(output, namespace) if kubernetes_manifest and output else compile_all(output):
         click.echo(f"wrote {path}")
 
 
-@pipeline.command("run", cls=Guarded, epilog=example("bpnet pipeline run -o build/mine --data /data/mine --epochs 2"))
-@click.option("-o", "--output", default="build/demo", type=click.Path(path_type=Path), help="Folder.  [build/demo]")
-@click.option("--data", default="", help="Folder with images/ and COCO keypoint files.  [default: drawn people]")
-@click.option("--epochs", type=click.IntRange(1), help="Of both trainings.  [default: the specs']")
-def run(output: Path, data: str, epochs: int | None) -> None:
-    """Train, prune, retrain, quantize and evaluate on this machine, without Kubernetes."""
+@pipeline.command("upload", cls=Guarded, epilog=example("bpnet pipeline upload prune_retrain --host http://kfp:8080"))
+@click.argument("named", metavar="NAME|FILE")
+@connected
+def upload(named: str, host: str | None, namespace: str | None) -> None:
+    """Upload a pipeline, or a new version of it; what is there already is left alone."""
+    from bodyposenet.pipelines.package import package_of
+    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.submit import upload as upload_package
+
+    package = package_of(named)
+    done = upload_package(Server(host, namespace), package)
+    click.echo(f"{package.name} {package.version}: {'uploaded' if done.new else 'is there already, nothing to do'}")
+
+
+@pipeline.command(
+    "run",
+    cls=Guarded,
+    epilog=example(
+        "bpnet pipeline run -o build/mine --data /data/mine --epochs 2",
+        "bpnet pipeline run prune_retrain -p model_name=mine --host http://kfp:8080 --wait",
+    ),
+)
+@click.argument("named", metavar="[NAME|FILE]", required=False)
+@click.option(
+    "-o", "--output", default="build/demo", type=click.Path(path_type=Path), help="Here: folder.  [build/demo]"
+)
+@click.option("--data", default="", help="Here: folder with images/ and COCO keypoint files.  [default: drawn people]")
+@click.option("--epochs", type=click.IntRange(1), help="Here: of both trainings.  [default: the specs']")
+@connected
+@parametrised
+@click.option("--experiment", default="bodyposenet", show_default=True, help="Where the run is filed.")
+@click.option("--run-name", default="", help="Of the run.  [default: the pipeline's, and the time]")
+@click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it does not succeed.")
+@click.option("--no-cache", is_flag=True, help="Take no task from Kubeflow's cache.")
+@click.pass_context
+def run(
+    ctx: click.Context, named: str | None, output: Path, data: str, epochs: int | None, **submission: object
+) -> None:
+    """Run prune_retrain on this machine, without Kubernetes; or, with NAME, submit that pipeline to Kubeflow."""
+    _refuse(ctx, REMOTE if named is None else LOCAL, named)
+    if named is not None:
+        _submit(named, **submission)  # type: ignore[arg-type]
+        return
     from bodyposenet.pipelines.demo import demo, show
 
     click.echo(show(demo(output, data=data, epochs=epochs), output))
+
+
+def _submit(
+    named: str, *, host: str | None, namespace: str | None, words: dict[str, str], experiment: str, run_name: str,
+    wait: bool, no_cache: bool,
+) -> None:  # fmt: skip
+    """Start a run on Kubeflow; nothing is sent before its parameters are known to fit."""
+    from bodyposenet.pipelines.package import package_of
+    from bodyposenet.pipelines.parameters import from_words
+    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.submit import check, follow, start
+
+    package = package_of(named)
+    values = from_words(words, package.inputs)
+    check(values, package)
+    server = Server(host, namespace)
+    sent = package.uncached() if no_cache else package
+    run_id = start(server, sent, values, experiment=experiment, name=run_name)
+    click.echo(f"run {run_id}: {server.page(run_id)}")
+    if wait:
+        follow(server, run_id, click.echo)
+
+
+def _refuse(ctx: click.Context, names: tuple[str, ...], named: str | None) -> None:
+    """Tell of flags that mean nothing here; what the environment says of a server is no flag."""
+    for param in ctx.command.params:
+        if param.name in names and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            where = "without a pipeline's NAME it runs here" if named is None else "a run on Kubeflow does not take it"
+            raise click.UsageError(f"{param.opts[-1]}: {where}; see bpnet pipeline run --help")

@@ -24,14 +24,16 @@ def compile_all(folder: Path | None = None) -> list[Path]:
     """Compile all pipelines into ``folder``, by default that of this package; returns the files."""
     folder = Path(folder or COMPILED)
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, pipeline in PIPELINES.items():
-        files.append(folder / f"{name}.yaml")
-        compiler.Compiler().compile(pipeline, str(files[-1]))
-        files[-1].write_text(UNSTEADY.sub(r"\1", files[-1].read_text()))
-    return files
+    return [compile_one(name, folder / f"{name}.yaml") for name in PIPELINES]
+
+
+def compile_one(name: str, file: Path) -> Path:
+    """Compile the pipeline of this name into ``file``, and return that."""
+    compiler.Compiler().compile(PIPELINES[name], str(file))
+    file.write_text(UNSTEADY.sub(r"\1", file.read_text()))
+    return file
 
 
 if __name__ == "__main__":
-    for file in compile_all():
-        print(f"wrote {file}")
+    for written in compile_all():
+        print(f"wrote {written}")

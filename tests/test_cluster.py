@@ -1,6 +1,5 @@
 """Cluster: what a pipeline compiled for GPUs, spot nodes and a shared volume asks of Kubernetes."""
 
-import os
 import subprocess
 import sys
 
@@ -10,23 +9,15 @@ import yaml
 from bodyposenet.common.failure import LAST_WORDS
 from bodyposenet.pipelines.resources import NEEDS, Cluster
 
-SETTINGS = {
-    "BODYPOSENET_GPUS": "2",
-    "BODYPOSENET_SPOT": "true",
-    "BODYPOSENET_VOLUME": "photos",
-    "BODYPOSENET_MOUNT": "/photos",
-    "BODYPOSENET_RETRIES": "1",
-}
-COMPILE = "from pathlib import Path; import sys; from bodyposenet.pipelines.compile import compile_all; "
-COMPILE += "compile_all(Path(sys.argv[1]))"
+FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1"]
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     """Executors, their platform and the tasks of prune_retrain, compiled for such a cluster in a process of its own."""
     folder = tmp_path_factory.mktemp("cluster")
-    command = [sys.executable, "-W", "ignore", "-c", COMPILE, str(folder)]
-    subprocess.run(command, check=True, env={**os.environ, **SETTINGS})
+    command = ["-m", "bodyposenet.common.cli", "pipeline", "compile", "-o", str(folder), *FLAGS]
+    subprocess.run([sys.executable, "-W", "ignore", *command], check=True)
     pipeline, platform = yaml.safe_load_all((folder / "prune_retrain.yaml").read_text())
     executors = pipeline["deploymentSpec"]["executors"]
     tasks = [task for each in pipeline["components"].values() if "dag" in each for task in each["dag"]["tasks"].items()]

@@ -1,0 +1,94 @@
+"""Command line of the schedules: ``bpnet schedule …`` makes a folder of them true, ``bpnet pipeline schedule`` one."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bodyposenet.common.flags import example
+from bodyposenet.common.launcher import Guarded, counted
+from bodyposenet.pipelines.flags import connected, parametrised
+
+F = TypeVar("F", bound=Callable[..., Any])
+DIFFERS = 1  # exit code of a diff that found something
+BY_HAND = "by-hand"  # the set of what bpnet pipeline schedule makes
+CLOCK = "Times are UTC, if Kubeflow's controller runs in UTC (its CRON_SCHEDULE_TIMEZONE)."
+
+
+@click.group("schedule")
+def schedule() -> None:
+    """Compare the declared schedules with Kubeflow's, or make them true."""
+
+
+def declared_options(function: F) -> F:
+    """The folder of the declarations, and the set that they are."""
+    folder = click.argument("folder", default="manifests/schedules", type=click.Path(path_type=Path))
+    text = "Name of this folder's schedules among others on the same Kubeflow; only its own are disabled."
+    return folder(click.option("--set", "owner", default="default", show_default=True, help=text)(connected(function)))
+
+
+@schedule.command("diff", cls=Guarded, epilog=example("bpnet schedule diff --host http://kfp:8080"))
+@declared_options
+@click.pass_context
+def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
+    """Show what ``bpnet schedule apply`` would change. Exit code 1 if that is anything, 2 for an error."""
+    from bodyposenet.pipelines.schedule_apply import planned
+    from bodyposenet.pipelines.schedules import read_folder
+    from bodyposenet.pipelines.server import Server
+
+    declared = read_folder(folder)
+    changes = planned(Server(host, namespace), declared, owner)
+    for change in changes:
+        click.echo("\n".join(change.told(datetime.now(UTC))))
+    differ = sum(change.kind != "same" for change in changes)
+    click.echo(f"{differ} of {counted(len(changes), 'schedule')} would change. {CLOCK}")
+    ctx.exit(DIFFERS if differ else 0)
+
+
+@schedule.command("apply", cls=Guarded, epilog=example("bpnet schedule apply --host http://kfp:8080"))
+@declared_options
+def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
+    """Make Kubeflow run what the files of FOLDER declare; a schedule whose file is gone is disabled."""
+    from bodyposenet.pipelines.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules import read_folder
+    from bodyposenet.pipelines.server import Server
+
+    declared = read_folder(folder)
+    server = Server(host, namespace)
+    changes = planned(server, declared, owner)
+    apply(server, changes, owner, click.echo)
+    differed = sum(change.kind != "same" for change in changes)
+    click.echo(f"{differed} of {counted(len(changes), 'schedule')} changed. {CLOCK}")
+
+
+@click.command(
+    "schedule",
+    cls=Guarded,
+    epilog=example('bpnet pipeline schedule prune_retrain --name nightly --cron "0 0 2 * * *" -p model_name=mine'),
+)
+@click.argument("pipeline", metavar="NAME|FILE")
+@click.option("--name", required=True, help="Of the schedule.")
+@click.option("--cron", help="Six fields, seconds first.")
+@click.option("--interval", help="In place of --cron: the time between two runs, such as 6h.")
+@click.option("--experiment", help="Where its runs are filed.  [default: bodyposenet]")
+@click.option("--no-cache", is_flag=True, help="Take no task from Kubeflow's cache.")
+@click.option("--disabled", is_flag=True, help="Let it be there, and not run.")
+@connected
+@parametrised
+def schedule_one(
+    words: dict[str, str], host: str | None, namespace: str | None, no_cache: bool, disabled: bool, **given: Any
+) -> None:
+    """Run a pipeline by the clock; the same again changes nothing, anything else replaces it.
+
+    For schedules that are to last, declare them in files: ``bpnet schedule apply``.
+    """
+    from bodyposenet.pipelines.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules import from_flags
+    from bodyposenet.pipelines.server import Server
+
+    declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})
+    server = Server(host, namespace)
+    apply(server, planned(server, [declared], BY_HAND)[:1], BY_HAND, click.echo)  # others made by hand stay
+    click.echo(CLOCK)

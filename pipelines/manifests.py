@@ -1,0 +1,32 @@
+"""Manifests: pipelines as the resources that Kubeflow's Kubernetes-native mode takes from ``kubectl apply``."""
+
+from pathlib import Path
+
+from kfp import compiler
+
+from bodyposenet.pipelines.compile import PIPELINES
+from bodyposenet.pipelines.package import package_of
+
+
+def write_manifests(folder: Path, namespace: str) -> list[Path]:
+    """Write a ``Pipeline`` and a ``PipelineVersion`` for each pipeline; returns the files.
+
+    The version is shown by the name that an upload would give it, so that either finds the other's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(name, folder / f"{name}.kubernetes.yaml", namespace) for name in PIPELINES]
+
+
+def _write(name: str, file: Path, namespace: str) -> Path:
+    package = package_of(name)
+    options = compiler.KubernetesManifestOptions(
+        pipeline_name=package.name,
+        pipeline_version_name=f"{package.name}-{package.version}",
+        pipeline_version_display_name=package.version,
+        namespace=namespace,
+        include_pipeline_manifest=True,
+    )
+    compiler.Compiler().compile(
+        PIPELINES[name], str(file), kubernetes_manifest_format=True, kubernetes_manifest_options=options
+    )
+    return file

@@ -1,0 +1,119 @@
+"""Parameters: what a pipeline is given, checked against its inputs before anything is sent."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.settings import portable
+from bodyposenet.common.spec.problems import did_you_mean
+from bodyposenet.pipelines.package import Input
+
+FILE = "@"  # a value that begins so names a file that holds it; doubled, it is the character
+KINDS = {
+    "STRING": "text",
+    "NUMBER_INTEGER": "a whole number",
+    "NUMBER_DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "LIST": "a list",
+    "STRUCT": "a mapping",
+}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+
+
+def from_words(words: Mapping[str, str], inputs: Mapping[str, Input]) -> dict[str, Any]:
+    """Values of the command line's texts; those of unknown inputs stay text.
+
+    Raises:
+        UserError: A file that is named cannot be read.
+    """
+    return {name: _value(_fetched(name, word, Path()), inputs.get(name)) for name, word in words.items()}
+
+
+def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Path) -> dict[str, Any]:
+    """Values of a declaration, the files fetched that it names.
+
+    Args:
+        values: As they are written.
+        inputs: Of the pipeline.
+        folder: Files are named relative to it.
+
+    Raises:
+        UserError: A file that is named cannot be read.
+    """
+    return {
+        name: _value(_fetched(name, value, folder), inputs.get(name)) if _names_file(value) else value
+        for name, value in values.items()
+    }
+
+
+def problems(values: Mapping[str, Any], inputs: Mapping[str, Input]) -> Iterator[tuple[str, str]]:
+    """``(name, problem)`` for every input that is unknown, missing or of another type."""
+    for name, value in values.items():
+        if name not in inputs:
+            known = did_you_mean(name, inputs) or f"; it has {', '.join(inputs) or 'none'}"
+            yield name, f"the pipeline has no such input{known}"
+        elif not _fits(value, inputs[name].kind):
+            yield name, f"should be {KINDS.get(inputs[name].kind, inputs[name].kind)} (got {_short(value)})"
+    for name, each in inputs.items():
+        if name not in values and not each.optional:
+            yield name, f"missing; the pipeline wants {KINDS.get(each.kind, each.kind)}"
+
+
+def sendable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as they travel."""
+    return {name: portable(value) for name, value in values.items()}
+
+
+def _names_file(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(FILE)
+
+
+def _fetched(name: str, word: str, folder: Path) -> str:
+    """A word itself, or the text of the file that it names."""
+    if not word.startswith(FILE):
+        return word
+    if word.startswith(FILE * 2):
+        return word[1:]
+    path = folder / word[1:]
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UserError(
+            f"the file of {name} cannot be read ({reason})", where=str(path), fix="check the path"
+        ) from None
+
+
+def _value(text: str, wanted: Input | None) -> Any:
+    """What a text means where such a value is wanted; a text that means nothing stays one, and will not fit."""
+    if wanted is None or wanted.kind == "STRING":
+        return text
+    try:
+        value = yaml.safe_load(text)
+        return float(text) if wanted.kind == "NUMBER_DOUBLE" and isinstance(value, str) else value
+    except (ValueError, yaml.YAMLError):
+        return text
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if kind not in TYPES or not isinstance(value, TYPES[kind]):
+        return False
+    if isinstance(value, bool):
+        return kind == "BOOLEAN"
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,231 @@
+"""Server: the API of Kubeflow Pipelines; what it refuses is told so that it can be mended."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bodyposenet.common.errors import AwayError, UserError
+
+HOST, NAMESPACE = "KF_PIPELINES_ENDPOINT", "KFP_NAMESPACE"
+TOKEN, TOKEN_FILE, COOKIES = "KFP_EXISTING_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH", "KFP_COOKIES"
+AUTHORITIES = "SSL_CERT_FILE"
+PATIENCE = (5, 60)  # seconds: until a connection stands, and for an answer
+PAGE = 100
+LOGIN = f"put a token into {TOKEN}, or the cookies of a browser that is logged in into {COOKIES}"
+
+
+class Server:
+    """A connection to the API.
+
+    Args:
+        host: Its address, such as ``http://localhost:8080`` or ``https://kubeflow.example.com/pipeline``.
+        namespace: Of a Kubeflow with several users; one for a single user has none.
+
+    Raises:
+        UserError: There is no host, or it does not answer as Kubeflow Pipelines does.
+    """
+
+    def __init__(self, host: str | None, namespace: str | None = None) -> None:
+        import kfp_server_api as api
+
+        if not host:
+            raise UserError("no address of Kubeflow Pipelines", fix=f"give --host, or set {HOST}")
+        if not host.startswith(("http://", "https://")):
+            raise UserError("no web address", where=host, fix="begin with http:// or https://")
+        self.host = host.rstrip("/")
+        self._client = api.ApiClient(_configuration(self.host), cookie=os.environ.get(COOKIES))
+        self._experiments = api.ExperimentServiceApi(self._client)
+        self._pipelines = api.PipelineServiceApi(self._client)
+        self._uploads = api.PipelineUploadServiceApi(self._client)
+        self._runs = api.RunServiceApi(self._client)
+        self._schedules = api.RecurringRunServiceApi(self._client)
+        several = self._call(api.HealthzServiceApi(self._client).healthz_service_get_healthz).multi_user
+        if several and not namespace:
+            raise UserError(
+                "this Kubeflow has several users", where=host, fix=f"say whose: --namespace, or {NAMESPACE}"
+            )
+        self.namespace = namespace if several else None  # a server for one user refuses any
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, which is made if need be."""
+        found = self._named(self._experiments.experiment_service_list_experiments, "experiments", name)
+        return str((found or self._new_experiment(name)).experiment_id)
+
+    def pipeline(self, name: str) -> str | None:
+        """The id of a pipeline, if there is one of this name."""
+        found = self._named(self._pipelines.pipeline_service_list_pipelines, "pipelines", name)
+        return found and str(found.pipeline_id)
+
+    def new_pipeline(self, name: str, description: str) -> str:
+        """Make a pipeline without versions, and return its id."""
+        import kfp_server_api as api
+
+        made = api.V2beta1Pipeline(display_name=name, description=description, **self._in_namespace())
+        return str(self._call(self._pipelines.pipeline_service_create_pipeline, made).pipeline_id)
+
+    def version(self, pipeline: str, name: str) -> str | None:
+        """The id of a pipeline's version, if there is one of this name."""
+        request = self._pipelines.pipeline_service_list_pipeline_versions
+        answer = self._call(request, pipeline, filter=_named(name), page_size=PAGE)
+        found = answer.pipeline_versions
+        return str(found[0].pipeline_version_id) if found else None
+
+    def new_version(self, pipeline: str, name: str, text: str) -> str:
+        """Upload a version, and return its id."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{name}.yaml"
+            file.write_text(text, encoding="utf-8")
+            request = self._uploads.upload_pipeline_version
+            return str(self._call(request, str(file), name=name, pipelineid=pipeline).pipeline_version_id)
+
+    def start(self, run: Any) -> str:
+        """Start a run, and return its id."""
+        return str(self._call(self._runs.run_service_create_run, run).run_id)
+
+    def run(self, run_id: str) -> Any:
+        """A run as it stands now."""
+        return self._call(self._runs.run_service_get_run, run_id)
+
+    def schedules(self) -> list[Any]:
+        """All recurring runs."""
+        return list(self._listed(self._schedules.recurring_run_service_list_recurring_runs, "recurring_runs"))
+
+    def new_schedule(self, recurring: Any) -> str:
+        """Make a recurring run, and return its id."""
+        made = self._call(self._schedules.recurring_run_service_create_recurring_run, recurring)
+        return str(made.recurring_run_id)
+
+    def switch(self, recurring_id: str, on: bool) -> None:
+        """Enable or disable a recurring run."""
+        to = "enable" if on else "disable"
+        self._call(getattr(self._schedules, f"recurring_run_service_{to}_recurring_run"), recurring_id)
+
+    def delete_schedule(self, recurring_id: str) -> None:
+        """Delete a recurring run, but not the runs that it has started: without this policy they would be killed."""
+        request = self._schedules.recurring_run_service_delete_recurring_run
+        self._call(request, recurring_id, propagation_policy="ORPHAN")
+
+    def page(self, run_id: str) -> str:
+        """Where a browser shows a run."""
+        return f"{self.host}/#/runs/details/{run_id}"
+
+    def _new_experiment(self, name: str) -> Any:
+        import kfp_server_api as api
+
+        made = api.V2beta1Experiment(display_name=name, **self._in_namespace())
+        return self._call(self._experiments.experiment_service_create_experiment, made)
+
+    def _in_namespace(self) -> dict[str, str]:
+        return {"namespace": self.namespace} if self.namespace else {}
+
+    def _named(self, request: Callable[..., Any], field: str, name: str) -> Any:
+        return next(self._listed(request, field, filter=_named(name)), None)
+
+    def _listed(self, request: Callable[..., Any], field: str, **given: Any) -> Iterator[Any]:
+        """Everything of a list, page after page."""
+        token = ""
+        while True:
+            answer = self._call(request, page_size=PAGE, page_token=token, **self._in_namespace(), **given)
+            yield from getattr(answer, field) or ()
+            token = answer.next_page_token or ""
+            if not token:
+                return
+
+    def _call(self, request: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        import kfp_server_api as api
+        from urllib3.exceptions import HTTPError
+
+        try:
+            answer = request(*args, **given, _request_timeout=PATIENCE)
+        except api.ApiException as error:
+            raise _refused(error, self.host) from None
+        except HTTPError as error:
+            raise _away(error, self.host) from None
+        if "json" not in (self._client.last_response.getheader("content-type") or ""):
+            raise _a_page(self.host)
+        return answer
+
+
+def _configuration(host: str) -> Any:
+    import kfp_server_api as api
+
+    made = api.Configuration()
+    made.host, made.retries = host, 0
+    made.ssl_ca_cert = os.environ.get(AUTHORITIES)
+    token = os.environ.get(TOKEN) or _token_file()
+    if token:
+        made.api_key["authorization"], made.api_key_prefix["authorization"] = token, "Bearer"
+    return made
+
+
+def _token_file() -> str:
+    """The token that Kubernetes keeps fresh in a pod's file, where there is one."""
+    path = os.environ.get(TOKEN_FILE)
+    try:
+        return Path(path).read_text().strip() if path else ""
+    except OSError as error:
+        raise UserError(
+            f"the token cannot be read ({error.strerror})", where=str(path), fix=f"unset {TOKEN_FILE}"
+        ) from None
+
+
+def _named(name: str) -> str:
+    """Kubeflow's filter for one name."""
+    return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
+
+
+def _refused(error: Any, host: str) -> UserError:
+    """What an answer with a code of 400 or more means."""
+    said = _said(error.body)
+    if error.status == 401:
+        return UserError("it does not know who asks (401)", where=host, fix=LOGIN)
+    if error.status == 403:
+        return UserError(
+            f"permission denied (403{said})", where=host, fix="ask for the right, or name your --namespace"
+        )
+    if error.status == 404 and not said:
+        return _a_page(host, " (404)")
+    if not error.status:
+        reason = str(error.reason).splitlines()[-1]
+        return AwayError(
+            f"no safe connection ({reason})", where=host, fix=f"name its authority's file in {AUTHORITIES}"
+        )
+    if error.status >= 500:
+        return AwayError(f"it fails ({error.status}{said})", where=host, fix="look at its log, and run this again")
+    return UserError(f"it refuses this ({error.status}{said})", where=host, fix="mend that, and run this again")
+
+
+def _said(body: Any) -> str:
+    """``: reason`` of an answer in JSON, nothing of any other."""
+    try:
+        told = json.loads(body)
+    except (TypeError, ValueError):
+        return ""
+    told = told if isinstance(told, dict) else {}
+    reason = told.get("message") or told.get("error_message") or told.get("error") or ""
+    return f": {reason}" if reason else ""
+
+
+def _away(error: Any, host: str) -> UserError:
+    """Why there was no answer at all."""
+    reason = getattr(error, "reason", None) or error
+    if "redirect" in str(reason):
+        return UserError("it sends us on to another page, most likely a login", where=host, fix=LOGIN)
+    return AwayError(
+        f"Kubeflow Pipelines does not answer ({_plain(reason)})", where=host, fix="check the address, and that it runs"
+    )
+
+
+def _plain(reason: Any) -> str:
+    """The end of urllib3's message, without the name of the object that it speaks of."""
+    return str(reason).rpartition(": ")[2].strip(" )'\"") or type(reason).__name__
+
+
+def _a_page(host: str, code: str = "") -> UserError:
+    return UserError(
+        f"no API of Kubeflow Pipelines is here{code}", where=host,
+        fix="give the address under which the API answers, such as https://HOST/pipeline; a login page answers so, too",
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Submit: upload a pipeline, start a run of it, and follow that to its end."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.pipelines.package import Package
+from bodyposenet.pipelines.parameters import problems, sendable
+from bodyposenet.pipelines.server import Server
+
+EXPERIMENT = "bodyposenet"
+GOOD, ENDED = "SUCCEEDED", ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
+OWN_STEPS = ("driver", "executor")  # what Kubeflow itself runs around a task ends so
+FIRST_PAUSE, PAUSE = 0.2, 10.0  # seconds between two looks at a run; short ones are over soon
+MISSES = 30  # looks in a row that may fail: a server that starts anew is away for minutes
+
+Say = Callable[[str], object]
+
+
+class FailedRunError(UserError):
+    """A run that was followed did not succeed. Exit 1."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A pipeline's version on a server.
+
+    Attributes:
+        pipeline: Id of the pipeline.
+        version: Id of the version.
+        new: It was not there before.
+    """
+
+    pipeline: str
+    version: str
+    new: bool
+
+
+def find_version(server: Server, package: Package) -> Uploaded | None:
+    """The version that a package would be uploaded as, if it is there."""
+    pipeline = server.pipeline(package.name)
+    version = pipeline and server.version(pipeline, package.version)
+    return Uploaded(pipeline, version, new=False) if pipeline and version else None
+
+
+def upload(server: Server, package: Package) -> Uploaded:
+    """Upload a package as a version of its pipeline, which is made if need be; one that is there is left alone."""
+    found = find_version(server, package)
+    if found:
+        return found
+    about = str(package.spec["pipelineInfo"].get("description", ""))
+    pipeline = server.pipeline(package.name) or server.new_pipeline(package.name, about)
+    return Uploaded(pipeline, server.new_version(pipeline, package.version, package.text()), new=True)
+
+
+def check(values: Mapping[str, Any], package: Package) -> None:
+    """Compare values with the inputs of a pipeline.
+
+    Raises:
+        UserError: With every problem.
+    """
+    found = [f"{name}: {problem}" for name, problem in problems(values, package.inputs)]
+    if found:
+        raise UserError("\n  ".join(["parameters do not fit", *found]), where=package.name)
+
+
+def start(server: Server, package: Package, values: Mapping[str, Any], *, experiment: str, name: str) -> str:
+    """Start a run that carries its pipeline with it, and return its id."""
+    import kfp_server_api as api
+
+    run = api.V2beta1Run(
+        display_name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H-%M-%S}",
+        experiment_id=server.experiment(experiment),
+        pipeline_spec=package.documents(),
+        runtime_config=api.V2beta1RuntimeConfig(parameters=sendable(values)),
+    )
+    return server.start(run)
+
+
+def follow(server: Server, run_id: str, say: Say) -> None:
+    """Tell every change of state of a run and its tasks, until it has ended.
+
+    Raises:
+        FailedRunError: It did not succeed.
+        UserError: The server is away for long, or refuses to tell.
+    """
+    known: dict[str, str] = {}
+    for run in _looks(server, run_id):
+        for thing, state in _states(run):
+            if known.get(thing) != state:
+                say(f"{datetime.now(UTC):%H:%M:%S} {thing}: {state}")
+                known[thing] = state
+        if run.state in ENDED:
+            break
+    if run.state != GOOD:
+        raise FailedRunError(
+            f"the run ended as {run.state}{_reasons(run)}", fix=f"its logs are at {server.page(run_id)}"
+        )
+
+
+def _looks(server: Server, run_id: str) -> Iterator[Any]:
+    """The run again and again, ever less often; a server that is away for a while is waited for."""
+    missed = 0
+    for look in itertools.count():
+        try:
+            run = server.run(run_id)
+            missed = 0
+            yield run
+        except AwayError:
+            missed += 1
+            if missed == MISSES:
+                raise
+        time.sleep(min(FIRST_PAUSE * 1.5 ** min(look, 20), PAUSE))
+
+
+def _states(run: Any) -> Iterator[tuple[str, str]]:
+    """Names of the run and of its tasks with their states."""
+    tasks = (run.run_details and run.run_details.task_details) or []
+    for task in tasks:
+        if task.state and not str(task.display_name).endswith(OWN_STEPS):
+            yield str(task.display_name), str(task.state)
+    yield "run", str(run.state or "PENDING")
+
+
+def _reasons(run: Any) -> str:
+    """What the run and the tasks that failed say of it."""
+    tasks = (run.run_details and run.run_details.task_details) or []
+    said = [(str(task.display_name), task.error) for task in tasks if task.state == "FAILED" and task.error]
+    told = [f"{name}: {error.message}" for name, error in [*said, ("run", run.error)] if error and error.message]
+    return "".join(f"\n  {line}" for line in told)
