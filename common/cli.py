@@ -25,10 +25,10 @@ from bodyposenet.common.flags import (
     option,
     parse_size,
     shared,
-    warn_of_key,
 )
 from bodyposenet.common.launcher import Guarded, Verb, Verbs, counted, launched, results_dir, task
 from bodyposenet.common.model.cluster import Cluster, cluster_of
+from bodyposenet.common.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -81,23 +81,29 @@ def synthesize(output: Path, train_images: int, val_images: int, seed: int, size
 @mapped
 @keyed
 @shared
-def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: bool, **options: Any) -> None:
+def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **options: Any) -> None:
     """Train a network, or retrain a pruned one (load_graph: true); run it again to resume."""
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.train import TrainSpec
 
-    warn_of_key(key)
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
     log_notes(spec, experiment_spec_file)
     if launched()["use_amp"]:
         spec = spec.model_copy(update={"mixed_precision": True})
     cluster = cluster_of(os.environ, gpus=launched()["gpus"] or 1)
-    if dry_run:
-        click.echo(_described(spec, cluster), nl=False)
-        return
-    if not (options["results_dir"] or spec.checkpoint_dir):
-        raise UserError("no results folder", where=experiment_spec_file, fix="give -r, or checkpoint_dir in the spec")
     named = options["results_dir"] or spec.checkpoint_dir
+    with using_key(key_in_use() or spec.key):
+        if dry_run:
+            click.echo(_described(spec, cluster), nl=False)
+        elif named:
+            _train(spec, named, cluster)
+        else:
+            fix = "give -r, or checkpoint_dir in the spec"
+            raise UserError("no results folder", where=experiment_spec_file, fix=fix)
+
+
+def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
+    """Train in the folder that the command line or the spec names."""
     folder = results_dir(named, Path()) if cluster.chief else Path(named)  # only the chief writes there
     spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
     from bodyposenet.common.model.plan import make_plan
@@ -106,6 +112,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: boo
     from bodyposenet.common.model.train import train as train_model
     from bodyposenet.common.validation import validation_of
 
+    ending = ".keras" if key_in_use() is None else ".tlt"
     if not cluster.chief:
         train_model(spec, folder, source=plan.source, cluster=cluster)
         click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
@@ -113,8 +120,9 @@ def train(experiment_spec_file: str, path_map: "PathMap", key: str, dry_run: boo
     with task("train", folder, status=False) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = train_model(
-            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves, cluster=cluster
-        )
+            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves, cluster=cluster,
+            ending=ending,
+        )  # fmt: skip
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.flags import DiskType, example, found_model, leveled, option, parse_dims
+from bodyposenet.common.flags import DiskType, example, found_model, keyed, leveled, option, parse_dims, warn_of_plain
 from bodyposenet.common.launcher import Verb
 
 EXAMPLE = example(
@@ -25,6 +25,7 @@ def _parse_dims(ctx: click.Context, param: click.Parameter, given: str | None) -
 @option("--batch_size", default=1, type=click.IntRange(1), help="Most pictures of a batch.")
 @option("--name", default="bodyposenet", help="Of the model, in Triton's repository.")
 @option("--peaks", default=0, type=click.IntRange(0, 1024), help="Also put out so many peaks of each joint.")
+@keyed
 @leveled
 def bundle(
     model: str, server: str, output: Path, input_dims: tuple[int, int, int] | None, batch_size: int, name: str,
@@ -35,6 +36,7 @@ def bundle(
     from bodyposenet.common.deploy.bundle import deepstream_bundle, triton_bundle
 
     source = found_model(model)
+    warn_of_plain(source, output)
     if server == "deepstream":
         size = input_size(input_dims, "channels_last") if input_dims else None
         written = deepstream_bundle(source, output, size, batch_size=batch_size, peaks=peaks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.calibration_images import CalibrationImages
@@ -71,7 +72,7 @@ def calibrate(network: Path, source: "CalibrationImages | Path", options: Mappin
     from bodyposenet.common.deploy.quantize import quantize_int8, quantize_with_cache
     from bodyposenet.common.deploy.sensitivity import Budget
 
-    output = network.with_suffix(".int8.onnx")
+    output = network.with_suffix(f".int8{form_ending(network)}")
     if isinstance(source, Path):
         done = quantize_with_cache(network, source, output, keep=options["keep_fp32"])
         told = f"with the ranges of {source}"
@@ -108,6 +109,11 @@ def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
         )
     size = input_size(options["input_dims"], options["data_format"])
     return ap_drop(network, InferenceSpec(input_shape=size, keep_aspect_ratio_mode="pad_image_input"), dataset)
+
+
+def form_ending(network: Path) -> str:
+    """The ending of the further forms of an ONNX file: its own where they are encrypted as it is."""
+    return ".onnx" if key_in_use() is None else network.suffix
 
 
 def part_of(network: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.flags import DiskType, example, found_model, option, parse_size, shared
+from bodyposenet.common.flags import DiskType, example, found_model, keyed, option, parse_size, shared, warn_of_plain
 from bodyposenet.common.launcher import Several, Verb, results_dir, task
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def _size(name: str, text: str) -> Any:
 @option("--engine_for", cls=Several, metavar="KIND...", help="GPUs to build for without one: sm86; TensorRT-RTX only.")
 @option("--timing_cache", type=DiskType(), help="File of measured times, to build faster again; TensorRT only.")
 @option("-v", "--verbose", is_flag=True, help="Print more.")
+@keyed
 @shared
 def build_engine(model: str, engine_file: Path | None, **options: Any) -> None:
     """Compile an ONNX model for the GPU at hand, or for GPUs that are named."""
     source = found_model(model)
     output = engine_file or source.with_suffix(".engine")
     folder = results_dir(options["results_dir"], output.parent)
+    warn_of_plain(source, output)
     built(source, output, wanted(options), folder)
 
 

@@ -17,7 +17,6 @@ from bodyposenet.common.flags import (
     mapped,
     option,
     shared,
-    warn_of_key,
 )
 from bodyposenet.common.launcher import Verb, results_dir, task
 from bodyposenet.common.storage import joined, place, reported
@@ -64,14 +63,12 @@ def evaluate(
     model_filename: str | None,
     dataset_spec: str,
     path_map: "PathMap",
-    key: str,
     **options: Any,
 ) -> None:
     """Find the people of a dataset's test images and score them: COCO AP and AR, in results.csv."""
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
 
-    warn_of_key(key)
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     folder = results_dir(options["results_dir"], folder_of(model) / "evaluate", bucket=True)
@@ -121,11 +118,9 @@ def inference(
     model_filename: str | None,
     source: str,
     path_map: "PathMap",
-    key: str,
     **options: Any,
 ) -> None:
     """Find people in images; writes detections.json."""
-    warn_of_key(key)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.evaluate.inference import default_results_dir, infer
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli_calibration import calibrate, part_of, ranges_source
+from bodyposenet.common.cli_calibration import calibrate, form_ending, part_of, ranges_source
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.flags import (
     DiskType,
@@ -17,9 +17,10 @@ from bodyposenet.common.flags import (
     option,
     parse_dims,
     shared,
-    warn_of_key,
+    warn_of_name,
 )
 from bodyposenet.common.launcher import RemainsError, Several, Verb, results_dir, task
+from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.interface import Interface
@@ -38,7 +39,7 @@ EXAMPLE = example(
 
 @click.command("export", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="Keras model.")
-@option("-o", "--output_file", type=DiskType(), help="ONNX file; .etlt is taken too.  [default: beside the model]")
+@option("-o", "--output_file", type=DiskType(), help="ONNX file, .onnx or .etlt.  [default: beside the model]")
 @option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
 @option("-d", "--input_dims", default="256,256,3", callback=parse_dims, help="H,W,C in pixels, for calibration.")
@@ -68,11 +69,11 @@ EXAMPLE = example(
 @mapped
 @keyed
 @shared
-def export(model: str, output_file: str | None, key: str, **options: Any) -> None:
+def export(model: str, output_file: str | None, **options: Any) -> None:
     """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
-    warn_of_key(key)
     source = found_model(model)
     output = output_path(source, output_file)
+    warn_of_name(output)
     folder = results_dir(options["results_dir"], output.parent)
     size = input_size(options["input_dims"], options["data_format"])
     check_flags(options)
@@ -123,7 +124,7 @@ def halve(network: Path, run: "Run") -> Path:
     """Write an ONNX file in half precision beside itself."""
     from bodyposenet.common.deploy.half import export_half
 
-    done = export_half(network, network.with_suffix(".fp16.onnx"))
+    done = export_half(network, network.with_suffix(f".fp16{form_ending(network)}"))
     run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
     click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
     return done.path
@@ -135,9 +136,10 @@ def output_path(model: Path, output: str | None) -> Path:
     Raises:
         UserError: The file exists, and no calibration of it that was killed.
     """
-    path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(".onnx")
+    ending = ".onnx" if key_in_use() is None else ".etlt"
+    path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(ending)
     if path.suffix not in (".onnx", ".etlt"):
-        path = path.with_name(path.name + ".onnx")
+        path = path.with_name(path.name + ending)
     if path.exists() and not part_of(path).exists():
         raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
     return path
@@ -179,11 +181,18 @@ def check_flags(options: dict[str, Any]) -> None:
 
 
 def engine_command(network: Path, size: tuple[int, int], options: dict[str, Any]) -> str:
-    """The command that builds the engine on the machine with the GPU."""
-    precision = "" if options["data_type"] == "fp32" else " --stronglyTyped"
+    """The command that builds the engine on the machine with the GPU; of an encrypted model ``bpnet``'s own."""
     static = options["static_batch_size"]
     most = max(options["batch_size"], options["max_batch_size"])
     batches = (static,) * 3 if static > 0 else (1, min(options["opt_batch_size"], most), most)
+    if key_in_use() is not None:
+        counts = " ".join(
+            f"--{name}_batch_size {count}" for name, count in zip(("min", "opt", "max"), batches, strict=True)
+        )
+        files = f"-m {quote(str(network))} -o {quote(options['engine_file'])} -k KEY"
+        memory = f"--max_workspace_size {options['max_workspace_size']}"
+        return f"bpnet build_engine {files} --input_size {size[0]},{size[1]} {counts} {memory}"
+    precision = "" if options["data_type"] == "fp32" else " --stronglyTyped"
     shapes = " ".join(
         f"--{name}Shapes=input_1:{batch}x{size[0]}x{size[1]}x3"
         for name, batch in zip(("min", "opt", "max"), batches, strict=True)

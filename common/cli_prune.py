@@ -15,7 +15,7 @@ from bodyposenet.common.flags import (
     option,
     parse_size,
     shared,
-    warn_of_key,
+    warn_of_name,
 )
 from bodyposenet.common.launcher import Several, Verb, results_dir, task
 
@@ -64,7 +64,6 @@ def prune(
     dry_run: bool,
     input_size: tuple[int, int] | None,
     path_map: "PathMap",
-    key: str,
     verbose: bool,
     **options: Any,
 ) -> None:
@@ -72,7 +71,6 @@ def prune(
     from bodyposenet.common.spec import parse_spec
     from bodyposenet.common.spec.prune import PruneSpec
 
-    warn_of_key(key)
     named = options.pop("results_dir")
     options.pop("log_level")
     if output_file is None and not dry_run:
@@ -88,6 +86,7 @@ def prune(
         return
     from bodyposenet.common.prune.prune import prune_file
 
+    warn_of_name(output_file)
     with task("prune", folder) as run:
         run.log_params(settings.model_dump(mode="json"), prefix="spec")
         done = prune_file(source, output_file, settings, size=input_size, data=data)

@@ -1,14 +1,17 @@
 """Flags: the options that several verbs share, and how their text becomes values."""
 
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.faults import GS, is_remote
+from bodyposenet.common.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
 from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
@@ -104,8 +107,16 @@ def leveled(function: F) -> F:
 
 
 def keyed(function: F) -> F:
-    """``-k``, as TAO's scripts give it."""
-    return option("-k", "--key", default="", show_default=False, help="Accepted; files are written open.")(function)
+    """``-k``: the key that the verb reads and writes model files with; the verb itself does not get it."""
+
+    @functools.wraps(function)
+    def with_key(*arguments: Any, key: str | None, **options: Any) -> Any:
+        with using_key(key):
+            key_in_use()  # an empty one, or a library that is missing, is told before any work
+            return function(*arguments, **options)
+
+    text = f"Key of encrypted model files.  [default: {VARIABLE} of the environment]"
+    return option("-k", "--key", help=text)(cast("F", with_key))
 
 
 def mapped(function: F) -> F:
@@ -119,10 +130,19 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def warn_of_key(key: str) -> None:
-    """One notice that ``-k`` does not encrypt."""
-    if key:
-        click.echo("note: encryption is not built yet; -k is accepted and model files are written open", err=True)
+def warn_of_name(output: Path) -> None:
+    """One warning where a model file is named as what it will not be: open, or encrypted."""
+    encrypted = key_in_use() is not None
+    if encrypted and output.suffix in (".keras", ".onnx"):
+        click.echo(f"warning: {output} will be encrypted, though its name is that of an open file", err=True)
+    if not encrypted and output.suffix in TAO_ENDINGS:
+        click.echo(f"warning: {output} will be an open file, whatever its name says: no key is given", err=True)
+
+
+def warn_of_plain(source: Path, output: Path) -> None:
+    """One warning where an encrypted network leaves its encryption."""
+    if is_encrypted(source):
+        click.echo(f"warning: {source} is encrypted; the network in {output} will not be", err=True)
 
 
 def log_notes(spec: "Strict", path: str) -> None:

@@ -28,6 +28,7 @@ from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
 from bodyposenet.common.model.train import Training, card_of, train
 from bodyposenet.common.model.widen import widen
+from bodyposenet.common.model_key import opened
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -85,7 +86,7 @@ def pack(source: Path, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loose, packed = Path(folder) / "loose.keras", Path(folder) / "packed.keras"
         save_model(model, loose, card)
-        with zipfile.ZipFile(loose) as old, zipfile.ZipFile(packed, "w") as new:
+        with opened(loose) as file, zipfile.ZipFile(file) as old, zipfile.ZipFile(packed, "w") as new:
             for member in old.infolist():
                 new.writestr(zipfile.ZipInfo(member.filename), old.read(member), zipfile.ZIP_LZMA)
         shutil.copyfile(packed, output)

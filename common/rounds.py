@@ -11,6 +11,7 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import MODEL_NAME, model_file
+from bodyposenet.common.model_key import opened
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
@@ -112,7 +113,7 @@ def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
 
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:
     """Note in the folder what its rounds are of; one that holds others is left alone."""
-    with model.open("rb") as file:
+    with opened(model) as file:  # the content: a file encrypted again is another, its network the same
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     plan = {
         "source": digest,

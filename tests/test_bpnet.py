@@ -220,7 +220,9 @@ def test_a_file_that_is_not_there_is_an_error_that_names_it(tmp_path):
 def test_an_encrypted_or_foreign_file_is_an_error(tmp_path):
     path = tmp_path / "nvidia.tlt"
     path.write_bytes(b"\x89HDF and so on")
-    with pytest.raises(UserError, match="no Keras model file"):
+    with pytest.raises(
+        UserError, match="is encrypted by NVIDIA's tools, or damaged: it is neither a Keras zip nor TAO's"
+    ):
         read_card(path)
 
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from support.spec_files import INFERENCE, TRAIN, changed
 
 from bodyposenet.common.cli import main
+from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.skeleton import COCO_17
 
 SMALL = (
@@ -47,29 +48,58 @@ def write_specs(folder):
     (folder / "infer.yaml").write_text(changed(INFERENCE, ("[288, 384]", "[64, 64]")))
 
 
+def refused(command):
+    """What is said of a command that is wrong usage."""
+    result = CliRunner().invoke(main, command.split())
+    assert (result.exit_code, "Traceback" in result.stderr) == (2, False), result.stderr
+    return result.stderr
+
+
+def open_networks(folder):
+    """Files of a folder that hold a network, or a part of one, for everybody to read."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".npz"]
+    return {path.name for path in files if path.read_bytes()[:4] in (b"PK\3\4", b"\x89HDF") or path.suffix == ".onnx"}
+
+
 @pytest.mark.slow
 def test_a_network_goes_through_every_verb(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BPNET_MODEL_KEY", raising=False)
     write_specs(tmp_path)
     moved = f"--path-map /workspace={tmp_path}"
     bpnet("synthesize -o drawn --train 8 --val 3 --size 120,160")
     bpnet(f"dataset_convert -d coco.json -o data/train -m train --generate_masks {moved}")
-    bpnet(f"train -e train.yaml -r results/first -k KEY --gpus 1 -l INFO {moved}")
+    bpnet(f"train -e train.yaml -r results/first --gpus 1 -l INFO {moved}")
     assert (tmp_path / "results/first/bpnet_model.keras").exists()
 
-    said = bpnet("prune -m results/first/bpnet_model.tlt -o pruned/small.tlt -eq union -pth 1.5 -pg 2 -nf 2")
+    said = bpnet("prune -m results/first/bpnet_model.tlt -o pruned/small.tlt -eq union -pth 1.5 -pg 2 -nf 2 -k S3CRET")
     assert "note: results/first/bpnet_model.tlt is not there; taking results/first/bpnet_model.keras" in said.stderr
     after, before = (int(word.replace(",", "")) for word in said.stdout.split() if word.replace(",", "").isdigit())
     assert after < before / 2
 
-    bpnet(f"train -e retrain.yaml -r results/again -k KEY {moved}")
-    bpnet("export -m results/again/bpnet_model.tlt -o small.etlt -d 64,64,3 -e retrain.yaml -t tfonnx -k KEY")
-    said = bpnet(f"evaluate -i infer.yaml -d coco.json -m small.etlt -r results/eval -k KEY {moved}").stdout
+    bpnet(f"train -e retrain.yaml -r results/again -k S3CRET {moved}")
+    bpnet("export -m results/again/bpnet_model.tlt -o small.etlt -d 64,64,3 -e retrain.yaml -t tfonnx -k S3CRET")
+    said = bpnet(f"evaluate -i infer.yaml -d coco.json -m small.etlt -r results/eval -k S3CRET {moved}").stdout
     assert "ceiling AP" in said
     assert (tmp_path / "results/eval/results.csv").exists()
     images = "--input_type dir --input drawn/images --results_dir results/infer --dump_visualizations"
-    bpnet(f"inference --inference_spec infer.yaml --model_filename small.etlt {images} -k KEY")
+    bpnet(f"inference --inference_spec infer.yaml --model_filename small.etlt {images} -k S3CRET")
     assert len(json.loads((tmp_path / "results/infer/detections.json").read_text())["images"]) == 11
     for folder in ("first", "again", "eval", "infer"):
         last = (tmp_path / "results" / folder / "status.json").read_text().splitlines()[-1]
         assert json.loads(last)["status"] == "SUCCESS"
+    assert {
+        name for folder in ("again", "eval", "infer") for name in open_networks(tmp_path / "results" / folder)
+    } == set()
+    assert all(
+        is_encrypted(tmp_path / name) for name in ("pruned/small.tlt", "results/again/bpnet_model.tlt", "small.etlt")
+    )
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in written if b"S3CRET" in path.read_bytes()] == []
+
+    evaluate = f"evaluate -i infer.yaml -d coco.json -m small.etlt -r results/other {moved}"
+    assert "small.etlt: is encrypted, and no key is given; give the key" in refused(evaluate)
+    assert "small.etlt: does not open: the key is another" in refused(f"{evaluate} -k OTHER")
+    assert "pruned/small.tlt: is encrypted" in refused(f"train -e retrain.yaml -r results/third {moved}")
+    monkeypatch.setenv("BPNET_MODEL_KEY", "S3CRET")
+    assert bpnet(evaluate).stdout.replace("results/other", "results/eval") == said

@@ -131,7 +131,7 @@ def test_maps_that_the_cards_skeleton_does_not_have_are_refused(tmp_path):
     assert not (tmp_path / "odd.onnx").exists()
 
 
-@pytest.mark.parametrize(("content", "problem"), [(b"\xff\xff no protobuf", "not an ONNX model"), (b"", "no outputs")])
+@pytest.mark.parametrize(("content", "problem"), [(b"\xff\xff no protobuf", "no ONNX model"), (b"", "no outputs")])
 def test_a_file_that_is_no_onnx_model_is_named(tmp_path, content, problem):
     (tmp_path / "x.onnx").write_bytes(content)
     with pytest.raises(UserError, match=rf"x\.onnx: .*{problem}"):

@@ -98,9 +98,7 @@ def test_a_card_that_cannot_be_read_is_told(tmp_path):
         open_runner(tmp_path / "c.onnx")
 
 
-@pytest.mark.parametrize(
-    ("name", "problem"), [("x.onnx", "not a model that ONNX Runtime can run"), ("x.h5", "neither")]
-)
+@pytest.mark.parametrize(("name", "problem"), [("x.onnx", "no ONNX model"), ("x.h5", "neither")])
 def test_files_that_are_no_models_are_told(tmp_path, name, problem):
     (tmp_path / name).write_bytes(b"\x00\x01 garbage")
     with pytest.raises(UserError, match=problem):

@@ -22,6 +22,7 @@ FACES = ("common", "components", "pipelines")
 RANGES = {
     "pipelines": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3", "mlflow": ">=3.10,<4", "psutil": ">=5.9,<8"},
     "gcs": {"gcsfs": ">=2025.2", "universal-pathlib": ">=0.3.3,<0.4"},
+    "crypto": {"cryptography": ">=42,<51"},
     "train": {"tensorflow-cpu": ">=2.21,<2.22", "tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "train-gpu": {"tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "deploy": {"onnx": ">=1.17,<1.24", "onnxruntime": ">=1.24,<2", "tf2onnx": ">=1.17,<1.18"},
@@ -172,7 +173,7 @@ def test_the_lock_has_a_version_in_every_range():
     lines = listed((ROOT / "requirements.lock").read_text())
     locked = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
     assert all(locked.values()), "a line of the lock names no version"
-    for extra in ("", "pipelines", "train", "deploy", "trt-rtx", "dev"):
+    for extra in ("", "pipelines", "crypto", "train", "deploy", "trt-rtx", "dev"):
         for requirement in requirements(extra):
             if requirement.name == "bodyposenet" or (requirement.marker and not requirement.marker.evaluate()):
                 continue

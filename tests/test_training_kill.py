@@ -47,7 +47,7 @@ def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path
     second.kill()
     second.join()
     (folder / ".saving-torn").mkdir()
-    (folder / ".model.epoch-9.keras.part").write_bytes(b"torn")
+    (folder / ".model.epoch-9.keras.0a1b2c3d.tmp").write_bytes(b"torn")
     assert nursery.run(folder) == 0
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".") or path.name == LATEST]
 

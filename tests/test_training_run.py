@@ -8,10 +8,12 @@ import pytest
 import yaml
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
+from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import checkpoints_in, load_checkpoint
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.train import train
+from bodyposenet.common.model_key import using_key
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
@@ -113,6 +115,20 @@ def test_an_interrupted_training_goes_on_with_the_same_curves_and_optimizer(trai
     _, wanted, _ = load_checkpoint(folder / "model.epoch-8.keras")
     _, found, _ = load_checkpoint(other / "model.epoch-8.keras")
     assert all((one == two).all() for one, two in zip(wanted, found, strict=True))
+
+
+def test_an_encrypted_one_goes_on_to_the_same_weights_and_leaves_nothing_open(trained, tmp_path):
+    _, _, undisturbed = trained
+    with using_key("open sesame"):
+        with pytest.raises(OSError, match="the disk is gone"):
+            train(tiny_spec(**LONG), tmp_path, source=Dots(32, fails_at=5), ending=".tlt")
+        resumed = train(tiny_spec(**LONG), tmp_path, source=Dots(32), ending=".tlt")
+        assert same(weights_of(resumed.model), weights_of(undisturbed.model))
+        assert [path.name for _, path in checkpoints_in(tmp_path)] == ["model.epoch-6.tlt", "model.epoch-8.tlt"]
+    models = {path for path in tmp_path.iterdir() if path.suffix in (".tlt", ".keras")}
+    assert len(models) == 3
+    assert all(is_encrypted(path) for path in models)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"open sesame" in path.read_bytes()]
 
 
 def test_a_finished_training_is_not_trained_again(trained, tmp_path):

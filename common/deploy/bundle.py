@@ -1,6 +1,7 @@
 """Bundles: an exported network with the files that DeepStream or Triton serves it by.
 
-Neither server was run with them: what they hold is held to the servers' documentation and to the network.
+Neither server was run with them: what they hold is held to the servers' documentation and to the network. Servers know
+no key, so the network in a bundle is open.
 """
 
 import json
@@ -75,7 +76,7 @@ def deepstream_bundle(
     }
     lines = ["[property]", *(f"{key}={value}" for key, value in config.items()), ""]
     paths = [folder / name for name in ("model.onnx", "config_infer.txt", "skeleton.json")]
-    write_model(channels_first(network), paths[0])
+    write_model(channels_first(network), paths[0], openly=True)
     write_whole(paths[1], "\n".join(lines).encode())
     write_whole(paths[2], _json(skeleton_sheet(card)))
     return paths
@@ -104,7 +105,7 @@ def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: in
     network = _searched(network, card, peaks)
     paths = [folder / name / path for path in ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json")]
     write_whole(paths[0], _triton_config(network, card, name, batch_size).encode())
-    write_model(network, paths[1])
+    write_model(network, paths[1], openly=True)
     write_whole(paths[2], _json(skeleton_sheet(card)))
     return paths
 

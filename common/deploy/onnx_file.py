@@ -1,4 +1,7 @@
-"""ONNX files: read with the model's card, written whole and the same to the byte for the same model."""
+"""ONNX files: read with the model's card, written whole and the same to the byte for the same model.
+
+Where a key is in use they are encrypted, and then no two files are the same.
+"""
 
 import json
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
+from bodyposenet.common.model_key import foreign, opened, written
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -23,28 +27,40 @@ def read_model(path: Path) -> "ModelProto":
     """Load an ONNX model.
 
     Raises:
-        UserError: There is no such file, or it holds no ONNX model.
+        UserError: There is no such file, it is locked, or it holds no ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError
 
     if not path.is_file():
         raise UserError("no such file", where=str(path))
-    try:
-        model = onnx.load(path)
-    except DecodeError as error:
-        raise UserError("not an ONNX model", where=str(path), fix="name a file that `bpnet export` wrote") from error
+    with opened(path) as file:
+        try:
+            model = onnx.load(file)
+        except DecodeError as error:
+            raise foreign(path, "no ONNX model", "name a file that `bpnet export` wrote") from error
     if not model.graph.output:
         raise UserError("the ONNX model has no outputs", where=str(path), fix="name a file that `bpnet export` wrote")
     return model
 
 
-def write_model(model: "ModelProto", path: Path) -> None:
-    """Check a model and write it: aside first, then renamed, so that no reader ever sees half a file."""
+def write_model(model: "ModelProto", path: Path, *, openly: bool = False) -> None:
+    """Check a model and write it, whole or not at all.
+
+    Args:
+        model: What to write.
+        path: Where; its folder is made.
+        openly: Write it open though a key is in use, for readers that know no key.
+    """
     import onnx
 
     onnx.checker.check_model(model, full_check=True)
-    write_whole(path, model.SerializeToString(deterministic=True))
+    content = model.SerializeToString(deterministic=True)
+    if openly:
+        write_whole(path, content)
+        return
+    with written(path) as file:
+        file.write(content)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -81,7 +81,7 @@ def quantize_int8(
     Args:
         onnx: What :func:`export_onnx` wrote.
         images: Normalised pictures ``(B, H, W, 3)``, sizes may differ; read once.
-        output: ``X.int8.onnx`` or ``X.onnx``; files that are there are replaced.
+        output: ``X.int8.onnx`` or ``X.onnx``, or with ``.etlt`` for both models; files that are there are replaced.
         method: ``entropy``, ``minmax`` or ``percentile``.
         cache: Where to write the cache, if not beside the models.
         keep: Convolutions that stay float, or what chooses them once the ranges are known.
@@ -196,8 +196,10 @@ def not_negative(graph: "GraphProto") -> set[str]:
 
 def output_paths(output: Path) -> tuple[Path, Path, Path]:
     """The model for TensorRT, the one for the CPU and the cache."""
-    stem = output.name.removesuffix(".onnx").removesuffix(".int8")
-    first, second, third = (output.with_name(f"{stem}.int8{suffix}") for suffix in (".onnx", ".cpu.onnx", ".cache"))
+    ending = ".etlt" if output.suffix == ".etlt" else ".onnx"
+    stem = output.name.removesuffix(ending).removesuffix(".int8")
+    endings = (ending, f".cpu{ending}", ".cache")
+    first, second, third = (output.with_name(f"{stem}.int8{suffix}") for suffix in endings)
     return first, second, third
 
 

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.deploy.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
 from bodyposenet.common.deploy.providers import Device, limit_keras, providers_for, require_gpu, require_provider
 from bodyposenet.common.deploy.sizes import Sizes, in_batches
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model
+from bodyposenet.common.model_key import foreign, opened
 
 ONNX_SUFFIXES = (".onnx", ".etlt")
 
@@ -49,17 +51,18 @@ def open_runner(path: Path, *, stage: int | None = None, threads: int | None = N
         device: What to compute on; ``auto`` is a GPU where the library that runs the model can use one.
 
     Raises:
-        UserError: The file is missing, is none of these, does not have that stage, or cannot run on the device.
+        UserError: The file is missing, is locked, is none of these, does not have that stage, or cannot run on the
+            device.
     """
     path = Path(path)
     if not path.exists():
         raise UserError("no such model", where=str(path))
-    if path.is_dir() or zipfile.is_zipfile(path):
+    if path.is_dir() or _is_keras(path):
         limit_keras(device, str(path))
         return KerasRunner(path, stage=stage, threads=threads)
     if path.suffix not in ONNX_SUFFIXES + ENGINE_SUFFIXES:
-        fix = "give a .keras, .onnx or .engine file"
-        raise UserError("neither a Keras nor an ONNX model, nor an engine", where=str(path), fix=fix)
+        kinds = "neither a Keras nor an ONNX model, nor an engine"
+        raise foreign(path, kinds, "give a .keras, .onnx or .engine file")
     if stage is not None:
         kind = "an engine" if path.suffix in ENGINE_SUFFIXES else "an ONNX model"
         raise UserError(f"{kind} has only its last stage", where=str(path), fix="give the Keras model")
@@ -69,6 +72,11 @@ def open_runner(path: Path, *, stage: int | None = None, threads: int | None = N
     from bodyposenet.common.deploy.engine_runner import EngineRunner
 
     return EngineRunner(path)
+
+
+def _is_keras(path: Path) -> bool:
+    with opened(path) as file:
+        return zipfile.is_zipfile(file)
 
 
 class LiveRunner:
@@ -223,12 +231,23 @@ def open_session(model: Path | bytes, threads: int | None = None, device: Device
     if not _has_vnni():
         options.add_session_config_entry("session.x64quantprecision", "1")
     where = "the model" if isinstance(model, bytes) else str(model)
+    given = _given(model)
     try:
-        session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
+        session = ort.InferenceSession(given, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no public class
+        if isinstance(model, Path) and type(error).__name__ == "InvalidProtobuf":
+            raise foreign(model, "no ONNX model", "give a file that `bpnet export` wrote") from error
         raise UserError(f"not a model that ONNX Runtime can run: {error}", where=where) from error
     require_provider(device, session.get_providers(), where)
     return session
+
+
+def _given(model: Path | bytes) -> bytes | str:
+    """A model as ONNX Runtime takes it: an encrypted one as its content."""
+    if isinstance(model, bytes) or not is_encrypted(model):
+        return model if isinstance(model, bytes) else str(model)
+    with opened(model) as file:
+        return file.read()
 
 
 def _fixed_sizes(shape: Sequence[int | str | None]) -> Sizes | None:

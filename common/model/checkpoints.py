@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import os
 import re
 import shutil
 import zipfile
@@ -15,17 +14,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model, save_model
+from bodyposenet.common.model_key import opened
 
 log = logging.getLogger(__name__)
 
+ENDINGS = (".keras", ".tlt")  # the second is TAO's, of encrypted networks
 NAME = "model.epoch-{}.keras"
-PATTERN = re.compile(r"model\.epoch-(\d+)\.keras")
+PATTERN = re.compile(r"model\.epoch-(\d+)\.(?:keras|tlt)")
 LATEST = "model.latest.keras"  # made within an epoch
 BEST = "model.best.keras"  # a network only, of the best AP so far
 OPTIMIZER, HISTORY, STANDING = "optimizer.npz", "history.json", "training.json"
-LEFT = (".saving-*", ".model.*.part", ".*.json.*.tmp", ".*.yaml.*.tmp")  # files and folders on their way
+LEFT = (".saving-*", ".*.keras.*.tmp", ".*.tlt.*.tmp", ".*.json.*.tmp", ".*.yaml.*.tmp")  # what is on its way
 BROKEN = (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # what reading a torn file raises
 
 Epoch = dict[str, float]
@@ -91,23 +93,12 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
         card: How to feed and read the network.
         standing: How far the training has come.
     """
-    aside = _aside(path)
-    save_model(model, aside, card)
     state = io.BytesIO()
     np.savez(state, *(np.asarray(variable) for variable in optimizer))
     rest = {name: value for name, value in vars(standing).items() if name != "history"}
-    with zipfile.ZipFile(aside, "a") as archive:
-        archive.writestr(OPTIMIZER, state.getvalue())
-        archive.writestr(HISTORY, json.dumps(standing.history))
-        archive.writestr(STANDING, json.dumps(rest))
-    _put(aside, path)
-
-
-def save_best(folder: Path, model: Any, card: Card) -> None:
-    """Keep a network as the best so far, whole or not at all."""
-    aside = _aside(folder / BEST)
-    save_model(model, aside, card)
-    _put(aside, folder / BEST)
+    texts = {HISTORY: json.dumps(standing.history), STANDING: json.dumps(rest)}
+    more = {name: text.encode() for name, text in texts.items()}
+    save_model(model, path, card, more={OPTIMIZER: state.getvalue()} | more)
 
 
 def keep_newest(folder: Path, number: int) -> None:
@@ -115,9 +106,9 @@ def keep_newest(folder: Path, number: int) -> None:
     found = checkpoints_in(folder)
     for _, old in found[:-number]:
         old.unlink()
-    latest = folder / LATEST
-    if found and latest.exists() and (_place(latest) or (0, 0)) < (found[-1][0], 0):
-        latest.unlink()
+    for latest in _latest_in(folder):
+        if found and (_place(latest) or (0, 0)) < (found[-1][0], 0):
+            latest.unlink()
 
 
 def sweep(folder: Path) -> None:
@@ -131,23 +122,30 @@ def sweep(folder: Path) -> None:
 
 def checkpoints_in(folder: Path) -> list[tuple[int, Path]]:
     """Epoch and file of the checkpoint of every epoch in a folder, oldest first."""
-    found = ((PATTERN.fullmatch(path.name), path) for path in Path(folder).glob("model.epoch-*.keras"))
+    found = ((PATTERN.fullmatch(path.name), path) for path in Path(folder).glob("model.epoch-*"))
     return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _latest_in(folder: Path) -> list[Path]:
+    return [path for ending in ENDINGS if (path := (folder / LATEST).with_suffix(ending)).exists()]
 
 
 def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | None:
     """The newest whole checkpoint of at most so many epochs, and its file; a damaged one costs a warning.
 
+    One that does not open may be whole, and the key another: it counts as damaged if the key opens one before it.
+
     Raises:
-        UserError: All that there are are damaged.
+        UserError: All that there are are damaged, or do not open.
     """
-    damaged: list[DamagedError] = []
+    damaged: list[DamagedError | LockedError] = []
     for path in _newest_first(folder, epochs):
         try:
             found = load_checkpoint(path)
-        except DamagedError as error:
+        except (DamagedError, LockedError) as error:
             damaged.append(error)
             continue
+        _require_proof(damaged, path)
         if damaged:
             names = ", ".join(str(error.where) for error in damaged)
             log.warning("%s: damaged, so the training goes on from %s", names, path.name)
@@ -157,20 +155,25 @@ def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | No
     return None
 
 
+def _require_proof(damaged: list[DamagedError | LockedError], opens: Path) -> None:
+    """Refuse to pass over files that may only want another key, where the one before them is open to anybody."""
+    locked = [error for error in damaged if isinstance(error, LockedError)]
+    if locked and not is_encrypted(opens):
+        raise locked[0]
+
+
 def _newest_first(folder: Path, epochs: int) -> Iterator[Path]:
     found = [((epoch, 0), path) for epoch, path in checkpoints_in(folder) if epoch <= epochs]
-    latest = folder / LATEST
-    place = (_place(latest) or (epochs, 0)) if latest.exists() else (epochs, 1)  # a damaged one is tried, and told
-    if place <= (epochs, 0):
-        found.append((place, latest))
+    latest = [(_place(path) or (epochs, 0), path) for path in _latest_in(folder)]  # a damaged one is tried, and told
+    found += [(place, path) for place, path in latest if place <= (epochs, 0)]
     return (path for _, path in sorted(found, reverse=True))
 
 
 def _place(latest: Path) -> tuple[int, int] | None:
-    """Where the checkpoint within an epoch was made; None if it is damaged."""
+    """Where the checkpoint within an epoch was made; None if it is damaged or does not open."""
     try:
         return read_standing(latest).place
-    except DamagedError:
+    except (DamagedError, LockedError):
         return None
 
 
@@ -179,17 +182,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         DamagedError: The file is not whole.
+        LockedError: It is encrypted, and does not open.
         UserError: There is none, or it is a network without the rest of a checkpoint.
     """
     standing = read_standing(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
             if broken:
                 raise zipfile.BadZipFile(f"{broken} is broken")
             arrays = np.load(io.BytesIO(archive.read(OPTIMIZER)))
         model, _ = load_model(path)
         return Checkpoint(model, [arrays[name] for name in arrays.files], standing)
+    except LockedError:
+        raise
     except BROKEN as error:
         raise _damaged(path, error) from None
 
@@ -199,9 +205,11 @@ def read_standing(path: Path) -> Standing:
     if not path.is_file():
         raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
             if OPTIMIZER in archive.namelist():
                 return _standing_in(archive)
+    except LockedError:
+        raise
     except BROKEN as error:
         raise _damaged(path, error) from None
     raise UserError("is a network, not a checkpoint", where=str(path), fix="give it as pretrained_weights instead")
@@ -220,14 +228,3 @@ def _damaged(path: Path, error: Exception) -> DamagedError:
         where=str(path),
         fix="delete it; training resumes from the one before",
     )
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _put(aside: Path, path: Path) -> None:
-    """Give a whole file its name, once its bytes are on the disk."""
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)

@@ -1,22 +1,28 @@
-"""Model files: a Keras network and the card that says how to feed and read it, in one open file.
+"""Model files: a Keras network and the card that says how to feed and read it, in one file.
 
 A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. Files are
-written and read member by member: Keras itself would hold all weights in memory once more.
+written and read member by member: Keras itself would hold all weights in memory once more. Where a key is in use the
+zip is encrypted, see :mod:`~bodyposenet.common.model_key`, and its weights are in memory then: a disk keeps no secret.
 """
 
 import errno
+import io
 import json
 import logging
-import os
 import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
+from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model_key import foreign, key_in_use, opened, written
 from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton
 
 log = logging.getLogger(__name__)
@@ -71,13 +77,17 @@ class Card:
         )
 
 
-def save_model(model: Any, path: Path, card: Card) -> None:
+def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
     """Write ``model`` and its card to ``path``, whole or not at all; any suffix will do.
 
     Args:
         model: A ``keras.Model``.
         path: The file to write; its folder is made.
         card: What runners need to know.
+        more: Further members of the zip, by name.
+
+    Raises:
+        UserError: It cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,18 +98,40 @@ def save_model(model: Any, path: Path, card: Card) -> None:
         CONFIG_MEMBER: keras.saving.serialize_keras_object(model),
         CARD_MEMBER: card.to_dict(),
     }
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        weights, whole = Path(folder) / WEIGHTS_MEMBER, Path(folder) / MODEL_NAME
-        model.save_weights(weights)
-        with zipfile.ZipFile(whole, "w") as archive:
-            for name, text in texts.items():
-                archive.writestr(zipfile.ZipInfo(name), json.dumps(text))
-            with (
-                weights.open("rb") as source,
-                archive.open(zipfile.ZipInfo(WEIGHTS_MEMBER), "w", force_zip64=True) as to,
-            ):
-                shutil.copyfileobj(source, to)
-        os.replace(whole, path)
+    with (
+        _weights_of(model, path.parent, in_memory=key_in_use() is not None) as weights,
+        written(path) as file,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
+        for name, text in texts.items():
+            archive.writestr(zipfile.ZipInfo(name), json.dumps(text))
+        with archive.open(zipfile.ZipInfo(WEIGHTS_MEMBER), "w", force_zip64=True) as to:
+            shutil.copyfileobj(weights, to)
+        for name, content in more.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+class _InMemory(io.BytesIO):
+    """Weights of which no disk may have a copy; Keras, which takes paths, takes this for one by its name."""
+
+    def __str__(self) -> str:
+        return WEIGHTS_MEMBER
+
+
+@contextmanager
+def _weights_of(model: Any, folder: Path, *, in_memory: bool) -> Iterator[BinaryIO]:
+    """A network's weights in Keras' HDF5 form; on a disk in the folder, unless they are to be in memory."""
+    if in_memory:
+        memory = _InMemory()
+        model.save_weights(memory)
+        memory.seek(0)
+        yield memory
+        return
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as near:
+        path = Path(near) / WEIGHTS_MEMBER
+        model.save_weights(path)
+        with path.open("rb") as file:
+            yield file
 
 
 def load_model(path: Path) -> tuple[Any, Card]:
@@ -142,18 +174,27 @@ def _of_tao(path: Path) -> tuple[Any, Card]:
 def _network(path: Path) -> Any:
     import keras
 
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
-            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            model.load_weights(archive.extract(WEIGHTS_MEMBER, folder))
-            return model
-    except (MemoryError, OSError) as error:
-        if isinstance(error, MemoryError) or error.errno == errno.ENOSPC:
+    with opened(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
+                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+                _load_weights(model, archive, in_memory=is_encrypted(path))
+                return model
+        except (MemoryError, LockedError):
             raise
-        raise _damaged(path, error) from error
-    except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
-        raise _damaged(path, error) from error
+        except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            raise _damaged(path, error) from error
+
+
+def _load_weights(model: Any, archive: zipfile.ZipFile, *, in_memory: bool) -> None:
+    if in_memory:
+        model.load_weights(_InMemory(archive.read(WEIGHTS_MEMBER)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model.load_weights(archive.extract(WEIGHTS_MEMBER, folder))
 
 
 def model_file(path: Path) -> Path:
@@ -173,23 +214,27 @@ def read_card(path: Path) -> Card:
     """The card of a model file, without loading Keras.
 
     Raises:
-        UserError: The file is no Keras zip, or has no card that can be read.
+        UserError: The file is no Keras zip, is locked, or has no card that can be read.
     """
-    if not zipfile.is_zipfile(path):
+    with opened(path) as file:
+        if not zipfile.is_zipfile(file):
+            kinds = "neither a Keras zip nor TAO's open .hdf5"
+            raise foreign(path, kinds, "give the file that `bpnet train` or `bpnet prune` wrote")
+        with zipfile.ZipFile(file) as archive:
+            return _card_in(archive, path)
+
+
+def _card_in(archive: zipfile.ZipFile, path: Path) -> Card:
+    if CARD_MEMBER not in archive.namelist():
         raise UserError(
-            "is no Keras model file (a .keras zip, or TAO's open .hdf5; NVIDIA's encrypted files cannot be read)",
-            where=str(path),
-            fix="give the file that `bpnet train` or `bpnet prune` wrote",
+            f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
         )
-    with zipfile.ZipFile(path) as archive:
-        if CARD_MEMBER not in archive.namelist():
-            raise UserError(
-                f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
-            )
-        try:
-            return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))
-        except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise _damaged(path, error) from error
+    try:
+        return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))
+    except LockedError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

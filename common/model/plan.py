@@ -1,6 +1,7 @@
 """Plan: what a training will do, worked out and checked before TensorFlow starts."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from bodyposenet.common.model.checkpoints import read_standing
 from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files import Card, read_card
 from bodyposenet.common.model.shipped import weights_path
+from bodyposenet.common.model_key import opened
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -155,7 +157,9 @@ def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
         raise UserError(
             f"there is no such file: {path}", where="pretrained_weights", fix="check the path, or set it to null"
         )
-    if not spec.load_graph or path.suffix != ".keras":
+    with opened(path) as file:  # a key that does not fit is told now
+        is_keras = zipfile.is_zipfile(file)
+    if not (spec.load_graph and is_keras):
         return
     drawn = read_card(path).skeleton
     if drawn.joints != skeleton.joints or drawn.limbs != skeleton.limbs:

@@ -20,6 +20,7 @@ from bodyposenet.common.model.progress import Progress, Silence
 from bodyposenet.common.model.summaries import Summaries
 from bodyposenet.common.model.team import LostWorkerError, form_team
 from bodyposenet.common.model.trainer import Told, Trainer, Validate, Watchers
+from bodyposenet.common.model_key import VARIABLE, key_in_use
 from bodyposenet.common.spec.base import dump_yaml
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage import whole_file
@@ -52,18 +53,20 @@ def train(
     validate: Validate | None = None,
     told: Told | None = None,
     cluster: Cluster = ALONE,
+    ending: str = ".keras",
 ) -> Training:
     """Train, or go on training, the network of a spec.
 
     Args:
         spec: What to do.
-        results_dir: Gets ``<final_model_name>.keras``, the checkpoints, ``experiment_spec.yaml``, ``history.json``,
+        results_dir: Gets ``<final_model_name><ending>``, the checkpoints, ``experiment_spec.yaml``, ``history.json``,
             ``status.json``, ``first_batch.png`` and ``events/``; checkpoints that are there are resumed from.
         source: Where samples come from; the spec's records by default.
         validate: Called with the network in float32 and its card every ``validation_every_n_epoch``; what it returns
             joins the epoch's history. By its ``val_ap`` the best network is kept and training ends early.
         told: Called with entries of the history: first with those of earlier runs, then with each new one.
         cluster: The processes and devices that train; only the chief's process writes files, validates and tells.
+        ending: Of the names of all model files that are written, ``.keras`` or ``.tlt``.
 
     Returns:
         The network's file, the curves and the size.
@@ -74,6 +77,8 @@ def train(
         LostWorkerError: Another process is gone; the same call in all goes on from the newest checkpoint.
     """
     results_dir = Path(results_dir)
+    if key_in_use() is None and spec.key:
+        log.warning("the spec's key is not in use: model files are written open; set %s to encrypt them", VARIABLE)
     plan = make_plan(spec, source, cluster=cluster)
     if cluster.chief:
         results_dir.mkdir(parents=True, exist_ok=True)
@@ -87,7 +92,7 @@ def train(
             with team.watched():
                 with interruption.at_once():
                     _seed(spec)
-                    trainer = Trainer(plan, results_dir, validate=validate, team=team)
+                    trainer = Trainer(plan, results_dir, validate=validate, team=team, ending=ending)
                     trainer.resume()
                 return _run(trainer, interruption, told if told and cluster.chief else _nobody)
         except StopAsked:
@@ -128,7 +133,7 @@ def _finish(trainer: Trainer) -> Training:
     """Write the trained network; nobody leaves before it is there."""
     if trainer.standing.epoch < trainer.plan.epochs:
         log.info("ends after epoch %d of %d: AP no longer gets better", trainer.standing.epoch, trainer.plan.epochs)
-    path = trainer.results_dir / f"{trainer.spec.final_model_name}.keras"
+    path = trainer.results_dir / f"{trainer.spec.final_model_name}{trainer.ending}"
     if trainer.chief:
         save_model(trainer.plain(), path, trainer.plan.card)
     _write_history(trainer)

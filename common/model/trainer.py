@@ -13,6 +13,7 @@ import numpy as np
 from bodyposenet.common.data.batches import Batch
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import (
+    BEST,
     LATEST,
     NAME,
     Epoch,
@@ -20,10 +21,9 @@ from bodyposenet.common.model.checkpoints import (
     keep_newest,
     load_checkpoint,
     newest_checkpoint,
-    save_best,
     save_checkpoint,
 )
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files import Card, save_model
 from bodyposenet.common.model.guard import check_batch_loss, check_weights
 from bodyposenet.common.model.interruption import Interruption, StopAsked
 from bodyposenet.common.model.optimizer import make_optimizer
@@ -76,11 +76,13 @@ class Trainer:
         results_dir: Where checkpoints go, and are resumed from.
         validate: Looks at the network, in float32, where the spec wants that; what it returns joins the history.
         team: The processes that train, of which only the chief reads and writes the folder, and validates.
+        ending: Of the names of the networks and checkpoints that are written.
     """
 
-    def __init__(self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team) -> None:
+    def __init__(self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team, ending: str) -> None:
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
+        self.ending = ending
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
         )
@@ -145,15 +147,19 @@ class Trainer:
     def save_latest(self) -> None:
         """Keep a checkpoint within the epoch."""
         if self.standing.step:
-            self._checkpoint(self.results_dir / LATEST)
+            self._checkpoint(self.file(LATEST))
         self.saved = time.monotonic()
 
     def save_epoch(self) -> None:
         """Keep a checkpoint of the epoch that is done, and drop the oldest."""
-        self._checkpoint(self.results_dir / NAME.format(self.standing.epoch))
+        self._checkpoint(self.file(NAME.format(self.standing.epoch)))
         if self.chief:
             keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
         self.saved = time.monotonic()
+
+    def file(self, name: str) -> Path:
+        """A model file in the results folder, with the ending that its content asks for."""
+        return (self.results_dir / name).with_suffix(self.ending)
 
     def plain(self) -> Any:
         """The network as it is now, in float32 and without its strategy; the same object at every call."""
@@ -210,7 +216,7 @@ class Trainer:
     def _keep(self, means: Epoch) -> None:
         """The files that an epoch leaves."""
         if "val_ap" in means and means["val_ap"] >= max(_aps(self.standing.history)) and self.chief:
-            save_best(self.results_dir, self.plain(), self.plan.card)
+            save_model(self.plain(), self.file(BEST), self.plan.card)
         number = self.standing.epoch
         if number % self.spec.checkpoint_n_epoch == 0 or number == self.plan.epochs or self.stops_early():
             self.save_epoch()

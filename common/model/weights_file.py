@@ -16,6 +16,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import model_file
 from bodyposenet.common.model.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
 from bodyposenet.common.model.tao_hdf5 import flattened, model_config, named_layers
+from bodyposenet.common.model_key import TAO_ENDINGS, foreign
+from bodyposenet.common.model_key import opened as opened_model
 
 WEIGHTS_MEMBER = "model.weights.h5"
 KNOWN = "a .keras file, a .weights.h5 of Keras 3, an open .hdf5 of TAO, or Keras Applications' VGG19 .h5"
@@ -47,13 +49,13 @@ def read_weights(path: Path, known: Collection[str] = ()) -> Stored:
         known: Layers of the network to fill; helps to tell layers of a nested TAO network apart.
 
     Raises:
-        UserError: There is no such file, it is damaged or encrypted, or holds no weights that can be told apart.
+        UserError: There is no such file, it is damaged or locked, or holds no weights that can be told apart.
     """
     path = model_file(path) if path.is_dir() else path
     if holds_hdf5(path):
         with opened(path) as file:
             return _hdf5(path, file, known)
-    with whole(path), zipfile.ZipFile(path) as archive:
+    with opened_model(path) as content, whole(path), zipfile.ZipFile(content) as archive:
         return Stored(path, "Keras model", _in_archive(path, archive))
 
 
@@ -61,24 +63,16 @@ def holds_hdf5(path: Path) -> bool:
     """Whether a file is HDF5; False for a zip.
 
     Raises:
-        UserError: There is no such file, or it is neither.
+        UserError: There is no such file, it is locked, or it is neither.
     """
     if not path.is_file():
         raise UserError("there is no such file", where=str(path), fix=f"give {KNOWN}")
     if h5py.is_hdf5(path):
         return True
-    if zipfile.is_zipfile(path):
-        return False
-    if path.suffix in (".tlt", ".etlt", ".hdf5"):
-        raise UserError(
-            "is encrypted by NVIDIA's tools, or damaged: it is neither HDF5 nor a Keras zip, and NVIDIA's encryption "
-            "cannot be read here",
-            where=str(path),
-            fix="give the open .hdf5 that TAO 5 writes, or start from other weights",
-        )
-    raise UserError(
-        "is damaged, or no file of weights: it is neither HDF5 nor a Keras zip", where=str(path), fix=f"give {KNOWN}"
-    )
+    with opened_model(path) as content:
+        if zipfile.is_zipfile(content):
+            return False
+    raise foreign(path, "neither HDF5 nor a Keras zip", f"give {KNOWN}", endings=(*TAO_ENDINGS, ".hdf5"))
 
 
 def _hdf5(path: Path, file: h5py.File, known: Collection[str]) -> Stored:

@@ -108,6 +108,7 @@ class TrainSpec(Strict):
         pretrained_weights: A model whose weights are taken, layer by layer by name.
         load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
         inference_spec: How people are found in validation; null takes the defaults, at the size of training.
+        key: What model files are encrypted with, where neither ``-k`` nor the environment tells; never written.
         use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
         mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``.
         deterministic: Extension: the same result on every run, at some cost in speed.
@@ -135,7 +136,7 @@ class TrainSpec(Strict):
     use_stagewise_lr_multipliers: Bool = False
     evaluator: Any = None
     hooks: Any = None
-    key: str | None = None
+    key: str | None = Field(default=None, exclude=True, repr=False)
     final_model_name: Name = "bpnet_model"
     dataloader: Dataloader
     model: ModelSpec
@@ -146,6 +147,15 @@ class TrainSpec(Strict):
     jit_compile: Bool | None = None
     checkpoint_n_minutes: Positive | None = None
     early_stopping: EarlyStopping | None = None
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _is_text(cls, key: Any) -> Any:
+        if key is not None and not isinstance(key, str):
+            raise MisfitError(((), f"should be text, in quotes; this is a {type(key).__name__}"))
+        if key == "":
+            raise MisfitError(((), "is empty; give one, or leave it out to write open files"))
+        return key
 
     @field_validator("checkpoint_n_epoch")
     @classmethod

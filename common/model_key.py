@@ -1,0 +1,114 @@
+"""Model key: what model files are encrypted with, where it comes from, and how every one of them is opened.
+
+Files are told apart by what they begin with, never by their names: open ones are read as they are, whatever the key.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bodyposenet.common.crypto import LockedError, begins_encrypted, decrypting, encrypting
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import whole_file
+
+VARIABLE = "BPNET_MODEL_KEY"
+TAO_ENDINGS = (".tlt", ".etlt")  # of models that are encrypted: networks to train, and exported ones
+
+_given: list[str] = []  # of the process, not of a thread: a thread that knew no key would write open files
+
+
+@contextmanager
+def using_key(key: str | None) -> Iterator[None]:
+    """Read and write model files with a key, within the block and whatever the environment says.
+
+    Args:
+        key: None changes nothing.
+
+    Raises:
+        UserError: It is empty.
+    """
+    if key == "":
+        raise UserError("the key is empty", where="--key", fix="give one, or leave it out to write open files")
+    given = [] if key is None else [key]
+    _given.extend(given)
+    try:
+        yield
+    finally:
+        del _given[len(_given) - len(given) :]
+
+
+def key_in_use() -> str | None:
+    """The key of the innermost :func:`using_key`, else that of the environment, else None.
+
+    Raises:
+        UserError: The environment's is empty.
+        ModuleNotFoundError: There is a key, and cryptography is not installed: said before any work is done.
+    """
+    key = _given[-1] if _given else _of_environment()
+    if key is not None:
+        import cryptography  # noqa: F401
+    return key
+
+
+def _of_environment() -> str | None:
+    """The variable; files that secrets are made of often end with a line break, which is no part of the key."""
+    found = os.environ.get(VARIABLE)
+    key = None if found is None else found.rstrip("\r\n")
+    if key == "":
+        raise UserError("is empty", where=VARIABLE, fix="set it to the key, or unset it to write open files")
+    return key
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a model file's content, decrypted if need be, to read and seek in.
+
+    Raises:
+        LockedError: It is encrypted, and there is no key, the key is another, or the file is damaged.
+    """
+    with path.open("rb") as file:
+        if not begins_encrypted(file):
+            yield file
+            return
+        key = key_in_use()
+        if key is None:
+            fix = f"give the key that it was written with: -k KEY, or the variable {VARIABLE}"
+            raise LockedError("is encrypted, and no key is given", where=str(path), fix=fix)
+        with decrypting(file, key, where=str(path)) as content:
+            yield content
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """Write a model file, whole or not at all; encrypted if a key is in use. It is a stream: no seeking.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    key = key_in_use()
+    with whole_file(path) as file:
+        if key is None:
+            yield file
+            return
+        with encrypting(file, key) as sealed:
+            yield sealed
+
+
+def foreign(path: Path, kinds: str, fix: str, endings: tuple[str, ...] = TAO_ENDINGS) -> UserError:
+    """What to say of a file that is none of the kinds wanted, nor encrypted here.
+
+    Args:
+        path: The file.
+        kinds: What it is not, such as ``neither HDF5 nor a Keras zip``.
+        fix: What to give instead, where NVIDIA's tools did not write it.
+        endings: Of what they may have written.
+    """
+    if path.suffix not in endings:
+        return UserError(f"is damaged, or of another kind: it is {kinds}", where=str(path), fix=fix)
+    return UserError(
+        f"is encrypted by NVIDIA's tools, or damaged: it is {kinds}, and NVIDIA's encryption cannot be read here",
+        where=str(path),
+        fix="give the open .hdf5 that TAO 5 writes, or a file that bpnet wrote",
+    )
