@@ -49,6 +49,13 @@ class PoseEngine(dsl.Model):
     schema_version = "0.0.1"
 
 
+class ServingBundle(dsl.Artifact):
+    """An exported network with the files that DeepStream or Triton serves it by."""
+
+    schema_title = "system.ServingBundle"
+    schema_version = "0.0.1"
+
+
 class Detections(dsl.Artifact):
     """People found in a test set: ``detections.json``, ``detections_coco_format.json``, ``results.csv``."""
 

@@ -17,6 +17,7 @@ from bodyposenet.common import (
 from bodyposenet.common.failure import told
 
 build_engine = told(tasks_deploy.build_engine)
+bundle = told(tasks_deploy.bundle)
 calibrate = told(tasks_deploy.calibrate)
 challenge = told(tasks_release.challenge)
 choose_smallest = told(tasks_scores.choose_smallest)

@@ -93,6 +93,25 @@ def calibrate(
     return list(done.kept), noted(numbers, metrics)
 
 
+def for_gpus(onnx: str) -> Path:
+    """The file of an exported network that NVIDIA's libraries take: of a quantized one the form for TensorRT."""
+    return next((path for name in (INT8, ONNX) if (path := Path(onnx) / name).is_file()), Path(onnx) / ONNX)
+
+
+def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, peaks: int) -> list[Path]:
+    """Write an exported network with the files that ``deepstream`` or ``triton`` wants; returns what was written."""
+    from bodyposenet.common.deploy.bundle import deepstream_bundle, triton_bundle
+
+    source, folder = for_gpus(onnx), Path(files)
+    if server not in ("deepstream", "triton"):
+        raise UserError(f"no server {server!r}", where="server", fix="give deepstream or triton")
+    with task_run("bundle", buffer=folder) as run:
+        run.log_params({"server": server, "batch_size": batch_size, "peaks": peaks}, prefix="spec")
+        if server == "deepstream":
+            return deepstream_bundle(source, folder, batch_size=batch_size, peaks=peaks)
+        return triton_bundle(source, folder, name, batch_size=batch_size, peaks=peaks)
+
+
 def build_engine(
     onnx: str,
     settings: Settings,
@@ -112,7 +131,7 @@ def build_engine(
     from bodyposenet.common.deploy.half import export_half
 
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
-    source = next((path for name in (INT8, ONNX) if (path := Path(onnx) / name).is_file()), Path(onnx) / ONNX)
+    source = for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)
     with task_run("build_engine", buffer=folder) as run:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
+from bodyposenet.common.model.cluster import Cluster
 from bodyposenet.common.report.training import write_training_page
 from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
@@ -23,7 +24,7 @@ from bodyposenet.common.tracking.datasets import shards
 
 def train(
     dataset: str, settings: Settings, start: str | None, model: str, metrics: str, page: str, *,
-    checkpoints: str = "", weights_digest: str = "",
+    checkpoints: str = "", weights_digest: str = "", gpus: int = 1,
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Train on a dataset's shards, from the spec's start or from the network in ``start``.
 
@@ -36,6 +37,7 @@ def train(
         page: Gets the curves.
         checkpoints: A folder that outlives the pod: another attempt goes on there, in a folder named by the inputs.
         weights_digest: Digest of the spec's start weights; another one is another training.
+        gpus: Devices that train side by side, each with a batch of its own.
 
     Returns:
         What there is to know of the network, and the numbers.
@@ -45,7 +47,8 @@ def train(
 
     with fetched_weights(settings) as local:
         spec = train_spec_for(local, dataset, start)
-        plan = make_plan(spec)
+        cluster = Cluster(gpus=gpus)
+        plan = make_plan(spec, cluster=cluster)
         from bodyposenet.common.model.train import train as train_model
         from bodyposenet.common.validation import validation_of
 
@@ -54,7 +57,8 @@ def train(
             run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
             for name, context in {"train": "training", "val": "validation"}.items():
                 run.log_dataset(partial(shards, Path(dataset), name, context))
-            done = train_model(spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves)
+            how = {"source": plan.source, "validate": validation_of(plan), "told": run.log_curves}
+            done = train_model(spec, folder, cluster=cluster, **how)
             run.log_metrics({"params": done.params})
             run.log_artifact(done.model, "model")
             _hand_over(folder, Path(model))

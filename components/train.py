@@ -16,6 +16,7 @@ def train(
     start_from: dsl.Input[artifacts.PoseModel] = None,
     checkpoint_dir: str = "",
     weights_digest: str = "",
+    gpus: int = 1,
 ) -> None:
     """Train the network of a spec, or go on with a network as pruning left it.
 
@@ -28,11 +29,12 @@ def train(
         start_from: A network to train further, its regularisation off.
         checkpoint_dir: Folder on a volume that outlives the pod; a retried task goes on there.
         weights_digest: Digest of the spec's start weights; a new one makes this task run again.
+        gpus: Devices that train side by side, each with a batch of its own.
     """
     from bodyposenet.common import tasks
 
     start = start_from.path if start_from else None
-    kept = {"checkpoints": checkpoint_dir, "weights_digest": weights_digest}
+    kept = {"checkpoints": checkpoint_dir, "weights_digest": weights_digest, "gpus": gpus}
     facts, numbers = tasks.train(dataset.path, spec, start, model.path, metrics.path, curves.path, **kept)
     model.metadata.update(facts)
     metrics.metadata.update(numbers)

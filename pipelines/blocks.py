@@ -64,7 +64,8 @@ class Data:
         return self._fitted("Retrain", self.seen.outputs["retraining"], start_from=model)
 
     def _fitted(self, title: str, spec: Any, **more: Any) -> Any:
-        task = train(dataset=self.dataset, spec=spec, checkpoint_dir=CLUSTER.checkpoints, **more)
+        where = {"checkpoint_dir": CLUSTER.checkpoints, "gpus": max(1, CLUSTER.gpus)}
+        task = train(dataset=self.dataset, spec=spec, **where, **more)
         return equipped(task, "train", title).outputs["model"]
 
     def pruned(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:

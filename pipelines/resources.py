@@ -54,6 +54,7 @@ NEEDS = {
     "prune-rounds": TRAINING,  # retrains, too
     "export": Need("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
     "calibrate": Need("2", "6G", hours=6),
+    "bundle": Need("1", "4G", hours=1),
     "build-engine": Need("2", "6G", gpu=True),
     "evaluate": Need("2", "6G", hours=6),
     "challenge": Need("2", "6G", hours=6),

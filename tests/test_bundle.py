@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import helper
 from support.pose_net import CARD, pictures, pose_net
 
+from bodyposenet.common import tasks
 from bodyposenet.common.cli import main
 from bodyposenet.common.deploy.bundle import channels_first, deepstream_bundle, triton_bundle
 from bodyposenet.common.deploy.onnx import export_onnx
@@ -266,3 +267,22 @@ def test_wrong_flags_of_the_verb_are_told(floats, tmp_path, arguments, problem):
     assert result.exit_code == 2
     assert problem in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("server", ["deepstream", "triton"])
+def test_the_component_writes_what_the_command_does(floats, tmp_path, server):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(floats.read_bytes())
+    (tmp_path / "by_command").mkdir()
+    given = ["-m", str(tmp_path / "onnx" / "model.onnx"), "-o", str(tmp_path / "by_command"), "--batch_size", "4"]
+    result = CliRunner().invoke(main, ["bundle", "--for", server, *given])
+    assert result.exit_code == 0, result.stderr
+    tasks.bundle(
+        str(tmp_path / "onnx"), str(tmp_path / "task"), server=server, name="bodyposenet", batch_size=4, peaks=0
+    )
+    found = [
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "task", tmp_path / "by_command")
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 3

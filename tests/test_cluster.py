@@ -41,6 +41,11 @@ def test_every_task_finds_the_volume_and_trainings_keep_their_checkpoints_there(
         assert kept == "/photos/checkpoints"
 
 
+def test_trainings_use_all_the_gpus_that_they_get(compiled):
+    for name in ("train", "train-2"):
+        assert compiled[2][name]["inputs"]["parameters"]["gpus"]["runtimeValue"]["constant"] == 2
+
+
 def test_tasks_are_tried_again_as_often_as_asked_and_given_up_in_the_end(compiled):
     _, platform, tasks = compiled
     retries = {task["retryPolicy"]["maxRetryCount"] for task in tasks.values() if "retryPolicy" in task}
