@@ -81,7 +81,7 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read.
     """
-    specs = _checked_specs({name: _document(text, name, defaults[name]) for name, text in texts.items()})
+    specs = _checked_specs(texts, defaults)
     if start_weights and "train_spec" in specs:
         specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
     weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
@@ -162,17 +162,21 @@ def _is_place(text: str) -> bool:
     return is_remote(text) or ("\n" not in text and "{" not in text and ": " not in text)
 
 
-def _checked_specs(documents: Mapping[str, Document]) -> dict[str, dict[str, Any]]:
+def _checked_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
+    """Settings by the name of their spec; the problems of all of them at once."""
     problems: list[str] = []
-    for name, document in documents.items():
+    specs: dict[str, dict[str, Any]] = {}
+    for name, text in texts.items():
         fill, model = MODELS[name]
         try:
+            document = _document(text, name, defaults[name])
             validated(Document(document.where, fill(document.data), document.root), model)
-        except SpecError as error:
+            specs[name] = dict(document.data)
+        except UserError as error:
             problems += str(error).splitlines()
     if problems:
         raise SpecError(problems)
-    return {name: dict(document.data) for name, document in documents.items()}
+    return specs
 
 
 def _with_records(settings: Settings) -> dict[str, Any]:

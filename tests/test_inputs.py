@@ -47,10 +47,16 @@ def test_a_spec_is_the_same_as_yaml_as_json_and_as_a_file(tmp_path):
 
 def test_all_mistakes_of_all_specs_come_together():
     with pytest.raises(SpecError) as caught:
-        read(train_spec="num_epochs: 3", prune_spec="pruning_treshold: 0.2", deploy_spec='{"method": "median"}')
+        read(
+            inference_spec="/no/such.yaml",
+            dataset_spec="a: [b",
+            train_spec="num_epochs: 3",
+            prune_spec="pruning_treshold: 0.2",
+            deploy_spec='{"method": "median"}',
+        )
     said = str(caught.value)
     assert "did you mean 'num_epoch'" in said
-    for place in ("train_spec", "prune_spec", "deploy_spec"):
+    for place in ("train_spec", "prune_spec", "deploy_spec", "dataset_spec", "/no/such.yaml"):
         assert any(line.startswith(place) for line in said.splitlines()), said
 
 

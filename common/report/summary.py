@@ -19,9 +19,9 @@ def summarized(name: str, data: str, state: str, error: str, rows: Sequence[Task
     """
     lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
     failed = [row for row in rows if row.status == "FAILED"]
-    lines += [f"- **{row.name} failed**: {_one_line(row.failure or 'its log says why')}" for row in failed]
+    lines += [line for row in failed for line in _told(f"{row.name} failed", row.failure or "its log says why")]
     if error and not failed:
-        lines += [f"- **failed**: {_one_line(error)}"]
+        lines += _told("failed", error)
     lines += [""] if lines[-1] else []
     if not rows:
         return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
@@ -38,5 +38,7 @@ def _numbers(row: TaskRow) -> str:
     return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _told(what: str, reason: str) -> list[str]:
+    """An entry of a list; of several reasons a list in it."""
+    first, *more = (" ".join(line.split()) for line in reason.splitlines() if line.strip())
+    return [f"- **{what}**: {first}"] if not more else [f"- **{what}**:", *(f"  - {line}" for line in (first, *more))]
