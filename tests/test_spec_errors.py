@@ -77,7 +77,7 @@ def test_an_unknown_key_without_a_near_one_lists_those_there_are(tmp_path):
     lines = problems(tmp_path, "pruning_threshold: 0.1\nzzz: 1\n", PruneSpec)
     assert lines == [
         "bad.yaml:2: zzz: unknown key; known keys: pruning_threshold, normalizer, equalization_criterion, "
-        "pruning_granularity, min_num_filters, excluded_layers, criterion, target_params, target_flops"
+        "pruning_granularity, min_num_filters, excluded_layers, criterion, target_params, target_flops, rounds"
     ]
 
 
