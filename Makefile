@@ -3,6 +3,7 @@ BIN := .venv/bin
 OUTPUT ?= build/demo
 DATA ?=
 EPOCHS ?=
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench memorise shrink chaos compile pretrain format clean
@@ -13,8 +14,8 @@ help: ## list the targets
 demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this machine [DATA=folder EPOCHS=n OUTPUT=folder]
 	$(BIN)/python -m bodyposenet.pipelines.demo --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(if $(EPOCHS),--epochs $(EPOCHS))
 
-test: .venv/.ready ## run the tests [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too]
-	$(BIN)/python -m pytest
+test: .venv/.ready ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready ## check style, layers and formatting
 	$(BIN)/ruff check .

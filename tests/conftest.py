@@ -15,6 +15,9 @@ settings.load_profile("busy machine")
 
 VARIABLE = "BODYPOSENET_TEST_DATA"
 DATA_KEY = pytest.StashKey[Path | None]()
+LEFT_OUT_KEY = pytest.StashKey[list[str]]()
+# Threads of whatever computes; of several test processes each has a core for itself
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 def pytest_configure(config):
@@ -25,25 +28,45 @@ def pytest_configure(config):
     if not named and os.environ.get("CI") == "true":
         raise pytest.UsageError(f"{VARIABLE} is not set; name the folder that holds coco_sample")
     config.stash[DATA_KEY] = Path(named).resolve() if named else None
+    config.stash[LEFT_OUT_KEY] = []
+    if hasattr(config, "workerinput"):
+        os.environ.update(dict.fromkeys(THREADS, "1"))
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests marked ``data`` or ``gpu`` where there is neither, and say so in a line each."""
+    """Leave out the tests marked ``data`` or ``gpu`` where there is neither; begin with the files that take long."""
     if config.stash[DATA_KEY] is None:
         leave_out(config, items, "data", f"{VARIABLE} is not set")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)  # so that no process is left with one when the others are done
 
 
 def leave_out(config, items, mark, reason):
-    """Deselect the tests with a mark."""
+    """Deselect the tests with a mark, and keep a line that says so."""
     without = [item for item in items if item.get_closest_marker(mark)]
     if without:
         items[:] = [item for item in items if not item.get_closest_marker(mark)]
         config.hook.pytest_deselected(items=without)
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(f"{len(without)} tests marked '{mark}' are left out: {reason}")
+        config.stash[LEFT_OUT_KEY].append(f"{len(without)} tests marked '{mark}' are left out: {reason}")
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT_KEY]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a test process has left out, all have."""
+    if hasattr(node, "workeroutput"):
+        node.config.stash[LEFT_OUT_KEY] = node.workeroutput["left_out"]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash[LEFT_OUT_KEY]:
+        terminalreporter.write_line(line)
 
 
 def gpu_here():
