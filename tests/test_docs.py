@@ -93,9 +93,9 @@ def test_every_decision_is_listed_and_has_the_four_parts():
 
 
 def test_the_tracking_configmap_is_the_one_that_tasks_read():
-    base = ROOT / "manifests" / "base"
-    listed = yaml.safe_load((base / "kustomization.yaml").read_text())["resources"]
-    config = yaml.safe_load((base / listed[0]).read_text())
+    tasks = ROOT / "manifests" / "base" / "tasks"
+    listed = yaml.safe_load((tasks / "kustomization.yaml").read_text())["resources"]
+    config = yaml.safe_load((tasks / listed[0]).read_text())
     assert (config["kind"], config["metadata"]["name"]) == ("ConfigMap", TRACKING_CONFIG)
     assert config["data"].keys() == {"MLFLOW_TRACKING_URI"}
 
