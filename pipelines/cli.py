@@ -26,7 +26,7 @@ pipeline.add_command(schedule_one)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
 )
-@click.option("--kubernetes-manifest", is_flag=True, help=MANIFEST)
+@click.option("--kubernetes-manifest-format", "kubernetes_manifest", is_flag=True, help=MANIFEST)
 @click.option("--namespace", default="kubeflow", show_default=True, help="Of these resources.")
 @clustered
 def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace: str) -> None:
@@ -35,7 +35,7 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
     from bodyposenet.pipelines.manifests import write_manifests
 
     if kubernetes_manifest and output is None:
-        raise click.UsageError("--kubernetes-manifest wants a folder: -o build/kubernetes")
+        raise click.UsageError("--kubernetes-manifest-format wants a folder: -o build/kubernetes")
     for path in write_manifests(output, namespace) if kubernetes_manifest and output else compile_all(output):
         click.echo(f"wrote {path}")
 
@@ -44,7 +44,7 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
 @click.argument("named", metavar="NAME|FILE")
 @connected
 def upload(named: str, host: str | None, namespace: str | None) -> None:
-    """Upload a pipeline, or a new version of it; what is there already is left alone."""
+    """Upload a new version of a pipeline; one that is there already is left alone."""
     from bodyposenet.pipelines.package import package_of
     from bodyposenet.pipelines.server import Server
     from bodyposenet.pipelines.submit import upload as upload_package
@@ -64,7 +64,7 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
 )
 @click.argument("named", metavar="[NAME|FILE]", required=False)
 @click.option(
-    "-o", "--output", default="build/demo", type=click.Path(path_type=Path), help="Here: folder.  [build/demo]"
+    "-o", "--output", default="build/demo", type=click.Path(path_type=Path), help="Here: folder.", show_default=True
 )
 @click.option("--data", default="", help="Here: folder with images/ and COCO keypoint files.  [default: drawn people]")
 @click.option("--epochs", type=click.IntRange(1), help="Here: of both trainings.  [default: the specs']")
@@ -78,7 +78,7 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
 def run(
     ctx: click.Context, named: str | None, output: Path, data: str, epochs: int | None, **submission: object
 ) -> None:
-    """Run prune_retrain on this machine, without Kubernetes; or, with NAME, submit that pipeline to Kubeflow."""
+    """Start a pipeline on Kubeflow; or, without NAME, run prune_retrain on this machine."""
     _refuse(ctx, REMOTE if named is None else LOCAL, named)
     if named is not None:
         _submit(named, **submission)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def declared_options(function: F) -> F:
 @declared_options
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
-    """Show what ``bpnet schedule apply`` would change. Exit code 1 if that is anything, 2 for an error."""
+    """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
     from bodyposenet.pipelines.schedule_apply import planned
     from bodyposenet.pipelines.schedules import read_folder
     from bodyposenet.pipelines.server import Server
@@ -50,7 +50,10 @@ def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespa
 @schedule.command("apply", cls=Guarded, epilog=example("bpnet schedule apply --host http://kfp:8080"))
 @declared_options
 def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
-    """Make Kubeflow run what the files of FOLDER declare; a schedule whose file is gone is disabled."""
+    """Make Kubeflow run what FOLDER declares, and nothing twice.
+
+    What is unchanged is left alone, what has changed is replaced, and a schedule whose file is gone is disabled.
+    """
     from bodyposenet.pipelines.schedule_apply import apply, planned
     from bodyposenet.pipelines.schedules import read_folder
     from bodyposenet.pipelines.server import Server
@@ -80,9 +83,10 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
 def schedule_one(
     words: dict[str, str], host: str | None, namespace: str | None, no_cache: bool, disabled: bool, **given: Any
 ) -> None:
-    """Run a pipeline by the clock; the same again changes nothing, anything else replaces it.
+    """Run a pipeline by the clock.
 
-    For schedules that are to last, declare them in files: ``bpnet schedule apply``.
+    The same again changes nothing; anything else of this name replaces it. Schedules that are to last are better
+    declared in files: ``bpnet schedule apply``.
     """
     from bodyposenet.pipelines.schedule_apply import apply, planned
     from bodyposenet.pipelines.schedules import from_flags

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from bodyposenet.common.errors import UserError
+
 HOUR = 3600
 BACKOFF, FACTOR, LONGEST_BACKOFF = "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
 TRACKING_CONFIG = "bodyposenet-tracking"  # a ConfigMap with MLFLOW_TRACKING_URI; without it nothing is tracked
@@ -89,20 +91,40 @@ class Cluster:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Cluster":
-        """As the environment says."""
+        """As the environment says.
+
+        Raises:
+            UserError: A value is none that it can have.
+        """
         return cls(
-            gpus=int(environment.get("BODYPOSENET_GPUS") or 0),
+            gpus=_count(environment, "BODYPOSENET_GPUS", cls.gpus),
             gpu_kind=environment.get("BODYPOSENET_GPU_KIND") or cls.gpu_kind,
             volume=environment.get("BODYPOSENET_VOLUME") or "",
             mount=environment.get("BODYPOSENET_MOUNT") or cls.mount,
-            spot=environment.get("BODYPOSENET_SPOT") == "true",
-            retries=int(environment.get("BODYPOSENET_RETRIES") or cls.retries),
+            spot=_yes(environment, "BODYPOSENET_SPOT"),
+            retries=_count(environment, "BODYPOSENET_RETRIES", cls.retries),
         )
 
     @property
     def checkpoints(self) -> str:
         """Where trainings keep checkpoints that a retried task goes on from; nothing without a volume."""
         return f"{self.mount}/checkpoints" if self.volume else ""
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal():
+        raise UserError(f"should be a whole number, 0 or more (got {text!r})", where=name, fix="mend or unset it")
+    return int(text)
+
+
+def _yes(environment: Mapping[str, str], name: str) -> bool:
+    text = environment.get(name, "").strip().lower()
+    if text not in ("", "0", "1", "false", "true"):
+        raise UserError(f"should be true or false (got {text!r})", where=name, fix="mend or unset it")
+    return text in ("1", "true")
 
 
 CLUSTER = Cluster.of(os.environ)

@@ -36,14 +36,12 @@ ROUTES = {  # what is asked, which method answers, and the type of the answer
     "POST /experiments": ("new_experiment", "V2beta1Experiment"),
     "GET /pipelines": ("list_pipelines", "V2beta1ListPipelinesResponse"),
     "POST /pipelines": ("new_pipeline", "V2beta1Pipeline"),
-    "POST /pipelines/upload": ("upload", "V2beta1Pipeline"),
     "POST /pipelines/upload_version": ("upload_version", "V2beta1PipelineVersion"),
     "GET /pipelines/(?P<key>[^/]+)/versions": ("list_versions", "V2beta1ListPipelineVersionsResponse"),
     "POST /runs": ("new_run", "V2beta1Run"),
     "GET /runs/(?P<key>[^/:]+)": ("get_run", "V2beta1Run"),
     "GET /recurringruns": ("list_recurring", "V2beta1ListRecurringRunsResponse"),
     "POST /recurringruns": ("new_recurring", "V2beta1RecurringRun"),
-    "GET /recurringruns/(?P<key>[^/:]+)": ("get_recurring", "V2beta1RecurringRun"),
     "POST /recurringruns/(?P<key>[^/:]+):enable": ("enable", "object"),
     "POST /recurringruns/(?P<key>[^/:]+):disable": ("disable", "object"),
     "DELETE /recurringruns/(?P<key>[^/:]+)": ("delete", "object"),
@@ -127,11 +125,6 @@ class KubeflowFake:
         check_model(body, "V2beta1Pipeline")
         return self._add(self.pipelines, "pipeline_id", body)
 
-    def _upload(self, query, body):
-        made = self._add(self.pipelines, "pipeline_id", {"display_name": query["name"]})
-        self._upload_version({"name": query["name"], "pipelineid": made["pipeline_id"]}, body)
-        return made
-
     def _upload_version(self, query, body):
         demand(set(query) <= {"name", "pipelineid", "description"}, f"unknown in the query: {query}")
         self._found(self.pipelines, query["pipelineid"])
@@ -148,7 +141,7 @@ class KubeflowFake:
     def _list_versions(self, query, body, key):
         self._found(self.pipelines, key)
         its = [each for each in self.versions.values() if each["pipeline_id"] == key]
-        return self._page(its, {**query, "namespace": None}, "pipeline_versions")
+        return self._page(its, query, "pipeline_versions", whose=False)
 
     def _new_run(self, query, body):
         check_model(body, "V2beta1Run")
@@ -173,9 +166,6 @@ class KubeflowFake:
         check_recurring(body)
         self._check_source(body)
         return self._add(self.recurring, "recurring_run_id", body, unique=False)
-
-    def _get_recurring(self, query, body, key):
-        return self._found(self.recurring, key)
 
     def _enable(self, query, body, key):
         self._found(self.recurring, key)["mode"] = "ENABLE"
@@ -217,10 +207,10 @@ class KubeflowFake:
             raise Refusal(404, f"{key} not found")
         return store[key]
 
-    def _page(self, entries, query, field):
-        known = {"page_token", "page_size", "filter", "namespace", "sort_by"}
+    def _page(self, entries, query, field, *, whose=True):
+        known = {"page_token", "page_size", "filter", *(["namespace"] if whose else [])}
         demand(set(query) <= known, f"unknown in the query: {query}")
-        demand(self.multi_user or not query.get("namespace"), "a namespace, where there is one user")
+        demand(not whose or bool(query.get("namespace")) is self.multi_user, "a namespace is for several users")
         name, begin = filtered_name(query), int(query.get("page_token") or 0)
         chosen = [each for each in entries if name is None or each["display_name"] == name]
         rest = {"next_page_token": str(begin + PAGE)} if len(chosen) > begin + PAGE else {}
