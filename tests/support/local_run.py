@@ -1,6 +1,7 @@
 """A pipeline run by ``kfp.local`` in processes of this machine, and what it did."""
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,20 +31,36 @@ class Ran:
         return (self.folder / task / name).read_text()
 
 
-def run_pipeline(folder, name, pipeline, patch, **arguments):
-    """Run a committed pipeline with a cache; runs in one folder share that, and a store."""
-    for variable in ELSEWHERE:
-        patch.delenv(variable, raising=False)
-    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    patch.setenv("BODYPOSENET_PIPELINE_RUN", name)
-    patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    root = folder / name
-    failure = ""
+@contextmanager
+def without_words_of_kfp():
+    """Within it kfp does not warn of what a local run leaves out."""
     with warnings.catch_warnings():
         for message in SAID_BY_KFP:
             warnings.filterwarnings("ignore", message)
+        yield
+
+
+def surroundings(name, store):
+    """What the tasks of a run find in their environment."""
+    return {"MLFLOW_TRACKING_URI": store, "BODYPOSENET_PIPELINE_RUN": name, "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", **arguments):
+    """Run a committed pipeline with a cache; runs in one folder share that, and a store.
+
+    Without a runner each task is a process of this machine.
+    """
+    for variable in ELSEWHERE:
+        patch.delenv(variable, raising=False)
+    for variable, value in surroundings(name, store or f"sqlite:///{folder / 'mlflow.db'}").items():
+        patch.setenv(variable, value)
+    root = folder / name
+    root.mkdir()
+    failure = ""
+    with without_words_of_kfp():
         cache = {"enable_caching": True, "cache_root": str(folder / "cache")}
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True, **cache)
+        runner = runner or local.SubprocessRunner(use_venv=False)
+        local.init(runner, pipeline_root=str(root), raise_on_error=True, **cache)
         try:
             tried_once(pipeline)(**as_text(arguments))
         except RuntimeError as error:

@@ -1,0 +1,51 @@
+"""The smaller image, and a task in it; a small part of `make docker-test`, which every change must pass."""
+
+import os
+
+import pytest
+from kfp import local
+from support.container_runner import trusted_exit_codes
+from support.image_checks import assert_sound, said
+from support.local_run import without_words_of_kfp
+
+from bodyposenet.components.gate import gate
+from bodyposenet.components.photos import photos
+
+pytestmark = pytest.mark.docker
+
+
+def test_the_image_is_what_its_file_promises(client, deploy_image):
+    recorded, image = deploy_image
+    assert_sound(client, image, recorded, most_bytes=1.2e9)
+
+
+def test_it_starts_warm(client, deploy_image):
+    """What numba compiles was compiled when the image was made, and is found again by any user."""
+    script = "import numba, sys; from bodyposenet.common.pose import group; print(numba.config.CPU_NAME)"
+    assert said(client, deploy_image[1], f'python -c "{script}"', user="4711:4711") == "x86-64-v3"
+    caches = said(client, deploy_image[1], "find /opt/bodyposenet/numba -name '*.nbc' | wc -l")
+    assert int(caches) > 10
+
+
+@pytest.fixture
+def runner(client, deploy_image, tmp_path, monkeypatch):
+    """kfp's local runner of containers, whose user is not this one."""
+    before = os.umask(0)
+    root = tmp_path / "run"
+    root.mkdir()
+    local.init(local.DockerRunner(network_mode="none"), pipeline_root=str(root), raise_on_error=True)
+    with trusted_exit_codes(), without_words_of_kfp():
+        yield root
+    os.umask(before)
+
+
+def test_a_task_runs_in_it(runner):
+    done = gate(float_ap=0.5, int8_ap=0.49, min_ap=0.4)
+    assert done.outputs["Output"] is True
+    assert "AP 0.500 in float and 0.490 in 8 bits" in (next(runner.rglob("decision"))).read_text()
+
+
+def test_a_task_that_fails_is_no_success_and_says_why(runner, capfd):
+    with pytest.raises(RuntimeError, match=r"photos.* finished with status .*FAILURE"):
+        photos(data="synthetic:0,4", fingerprint="")
+    assert "photos failed: data: 'synthetic:0,4' does not say how many pictures to draw" in capfd.readouterr().out
