@@ -197,8 +197,11 @@ def test_a_training_says_what_its_network_is_and_draws_its_curves(chain):
     assert (facts["params"], facts["skeleton"], facts["joints"]) == (model.count_params(), card.skeleton.name, 18)
     assert facts["ap"] == chain.said["train"]["val_ap"] == pytest.approx(chain.said["evaluate_base"][0], abs=0.05)
     assert facts["gflops"] == pytest.approx(chain.said["report"]["base"]["gflops"])
-    page = chain.file("curves").read_text()
-    assert "<svg" in page
+    page, history = chain.file("curves").read_text(), chain.json("retrained", "history.json")  # the last one written
+    assert page.count("<svg") == 4
+    losses = [f"{epoch['loss']:.4g}" for epoch in history]
+    assert f"Loss {losses[0]} in the first epoch, {losses[-1]} in the last of {EPOCHS}; validation AP " in page
+    assert f"validation AP {history[-1]['val_ap']:.3f}, at best {max(e['val_ap'] for e in history):.3f}." in page
     assert len(page) < 2e6
 
 

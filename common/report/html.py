@@ -47,6 +47,9 @@ class Picture:
     width: int
 
 
+PEOPLE = ("People found", "Photos with the joints and limbs the network placed.")
+
+
 def write_report(
     path: Path,
     *,
@@ -57,6 +60,8 @@ def write_report(
     pictures: Sequence[tuple[str, np.ndarray]],
     facts: Mapping[str, Any],
     channels: Mapping[str, tuple[int, int]] | None = None,
+    said: str = "",
+    gallery: tuple[str, str] = PEOPLE,
 ) -> Path:
     """Write the report: one file that a browser shows anywhere, offline and without JavaScript.
 
@@ -69,6 +74,8 @@ def write_report(
         pictures: Caption and RGB uint8 ``(H, W, 3)``.
         facts: What else to know: data, specs, versions.
         channels: For each layer how many filters stayed, and of how many.
+        said: The sentence below the heading; by default what the stages come to.
+        gallery: Heading of the pictures, and what they show.
 
     Returns:
         The path.
@@ -77,7 +84,8 @@ def write_report(
         "bodyposenet.common.report",
         "report.html",
         title=title,
-        verdict=verdict(stages, ceiling_ap),
+        verdict=said or verdict(stages, ceiling_ap),
+        gallery=gallery,
         tiles=tiles(stages, ceiling_ap),
         headings=HEADINGS,
         rows=rows(stages, ceiling_ap) if stages else [],

@@ -1,7 +1,9 @@
 """Training: a page with the curves of a training and its first batch."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +12,13 @@ from bodyposenet.common.report.html import write_report
 from bodyposenet.common.spec.train import TrainSpec
 
 FIRST_BATCH = "first_batch.png"
+CURVES = {  # of a history, as the page calls them
+    "epoch": "epoch",
+    "loss": "loss",
+    "val_loss": "validation loss",
+    "val_ap": "validation AP",
+    "learning_rate": "learning rate",
+}
 
 
 def write_training_page(path: Path, folder: Path, spec: TrainSpec) -> Path:
@@ -28,10 +37,12 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec) -> Path:
     return write_report(
         path,
         title="A network's training",
+        said=_said(history),
         ceiling_ap=None,
         stages=[],
-        curves={"training": history},
+        curves={"training": [_drawn(epoch) for epoch in history]},
         pictures=_first_batch(folder / FIRST_BATCH),
+        gallery=("First batch", "Augmented pictures, with what the network was to learn from them."),
         facts={
             "epochs": len(history),
             "pictures a step": spec.dataloader.batch_size,
@@ -42,8 +53,20 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec) -> Path:
     )
 
 
+def _drawn(epoch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: epoch[key] for key, name in CURVES.items() if key in epoch}
+
+
+def _said(history: Sequence[Mapping[str, Any]]) -> str:
+    """How the training went, in a sentence."""
+    first, last = history[0], history[-1]
+    sentence = f"Loss {first['loss']:.4g} in the first epoch, {last['loss']:.4g} in the last of {len(history)}"
+    aps = [(epoch["val_ap"], epoch["epoch"]) for epoch in history if "val_ap" in epoch]
+    return f"{sentence}; validation AP {aps[-1][0]:.3f}, at best {max(aps)[0]:.3f}." if aps else f"{sentence}."
+
+
 def _first_batch(path: Path) -> list[tuple[str, np.ndarray]]:
     picture = cv2.imread(str(path)) if path.is_file() else None
     if picture is None:
         return []
-    return [("the first batch, its targets drawn over", np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))]
+    return [("the first step's pictures", np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))]
