@@ -36,13 +36,13 @@ class Daemon:
         return f"unix://{self.folder / 'docker.sock'}"
 
 
-def install() -> None:
-    """Install Docker unless it is there; its own service is not started."""
-    if shutil.which("dockerd"):
+def install(program: str, package: str) -> None:
+    """Install a Debian package unless its program is there; no service of it is started."""
+    if shutil.which(program):
         return
     with no_services():
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", PACKAGE]):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
             subprocess.run(["apt-get", "--quiet=2", *command], env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
