@@ -18,13 +18,13 @@ demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this 
 test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json
+images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
 	$(BIN)/python images/build.py $(IMAGES)
 
-docker-test: .venv/.ready ## build the images with a Docker daemon of its own and run the pipeline in containers, 20 minutes
+docker-test: .venv/.ready ## build the images with a Docker daemon of its own and run the pipeline in containers, 15 minutes
 	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers
 
-docker-smoke: .venv/.ready ## the same with one image and one task
+docker-smoke: .venv/.ready ## the same with one image and two tasks
 	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers/test_deploy_image.py
 
 lint: .venv/.ready ## check style, layers and formatting

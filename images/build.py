@@ -1,9 +1,9 @@
 """Build: makes the images and tells their names, sizes and digests.
 
-    python images/build.py [train] [deploy] [--gpu] [--registry registry.example.com/vision/] [--push]
+    python images/build.py [train] [deploy] [--gpu] [--registry registry.example.com/vision/] [--push] [-- FLAG ...]
 
-The tag is the package's version. What was built stands in ``build/images.json`` afterwards, with each image's digest:
-that of the registry where it was pushed, else its id.
+What follows ``--`` goes to ``docker build``. The tag is the package's version. What was built stands in
+``build/images.json`` afterwards, with each image's digest: that of the registry where it was pushed, else its id.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def build(image: str, name: str, *, gpu: bool = False, options: tuple[str, ...] 
         subprocess.CalledProcessError: Docker says why.
     """
     arguments = {"IMAGE": image, "VERSION": __version__, "REVISION": revision()}
-    if gpu and image == "train":
+    if gpu:
         arguments["REQUIREMENTS"] = "requirements.gpu.txt"
     given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
     command = ["docker", "build", "--file", str(ROOT / "images" / "Dockerfile"), "--tag", name, *given, *options]
@@ -59,8 +59,8 @@ def described(name: str) -> dict[str, Any]:
     """An image's size in bytes and its digest."""
     told = subprocess.run(["docker", "inspect", name], capture_output=True, text=True, check=True)
     (image,) = json.loads(told.stdout)
-    pushed = [each.rpartition("@")[2] for each in image["RepoDigests"]]
-    return {"digest": pushed[0] if pushed else image["Id"], "bytes": image["Size"]}
+    pushed = dict(each.split("@") for each in image["RepoDigests"])
+    return {"digest": pushed.get(name.rpartition(":")[0], image["Id"]), "bytes": image["Size"]}
 
 
 def record(name: str) -> dict[str, Any]:
@@ -72,20 +72,30 @@ def record(name: str) -> dict[str, Any]:
     return dict(known[name])
 
 
-def main(words: list[str] | None = None) -> None:
-    """Command line of this file."""
-    parser = argparse.ArgumentParser(description="Build the images of the components.")
+def asked_for(words: list[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """What a command line asks for, and what it has for ``docker build``."""
+    cut = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(
+        description="Build the images of the components.", epilog="What follows -- goes to docker build."
+    )
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="train or deploy; both by default")
-    parser.add_argument("--gpu", action="store_true", help="with CUDA, for GPUs")
+    parser.add_argument("--gpu", action="store_true", help="train with CUDA, for GPUs; deploy is the same for all")
     parser.add_argument("--registry", default=os.environ.get("BODYPOSENET_REGISTRY", ""), help="put before the names")
     parser.add_argument("--push", action="store_true", help="to that registry, too")
-    given, options = parser.parse_known_args(words)
+    given = parser.parse_args(words[:cut])
     unknown = [image for image in given.images if image not in NAMES]
     if unknown:
-        parser.error(f"no image {unknown[0]!r}; there are {' and '.join(NAMES)}")
+        parser.error(f"no image {unknown[0]!r}; there are {' and '.join(NAMES)}; flags of docker build follow --")
+    return given, tuple(words[cut + 1 :])
+
+
+def main(words: list[str]) -> None:
+    """Command line of this file."""
+    given, options = asked_for(words)
     for image in given.images or NAMES:
-        name = name_of(image, given.registry, gpu=given.gpu)
-        build(image, name, gpu=given.gpu, options=tuple(options))
+        gpu = given.gpu and image == "train"
+        name = name_of(image, given.registry, gpu=gpu)
+        build(image, name, gpu=gpu, options=options)
         if given.push:
             subprocess.run(["docker", "push", name], check=True)
         done = record(name)
@@ -94,6 +104,6 @@ def main(words: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         sys.exit(f"error: {error}; is Docker there, and does its daemon run?")

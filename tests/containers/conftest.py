@@ -9,8 +9,13 @@ from pathlib import Path
 
 import docker
 import pytest
+from kfp import local
 from support.base_image import import_base_image
-from support.docker_daemon import daemon, install
+from support.container_runner import trusted_exit_codes
+from support.docker_daemon import PACKAGE, daemon, install
+from support.local_run import without_words_of_kfp
+
+from bodyposenet import __version__
 
 ROOT = Path(__file__).parents[2]
 BASE = "python:3.11-slim-bookworm"
@@ -23,7 +28,7 @@ def host():
     if os.environ.get(RUNNING):
         yield os.environ[RUNNING]
         return
-    install()
+    install("dockerd", PACKAGE)
     with tempfile.TemporaryDirectory(prefix="docker-") as folder, daemon(Path(folder) / "d") as running:
         import_base_image(["docker", "--host", running.host], BASE)
         yield running.host
@@ -38,20 +43,37 @@ def client(host):
         connected.close()
 
 
-def built(client, image):
-    """Build an image as `make images` does, and return what was recorded of it with what Docker knows."""
-    command = [sys.executable, str(ROOT / "images" / "build.py"), image, "--network", "host"]
-    subprocess.run(command, check=True, cwd=ROOT)
-    recorded = json.loads((ROOT / "build" / "images.json").read_text())
-    (name,) = [name for name in recorded if name.startswith(f"bodyposenet-{image}:")]
-    return recorded[name], client.images.get(name)
+@pytest.fixture(scope="session")
+def built(client):
+    """Builds an image as `make images` does, and gives what was recorded of it with what Docker knows."""
+
+    def build(image, registry="", *flags):
+        asked = [image, "--registry", registry, *flags, "--", "--network", "host"]
+        subprocess.run([sys.executable, str(ROOT / "images" / "build.py"), *asked], check=True, cwd=ROOT)
+        recorded = json.loads((ROOT / "build" / "images.json").read_text())
+        name = f"{registry}bodyposenet-{image}:{__version__}"
+        return recorded[name], client.images.get(name)
+
+    return build
 
 
 @pytest.fixture(scope="session")
-def deploy_image(client):
-    return built(client, "deploy")
+def deploy_image(built):
+    return built("deploy")
 
 
 @pytest.fixture(scope="session")
-def train_image(client):
-    return built(client, "train")
+def train_image(built):
+    return built("train")
+
+
+@pytest.fixture
+def runner(client, deploy_image, tmp_path):
+    """kfp's local runner of containers, whose user is not this one."""
+    before = os.umask(0)
+    root = tmp_path / "run"
+    root.mkdir()
+    local.init(local.DockerRunner(network_mode="none"), pipeline_root=str(root), raise_on_error=True)
+    with trusted_exit_codes(), without_words_of_kfp():
+        yield root
+    os.umask(before)

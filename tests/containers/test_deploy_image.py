@@ -1,12 +1,7 @@
 """The smaller image, and a task in it; a small part of `make docker-test`, which every change must pass."""
 
-import os
-
 import pytest
-from kfp import local
-from support.container_runner import trusted_exit_codes
 from support.image_checks import assert_sound, said
-from support.local_run import without_words_of_kfp
 
 from bodyposenet.components.gate import gate
 from bodyposenet.components.photos import photos
@@ -25,18 +20,6 @@ def test_it_starts_warm(client, deploy_image):
     assert said(client, deploy_image[1], f'python -c "{script}"', user="4711:4711") == "x86-64-v3"
     caches = said(client, deploy_image[1], "find /opt/bodyposenet/numba -name '*.nbc' | wc -l")
     assert int(caches) > 10
-
-
-@pytest.fixture
-def runner(client, deploy_image, tmp_path, monkeypatch):
-    """kfp's local runner of containers, whose user is not this one."""
-    before = os.umask(0)
-    root = tmp_path / "run"
-    root.mkdir()
-    local.init(local.DockerRunner(network_mode="none"), pipeline_root=str(root), raise_on_error=True)
-    with trusted_exit_codes(), without_words_of_kfp():
-        yield root
-    os.umask(before)
 
 
 def test_a_task_runs_in_it(runner):

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
-
 PACKAGE = "docker.io"  # Debian's
 PATIENCE = 120  # seconds until the daemon must answer, or must have ended
 POLICY = Path("/usr/sbin/policy-rc.d")  # asked by Debian's packages whether they may start their services
@@ -38,13 +36,13 @@ class Daemon:
         return f"unix://{self.folder / 'docker.sock'}"
 
 
-def install() -> None:
-    """Install Docker unless it is there; its own service is not started."""
-    if shutil.which("dockerd"):
+def install(program: str, package: str) -> None:
+    """Install a Debian package unless its program is there; no service of it is started."""
+    if shutil.which(program):
         return
     with no_services():
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", PACKAGE]):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
             subprocess.run(["apt-get", "--quiet=2", *command], env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
@@ -96,12 +94,10 @@ def end_with_parent() -> None:
 
 
 def wait_for(running: Daemon) -> None:
+    """Ask until it answers, with Docker's own program: where nobody listens the Python client leaves a socket open."""
     deadline = time.monotonic() + PATIENCE
     while running.process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(docker.errors.DockerException):
-            client = docker.DockerClient(base_url=running.host)
-            client.ping()
-            client.close()
+        if subprocess.run(["docker", "--host", running.host, "version"], capture_output=True).returncode == 0:
             return
         time.sleep(0.1)
     log = (running.folder / "dockerd.log").read_text(errors="replace")
