@@ -170,6 +170,7 @@ def _checked_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -
         fill, model = MODELS[name]
         try:
             document = _document(text, name, defaults[name])
+            _refuse_key(document, name)
             validated(Document(document.where, fill(document.data), document.root), model)
             specs[name] = dict(document.data)
         except UserError as error:
@@ -177,6 +178,13 @@ def _checked_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -
     if problems:
         raise SpecError(problems)
     return specs
+
+
+def _refuse_key(document: Document, name: str) -> None:
+    """A key in a spec would become an argument of tasks, for all to read on Kubeflow's page."""
+    if document.data.get("key"):
+        fix = "put it into the secret bodyposenet-model-key, which every task gets as BPNET_MODEL_KEY"
+        raise UserError("a model key must not stand here", where=f"{name}: key", fix=fix)
 
 
 def _with_records(settings: Settings) -> dict[str, Any]:

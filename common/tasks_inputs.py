@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.report.summary import summarized
+from bodyposenet.common.report.summary import GOOD, summarized
 from bodyposenet.common.settings import portable, whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
-from bodyposenet.common.task_files import Settings
+from bodyposenet.common.task_files import Settings, digest_of
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.history import completed, task_rows
+from bodyposenet.common.tracking.history import ASKED, COMPLETES, asked_in, completed, task_rows
 from bodyposenet.common.tracking.registry import champion_of
 from bodyposenet.common.tracking.store import pipeline_run
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def fingerprint(
     texts: Mapping[str, str], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
-    model_name: str, only_if_new: bool, salt: str, cuts: Sequence[Any] = (),
+    model_name: str, only_if_new: bool, salt: str, cuts: Sequence[Any] = (), gpus: int = 1, bound: float = 0.0,
 ) -> bool:  # fmt: skip
     """Read, check and digest the inputs of a run; whether there is anything to do.
 
@@ -32,9 +32,11 @@ def fingerprint(
         data: A folder with photos, or how many people to draw.
         start_weights: A model to start from, in place of the train spec's.
         model_name: In MLflow's registry.
-        only_if_new: There is nothing to do if a run with these very inputs came to its end.
+        only_if_new: There is nothing to do if a run that was asked for the very same came to a good end.
         salt: Another text makes every task run again.
-        cuts: Of a sweep; they are a part of its inputs.
+        cuts: Of a sweep.
+        gpus: That train side by side; more of them make larger batches.
+        bound: Of the AP, or of its loss, with which a network is registered.
 
     Returns:
         False if such a run was, and that is all there is to do.
@@ -43,12 +45,15 @@ def fingerprint(
 
     with task_run("fingerprint") as run:
         read = read_inputs(
-            texts, whole(defaults), data=data, start_weights=start_weights, salt=salt, more=whole(list(cuts))
-        )
-        deploy = parse_spec(read.specs.pop("deploy_spec", {}), DeploySpec, where="deploy_spec")
+            texts, whole(defaults), data=data, start_weights=start_weights, salt=salt,
+            more=whole({"cuts": list(cuts), "gpus": gpus}),
+        )  # fmt: skip
+        deploy = parse_spec(read.specs.get("deploy_spec", {}), DeploySpec, where="deploy_spec")
+        asked = digest_of([read.digest, model_name, bound])
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
         champion = champion_of(model_name, inputs=read.digest)
-        done = completed(read.digest) if only_if_new else ""
+        done = completed(asked) if only_if_new else ""
+        run.log_params({} if done else {ASKED: asked}, prefix="data")
     news = not done
     reason = "new inputs" if news else f"nothing new: run {done} had the same photos, weights and specs"
     log.info("%s", reason)
@@ -61,6 +66,8 @@ def fingerprint(
 def summary(name: str, data: str, state: str, error: str, page: str) -> None:
     """Write what became of a run, whatever happened: its tasks, why one failed, and their numbers.
 
+    A good end is noted in the tracking store, where the fingerprint of a later run looks.
+
     Args:
         name: Of the pipeline.
         data: What it was given.
@@ -69,10 +76,12 @@ def summary(name: str, data: str, state: str, error: str, page: str) -> None:
         page: Gets the summary, as Markdown.
     """
     try:
-        rows = task_rows(pipeline_run())
+        rows, asked = task_rows(pipeline_run()), asked_in(pipeline_run())
     except Exception as problem:  # a summary is written whatever happened, to the tracking store too
         log.warning("the tracking store does not tell of the tasks: %s", problem)
-        rows = []
+        rows, asked = [], ""
+    with task_run("summary") as run:
+        run.log_params({COMPLETES: asked} if asked and state == GOOD else {}, prefix="data")
     text = summarized(name, data, state, error, rows)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
     Path(page).write_text(text)

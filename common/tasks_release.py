@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.task_files import NOBODY, ONNX, Settings
+from bodyposenet.common.task_files import NOBODY, ONNX, Settings, file_digest
 from bodyposenet.common.tracking import register_model, task_run
-from bodyposenet.common.tracking.registry import fetch, promote
+from bodyposenet.common.tracking.registry import champion_of, fetch, promote, registered_as
+from bodyposenet.common.tracking.store import tracking_uri
+
+NETWORK_TAG = "network_sha256"
+TAGS = ("inputs", "params", "gflops", "skeleton", "joints", "stride", "input_size", "spec")  # of a version
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,26 @@ def crown(ap: float, champion: str, champion_ap: float) -> Verdict:
     return Verdict(False, f"AP {ap:.3f} does not beat version {champion}, which has {champion_ap:.3f} on these photos.")
 
 
+def meanwhile(verdict: Verdict, ap: float, version: str, champion: str, name: str, tags: Settings) -> Verdict:
+    """A verdict, unless another network has become the champion since the run began.
+
+    Args:
+        verdict: What came of the challenge.
+        ap: Of the network.
+        version: Of the network.
+        champion: The version that was challenged; nothing where there was none.
+        name: The registered model.
+        tags: Of the network.
+    """
+    now = champion_of(name)
+    if not verdict.passed or now is None or now.version in (version, champion):
+        return verdict
+    if now.ap is not None and tags.get("inputs") and now.tags.get("inputs") == tags["inputs"]:
+        return crown(ap, now.version, now.ap)  # made from the same, so measured on the same photos
+    reason = f"Version {now.version} has become the champion meanwhile; run again to challenge that."
+    return Verdict(False, reason)
+
+
 def register(
     onnx: str, int8: str | None, settings: Settings, name: str, aps: Settings, page: str, *,
     champion: str = "", champion_ap: float = NOBODY, tags: Settings | None = None,
@@ -109,14 +134,23 @@ def register(
         page: Gets what became of it.
         champion: Version of the champion; nothing where there is none.
         champion_ap: Its AP on the same photos.
-        tags: Where the network comes from.
+        tags: What the network is and what it was made from, ``inputs``; others than :data:`TAGS` are left out.
+
+    Raises:
+        UserError: The store does not take it; tried again, the task finds what is there already.
     """
-    verdict = crown(aps["ap"], champion, champion_ap)
-    with task_run("register", buffer=Path(onnx)) as run:
+    source = Path(onnx) / ONNX
+    told = {key: value for key, value in (tags or {}).items() if key in TAGS} | {NETWORK_TAG: file_digest(source)}
+    with task_run("register") as run:  # without a buffer: what only lies in this pod is not registered
         if int8 is not None:
             run.log_artifact(Path(int8))
-        metrics = {**aps, **({"champion_ap": champion_ap} if champion else {})}
-        version = register_model(Path(onnx) / ONNX, metrics=metrics, name=name, settings=whole(settings), tags=tags)
+        version = registered_as(name, str(told.get("inputs", "")), told[NETWORK_TAG])
+        if not version:
+            metrics = {**aps, **({"champion_ap": champion_ap} if champion else {})}
+            version = register_model(source, metrics=metrics, name=name, settings=whole(settings), tags=told)
+        if tracking_uri() and not version:
+            raise UserError("the store did not take the network", where=name, fix="see the log, and run it again")
+        verdict = meanwhile(crown(aps["ap"], champion, champion_ap), aps["ap"], version, champion, name, told)
         if verdict.passed and version:
             promote(name, version, over=champion)
         run.log_params({"reason": verdict.reason}, prefix="data")

@@ -17,7 +17,6 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import held_out
-from bodyposenet.common.tracking.history import COMPLETES
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
@@ -47,7 +46,7 @@ def _metric_name(name: str) -> str:
 
 def choose_smallest(
     base: str, base_ap: float, made: Sequence[tuple[str, str, float, Settings]], max_ap_drop: float, chosen: str,
-    page: str, metrics: str, reason: str, *, inputs: str = "",
+    page: str, metrics: str, reason: str,
 ) -> tuple[float, dict[str, float]]:  # fmt: skip
     """Hand on the smallest of several pruned networks that is good enough, or nothing.
 
@@ -60,7 +59,6 @@ def choose_smallest(
         page: Gets the page.
         metrics: Gets the numbers.
         reason: Gets a sentence.
-        inputs: Digest of the run's inputs, which this task completes.
 
     Returns:
         AP of the network, -1 where there is none; and the numbers.
@@ -82,7 +80,7 @@ def choose_smallest(
             copy_whole(model_in(made[choice.place][0]), Path(chosen) / ONNX)
             numbers |= {"ap": ap, **_measured(stages[choice.place])}
         _write(Path(reason), choice.reason)
-        run.log_params({"choice": choice.reason, **({COMPLETES: inputs} if inputs else {})}, prefix="data")
+        run.log_params({"choice": choice.reason}, prefix="data")
         run.log_metrics(numbers)
         run.log_artifact(Path(page), "report")
     return ap, noted(numbers, metrics)
@@ -105,9 +103,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def report(
-    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str, *,
-    inputs: str = "",
-) -> dict[str, float]:  # fmt: skip
+    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str
+) -> dict[str, float]:
     """Compare the networks of a run, write the page and return the figures of its table, as ``base.ap``.
 
     Args:
@@ -118,7 +115,6 @@ def report(
         aps: AP of each network.
         page: Gets the page.
         figures: Gets the figures.
-        inputs: Digest of the run's inputs, which this task completes.
     """
     from bodyposenet.common.comparison import Networks, channels_between, compare
     from bodyposenet.common.evaluate.ceiling import ceiling_ap
@@ -153,7 +149,6 @@ def report(
             f"{stage.name}.{key}": value for stage in stages for key, value in vars(stage).items() if key != "name"
         }
         run.log_metrics(told)
-        run.log_params({COMPLETES: inputs} if inputs else {}, prefix="data")
         run.log_artifact(Path(page), "report")
     return noted({name: value for name, value in told.items() if value is not None}, figures)
 

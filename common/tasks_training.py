@@ -20,6 +20,9 @@ from bodyposenet.common.storage import is_remote, read_bytes
 from bodyposenet.common.task_files import MODEL, Settings, digest_of, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import shards
+from bodyposenet.common.tracking.store import pipeline_run
+
+CHECKPOINTS = "model.epoch-*"
 
 
 def train(
@@ -61,14 +64,16 @@ def train(
             done = train_model(spec, folder, cluster=cluster, **how)
             run.log_metrics({"params": done.params})
             run.log_artifact(done.model, "model")
-            _hand_over(folder, Path(model))
+            _copy_results(folder, Path(model))
             write_training_page(Path(page), Path(model), spec)
             run.log_artifact(Path(page), "report")
     last = done.history[-1]
     told = {name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last}
     facts = network_facts(Path(model) / MODEL) | {"spec": digest_of(settings)}
     facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
-    return facts, noted({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
+    numbers = noted({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
+    _tidy(folder, Path(model))  # last: until everything is there, another attempt finds a finished training
+    return facts, numbers
 
 
 def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
@@ -76,9 +81,8 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
     if not checkpoints:
         return Path(model)
     settings, dataset, start, weights = inputs
-    return Path(checkpoints) / digest_of(
-        [settings, weights, *(content_digest(path) for path in (dataset, start) if path)]
-    )
+    contents = [content_digest(path) for path in (dataset, start) if path]
+    return Path(checkpoints) / digest_of([pipeline_run(), settings, weights, *contents])
 
 
 def content_digest(artifact: str) -> str:
@@ -88,13 +92,18 @@ def content_digest(artifact: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hand_over(folder: Path, model: Path) -> None:
-    """Leave a finished training's files in its artifact, without the checkpoints."""
-    for checkpoint in folder.glob("model.epoch-*"):
-        checkpoint.unlink()
+def _copy_results(folder: Path, model: Path) -> None:
+    """Put a finished training's files into its artifact, without the checkpoints."""
     if folder != model:
-        shutil.copytree(folder, model, dirs_exist_ok=True)
+        shutil.copytree(folder, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHECKPOINTS))
+
+
+def _tidy(folder: Path, model: Path) -> None:
+    """Remove what only another attempt would need."""
+    if folder != model:
         shutil.rmtree(folder)
+    for checkpoint in model.glob(CHECKPOINTS):
+        checkpoint.unlink()
 
 
 @contextmanager

@@ -41,6 +41,7 @@ def calibrate(
     chosen = {"method": method, "keep": keep, "max_drop": max_drop, "dataset": dataset.path if dataset else None}
     outputs = int8.path, metrics.path, summary.path
     kept, numbers = tasks.calibrate(onnx.path, photos.path, spec, *outputs, **chosen)
-    int8.metadata.update(onnx.metadata, kept_in_float=kept)
+    facts = {name: value for name, value in onnx.metadata.items() if name != "ap"}
+    int8.metadata.update(facts, kept_in_float=kept)
     metrics.metadata.update(numbers)
     return kept

@@ -19,7 +19,6 @@ def choose_smallest(
     metrics: dsl.Output[dsl.Metrics],
     reason: dsl.OutputPath(str),
     max_ap_drop: float = 0.02,
-    inputs: str = "",
 ) -> float:
     """Draw AP against GFLOPs, and hand on the network with the fewest GFLOPs whose AP is within the budget.
 
@@ -35,7 +34,6 @@ def choose_smallest(
         metrics: The chosen network's figures.
         reason: Why that network, or why none.
         max_ap_drop: Greatest loss of AP that pruning may cost.
-        inputs: Digest of the run's inputs, which are done with this.
 
     Returns:
         AP of the chosen network; -1 where none is within the budget.
@@ -45,7 +43,9 @@ def choose_smallest(
     places = [[artifact.path for artifact in artifacts] for artifacts in (networks, figures)]
     made = list(zip(*places, aps, cuts, strict=True))
     ap, numbers = tasks.choose_smallest(
-        base.path, base_ap, made, max_ap_drop, chosen.path, page.path, metrics.path, reason, inputs=inputs
+        base.path, base_ap, made, max_ap_drop, chosen.path, page.path, metrics.path, reason
     )
     metrics.metadata.update(numbers)
+    own = {name: numbers[name] for name in ("params", "gflops", "ap") if name in numbers}
+    chosen.metadata.update(base.metadata, **own)
     return ap

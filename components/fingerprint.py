@@ -35,6 +35,8 @@ def fingerprint(
     cuts: list = [],  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
     only_if_new: bool = False,
     salt: str = "",
+    gpus: int = 1,
+    bound: float = 0.0,
 ) -> bool:
     """Look at everything a run depends on; never cached, so that the tasks after it may be.
 
@@ -65,8 +67,10 @@ def fingerprint(
         start_weights: A model to start from, in place of the train spec's.
         model_name: In MLflow's registry.
         cuts: Of a sweep, further inputs.
-        only_if_new: End early if a run with these very inputs came to a good end.
+        only_if_new: End early if a run that was asked for the very same came to a good end.
         salt: Another text makes every task run again.
+        gpus: Of each training.
+        bound: Of the AP, or of its loss, with which a network is registered.
 
     Returns:
         True if there is something to do.
@@ -81,5 +85,5 @@ def fingerprint(
     outputs |= {"method": method, "keep_float": keep_float, "max_int8_drop": max_int8_drop}
     return tasks.fingerprint(
         texts, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
-        only_if_new=only_if_new, salt=salt, cuts=cuts,
+        only_if_new=only_if_new, salt=salt, cuts=cuts, gpus=gpus, bound=bound,
     )  # fmt: skip

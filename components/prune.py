@@ -39,6 +39,7 @@ def prune(
     looked_at = {"cut": cut, "dataset": dataset.path if dataset else None, "train_settings": train_spec}
     outputs = pruned.path, metrics.path, summary.path, picture.path
     kept, numbers = tasks.prune(model.path, spec, *outputs, **looked_at)
-    pruned.metadata.update(model.metadata, params=numbers["params"], gflops=numbers["gflops"])
+    kept_facts = {name: value for name, value in model.metadata.items() if name != "ap"}
+    pruned.metadata.update(kept_facts, params=numbers["params"], gflops=numbers["gflops"])
     metrics.metadata.update(numbers)
     return kept

@@ -31,6 +31,7 @@ def prune_rounds(
     from bodyposenet.common import tasks
 
     last, numbers = tasks.prune_rounds(model.path, dataset.path, spec, retrain_spec, pruned.path, metrics.path)
-    pruned.metadata.update(model.metadata)
+    own = {name: numbers[name] for name in ("params", "gflops") if name in numbers}
+    pruned.metadata.update({name: value for name, value in model.metadata.items() if name != "ap"}, **own)
     metrics.metadata.update(numbers)
     return last

@@ -22,7 +22,6 @@ def report(
     int8_ap: float,
     page: dsl.Output[dsl.HTML],
     figures: dsl.Output[dsl.Metrics],
-    inputs: str = "",
 ) -> None:
     """Measure base, pruned, retrained and INT8 network side by side and write a self-contained page.
 
@@ -41,7 +40,6 @@ def report(
         int8_ap: AP of the quantized one.
         page: The report.
         figures: What its table says, and the ceiling AP of the set.
-        inputs: Digest of the run's inputs, which are done with this.
     """
     from bodyposenet.common import tasks
 
@@ -49,4 +47,4 @@ def report(
     paths = {name: artifact.path for name, artifact in networks.items()}
     aps = {"base": base_ap, "pruned": pruned_ap, "retrained": retrained_ap, "int8": int8_ap}
     outputs = page.path, figures.path
-    figures.metadata.update(tasks.report(paths, dataset.path, spec, detections.path, aps, *outputs, inputs=inputs))
+    figures.metadata.update(tasks.report(paths, dataset.path, spec, detections.path, aps, *outputs))

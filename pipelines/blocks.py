@@ -98,5 +98,5 @@ def summarized(name: str, data: Any) -> dsl.PipelineTask:
 
 def looked_at(**inputs: Any) -> dsl.PipelineTask:
     """The task that reads the inputs, in every run anew: what a path or an address holds may have changed."""
-    task = fingerprint(defaults=DEFAULTS, **inputs)
+    task = fingerprint(defaults=DEFAULTS, gpus=max(1, CLUSTER.gpus), **inputs)
     return equipped(task, "fingerprint", "Fingerprint").set_caching_options(False)

@@ -55,7 +55,7 @@ def prune_and_retrain(data: Data, min_ap: Any, name: Any) -> None:
     register_if_good(data, onnx, int8, aps, min_ap, name)
     compared = report(
         base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=data.dataset, **aps,
-        detections=scores["int8"].outputs["detections"], spec=data.inference, inputs=data.seen.outputs["inputs"],
+        detections=scores["int8"].outputs["detections"], spec=data.inference,
     )  # fmt: skip
     equipped(compared, "report", "Report")
 
@@ -94,7 +94,7 @@ def prune_retrain(
     with dsl.ExitHandler(summarized("prune-retrain", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec, "deploy_spec": deploy_spec}
-        rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt}
+        rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "bound": min_ap}
         seen = looked_at(data=data, start_weights=start_weights, **specs, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
             prune_and_retrain(Data.of(seen, data), min_ap, model_name)

@@ -22,10 +22,10 @@ def sweep(data: Data, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     choice = choose_smallest(
         base=base, base_ap=data.evaluated("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
         figures=dsl.Collected(smaller.outputs["metrics"]), aps=dsl.Collected(score.outputs["Output"]), cuts=cuts,
-        max_ap_drop=max_ap_drop, inputs=data.seen.outputs["inputs"],
+        max_ap_drop=max_ap_drop,
     )  # fmt: skip
     ap = equipped(choice, "choose-smallest", "Choose").outputs["Output"]
-    with dsl.If(ap >= 0.0, name="one is good enough"):
+    with dsl.If(ap > 0.0, name="one is good enough"):
         data.registered(choice.outputs["chosen"], ap, name)
 
 
@@ -64,6 +64,7 @@ def prune_sweep(
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "cuts": cuts}
+        rest["bound"] = max_ap_drop
         seen = looked_at(data=data, start_weights=start_weights, **specs, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
             sweep(Data.of(seen, data), cuts, max_ap_drop, model_name)

@@ -34,6 +34,7 @@ class Need:
         gpu: It computes on GPUs, where the cluster has some for it.
         shared: Shared memory, for the loading of data; empty leaves it at the container's 64 MiB.
         hours: Before it is given up.
+        tries: How often it is tried again, at most; a task that only looks at what it is told fails for good.
     """
 
     cpu: str
@@ -41,12 +42,14 @@ class Need:
     gpu: bool = False
     shared: str = ""
     hours: float = 2
+    tries: int = 10
 
 
 SMALL = Need("1", "2G", hours=1)
+QUICK = Need("1", "2G", hours=1, tries=1)
 TRAINING = Need("4", "12G", gpu=True, shared="2Gi", hours=72)
 NEEDS = {
-    "fingerprint": Need("1", "2G"),
+    "fingerprint": Need("1", "2G", tries=1),
     "photos": SMALL,
     "dataset-convert": Need("2", "4G", hours=12),
     "dataset-join": Need("1", "4G"),
@@ -61,8 +64,8 @@ NEEDS = {
     "evaluate": Need("2", "6G", hours=6),
     "challenge": Need("2", "6G", hours=6),
     "report": Need("2", "10G"),
-    "gate": SMALL,
-    "choose-smallest": SMALL,
+    "gate": QUICK,
+    "choose-smallest": QUICK,
     "register": Need("1", "4G", hours=1),
     "infer-batch": Need("2", "4G", hours=72),
     "summary": SMALL,
@@ -138,9 +141,8 @@ def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
     wanted = NEEDS[need]
     task.set_display_name(title)
     task.set_cpu_request(wanted.cpu).set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
-    task.set_retry(
-        CLUSTER.retries, backoff_duration=BACKOFF, backoff_factor=FACTOR, backoff_max_duration=LONGEST_BACKOFF
-    )
+    backoff = {"backoff_duration": BACKOFF, "backoff_factor": FACTOR, "backoff_max_duration": LONGEST_BACKOFF}
+    task.set_retry(min(CLUSTER.retries, wanted.tries), **backoff)
     kubernetes.set_timeout(task, int(wanted.hours * HOUR))
     if wanted.shared:
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)

@@ -60,6 +60,17 @@ def test_all_mistakes_of_all_specs_come_together():
         assert any(line.startswith(place) for line in said.splitlines()), said
 
 
+def test_quantization_counts():
+    assert read(deploy_spec="max_int8_drop: 0.5").digest != read().digest
+
+
+@pytest.mark.parametrize("name", ["train_spec", "retrain_spec"])
+def test_a_model_key_in_a_spec_is_refused_before_it_is_an_argument(name):
+    with pytest.raises(SpecError, match=f"{name}: key: a model key must not stand here; put it into") as caught:
+        read(**{name: json.dumps(DEFAULT[name] | {"key": "hunter2"})})
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("data", "drawn"), [
     ("synthetic:600,200", (600, 200, 0)), (" synthetic:1,2,7 ", (1, 2, 7)), ("/photos", None), ("gs://b/photos", None),
 ])  # fmt: skip

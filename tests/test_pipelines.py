@@ -209,7 +209,7 @@ def pruning(compiled, request):
 def test_a_network_is_registered_only_if_it_is_good_enough(pruning):
     name, tasks = holder(pruning, "register")
     assert set(tasks) == {"challenge", "register"}
-    wanted = {"prune-retrain": "gate-Output'] == true", "prune-sweep": "choose-smallest-Output'] >= 0.0"}
+    wanted = {"prune-retrain": "gate-Output'] == true", "prune-sweep": "choose-smallest-Output'] > 0.0"}
     assert condition(pruning, name).endswith(wanted[pruning["pipelineInfo"]["name"]])
     told = tasks["register"]["inputs"]["parameters"]["champion_ap"]["taskOutputParameter"]
     assert told["producerTask"] == "challenge"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.local_run import run_pipeline, tiny_arguments
+from support.local_run import run_pipeline, short_training
 
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.tracking.store import quiet_mlflow
@@ -16,7 +16,7 @@ NAMES = ("target_flops 0.6", "pruning_threshold 0.4")
 def ran(tmp_path_factory):
     """The folder of a sweep over few pictures, that of its artifacts, and what it returned."""
     folder = tmp_path_factory.mktemp("sweep")
-    arguments = tiny_arguments() | {"prune_spec": {"min_num_filters": 2, "pruning_granularity": 2}}
+    arguments = {f"{name}_spec": short_training(name) for name in ("train", "retrain")}
     arguments |= {"cuts": CUTS, "data": "synthetic:8,4", "max_ap_drop": 1.0, "model_name": "swept"}
     with pytest.MonkeyPatch.context() as patch:
         done = run_pipeline(folder, "sweep-1", "prune_sweep", patch, **arguments)
@@ -35,7 +35,7 @@ def test_each_cut_prunes_by_what_it_was_asked_for(ran):
     _, root, _ = ran
     by_target, by_threshold = metrics(root, "prune")
     assert by_target["gflops"] <= 0.6 * by_target["gflops_before"]
-    assert by_target["gflops"] > 0.55 * by_target["gflops_before"]
+    assert by_target["gflops"] > 0.5 * by_target["gflops_before"]
     assert by_threshold["threshold"] == 0.4
     assert by_target["params_before"] == by_threshold["params_before"]
     retrained = sorted(path for path in root.rglob("model.keras") if path.parent.name == "model")

@@ -4,14 +4,16 @@ import json
 
 import cv2
 import pytest
+from support.gcs_server import free_port
 from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet.common import tasks
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, keep_test_half
+from bodyposenet.common.deploy.onnx_file import read_model, write_model
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.failure import VARIABLE, told
 from bodyposenet.common.task_files import NOBODY, ONNX
-from bodyposenet.common.tracking.registry import champion_of
+from bodyposenet.common.tracking.registry import champion_of, find_version
 
 SPEC = {"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}
 COCO = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # the joints of IN_PHOTO in COCO's order
@@ -91,6 +93,49 @@ def test_only_what_is_better_on_the_same_photos_takes_the_champion_s_place(netwo
     assert champion_of("crowned").version == third
     assert "@champion`. AP 0.610 beats version 1, which has 0.600 on the same photos." in told_third
     assert [first, second, third] == ["1", "2", "3"]
+
+
+def test_the_same_network_is_registered_once_however_often_the_task_is_tried(network, store, tmp_path):
+    first = register(network, tmp_path, 0.5, inputs="a")
+    assert register(network, tmp_path, 0.5, inputs="a") == first
+    assert register(network, tmp_path, 0.5, inputs="b", champion="1", champion_ap=0.5)[0] == "2"
+
+
+def test_who_became_the_champion_meanwhile_is_not_dethroned_by_a_network_that_it_did_not_meet(network, store, tmp_path):
+    first, _ = register(network, tmp_path, 0.5, inputs="a")
+    second, _ = register(network, tmp_path, 0.7, inputs="b", champion=first, champion_ap=0.5)
+    third, told_third = register(network, tmp_path, 0.6, inputs="c", champion=first, champion_ap=0.5)
+    assert champion_of("crowned").version == second != third
+    assert "Version 2 has become the champion meanwhile; run again to challenge that." in told_third
+
+
+def test_a_worse_twin_of_the_champion_made_from_the_same_does_not_take_its_place(network, store, tmp_path):
+    first, _ = register(network, tmp_path, 0.5, inputs="a")
+    other = tmp_path / "other"
+    other.mkdir()
+    model = read_model(network / ONNX)
+    model.doc_string = "another training"
+    write_model(model, other / ONNX)
+    twin, told_twin = register(other, tmp_path, 0.4, inputs="a")
+    assert (champion_of("crowned").version, twin) == (first, "2")
+    assert "AP 0.400 does not beat version 1, which has 0.500 on these photos." in told_twin
+
+
+def test_a_store_that_is_away_fails_the_task_so_that_it_is_tried_again(network, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(SystemExit, match=r"^2$"):
+        register(network, tmp_path, 0.5, inputs="a")
+    assert "register failed: " in capfd.readouterr().err
+    assert not (network / "tracking_buffer").exists()
+
+
+def test_only_what_a_version_should_say_becomes_its_tags(network, store, tmp_path):
+    tags = {"inputs": "a", "params": 5, "store_session_info": "bucket and secret"}
+    page = str(tmp_path / "decision.md")
+    version = tasks.register(str(network), None, SPEC, "crowned", {"ap": 0.5}, page, tags=tags)
+    held = find_version("crowned", version).tags
+    assert (held["inputs"], held["params"], held["skeleton"]) == ("a", "5", "bpnet_18_joints")
+    assert "store_session_info" not in held
 
 
 def test_a_challenge_evaluates_the_champion_on_the_new_photos(network, dataset, store, tmp_path):

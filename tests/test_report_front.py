@@ -57,7 +57,7 @@ def test_along_the_front_more_work_is_more_ap_and_all_others_are_below_it(stages
 @given(stages=networks, base=st.sampled_from([0.1, 0.25, 0.5]), drop=st.sampled_from([0.0, 0.15, 0.25, 1.0]))
 def test_no_good_network_is_smaller_than_the_chosen_one(stages, base, drop):
     choice = choose(Stage("base", ap=base, gflops=4.0), stages, drop)
-    good = [one for one in measured(stages) if base - one.ap <= drop + 1e-9]
+    good = [one for one in measured(stages) if base - one.ap <= drop + 1e-9 and one.ap > 0]
     assert (choice.place is None) == (not good)
     if choice.place is not None:
         chosen = stages[choice.place]
@@ -178,3 +178,10 @@ def test_filters_are_drawn_to_scale_and_the_kept_ones_over_all():
     assert words == ["a", "64", "b", "8 of 128", "a_layer_with…ry_long_name", "16 of 32"]
     assert chart.get("aria-label").endswith("88 of 224 stayed")
     assert channels_svg({}) == ""
+
+
+def test_a_network_that_finds_nobody_is_never_chosen_however_large_the_budget():
+    blind = [Stage("a", ap=0.0, gflops=1.0, params=1e6), Stage("b", ap=0.0, gflops=0.5, params=1e6)]
+    found = choose(Stage("base", ap=0.01, gflops=2.0, params=2e6), blind, 1.0)
+    assert found.place is None
+    assert found.reason.endswith("Nothing is promoted.")

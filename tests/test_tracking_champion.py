@@ -7,7 +7,7 @@ from support.gcs_server import free_port
 from support.person_net import BRIGHT, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking import champion_of, fetch, find_version, is_registered, promote, register_model
+from bodyposenet.common.tracking import champion_of, fetch, find_version, promote, register_model, registered_as
 from bodyposenet.common.tracking.pyfunc import PoseModel
 
 DOWN = "http://me:secret@127.0.0.1:{}"
@@ -38,7 +38,7 @@ def made(network, store):
     """Registers a network made from some inputs."""
 
     def register(name, inputs, ap=0.5):
-        return register_model(network, metrics={"ap": ap}, name=name, tags={"inputs": inputs})
+        return register_model(network, metrics={"ap": ap}, name=name, tags={"inputs": inputs, "network_sha256": "n"})
 
     return register
 
@@ -89,12 +89,13 @@ def test_a_version_that_was_deleted_is_none(made, store):
 
 
 def test_what_was_registered_before_is_known_by_its_inputs(made):
-    assert not is_registered("known", "a")
+    assert registered_as("known", "a", "n") == ""
     made("known", "a")
     made("known", "b")
-    assert is_registered("known", "a")
-    assert not is_registered("known", "c")
-    assert not is_registered("unknown", "a")
+    assert registered_as("known", "a", "n") == "1"
+    assert registered_as("known", "a", "another") == ""
+    assert registered_as("known", "c", "n") == ""
+    assert registered_as("unknown", "a", "n") == ""
 
 
 def test_a_network_comes_back_with_its_settings_by_version_and_by_alias(network, store, tmp_path):
@@ -133,7 +134,7 @@ def test_somebody_else_s_model_is_refused(store, tmp_path, network):
 def test_a_store_that_is_down_is_not_taken_for_one_without_a_champion(tmp_path):
     for ask in (
         lambda: champion_of("any"),
-        lambda: is_registered("any", "a"),
+        lambda: registered_as("any", "a", "n"),
         lambda: find_version("any", "1"),
         lambda: fetch("any", "1", tmp_path),
         lambda: promote("any", "1"),
@@ -147,7 +148,7 @@ def test_where_nothing_is_tracked_there_is_no_champion_and_one_line_says_so(monk
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     caplog.set_level("INFO")
     assert champion_of("any") is None
-    assert not is_registered("any", "a")
+    assert registered_as("any", "a", "n") == ""
     promote("any", "")
     assert [record.message for record in caplog.records] == [
         "MLFLOW_TRACKING_URI is not set: there is no champion of any",

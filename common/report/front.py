@@ -7,6 +7,7 @@ from typing import Any
 from bodyposenet.common.report.stages import Stage, known, percent, plain, precision, share
 
 ROUNDING = 1e-9  # of a difference of two APs
+LEAST = 1e-6  # AP of a network that finds somebody
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> Choice:
         return Choice(None, None, "The AP of the base was not measured: nothing is promoted.")
     least = base.ap - max_ap_drop
     measured = [place for place, stage in enumerate(stages) if _measured(stage)]
-    good = [place for place in measured if float(stages[place].ap or 0) >= least - ROUNDING]
+    good = [place for place in measured if float(stages[place].ap or 0) >= max(least - ROUNDING, LEAST)]
     if good:
         place = min(good, key=lambda place: _rank(stages[place]))
         return Choice(place, least, _why(stages[place], base, max_ap_drop))

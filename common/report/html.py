@@ -1,6 +1,7 @@
 """HTML: one page that shows what pruning and quantization made of a network, with nothing outside it."""
 
 import base64
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = ["Stage", "write_report", "write_table"]
 
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of its JPEG
+MOST_BYTES = 1_500_000  # of all pictures of a page; Kubeflow shows pages of 2 MB
 MOST_CURVES = 6
 FIRST_CURVES = ("loss", "val_loss", "val_ap", "learning_rate")
 
@@ -93,7 +95,7 @@ def write_report(
         bars=_bars(stages, ceiling_ap),
         channels=channels_svg(channels or {}),
         lines=_lines(curves),
-        pictures=[embedded(caption, image) for caption, image in pictures],
+        pictures=_fitting([embedded(caption, image) for caption, image in pictures]),
         facts=[(name, fact_text(value)) for name, value in facts.items()],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,13 +181,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
+def _fitting(pictures: Sequence[Picture]) -> list[Picture]:
+    """The first pictures, as many as leave the page within Kubeflow's 2 MB."""
+    sizes = itertools.accumulate(len(picture.jpeg) for picture in pictures)
+    return [picture for picture, size in zip(pictures, sizes, strict=True) if size <= MOST_BYTES]
+
+
 def embedded(caption: str, image: np.ndarray) -> Picture:
-    """A picture made no wider than the page needs, as a JPEG in base64."""
+    """A picture made no larger than the page needs, as a JPEG in base64."""
     import cv2
 
     height, width = image.shape[:2]
-    if width > WIDEST:
-        height, width = max(1, round(height * WIDEST / width)), WIDEST
+    scale = min(1, WIDEST / max(height, width))
+    if scale < 1:
+        height, width = max(1, round(height * scale)), max(1, round(width * scale))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return Picture(caption, base64.b64encode(jpeg.tobytes()).decode(), height, width)

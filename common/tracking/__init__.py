@@ -7,9 +7,9 @@ from bodyposenet.common.tracking.registry import (
     champion_of,
     fetch,
     find_version,
-    is_registered,
     promote,
     register_model,
+    registered_as,
     settings_in,
 )
 from bodyposenet.common.tracking.runs import Run, task_run
@@ -21,9 +21,9 @@ __all__ = [
     "champion_of",
     "fetch",
     "find_version",
-    "is_registered",
     "promote",
     "register_model",
+    "registered_as",
     "send_buffered",
     "settings_in",
     "task_run",

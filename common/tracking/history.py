@@ -14,7 +14,8 @@ from bodyposenet.common.tracking.store import (
     tracking_uri,
 )
 
-COMPLETES = "completes"  # parameter of the last task of a pipeline run: the digest of the inputs that it is done with
+ASKED = "asked"  # parameter of a pipeline run's first task: a digest of all that it was asked for, where that is new
+COMPLETES = "completes"  # parameter of its last task after a good end: the same digest
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class TaskRow:
 
 
 def completed(digest: str) -> str:
-    """The newest pipeline run that came to a good end with the same inputs, by its name; nothing where there is none.
+    """The newest pipeline run that was asked for the same and came to a good end, by its name; nothing without one.
 
     Without a tracking store nobody remembers.
 
     Args:
-        digest: Of the inputs.
+        digest: Of all that it was asked for.
     """
     if not tracking_uri():
         log.info("MLFLOW_TRACKING_URI is not set: earlier runs are not known")
@@ -53,26 +54,34 @@ def completed(digest: str) -> str:
         found = store.client.search_runs([store.experiment], wanted, order_by=["attributes.start_time DESC"])
         for run in found:
             parent = run.data.tags.get(MLFLOW_PARENT)
-            whole = store.client.get_run(parent) if parent else run
-            if whole.info.status == "FINISHED":  # another of its tasks may have failed
-                return str(whole.info.run_name)
+            return str((store.client.get_run(parent) if parent else run).info.run_name)
     return ""
 
 
+def asked_in(pipeline: str) -> str:
+    """What a pipeline run was asked for, as a digest; nothing if that was not new, or if nothing is tracked."""
+    digests = [run.data.params.get(f"data.{ASKED}", "") for run in _runs(pipeline)]
+    return next((digest for digest in reversed(digests) if digest), "")
+
+
 def task_rows(pipeline: str) -> list[TaskRow]:
-    """The tasks of a pipeline run so far, in the order in which they began; of a retried one the last attempt.
+    """The tasks of a pipeline run so far, every attempt, in the order in which they began.
 
     Args:
         pipeline: The pipeline run's id, as the tasks' environment has it.
     """
+    return [_row(run) for run in _runs(pipeline)]
+
+
+def _runs(pipeline: str) -> list[Any]:
+    """MLflow's runs of a pipeline run's tasks, the earliest first."""
     if not tracking_uri() or not pipeline:
         return []
     with quiet_mlflow():
         store = open_store()
         parents = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=10)
         found = [run for parent in parents for run in _below(store, parent.info.run_id)]
-    latest = {run.info.run_name: run for run in found}
-    return [_row(run) for run in sorted(latest.values(), key=lambda run: int(run.info.start_time))]
+    return sorted(found, key=lambda run: int(run.info.start_time))
 
 
 def _below(store: Store, parent: str) -> list[Any]:

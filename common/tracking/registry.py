@@ -127,17 +127,23 @@ def champion_of(name: str, *, inputs: str = "") -> Registered | None:
         return None if found and found.version in seen else found
 
 
-def is_registered(name: str, inputs: str) -> bool:
-    """Whether a version was made from these very inputs, as their digest in its tag ``inputs`` says.
+def registered_as(name: str, inputs: str, network: str) -> str:
+    """The version that holds this very network, made from these inputs; nothing where there is none.
+
+    Args:
+        name: The registered model.
+        inputs: Digest of all that it was made from, as in the tag ``inputs``.
+        network: Digest of its file, as in the tag ``network_sha256``.
 
     Raises:
         UserError: The store does not answer.
     """
     if not tracking_uri():
-        return False
+        return ""
     with _answered(name) as client:
         wanted = f"name = '{name}' AND tags.`{INPUTS}` = '{inputs}'"
-        return bool(client.search_model_versions(wanted, max_results=1))
+        found = client.search_model_versions(wanted, max_results=100)
+        return next((str(each.version) for each in found if each.tags.get("network_sha256") == network), "")
 
 
 def promote(name: str, version: str, *, over: str = "") -> None:

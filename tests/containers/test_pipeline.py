@@ -8,10 +8,8 @@ import pytest
 from kfp import local
 from support.container_runner import trusted_exit_codes
 from support.image_checks import assert_sound
-from support.local_run import run_pipeline, surroundings
+from support.local_run import run_pipeline, short_training, surroundings
 from support.mlflow_server import tracking_server
-
-from bodyposenet.pipelines.specs import default
 
 pytestmark = pytest.mark.docker
 
@@ -26,8 +24,7 @@ CLOCKED = ("second", "latency")  # parts of the names of numbers that a clock ma
 
 def small(name):
     """A shipped train spec for one epoch on few pictures, the same on every run."""
-    spec = default(name)
-    return {**spec, "num_epoch": 1, "deterministic": True, "dataloader": {**spec["dataloader"], "batch_size": 4}}
+    return {**short_training(name), "deterministic": True}
 
 
 ARGUMENTS = {
