@@ -12,7 +12,7 @@ import pytest
 from support.mlflow_server import serving
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
-from bodyposenet.common.tracking import Dataset, champion_of, fetch, is_registered, promote, register_model, task_run
+from bodyposenet.common.tracking import Dataset, champion_of, fetch, promote, register_model, registered_as, task_run
 from bodyposenet.pipelines.catalogue import all_components
 
 pytestmark = pytest.mark.slow
@@ -39,11 +39,12 @@ def client(store):
 def test_a_network_goes_into_the_registry_and_comes_out_of_it_over_http(client, network, tmp_path):
     import mlflow
 
-    tags, settings = {"inputs": "digest-1", "gflops": 1.5}, {"input_shape": [128, 128]}
+    tags = {"inputs": "digest-1", "network_sha256": "n", "gflops": 1.5}
+    settings = {"input_shape": [128, 128]}
     version = register_model(network, metrics={"ap": 0.5}, name="over", tags=tags, settings=settings)
     assert client.get_model_version_by_alias("over", "candidate").tags["gflops"] == "1.5"
-    assert is_registered("over", "digest-1")
-    assert not is_registered("over", "digest-2")
+    assert registered_as("over", "digest-1", "n") == version
+    assert registered_as("over", "digest-2", "n") == ""
     assert champion_of("over") is None
     promote("over", version)
     assert (champion_of("over").version, champion_of("over").ap) == (version, 0.5)
