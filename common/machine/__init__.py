@@ -1,0 +1,1 @@
+"""Machine: what this processor can do, and where what was measured on it is kept."""

@@ -1,0 +1,54 @@
+"""Cache folder: where what was compiled or measured on this machine is kept, whoever the user is."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+VARIABLE = "BODYPOSENET_CACHE"
+
+
+def find_cache_folder(part: str) -> Path | None:
+    """Return a folder for one kind of cached things, made if need be; None where nothing can be written.
+
+    The first that can be written of: ``$BODYPOSENET_CACHE``, ``$XDG_CACHE_HOME/bodyposenet``, ``~/.cache/bodyposenet``,
+    and a folder of this user alone under ``TMPDIR`` (an arbitrary user in a container has no home).
+
+    Args:
+        part: The kind, a folder below, such as ``numba``.
+    """
+    return next((made for folder in _list_candidates() if (made := _make_writable(folder / part))), None)
+
+
+def _list_candidates() -> list[Path]:
+    if named := os.environ.get(VARIABLE):
+        return [Path(named)]
+    folders = [Path(named) / "bodyposenet"] if (named := os.environ.get("XDG_CACHE_HOME")) else []
+    home = Path(os.path.expanduser("~"))
+    folders += [home / ".cache" / "bodyposenet"] if home.is_absolute() else []
+    private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{_read_user_id()}")
+    return [*folders, private] if private else folders
+
+
+def _make_writable(folder: Path) -> Path | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def _make_private(folder: Path) -> Path | None:
+    """Make a folder that nobody else can write to; None if somebody else was there first."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    others = stat.S_IWGRP | stat.S_IWOTH
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == _read_user_id() and not found.st_mode & others
+    return folder if own else None
+
+
+def _read_user_id() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0

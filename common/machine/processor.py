@@ -1,0 +1,81 @@
+"""Processor: its name and the instruction sets that decide which arithmetic is fast here."""
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# Linux's flags, and the word that people know them by
+INSTRUCTION_SETS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512_bf16": "AVX-512 BF16",
+    "amx_bf16": "AMX BF16",
+    "amx_int8": "AMX INT8",
+    "asimd": "NEON",
+    "asimddp": "NEON dot product",
+    "bf16": "NEON BF16",
+}
+VNNI = frozenset({"avx_vnni", "avx512_vnni"})
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A processor as the operating system describes it.
+
+    Attributes:
+        name: The maker's name, such as ``AMD EPYC``.
+        architecture: Such as ``x86_64``.
+        flags: Those of :data:`INSTRUCTION_SETS` that it has, in Linux's words; empty where the system does not say.
+        cores: Logical processors that this process may use.
+    """
+
+    name: str
+    architecture: str
+    flags: frozenset[str]
+    cores: int
+
+    @property
+    def instruction_sets(self) -> list[str]:
+        """Words for the flags, from the oldest set to the newest."""
+        return [word for flag, word in INSTRUCTION_SETS.items() if flag in self.flags]
+
+    @property
+    def has_vnni(self) -> bool:
+        """Whether it adds products of 8-bit numbers in 32 bits; False where the system does not say."""
+        return bool(self.flags & VNNI)
+
+
+@cache
+def read_processor(cpuinfo: Path = CPUINFO) -> Processor:
+    """Read what the operating system says of the processor, once per process.
+
+    Args:
+        cpuinfo: Linux's description; a missing file gives a processor without flags.
+    """
+    try:
+        fields = parse_cpuinfo(cpuinfo.read_text(encoding="utf-8"))
+    except OSError:
+        fields = {}
+    words = set(fields.get("flags", fields.get("Features", "")).split())
+    name = fields.get("model name") or platform.processor() or "unknown"
+    return Processor(name, platform.machine(), frozenset(words & INSTRUCTION_SETS.keys()), count_cores())
+
+
+def parse_cpuinfo(text: str) -> dict[str, str]:
+    """Return the fields of the first processor in the text of ``/proc/cpuinfo``."""
+    first = text.split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def count_cores() -> int:
+    """Count the logical processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
