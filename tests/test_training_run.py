@@ -178,7 +178,7 @@ def test_the_card_says_how_the_network_was_trained_and_what_is_measured_joins_th
 
 
 def test_sixteen_bit_training_learns_and_saves_a_32_bit_network(trained, tmp_path):
-    done = train(tiny_spec(num_epoch=4, mixed_precision=True), tmp_path, source=Dots(32))
+    done = train(tiny_spec(num_epoch=4, mixed_precision="force"), tmp_path, source=Dots(32))
     model, card = load_model(done.model)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert {np.dtype(weight.dtype).name for weight in model.get_weights()} == {"float32"}

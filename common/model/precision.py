@@ -1,10 +1,12 @@
 """Precision: the number format that a training computes in, decided by what this machine is fast in."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
@@ -15,6 +17,7 @@ LEAST_GAIN = 1.2  # of 16 bits over 32: less could be another choice at the next
 SHAPE = (4, 32, 32, 64)  # of the pictures: milliseconds on a processor, a tenth of a second where it emulates 16 bits
 SHAPE_ON_GPU = (16, 96, 96, 128)  # a small one would time how long a GPU takes to be called
 KERNEL = 3
+PRECISION = "precision.json"  # what a training leaves: its choice
 ROUNDS = 9  # of both formats in turn; the fastest of each counts
 PATIENCE = 0.6  # seconds after which no further round begins
 
@@ -137,6 +140,12 @@ def _compare(times: PrecisionTimes) -> str:
         return f"{times.half} takes {1 / times.gain:.2g} times as long as float32 here"
     only = "only " if times.gain < LEAST_GAIN else ""
     return f"{times.half} is {only}{times.gain:.2g} times as fast as float32 here"
+
+
+def read_precision(folder: Path) -> PrecisionChoice | None:
+    """Read what the training that left ``folder`` computed in; None where it does not tell."""
+    path = folder / PRECISION
+    return PrecisionChoice(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def find_half() -> str:
