@@ -80,9 +80,9 @@ def choose_precision(
         UserError: This machine cannot compute in that format.
     """
     if not wish:
-        return PrecisionChoice(FLOAT32, "16 bits are not asked for")
+        return _turn(kept, PrecisionChoice(FLOAT32, "16 bits are not asked for"))
     if wish == "force":
-        return PrecisionChoice(times.half, "mixed_precision: force")
+        return _turn(kept, PrecisionChoice(times.half, "mixed_precision: force"))
     if kept:
         return _keep(kept, times)
     if deterministic:
@@ -104,6 +104,13 @@ def take_precision(wish: Wish, *, deterministic: bool = False, kept: str = "") -
     timed = needs_timing(wish, deterministic=deterministic, kept=kept)
     times = measure_precision() if timed else PrecisionTimes(find_half())
     return choose_precision(wish, times, deterministic=deterministic, kept=kept)
+
+
+def _turn(kept: str, choice: PrecisionChoice) -> PrecisionChoice:
+    """Say of a choice that it is another than the checkpoint's: somebody may have forgotten ``--use_amp``."""
+    if kept in ("", choice.name):
+        return choice
+    return PrecisionChoice(choice.name, f"{choice.reason}; until its checkpoint it was {kept}", is_surprising=True)
 
 
 def _choose_blindly(wish: Wish, half: str) -> PrecisionChoice:
