@@ -10,6 +10,7 @@ from bodyposenet import __version__
 from bodyposenet.common.cli_bundle import bundle
 from bodyposenet.common.cli_convert import dataset_convert, dataset_join
 from bodyposenet.common.cli_data import sample_calibration
+from bodyposenet.common.cli_doctor import doctor
 from bodyposenet.common.cli_engine import build_engine
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
@@ -53,6 +54,7 @@ main.add_command(bundle)
 main.add_command(build_engine)
 main.add_command(dataset_convert)
 main.add_command(dataset_join)
+main.add_command(doctor)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
