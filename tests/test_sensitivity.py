@@ -12,12 +12,13 @@ from support.pose_net import CARD, pictures, pose_net
 from bodyposenet.common.cli import main
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.placement import convolutions
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import OnnxRunner
-from bodyposenet.common.deploy.sensitivity import choose_kept, fewest, map_error
+from bodyposenet.common.deploy.sensitivity import choose_kept, fewest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.drop import ap_drop
 from bodyposenet.common.evaluate.evaluate import evaluate
