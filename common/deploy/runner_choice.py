@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.machine.runner_names import RunnerName
 
-EXACT = "exact"
+EXACT: RunnerName = "exact"
 MARGIN = 1.1  # by which another form must be faster than the exact one, so that chance does not choose
 WITH_VNNI = "8-bit products are added in 32 bits"
 WITHOUT_VNNI = "no VNNI here: 8-bit networks run in the slow, exact way, with narrower weights, or in float"
@@ -93,13 +93,16 @@ class Choice:
         own, plain = self.milliseconds, find_time(self.trials, self.float_form)
         return plain / own if own and plain else None
 
+    def name(self) -> str:
+        """Say what runs, on which instruction set."""
+        return f"{self.words} ({self.instruction_set})" if self.instruction_set else self.words
+
     def describe(self) -> str:
         """Say what runs, on which instruction set, how fast, in one line."""
-        where = f" ({self.instruction_set})" if self.instruction_set else ""
         if self.milliseconds is None or self.speed_up is None or self.size is None:
-            return f"{self.words}{where}"
+            return self.name()
         at = f"{self.milliseconds:.1f} ms at {self.size[0]}x{self.size[1]}"
-        return f"{self.words}{where}: {at}, {self.speed_up:.1f} times as fast as float in ONNX Runtime"
+        return f"{self.name()}: {at}, {self.speed_up:.1f} times as fast as float in ONNX Runtime"
 
 
 def find_time(trials: Sequence[Trial], form: str) -> float | None:

@@ -110,6 +110,12 @@ def describe_runner(runner: Runner) -> str:
     return choice.describe() if choice else getattr(runner, "library", "")
 
 
+def measure_speed_up(runner: Runner) -> float | None:
+    """Return how many times as fast as the float network in ONNX Runtime a runner was measured to be; None if not."""
+    choice: Choice | None = getattr(runner, "choice", None)
+    return choice.speed_up if choice else None
+
+
 def _is_keras(path: Path) -> bool:
     with opened(path) as file:
         return zipfile.is_zipfile(file)
