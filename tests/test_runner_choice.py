@@ -6,10 +6,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from support.pose_net import CARD, pictures, pose_net
 
+from bodyposenet.common.cli import main
 from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.choice_cache import LIMITS
 from bodyposenet.common.deploy.chooser import LARGEST_ERRORS, draw_photo, judge
@@ -187,6 +190,17 @@ import openvino_telemetry  # whoever wants it can still have it
 def test_a_keras_model_is_not_run_by_a_library_for_onnx(folder):
     with pytest.raises(UserError, match=r"openvino does not run a Keras model; export it to ONNX: bpnet export"):
         open_runner(folder / "model.keras", runner="openvino")
+
+
+def test_the_verb_takes_flag_before_spec_and_says_what_ran(folder, tmp_path):
+    cv2.imwrite(str(tmp_path / "photo.png"), draw_photo((64, 96)))
+    (tmp_path / "infer.yaml").write_text("input_shape: [64, 96]\nrunner: openvino\n")
+    given = ["-i", tmp_path / "infer.yaml", "--input", tmp_path / "photo.png", "-m", folder / "model.int8.cpu.onnx"]
+    options = ["--runner", "exact", "--results_dir", tmp_path / "out"]
+    result = CliRunner().invoke(main, ["inference", *map(str, [*given, *options])])
+    assert result.exit_code == 0, result.output
+    assert "ran in ONNX Runtime, 8 bits" in result.output
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_environment_names_a_runner_where_nobody_else_does(monkeypatch):
