@@ -217,7 +217,7 @@ def test_the_worked_example_ends_with_people_found(readers):
 
 
 def test_a_failure_is_told_with_the_page_and_the_line(tmp_path):
-    block = Block("README.md", 7, SHELL, "true\nls \\\n    nowhere\ntrue\n")
+    block = Block("README.md", 7, SHELL, "true\nls nowhere\ntrue\n")
     with pytest.raises(AssertionError, match=r"README\.md:8: failed"):
         Reader(tmp_path, tmp_path, PLAN, dict(os.environ)).run(block)
 

@@ -1,7 +1,7 @@
-"""Traits: what the shapes of a network's weights tell of the spec that it was built from, and where two networks differ."""
+"""Traits: what the shapes of a network's weights tell of the spec that it was built from, and where two differ."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from types import MappingProxyType
