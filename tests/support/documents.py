@@ -34,24 +34,20 @@ class Block:
 
     @property
     def commands(self):
-        """Logical lines: where each begins, and its text, continued lines joined as they stand."""
-        found, number = [], self.line
-        for text in re.findall(r"(?:.*\\\n)*.*\n", self.text):
-            if text.strip():
-                found.append((number, text.strip()))
-            number += text.count("\n")
+        """Commands as they stand, with the lines that they go on in."""
+        found = []
+        for text in re.findall(r"(?:.*(?:\\|\|)\n)*.*\n", self.text):
+            found += [text.strip()] if text.strip() else []
         return found
 
     def __str__(self):
-        return f"{self.page}:{self.commands[0][1].splitlines()[0][:40]}"
+        return f"{self.page}:{self.commands[0].splitlines()[0][:40]}"
 
 
 def blocks_of(page, *languages):
     """The blocks of a page in order, of all languages or of some."""
     text = (ROOT / page).read_text()
-    found = [
-        Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]) for match in FENCE.finditer(text)
-    ]
+    found = [Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]) for match in FENCE.finditer(text)]
     return [block for block in found if not languages or block.language in languages]
 
 
@@ -83,12 +79,12 @@ class Plan:
 
     def runs(self, block):
         """Whether anything of a block is run."""
-        return block.language in RUN and any(self.reason(block, text) is None for _, text in block.commands)
+        return block.language in RUN and any(self.reason(block, text) is None for text in block.commands)
 
     def text(self, block):
         """What is run of a block; lines keep their numbers."""
         text = block.text
-        for _, command in block.commands:
+        for command in block.commands:
             if self.reason(block, command) is not None:
                 text = text.replace(command, ":" + "\n" * command.count("\n"), 1)
         for (page, there), (instead, _) in self.scaled.items():

@@ -48,7 +48,8 @@ def warm_python(folder):
     try:
         end = time.monotonic() + PATIENCE
         while not address.exists():
-            assert server.poll() is None and time.monotonic() < end, log.read_text()
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end, "it takes too long"
             time.sleep(0.05)
         yield programs
     finally:
