@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
+from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.report.front import choose, cut_name
 from bodyposenet.common.report.stages import Stage
 from bodyposenet.common.report.sweep import write_sweep_page
@@ -177,7 +179,8 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
         people = People(
             np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
         )
-        path = dataset / TEST_IMAGES / entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
 
@@ -191,7 +194,7 @@ def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
-    sets = json.loads((dataset / "manifest.json").read_text())["sets"]
+    sets = read_manifest(dataset)["sets"]
     return {
         "training photos": sets["train"]["images"],
         "training people": sets["train"]["people"],
