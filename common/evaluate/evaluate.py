@@ -25,6 +25,7 @@ from bodyposenet.common.storage import place
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ class Evaluation:
         empty: Photos in which nobody was found.
         skipped: What is wrong with each photo that was not used; its people count as missed.
         results_dir: Where the files are.
+        ran: What ran the network, on which instruction set, and how fast if that was measured.
+        speed_up: Times as fast as float in ONNX Runtime; None if that was not measured.
     """
 
     metrics: dict[str, float]
@@ -50,6 +53,8 @@ class Evaluation:
     empty: int
     skipped: list[str]
     results_dir: Path
+    ran: str = ""
+    speed_up: float | None = None
 
     @property
     def ap(self) -> float:
@@ -76,6 +81,7 @@ def evaluate(
     *,
     progress: bool | None = None,
     device: "Device" = "auto",
+    runner: "RunnerName | None" = None,
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
@@ -89,6 +95,7 @@ def evaluate(
         results_dir: Is made.
         progress: Show a progress bar; by default on terminals.
         device: What to compute on.
+        runner: What to run an ONNX model with; the spec's if None.
 
     Raises:
         UserError: The model or the annotations cannot be used, or none of the photos.
@@ -96,11 +103,11 @@ def evaluate(
     results_dir = place(results_dir)
     status = StatusLog(results_dir)
     status.write("STARTED", "Starting evaluation.")
-    runner, spec = open_model(model, spec, device)
+    opened, spec = open_model(model, spec, device, runner)
     truth, folder = read_test_set(dataset), images_folder(dataset)
-    require_common_joints(truth, runner.card.skeleton)
-    found, skipped = _find_all(runner, spec, truth, folder, progress)
-    outcome = _scored(runner, spec, truth, folder, found, skipped, results_dir)
+    require_common_joints(truth, opened.card.skeleton)
+    found, skipped = _find_all(opened, spec, truth, folder, progress)
+    outcome = _scored(opened, spec, truth, folder, found, skipped, results_dir)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
     return outcome
@@ -154,6 +161,8 @@ def _scored(
     results_dir: Path,
 ) -> Evaluation:
     """Write the files, and score."""
+    from bodyposenet.common.deploy.runners import describe_runner, measure_speed_up
+
     skeleton = runner.card.skeleton
     pairs = list(zip(truth.photos, found, strict=True))
     entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
@@ -175,6 +184,8 @@ def _scored(
         empty=sum(people is not None and not len(people) for people in found),
         skipped=skipped,
         results_dir=results_dir,
+        ran=describe_runner(runner),
+        speed_up=measure_speed_up(runner),
     )
 
 
