@@ -130,7 +130,7 @@ def test_a_stage_that_fails_is_named_with_its_own_last_words(tmp_path):
 def test_the_summary_has_the_figures_of_every_stage(ran):
     folder, summary, *_ = ran
     assert json.loads((folder / "summary.json").read_text()) == summary
-    assert set(summary) == {"ceiling_ap", "start_ap", *STAGES, "seconds"}
+    assert set(summary) == {"ceiling_ap", "start_ap", *STAGES, "seconds", "forecast_seconds"}
     for stage in STAGES:
         assert set(summary[stage]) == FIGURES
         assert all(math.isfinite(value) for value in summary[stage].values())

@@ -26,6 +26,9 @@ from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.messages import News, Ordered, State, write_line
 
+log = logging.getLogger(__name__)
+
+DISPENSABLE = ("forecast",)  # may fail, as the run does not depend on it
 ENDED_BY_SIGNAL = "its process was ended by signal {}"
 
 
@@ -42,15 +45,16 @@ class Host:
         self._lock = threading.Lock()
         self._ready = False
 
-    def run(self, task: Ordered, began: Callable[[], None]) -> int:
-        """Run a task; returns its exit code, below 0 if a signal ended it."""
+    def run(self, task: Ordered, began: Callable[[], None]) -> tuple[int, float]:
+        """Run a task; returns its exit code, below 0 if a signal ended it, and its processor seconds."""
         with self._lock:
             self._ready = self._ready or bool(self._answers.readline())  # until then the host loads its libraries
             for name in (NOTES, VARIABLE):
                 Path(os.environ[name]).unlink(missing_ok=True)
             began()
             self._tasks.sendall(json.dumps(asdict(task)).encode() + b"\n")
-            return int(self._answers.readline() or -9)
+            code, used = (self._answers.readline() or "-9 0").split()
+            return int(code), float(used)
 
 
 @dataclass
@@ -61,6 +65,7 @@ class Stage:
     component: str
     began: float = 0.0
     code: int = 0
+    used: float = 0.0
 
 
 CURRENT: ContextVar[Stage] = ContextVar("stage")
@@ -87,7 +92,7 @@ class Teller:
             stage.began = time.monotonic()
             self._say(News(stage.title, "started", stage.component))
 
-        stage.code = self._host.run(task, began)
+        stage.code, stage.used = self._host.run(task, began)
         return stage.code
 
     def stage(self, title: str, component: str, run: Callable[[], tuple[Mapping[str, Any], bool]]) -> None:
@@ -100,6 +105,7 @@ class Teller:
         reason = "" if good else read_reason(stage.code)
         self.made[title] = read_files(outputs)
         numbers = read_numbers(outputs)
+        log.info("%s: %s, %.1f s, %.1f s of processor time", title, state, seconds, stage.used)
         self._say(News(title, state, component, round(seconds, 2), numbers, self.made[title], reason))
 
     def _say(self, news: News) -> None:
@@ -172,7 +178,7 @@ def run_extra(teller: Teller, title: str, extra: Extra, results: Path, **more: A
 
     def run() -> tuple[Mapping[str, Any], bool]:
         good = teller.order(ordered) == 0
-        return json.loads(result.read_text()) if good else {}, good
+        return json.loads(result.read_text()) if good else {}, good or extra["component"] in DISPENSABLE
 
     teller.stage(title, extra["component"], run)
 
@@ -182,6 +188,7 @@ def main() -> None:
     die_with_parent(signal.SIGKILL)
     news, tasks = (int(word) for word in sys.argv[1:])
     job = Job(**json.loads(sys.stdin.read()))
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     teller = Teller(os.fdopen(news, "w"), Host(socket.socket(fileno=tasks)))
     for title, extra in job.before.items():
         run_extra(teller, title, extra, Path(job.results))
@@ -189,7 +196,7 @@ def main() -> None:
     try:
         run_pipeline(job)
     except RuntimeError as error:
-        logging.getLogger(__name__).error("%s", error)
+        log.error("%s", error)
         sys.exit(1)
     for title, extra in job.after.items():
         run_extra(teller, title, extra, Path(job.results), made=teller.made)

@@ -136,13 +136,17 @@ def parse(line: bytes) -> dict[str, Any]:
 
 
 def answer(tasks: socket.socket, worker: int) -> int:
-    """Tell the graph how its task ended, if it has; returns the process that is still to end, or 0."""
+    """Tell the graph how its task ended, if it has, and what processor time it took.
+
+    Returns:
+        The process that is still to end, or 0.
+    """
     if not worker:
         return 0
-    ended, status = os.waitpid(worker, os.WNOHANG)
+    ended, status, used = os.wait4(worker, os.WNOHANG)
     if not ended:
         return worker
-    tasks.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    tasks.sendall(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime:.1f}\n".encode())
     return 0
 
 

@@ -60,6 +60,11 @@ def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
     return name
 
 
+def is_new(cache: Path) -> bool:
+    """Whether no task has been finished yet that a run could take up."""
+    return not any(cache.glob("*.json"))
+
+
 def note_end(folder: Path) -> None:
     """Note that the last run came to a good end."""
     _write(folder / FILE, {**_read(folder / FILE), "done": True})

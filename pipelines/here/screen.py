@@ -13,6 +13,7 @@ from bodyposenet.pipelines.here.stages import key_number
 WORDS = {"started": "at work", "done": "done", "kept": "done before", "failed": "failed"}
 TITLE, WORD, CLOCK = 20, 13, 9  # widths of columns
 BAR = 24  # cells
+FORECAST = "forecast"  # no stage of its own: what it says is for the beginning
 CLEAR = "\r\x1b[2K"
 
 
@@ -40,6 +41,9 @@ class Screen:
             self._at = (news.stage, time.monotonic())
             return
         self._at = None
+        if news.component == FORECAST:
+            self.say(f"This will take {key_number(news) or 'a while'} on this machine.")
+            return
         self._ended += 1
         self.say(ended_line(news))
 

@@ -53,7 +53,7 @@ TELLING: dict[str, Callable[[Numbers], str]] = {
     "gate": lambda numbers: "good enough" if numbers["Output"] else "not good enough",
     "challenge": _ap("Output"),
     "start": _ap("ap"),
-    "forecast": lambda numbers: f"about {minutes(numbers['seconds'])} in all",
+    "forecast": lambda numbers: f"about {minutes(numbers['seconds'])}",
 }
 
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bodyposenet.common.failure import told
 from bodyposenet.common.storage import whole_file
 from bodyposenet.pipelines.here.messages import Ordered
 
@@ -17,7 +18,8 @@ FILE = "ephemeral_component.py"  # kfp's own name for it
 def carry_out(task: Ordered) -> None:
     """Call the function that a task names, and keep what it returns where that is wanted."""
     module, _, name = task.target.partition(":")
-    found = getattr(importlib.import_module(module), name)(**task.arguments)
+    work = getattr(importlib.import_module(module), name)
+    found = (told(work) if task.result else work)(**task.arguments)  # components tell of their failures themselves
     if task.result:
         with whole_file(Path(task.result)) as file:
             file.write(json.dumps(found).encode())
