@@ -12,8 +12,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
 from bodyposenet.pipelines.here import past
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
-from bodyposenet.pipelines.here.host import end_code
-from bodyposenet.pipelines.here.messages import News
+from bodyposenet.pipelines.here.host import end_code, spawn
+from bodyposenet.pipelines.here.messages import News, Ordered
 from bodyposenet.pipelines.here.past import name_run, note_end, sole_user
 from bodyposenet.pipelines.here.screen import Screen, at_work, ended_line, spell
 from bodyposenet.pipelines.here.stages import key_number, titles
@@ -135,6 +135,15 @@ def test_a_forked_task_ends_with_the_code_that_its_interpreter_would_have(error,
             raise error
 
     assert end_code(work) == code
+
+
+@pytest.mark.parametrize(("target", "code"), [("json:loads", 0), ("os:_exit", 7)])
+def test_where_nothing_can_be_forked_a_task_is_started_afresh(tmp_path, target, code):
+    kept = tmp_path / "result"
+    arguments = {"json:loads": {"s": "[3]"}, "os:_exit": {"status": 7}}[target]
+    status = os.waitpid(spawn(Ordered(target, arguments, str(kept))), 0)[1]
+    assert os.waitstatus_to_exitcode(status) == code
+    assert (kept.read_text() if kept.exists() else None) == (None if code else "[3]")
 
 
 def test_every_task_of_the_pipeline_is_counted():

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bodyposenet.common.model.precision import KERNEL, LEAST_GAIN, SHAPE, PrecisionTimes
@@ -60,9 +60,12 @@ def foresee(data: str, epochs: Sequence[int]) -> dict[str, float]:
     Args:
         data: A folder, or how many people to draw.
         epochs: Of both trainings.
+
+    Returns:
+        ``seconds``, and the speeds that say so.
     """
-    trained, held_out = count_photos(data)
-    return {"seconds": seconds_of(Work(trained, held_out, (epochs[0], epochs[1])), measure_speeds())}
+    speeds, photos = measure_speeds(), count_photos(data)
+    return {"seconds": seconds_of(Work(*photos, (epochs[0], epochs[1])), speeds), **asdict(speeds)}
 
 
 def seconds_of(work: Work, speeds: Speeds) -> float:
