@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8", "runners")
+GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8", "runners", "start")
 MARKS = "<!-- table -->", "<!-- end -->"
 
 
@@ -23,7 +23,8 @@ def main(names: list[str]) -> int:
     file = HERE / "results.json"
     results = json.loads(file.read_text()) if file.exists() else {}
     for name in names or GROUPS:
-        results |= importlib.import_module(f"benchmarks.{name}").measure()
+        group = importlib.import_module(f"benchmarks.{name}")
+        results = {key: value for key, value in results.items() if key not in group.ROWS} | group.measure()
     file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")
     rows = {key: row for name in GROUPS for key, row in importlib.import_module(f"benchmarks.{name}").ROWS.items()}
     readme = HERE / "README.md"

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
+from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.report.front import choose, cut_name
 from bodyposenet.common.report.stages import Stage
 from bodyposenet.common.report.sweep import write_sweep_page
@@ -146,7 +148,9 @@ def report(
             curves={name: _history(files[name]) for name in ("base", "retrained")},
             channels=channels_between(networks.base, networks.retrained),
             pictures=_pictures(Path(found), Path(dataset), card.skeleton),
-            facts=_facts(Path(dataset), spec, card.input_size) | {"8-bit network ran in": compared.describe()},
+            facts=_facts(Path(dataset), spec, card.input_size)
+            | _precisions(files)
+            | {"8-bit network ran in": compared.describe()},
         )
         told = {"ceiling_ap": ceiling, "int8.speed_up": compared.speed_up} | compared.list_figures()
         run.log_metrics(told)
@@ -175,13 +179,22 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
         people = People(
             np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
         )
-        path = dataset / TEST_IMAGES / entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
 
 
+def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
+    """What the trainings computed in, where their folders tell."""
+    from bodyposenet.common.model.precision import read_precision
+
+    found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
+    return {name: str(choice) for name, choice in found.items() if choice}
+
+
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
-    sets = json.loads((dataset / "manifest.json").read_text())["sets"]
+    sets = read_manifest(dataset)["sets"]
     return {
         "training photos": sets["train"]["images"],
         "training people": sets["train"]["people"],

@@ -40,7 +40,7 @@ def weights_of(model):
 
 
 def test_a_sixteen_bit_network_keeps_its_outputs_and_variables_in_32_bits():
-    model = starting_network(tiny_spec(mixed_precision=True), BODYPOSENET_18)
+    model = starting_network(tiny_spec(), BODYPOSENET_18, policy="mixed_bfloat16")
     assert {tensor.dtype for tensor in model.outputs} == {"float32"}
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert model.get_layer("stage2_conv1").compute_dtype == "bfloat16"

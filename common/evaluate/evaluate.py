@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from bodyposenet.common.data.coco import CocoSet, Photo
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
@@ -17,6 +15,7 @@ from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
 from bodyposenet.common.evaluate.truth import images_folder, read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -123,7 +122,7 @@ def _find_all(
     if not truth.photos:
         return found, skipped
     photos = open_photos(folder)
-    for photo in tqdm(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
+    for photo in Bar(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
         try:
             found.append(find_people(runner, _pixels(photos, folder, photo), spec))
         except AwayError:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.evaluate.results import Entry, entry, write_detections
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog
@@ -103,7 +103,7 @@ def infer(
     opened, spec = open_model(model, spec, device, runner)
     work = _Work(opened, spec, folder / PICTURES if dump_visualizations else None)
     hidden = None if progress is None else not progress
-    entries = [work.entry(i, given) for i, given in enumerate(tqdm(wanted, "inference", unit="photo", disable=hidden))]
+    entries = [work.entry(i, given) for i, given in enumerate(Bar(wanted, "inference", unit="photo", disable=hidden))]
     file = write_detections(folder, opened.card.skeleton, spec, entries, extra)
     if wanted and len(work.skipped) == len(wanted):
         raise UserError(

@@ -1,0 +1,127 @@
+"""Warm Python: a process that has imported the heavy libraries, and forks for each command that it is sent.
+
+TensorFlow takes five seconds of processor time to import. A page of commands would pay that for every line. What
+compiles pipelines is started afresh: Kubeflow asks for the stack often, which takes the longer the more is imported.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CLIENT = """#!{python} -SE
+import json, os, socket, sys
+if sys.argv[1:2] in (["pipeline"], ["schedule"]):
+    os.execv({bpnet!r}, sys.argv)
+with socket.socket(socket.AF_UNIX) as there:
+    there.connect({address!r})
+    said = json.dumps([os.path.basename(sys.argv[0]), sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(there, [len(said).to_bytes(4, "big")], [0, 1, 2])
+    there.sendall(said)
+    answer = there.recv(1)
+sys.exit(answer[0] if answer else 70)
+"""
+PATIENCE = 120  # seconds until it must be there
+
+
+@contextlib.contextmanager
+def warm_python(folder):
+    """Run the process; yields a folder for the head of PATH, in which ``bpnet`` and ``warm-python FILE`` are.
+
+    Args:
+        folder: An empty one, with a short path: the address of a socket has at most 107 characters.
+    """
+    address, programs = folder / "socket", folder / "bin"
+    programs.mkdir()
+    bpnet = str(Path(sys.executable).with_name("bpnet"))
+    for name in ("bpnet", "warm-python"):
+        (programs / name).write_text(CLIENT.format(python=sys.executable, address=str(address), bpnet=bpnet))
+        (programs / name).chmod(0o755)
+    log = folder / "log"
+    with log.open("wb") as to:
+        server = subprocess.Popen([sys.executable, __file__, str(address)], stdout=to, stderr=to)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not address.exists():
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end, "it takes too long"
+            time.sleep(0.05)
+        yield programs
+    finally:
+        server.kill()
+        server.wait()
+
+
+def serve(address):
+    """Import, then fork for whoever connects, without end."""
+    for library in ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli"):
+        importlib.import_module(library)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{address}.part")
+        listener.listen()
+        os.rename(f"{address}.part", address)
+        while True:
+            asker, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                answer(asker)
+            asker.close()
+            with contextlib.suppress(ChildProcessError):  # those that are done
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def answer(asker):
+    """Be the process that was asked for, tell its exit code, and end."""
+    code = 1
+    try:
+        head, files, _, _ = socket.recv_fds(asker, 4, 3)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        program, words, folder, environment = json.loads(received(asker, int.from_bytes(head, "big")))
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        code = run(program, words)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        asker.sendall(bytes([code]))
+        os._exit(code)
+
+
+def received(asker, size):
+    content = b""
+    while len(content) < size:
+        content += asker.recv(size - len(content))
+    return content
+
+
+def run(program, words):
+    """What a fresh process would do, and the exit code it would end with."""
+    from bodyposenet.common.cli import main
+
+    sys.argv = [program, *words]
+    try:
+        if program == "bpnet":
+            main()
+        else:
+            (file,) = words
+            exec(compile(Path(file).read_text(), file, "exec"), {"__name__": "__main__"})
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,257 @@
+"""Documents: every block that a reader would paste runs, in order, on a few pictures."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+from support.documents import ROOT, RUN, SHELL, Block, Plan, Reader, blocks_of, pages
+from support.kubeflow_fake import kubeflow
+from support.warm_python import warm_python
+
+SERVED = "tests/test_tracking_server.py serves a network by this line and asks it by the next"
+DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
+CLUSTER = "needs Kubernetes' own server; tests/test_manifests.py renders every folder"
+
+PLAN = Plan(
+    left_out={
+        ("README.md", "make demo"): "tests/test_demo.py runs the demo, with and without photos",
+        ("README.md", "make test"): "that is what runs here",
+        ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
+        ("docs/tracking.md", "mlflow server"): "a server, which does not end; tests/test_tracking_server.py starts it",
+        ("docs/tracking.md", "mlflow models serve"): SERVED,
+        ("docs/tracking.md", "echo"): SERVED,
+        ("images/README.md", "make images"): DOCKER,
+        ("manifests/README.md", "kubectl"): CLUSTER,
+        ("manifests/README.md", "gcloud"): "needs an account of Google's",
+    },
+    scaled={
+        ("docs/tao-migration.md", "-d 288,384,3"): ("-d 192,256,3", "fewer pixels"),
+        ("docs/calibration.md", "-d 288,384,3"): ("-d 192,256,3", "fewer pixels"),
+        ("README.md", "make .venv/.ready && . .venv/bin/activate"): ("true", "the environment is the tests' own"),
+        ("README.md", "--train 80 --val 20"): ("--train 16 --val 4", "fewer pictures"),
+        ("README.md", "--batches 20"): ("--batches 4", "fewer pictures"),
+        ("README.md", "https://kubeflow.example.com/pipeline"): ("$KUBEFLOW", "the tests' server"),
+        ("docs/pipeline.md", "https://kubeflow.example.com/pipeline"): ("$KUBEFLOW", "the tests' server"),
+        ("docs/calibration.md", "--batches 500"): ("--batches 4", "fewer pictures"),
+        ("docs/data.md", "-n 500"): ("-n 5", "fewer pictures"),
+        ("docs/tao-migration.md", "--batches 500"): ("--batches 4", "fewer pictures"),
+        ("docs/custom-skeleton.md", "bpnet train"): (
+            "sed -i -E 's/(num_epoch|checkpoint_n_epoch): 40/\\1: 1/' train.yaml; bpnet train",
+            "one epoch; tests/test_custom_skeleton_chain.py takes more, and looks at what comes out",
+        ),
+    },
+)
+RUNNING = [block for page in pages() for block in blocks_of(page, *RUN) if PLAN.runs(block)]
+
+
+@pytest.fixture(scope="module")
+def programs():
+    with tempfile.TemporaryDirectory() as folder, warm_python(Path(folder)) as programs:
+        yield programs
+
+
+@pytest.fixture(scope="module")
+def server():
+    with kubeflow() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def readers(programs, server, tmp_path_factory):
+    """Called with a page, its reader."""
+    known = {}
+
+    def reader_of(page):
+        if page not in known:
+            folder = checkout(tmp_path_factory.mktemp("page"))
+            given = {begin: partial(make, readers=reader_of) for (its, begin), make in GIVEN.items() if its == page}
+            resumes = page != "README.md"
+            known[page] = Reader(folder, programs, PLAN, environment(server.url), given, resumes)
+        return known[page]
+
+    return reader_of
+
+
+def environment(url):
+    """That of somebody who has installed the package, and tracks nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "BPNET_", "KF"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return kept | {"PATH": path, "KUBEFLOW": url, "KEY": "S3CRET", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def checkout(folder):
+    """What readers find where they begin: links, as nothing in them is written."""
+    for name in ("docs", "manifests", "pipelines"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def worked_example():
+    return next(block for block in blocks_of("README.md", SHELL) if "bpnet synthesize" in block.text)
+
+
+def ran_example(readers):
+    """The folder that the README's worked example leaves."""
+    reader = readers("README.md")
+    reader.read_until(worked_example())
+    return reader.folder / "build" / "example"
+
+
+def give_photos(reader, readers):
+    """The example's pictures as a set of which the spec knows, and the same flat in ``photos``."""
+    example, folder = ran_example(readers), reader.folder
+    shutil.copytree(example / "photos", folder / "drawn")
+    (folder / "photos").symlink_to(folder / "drawn" / "images")
+    content = json.loads((example / "coco_spec.json").read_text()) | {"root_directory_path": "drawn"}
+    (folder / "coco_spec.json").write_text(json.dumps(content))
+    (folder / "data").mkdir()
+    (folder / "data/train2017").symlink_to(folder / "drawn/images")
+    return example, folder
+
+
+def for_calibration(reader, readers):
+    example, folder = give_photos(reader, readers)
+    shutil.copy(example / "infer.yaml", folder)
+    shutil.copy(example / "results/small/bpnet_model.keras", folder / "model.keras")
+
+
+def for_data(reader, readers):
+    _, folder = give_photos(reader, readers)
+    (folder / "data/annotations").mkdir()
+    for name in ("train", "val"):
+        labels = f"annotations/person_keypoints_{name}"
+        shutil.copy(folder / f"drawn/{labels}.json", folder / f"data/{labels}2017.json")
+
+
+def for_pipeline(reader, readers):
+    shutil.copy(ROOT / "docs/example/train.yaml", reader.folder)
+
+
+def for_pruning(reader, readers):
+    shutil.copytree(ran_example(readers) / "results/base", reader.folder / "results/base")
+
+
+def for_serving(reader, readers):
+    for name in ("small.onnx", "small.int8.onnx"):
+        shutil.copy(ran_example(readers) / "results" / name, reader.folder / name.replace("small", "model"))
+
+
+NARROW = (("pretrained:drawn_people", "null"), ("stages: 2", "stages: 1"), ("0.375", "0.0625"))
+
+
+def for_tao(reader, readers):
+    """Specs under the names of TAO's notebook, of a network that learns nothing."""
+    example, folder = give_photos(reader, readers)
+    pruned = "results/pruned/bpnet_model.pruned-0.2.tlt"
+    for name, theirs in {"train": "train_coco", "retrain": "retrain_coco", "infer": "infer"}.items():
+        text = (example / f"{name}.yaml").read_text().replace("results/pruned.keras", pruned)
+        for there, instead in NARROW:
+            text = text.replace(there, instead)
+        (folder / f"bpnet_{theirs}.yaml").write_text(text)
+
+
+REGISTER = """
+from pathlib import Path
+from bodyposenet.common.tracking import promote, register_model
+promote("bodyposenet", register_model(Path({network!r}), metrics={{"AP": 0.6}}, name="bodyposenet"))
+"""
+
+
+def register(reader, readers, store):
+    """Make the example's network a version in a store, and the champion."""
+    (reader.folder / store).parent.mkdir(parents=True, exist_ok=True)
+    script = reader.folder / ".register.py"
+    script.write_text(REGISTER.format(network=str(ran_example(readers) / "results/small.onnx")))
+    environment = reader.environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{reader.folder / store}"}
+    subprocess.run(
+        [reader.programs / "warm-python", script], check=True, cwd=reader.folder, env=environment, capture_output=True
+    )
+
+
+def for_champion(reader, readers):
+    register(reader, readers, "mlflow.db")
+    reader.environment["MLFLOW_TRACKING_URI"] = "sqlite:///mlflow.db"
+
+
+def for_registered(reader, readers):
+    """What the demo leaves, and a photo."""
+    register(reader, readers, "build/demo/mlflow.db")
+    shutil.copy(min((ran_example(readers) / "photos/images").iterdir()), reader.folder / "photo.jpg")
+
+
+GIVEN = {  # page, beginning of a block
+    ("README.md", "import cv2"): for_registered,
+    ("docs/calibration.md", "bpnet export"): for_calibration,
+    ("docs/data.md", "bpnet dataset_convert"): for_data,
+    ("docs/pipeline.md", "export KF_"): for_pipeline,
+    ("docs/pruning.md", "bpnet prune"): for_pruning,
+    ("docs/serving.md", "bpnet bundle"): for_serving,
+    ("docs/tao-migration.md", "bpnet spec check"): for_tao,
+    ("docs/tracking.md", "from pathlib"): for_champion,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", RUNNING, ids=str)
+def test_a_block_runs_as_it_is_written(block, readers):
+    readers(block.page).read_until(block)
+
+
+@pytest.mark.slow
+def test_the_worked_example_ends_with_people_found(readers):
+    example = ran_example(readers)
+    found = json.loads((example / "results/inference/detections.json").read_text())["images"]
+    assert len(found) == 20
+    assert all(each["keypoints"] for each in found), "nobody is found in a photo"
+    said = readers("README.md").said[worked_example()]
+    (ap,) = re.findall(r"^AP_0.50:0.95_all +([\d.]+)$", said, re.MULTILINE)
+    assert float(ap) > 0.5, "the shipped weights' is above .6, and two short trainings leave it near"
+
+
+def test_a_failure_is_told_with_the_page_and_the_line(tmp_path):
+    block = Block("README.md", 7, SHELL, "true\nls nowhere\ntrue\n")
+    with pytest.raises(AssertionError, match=r"README\.md:8: failed"):
+        Reader(tmp_path, tmp_path, PLAN, dict(os.environ)).run(block)
+
+
+def test_a_block_goes_on_where_the_one_before_it_ended(tmp_path):
+    reader = Reader(tmp_path, tmp_path, PLAN, dict(os.environ))
+    reader.run(Block("README.md", 1, SHELL, "mkdir deep && cd deep\nexport GREETING='good  day'\n"))
+    assert reader.run(Block("README.md", 9, SHELL, 'pwd; echo "$GREETING"\n')) == f"{tmp_path}/deep\ngood  day\n"
+
+
+def test_a_command_that_is_left_out_takes_its_lines_and_no_others_with_it():
+    plan = Plan({("README.md", "two"): "a reason"}, {("README.md", "three"): ("3", "a reason")})
+    block = Block("README.md", 1, SHELL, "one\ntwo |\n    more\nthree\n")
+    assert plan.text(block) == "one\n:\n\n3\n"
+    assert plan.runs(block)
+    assert not plan.runs(Block("README.md", 1, SHELL, "two \\\n more\n"))
+
+
+def test_whatever_the_plan_names_is_there():
+    typed = [block for page in pages() for block in blocks_of(page, *RUN)]
+    for page, begin in PLAN.left_out:
+        commands = [text for block in typed if block.page == page for text in block.commands]
+        assert any(text.startswith(begin) for text in commands), f"{page}: no command begins with {begin}"
+    for page, there in PLAN.scaled:
+        assert any(there in block.text for block in typed if block.page == page), f"{page}: {there} is not there"
+    for page, begin in GIVEN:
+        assert any(block.text.startswith(begin) for block in typed if block.page == page), f"{page}: {begin}"
+
+
+def test_a_block_is_typed_or_shows_a_file_or_is_drawn():
+    assert {block.language for page in pages() for block in blocks_of(page)} <= {*RUN, "yaml", "json", "mermaid"}
+
+
+def test_the_schedule_that_is_shown_is_the_file_that_is_named():
+    (shown,) = blocks_of("docs/pipeline.md", "yaml")
+    file = ROOT / "manifests/schedules/nightly_retrain.yaml"
+    assert yaml.safe_load(shown.text) == yaml.safe_load(file.read_text())
