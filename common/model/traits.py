@@ -47,8 +47,8 @@ class Difference:
 def compare(ours: Network, theirs: Network) -> list[Difference]:
     """The settings that both networks tell, and in which they differ."""
     pairs = [(setting, read(ours), read(theirs)) for setting, read in TRAITS.items()]
-    known = [(setting, one, other) for setting, one, other in pairs if None not in (one, other)]
-    return [Difference(*pair) for pair in known if pair[1] != pair[2]]
+    known = [(setting, one, other) for setting, one, other in pairs if one is not None or setting == DEPTH]
+    return [Difference(*pair) for pair in known if pair[2] not in (None, pair[1])]
 
 
 def find_architecture(network: Network) -> str | None:
@@ -59,14 +59,14 @@ def find_architecture(network: Network) -> str | None:
 
 
 def count_layers(network: Network) -> int | None:
-    """``nlayers`` of a helnet or a resnet."""
+    """``nlayers``, which a mobilenet_v2 has not."""
     blocks = {name[:8] for name in network if re.match(r"block_\d[a-z]_conv", name)}
     kind = find_architecture(network)
     if kind == "helnet":
         return HELNETS.get(sum(f"block_1{letter}" in blocks for letter in ascii_lowercase))
     if kind == "resnet":
         return RESNETS.get((len(blocks), "block_1a_conv_3" in network))
-    return None
+    return 19 if kind == "vgg" else None
 
 
 def find_width(network: Network) -> float | None:
@@ -145,11 +145,12 @@ def kernel_of(shapes: Shapes) -> tuple[int, ...]:
 
 STAGES_CONV = re.compile(r"stage\d+_(?:\w+_)?conv\d+")
 BACKBONE_CONV = re.compile(r"(stem|block_\d+[a-z])_conv_\w+")
+DEPTH = "backbone_attributes.nlayers"
 SKELETONS: Sequence[str] = ("heat_channels", "paf_channels")
 TRAITS: Mapping[str, Callable[[Network], Any]] = MappingProxyType(
     {
         "backbone_attributes.architecture": find_architecture,
-        "backbone_attributes.nlayers": count_layers,
+        DEPTH: count_layers,
         "backbone_attributes.width_multiplier": find_width,
         "backbone_attributes.use_bias": lambda network: has_biases(network, BACKBONE_CONV),
         "backbone_attributes.use_batch_norm": has_norms,

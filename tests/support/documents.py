@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,7 @@ class Block:
         return f"{self.page}:{self.commands[0].splitlines()[0][:40]}"
 
 
+@cache
 def blocks_of(page, *languages):
     """The blocks of a page in order, of all languages or of some."""
     text = (ROOT / page).read_text()
@@ -103,7 +105,7 @@ class Reader:
         plan: What is left out and scaled down.
         environment: Variables, as the blocks so far have left them.
         given: Beginning of a block -> makes what it takes for granted.
-        resumes: Whether a block begins in the folder that the one before it has left.
+        resumes: Whether a block begins in the folder, and with the variables, that the one before it has left.
         said: What each block has printed.
     """
 
@@ -124,7 +126,8 @@ class Reader:
         for block in blocks_of(wanted.page, *RUN):
             if block not in self.said and self.plan.runs(block):
                 for begin in [begin for begin in self.given if block.text.startswith(begin)]:
-                    self.given.pop(begin)(self)
+                    self.given[begin](self)
+                    del self.given[begin]
                 self.said[block] = self.run(block)
             if block == wanted:
                 break
@@ -136,13 +139,14 @@ class Reader:
         Raises:
             AssertionError: A command failed.
         """
-        at = self.at if self.resumes else self.folder
         done = subprocess.run(
-            ["bash", "-c", self.script(block)], cwd=at, env=self.environment, text=True,
+            ["bash", "-c", self.script(block)], cwd=self.at, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.returncode == 0, f"{block.page}:{block.line}: exit code {done.returncode}\n{done.stdout[-6000:]}"
         left = (self.folder / ".left").read_text().split("\0")
+        if not self.resumes:
+            return done.stdout
         self.at = Path(left[0].removesuffix("\n"))
         self.environment = dict(each.split("=", 1) for each in left[1:] if each)
         return done.stdout
