@@ -41,7 +41,7 @@ def warm(folder: Path) -> None:
 
 def draw_batch(dataset: DatasetSpec, folder: Path) -> None:
     """Make the training data of one step."""
-    (folder / "dataset.json").write_text(dataset.model_dump_json(by_alias=True))
+    (folder / "dataset.json").write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")
     settings = default("train")
     loader = settings["dataloader"]
     loader["batch_size"] = 2

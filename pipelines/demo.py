@@ -56,14 +56,14 @@ def demo(
     _run(arguments, root)
     folder = max(root.glob("prune-retrain-*"), key=lambda path: path.stat().st_mtime)
     shutil.copyfile(folder / "report" / "page", output / "report.html")
-    figures = unflattened(json.loads((folder / "report" / "figures").read_text()))
+    figures = unflattened(json.loads((folder / "report" / "figures").read_text(encoding="utf-8")))
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
         "start_ap": start_ap(arguments, folder / "dataset-join" / "dataset", output / "start"),
         **{name: {key: figures[name].get(key) for key in FIGURES} for name in STAGES},
         "seconds": round(time.monotonic() - begun, 1),
     }
-    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
 

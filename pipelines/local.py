@@ -17,7 +17,7 @@ def tried_once(name: str) -> Any:
     Returns:
         What runs it when it is called with its arguments.
     """
-    documents = list(yaml.safe_load_all((COMPILED / f"{name}.yaml").read_text()))
+    documents = list(yaml.safe_load_all((COMPILED / f"{name}.yaml").read_text(encoding="utf-8")))
     for part in (documents[0]["root"], *documents[0]["components"].values()):
         for task in part.get("dag", {}).get("tasks", {}).values():
             task.pop("retryPolicy", None)

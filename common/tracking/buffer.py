@@ -104,13 +104,13 @@ def send_buffered(folder: Path) -> list[str]:
 def _send(store: Store, folder: Path) -> str:
     start, events = _read(folder)
     progress = folder / PROGRESS
-    run_id, done = json.loads(progress.read_text()) if progress.exists() else (start.run_id, 0)
+    run_id, done = json.loads(progress.read_text(encoding="utf-8")) if progress.exists() else (start.run_id, 0)
     if not run_id:
         with impatient():
             run_id = start_run(store, start.name, start.pipeline, start.time)
     for number, event in enumerate(events):
         if number >= done:
-            progress.write_text(json.dumps([run_id, number]))
+            progress.write_text(json.dumps([run_id, number]), encoding="utf-8")
             _send_event(store, run_id, start, folder, event)
     shutil.rmtree(folder)
     log.info("sent %s to the tracking store as run %s", folder, run_id)
