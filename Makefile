@@ -94,4 +94,5 @@ clean: ## remove what was built, the environment aside
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/bpnet doctor --warm
 	touch $@

@@ -23,7 +23,8 @@ def main(names: list[str]) -> int:
     file = HERE / "results.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in names or GROUPS:
-        results |= importlib.import_module(f"benchmarks.{name}").measure()
+        group = importlib.import_module(f"benchmarks.{name}")
+        results = {key: value for key, value in results.items() if key not in group.ROWS} | group.measure()
     file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n", encoding="utf-8")
     rows = {key: row for name in GROUPS for key, row in importlib.import_module(f"benchmarks.{name}").ROWS.items()}
     readme = HERE / "README.md"

@@ -22,7 +22,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.loader import AugmentationConfig
 
-from . import training_steps
+from . import training_precision, training_steps
 
 ROUNDS = 15
 TIMES = 3  # that each photo is seen in a round
@@ -38,13 +38,15 @@ ROWS = {
     "input_scaling": ("images/s of batches of two threads, over those of one", "≥ 1.7"),
     "input_scaling_decode": ("for comparison: of reading and cv2.imdecode", ""),
     **training_steps.ROWS,
+    **training_precision.ROWS,
 }
 
 
 def measure() -> dict[str, float]:
     """All of ``ROWS``."""
     with records(Path(os.environ["BODYPOSENET_TEST_DATA"]) / "coco_sample") as (source, photos):
-        return inputs(source, photos) | training_steps.steps(source, drawing(), BATCH)
+        figures = inputs(source, photos) | training_steps.steps(source, drawing(), BATCH)
+    return figures | training_precision.measure()
 
 
 def inputs(source: "Again", photos: list[Path]) -> dict[str, float]:

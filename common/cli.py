@@ -10,6 +10,7 @@ from bodyposenet import __version__
 from bodyposenet.common.cli_bundle import bundle
 from bodyposenet.common.cli_convert import dataset_convert, dataset_join
 from bodyposenet.common.cli_data import sample_calibration
+from bodyposenet.common.cli_doctor import doctor
 from bodyposenet.common.cli_engine import build_engine
 from bodyposenet.common.cli_evaluate import evaluate, inference
 from bodyposenet.common.cli_export import export
@@ -31,6 +32,7 @@ from bodyposenet.common.model.cluster import Cluster, cluster_of
 from bodyposenet.common.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
+    from bodyposenet.common.model.precision import PrecisionChoice
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.train import TrainSpec
 
@@ -52,6 +54,7 @@ main.add_command(bundle)
 main.add_command(build_engine)
 main.add_command(dataset_convert)
 main.add_command(dataset_join)
+main.add_command(doctor)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
@@ -77,7 +80,7 @@ def synthesize(output: Path, train_images: int, val_images: int, seed: int, size
 
 @main.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
 @option("-e", "--experiment_spec_file", required=True, type=click.Path(), help="Train spec, YAML.")
-@option("--dry-run", is_flag=True, help="Print the resolved spec, steps, parameters and memory; train nothing.")
+@option("--dry-run", is_flag=True, help="Print the resolved spec, steps, precision and memory; train nothing.")
 @mapped
 @keyed
 @shared
@@ -88,13 +91,13 @@ def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **optio
 
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
     log_notes(spec, experiment_spec_file)
-    if launched()["use_amp"]:
+    if launched()["use_amp"] and spec.mixed_precision != "force":
         spec = spec.model_copy(update={"mixed_precision": True})
     cluster = cluster_of(os.environ, gpus=launched()["gpus"] or 1)
     named = options["results_dir"] or spec.checkpoint_dir
     with using_key(key_in_use() or spec.key):
         if dry_run:
-            click.echo(_described(spec, cluster), nl=False)
+            click.echo(_described(spec, cluster, Path(named) if named else None), nl=False)
         elif named:
             _train(spec, named, cluster)
         else:
@@ -118,23 +121,27 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
         click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
         return
     with task("train", folder, status=False) as run, run.system_metrics():
+
+        def note(choice: "PrecisionChoice") -> None:
+            run.log_params({"precision": choice.name}, prefix="training")
+
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = train_model(
-            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves, cluster=cluster,
-            ending=ending,
+            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves,
+            chosen=note, cluster=cluster, ending=ending,
         )  # fmt: skip
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")
 
 
-def _described(spec: "TrainSpec", cluster: Cluster) -> str:
+def _described(spec: "TrainSpec", cluster: Cluster, folder: Path | None) -> str:
     from bodyposenet.common.model.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)
     from bodyposenet.common.model.dry_run import describe
 
-    return describe(plan)
+    return describe(plan, folder)
 
 
 @main.group("spec")

@@ -31,7 +31,8 @@ EXTRAS = {
     "gcs": {"gcsfs", "upath"},
     "crypto": {"cryptography"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
-    "pipelines": {"kfp", "kfp_kubernetes", "kfp_server_api", "mlflow"},
+    "openvino": {"openvino"},
+    "pipelines": {"kfp", "kfp_server_api", "mlflow"},
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import MODEL_NAME, model_file
+from bodyposenet.common.model.precision import read_precision
 from bodyposenet.common.model_key import opened
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.prune.training_data import TrainingData
@@ -81,7 +82,7 @@ def prune_in_rounds(
         place = folder / f"round_{number}"
         cut = cut_left(settings, done, to_go=rounds - number + 1)
         figures = _pruned(model, place, number, cut, retraining)
-        history = _retrained(place, number, retraining, told)
+        history = _retrained(place, number, retraining, told, kept=_find_precision(folder, number - 1))
         done.append(Round(**figures, history=history))
         log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
         model = place / MODEL_NAME
@@ -141,7 +142,15 @@ def _pruned(model: Path, place: Path, number: int, cut: PruneSpec, retraining: T
     return json.loads((place / FIGURES).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def _retrained(place: Path, number: int, retraining: TrainSpec, told: Told | None) -> list[dict[str, float]]:
+def _find_precision(folder: Path, number: int) -> str:
+    """Find what a round's retraining computed in, for the next one to do likewise wherever it runs."""
+    choice = read_precision(folder / f"round_{number}")
+    return choice.name if choice else ""
+
+
+def _retrained(
+    place: Path, number: int, retraining: TrainSpec, told: Told | None, *, kept: str
+) -> list[dict[str, float]]:
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
         from bodyposenet.common.model.plan import make_plan
@@ -153,7 +162,7 @@ def _retrained(place: Path, number: int, retraining: TrainSpec, told: Told | Non
         plan = make_plan(spec)
         train(
             spec, place, source=plan.source, validate=validation_of(plan),
-            told=None if told is None else lambda entries: told(number, entries),
+            told=None if told is None else lambda entries: told(number, entries), kept=kept,
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
         left.unlink()

@@ -143,7 +143,7 @@ def report(
             curves={name: _history(files[name]) for name in ("base", "retrained")},
             channels=channels_between(networks.base, networks.retrained),
             pictures=_pictures(Path(found), Path(dataset), card.skeleton),
-            facts=_facts(Path(dataset), spec, card.input_size),
+            facts=_facts(Path(dataset), spec, card.input_size) | _precisions(files),
         )
         told = {"ceiling_ap": ceiling} | {
             f"{stage.name}.{key}": value for stage in stages for key, value in vars(stage).items() if key != "name"
@@ -176,6 +176,14 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
         path = dataset / TEST_IMAGES / entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
+
+
+def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
+    """What the trainings computed in, where their folders tell."""
+    from bodyposenet.common.model.precision import read_precision
+
+    found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
+    return {name: str(choice) for name, choice in found.items() if choice}
 
 
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:

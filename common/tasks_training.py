@@ -60,16 +60,18 @@ def train(
             run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
             for name, context in {"train": "training", "val": "validation"}.items():
                 run.log_dataset(partial(shards, Path(dataset), name, context))
-            how = {"source": plan.source, "validate": validation_of(plan), "told": run.log_curves}
-            done = train_model(spec, folder, cluster=cluster, **how)
+            done = train_model(
+                spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves,
+                chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"), cluster=cluster,
+            )  # fmt: skip
             run.log_metrics({"params": done.params})
             run.log_artifact(done.model, "model")
             _copy_results(folder, Path(model))
-            write_training_page(Path(page), Path(model), spec)
+            write_training_page(Path(page), Path(model), spec, precision=str(done.precision))
             run.log_artifact(Path(page), "report")
     last = done.history[-1]
     told = {name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last}
-    facts = network_facts(Path(model) / MODEL) | {"spec": digest_of(settings)}
+    facts = network_facts(Path(model) / MODEL) | {"spec": digest_of(settings), "precision": done.precision.name}
     facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
     numbers = noted({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
     _tidy(folder, Path(model))  # last: until everything is there, another attempt finds a finished training

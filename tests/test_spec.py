@@ -73,6 +73,15 @@ def test_what_a_train_spec_leaves_out_is_neutral_or_tao_s_own_default(tmp_path):
     assert spec.optimizer.use_nesterov is False
 
 
+@pytest.mark.parametrize(
+    ("text", "wish"), [("auto", "auto"), ("force", "force"), ("true", True), ("off", False), ("null", None)]
+)
+def test_mixed_precision_is_a_word_or_a_switch_and_is_written_as_it_was_read(tmp_path, text, wish):
+    spec = load_spec(written(tmp_path, "train.yaml", TRAIN + f"\nmixed_precision: {text}\n"), TrainSpec)
+    assert spec.mixed_precision is wish or spec.mixed_precision == wish
+    assert load_spec(written(tmp_path, "again.yaml", dump_yaml(spec)), TrainSpec) == spec
+
+
 def test_a_least_value_of_null_is_minus_the_greatest(tmp_path):
     params = load_spec(written(tmp_path, "t.yaml", TRAIN), TrainSpec).dataloader.augmentation_config.spatial_aug_params
     assert (params.rotate_deg_min, params.translate_min_x, params.translate_min_y) == (-30.0, -40.0, 0.0)

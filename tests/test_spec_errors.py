@@ -218,6 +218,16 @@ def test_fine_tuning_needs_a_checkpoint(tmp_path):
         ("  stages: 3", "  stages: 3\n  stage1_kernel_sizes: []", "at least 1 item"),
         ("image_scale: [256.0, 256.0", "image_scale: [256.0, 0", "should be greater than 0 (got 0)"),
         ("image_encoding: jpg", "image_encoding: gif", "should be 'jpg', 'jpeg', 'png' or 'fp16' (got 'gif')"),
+        (
+            "num_epoch: 100",
+            "num_epoch: 100\nmixed_precision: atuo",
+            "should be auto, true, false, force or null (got 'atuo'); did you mean 'auto'?",
+        ),
+        (
+            "num_epoch: 100",
+            "num_epoch: 100\nmixed_precision: 1",
+            "should be auto, true, false, force or null (got 1)",
+        ),
         ("channels: 3", "channels: 1", "should be 3 (got 1)"),
     ],
 )

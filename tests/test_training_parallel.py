@@ -43,13 +43,13 @@ def log_of(folder):
     return folder.with_suffix(".log").read_text()
 
 
-def started(machines, root, **options):
-    """Two workers that share nothing but the network; the chief's folder is the first."""
+def started(machines, root, wishes=(None, None), **options):
+    """Two workers that share nothing but the network; the chief's folder is the first, and so is its wish."""
     addresses = free_addresses(2)
     folders = [root / "chief", root / "other"]
     return [
-        machines.start(folder, spec_of(BATCH // 2), Cluster(addresses, index), **options)
-        for index, folder in enumerate(folders)
+        machines.start(folder, spec_of(BATCH // 2, mixed_precision=wish), Cluster(addresses, index), **options)
+        for index, (folder, wish) in enumerate(zip(folders, wishes, strict=True))
     ]
 
 
@@ -100,8 +100,10 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
     assert "worker 0 of 2: worker 1 (localhost:" in log_of(chief)
     assert "is gone, so training stopped; its log says why; start all workers again to go on" in log_of(chief)
 
-    pair = started(machines, tmp_path)
+    pair = started(machines, tmp_path, wishes=(None, "force"))
     assert [ended(process) for process in pair] == [0, 0], log_of(chief)
+    said = [log_of(tmp_path / name).splitlines()[-1] for name in ("chief", "other")]
+    assert said == 2 * ["computed in float32: 16 bits are not asked for"]  # the chief decides for all
     assert_learned_the_same(chief, alone)
     assert not (tmp_path / "other").exists()
 

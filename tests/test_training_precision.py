@@ -1,13 +1,20 @@
 """Training in other number formats and compiled by XLA; and a loss that breaks late."""
 
+import json
+import math
+import shutil
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.optimizer import make_optimizer
 from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.precision import measure_precision, read_precision
 from bodyposenet.common.model.start import starting_network
 from bodyposenet.common.model.step import make_step, with_loss_scale
 from bodyposenet.common.model.train import train
@@ -84,6 +91,81 @@ def test_float16_learns_once_the_scale_fits():
     assert np.isfinite(found).all()
     assert float(optimizer.dynamic_scale) <= 2.0**18
     assert found[-1] < 0.8 * found[0]
+
+
+HELNET = {"architecture": "helnet", "nlayers": 6, "mtype": "s8_3rdblock", "width_multiplier": 0.125}
+SMALL = {
+    "model": {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": HELNET}, "optimizer": MOMENTUM,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """An epoch of a training in float32."""
+    folder = tmp_path_factory.mktemp("begun")
+    train(tiny_spec(num_epoch=1, **SMALL), folder, source=Dots(8))
+    return folder
+
+
+def plant(begun, folder, precision):
+    """The same training as if its checkpoint had been computed in another format; nothing is as if it were older."""
+    shutil.copytree(begun, folder)
+    path = folder / "model.epoch-1.keras"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    standing = json.loads(members["training.json"])
+    assert standing.pop("precision") == "float32"
+    members["training.json"] = json.dumps(standing | ({"precision": precision} if precision else {})).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return folder
+
+
+def go_on(folder, wish, told=None):
+    spec = tiny_spec(num_epoch=2, mixed_precision=wish, **SMALL)
+    return train(spec, folder, source=Dots(8), chosen=told)
+
+
+@pytest.fixture(scope="module")
+def resumed(begun, tmp_path_factory):
+    """That training, its second epoch on ``auto``: the folder, what it told and what came out."""
+    folder, told = plant(begun, tmp_path_factory.mktemp("resumed") / "results", "float32"), []
+    return folder, told, go_on(folder, "auto", told.append)
+
+
+def test_a_training_begun_in_float32_goes_on_in_it_wherever_it_runs_and_every_record_says_so(resumed):
+    folder, told, done = resumed
+    assert told == [done.precision] == [read_precision(folder)]
+    assert done.precision.name == read_standing(folder / "model.epoch-2.keras").precision == "float32"
+    lines = [json.loads(line) for line in (folder / "status.json").read_text().splitlines()]
+    assert [line["precision"] for line in lines if line["status"] == "STARTED"] == ["float32", "float32"]
+
+
+def test_a_training_begun_in_bfloat16_goes_on_in_it_or_is_refused_but_never_changes_silently(begun, resumed, tmp_path):
+    folder = plant(begun, tmp_path / "results", "bfloat16")
+    if math.isinf(measure_precision().seconds16):
+        with pytest.raises(UserError, match="computes in bfloat16, and TensorFlow cannot here"):
+            go_on(folder, "auto")
+        return
+    done = go_on(folder, "auto")
+    half, whole = done.history[1]["loss"], resumed[2].history[1]["loss"]
+    assert done.precision.name == read_standing(folder / "model.epoch-2.keras").precision == "bfloat16"
+    assert half != whole
+    assert half == pytest.approx(whole, rel=0.05)
+
+
+def test_a_spec_that_now_says_false_goes_on_in_float32(begun, resumed, tmp_path):
+    done = go_on(plant(begun, tmp_path / "results", "bfloat16"), False)
+    assert done.precision.name == "float32"
+    assert done.history[1]["loss"] == pytest.approx(resumed[2].history[1]["loss"], rel=1e-4)
+
+
+def test_a_checkpoint_from_before_precisions_were_kept_leaves_the_choice_to_the_machine(begun, tmp_path):
+    folder = plant(begun, tmp_path / "results", "")
+    assert find_precision(folder, 2) == ""
+    assert find_precision(begun, 2) == "float32"
+    assert find_precision(begun, 0) == find_precision(tmp_path / "nowhere", 2) == ""
 
 
 @pytest.mark.parametrize("poison", [3, 11, 22])

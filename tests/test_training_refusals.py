@@ -12,6 +12,7 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli import main
 from bodyposenet.common.model.bpnet import build_model
+from bodyposenet.common.model.precision import choose_precision, measure_precision
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
@@ -154,7 +155,16 @@ def test_a_dry_run_tells_what_the_training_would_be_and_does_nothing(workplace, 
     assert figures["samples"] == f"{samples}, 4 photos held out for validation"
     assert figures["steps"] == f"{samples // 2} an epoch of 2 samples each, 2 epochs: {2 * (samples // 2)}"
     assert figures["parameters"] == f"{build_model(spec.model, BODYPOSENET_18).count_params():,}"
+    assert figures["precision"] == "float32: 16 bits are not asked for"
     assert "GB (TensorFlow itself 0.90, maps of a batch " in figures["memory"]
+
+
+def test_a_dry_run_tells_which_precision_amp_would_take_and_why(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    command = ["train", "-e", "right.yaml", "--dry-run", "--use_amp"]
+    said = CliRunner().invoke(main, command, catch_exceptions=False).stdout.splitlines()
+    assert "mixed_precision: true" in said
+    assert f"# precision: {choose_precision(True, measure_precision())}" in said
 
 
 @pytest.mark.slow

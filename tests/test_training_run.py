@@ -12,6 +12,7 @@ from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import checkpoints_in, load_checkpoint
 from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.precision import choose_precision, measure_precision
 from bodyposenet.common.model.train import train
 from bodyposenet.common.model_key import using_key
 from bodyposenet.common.skeleton import BODYPOSENET_18
@@ -177,8 +178,9 @@ def test_the_card_says_how_the_network_was_trained_and_what_is_measured_joins_th
     assert card.skeleton == BODYPOSENET_18
 
 
-def test_sixteen_bit_training_learns_and_saves_a_32_bit_network(trained, tmp_path):
+def test_sixteen_bit_training_where_it_pays_learns_and_saves_a_32_bit_network(trained, tmp_path):
     done = train(tiny_spec(num_epoch=4, mixed_precision=True), tmp_path, source=Dots(32))
+    assert done.precision == choose_precision(True, measure_precision())
     model, card = load_model(done.model)
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert {np.dtype(weight.dtype).name for weight in model.get_weights()} == {"float32"}

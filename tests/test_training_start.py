@@ -40,7 +40,7 @@ def weights_of(model):
 
 
 def test_a_sixteen_bit_network_keeps_its_outputs_and_variables_in_32_bits():
-    model = starting_network(tiny_spec(mixed_precision=True), BODYPOSENET_18)
+    model = starting_network(tiny_spec(), BODYPOSENET_18, policy="mixed_bfloat16")
     assert {tensor.dtype for tensor in model.outputs} == {"float32"}
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert model.get_layer("stage2_conv1").compute_dtype == "bfloat16"
@@ -65,7 +65,10 @@ def test_pretrained_weights_are_copied_by_name_and_the_others_told(given, tmp_pa
     new = {layer.name for layer in model.layers if layer.weights} - filled
     assert len(new) == 6
     assert f"{given}: Keras model: filled {len(filled)} of {len(filled) + 6} layers; 6 not in the file" in lines
-    assert warned == [f"{given}: start from scratch, not in the file: {', '.join(n for n in rows if n in new)}"]
+    assert warned == [
+        f"{given}: the network has stages 3, the file's is 2",
+        f"{given}: start from scratch, not in the file: {', '.join(n for n in rows if n in new)}",
+    ]
     assert {name for name, row in rows.items() if row[0] == "not in the file"} == new
     assert {name for name, row in rows.items() if row[0] == "filled"} == filled
     assert rows["stage3_conv1"] == ["not in the file", "3x3x73x16, 16", "-"]
@@ -79,7 +82,8 @@ def test_layers_of_another_shape_start_from_scratch_and_both_shapes_are_told(giv
     assert rows["stage1_conv2"] == ["other shape", "5x5x16x16, 16", "3x3x16x16, 16"]
     assert "filled 34 of 35 layers; 1 of another shape in the file" in lines[0]
     assert warned == [
-        f"{given}: start from scratch, of another shape in the file: stage1_conv2 (3x3x16x16, 16, here 5x5x16x16, 16)"
+        f"{given}: the network has stage1_kernel_sizes [3, 5], the file's is [3, 3]",
+        f"{given}: start from scratch, of another shape in the file: stage1_conv2 (3x3x16x16, 16, here 5x5x16x16, 16)",
     ]
 
 
@@ -95,8 +99,26 @@ def test_layers_of_the_file_that_the_network_has_not_are_told(given, tmp_path, c
 def test_a_long_list_is_cut_in_the_log_and_whole_in_the_table(given, tmp_path, caplog):
     spec = tiny_spec(model={"stages": 4}, pretrained_weights=str(given))
     _, _, warned, rows = started(spec, tmp_path, caplog)
-    assert warned[0].endswith(" and 6 more")
+    assert warned[1].endswith(" and 6 more")
     assert sum(row[0] == "not in the file" for row in rows.values()) == 12
+
+
+def test_another_width_is_refused_with_both_and_what_to_set():
+    spec = tiny_spec(
+        model={"backbone_attributes": {"width_multiplier": 0.25}}, pretrained_weights="pretrained:drawn_people"
+    )
+    with pytest.raises(UserError) as caught:
+        starting_network(spec, BODYPOSENET_18)
+    assert "the network has width_multiplier 0.25, the file's is 0.375; " in str(caught.value)
+    assert "set backbone_attributes.width_multiplier: 0.375" in caught.value.fix
+
+
+def test_the_weights_of_a_pruned_network_are_to_be_taken_with_its_graph():
+    model = build_model(tiny_spec(model={"backbone_attributes": {"width_multiplier": 0.5}}).model, BODYPOSENET_18)
+    filters = {"block_1a_conv_1": 48, "block_4a_conv_1": 248, "block_4b_conv_1": 96}
+    uneven = {name: (np.zeros((3, 3, 8, count)),) for name, count in filters.items()}
+    with pytest.raises(UserError, match="was pruned: set load_graph: true"):
+        fill(model, Stored(Path("pruned.keras"), "Keras model", uneven))
 
 
 def test_a_network_that_takes_nothing_is_an_error_that_tells_what_the_file_has():

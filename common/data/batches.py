@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
-from numba import njit
 
 from bodyposenet.common.data.leases import Lender
 from bodyposenet.common.data.targets import encode_into
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.skeleton import Skeleton
 
 STRIDE = 8

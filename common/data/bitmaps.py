@@ -8,7 +8,8 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from bodyposenet.common.machine.compiling import njit
 
 Pixels = npt.NDArray[np.uint8]
 

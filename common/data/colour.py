@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from bodyposenet.common.data.augment import GREY, Warp
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.spec.loader import ColorAugParams
 
 LUMA = np.array([0.299, 0.587, 0.114])

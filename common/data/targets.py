@@ -8,8 +8,8 @@ centres: cell ``c`` of a grid with stride S lies at ``c * S + (S - 1) / 2`` inpu
 import math
 
 import numpy as np
-from numba import njit
 
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.skeleton import Skeleton
 
 CUTOFF = 0.001  # heatmap values below it are 0 (reference 4.5)

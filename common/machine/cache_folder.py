@@ -17,7 +17,7 @@ def find_cache_folder(part: str) -> Path | None:
     Args:
         part: The kind, a folder below, such as ``numba``.
     """
-    return next((made for folder in _list_candidates() if (made := _make_writable(folder / part))), None)
+    return next((made for folder in _list_candidates() if (made := make_writable(folder / part))), None)
 
 
 def _list_candidates() -> list[Path]:
@@ -26,11 +26,15 @@ def _list_candidates() -> list[Path]:
     folders = [Path(named) / "bodyposenet"] if (named := os.environ.get("XDG_CACHE_HOME")) else []
     home = Path(os.path.expanduser("~"))
     folders += [home / ".cache" / "bodyposenet"] if home.is_absolute() else []
-    private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{_read_user_id()}")
+    try:
+        private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{_read_user_id()}")
+    except FileNotFoundError:  # nothing can be written, not even here
+        private = None
     return [*folders, private] if private else folders
 
 
-def _make_writable(folder: Path) -> Path | None:
+def make_writable(folder: Path) -> Path | None:
+    """Make a folder if need be; None if this user may not write there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

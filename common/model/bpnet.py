@@ -17,6 +17,7 @@ from bodyposenet.common.spec.train import ModelSpec
 
 STRIDE = 8
 TRUNK = 128  # channels of the features that every stage sees
+FIRST_STAGE = 512  # channels of the first stage's last convolution
 
 Maps = tuple[Any, Any]  # heatmaps (B, H, W, K + 1) and part affinity fields (B, H, W, 2 L)
 
@@ -64,7 +65,7 @@ def branches(features: Any, before: Maps | None, spec: ModelSpec, style: Style, 
     else:
         names = (f"{prefix}_paf", f"{prefix}_cmap")
         paf = heat = tower(x, kernels, prefix, style)
-    channels, last = (512 if index == 1 else 128), len(kernels) + 1
+    channels, last = (FIRST_STAGE if index == 1 else TRUNK), len(kernels) + 1
     paf = conv(paf, channels, 1, name=f"{names[0]}_conv{last}", style=style)
     heat = conv(heat, channels, 1, name=f"{names[1]}_conv{last}", style=style)
     if index > 1 and spec.use_self_attention:

@@ -1,5 +1,6 @@
 """Checkpoints: everything a training needs to go on where it stopped, in files that appear whole or not at all."""
 
+import contextlib
 import io
 import json
 import logging
@@ -48,6 +49,7 @@ class Standing:
         sums: Sums over the steps of that epoch, of all that a step returns.
         seconds: Spent on them.
         history: An entry for each epoch that is done.
+        precision: The number format that it computes in; nothing in checkpoints from before this was kept.
     """
 
     epoch: int = 0
@@ -56,6 +58,7 @@ class Standing:
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
+    precision: str = ""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -153,6 +156,14 @@ def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | No
     if damaged:
         raise damaged[0]
     return None
+
+
+def find_precision(folder: Path, epochs: int) -> str:
+    """Find what the newest readable checkpoint of at most so many epochs computes in; nothing where none tells."""
+    for path in _newest_first(folder, epochs):
+        with contextlib.suppress(UserError):  # whoever resumes will tell of what does not open
+            return read_standing(path).precision
+    return ""
 
 
 def _require_proof(damaged: list[DamagedError | LockedError], opens: Path) -> None:

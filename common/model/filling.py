@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.traits import Difference, compare, is_pruned
 from bodyposenet.common.model.weights_file import Stored
 
 TABLE = "pretrained.txt"
@@ -49,10 +50,17 @@ class Filled:
     def warnings(self) -> list[str]:
         """A line for each reason why layers start from scratch, with the first few of them."""
         lines = [f"start from scratch, not in the file: {first_of(self.missing)}"] if self.missing else []
+        lines = [*map(str, self.differences()), *lines] if self.missing or self.misfits else []
         if self.misfits:
             shown = [f"{name} ({written(file)}, here {written(ours)})" for name, (file, ours) in self.misfits.items()]
             lines.append(f"start from scratch, of another shape in the file: {first_of(shown)}")
         return lines
+
+    def differences(self) -> list[Difference]:
+        """The settings in which the network and the file's differ."""
+        taken = self.layers | self.missing
+        ours = taken | {name: ours for name, (_, ours) in self.misfits.items()}
+        return compare(ours, {name: shapes_of(arrays) for name, arrays in self.source.layers.items()})
 
     def table(self) -> str:
         """Every layer of the network and every layer left over in the file, as text in columns."""
@@ -99,7 +107,9 @@ def fill(model: Any, source: Stored) -> Filled:
 
 
 def told(done: Filled) -> str:
-    """What there was instead of a layer that fits."""
+    """What there was instead of a layer that fits: the settings that differ, or else the layers."""
+    if done.differences():
+        return "; ".join(map(str, done.differences()))
     lines = [*done.warnings()]
     lines += [f"the file has {first_of(done.left_over)}"] if done.left_over else []
     return "; ".join(lines)
@@ -107,6 +117,10 @@ def told(done: Filled) -> str:
 
 def advice(done: Filled) -> str:
     """What to do where nothing fits."""
+    if is_pruned({name: shapes_of(arrays) for name, arrays in done.source.layers.items()}):
+        return "the file's network was pruned: set load_graph: true, which takes it as it is"
+    if remedies := [each.remedy for each in done.differences() if each.remedy]:
+        return f"set {', '.join(remedies)}"
     if done.misfits:
         return "set the width_multiplier, biases and kernel sizes that the weights were trained with"
     return "give the weights of such a network, or leave pretrained_weights out"

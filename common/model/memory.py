@@ -9,10 +9,11 @@ import keras
 
 from bodyposenet.common.data.batches import AHEAD
 from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.precision import FLOAT32
 
 RUNTIME = 0.9e9  # bytes: TensorFlow and the libraries beside it, with one network compiled, before any picture
 NUMBER = 4  # bytes of a float32
-HALF = 2  # bytes of a bfloat16
+HALF = 2  # bytes of a bfloat16 or a float16
 FREED = (keras.layers.BatchNormalization, keras.layers.InputLayer)  # their outputs are not kept for the way back
 
 
@@ -50,11 +51,11 @@ def estimate(plan: Plan, model: Any, optimizer: Any) -> Memory:
 
     Args:
         plan: The training.
-        model: Its network.
+        model: Its network, in the precision that it is trained in.
         optimizer: Its optimizer, built.
     """
     spec, (height, width) = plan.spec, plan.card.input_size
-    number = HALF if spec.mixed_precision else NUMBER
+    number = NUMBER if all(layer.compute_dtype == FLOAT32 for layer in model.layers) else HALF
     skeleton = plan.skeleton
     picture = height * width * 3 + height * width / plan.card.stride**2 * (
         skeleton.num_joints + 1 + 2 * skeleton.num_limbs + 1

@@ -30,17 +30,19 @@ class Progress:
         epochs: In all.
         steps: In an epoch.
         every: Seconds between lines of the log.
+        precision: What is computed in, for ``status.json``.
     """
 
-    def __init__(self, results_dir: Path, *, epochs: int, steps: int, every: float) -> None:
+    def __init__(self, results_dir: Path, *, epochs: int, steps: int, every: float, precision: str = "float32") -> None:
         self.epochs, self.steps, self.every = epochs, steps, every
+        self.precision = precision
         self.status = StatusLog(results_dir)
         self.bar = tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
         self.said = time.monotonic()
         self.begun: tuple[float, float] | None = None  # time and epochs done, after this run's first step
 
     def __enter__(self) -> "Progress":
-        self.status.write("STARTED", message="Training started.")
+        self.status.write("STARTED", message="Training started.", precision=self.precision)
         return self
 
     def __exit__(

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
+from bodyposenet.common.model.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.filling import Filled, fill
 from bodyposenet.common.model.keras_applications import as_backbone, is_vgg19
+from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.model.tao_hdf5 import read_network
 from bodyposenet.common.model.weights_file import Stored, holds_hdf5, read_weights
@@ -20,23 +22,42 @@ from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)
 
-HALF, HALF_ON_GPU = "mixed_bfloat16", "mixed_float16"
 BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
 REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "bias_regularizer")
 
 
-def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | None = None) -> Any:
+def starting_precision(plan: Plan, results_dir: Path | None = None, *, kept: str = "") -> PrecisionChoice:
+    """Choose what a training computes in: as its spec wishes, as this machine is fast, and as it began.
+
+    Args:
+        plan: The training.
+        results_dir: Where checkpoints may be that it goes on from.
+        kept: The format of earlier trainings that it is one with.
+
+    Raises:
+        UserError: It is to go on in a format that this machine cannot compute in.
+    """
+    spec, tuning = plan.spec, plan.spec.finetuning_config
+    begun = find_precision(results_dir, plan.epochs) if results_dir else ""
+    if not begun and tuning.is_finetune_exp:  # it takes the optimizer's variables, too, which differ by format
+        begun = read_standing(Path(str(tuning.checkpoint_path))).precision
+    return take_precision(spec.mixed_precision, deterministic=bool(spec.deterministic), kept=begun or kept)
+
+
+def starting_network(
+    spec: TrainSpec, skeleton: Skeleton, results_dir: Path | None = None, *, policy: str = FLOAT32
+) -> Any:
     """The network of a train spec, with the weights it starts from, in the precision it trains in.
 
     Args:
         spec: What to train, and from which weights.
         skeleton: Says how many maps there are.
         results_dir: Gets ``pretrained.txt``: which layers took weights, and why others did not.
+        policy: Keras' dtype policy of that precision.
 
     Raises:
         UserError: The weights cannot be read, none of them fits, or they do not fit the spec or the skeleton.
     """
-    policy = half() if spec.mixed_precision else "float32"
     if spec.load_graph:
         model = _checked_graph(spec, skeleton)
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
@@ -45,11 +66,6 @@ def starting_network(spec: TrainSpec, skeleton: Skeleton, results_dir: Path | No
     if spec.pretrained_weights:
         _tell(fill(model, _weights_for(model, spec)), results_dir)
     return in_policy(model, policy)
-
-
-def half() -> str:
-    """The policy of mixed precision: float16 on GPUs, of which all are fast in it, and bfloat16 on processors."""
-    return HALF_ON_GPU if tf.config.list_physical_devices("GPU") else HALF
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:

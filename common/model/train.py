@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -15,10 +15,12 @@ from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files import save_model
 from bodyposenet.common.model.first_batch import write_first_batch
 from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
-from bodyposenet.common.model.plan import card_of, make_plan
+from bodyposenet.common.model.plan import Plan, card_of, make_plan
+from bodyposenet.common.model.precision import PRECISION, PrecisionChoice
 from bodyposenet.common.model.progress import Progress, Silence
+from bodyposenet.common.model.start import starting_precision
 from bodyposenet.common.model.summaries import Summaries
-from bodyposenet.common.model.team import LostWorkerError, form_team
+from bodyposenet.common.model.team import LostWorkerError, Team, form_team
 from bodyposenet.common.model.trainer import Told, Trainer, Validate, Watchers
 from bodyposenet.common.model_key import VARIABLE, key_in_use
 from bodyposenet.common.spec.base import dump_yaml
@@ -29,6 +31,8 @@ __all__ = ["Training", "card_of", "train"]
 
 log = logging.getLogger(__name__)
 
+Chosen = Callable[[PrecisionChoice], None]
+
 
 @dataclass(frozen=True)
 class Training:
@@ -38,11 +42,13 @@ class Training:
         model: The file of the trained network.
         history: Means of an epoch's losses, its learning rate and speed, and what validation found, an entry an epoch.
         params: Parameters of the network.
+        precision: What it was trained in, and why.
     """
 
     model: Path
     history: list[Epoch]
     params: int
+    precision: PrecisionChoice
 
 
 def train(
@@ -52,6 +58,8 @@ def train(
     source: Source | None = None,
     validate: Validate | None = None,
     told: Told | None = None,
+    chosen: Chosen | None = None,
+    kept: str = "",
     cluster: Cluster = ALONE,
     ending: str = ".keras",
 ) -> Training:
@@ -60,11 +68,14 @@ def train(
     Args:
         spec: What to do.
         results_dir: Gets ``<final_model_name><ending>``, the checkpoints, ``experiment_spec.yaml``, ``history.json``,
-            ``status.json``, ``first_batch.png`` and ``events/``; checkpoints that are there are resumed from.
+            ``precision.json``, ``status.json``, ``first_batch.png`` and ``events/``; checkpoints that are there are
+            resumed from.
         source: Where samples come from; the spec's records by default.
         validate: Called with the network in float32 and its card every ``validation_every_n_epoch``; what it returns
             joins the epoch's history. By its ``val_ap`` the best network is kept and training ends early.
         told: Called with entries of the history: first with those of earlier runs, then with each new one.
+        chosen: Called with the precision, before the first step.
+        kept: The precision of earlier trainings that this is one with, such as the rounds of a pruning.
         cluster: The processes and devices that train; only the chief's process writes files, validates and tells.
         ending: Of the names of all model files that are written, ``.keras`` or ``.tlt``.
 
@@ -92,8 +103,13 @@ def train(
             with team.watched():
                 with interruption.at_once():
                     _seed(spec)
-                    trainer = Trainer(plan, results_dir, validate=validate, team=team, ending=ending)
+                    precision = _agree(plan, results_dir, team, kept)
+                    trainer = Trainer(
+                        plan, results_dir, validate=validate, team=team, precision=precision, ending=ending
+                    )
                     trainer.resume()
+                    if chosen and cluster.chief:
+                        chosen(precision)
                 return _run(trainer, interruption, told if told and cluster.chief else _nobody)
         except StopAsked:
             raise _stopped(trainer, results_dir) from None
@@ -109,15 +125,24 @@ def _seed(spec: TrainSpec) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def _agree(plan: Plan, folder: Path, team: Team, kept: str) -> PrecisionChoice:
+    """Choose the precision; the chief, which has the checkpoints, chooses for all, and tells."""
+    own = starting_precision(plan, folder, kept=kept) if team.cluster.chief else None
+    choice = PrecisionChoice(**team.told(own and asdict(own)))
+    if team.cluster.chief:
+        log.log(logging.WARNING if choice.is_surprising else logging.INFO, "precision %s", choice)
+        _write(folder / PRECISION, json.dumps(asdict(choice), indent=1))
+    return choice
+
+
 def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
     """Train all epochs that are left."""
     plan, spec, folder, standing = trainer.plan, trainer.spec, trainer.results_dir, trainer.standing
     begun = standing.epoch * plan.steps + standing.step
     if trainer.chief:
         write_first_batch(plan, folder)
-    told_how_far = Progress if trainer.chief else Silence
     with (
-        told_how_far(folder, epochs=plan.epochs, steps=plan.steps, every=spec.log_every_n_secs) as progress,
+        _open_progress(trainer) as progress,
         Summaries(folder, every=spec.summary_every_n_steps if trainer.chief else 0, begun=begun) as summaries,
     ):
         if standing.history:
@@ -129,6 +154,14 @@ def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
         return _finish(trainer)
 
 
+def _open_progress(trainer: Trainer) -> Progress:
+    told_how_far = Progress if trainer.chief else Silence
+    return told_how_far(
+        trainer.results_dir, epochs=trainer.plan.epochs, steps=trainer.plan.steps,
+        every=trainer.spec.log_every_n_secs, precision=trainer.precision.name,
+    )  # fmt: skip
+
+
 def _finish(trainer: Trainer) -> Training:
     """Write the trained network; nobody leaves before it is there."""
     if trainer.standing.epoch < trainer.plan.epochs:
@@ -138,7 +171,7 @@ def _finish(trainer: Trainer) -> Training:
         save_model(trainer.plain(), path, trainer.plan.card)
     _write_history(trainer)
     trainer.team.wait()
-    return Training(path, trainer.standing.history, trainer.model.count_params())
+    return Training(path, trainer.standing.history, trainer.model.count_params(), trainer.precision)
 
 
 def _write_history(trainer: Trainer) -> None:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from bodyposenet.common.model.guard import check_batch_loss, check_weights
 from bodyposenet.common.model.interruption import Interruption, StopAsked
 from bodyposenet.common.model.optimizer import make_optimizer
 from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.precision import PrecisionChoice
 from bodyposenet.common.model.progress import Progress
 from bodyposenet.common.model.schedule import make_schedule
 from bodyposenet.common.model.start import in_policy, starting_network
@@ -76,18 +77,23 @@ class Trainer:
         results_dir: Where checkpoints go, and are resumed from.
         validate: Looks at the network, in float32, where the spec wants that; what it returns joins the history.
         team: The processes that train, of which only the chief reads and writes the folder, and validates.
+        precision: What to compute in.
         ending: Of the names of the networks and checkpoints that are written.
     """
 
-    def __init__(self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team, ending: str) -> None:
+    def __init__(
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team, precision: PrecisionChoice,
+        ending: str,
+    ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
-        self.ending = ending
+        self.precision, self.ending = precision, ending
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
         )
         with team.scope():
-            self.model = starting_network(spec, plan.skeleton, results_dir if self.chief else None)
+            told = results_dir if self.chief else None
+            self.model = starting_network(spec, plan.skeleton, told, policy=precision.policy)
             optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
             self.optimizer = with_loss_scale(optimizer, self.model)
         self.twin = in_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
@@ -95,7 +101,7 @@ class Trainer:
             self.step = make_step(
                 self.model, self.optimizer, spec.loss, strategy=team.strategy, jit_compile=spec.jit_compile
             )
-        self.standing = Standing(epoch=plan.first, steps=plan.steps)
+        self.standing = Standing(epoch=plan.first, steps=plan.steps, precision=precision.name)
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
 
@@ -117,7 +123,7 @@ class Trainer:
         if found:
             path, checkpoint = found
             self._restore(path, checkpoint.model, checkpoint.optimizer)
-            self.standing = checkpoint.standing
+            self.standing = replace(checkpoint.standing, precision=self.precision.name)
             self._fit_steps(path)
             log.info("%s: going on after epoch %s of %d", path, self.where(), self.plan.epochs)
         elif tuning.is_finetune_exp:

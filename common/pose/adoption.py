@@ -7,7 +7,8 @@ person with whom it makes the likeliest body, if one is likely enough (codec ben
 import math
 
 import numpy as np
-from numba import njit
+
+from bodyposenet.common.machine.compiling import njit
 
 LIKELY = 2.0  # greatest mean deviation, in spreads; 1.5 to 3 do about as well
 FORESHORTENED = 0.5  # deviations of distances that are too short count so much: limbs point at the camera at times

@@ -1,9 +1,9 @@
 """Decoder: heatmaps and part affinity fields to people, at the grid's own resolution."""
 
 import numpy as np
-from numba import njit
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.adoption import adopt
 from bodyposenet.common.pose.group import group_limbs
 from bodyposenet.common.pose.limbs import find_limbs
@@ -81,8 +81,6 @@ def _checked(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tupl
     return np.ascontiguousarray(heatmaps, np.float32), np.ascontiguousarray(pafs, np.float32)
 
 
-# numba compiles a cached function anew when its own file changes, not when one of those that it calls does: after a
-# change of peaks.py and the like, delete __pycache__/*.nb? too.
 @njit(nogil=True, cache=True)
 def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Keypoints and scores as People has them, and how many peaks were left out."""

@@ -6,8 +6,8 @@ depend on the order of the limbs, and a group can grow at either end.
 """
 
 import numpy as np
-from numba import njit
 
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.adoption import disjoint
 
 

@@ -8,8 +8,8 @@ alone: its place comes from the neighbours there, and that of the first joint fr
 import math
 
 import numpy as np
-from numba import njit
 
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.refine import logarithms, measured, refined
 
 LEAST = 0.2  # of the peak: lower cells are slopes of anything

@@ -5,7 +5,8 @@ using Part Affinity Fields" (CVPR 2017, equation 10), sampled at ten points.
 """
 
 import numpy as np
-from numba import njit
+
+from bodyposenet.common.machine.compiling import njit
 
 SAMPLES = 10
 NEEDED = 9  # samples that must point along the pair (reference 9.6)

@@ -4,8 +4,8 @@ import functools
 import logging
 
 import numpy as np
-from numba import njit
 
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.hidden import add_hidden
 from bodyposenet.common.pose.refine import FRAME, refined
 

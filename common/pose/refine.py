@@ -9,7 +9,8 @@ other does: ``var * (ln v - ln a) - 1 / 2``.
 import math
 
 import numpy as np
-from numba import njit
+
+from bodyposenet.common.machine.compiling import njit
 
 FRAME = 2  # cells of minus infinity around a heatmap
 FLOOR = 1e-4  # heatmap values are raised to it before their logarithm is taken

@@ -5,7 +5,8 @@ limb leads to (codec benchmark, "peak sharing").
 """
 
 import numpy as np
-from numba import njit
+
+from bodyposenet.common.machine.compiling import njit
 
 STRONG = 0.3  # least mean field of a limb to a shared peak
 WHOLE = 3  # joints of a person who may share

@@ -21,13 +21,14 @@ CURVES = {  # of a history, as the page calls them
 }
 
 
-def write_training_page(path: Path, folder: Path, spec: TrainSpec) -> Path:
+def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision: str) -> Path:
     """Write what a training left as one file that a browser shows anywhere.
 
     Args:
         path: The page to write.
         folder: The training's results: its history and the picture of its first batch.
         spec: What it was asked for.
+        precision: What it computed in, and why.
 
     Returns:
         The path.
@@ -47,6 +48,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec) -> Path:
             "epochs": len(history),
             "pictures a step": spec.dataloader.batch_size,
             "trained at": f"{height}x{width} pixels",
+            "computed in": precision,
             "optimizer": spec.optimizer.class_name,
             "starts from": spec.pretrained_weights or "random weights",
         },

@@ -1,8 +1,8 @@
 """Train spec: everything that a training, or a retraining after pruning, is told."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, NotNegative, PathText, Positive, Strict
 from bodyposenet.common.spec.loader import (
@@ -28,7 +28,7 @@ from bodyposenet.common.spec.optimizer import (
     SoftstartAnnealingLearningRateSchedule,
     WeightedMomentumOptimizer,
 )
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.problems import MisfitError, did_you_mean
 
 __all__ = [
     "Adam",
@@ -54,7 +54,22 @@ __all__ = [
     "SpatialAugParams",
     "TrainSpec",
     "WeightedMomentumOptimizer",
+    "Wish",
 ]
+
+
+WISHES = ("auto", True, False, "force")  # beside null
+
+
+def _check_wish(wish: Any) -> Any:
+    """Refuse what is no wish; 1 and 0, which Python takes for true and false, too."""
+    if wish is None or isinstance(wish, bool) or (isinstance(wish, str) and wish in WISHES):
+        return wish
+    near = did_you_mean(wish, [choice for choice in WISHES if isinstance(choice, str)])
+    raise MisfitError(((), f"should be auto, true, false, force or null (got {wish!r}){near}"))
+
+
+Wish = Annotated[bool | Literal["auto", "force"] | None, BeforeValidator(_check_wish)]
 
 
 class FinetuningConfig(Strict):
@@ -110,7 +125,8 @@ class TrainSpec(Strict):
         inference_spec: How people are found in validation; null takes the defaults, at the size of training.
         key: What model files are encrypted with, where neither ``-k`` nor the environment tells; never written.
         use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
-        mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``.
+        mixed_precision: Extension: compute in 16 bits; ``auto`` where this machine is faster in them, true likewise
+            and a warning where it is not, ``force`` in any case; null leaves it to ``--use_amp``, which means true.
         deterministic: Extension: the same result on every run, at some cost in speed.
         jit_compile: Extension: compile the step with XLA, on one device; null and false leave it, as on processors it
             is several times slower.
@@ -142,7 +158,7 @@ class TrainSpec(Strict):
     model: ModelSpec
     optimizer: OptimizerSpec
     loss: Loss = Loss()
-    mixed_precision: Bool | None = None
+    mixed_precision: Wish = None
     deterministic: Bool | None = None
     jit_compile: Bool | None = None
     checkpoint_n_minutes: Positive | None = None

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,24 +35,21 @@ class Block:
 
     @property
     def commands(self):
-        """Logical lines: where each begins, and its text, continued lines joined as they stand."""
-        found, number = [], self.line
-        for text in re.findall(r"(?:.*\\\n)*.*\n", self.text):
-            if text.strip():
-                found.append((number, text.strip()))
-            number += text.count("\n")
+        """Commands as they stand, with the lines that they go on in."""
+        found = []
+        for text in re.findall(r"(?:.*(?:\\|\|)\n)*.*\n", self.text):
+            found += [text.strip()] if text.strip() else []
         return found
 
     def __str__(self):
-        return f"{self.page}:{self.commands[0][1].splitlines()[0][:40]}"
+        return f"{self.page}:{self.commands[0].splitlines()[0][:40]}"
 
 
+@cache
 def blocks_of(page, *languages):
     """The blocks of a page in order, of all languages or of some."""
     text = (ROOT / page).read_text()
-    found = [
-        Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]) for match in FENCE.finditer(text)
-    ]
+    found = [Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]) for match in FENCE.finditer(text)]
     return [block for block in found if not languages or block.language in languages]
 
 
@@ -83,12 +81,12 @@ class Plan:
 
     def runs(self, block):
         """Whether anything of a block is run."""
-        return block.language in RUN and any(self.reason(block, text) is None for _, text in block.commands)
+        return block.language in RUN and any(self.reason(block, text) is None for text in block.commands)
 
     def text(self, block):
         """What is run of a block; lines keep their numbers."""
         text = block.text
-        for _, command in block.commands:
+        for command in block.commands:
             if self.reason(block, command) is not None:
                 text = text.replace(command, ":" + "\n" * command.count("\n"), 1)
         for (page, there), (instead, _) in self.scaled.items():
@@ -107,7 +105,7 @@ class Reader:
         plan: What is left out and scaled down.
         environment: Variables, as the blocks so far have left them.
         given: Beginning of a block -> makes what it takes for granted.
-        resumes: Whether a block begins in the folder that the one before it has left.
+        resumes: Whether a block begins in the folder, and with the variables, that the one before it has left.
         said: What each block has printed.
     """
 
@@ -128,7 +126,8 @@ class Reader:
         for block in blocks_of(wanted.page, *RUN):
             if block not in self.said and self.plan.runs(block):
                 for begin in [begin for begin in self.given if block.text.startswith(begin)]:
-                    self.given.pop(begin)(self)
+                    self.given[begin](self)
+                    del self.given[begin]
                 self.said[block] = self.run(block)
             if block == wanted:
                 break
@@ -140,13 +139,14 @@ class Reader:
         Raises:
             AssertionError: A command failed.
         """
-        at = self.at if self.resumes else self.folder
         done = subprocess.run(
-            ["bash", "-c", self.script(block)], cwd=at, env=self.environment, text=True,
+            ["bash", "-c", self.script(block)], cwd=self.at, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.returncode == 0, f"{block.page}:{block.line}: exit code {done.returncode}\n{done.stdout[-6000:]}"
         left = (self.folder / ".left").read_text().split("\0")
+        if not self.resumes:
+            return done.stdout
         self.at = Path(left[0].removesuffix("\n"))
         self.environment = dict(each.split("=", 1) for each in left[1:] if each)
         return done.stdout

@@ -1,7 +1,8 @@
 """Warm Python: a process that has imported the heavy libraries, and forks for each command that it is sent.
 
 TensorFlow takes five seconds of processor time to import. A page of commands would pay that for every line. What
-compiles pipelines is started afresh: Kubeflow asks for the stack often, which takes the longer the more is imported.
+compiles pipelines has a process without TensorFlow: Kubeflow asks for the stack often, which takes the longer the more is
+imported.
 """
 
 import contextlib
@@ -14,51 +15,59 @@ import sys
 import time
 from pathlib import Path
 
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli")
+KUBEFLOW = ("kfp", "kfp.kubernetes", "kfp_server_api", "bodyposenet.common.cli", "bodyposenet.pipelines.cli")
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
-if sys.argv[1:2] in (["pipeline"], ["schedule"]):
-    os.execv({bpnet!r}, sys.argv)
+address = {kubeflow!r} if sys.argv[1:2] in (["pipeline"], ["schedule"]) else {heavy!r}
 with socket.socket(socket.AF_UNIX) as there:
-    there.connect({address!r})
+    there.connect(address)
     said = json.dumps([os.path.basename(sys.argv[0]), sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
     socket.send_fds(there, [len(said).to_bytes(4, "big")], [0, 1, 2])
     there.sendall(said)
     answer = there.recv(1)
 sys.exit(answer[0] if answer else 70)
 """
-PATIENCE = 120  # seconds until it must be there
+PATIENCE = 180  # seconds until it must be there
 
 
 @contextlib.contextmanager
 def warm_python(folder):
-    """Run the process; yields a folder for the head of PATH, in which ``bpnet`` and ``warm-python FILE`` are.
+    """Run two such processes; yields a folder for the head of PATH, in which ``bpnet`` and ``warm-python FILE`` are.
 
     Args:
         folder: An empty one, with a short path: the address of a socket has at most 107 characters.
     """
-    address, programs = folder / "socket", folder / "bin"
+    programs, addresses = folder / "bin", {name: str(folder / name) for name in ("heavy", "kubeflow")}
     programs.mkdir()
-    bpnet = str(Path(sys.executable).with_name("bpnet"))
     for name in ("bpnet", "warm-python"):
-        (programs / name).write_text(CLIENT.format(python=sys.executable, address=str(address), bpnet=bpnet))
+        (programs / name).write_text(CLIENT.format(python=sys.executable, **addresses))
         (programs / name).chmod(0o755)
-    log = folder / "log"
+    with _listening(addresses["heavy"], HEAVY), _listening(addresses["kubeflow"], KUBEFLOW):
+        yield programs
+
+
+@contextlib.contextmanager
+def _listening(address, libraries):
+    """Run a process that has imported these."""
+    log = Path(f"{address}.log")
     with log.open("wb") as to:
-        server = subprocess.Popen([sys.executable, __file__, str(address)], stdout=to, stderr=to)
+        server = subprocess.Popen([sys.executable, __file__, address, *libraries], stdout=to, stderr=to)
     try:
         end = time.monotonic() + PATIENCE
-        while not address.exists():
-            assert server.poll() is None and time.monotonic() < end, log.read_text()
+        while not Path(address).exists():
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end, "it takes too long"
             time.sleep(0.05)
-        yield programs
+        yield
     finally:
         server.kill()
         server.wait()
 
 
-def serve(address):
+def serve(address, *libraries):
     """Import, then fork for whoever connects, without end."""
-    for library in ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli"):
+    for library in libraries:
         importlib.import_module(library)
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -123,4 +132,4 @@ def run(program, words):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

@@ -40,7 +40,8 @@ def train_in(folder, spec, cluster, seconds, devices):
         parts = [tf.config.LogicalDeviceConfiguration()] * devices
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
     try:
-        train(spec, folder, source=SlowDots(SAMPLES, size=(32, 32), seconds=seconds), cluster=cluster)
+        done = train(spec, folder, source=SlowDots(SAMPLES, size=(32, 32), seconds=seconds), cluster=cluster)
+        print(f"computed in {done.precision}", flush=True)
     except BaseException as error:
         code, message = tell(error)
         print(message, flush=True)

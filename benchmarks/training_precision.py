@@ -1,0 +1,94 @@
+"""Precision: what a step of the demo's train spec takes as shipped, over the same step in float32."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+SPEC = Path(__file__).parents[1] / "pipelines" / "specs" / "train.yaml"
+RATE = 1e-6
+ROUNDS = 9
+LIMIT = "ONEDNN_MAX_CPU_ISA"  # what oneDNN may use of the processor
+ROWS = {
+    "precision_step": ("a step of the demo's train spec as shipped, over one in float32", "≤ 1.05"),
+    "precision_step_avx2": ("the same where oneDNN may use no more than AVX2", "≤ 1.05"),
+    "precision_step_16_bits": ("the worse of those that took 16 bits", "≤ 0.90"),
+}
+
+
+def measure() -> dict[str, float]:
+    """All of ``ROWS``; the last one where 16 bits were taken."""
+    found = {"precision_step": run({}), "precision_step_avx2": run({LIMIT: "AVX2"})}
+    taken = [one["ratio"] for one in found.values() if one["precision"] != "float32"]
+    figures = {key: one["ratio"] for key, one in found.items()}
+    return figures | ({"precision_step_16_bits": max(taken)} if taken else {})
+
+
+def run(limits: dict[str, str]) -> dict:
+    """What a process of its own finds, for oneDNN reads its limits once."""
+    environ = {name: value for name, value in os.environ.items() if name != LIMIT} | limits
+    command = [sys.executable, "-m", __spec__.name]
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    print(f"{limits or 'free'}: {done.stdout.strip()}", file=sys.stderr)
+    return json.loads(done.stdout)
+
+
+def compare() -> dict:
+    """Median of the ratios of steps taken in turn, the precision that was chosen and why."""
+    from bodyposenet.common.model.precision import FLOAT32, PrecisionChoice, take_precision
+
+    spec = shipped_spec()
+    begun = time.perf_counter()
+    choice = take_precision(spec.mixed_precision, deterministic=bool(spec.deterministic))
+    seconds = time.perf_counter() - begun
+    steps = [build_step(spec, policy) for policy in (choice.policy, PrecisionChoice(FLOAT32, "").policy)]
+    taken = [[time_step(step) for step in steps] for _ in range(ROUNDS + 1)][1:]  # the first compiles
+    ratio = median(shipped / whole for shipped, whole in taken)
+    return {"ratio": ratio, "precision": choice.name, "reason": choice.reason, "seconds_to_choose": seconds}
+
+
+def shipped_spec():
+    """The train spec of the demo; its records are not looked at."""
+    import yaml
+
+    from bodyposenet.common.spec.base import parse_spec
+    from bodyposenet.common.spec.train import TrainSpec
+
+    settings = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
+    settings["dataloader"]["dataset_config"] = {"train_records_folder_path": "", "train_records_path": ["none"]}
+    return parse_spec(settings, TrainSpec)
+
+
+def build_step(spec, policy: str):
+    """A step on a batch of noise, from the start weights that the spec names."""
+    import numpy as np
+
+    from bodyposenet.common.data.batches import STRIDE, Batch
+    from bodyposenet.common.model.optimizer import make_optimizer
+    from bodyposenet.common.model.start import starting_network
+    from bodyposenet.common.model.step import make_step, with_loss_scale
+
+    skeleton = spec.dataloader.pose_config.skeleton()
+    model = starting_network(spec, skeleton, policy=policy)
+    optimizer = with_loss_scale(make_optimizer(spec.optimizer, model, stagewise=False), model)
+    step = make_step(model, optimizer, spec.loss)
+    rng, (height, width) = np.random.default_rng(0), spec.dataloader.image_config.image_dims.size
+    images = rng.standard_normal((spec.dataloader.batch_size, height, width, 3), np.float32)
+    channels = (skeleton.num_joints + 1, 2 * skeleton.num_limbs, 1)
+    maps = [rng.random((len(images), height // STRIDE, width // STRIDE, depth), np.float32) for depth in channels]
+    batch = Batch(images, *maps, np.arange(len(images)))
+    return lambda: step(batch, RATE).read()
+
+
+def time_step(step) -> float:
+    """Seconds of a step."""
+    begun = time.perf_counter()
+    step()
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    print(json.dumps(compare()))

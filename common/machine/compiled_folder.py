@@ -1,0 +1,88 @@
+"""Compiled folder: where what numba compiled is kept, a folder for each state of the sources."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from bodyposenet.common.machine.cache_folder import find_cache_folder, make_writable
+
+PACKAGE = Path(__file__).parents[1]
+PACKAGES = ("pose", "data")  # where functions are compiled
+MARK = b"machine.compiling import"
+UNUSED = 30 * 24 * 3600.0  # seconds after which a folder of earlier sources goes
+
+
+@cache
+def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
+    """Return the folder for what is compiled from the sources as they are, made if need be; None without a place.
+
+    The first place that can be written of: ``$NUMBA_CACHE_DIR``, the package's own ``__pycache__``, and the user's
+    cache. Its name is a digest of all sources with compiled functions, as numba itself looks at the file of a function
+    alone and would keep a caller of changed functions. What another user compiled beforehand, beside a package that may
+    only be read, is copied.
+
+    Args:
+        package: Has the sources.
+    """
+    digest = digest_sources(list_sources(package))
+    shared = _list_shared(package)
+    made = next((place for place in shared if make_writable(place)), None) or find_cache_folder("numba")
+    if made is None or _fill(made / digest, (place / digest for place in shared if place != made)) is None:
+        return None
+    return made / digest
+
+
+def list_sources(package: Path = PACKAGE) -> list[Path]:
+    """Return the modules that have compiled functions."""
+    modules = (path for folder in PACKAGES for path in sorted((package / folder).glob("*.py")))
+    return [path for path in modules if MARK in path.read_bytes()]
+
+
+def digest_sources(paths: Iterable[Path]) -> str:
+    """Digest names and texts of files: 16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
+
+
+def _list_shared(package: Path) -> list[Path]:
+    """Return the places that several users may share."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    return [*([Path(named) / "bodyposenet"] if named else []), package / "__pycache__" / "numba"]
+
+
+def _fill(folder: Path, elsewhere: Iterable[Path]) -> Path | None:
+    """Make a folder with what is compiled already; None if it cannot be made."""
+    if folder.is_dir():
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+        return folder if os.access(folder, os.W_OK | os.X_OK) else None
+    _drop_unused(folder.parent)
+    made = next((place for place in elsewhere if place.is_dir() and _copy(place, folder)), None)
+    return folder if made else make_writable(folder)
+
+
+def _copy(source: Path, folder: Path) -> bool:
+    """Copy a folder, whole or not at all."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+            made = shutil.copytree(source, Path(aside) / folder.name, copy_function=shutil.copyfile)
+            made.rename(folder)
+    except OSError:  # may not be read, no room, or another process was first
+        return folder.is_dir()
+    return True
+
+
+def _drop_unused(place: Path) -> None:
+    """Remove the folders of earlier sources that nobody has used for a month."""
+    for folder in place.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and folder.stat().st_mtime < time.time() - UNUSED:
+                shutil.rmtree(folder)

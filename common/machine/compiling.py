@@ -1,0 +1,89 @@
+"""Compiling: numba's compiler, with a place for its results that this user has, and a word before it takes long."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+from bodyposenet.common.machine.compiled_folder import find_compiled_folder
+
+log = logging.getLogger(__name__)
+
+SUBJECTS = {  # package: what is compiled, and how long that takes on a core of 2020
+    "bodyposenet.common.pose": "the decoder, about 20 s",
+    "bodyposenet.common.data": "what makes training data, about 10 s",
+}
+_deciding = threading.Lock()
+
+
+def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called, and keep that where :func:`find_compiled_folder` says.
+
+    Where nothing can be written it is compiled in every process; numba's own decorator would raise.
+
+    Args:
+        cache: Keep what was compiled.
+        **options: Those of ``numba.njit``.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**options)(function)
+        folder = find_compiled_folder() if cache else None
+        if folder is not None and not numba.config.DISABLE_JIT:
+            with _keeping_in(folder):
+                dispatcher.enable_caching()
+        return dispatcher
+
+    return decorate
+
+
+@contextmanager
+def _keeping_in(folder: Path) -> Iterator[None]:
+    """Within it numba chooses this folder; whoever else uses numba in this process keeps its own."""
+    with _deciding:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder)
+        try:
+            yield
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+class Announcer(event.Listener):
+    """Tells once a subject that something is compiled that was not found.
+
+    Attributes:
+        count: Functions compiled so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._told: set[str] = set()
+
+    def on_start(self, begun: Any) -> None:
+        """Tell, before the first function of a subject is compiled."""
+        subject = SUBJECTS.get(begun.data["dispatcher"].py_func.__module__.rpartition(".")[0])
+        self.count += subject is not None
+        if subject is not None and subject not in self._told:
+            self._told.add(subject)
+            log.log(*describe_wait(subject, find_compiled_folder()))
+
+    def on_end(self, ended: Any) -> None:
+        """Leave it at that."""
+
+
+def describe_wait(subject: str, folder: Path | None) -> tuple[int, str]:
+    """Return the level and the text of the line that tells what is compiled, and for how long that holds."""
+    if folder is not None:
+        return logging.INFO, f"compiling {subject}, once; kept in {folder.parent}"
+    remedy = "as no folder can be written to keep it; name one in BODYPOSENET_CACHE"
+    return logging.WARNING, f"compiling {subject}, at every start, {remedy}"
+
+
+announcer = Announcer()
+event.register("numba:compile", announcer)

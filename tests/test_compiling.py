@@ -1,0 +1,169 @@
+"""What is compiled is kept where the user may write, forgotten when its sources change, and announced in a line."""
+
+import ast
+import importlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.permissions import run_bound
+
+import bodyposenet.common
+from bodyposenet.common.machine.compiled_folder import digest_sources, find_compiled_folder, list_sources
+
+COMMON = Path(bodyposenet.common.__path__[0])
+PROBE = """
+import logging
+from bodyposenet.common.machine.compiling import njit
+
+logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
+
+@njit(nogil=True, cache=True)
+def add(one, other):
+    return one + other
+
+print(add(2, 3))
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with one compiled module, and a user with a home."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("BODYPOSENET_CACHE", str(tmp_path / "user"))
+    source = tmp_path / "package" / "pose" / "one.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("from bodyposenet.common.machine.compiling import njit\n")
+    return tmp_path / "package"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Runs a script with a compiled function on a package that may only be read, with folders that may be written."""
+    root = tmp_path / "site" / "bodyposenet"
+    shutil.copytree(COMMON / "machine", root / "common" / "machine", ignore=shutil.ignore_patterns("__pycache__"))
+    packages = (root / "common" / "pose", root / "common", root)
+    packages[0].mkdir()
+    (packages[0] / "probe.py").write_text(PROBE)
+    for package in packages:
+        (package / "__init__.py").touch()
+        package.chmod(0o555)
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+
+    def run(temporary, **more):
+        where = {"PYTHONPATH": str(root.parent), "HOME": str(locked / "home"), "TMPDIR": str(temporary)}
+        path = {"PATH": os.environ["PATH"]}
+        return run_bound(
+            [sys.executable, "-c", "import bodyposenet.common.pose.probe"], env=where | path | more, cwd=locked
+        )
+
+    yield run
+    for package in packages:
+        package.chmod(0o755)
+
+
+def compile_nothing(package, place):
+    """Leave at a place what an earlier compilation of the package would."""
+    kept = place / digest_sources(list_sources(package))
+    kept.mkdir(parents=True)
+    (kept / "one.nbi").write_text("index")
+    return kept
+
+
+def read_names(node):
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def is_compiled(node):
+    calls = (each for each in getattr(node, "decorator_list", ()) if isinstance(each, ast.Call))
+    return any(getattr(each.func, "id", "") == "njit" for each in calls)
+
+
+def test_every_compiled_function_goes_through_one_decorator():
+    users = [
+        path for path in COMMON.rglob("*.py") if path.parent.name != "machine" and "numba import" in path.read_text()
+    ]
+    assert users == []
+    found = {path for path in COMMON.rglob("*.py") if any(map(is_compiled, ast.walk(ast.parse(path.read_text()))))}
+    assert found == set(list_sources())
+
+
+@pytest.mark.parametrize("path", list_sources(), ids=lambda path: path.stem)
+def test_compiled_functions_read_nothing_but_compiled_modules(path):
+    """A number from another module would be compiled in, and the digest would not know when it changes."""
+    tree = ast.parse(path.read_text())
+    ours = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module.startswith("bodyposenet")]
+    outside = {
+        name.asname or name.name
+        for node in ours
+        for name in node.names
+        if Path(importlib.import_module(node.module).__file__) not in list_sources()
+    }
+    assert [
+        node.name for node in tree.body if is_compiled(node) and outside & set().union(*map(read_names, node.body))
+    ] == []
+
+
+def test_the_digest_tells_names_and_texts_apart(tmp_path):
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    texts = [("a", "b"), ("a", "c"), ("b", "b"), ("ab", ""), ("", "ab")]
+    digests = set()
+    for texts_of in texts:
+        one.write_text(texts_of[0])
+        other.write_text(texts_of[1])
+        digests |= {digest_sources([one, other]), digest_sources([other, one])}
+    assert len(digests) == 2 * len(texts)
+
+
+def test_it_is_kept_beside_the_package_under_the_digest_of_its_sources(package):
+    assert find_compiled_folder(package) == package / "__pycache__" / "numba" / digest_sources(list_sources(package))
+
+
+def test_numba_s_own_variable_goes_first(package, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "named"))
+    assert find_compiled_folder(package).parent == tmp_path / "named" / "bodyposenet"
+
+
+def test_who_may_not_write_there_keeps_it_in_his_cache(package, tmp_path):
+    (tmp_path / "file").touch()
+    package.joinpath("__pycache__").symlink_to(tmp_path / "file")  # even root makes no folder below a file
+    found = find_compiled_folder(package)
+    assert (found.parent, list(found.iterdir())) == (tmp_path / "user" / "numba", [])
+
+
+def test_what_another_place_has_compiled_is_copied(package, tmp_path, monkeypatch):
+    compile_nothing(package, package / "__pycache__" / "numba")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "named"))
+    found = find_compiled_folder(package)
+    assert (found.parent.parent, [file.read_text() for file in found.iterdir()]) == (tmp_path / "named", ["index"])
+    assert [each.name for each in found.parent.iterdir()] == [found.name]
+
+
+def test_earlier_sources_go_after_a_month_and_no_sooner(package):
+    place = package / "__pycache__" / "numba"
+    for name, days in (("old", 31), ("young", 29)):
+        (place / name).mkdir(parents=True)
+        os.utime(place / name, (time.time() - days * 86400,) * 2)
+    find_compiled_folder(package)
+    assert {folder.name for folder in place.iterdir()} == {"young", digest_sources(list_sources(package))}
+
+
+def test_a_package_and_a_home_that_may_not_be_written_are_no_hindrance(installed, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    first, second = installed(temporary), installed(temporary)
+    kept = temporary / f"bodyposenet-{os.getuid()}" / "numba"
+    assert (first.stdout, second.stdout) == ("5\n", "5\n"), first.stderr
+    assert first.stderr == f"INFO compiling the decoder, about 20 s, once; kept in {kept}\n"
+    assert second.stderr == ""
+
+
+def test_where_nothing_may_be_written_it_compiles_at_every_start(installed, tmp_path):
+    done = installed(tmp_path, BODYPOSENET_CACHE=str(tmp_path / "locked" / "cache"))
+    remedy = "as no folder can be written to keep it; name one in BODYPOSENET_CACHE"
+    assert done.stdout == "5\n", done.stderr
+    assert done.stderr == f"WARNING compiling the decoder, about 20 s, at every start, {remedy}\n"
