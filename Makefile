@@ -13,7 +13,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this machine [DATA=folder EPOCHS=n OUTPUT=folder]
-	$(BIN)/python -m bodyposenet.pipelines.demo --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(if $(EPOCHS),--epochs $(EPOCHS))
+	exec $(BIN)/python -m bodyposenet.pipelines.demo --with-parent --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(if $(EPOCHS),--epochs $(EPOCHS))
 
 test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -62,8 +62,8 @@ memorise: .venv/.ready ## learn 25 photos by heart from scratch, ten minutes; wr
 shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, half an hour; write benchmarks/shrink.json
 	$(BIN)/python -m benchmarks.shrink
 
-chaos: .venv/.ready ## kill 200 conversions and 30 trainings at random moments; each must end as if undisturbed
-	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_training.py 30
+chaos: .venv/.ready ## kill 200 conversions, 30 trainings and 10 demos at random moments; each must end as if undisturbed
+	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_training.py 30 && ../$(BIN)/python chaos_demo.py 10
 
 compile: .venv/.ready ## rewrite pipelines/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
@@ -94,5 +94,6 @@ clean: ## remove what was built, the environment aside
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m compileall -q bodyposenet common components pipelines
 	$(BIN)/bpnet doctor --warm
 	touch $@

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8")
+GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8", "runners", "start")
 MARKS = "<!-- table -->", "<!-- end -->"
 
 

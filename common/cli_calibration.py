@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.together import Together
 from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from bodyposenet.common.model.files import Card
 
 AUTO = ("auto",)  # of --keep-fp32
+COUNTS = ".*.part.npz"  # what a calibration has counted so far, for the next if it is killed
 NEEDED = "name photos with --cal_image_dir, or a tensorfile with --cal_data_file"
 
 
-def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card") -> "CalibrationImages | Path":
+def ranges_source(
+    options: Mapping[str, Any], size: tuple[int, int], card: "Card", files: Together
+) -> "CalibrationImages | Path":
     """What the flags name: a calibration cache that exists, else a tensorfile that exists, else a folder.
 
     Pictures of a folder are kept in the tensorfile that the flags name, if they do, and read from there.
@@ -29,6 +33,7 @@ def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card
         options: Of ``bpnet export``.
         size: ``(height, width)`` of the pictures.
         card: The network's.
+        files: The export's outputs: a cache that one that was killed left is no input.
 
     Raises:
         UserError: None is named, or what is named cannot be used.
@@ -37,7 +42,7 @@ def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card
     from bodyposenet.common.deploy.tensorfile import write_tensorfile
 
     cache, stored = options["cal_cache_file"], options["cal_data_file"]
-    if cache and Path(cache).is_file():
+    if cache and Path(cache).is_file() and not files.is_leftover(Path(cache)):
         if options["keep_fp32"] == AUTO:
             fix = "remove the file, or name the convolutions"
             raise UserError("--keep-fp32 auto compares pictures, and a cache has none", where=str(cache), fix=fix)
@@ -57,12 +62,15 @@ def ranges_source(options: Mapping[str, Any], size: tuple[int, int], card: "Card
     return from_tensorfile(Path(stored), size)
 
 
-def calibrate(network: Path, source: "CalibrationImages | Path", options: Mapping[str, Any]) -> "Quantized":
+def calibrate(
+    network: Path, source: "CalibrationImages | Path", files: Together, options: Mapping[str, Any]
+) -> "Quantized":
     """Write the 8-bit forms of an ONNX file.
 
     Args:
-        network: What was exported.
+        network: What was exported, where the outputs wait.
         source: From :func:`ranges_source`.
+        files: The outputs.
         options: Of ``bpnet export``.
 
     Returns:
@@ -77,16 +85,18 @@ def calibrate(network: Path, source: "CalibrationImages | Path", options: Mappin
         done = quantize_with_cache(network, source, output, keep=options["keep_fp32"])
         told = f"with the ranges of {source}"
     else:
-        cache = Path(options["cal_cache_file"]) if options["cal_cache_file"] else None
+        named = Path(options["cal_cache_file"]) if options["cal_cache_file"] else None
+        cache = files.stage(named) if named else None
         budget = Budget(source, options["max_drop"], measured_drop(network, options))
         keep = budget.choose if options["keep_fp32"] == AUTO else options["keep_fp32"]
         done = quantize_int8(network, source, output, method=options["cal_method"], cache=cache, keep=keep)
-        told = f"and {done.cache}: calibrated with {done.images} photos"
+        told = f"and {named or files.output.with_name(done.cache.name)}: calibrated with {done.images} photos"
         if budget.choice:
             reasons = output.with_suffix(".kept.json")
             write_whole(reasons, json.dumps(budget.to_dict(), indent=1).encode())
-            click.echo(f"wrote {reasons}: why convolutions stay in float")
-    click.echo(f"wrote {done.path}, {done.cpu_path} {told}")
+            click.echo(f"wrote {files.output.with_name(reasons.name)}: why convolutions stay in float")
+    forms = ", ".join(str(files.output.with_name(path.name)) for path in (done.path, done.cpu_path))
+    click.echo(f"wrote {forms} {told}")
     if options["keep_fp32"]:
         click.echo(f"{len(done.kept)} convolutions stay in float{': ' if done.kept else ''}{', '.join(done.kept)}")
     return done
@@ -114,8 +124,3 @@ def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
 def form_ending(network: Path) -> str:
     """The ending of the further forms of an ONNX file: its own where they are encrypted as it is."""
     return ".onnx" if key_in_use() is None else network.suffix
-
-
-def part_of(network: Path) -> Path:
-    """What a calibration of an ONNX file keeps beside it until it ends."""
-    return network.with_name(f".{network.stem}.int8.part.npz")

@@ -19,6 +19,7 @@ from bodyposenet.common.flags import (
     shared,
 )
 from bodyposenet.common.launcher import Verb, results_dir, task
+from bodyposenet.common.machine.runner_names import RUNNER_NAMES
 from bodyposenet.common.storage import joined, place, reported
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple
 def _inference_flags(function: Any) -> Any:
     text = "What to compute on; auto is a GPU where the model's library can use one."
     function = option("--device", default="auto", type=click.Choice(DEVICES), help=text)(function)
+    text = "What runs an ONNX model on a processor: the fastest that is right, or the same on every machine (exact)."
+    text += "  [default: runner of the spec, else BODYPOSENET_RUNNER, else auto]"
+    function = option("--runner", type=click.Choice(RUNNER_NAMES), help=text)(function)
     function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
     text = "Inference spec, YAML."
     return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
@@ -76,14 +80,16 @@ def evaluate(
 
     with task("evaluate", folder, status=False) as run:
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
-        done = score(model, spec, dataset, folder, device=options["device"])
+        done = score(model, spec, dataset, folder, device=options["device"], runner=options["runner"])
         run.log_metrics(done.metrics)
+        run.log_params({"ran": done.ran}, prefix="data")
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
     if options["ceiling"] or _is_drawn(dataset):
         click.echo(f"{'ceiling AP':<24} {_ceiling(model, spec, dataset):.3f}")
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
+    click.echo(f"ran in {done.ran}")
     click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
 
 
@@ -131,4 +137,5 @@ def inference(
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
+    click.echo(f"ran in {done.ran}")
     click.echo(f"wrote {done.detections}: {done.summary()}")

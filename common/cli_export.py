@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli_calibration import calibrate, form_ending, part_of, ranges_source
+from bodyposenet.common.cli_calibration import COUNTS, calibrate, form_ending, ranges_source
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.together import Together, is_unfinished
 from bodyposenet.common.flags import (
     DiskType,
     example,
@@ -77,35 +78,40 @@ def export(model: str, output_file: str | None, **options: Any) -> None:
     folder = results_dir(options["results_dir"], output.parent)
     size = input_size(options["input_dims"], options["data_format"])
     check_flags(options)
-    from bodyposenet.common.model.files import read_card
-
-    source_of_ranges = ranges_source(options, size, read_card(source)) if options["data_type"] == "int8" else None
-    from bodyposenet.common.deploy.interface import change_interface
-    from bodyposenet.common.deploy.onnx import export_onnx
-
-    with task("export", folder) as run:
-        done = export_onnx(source, output, overwrite=True)  # of an export that was killed: output_path looked
-        run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
-        click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
-        written = [done.path]
-        try:
-            if options["data_type"] == "fp16":
-                written.append(halve(done.path, run))
-            elif source_of_ranges:
-                quantized = calibrate(done.path, source_of_ranges, options)
-                run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
-                written += [quantized.cpu_path, quantized.path]
-        except UserError:
-            done.path.unlink()  # so that the same command, mended, does not find its own output in the way
-            raise
-        for path in written:
-            change_interface(path, interface_of(options, size))
-    network = written[-1]
+    cache = [Path(options["cal_cache_file"])] if options["cal_cache_file"] else []
+    with Together(output, elsewhere=cache, keep=[COUNTS]) as files:
+        network = write_forms(source, files, size, options, folder)
     if options["engine_file"]:
-        command = engine_command(network, size, options)
+        command = engine_command(output.with_name(network.name), size, options)
         raise RemainsError(
             "no engine can be built here", where=options["engine_file"], fix=f"run on the GPU: {command}"
         )
+
+
+def write_forms(source: Path, files: Together, size: tuple[int, int], options: dict[str, Any], folder: Path) -> Path:
+    """Write the network in all forms that the flags want, and let them appear; what the engine is to be built of."""
+    from bodyposenet.common.deploy.interface import change_interface
+    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.model.files import read_card
+
+    source_of_ranges = (
+        ranges_source(options, size, read_card(source), files) if options["data_type"] == "int8" else None
+    )
+    with task("export", folder) as run:
+        done = export_onnx(source, files.stage(files.output))
+        run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
+        click.echo(f"wrote {files.output}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
+        written = [done.path]
+        if options["data_type"] == "fp16":
+            written.append(halve(done.path, files, run))
+        elif source_of_ranges:
+            quantized = calibrate(done.path, source_of_ranges, files, options)
+            run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
+            written += [quantized.cpu_path, quantized.path]
+        for path in written:
+            change_interface(path, interface_of(options, size))
+        files.publish()
+    return written[-1]
 
 
 def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
@@ -120,13 +126,14 @@ def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
     )
 
 
-def halve(network: Path, run: "Run") -> Path:
+def halve(network: Path, files: Together, run: "Run") -> Path:
     """Write an ONNX file in half precision beside itself."""
     from bodyposenet.common.deploy.half import export_half
 
     done = export_half(network, network.with_suffix(f".fp16{form_ending(network)}"))
     run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
-    click.echo(f"wrote {done.path}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
+    final = files.output.with_name(done.path.name)
+    click.echo(f"wrote {final}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
     return done.path
 
 
@@ -134,13 +141,13 @@ def output_path(model: Path, output: str | None) -> Path:
     """Where the ONNX file goes: beside the model, or as named, with an ending that says what it is.
 
     Raises:
-        UserError: The file exists, and no calibration of it that was killed.
+        UserError: The file exists, and no export that was killed left it.
     """
     ending = ".onnx" if key_in_use() is None else ".etlt"
     path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(ending)
     if path.suffix not in (".onnx", ".etlt"):
         path = path.with_name(path.name + ending)
-    if path.exists() and not part_of(path).exists():
+    if path.exists() and not is_unfinished(path):
         raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
     return path
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bodyposenet.common.deploy.latency import compare_latency
 from bodyposenet.common.deploy.onnx import export_onnx
-from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.deploy.runner_choice import EXACT
+from bodyposenet.common.deploy.runners import OnnxRunner, Runner, open_runner
+from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.flops import flops
 from bodyposenet.common.report.channels import widths
@@ -28,18 +30,41 @@ class Networks:
     int8: Path
 
 
-def compare(networks: Networks, aps: Mapping[str, float | None]) -> list[Stage]:
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured.
+
+    Attributes:
+        stages: ``base``, ``pruned``, ``retrained`` and ``int8``.
+        ran: What ran the 8-bit network, and on which instruction set.
+        speed_up: Times as fast as the retrained network in float.
+    """
+
+    stages: list[Stage]
+    ran: str
+    speed_up: float
+
+    def describe(self) -> str:
+        """Say in one line what ran the 8-bit network, and how fast."""
+        return f"{self.ran}, {self.speed_up:.1f} times as fast as the float network in ONNX Runtime"
+
+    def list_figures(self) -> dict[str, float | None]:
+        """Return every number of every stage, as ``base.ap``."""
+        return {
+            f"{stage.name}.{key}": value for stage in self.stages for key, value in vars(stage).items() if key != "name"
+        }
+
+
+def compare(networks: Networks, aps: Mapping[str, float | None], *, runner: RunnerName | None = None) -> Comparison:
     """Measure the networks of a run.
 
-    Sizes are those of the ONNX files. Latencies are medians of ONNX Runtime on the CPU, for one picture of the size
-    that the network was trained at, taken in turns.
+    Sizes are those of the ONNX files. Latencies are medians on the CPU, for one picture of the size that the network
+    was trained at, taken in turns: of ONNX Runtime, and for the 8-bit network of what is to run it.
 
     Args:
         networks: Where they are.
         aps: AP of ``base``, ``pruned``, ``retrained`` and ``int8``; None where nothing could be measured.
-
-    Returns:
-        A stage each, in that order.
+        runner: What runs the 8-bit network; see :func:`open_runner`.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = {
@@ -49,10 +74,13 @@ def compare(networks: Networks, aps: Mapping[str, float | None]) -> list[Stage]:
         files |= {"retrained": networks.onnx, "int8": networks.int8}
         loaded = {name: load_model(getattr(networks, name)) for name in ("base", "pruned", "retrained")}
         size = loaded["base"][1].input_size
-        runners = {name: open_runner(path, threads=THREADS) for name, path in files.items()}
+        runners: dict[str, Runner] = {
+            name: open_runner(path, threads=THREADS, runner=EXACT) for name, path in files.items()
+        }
+        runners["int8"] = eight = OnnxRunner(networks.int8, threads=THREADS, runner=runner)
         times = compare_latency(runners, size, repeats=REPEATS)
         sizes = {name: path.stat().st_size for name, path in files.items()}
-    return [
+    stages = [
         Stage(
             name=name,
             ap=aps.get(name),
@@ -63,6 +91,7 @@ def compare(networks: Networks, aps: Mapping[str, float | None]) -> list[Stage]:
         )
         for name, keras in (("base", "base"), ("pruned", "pruned"), ("retrained", "retrained"), ("int8", "retrained"))
     ]
+    return Comparison(stages, eight.choice.name(), times["retrained"] / times["int8"])
 
 
 def channels_between(before: Path, after: Path) -> dict[str, tuple[int, int]]:

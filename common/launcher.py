@@ -17,6 +17,7 @@ import click
 from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.faults import TOLD, reported
+from bodyposenet.common.machine.home import name_folders
 from bodyposenet.common.storage import is_remote, place
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Verb(click.Command):
             ctx.exit(code)
 
     def _run(self, ctx: click.Context, launch: dict[str, Any]) -> None:
+        name_folders()
         Devices.of(launch).take(str(self.name))
         super().invoke(ctx)
 

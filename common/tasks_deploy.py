@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.together import Together
 from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -40,17 +41,19 @@ def export(
 
     if data_type not in ("fp32", "fp16"):
         raise UserError(f"no data type {data_type!r}", where="data_type", fix="give fp32 or fp16; calibrate makes int8")
-    with task_run("export", buffer=Path(onnx)) as run:
-        done = export_onnx(Path(model) / MODEL, Path(onnx) / ONNX, overwrite=True)
+    with Together(Path(onnx) / ONNX) as files, task_run("export", buffer=Path(onnx)) as run:
+        done = export_onnx(Path(model) / MODEL, files.stage(files.output))
         numbers = {"bytes": float(done.bytes), "max_relative_error": done.max_relative_error}
         paths = [done.path]
         if data_type == "fp16":
-            halved = export_half(done.path, Path(onnx) / FP16)
+            halved = export_half(done.path, files.folder / FP16)
             numbers |= {"fp16_bytes": float(halved.bytes), "fp16_max_relative_error": halved.max_relative_error}
             paths.append(halved.path)
         for path in paths:
             change_interface(path, Interface(size=read_card(Path(model) / MODEL).input_size, **(interface or {})))
-            run.log_artifact(path, "model")
+        files.publish()
+        for path in paths:
+            run.log_artifact(files.output.with_name(path.name), "model")
         run.log_metrics(numbers)
     return noted(numbers, metrics)
 

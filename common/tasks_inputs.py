@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.report.summary import GOOD, summarized
+from bodyposenet.common.report.summary import summarized, told_by
 from bodyposenet.common.settings import portable, whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.task_files import Settings, digest_of
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.history import ASKED, COMPLETES, asked_in, completed, task_rows
+from bodyposenet.common.tracking.history import ASKED, COMPLETES, SAME_AS, asked_in, completed, find_ending, task_rows
 from bodyposenet.common.tracking.registry import champion_of
 from bodyposenet.common.tracking.store import pipeline_run
+
+UNKNOWN = "unknown"  # what was asked for, where the tracking store did not take it
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def fingerprint(
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
         champion = champion_of(model_name, inputs=read.digest)
         done = completed(asked) if only_if_new else ""
-        run.log_params({} if done else {ASKED: asked}, prefix="data")
+        run.log_params({SAME_AS: done} if done else {ASKED: asked}, prefix="data")
     news = not done
     reason = "new inputs" if news else f"nothing new: run {done} had the same photos, weights and specs"
     log.info("%s", reason)
@@ -63,26 +65,39 @@ def fingerprint(
     return news
 
 
+def finish() -> None:
+    """Note in the tracking store that a run came to a good end, where its summary and later fingerprints look.
+
+    It is called where only a good end arrives. A store that does not answer costs the note, and not the run.
+    """
+    try:
+        asked = asked_in(pipeline_run())
+    except Exception as problem:
+        log.warning("the tracking store does not tell what was asked for: %s", problem)
+        asked = ""
+    with task_run("finish") as run:
+        run.log_params({COMPLETES: asked or UNKNOWN}, prefix="data")
+
+
 def summary(name: str, data: str, state: str, error: str, page: str) -> None:
     """Write what became of a run, whatever happened: its tasks, why one failed, and their numbers.
 
-    A good end is noted in the tracking store, where the fingerprint of a later run looks.
+    How it ended its own tasks tell, in the tracking store.
 
     Args:
         name: Of the pipeline.
         data: What it was given.
-        state: Kubeflow's word for how it ended, such as SUCCEEDED.
+        state: Kubeflow's word for how it ended; a server's ``COMPLETE`` and ``RUNNING`` may mean anything.
         error: What Kubeflow says of a failure.
         page: Gets the summary, as Markdown.
     """
     try:
-        rows, asked = task_rows(pipeline_run()), asked_in(pipeline_run())
+        rows, ending = task_rows(pipeline_run()), find_ending(pipeline_run())
     except Exception as problem:  # a summary is written whatever happened, to the tracking store too
         log.warning("the tracking store does not tell of the tasks: %s", problem)
-        rows, asked = [], ""
-    with task_run("summary") as run:
-        run.log_params({COMPLETES: asked} if asked and state == GOOD else {}, prefix="data")
-    text = summarized(name, data, state, error, rows)
+        rows, ending = [], ""
+    with task_run("summary"):
+        text = summarized(name, data, ending or told_by(state), error, rows)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
     Path(page).write_text(text, encoding="utf-8")
     print(text)

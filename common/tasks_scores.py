@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
+from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.report.front import choose, cut_name
 from bodyposenet.common.report.stages import Stage
 from bodyposenet.common.report.sweep import write_sweep_page
@@ -34,6 +36,8 @@ def evaluate(
         done = evaluate_model(model_in(model), spec, truth, Path(detections))
         run.log_dataset(lambda: held_out(Path(dataset) / "test", truth.dataset, done.images))
         numbers = {_metric_name(key): value for key, value in done.metrics.items()}
+        run.log_params({"ran": done.ran}, prefix="data")
+        numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
         numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
         run.log_metrics(numbers)
     return done.ap, noted(numbers, metrics)
@@ -134,21 +138,23 @@ def report(
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
-        stages = compare(networks, {name: None if ap == NOBODY else ap for name, ap in aps.items()})
+        known = {name: None if ap == NOBODY else ap for name, ap in aps.items()}
+        compared = compare(networks, known, runner=spec.runner)
         write_report(
             Path(page),
             title="BodyPoseNet: trained, pruned, retrained, quantized",
             ceiling_ap=ceiling,
-            stages=stages,
+            stages=compared.stages,
             curves={name: _history(files[name]) for name in ("base", "retrained")},
             channels=channels_between(networks.base, networks.retrained),
             pictures=_pictures(Path(found), Path(dataset), card.skeleton),
-            facts=_facts(Path(dataset), spec, card.input_size) | _precisions(files),
+            facts=_facts(Path(dataset), spec, card.input_size)
+            | _precisions(files)
+            | {"8-bit network ran in": compared.describe()},
         )
-        told = {"ceiling_ap": ceiling} | {
-            f"{stage.name}.{key}": value for stage in stages for key, value in vars(stage).items() if key != "name"
-        }
+        told = {"ceiling_ap": ceiling, "int8.speed_up": compared.speed_up} | compared.list_figures()
         run.log_metrics(told)
+        run.log_params({"ran": compared.describe()}, prefix="data")
         run.log_artifact(Path(page), "report")
     return noted({name: value for name, value in told.items() if value is not None}, figures)
 
@@ -173,7 +179,8 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
         people = People(
             np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
         )
-        path = dataset / TEST_IMAGES / entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
+        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
 
@@ -187,7 +194,7 @@ def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
-    sets = json.loads((dataset / "manifest.json").read_text(encoding="utf-8"))["sets"]
+    sets = read_manifest(dataset)["sets"]
     return {
         "training photos": sets["train"]["images"],
         "training people": sets["train"]["people"],

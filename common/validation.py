@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from bodyposenet.common.data.batches import Batch, Sample, make_batch
 from bodyposenet.common.data.coco import CocoSet
@@ -19,6 +18,7 @@ from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.record_truth import truth_of
 from bodyposenet.common.evaluate.truth import require_common_joints, sigmas_for
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.model.plan import Plan
 
@@ -117,7 +117,7 @@ class Validation:
         truth, skeleton = self.photos.truth, self.plan.skeleton
         require_common_joints(truth, skeleton)
         detections = []
-        records = tqdm(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
+        records = Bar(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
         for number, record in enumerate(records):
             image = decode_image(record.image, where=f"image {record.image_id}, {record.image_path}", upright=False)
             detections += to_coco(find_people(runner, image, self.plan.inference), skeleton, truth.joints, number)

@@ -12,6 +12,7 @@ from bodyposenet.components.dataset_join import dataset_join
 from bodyposenet.components.evaluate import evaluate
 from bodyposenet.components.export import export
 from bodyposenet.components.fingerprint import fingerprint
+from bodyposenet.components.finish import finish
 from bodyposenet.components.photos import photos
 from bodyposenet.components.prune import prune
 from bodyposenet.components.register import register
@@ -82,13 +83,18 @@ class Data:
         task = evaluate(dataset=self.dataset, spec=self.inference, name=name, **network)
         return equipped(task, "evaluate", f"Evaluate {name}")
 
-    def registered(self, onnx: Any, ap: Any, name: Any, **made: Any) -> None:
+    def registered(self, onnx: Any, ap: Any, name: Any, **made: Any) -> dsl.PipelineTask:
         """Register a network; it becomes the champion if it beats that on the same photos."""
         said, task = self.seen.outputs, {"spec": self.inference}
         champion = challenge(champion=said["champion"], dataset=self.dataset, model_name=name, **task)
         task |= {"champion": said["champion"], "inputs": said["inputs"], "name": name}
         task["champion_ap"] = equipped(champion, "challenge", "Challenge").output
-        equipped(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
+        return equipped(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
+
+
+def finished(title: str, *last: dsl.PipelineTask) -> None:
+    """The task that notes a good end; wherever a run may end it comes after all that have nobody after them."""
+    equipped(finish(), "finish", title).set_caching_options(False).after(*last)
 
 
 def summarized(name: str, data: Any) -> dsl.PipelineTask:

@@ -51,7 +51,8 @@ def section(name: str, component: Any) -> str:
     need = NEEDS[component.name]
     lines = [f"## {name}", "", purpose(component), ""]
     lines += [f"Runs in `{image(component)}`, with {need.cpu} CPU and {need.memory} of memory.", ""]
-    lines += ["| | name | type | default | |", "|---|---|---|---|---|", *rows(component), ""]
+    table = list(rows(component))
+    lines += ["| | name | type | default | |", "|---|---|---|---|---|", *table, ""] if table else []
     return "\n".join(lines)
 
 
@@ -59,7 +60,7 @@ def rows(component: Any) -> Iterator[str]:
     """The lines of the table: inputs, then outputs."""
     told = descriptions(component)
     spec = component.component_spec
-    for name, given in spec.inputs.items():
+    for name, given in (spec.inputs or {}).items():
         default = "none" if given.optional and given.default is None else repr(given.default) if given.optional else ""
         yield f"| in | `{name}` | {kind(given.type)} | {default and f'`{default}`'} | {told[name]} |"
     for name, made in (spec.outputs or {}).items():

@@ -7,6 +7,7 @@ from typing import Any
 from kfp import compiler
 
 from bodyposenet.pipelines.batch_inference import batch_inference
+from bodyposenet.pipelines.local import COMPILED
 from bodyposenet.pipelines.prune_retrain import prune_retrain
 from bodyposenet.pipelines.prune_sweep import prune_sweep
 
@@ -15,7 +16,6 @@ PIPELINES: dict[str, Any] = {
     "prune_sweep": prune_sweep,
     "batch_inference": batch_inference,
 }
-COMPILED = Path(__file__).parent / "compiled"
 # kfp's comment on top shows a dict in the order of a protobuf map, another one on every run; the document has it, too.
 UNSTEADY = re.compile(r"^(#    \w+: dict) \[Default: .*\]$", re.MULTILINE)
 

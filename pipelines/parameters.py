@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.settings import portable
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.pipelines.package import Input
@@ -46,13 +47,13 @@ def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Pa
     Args:
         values: As they are written.
         inputs: Of the pipeline.
-        folder: Files are named relative to it.
+        folder: Files are named relative to it, and lie in it: whoever writes a declaration does not get at others.
 
     Raises:
-        UserError: A file that is named cannot be read.
+        UserError: A file that is named cannot be read, or lies elsewhere.
     """
     return {
-        name: _value(_fetched(name, value, folder), inputs.get(name)) if _names_file(value) else value
+        name: _value(_fetched(name, value, folder, inside=True), inputs.get(name)) if _names_file(value) else value
         for name, value in values.items()
     }
 
@@ -79,13 +80,14 @@ def _names_file(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(FILE)
 
 
-def _fetched(name: str, word: str, folder: Path) -> str:
+def _fetched(name: str, word: str, folder: Path, *, inside: bool = False) -> str:
     """A word itself, or the text of the file that it names."""
     if not word.startswith(FILE):
         return word
     if word.startswith(FILE * 2):
         return word[1:]
-    path = folder / word[1:]
+    fix = "put the file beside the declaration"
+    path = join_inside(folder, word[1:], where=f"{folder}: {name}", fix=fix) if inside else folder / word[1:]
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

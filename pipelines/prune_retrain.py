@@ -9,7 +9,7 @@ from bodyposenet.components.gate import gate
 from bodyposenet.components.prune_rounds import prune_rounds
 from bodyposenet.components.report import report
 from bodyposenet.components.sample_calibration import sample_calibration
-from bodyposenet.pipelines.blocks import DRAWN, Data, looked_at, summarized
+from bodyposenet.pipelines.blocks import DRAWN, Data, finished, looked_at, summarized
 from bodyposenet.pipelines.resources import equipped
 
 
@@ -30,12 +30,27 @@ def quantized(data: Data, onnx: Any) -> Any:
     return equipped(task, "calibrate", "Calibrate").outputs["int8"]
 
 
-def register_if_good(data: Data, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any) -> None:
-    """Register a network whose AP is high enough, and whose 8-bit form loses little of it."""
+def register_if_good(
+    data: Data, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any, compared: dsl.PipelineTask
+) -> None:
+    """Register a network whose AP is high enough, and whose 8-bit form loses little of it; either way this is the end.
+
+    Args:
+        data: What it all works on.
+        onnx: The network.
+        int8: Its quantized files.
+        aps: Of all stages.
+        min_ap: Least AP that is registered.
+        name: In the registry.
+        compared: The report, which is written before.
+    """
     wanted = {"min_ap": min_ap, "max_int8_drop": data.seen.outputs["max_int8_drop"]}
     good = equipped(gate(float_ap=aps["retrained_ap"], int8_ap=aps["int8_ap"], **wanted), "gate", "Gate")
     with dsl.If(good.outputs["Output"] == True, name="good enough"):  # noqa: E712 - compared by Kubeflow
-        data.registered(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
+        registered = data.registered(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
+        finished("Finish", registered, compared)
+    with dsl.If(good.outputs["Output"] == False, name="not good enough"):  # noqa: E712
+        finished("Finish unregistered", compared)
 
 
 def prune_and_retrain(data: Data, min_ap: Any, name: Any) -> None:
@@ -52,12 +67,11 @@ def prune_and_retrain(data: Data, min_ap: Any, name: Any) -> None:
         "int8": data.evaluated("int8", onnx=int8),
     }
     aps = {f"{stage}_ap": score.outputs["Output"] for stage, score in scores.items()}
-    register_if_good(data, onnx, int8, aps, min_ap, name)
     compared = report(
         base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=data.dataset, **aps,
         detections=scores["int8"].outputs["detections"], spec=data.inference,
     )  # fmt: skip
-    equipped(compared, "report", "Report")
+    register_if_good(data, onnx, int8, aps, min_ap, name, equipped(compared, "report", "Report"))
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")

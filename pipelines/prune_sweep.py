@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from bodyposenet.components.choose_smallest import choose_smallest
-from bodyposenet.pipelines.blocks import DRAWN, Data, looked_at, summarized
+from bodyposenet.pipelines.blocks import DRAWN, Data, finished, looked_at, summarized
 from bodyposenet.pipelines.resources import equipped
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
@@ -26,7 +26,9 @@ def sweep(data: Data, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     )  # fmt: skip
     ap = equipped(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap > 0.0, name="one is good enough"):
-        data.registered(choice.outputs["chosen"], ap, name)
+        finished("Finish", data.registered(choice.outputs["chosen"], ap, name))
+    with dsl.If(ap <= 0.0, name="none is good enough"):
+        finished("Finish unregistered", choice)
 
 
 @dsl.pipeline(name="prune-sweep", description="BodyPoseNet: prune in several ways, register the smallest good network.")

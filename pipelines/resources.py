@@ -67,6 +67,7 @@ NEEDS = {
     "gate": QUICK,
     "choose-smallest": QUICK,
     "register": Need("1", "4G", hours=1),
+    "finish": SMALL,
     "infer-batch": Need("2", "4G", hours=72),
     "summary": SMALL,
 }

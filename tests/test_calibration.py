@@ -302,7 +302,7 @@ def test_an_export_that_was_killed_while_calibrating_is_gone_on_with_by_the_same
     whole, killed = tmp_path / "whole" / "net.onnx", tmp_path / "killed" / "net.onnx"
     done = subprocess.run(command(keras_file, photos, whole), capture_output=True, text=True, check=True)
     assert f"wrote {whole.with_name('cal.tensorfile')}: 20 batches" in done.stdout
-    part = killed.with_name(".net.int8.part.npz")
+    part = killed.with_name(".net.onnx.staging") / ".net.int8.part.npz"
     process = subprocess.Popen(
         command(keras_file, photos, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -15,7 +15,7 @@ def test_the_readme_is_what_the_catalogue_writes():
 def test_every_input_and_output_is_described_in_ascii(name):
     spec = COMPONENTS[name].component_spec
     told = descriptions(COMPONENTS[name])
-    for entry in [*spec.inputs, *(spec.outputs or {})]:
+    for entry in [*(spec.inputs or {}), *(spec.outputs or {})]:
         assert told.get(entry), f"{name}: nothing is said of {entry!r}"
         assert told[entry].isascii()
     assert spec.description.isascii()

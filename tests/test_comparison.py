@@ -28,7 +28,7 @@ def networks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stages(networks):
-    return compare(networks, APS)
+    return compare(networks, APS).stages
 
 
 def by_hand(width):

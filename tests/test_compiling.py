@@ -143,6 +143,20 @@ def test_what_another_place_has_compiled_is_copied(package, tmp_path, monkeypatc
     assert [each.name for each in found.parent.iterdir()] == [found.name]
 
 
+def test_a_folder_of_somebody_else_s_in_a_shared_place_is_passed_over(package, tmp_path):
+    """Two users, one NUMBA_CACHE_DIR: who came second goes on to his own."""
+    kept = compile_nothing(package, tmp_path / "shared" / "bodyposenet")
+    kept.chmod(0o555)
+    script = "import sys, pathlib; from bodyposenet.common.machine.compiled_folder import *; "
+    script += "print(find_compiled_folder(pathlib.Path(sys.argv[1])))"
+    package.chmod(0o555)
+    where = {"NUMBA_CACHE_DIR": str(tmp_path / "shared"), "BODYPOSENET_CACHE": str(tmp_path / "user")}
+    done = run_bound([sys.executable, "-c", script, package], env=os.environ | where)
+    package.chmod(0o755)
+    assert done.stdout.strip() == str(tmp_path / "user" / "numba" / kept.name), done.stderr
+    assert (tmp_path / "user" / "numba" / kept.name / "one.nbi").read_text() == "index"
+
+
 def test_earlier_sources_go_after_a_month_and_no_sooner(package):
     place = package / "__pycache__" / "numba"
     for name, days in (("old", 31), ("young", 29)):

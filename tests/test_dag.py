@@ -10,6 +10,7 @@ from support.local_run import run_pipeline, tiny_arguments
 from bodyposenet.common.data.synthetic import synthesize
 
 ALWAYS = {"fingerprint", "summary"}
+REFUSED = {"finish-2"}  # the end of a run whose network the gate refused
 CONVERSION = {"photos", "dataset-convert", "dataset-join"}
 AFTER = {
     "train", "prune-rounds", "prune", "train-2", "export", "sample-calibration", "calibrate",
@@ -44,12 +45,12 @@ def first(again):
 @pytest.mark.slow
 def test_a_run_with_ap_0_ends_well_and_says_why_nothing_was_registered(first):
     assert first.failure == ""
-    assert first.tasks == ALWAYS | CONVERSION | AFTER
+    assert first.tasks == ALWAYS | CONVERSION | AFTER | REFUSED
     assert first.said("gate", "decision").startswith("**Not passed.** AP is 0: nobody was found.")
     summary = first.said("summary", "page")
     assert summary.startswith("# prune-retrain: SUCCEEDED\n")
-    assert [row.split("|")[2].strip() for row in summary.splitlines()[6:]] == ["finished"] * (
-        len(CONVERSION) + len(AFTER) - 1 + 1  # one round: prune-rounds has no run; the fingerprint has one
+    assert [row.split("|")[2].strip() for row in summary.splitlines()[6:-2]] == ["finished"] * (
+        len(CONVERSION) + len(AFTER) - 1 + 2  # one round: prune-rounds has no run; the fingerprint and the end have one
     )
 
 
@@ -65,7 +66,9 @@ def test_pages_are_small_enough_for_kubeflow_and_need_no_network(first):
 
 @pytest.mark.slow
 def test_with_nothing_changed_all_but_the_fingerprint_come_from_the_cache(again, first):
-    assert again[1]("same").tasks == ALWAYS
+    found = again[1]("same")
+    assert found.tasks == ALWAYS | REFUSED
+    assert found.said("summary", "page").startswith("# prune-retrain: SUCCEEDED\n")
 
 
 @pytest.mark.slow
@@ -74,23 +77,24 @@ def test_a_scheduled_run_with_nothing_new_ends_early_and_says_so(again, first):
     assert (found.tasks, found.failure) == (ALWAYS, "")
     wanted = r"nothing new: run (first|same) had the same photos, weights and specs"  # the newest of those that ran
     assert re.fullmatch(wanted, found.said("fingerprint", "reason"))
+    assert found.said("summary", "page").startswith("# prune-retrain: NOTHING NEW\n")
 
 
 @pytest.mark.slow
 def test_another_bound_is_news_and_asks_the_gate_alone(again, first):
-    assert again[1]("bound", only_if_new=True, min_ap=0.4).tasks == ALWAYS | {"gate"}
+    assert again[1]("bound", only_if_new=True, min_ap=0.4).tasks == ALWAYS | REFUSED | {"gate"}
 
 
 @pytest.mark.slow
 def test_another_threshold_asks_the_gate_alone(again, first):
-    assert again[1]("stricter", min_ap=0.5).tasks == ALWAYS | {"gate"}
+    assert again[1]("stricter", min_ap=0.5).tasks == ALWAYS | REFUSED | {"gate"}
 
 
 @pytest.mark.slow
 def test_other_calibration_photos_leave_the_trainings_alone(again, first):
     found = again[1]("calibrated", deploy_spec={"calibration_images": 3})
     assert found.failure == ""
-    assert found.tasks - {"gate"} == ALWAYS | {"sample-calibration", "calibrate", "evaluate-4", "report"}
+    assert found.tasks - {"gate"} == ALWAYS | REFUSED | {"sample-calibration", "calibrate", "evaluate-4", "report"}
 
 
 @pytest.mark.slow
@@ -99,7 +103,7 @@ def test_one_photo_more_is_converted_and_trained_on(again, first):
     photos = folder / "photos" / "images"
     cv2.imwrite(str(photos / "another.jpg"), cv2.imread(str(next(photos.iterdir())))[::-1])
     found = run("one-more", only_if_new=True)
-    assert found.tasks == (ALWAYS | CONVERSION | AFTER) - {"gate"}  # which was told the same two APs
+    assert found.tasks == (ALWAYS | CONVERSION | AFTER | REFUSED) - {"gate"}  # which was told the same two APs
     assert found.said("fingerprint", "reason") == "new inputs"
 
 

@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from bodyposenet.common.machine.cache_folder import find_cache_folder
+from bodyposenet.common.machine.home import name_folders
 from bodyposenet.common.machine.processor import read_processor
 
 HASWELL = """processor\t: 0
@@ -65,6 +66,20 @@ def test_a_named_folder_goes_first(tmp_path, homeless, monkeypatch):
 def test_who_has_no_home_gets_a_folder_of_his_own_among_the_temporary_files(homeless):
     assert find_cache_folder("numba") == homeless / "numba"
     assert stat.S_IMODE(homeless.stat().st_mode) == 0o700
+
+
+def test_who_has_no_home_gives_matplotlib_another_folder(homeless, monkeypatch):
+    monkeypatch.setattr("os.environ", os.environ.copy())
+    os.environ.pop("MPLCONFIGDIR", None)
+    name_folders()
+    assert os.environ["MPLCONFIGDIR"] == str(homeless / "matplotlib")
+
+
+def test_who_has_a_home_keeps_what_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.environ", os.environ.copy() | {"HOME": str(tmp_path)})
+    os.environ.pop("MPLCONFIGDIR", None)
+    name_folders()
+    assert "MPLCONFIGDIR" not in os.environ
 
 
 def test_a_folder_that_somebody_else_may_write_is_not_taken(homeless):

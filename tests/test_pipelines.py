@@ -140,7 +140,7 @@ def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
 
 def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
     light = {"photos", "dataset-convert", "dataset-join", "sample-calibration", "calibrate", "gate", "choose-smallest"}
-    light |= {"fingerprint", "summary", "infer-batch"}
+    light |= {"fingerprint", "finish", "finish-2", "summary", "infer-batch"}
     found = {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE}
     assert found == {f"exec-{name}" for name in light} & set(containers)
 
@@ -166,9 +166,9 @@ def test_every_task_knows_the_tracking_store_and_the_pipeline_run(pipeline_and_p
         assert fields == {"KFP_RUN_ID": "metadata.labels['pipeline/runid']"}
 
 
-def test_only_the_first_and_the_last_task_are_never_taken_from_the_cache(pipeline):
+def test_only_the_first_task_and_the_last_ones_are_never_taken_from_the_cache(pipeline):
     uncached = {name for name, task in all_tasks(pipeline).items() if not task["cachingOptions"]}
-    assert uncached == {"fingerprint", "summary", "infer-batch"} & set(all_tasks(pipeline))
+    assert uncached == {"fingerprint", "finish", "finish-2", "summary", "infer-batch"} & set(all_tasks(pipeline))
 
 
 def test_no_argument_differs_from_run_to_run(compiled):
@@ -208,7 +208,7 @@ def pruning(compiled, request):
 
 def test_a_network_is_registered_only_if_it_is_good_enough(pruning):
     name, tasks = holder(pruning, "register")
-    assert set(tasks) == {"challenge", "register"}
+    assert set(tasks) == {"challenge", "register", "finish"}
     wanted = {"prune-retrain": "gate-Output'] == true", "prune-sweep": "choose-smallest-Output'] > 0.0"}
     assert condition(pruning, name).endswith(wanted[pruning["pipelineInfo"]["name"]])
     told = tasks["register"]["inputs"]["parameters"]["champion_ap"]["taskOutputParameter"]
@@ -222,6 +222,28 @@ def test_all_but_the_fingerprint_waits_for_something_new(pruning):
     root = pruning["root"]["dag"]["tasks"]
     assert {task["componentRef"]["name"] for task in root.values()} == {whole_run, "comp-summary"}
     assert root["summary"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_whichever_way_a_run_ends_well_all_other_tasks_are_done_before_its_end_is_noted(pruning):
+    """Every task but the exit task is before both ends, or before one and skipped on the way to the other."""
+    register, tasks = holder(pruning, "register")
+    outer = next(
+        each for each in graphs(pruning).values() if any(t["componentRef"]["name"] == register for t in each.values())
+    )
+    ends = [name for name, task in outer.items() if task.get("triggerPolicy", {}).get("condition")]
+    conditions = [outer[name]["triggerPolicy"]["condition"].split("-Output'] ") for name in ends]
+    assert len({output for output, _ in conditions}) == 1
+    assert {said for _, said in conditions} in ({"== true", "== false"}, {"> 0.0", "<= 0.0"})
+    before = [{name, *upstream(outer, name)} for name in ends]
+    assert before[0] | {ends[1]} == before[1] | {ends[0]} == set(outer)
+    assert {"finish", *upstream(tasks, "finish")} == set(tasks)
+    assert [task for task in holder(pruning, "finish-2")[1]] == ["finish-2"]
+
+
+def upstream(tasks, name):
+    """All tasks of a graph that are done before one begins."""
+    direct = tasks[name].get("dependentTasks", [])
+    return {*direct, *(far for each in direct for far in upstream(tasks, each))}
 
 
 def test_the_form_has_at_most_12_inputs(pipeline):

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from bodyposenet.common.data.calibration_choice import representative, traits_of
 from bodyposenet.common.data.coco import CocoSet, read_annotations
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.data.photos import decoded_size
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.storage import is_remote, place, reported, whole_file
 
 THREADS = 8  # photos that are copied at a time
@@ -163,7 +162,7 @@ class _Copier:
         copies: list[str] = []
         with ThreadPoolExecutor(THREADS) as threads:
             while wanted:
-                tried = tqdm(threads.map(self._copy_one, wanted), "photos", len(wanted), unit="photo", disable=None)
+                tried = Bar(threads.map(self._copy_one, wanted), "photos", len(wanted), unit="photo", disable=None)
                 failed = {spot: why for spot, why in zip(wanted, tried, strict=True) if why}
                 copies += [self.flat[self.names[spot]] for spot in wanted if spot not in failed]
                 self._note(list(failed.values()), len(copies), len(free))

@@ -74,6 +74,7 @@ def convert_dataset(
     options = Options(prefix, mode, num_partitions, num_shards, generate_masks, check_files, strict, part)
     options.check()
     results = None if results_dir is None else place(results_dir)
+    read_manifest(prefix.parent)  # one that cannot be added to is told now, before hours of work
     source = Source.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
     with Crew(count) as crew:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.manifest import read_manifest
+from bodyposenet.common.data.manifest import read_manifest, shard_path
 from bodyposenet.common.data.publish import Conversion, open_staging, publish_set, total
 from bodyposenet.common.data.staging import Shard
 from bodyposenet.common.errors import UserError
@@ -108,7 +108,7 @@ def _interleaved(rows: Sequence[Sequence[tuple[Part, dict[str, Any]]]]) -> list[
 
 
 def _taken(part: Part, shard: dict[str, Any], prefix: Path, number: int) -> Shard:
-    whole = part.folder / shard["file"]
+    whole = shard_path(part.folder, shard)
     with reported(whole, fix=DIVIDE):
         size = whole.stat().st_size
     if size != shard["bytes"]:

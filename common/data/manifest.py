@@ -10,6 +10,7 @@ from typing import Any
 from bodyposenet.common.data.records import Record, main_people_of
 from bodyposenet.common.data.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import is_plain, join_inside
 from bodyposenet.common.storage import found_bytes, place, rewrite
 
 NAME = "manifest.json"
@@ -55,15 +56,24 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
     """
     folder = place(folder)
     sets = read_manifest(folder)["sets"]
-    files = [file for name in names for file in _files_of(name, sets)]
-    twice = sorted({file for file in files if files.count(file) > 1})
+    paths = [path for name in names for path in _paths_of(folder, name, sets)]
+    twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
-    return [_open(folder / file, sets) for file in files]
+    return [_open(path, sets) for path in paths]
 
 
-def _files_of(name: str, sets: dict[str, Any]) -> list[str]:
-    return [shard["file"] for shard in sets[name]["shards"]] if name in sets else [name]
+def _paths_of(folder: Path, name: str, sets: dict[str, Any]) -> list[Path]:
+    return [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
+
+
+def shard_path(folder: Path, shard: dict[str, Any]) -> Path:
+    """A shard's file, which the folder's manifest names.
+
+    Raises:
+        UserError: It is a link that leads out of the folder.
+    """
+    return join_inside(folder, shard["file"], where=str(folder / NAME))
 
 
 def _open(path: Path, sets: dict[str, Any]) -> Shard:
@@ -97,15 +107,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return _parsed(found_bytes(path), path)
 
 
+def _hold_to_form(manifest: Any, path: Path) -> None:
+    """Refuse what is no manifest, and one that names files elsewhere: they would be read, linked and removed."""
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or not _are_sets(manifest.get("sets")):
+        raise UserError(f"this is no manifest of schema {SCHEMA}", where=str(path), fix="convert again")
+    for name, described in manifest["sets"].items():
+        for shard in described["shards"]:
+            if not is_plain(shard.get("file")):
+                problem = f"set {name!r} has a shard {shard.get('file')!r}, which is no name of a file beside it"
+                raise UserError(problem, where=str(path), fix="do not use this folder; convert to another")
+
+
+def _are_sets(sets: Any) -> bool:
+    """Whether there are sets, each with a list of shards."""
+    return isinstance(sets, dict) and all(
+        isinstance(found, dict)
+        and isinstance(found.get("shards"), list)
+        and all(isinstance(shard, dict) for shard in found["shards"])
+        for found in sets.values()
+    )
+
+
 def _parsed(content: bytes | None, path: Path) -> dict[str, Any]:
     if content is None:
         return {"schema": SCHEMA, "sets": {}}
     try:
-        manifest = json.loads(content)
-    except ValueError as error:
+        manifest: dict[str, Any] = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"cannot read this manifest: {error}", where=str(path), fix="convert again") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or "sets" not in manifest:
-        raise UserError(f"this is no manifest of schema {SCHEMA}", where=str(path), fix="convert again")
+    _hold_to_form(manifest, path)
     return manifest
 
 

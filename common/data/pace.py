@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-from tqdm import tqdm
+from bodyposenet.common.machine.bar import Bar
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Pace:
     def __init__(self, name: str, total: int, *, done: int = 0, unit: str = "photo") -> None:
         self.name, self.total, self.before, self.done, self.unit = name, total, done, done, unit
         self.start = self.said = time.monotonic()
-        self.bar = tqdm(total=total, initial=done, desc=name, unit=unit, disable=not sys.stderr.isatty())
+        self.bar = Bar(total=total, initial=done, desc=name, unit=unit, disable=not sys.stderr.isatty())
 
     def __enter__(self) -> "Pace":
         return self

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.photo_store import open_photos, safe_name
+from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -100,7 +101,7 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     images = joined(spec.root_directory_path, spec.test_data.images_root_dir_path)
     photos = open_photos(images)
     for photo in {*held_out.images.file_names} & {*photos.listing()}:
-        if safe_name(photo):
+        if stays_inside(photo):
             _keep(images / photo, folder / TEST_IMAGES / photo, partial(photos.read, photo))
     paths = {"images_root_dir_path": TEST_IMAGES, "annotation_root_dir_path": f"test/{name}"}
     test = spec.test_data.model_copy(update=paths)

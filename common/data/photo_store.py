@@ -5,10 +5,11 @@ import os
 import struct
 import zipfile
 import zlib
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.storage import Stat, is_remote, listing, place, reported
 
 if TYPE_CHECKING:
@@ -67,18 +68,8 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
 
 
-def safe_name(name: str) -> bool:
-    """Whether a name stays in the folder that it is relative to, on any system, and can be written down."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
-        return False
-    parts = PureWindowsPath(name)
-    return bool(parts.parts) and not (parts.drive or parts.root or ".." in parts.parts or "\0" in name)
-
-
 def _checked(name: str, where: str) -> str:
-    if not safe_name(name):
+    if not stays_inside(name):
         fix = "name files by their path below the folder of images, without '..'"
         raise UserError(f"{name!r} is no name of a file in here", where=where, fix=fix)
     return name
@@ -214,7 +205,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _is_photo(info: zipfile.ZipInfo) -> bool:
-    return not info.is_dir() and safe_name(info.filename)
+    return not info.is_dir() and stays_inside(info.filename)
 
 
 def _entry(info: zipfile.ZipInfo) -> Entry:

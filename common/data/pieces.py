@@ -13,12 +13,13 @@ import numpy as np
 from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.coco import Photo, Photos
 from bodyposenet.common.data.masks import Fault, encode_mask, ignore_mask
-from bodyposenet.common.data.photo_store import PhotoStore, safe_name
+from bodyposenet.common.data.photo_store import PhotoStore
 from bodyposenet.common.data.photos import photo_problem
 from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.data.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.files.inside import join_inside, stays_inside
 from bodyposenet.common.storage import is_remote, reported
 
 DATA, DESCRIPTION = ".piece", ".json"
@@ -60,7 +61,7 @@ class Recipe:
             UserError: All photos have gone.
         """
         file = f"{self.folder}/{photo.file_name}"
-        if not safe_name(photo.file_name):
+        if not stays_inside(photo.file_name):
             return Problem(file, UNSAFE, "its file_name leaves the folder", "rename the image", photo.image_id)
         try:
             data = self.store.read(photo.file_name)
@@ -84,8 +85,8 @@ class Recipe:
         mask = ignore_mask(photo, faults)
         problems += outline_problems(self.annotations, photo, faults)
         encoded = None if mask is None else encode_mask(mask)
-        if encoded is not None and self.mask_folder is not None and safe_name(photo.file_name):
-            path = self.mask_folder / mask_name(photo)
+        if encoded is not None and self.mask_folder is not None and stays_inside(photo.file_name):
+            path = join_inside(self.mask_folder, mask_name(photo), where=self.annotations)
             with reported(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
             with laid(path, f"{self.token}-{secrets.token_hex(4)}") as file:  # photos may share a name

@@ -1,6 +1,7 @@
 """Plan: which photos go to which shard, and which pieces a shard is made of, before any work is done."""
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,11 @@ def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tu
         name = base + (f"-fold-{partition:03d}-of-{num_partitions:03d}" if num_partitions else "")
         planned += [(name + suffix, part) for suffix, part in _cut(numbers, num_shards)]
     return planned
+
+
+def is_shard(file: str, base: str) -> bool:
+    """Whether a file is called as a shard of a set is."""
+    return re.fullmatch(re.escape(base) + r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?", file) is not None
 
 
 def plan_shards(planned: Sequence[tuple[str, Sequence[int]]], part: tuple[int, int] | None = None) -> list[ShardPlan]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from bodyposenet.common.data.manifest import add_set, read_manifest
 from bodyposenet.common.data.pieces import Made
-from bodyposenet.common.data.plan import Options, ShardPlan
+from bodyposenet.common.data.plan import Options, ShardPlan, is_shard
 from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.source import Source
-from bodyposenet.common.data.staging import Staging
-from bodyposenet.common.storage import is_remote, reported
+from bodyposenet.common.data.staging import READY, Staging
+from bodyposenet.common.files.inside import remove_inside
+from bodyposenet.common.storage import is_remote
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,14 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
     staging.publish()
     manifest = add_set(folder, name, document, without=without)
     for file in replaced:
-        with reported(folder / file):
-            (folder / file).unlink(missing_ok=True)
+        if is_shard(file, document_base(name, document)):  # whatever else it is, no conversion to this set wrote it
+            remove_inside(folder, file, where=str(staging.folder / READY))
     return manifest
+
+
+def document_base(name: str, document: Mapping[str, Any]) -> str:
+    """The base name of a set's shards: a part's are called after the whole set."""
+    return str(document["part"]["of_set"]) if "part" in document else name
 
 
 def _skipped(pieces: Sequence[Made]) -> list[str]:

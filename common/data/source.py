@@ -19,11 +19,12 @@ from bodyposenet.common.data.filtering import Choice, choose
 from bodyposenet.common.data.importers import match
 from bodyposenet.common.data.manifest import SCHEMA
 from bodyposenet.common.data.masks import outline_faults
-from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos, safe_name
+from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos
 from bodyposenet.common.data.pieces import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
 from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.tables import PhotoTable
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.storage import Stat, joined, read_bytes
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Source:
     def _with_names_found(self) -> "Source":
         """The same, with the photos' names as the store has them: annotation tools change names."""
         names = [_plain(name) for name in self.coco.images.file_names]
-        meant = match((name for name in names if name not in self.listing and safe_name(name)), self.listing)
+        meant = match((name for name in names if name not in self.listing and stays_inside(name)), self.listing)
         if not meant:
             return self
         first = next(iter(meant))
@@ -172,7 +173,7 @@ class Source:
         problems = []
         for number in self.usable:
             name = self.coco.images.file_names[number]
-            if safe_name(name) and _plain(name) not in self.listing:
+            if stays_inside(name) and _plain(name) not in self.listing:
                 image_id = int(self.coco.images.ids[number])
                 problems.append(Problem(str(self.folder / name), MISSING, "there is no such image", "add it", image_id))
         rows = [row for row, shape in enumerate(self.coco.annotations.segmentations) if isinstance(shape, dict)]

@@ -8,8 +8,8 @@ import numpy as np
 
 from bodyposenet.common.data.columns import Mask, Numbers
 from bodyposenet.common.data.entry import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
-from bodyposenet.common.data.photo_store import safe_name
 from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.files.inside import stays_inside
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have
 MOST_AREA = 2**28  # pixels: larger than any camera's, and under a gigabyte to decode
@@ -114,4 +114,4 @@ def _are_sound(image_id: object, name: object, height: object, width: object) ->
 def _is_below(name: str) -> bool:
     """Whether a file of this name is below the folder that it is looked for in."""
     plain = name.isascii() and name.isprintable() and not set(name) & set("/\\:") and name.strip(".")
-    return bool(plain) or safe_name(name)
+    return bool(plain) or stays_inside(name)

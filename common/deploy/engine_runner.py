@@ -28,6 +28,8 @@ class EngineRunner:
             is not installed or another version.
     """
 
+    library = "TensorRT"
+
     def __init__(self, path: Path) -> None:
         content, self.engine_card = read_engine(path)
         self.card = self.engine_card.model

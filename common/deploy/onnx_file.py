@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.model_key import foreign, opened, written
+from bodyposenet.common.storage import whole_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -65,10 +66,8 @@ def write_model(model: "ModelProto", path: Path, *, openly: bool = False) -> Non
 
 def write_whole(path: Path, content: bytes) -> None:
     """Make ``content`` the file's content in one step; folders appear as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(content)
-    aside.replace(path)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def put_card(model: "ModelProto", card: Card, **more: str) -> None:

@@ -7,12 +7,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bodyposenet.common.crypto import is_encrypted
+from bodyposenet.common.deploy.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.engine_file import ENGINE_SUFFIXES
+from bodyposenet.common.deploy.forms import Compute
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
-from bodyposenet.common.deploy.providers import Device, limit_keras, providers_for, require_gpu, require_provider
+from bodyposenet.common.deploy.providers import CPU, Device, limit_keras, require_gpu
+from bodyposenet.common.deploy.runner_choice import EXACT, Choice
+from bodyposenet.common.deploy.sessions import open_session, read_content
 from bodyposenet.common.deploy.sizes import Sizes, in_batches
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.processor import Processor, read_processor
+from bodyposenet.common.machine.runner_names import RunnerName, resolve_runner
 from bodyposenet.common.model.files import Card, load_model
 from bodyposenet.common.model_key import foreign, opened
 
@@ -40,7 +45,15 @@ class Runner(Protocol):
         ...
 
 
-def open_runner(path: Path, *, stage: int | None = None, threads: int | None = None, device: Device = "auto") -> Runner:
+def open_runner(
+    path: Path,
+    *,
+    stage: int | None = None,
+    threads: int | None = None,
+    device: Device = "auto",
+    runner: RunnerName | None = None,
+    processor: Processor | None = None,
+) -> Runner:
     """Open a model file.
 
     Args:
@@ -49,15 +62,20 @@ def open_runner(path: Path, *, stage: int | None = None, threads: int | None = N
         stage: Stage whose maps to return, from 1; the last one if None. ONNX models and engines have only that.
         threads: Processor threads; as many as there are cores if None. TensorFlow heeds it only until it has started.
         device: What to compute on; ``auto`` is a GPU where the library that runs the model can use one.
+        runner: What runs an ONNX model on a processor: ``auto``, the fastest that is right; ``exact``, ONNX Runtime in
+            the way that is the same on every machine; or the fastest of ``onnxruntime`` or ``openvino``. If None, what
+            ``BODYPOSENET_RUNNER`` names, else ``auto``.
+        processor: What to suppose for the choice; the one at hand if None.
 
     Raises:
         UserError: The file is missing, is locked, is none of these, does not have that stage, or cannot run on the
-            device.
+            device or with the runner.
     """
     path = Path(path)
     if not path.exists():
         raise UserError("no such model", where=str(path))
     if path.is_dir() or _is_keras(path):
+        require_onnx(runner, "a Keras model", path)
         limit_keras(device, str(path))
         return KerasRunner(path, stage=stage, threads=threads)
     if path.suffix not in ONNX_SUFFIXES + ENGINE_SUFFIXES:
@@ -67,11 +85,35 @@ def open_runner(path: Path, *, stage: int | None = None, threads: int | None = N
         kind = "an engine" if path.suffix in ENGINE_SUFFIXES else "an ONNX model"
         raise UserError(f"{kind} has only its last stage", where=str(path), fix="give the Keras model")
     if path.suffix in ONNX_SUFFIXES:
-        return OnnxRunner(path, threads=threads, device=device)
+        return OnnxRunner(path, threads=threads, device=device, runner=runner, processor=processor)
+    require_onnx(runner, "an engine", path)
     require_gpu(device, str(path))
     from bodyposenet.common.deploy.engine_runner import EngineRunner
 
     return EngineRunner(path)
+
+
+def require_onnx(runner: RunnerName | None, kind: str, where: Path) -> None:
+    """Refuse a library that runs ONNX models for a model of another kind.
+
+    Raises:
+        UserError: It was asked for.
+    """
+    if runner in ("onnxruntime", "openvino"):
+        fix = "export it to ONNX: bpnet export, or leave --runner out"
+        raise UserError(f"{runner} does not run {kind}", where=str(where), fix=fix)
+
+
+def describe_runner(runner: Runner) -> str:
+    """Say what runs a model, on which instruction set and how fast as far as it was measured; nothing if unknown."""
+    choice: Choice | None = getattr(runner, "choice", None)
+    return choice.describe() if choice else getattr(runner, "library", "")
+
+
+def measure_speed_up(runner: Runner) -> float | None:
+    """Return how many times as fast as the float network in ONNX Runtime a runner was measured to be; None if not."""
+    choice: Choice | None = getattr(runner, "choice", None)
+    return choice.speed_up if choice else None
 
 
 def _is_keras(path: Path) -> bool:
@@ -88,6 +130,8 @@ class LiveRunner:
         stage: Stage whose maps to return, from 1; the last one if None.
         where: What messages call it.
     """
+
+    library = "TensorFlow"
 
     def __init__(self, model: Any, card: Card, *, stage: int | None = None, where: str = "the network") -> None:
         import keras
@@ -123,24 +167,51 @@ class KerasRunner(LiveRunner):
 
 
 class OnnxRunner:
-    """An ONNX model through ONNX Runtime.
+    """An ONNX model: through ONNX Runtime, or on a processor in whatever form is fastest and right there.
+
+    The form is chosen when the first pictures come, as it is measured at their size.
 
     Args:
         path: What ``bpnet export`` wrote, in 32, 16 or 8 bits.
         threads: Processor threads; as many as there are cores if None.
         device: What to compute on.
+        runner: What to run it with; what the environment names if None, see :func:`resolve_runner`.
+        processor: What to suppose; the one at hand if None.
 
     Raises:
         UserError: The file is no ONNX model, has no card, is no pose network, or cannot run on the device.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None, device: Device = "auto") -> None:
-        self._session = open_session(path, threads, device)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        device: Device = "auto",
+        runner: RunnerName | None = None,
+        processor: Processor | None = None,
+    ) -> None:
+        processor = processor or read_processor()
+        self._session = open_session(path, threads, device, processor=processor)
         require_outputs([output.name for output in self._session.get_outputs()], path)
         self.card = card_of(self._session.get_modelmeta().custom_metadata_map, path)
         self.sizes = _fixed_sizes(self._session.get_inputs()[0].shape)
         self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
+        self._compute: Compute | None = None
+        self._chooser: Any = Chooser(read_content(path), resolve_runner(runner), threads, processor, str(path))
+        self.choice = self._chooser.describe_exact()
+        self._settle(self._session.get_providers()[0])
+
+    def _settle(self, provider: str) -> None:
+        """Stay with the session where there is nothing to choose."""
+        if provider != CPU and self._chooser.runner == "openvino":
+            fix = "use --device cpu with it"
+            raise UserError("OpenVINO runs networks on the processor only", where="--runner", fix=fix)
+        if provider != CPU:
+            self.choice = Choice(EXACT, f"ONNX Runtime, {provider}")
+        if provider != CPU or self._chooser.runner == EXACT:
+            self._compute = self._run_session
 
     def __call__(self, images: np.ndarray) -> Maps:
         """See :class:`Runner`."""
@@ -152,15 +223,34 @@ class OnnxRunner:
         return in_batches(self._run, images, self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
-        given = as_pixels(images, self.card) if self._pixels else images
+        if self._compute is None:
+            self._compute, self.choice = self._chooser.choose(self._make_picture(images.shape))
+            self._session = self._chooser = None  # the network's other copies
+        return self._compute(as_pixels(images, self.card) if self._pixels else images)
+
+    def _run_session(self, given: np.ndarray) -> Maps:
         heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: given})
         return heatmaps, pafs
+
+    def _make_picture(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw what forms are tried on, of the size at hand, as many as the network must have at once."""
+        photo = draw_photo((shape[1], shape[2]))
+        given = photo if self._pixels else from_pixels(photo, self.card)
+        count = self.sizes.least if self.sizes else 1
+        return np.repeat(given[None], count, axis=0)
 
 
 def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
     """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
     pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
     return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
+def from_pixels(pixels: np.ndarray, card: Card) -> np.ndarray:
+    """Normalise RGB uint8 pixels as the card says: the way back of :func:`as_pixels`."""
+    scaled = pixels.astype(np.float32) / np.array(card.image_scale, np.float32)
+    normalised: np.ndarray = scaled - np.array(card.image_offset, np.float32)
+    return normalised
 
 
 def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:
@@ -196,58 +286,6 @@ def _limit_tensorflow(threads: int | None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:  # TensorFlow has started: its threads are what they are
         return
-
-
-def _has_vnni() -> bool:
-    """Whether the processor adds 8-bit products in 32 bits.
-
-    An x86 without VNNI adds pairs of them in 16 bits, which overflows, unless told to go a slower way that a processor
-    with VNNI should be spared: it takes three times as long there. Where nobody knows, right goes before fast.
-    """
-    try:
-        return "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-
-
-def open_session(model: Path | bytes, threads: int | None = None, device: Device = "cpu") -> Any:
-    """An ONNX Runtime session, in which 8-bit products are right whatever the processor.
-
-    Args:
-        model: The file, or its bytes.
-        threads: As many as there are cores if None.
-        device: What to compute on.
-
-    Raises:
-        UserError: ONNX Runtime cannot run the model, or not on the device.
-    """
-    import onnxruntime as ort
-
-    providers = providers_for(device, ort.get_available_providers())
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
-    if not _has_vnni():
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    where = "the model" if isinstance(model, bytes) else str(model)
-    given = _given(model)
-    try:
-        session = ort.InferenceSession(given, options, providers=providers)
-    except Exception as error:  # ONNX Runtime's errors share no public class
-        if isinstance(model, Path) and type(error).__name__ == "InvalidProtobuf":
-            raise foreign(model, "no ONNX model", "give a file that `bpnet export` wrote") from error
-        raise UserError(f"not a model that ONNX Runtime can run: {error}", where=where) from error
-    require_provider(device, session.get_providers(), where)
-    return session
-
-
-def _given(model: Path | bytes) -> bytes | str:
-    """A model as ONNX Runtime takes it: an encrypted one as its content."""
-    if isinstance(model, bytes) or not is_encrypted(model):
-        return model if isinstance(model, bytes) else str(model)
-    with opened(model) as file:
-        return file.read()
 
 
 def _fixed_sizes(shape: Sequence[int | str | None]) -> Sizes | None:

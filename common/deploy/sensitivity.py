@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodyposenet.common.data.pace import Pace
+from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 from bodyposenet.common.deploy.placement import convolutions
 from bodyposenet.common.deploy.quantize import Ranges, signed_form, unsigned_form
-from bodyposenet.common.deploy.runners import open_session
+from bodyposenet.common.deploy.sessions import open_session
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -172,22 +173,6 @@ def layer_errors(
             errors[name] = map_error(reference, _maps(alone, pictures))
             pace.add(1)
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
-
-
-def map_error(reference: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> float:
-    """Root mean square of the difference over that of the reference, the worse of heatmaps and PAFs.
-
-    Args:
-        reference: Heatmaps and PAFs of each picture in turn.
-        maps: The same of another network.
-    """
-    kinds = []
-    for kind in range(len(OUTPUTS)):
-        pairs = list(zip(reference[kind :: len(OUTPUTS)], maps[kind :: len(OUTPUTS)], strict=True))
-        wrong = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in pairs)
-        whole = sum(float(np.square(a, dtype=np.float64).sum()) for a, _ in pairs)
-        kinds.append((wrong / whole) ** 0.5 if whole else float(wrong > 0))
-    return max(kinds)
 
 
 def _maps(model: "ModelProto", pictures: Iterable[np.ndarray]) -> list[np.ndarray]:

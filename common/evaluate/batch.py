@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.batch_files import write_files
@@ -18,6 +16,7 @@ from bodyposenet.common.evaluate.looker import Looker, ahead
 from bodyposenet.common.evaluate.notable import Notable
 from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluate.results import Entry
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog
 from bodyposenet.common.storage import Stat, place
@@ -161,7 +160,7 @@ def _find_all(looker: Looker, parts: Parts, names: Sequence[str], progress: bool
     if resumed:
         log.info("going on: an earlier attempt has looked at %d of %d photos", resumed, len(names))
     hidden = None if progress is None else not progress
-    with tqdm(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar:
+    with Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar:
         for number, chunk in enumerate(chunks):
             if number in done:
                 continue

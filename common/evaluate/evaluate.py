@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from bodyposenet.common.data.coco import CocoSet, Photo
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
@@ -17,6 +15,7 @@ from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.results import COCO_DETECTIONS, entry, write_csv, write_detections, write_json
 from bodyposenet.common.evaluate.truth import images_folder, read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -26,6 +25,7 @@ from bodyposenet.common.storage import place
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Evaluation:
         empty: Photos in which nobody was found.
         skipped: What is wrong with each photo that was not used; its people count as missed.
         results_dir: Where the files are.
+        ran: What ran the network, on which instruction set, and how fast if that was measured.
+        speed_up: Times as fast as float in ONNX Runtime; None if that was not measured.
     """
 
     metrics: dict[str, float]
@@ -51,6 +53,8 @@ class Evaluation:
     empty: int
     skipped: list[str]
     results_dir: Path
+    ran: str = ""
+    speed_up: float | None = None
 
     @property
     def ap(self) -> float:
@@ -77,6 +81,7 @@ def evaluate(
     *,
     progress: bool | None = None,
     device: "Device" = "auto",
+    runner: "RunnerName | None" = None,
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
@@ -90,6 +95,7 @@ def evaluate(
         results_dir: Is made.
         progress: Show a progress bar; by default on terminals.
         device: What to compute on.
+        runner: What to run an ONNX model with; the spec's if None.
 
     Raises:
         UserError: The model or the annotations cannot be used, or none of the photos.
@@ -97,11 +103,11 @@ def evaluate(
     results_dir = place(results_dir)
     status = StatusLog(results_dir)
     status.write("STARTED", "Starting evaluation.")
-    runner, spec = open_model(model, spec, device)
+    opened, spec = open_model(model, spec, device, runner)
     truth, folder = read_test_set(dataset), images_folder(dataset)
-    require_common_joints(truth, runner.card.skeleton)
-    found, skipped = _find_all(runner, spec, truth, folder, progress)
-    outcome = _scored(runner, spec, truth, folder, found, skipped, results_dir)
+    require_common_joints(truth, opened.card.skeleton)
+    found, skipped = _find_all(opened, spec, truth, folder, progress)
+    outcome = _scored(opened, spec, truth, folder, found, skipped, results_dir)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
     return outcome
@@ -116,7 +122,7 @@ def _find_all(
     if not truth.photos:
         return found, skipped
     photos = open_photos(folder)
-    for photo in tqdm(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
+    for photo in Bar(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
         try:
             found.append(find_people(runner, _pixels(photos, folder, photo), spec))
         except AwayError:
@@ -155,6 +161,8 @@ def _scored(
     results_dir: Path,
 ) -> Evaluation:
     """Write the files, and score."""
+    from bodyposenet.common.deploy.runners import describe_runner, measure_speed_up
+
     skeleton = runner.card.skeleton
     pairs = list(zip(truth.photos, found, strict=True))
     entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
@@ -176,6 +184,8 @@ def _scored(
         empty=sum(people is not None and not len(people) for people in found),
         skipped=skipped,
         results_dir=results_dir,
+        ran=describe_runner(runner),
+        speed_up=measure_speed_up(runner),
     )
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.evaluate.results import Entry, entry, write_detections
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog
@@ -24,6 +24,7 @@ from bodyposenet.common.storage import is_remote, joined, listing, place, read_b
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Inference:
         empty: Photos in which nobody was found.
         skipped: What is wrong with each photo that was not used.
         pictures: The photos with people drawn on them, if asked for.
+        ran: What ran the network, on which instruction set, and how fast if that was measured.
     """
 
     detections: Path
@@ -51,6 +53,7 @@ class Inference:
     empty: int
     skipped: list[str]
     pictures: list[Path]
+    ran: str = ""
 
     def summary(self) -> str:
         """The outcome in one or two sentences."""
@@ -71,6 +74,7 @@ def infer(
     dump_visualizations: bool = False,
     progress: bool | None = None,
     device: "Device" = "auto",
+    runner: "RunnerName | None" = None,
 ) -> Inference:
     """Find the people in photos, and write what was found.
 
@@ -85,25 +89,29 @@ def infer(
         dump_visualizations: Also write ``images_annotated/<index>.png``, the index being ``viz_id`` in the file.
         progress: Show a progress bar; by default on terminals.
         device: What to compute on.
+        runner: What to run an ONNX model with; the spec's if None.
 
     Raises:
         UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
     """
+    from bodyposenet.common.deploy.runners import describe_runner
+
     wanted, extra = list_photos(input_type, place(input), image_root_path)
     folder = place(results_dir or default_results_dir(place(input)))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
-    runner, spec = open_model(model, spec, device)
-    work = _Work(runner, spec, folder / PICTURES if dump_visualizations else None)
+    opened, spec = open_model(model, spec, device, runner)
+    work = _Work(opened, spec, folder / PICTURES if dump_visualizations else None)
     hidden = None if progress is None else not progress
-    entries = [work.entry(i, given) for i, given in enumerate(tqdm(wanted, "inference", unit="photo", disable=hidden))]
-    file = write_detections(folder, runner.card.skeleton, spec, entries, extra)
+    entries = [work.entry(i, given) for i, given in enumerate(Bar(wanted, "inference", unit="photo", disable=hidden))]
+    file = write_detections(folder, opened.card.skeleton, spec, entries, extra)
     if wanted and len(work.skipped) == len(wanted):
         raise UserError(
             f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix="give JPEG or PNG files"
         )
     counts = [len(made["scores"]) for made in entries if "scores" in made]
-    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, work.pictures)
+    ran = describe_runner(opened)
+    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, work.pictures, ran)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary())
     return outcome

@@ -11,6 +11,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.providers import Device
     from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ PAD = "pad_image_input"
 
 
 def open_model(
-    model: "Path | Runner", spec: InferenceSpec, device: "Device" = "auto"
+    model: "Path | Runner", spec: InferenceSpec, device: "Device" = "auto", runner: "RunnerName | None" = None
 ) -> "tuple[Runner, InferenceSpec]":
     """Open a model, and change the spec to what it can do.
 
@@ -26,6 +27,7 @@ def open_model(
         model: Its file, or a runner.
         spec: How to find people.
         device: What to compute on, if the model is a file.
+        runner: What to run an ONNX file with; the spec's if None.
 
     Raises:
         UserError: The model cannot be used, or does not take the spec's input.
@@ -34,8 +36,8 @@ def open_model(
 
     if not isinstance(model, str | Path):
         return model, followed(spec, sizes_of(model), model.card.stride, "the model")
-    runner = open_runner(Path(model), stage=spec.output_stage_to_use, device=device)
-    return runner, followed(spec, sizes_of(runner), runner.card.stride, str(model))
+    opened = open_runner(Path(model), stage=spec.output_stage_to_use, device=device, runner=runner or spec.runner)
+    return opened, followed(spec, sizes_of(opened), opened.card.stride, str(model))
 
 
 def followed(spec: InferenceSpec, sizes: Sizes | None, stride: int, where: str) -> InferenceSpec:

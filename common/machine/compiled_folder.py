@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -32,10 +32,9 @@ def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
     """
     digest = digest_sources(list_sources(package))
     shared = _list_shared(package)
-    made = next((place for place in shared if make_writable(place)), None) or find_cache_folder("numba")
-    if made is None or _fill(made / digest, (place / digest for place in shared if place != made)) is None:
-        return None
-    return made / digest
+    places = (place for place in _list_places(shared) if make_writable(place))
+    elsewhere = [place / digest for place in shared]
+    return next((folder for place in places if (folder := _fill(place / digest, elsewhere))), None)
 
 
 def list_sources(package: Path = PACKAGE) -> list[Path]:
@@ -58,8 +57,15 @@ def _list_shared(package: Path) -> list[Path]:
     return [*([Path(named) / "bodyposenet"] if named else []), package / "__pycache__" / "numba"]
 
 
+def _list_places(shared: Iterable[Path]) -> Iterator[Path]:
+    """List the shared places, and this user's own, which is made if the others will not do."""
+    yield from shared
+    own = find_cache_folder("numba")
+    yield from [own] if own else []
+
+
 def _fill(folder: Path, elsewhere: Iterable[Path]) -> Path | None:
-    """Make a folder with what is compiled already; None if it cannot be made."""
+    """Make a folder with what is compiled already elsewhere; None if it cannot be made or is another user's."""
     if folder.is_dir():
         with contextlib.suppress(OSError):
             os.utime(folder)
@@ -73,7 +79,11 @@ def _copy(source: Path, folder: Path) -> bool:
     """Copy a folder, whole or not at all."""
     try:
         with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
-            made = shutil.copytree(source, Path(aside) / folder.name, copy_function=shutil.copyfile)
+            made = Path(aside) / folder.name
+            for file in filter(Path.is_file, source.rglob("*")):  # without the modes of folders that may only be read
+                target = made / file.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
             made.rename(folder)
     except OSError:  # may not be read, no room, or another process was first
         return folder.is_dir()

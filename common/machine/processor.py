@@ -22,6 +22,7 @@ INSTRUCTION_SETS = {
     "bf16": "NEON BF16",
 }
 VNNI = frozenset({"avx_vnni", "avx512_vnni"})
+X86 = ("x86_64", "amd64", "i686", "i386")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Processor:
     def has_vnni(self) -> bool:
         """Whether it adds products of 8-bit numbers in 32 bits; False where the system does not say."""
         return bool(self.flags & VNNI)
+
+    @property
+    def adds_exactly(self) -> bool:
+        """Whether the fast 8-bit kernels are exact: only x86 without VNNI adds pairs of products in 16 bits."""
+        return self.has_vnni or self.architecture.lower() not in X86
 
 
 @cache

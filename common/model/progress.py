@@ -10,8 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from tqdm import tqdm
-
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.status import StatusLog
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class Progress:
         self.epochs, self.steps, self.every = epochs, steps, every
         self.precision = precision
         self.status = StatusLog(results_dir)
-        self.bar = tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
+        self.bar = Bar(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
         self.said = time.monotonic()
         self.begun: tuple[float, float] | None = None  # time and epochs done, after this run's first step
 

@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 
-from bodyposenet.common.tracking.history import TaskRow
+from bodyposenet.common.tracking.history import FAILED, NOTHING_NEW, STOPPED, SUCCEEDED, TaskRow
 
-GOOD = "SUCCEEDED"  # Kubeflow's word
+ENDED = "ENDED"  # well or not: nobody knows
+EXPLAINED = {
+    NOTHING_NEW: "An earlier run had the same photos, weights and specs; see the task `fingerprint`.",
+    STOPPED: "No task has failed, and the last was not reached: it was ended, or Kubeflow failed, as its page says.",
+    ENDED: "Without a tracking store only Kubeflow's page tells how.",
+}
 SHOWN = ("AP_0.50-0.95_all", "ap", "loss", "val_ap", "params", "gflops", "kept", "champion_ap", "ceiling_ap")
+
+
+def told_by(state: str) -> str:
+    """How a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
+    return state if state in (SUCCEEDED, FAILED) else ENDED
 
 
 def summarized(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
@@ -14,12 +24,13 @@ def summarized(name: str, data: str, state: str, error: str, rows: Sequence[Task
     Args:
         name: Of the pipeline.
         data: What it was given.
-        state: How it ended, in Kubeflow's words.
+        state: How it ended: one of those of ``tracking.history``, or of :func:`told_by`.
         error: What Kubeflow says of a failure; nothing if there was none.
         rows: What the tracking store knows of its tasks.
     """
     lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
-    failed = [row for row in rows if row.status == "FAILED" and state != GOOD]  # else another attempt did better
+    lines += [EXPLAINED[state], ""] if state in EXPLAINED else []
+    failed = [row for row in rows if row.status == "FAILED" and state != SUCCEEDED]  # else another attempt did better
     lines += [line for row in failed for line in _told(f"{row.name} failed", row.failure or "its log says why")]
     if error and not failed:
         lines += _told("failed", error)
@@ -28,6 +39,8 @@ def summarized(name: str, data: str, state: str, error: str, rows: Sequence[Task
         return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
     lines += [f"| {row.name} | {row.status.lower()} | {_seconds(row.seconds)} | {_numbers(row)} |" for row in rows]
+    if state == SUCCEEDED:
+        lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
 
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
+from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
 from bodyposenet.common.spec.problems import MisfitError
 
@@ -25,6 +26,8 @@ class InferenceSpec(Strict):
         fill_missing: Extension: guess joints that were not found.
         max_people: Extension: the best so many; null is all.
         flip: Extension: look at the mirrored photo too, and average.
+        runner: Extension: what runs an ONNX model on a processor; null leaves it to flag and environment. ``exact`` is
+            the same on every machine.
     """
 
     model_path: PathText | None = None
@@ -41,6 +44,7 @@ class InferenceSpec(Strict):
     fill_missing: Bool = False
     max_people: Natural | None = None
     flip: Bool = False
+    runner: RunnerName | None = None
 
     @field_validator("scales", mode="before")
     @classmethod

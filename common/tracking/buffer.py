@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.inside import join_inside, require_inside
+from bodyposenet.common.storage import whole_file
 from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.store import (
     Store,
@@ -87,7 +89,7 @@ def send_buffered(folder: Path) -> list[str]:
         raise UserError("no such folder", where=str(folder), fix="name a results folder, or one above it")
     if not tracking_uri():
         raise UserError("MLFLOW_TRACKING_URI is not set", fix="set it to the store that shall have the runs")
-    kept = sorted(lines.parent for lines in folder.rglob(LINES))
+    kept = sorted(lines.parent for lines in folder.resolve().rglob(LINES) if lines.parent.parent.name == FOLDER)
     try:
         store = open_store() if kept else None
         return [_send(store, run) for run in kept if store]
@@ -104,17 +106,30 @@ def send_buffered(folder: Path) -> list[str]:
 def _send(store: Store, folder: Path) -> str:
     start, events = _read(folder)
     progress = folder / PROGRESS
-    run_id, done = json.loads(progress.read_text(encoding="utf-8")) if progress.exists() else (start.run_id, 0)
+    run_id, done = _progress(progress) or (start.run_id, 0)
     if not run_id:
         with impatient():
             run_id = start_run(store, start.name, start.pipeline, start.time)
     for number, event in enumerate(events):
         if number >= done:
-            progress.write_text(json.dumps([run_id, number]), encoding="utf-8")
+            with whole_file(progress) as file:
+                file.write(json.dumps([run_id, number]).encode())
             _send_event(store, run_id, start, folder, event)
     shutil.rmtree(folder)
     log.info("sent %s to the tracking store as run %s", folder, run_id)
     return str(run_id)
+
+
+def _progress(file: Path) -> tuple[str, int] | None:
+    """The run that is being sent and how many of its events have arrived; nothing where the file does not tell."""
+    try:
+        run_id, done = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        log.warning("%s does not tell how much was sent: the run is sent from its beginning", file)
+        return None
+    return str(run_id), int(done)
 
 
 def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Event) -> None:
@@ -123,7 +138,15 @@ def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Ev
             with impatient():
                 end_run(store, run_id, event["status"], event["time"], owned=start.owned)
         return
-    tell(store, run_id, event | ({"path": str(folder / event["path"])} if "path" in event else {}))
+    tell(store, run_id, event | ({"path": str(_kept_file(folder, event["path"]))} if "path" in event else {}))
+
+
+def _kept_file(folder: Path, name: str) -> Path:
+    """A file, or a folder of them, that was copied into the kept run: what lies elsewhere is not sent."""
+    where = str(folder / LINES)
+    path = join_inside(folder, name, where=where)
+    require_inside(path, where=where)
+    return path
 
 
 def _read(folder: Path) -> tuple[Start, list[Event]]:

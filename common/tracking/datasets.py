@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.fingerprint import fingerprint
-from bodyposenet.common.data.manifest import read_manifest
+from bodyposenet.common.data.manifest import read_manifest, shard_path
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def shards(folder: Path, name: str, context: str) -> Dataset:
     described = read_manifest(folder)["sets"][name]
     whole = hashlib.sha256()
     for shard in described["shards"]:
-        with open(folder / shard["file"], "rb") as file:
+        with open(shard_path(folder, shard), "rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     counts = {what: described[what] for what in ("images", "people", "samples")}
     return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)

@@ -15,7 +15,9 @@ from bodyposenet.common.tracking.store import (
 )
 
 ASKED = "asked"  # parameter of a pipeline run's first task: a digest of all that it was asked for, where that is new
-COMPLETES = "completes"  # parameter of its last task after a good end: the same digest
+SAME_AS = "same_as"  # parameter of its first task where that is not new: the earlier run, and the end of this one
+COMPLETES = "completes"  # parameter of the task that only a good end reaches: the digest
+SUCCEEDED, NOTHING_NEW, FAILED, STOPPED = "SUCCEEDED", "NOTHING NEW", "FAILED", "STOPPED"  # how a run ended
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,27 @@ def asked_in(pipeline: str) -> str:
     """What a pipeline run was asked for, as a digest; nothing if that was not new, or if nothing is tracked."""
     digests = [run.data.params.get(f"data.{ASKED}", "") for run in _runs(pipeline)]
     return next((digest for digest in reversed(digests) if digest), "")
+
+
+def find_ending(pipeline: str) -> str:
+    """How a pipeline run ended, told by what its own tasks have noted; nothing where nothing is tracked.
+
+    Args:
+        pipeline: As for :func:`task_rows`.
+
+    Returns:
+        ``SUCCEEDED``, ``NOTHING NEW``, ``FAILED`` where a task failed, else ``STOPPED``: it was ended, or something
+        failed that is no task of ours.
+    """
+    if not tracking_uri():
+        return ""
+    runs = _runs(pipeline)
+    noted = {name for run in runs if run.info.status == "FINISHED" for name in run.data.params}
+    if f"data.{COMPLETES}" in noted:
+        return SUCCEEDED
+    if f"data.{SAME_AS}" in noted:
+        return NOTHING_NEW
+    return FAILED if any(run.info.status == "FAILED" for run in runs) else STOPPED
 
 
 def task_rows(pipeline: str) -> list[TaskRow]:

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.docker
 TASKS = {
     "fingerprint", "photos", "dataset-convert", "dataset-join", "train", "prune-rounds", "prune", "train-2", "export",
     "sample-calibration", "calibrate", "evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "gate", "challenge",
-    "register", "report", "summary",
+    "register", "report", "finish", "summary",
 }  # fmt: skip
-WITHOUT_NUMBERS = {"fingerprint", "photos", "dataset-convert", "gate", "challenge", "register", "summary"}
+WITHOUT_NUMBERS = {"fingerprint", "photos", "dataset-convert", "gate", "challenge", "register", "finish", "summary"}
 CLOCKED = ("second", "latency")  # parts of the names of numbers that a clock made
 
 
@@ -125,4 +125,4 @@ def test_a_task_that_fails_fails_the_run_and_its_reason_is_told(in_containers, r
 
 
 def test_with_nothing_changed_all_but_the_fingerprint_come_from_the_cache(in_containers, ran):
-    assert in_containers("again").tasks == {"fingerprint", "summary"}
+    assert in_containers("again").tasks == {"fingerprint", "finish", "summary"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import local
+from kfp.local.io import IOStore
 
 from bodyposenet.pipelines.demo import as_text
 from bodyposenet.pipelines.local import tried_once
@@ -45,11 +46,13 @@ def surroundings(name, store):
     return {"MLFLOW_TRACKING_URI": store, "BODYPOSENET_PIPELINE_RUN": name, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", **arguments):
+def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", state="RUNNING", **arguments):
     """Run a committed pipeline with a cache; runs in one folder share that, and a store.
 
-    Without a runner each task is a process of this machine.
+    Without a runner each task is a process of this machine. ``state`` is what the exit task is told of the run: a
+    server says RUNNING of those that came from the cache, failed or were ended, and COMPLETE of others.
     """
+    patch.setattr(IOStore, "get_task_status", lambda *_: state)
     for variable in ELSEWHERE:
         patch.delenv(variable, raising=False)
     for variable, value in surroundings(name, store or f"sqlite:///{folder / 'mlflow.db'}").items():

@@ -1,0 +1,28 @@
+"""Runner names: by which flags, specs and the environment ask for what runs an exported network."""
+
+import os
+from typing import Literal, cast
+
+from bodyposenet.common.errors import UserError
+
+RunnerName = Literal["auto", "exact", "onnxruntime", "openvino"]
+RUNNER_NAMES: tuple[RunnerName, ...] = ("auto", "exact", "onnxruntime", "openvino")
+VARIABLE = "BODYPOSENET_RUNNER"
+
+
+def resolve_runner(*asked: RunnerName | None) -> RunnerName:
+    """Return the first name that somebody asked for; then the environment's; then ``auto``.
+
+    Args:
+        asked: From the most to the least telling; None where nothing was asked.
+
+    Raises:
+        UserError: The environment names none that is known.
+    """
+    for name in asked:
+        if name is not None:
+            return name
+    found = os.environ.get(VARIABLE) or "auto"
+    if found not in RUNNER_NAMES:
+        raise UserError(f"there is no runner {found!r}", where=VARIABLE, fix=f"choose {', '.join(RUNNER_NAMES)}")
+    return cast("RunnerName", found)

@@ -1,0 +1,102 @@
+"""Past: what earlier runs in a folder have left that a new one can take up."""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import bodyposenet
+from bodyposenet import common, components, pipelines
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage import whole_file
+
+FILE, LOCK = "run.json", ".lock"
+PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end
+LIBRARIES = ("kfp", "tensorflow", "tensorflow-cpu", "keras", "onnx", "onnxruntime", "tf2onnx", "opencv-python-headless")
+
+
+@contextlib.contextmanager
+def sole_user(folder: Path) -> Iterator[int]:
+    """Keep other runs out of a folder for as long as this one, or a process that was handed the lock, is alive.
+
+    Yields:
+        The lock's descriptor.
+
+    Raises:
+        UserError: Another run is at work there.
+    """
+    with (folder / LOCK).open("w") as file:
+        end = time.monotonic() + PATIENCE
+        while not _locked(file.fileno()):
+            if time.monotonic() > end:
+                raise UserError("another run is at work in this folder", where=str(folder), fix="wait, or name another")
+            time.sleep(0.1)
+        yield file.fileno()
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
+    """The name of a run: that of the last one if it did not come to a good end and was asked for the same."""
+    asked = hashlib.sha256(json.dumps([code_digest(), arguments], sort_keys=True).encode()).hexdigest()
+    last = _read(folder / FILE)
+    if last.get("asked") == asked and not last.get("done"):
+        return str(last["name"])
+    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    _write(folder / FILE, {"name": name, "asked": asked, "done": False})
+    return name
+
+
+def is_new(cache: Path) -> bool:
+    """Whether no task has been finished yet that a run could take up."""
+    return not any(cache.glob("*.json"))
+
+
+def note_end(folder: Path) -> None:
+    """Note that the last run came to a good end."""
+    _write(folder / FILE, {**_read(folder / FILE), "done": True})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with whole_file(path) as file:
+        file.write((json.dumps(content) + "\n").encode())
+
+
+@functools.cache
+def code_digest() -> str:
+    """A digest of this package and of the libraries that it computes with: what others made is made again."""
+    digest = hashlib.sha256(bodyposenet.__version__.encode())
+    for package in (common, components, pipelines):
+        root = Path(str(package.__file__)).parent
+        for path in sorted(root.rglob("*")):
+            if path.suffix in (".py", ".yaml", ".json", ".keras", ".html"):
+                digest.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    digest.update(json.dumps([_version(name) for name in LIBRARIES]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return os.devnull

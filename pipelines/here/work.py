@@ -1,0 +1,43 @@
+"""Work: a task in the process that the host forked for it."""
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bodyposenet.common.failure import told
+from bodyposenet.common.storage import whole_file
+from bodyposenet.pipelines.here.messages import Ordered
+
+FILE = "ephemeral_component.py"  # kfp's own name for it
+
+
+def carry_out(task: Ordered) -> None:
+    """Call the function that a task names, and keep what it returns where that is wanted."""
+    module, _, name = task.target.partition(":")
+    work = getattr(importlib.import_module(module), name)
+    found = (told(work) if task.result else work)(**task.arguments)  # components tell of their failures themselves
+    if task.result:
+        with whole_file(Path(task.result)) as file:
+            file.write(json.dumps(found).encode())
+
+
+def run_component(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Run a component as its compiled command does, without the shell and the interpreter that would be started.
+
+    Args:
+        command: ``sh -ec SCRIPT SOURCE ARGUMENTS…``, as ``kfp.local`` has filled it in.
+        variables: Of the environment.
+    """
+    from kfp.dsl.executor_main import executor_main
+
+    os.environ.update(variables)
+    source, *arguments = command[3:]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / FILE
+        file.write_text(source, encoding="utf-8")
+        sys.argv = ["executor_main", "--component_module_path", str(file), *arguments]
+        executor_main()

@@ -1,0 +1,63 @@
+"""Telemetry: no library that this one uses calls its maker."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.lookups import MARK, NOT_PERMITTED
+from support.pose_net import CARD, pose_net
+
+from bodyposenet.common.machine.telemetry import QUIET
+from bodyposenet.common.model.files import save_model
+
+LOOKUPS = Path(__file__).parent / "support/lookups.py"
+VERBS = """
+import socket, sys
+from pathlib import Path
+import numpy as np
+from bodyposenet.common.cli import main
+from bodyposenet.common.deploy.runners import OnnxRunner
+folder = sys.argv[1]
+main(["export", "-m", folder + "/net.keras", "-o", folder + "/net.onnx", "-d", "64,64,3"], standalone_mode=False)
+OnnxRunner(Path(folder, "net.onnx"))(np.zeros((1, 64, 64, 3), np.float32))
+try:
+    socket.getaddrinfo("asked-for.example", 80)
+except OSError:
+    pass
+"""
+
+
+def silent_environment(folder):
+    """What a user's shell has: nothing of telemetry; libraries that keep files do so in the folder."""
+    kept = {name: value for name, value in os.environ.items() if name not in (*QUIET, "CI")}
+    return kept | {"TMPDIR": str(folder), "HOME": str(folder), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+
+def test_a_verb_that_runs_networks_and_is_tracked_looks_up_nothing(tmp_path):
+    """In a network of its own, whose name server notes every question; ONNX Runtime's client keeps a file ``.ses``."""
+    (tmp_path / "aside").mkdir()
+    save_model(pose_net(stages=1), tmp_path / "net.keras", CARD)
+    command = [sys.executable, LOOKUPS, tmp_path / "aside", sys.executable, "-c", VERBS, tmp_path]
+    done = subprocess.run(command, env=silent_environment(tmp_path / "aside"), capture_output=True, text=True)
+    if done.returncode == NOT_PERMITTED and os.environ.get("CI") != "true":
+        pytest.skip(f"a network of its own is not permitted here: {done.stdout}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "net.onnx").stat().st_size > 100
+    assert (tmp_path / "aside/mlflow.db").stat().st_size > 100
+    asked = {line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK)}
+    assert asked == {"asked-for.example"}
+    assert not (tmp_path / "aside/.ses").exists()
+
+
+def test_what_the_user_has_set_stays_and_the_rest_is_off_as_soon_as_the_package_is_imported(tmp_path):
+    code = "import os, bodyposenet; print(*(os.environ[name] for name in ('ORT_DISABLE_TELEMETRY', 'DO_NOT_TRACK')))"
+    environment = silent_environment(tmp_path) | {"DO_NOT_TRACK": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]
+
+
+def test_the_image_has_the_same_settings():
+    settings = (Path(__file__).parents[1] / "images/Dockerfile").read_text()
+    assert [name for name, value in QUIET.items() if f" {name}={value} " not in settings] == []

@@ -1,0 +1,170 @@
+"""Together: outputs appear all or none, whenever the process that writes them is killed."""
+
+import errno
+import json
+import os
+import signal
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.killing import OPERATIONS, contents
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.files import together
+from bodyposenet.common.files.together import Together, is_unfinished
+from bodyposenet.common.storage import whole_file
+
+WANTED = {"out/net.onnx": b"float", "out/net.int8.onnx": b"bytes", "other/ranges.cache": b"ranges"}
+KILLED = -signal.SIGKILL
+
+
+def write_all(root, *, words=(b"float", b"bytes", b"ranges"), told=lambda: None):
+    """A verb with three outputs, one of which goes elsewhere, that counts before it writes and tells at its end."""
+    output, elsewhere = root / "out/net.onnx", root / "other/ranges.cache"
+    if output.exists() and not is_unfinished(output):
+        raise UserError("the file exists")
+    with Together(output, elsewhere=[elsewhere], keep=["*.part"]) as files:
+        if elsewhere.exists() and not files.is_leftover(elsewhere):
+            raise UserError("the other file exists")
+        with whole_file(files.folder / "counts.part") as file:
+            file.write(b"counted")
+        for path, word in zip((output, output.with_name("net.int8.onnx"), elsewhere), words, strict=True):
+            with whole_file(files.stage(path)) as file:
+                file.write(word)
+        (files.folder / "counts.part").unlink()
+        files.publish()
+        told()
+
+
+def run_and_kill(root, count):
+    """The exit code of the verb in a process that dies before an operation on a file; alive, how many it did."""
+    child = os.fork()
+    if not child:
+        done = 0
+
+        def hook(event, arguments):
+            nonlocal done
+            if event in OPERATIONS and str(arguments[0]).startswith(str(root)):
+                if done == count:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                done += 1
+
+        sys.addaudithook(hook)
+        write_all(root)
+        os._exit(done)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def outputs(root):
+    return {name: content for name, content in contents(root).items() if "/." not in name}
+
+
+def look_and_run_again(root):
+    """After a kill, whoever opens the outputs finds all or none; then the verb runs."""
+    with Together(root / "out/net.onnx", elsewhere=[root / "other/ranges.cache"], keep=["*.part"]):
+        assert outputs(root) in ({}, WANTED)
+    write_all(root)
+
+
+@pytest.fixture(scope="module")
+def operations(tmp_path_factory):
+    """How many operations on files an undisturbed run has."""
+    return run_and_kill(tmp_path_factory.mktemp("whole"), None)
+
+
+def test_after_a_kill_before_any_operation_the_same_command_ends_as_an_undisturbed_one(tmp_path, operations):
+    assert operations > 20
+    for count in range(operations):
+        root = tmp_path / f"one-{count}"
+        assert run_and_kill(root, count) == KILLED
+        write_all(root)
+        assert contents(root) == WANTED, count
+        assert not [path for path in root.rglob(".*")]
+
+
+def test_after_any_two_kills_too_and_never_some_outputs_without_the_others(tmp_path, operations):
+    for count in range(1, operations, 2):
+        for second in range(count % 29, operations, 29):
+            root = tmp_path / f"two-{count}-{second}"
+            run_and_kill(root, count)
+            if run_and_kill(root, second) == KILLED:
+                look_and_run_again(root)
+            assert contents(root) == WANTED, (count, second)
+
+
+def test_an_error_leaves_nothing_but_what_is_to_be_kept(tmp_path):
+    output = tmp_path / "out/net.onnx"
+
+    def fail():
+        with Together(output, keep=["*.part"]) as files:
+            files.stage(output).write_bytes(b"half")
+            (files.folder / "counts.part").write_bytes(b"counted")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert contents(tmp_path) == {"out/.net.onnx.staging/counts.part": b"counted"}
+    write_all(tmp_path)
+    assert contents(tmp_path) == WANTED
+
+
+def test_an_error_after_the_outputs_have_appeared_lets_the_next_run_replace_them(tmp_path):
+    def fail():
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        write_all(tmp_path, words=(b"1", b"2", b"3"), told=fail)
+    assert outputs(tmp_path) == dict(zip(WANTED, (b"1", b"2", b"3"), strict=True))
+    write_all(tmp_path)
+    assert contents(tmp_path) == WANTED
+    with pytest.raises(UserError, match="the file exists"):
+        write_all(tmp_path)
+
+
+def test_two_runs_at_once_are_told_apart_by_one_being_refused(tmp_path):
+    with Together(tmp_path / "net.onnx") as files:
+        files.stage(files.output).write_bytes(b"first")
+        with (
+            pytest.raises(UserError, match="another run is writing this; wait for it"),
+            Together(tmp_path / "net.onnx"),
+        ):
+            pass
+        files.publish()
+    assert contents(tmp_path) == {"net.onnx": b"first"}
+
+
+def test_an_output_on_another_disk_is_copied_whole(tmp_path, monkeypatch):
+    """A rename that the system refuses stands for the other disk."""
+    replace = os.replace
+
+    def refuse(source, target):
+        if str(source).endswith("elsewhere-0"):
+            raise OSError(errno.EXDEV, "another disk")
+        replace(source, target)
+
+    monkeypatch.setattr(together.os, "replace", refuse)
+    write_all(tmp_path)
+    assert contents(tmp_path) == WANTED
+
+
+names = (
+    st.sampled_from(["../victim", "/victim", "elsewhere-0", "elsewhere-1", "net.onnx", "a/b", "", "..", "x\\y"])
+    | st.text()
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.lists(names, max_size=3), st.lists(names, max_size=3))
+def test_a_journal_from_a_stranger_moves_nothing_out_of_the_folder(tmp_path, publish, wrote):
+    """Nor does one that is none stop a run."""
+    root = tmp_path / "root"
+    (root / "out/.net.onnx.staging").mkdir(parents=True, exist_ok=True)
+    (root / "out/.net.onnx.staging/elsewhere-0").write_bytes(b"hostile")
+    (root / "out/.net.onnx.journal").write_text(json.dumps({"publish": publish, "wrote": wrote}))
+    with Together(root / "out/net.onnx") as files:
+        files.stage(files.output).write_bytes(b"mine")
+        files.publish()
+    assert {name for name in contents(tmp_path) if not name.startswith("root/out/")} == set()
+    assert (root / "out/net.onnx").read_bytes() == b"mine"
