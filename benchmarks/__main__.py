@@ -21,16 +21,16 @@ def main(names: list[str]) -> int:
         print("set BODYPOSENET_TEST_DATA to the folder of the test data (COCO photos and annotations)", file=sys.stderr)
         return 2
     file = HERE / "results.json"
-    results = json.loads(file.read_text()) if file.exists() else {}
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in names or GROUPS:
         group = importlib.import_module(f"benchmarks.{name}")
         results = {key: value for key, value in results.items() if key not in group.ROWS} | group.measure()
-    file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")
+    file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n", encoding="utf-8")
     rows = {key: row for name in GROUPS for key, row in importlib.import_module(f"benchmarks.{name}").ROWS.items()}
     readme = HERE / "README.md"
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     begin, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    readme.write_text(text[:begin] + "\n" + table(results, rows) + text[end:])
+    readme.write_text(text[:begin] + "\n" + table(results, rows) + text[end:], encoding="utf-8")
     missed = [key for key, (_, bound) in rows.items() if key in results and not holds(results[key], bound)]
     for key in missed:
         print(f"{key}: {results[key]:.3g}, asked is {rows[key][1]}", file=sys.stderr)

@@ -65,7 +65,9 @@ def repeated(sample: Path, folder: Path) -> DatasetSpec:
                 number += 1
                 people.append(annotation | {"id": number, "image_id": images[-1]["id"]})
     categories = [{"id": 1, "name": "person", "num_joints": 17, "keypoints": list(COCO_17.joints)}]
-    (folder / "people.json").write_text(json.dumps({"images": images, "annotations": people, "categories": categories}))
+    (folder / "people.json").write_text(
+        json.dumps({"images": images, "annotations": people, "categories": categories}), encoding="utf-8"
+    )
     half = {"images_root_dir_path": "images", "mask_root_dir_path": "masks", "annotation_root_dir_path": "people.json"}
     document = {"dataset": "coco", "root_directory_path": str(folder), "categories": categories}
     return parse_spec(document | {"train_data": half, "test_data": half}, DatasetSpec)
@@ -76,7 +78,7 @@ def used(file: Path) -> list[tuple[dict, list[dict]]]:
     coco = read_annotations(file)
     rows = np.unique(coco.annotations.photo_of[choose(coco, DataFilteringParams()).mains])
     wanted = set(coco.images.ids[rows].tolist())
-    document = json.loads(file.read_text())
+    document = json.loads(file.read_text(encoding="utf-8"))
     people = {photo["id"]: [] for photo in document["images"]}
     for annotation in document["annotations"]:
         people[annotation["image_id"]].append(annotation)

@@ -100,7 +100,7 @@ def memorise(photos: Path, results_dir: Path, spec_path: Path = SPEC) -> dict[st
 def train_spec(path: Path, records: Path, dataset: DatasetSpec) -> TrainSpec:
     """The spec at ``path``, for the records in a folder."""
     described = records / "dataset_spec.json"
-    described.write_text(dataset.model_dump_json(by_alias=True))
+    described.write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")
     document = dict(read_document(path).data)
     document["dataloader"] |= {
         "dataset_config": {
@@ -127,7 +127,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         results = memorise(photos, given.results_dir or Path(folder), given.spec)
     if given.spec == SPEC:
-        RESULT.write_text(json.dumps(results, indent=1) + "\n")
+        RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(
         f"AP {results['ap']:.3f} of a ceiling of {results['ceiling_ap']:.3f}: {results['memorise_ratio']:.3f}, after "
         f"{results['steps']} steps of {results['batch_size']}"

@@ -120,7 +120,7 @@ def main(source: str, output: str) -> None:
     prune_file(Path(source).with_name(SMALL), output, PruneSpec(target_flops=SHARES[0], min_num_filters=8))
     gc.collect()
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     begin = time.perf_counter()
     done = prune_file(source, output, PruneSpec(target_flops=SHARES[0]))
     seconds = time.perf_counter() - begin
@@ -129,7 +129,7 @@ def main(source: str, output: str) -> None:
 
 def memory(key: str) -> int:
     """Bytes of this process, as the kernel counts them."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
 
 

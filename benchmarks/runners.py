@@ -53,7 +53,7 @@ def measure() -> dict[str, float]:
                 lines += tell(f"{file.name}{', told that there is no VNNI' if way else ''}", runner.choice)
         aps = measure_aps(folder, files["_demo"], told["_narrow"])
     lines += ["## AP", "", *(f"- {form}: {ap:.4f}" for form, ap in aps.items()), ""]
-    (HERE / "runners.md").write_text("\n".join(lines))
+    (HERE / "runners.md").write_text("\n".join(lines), encoding="utf-8")
     for way in told:
         found[f"runner_ap_drop{way}"] = aps["float"] - aps[f"chosen{way}"]
     return {key: value for key, value in found.items() if here.has_vnni or key not in NEEDS_VNNI}

@@ -47,7 +47,7 @@ def shrink(folder: Path) -> dict[str, Any]:
     dataset = dataset_spec_of(photos, default("dataset"))
     convert_dataset(dataset, folder / "records" / "train")
     described = folder / "dataset_spec.json"
-    described.write_text(dataset.model_dump_json(by_alias=True))
+    described.write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")
 
     def spec(name: str, **changes: Any) -> TrainSpec:
         document = default(name) | changes
@@ -92,7 +92,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with tempfile.TemporaryDirectory() as folder:
         results = shrink(given.results_dir or Path(folder))
-    RESULT.write_text(json.dumps(results, indent=1) + "\n")
+    RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     kept = f"{results['flops_kept']:.1%} of the FLOPs"
     print(f"AP {results['ap_before']:.3f}, with {kept} {results['ap_after']:.3f}: a loss of {results['ap_drop']:.3f}")
     return 0 if results["ap_drop"] <= MOST_DROP else 1

@@ -57,7 +57,7 @@ def shipped_spec():
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.train import TrainSpec
 
-    settings = yaml.safe_load(SPEC.read_text())
+    settings = yaml.safe_load(SPEC.read_text(encoding="utf-8"))
     settings["dataloader"]["dataset_config"] = {"train_records_folder_path": "", "train_records_path": ["none"]}
     return parse_spec(settings, TrainSpec)
 

@@ -75,7 +75,7 @@ def pretrain(results_dir: Path) -> dict[str, Any]:
     pack(second.model, shipped)
     measured = {**measure(shipped, size), "narrow_ap": measure(first.model, size)["ap"]}
     log_of = {"narrow": _log_of(first), "wide": _log_of(second)}
-    (SHIPPED / f"{NAME}.json").write_text(json.dumps({**measured, "epochs": log_of}, indent=1) + "\n")
+    (SHIPPED / f"{NAME}.json").write_text(json.dumps({**measured, "epochs": log_of}, indent=1) + "\n", encoding="utf-8")
     return measured
 
 

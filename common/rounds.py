@@ -125,7 +125,7 @@ def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec
     path = folder / PLAN
     if not path.is_file():
         _write(path, plan)
-    elif json.loads(path.read_text()) != plan:
+    elif json.loads(path.read_text(encoding="utf-8")) != plan:
         raise UserError(
             "holds rounds of another network, or with other settings", where=str(folder), fix="give another folder"
         )
@@ -139,7 +139,7 @@ def _pruned(model: Path, place: Path, number: int, cut: PruneSpec, retraining: T
             number, done.params_before, done.params_after, done.gflops_before, done.gflops_after, done.threshold
         )
         _write(place / FIGURES, {name: value for name, value in asdict(figures).items() if name != "history"})
-    return json.loads((place / FIGURES).read_text())  # type: ignore[no-any-return]
+    return json.loads((place / FIGURES).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def _find_precision(folder: Path, number: int) -> str:
@@ -166,7 +166,7 @@ def _retrained(
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
         left.unlink()
-    return json.loads((place / "history.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((place / "history.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def _write(path: Path, value: Any) -> None:

@@ -189,7 +189,7 @@ def sigma_of(joint: str) -> float:
 
 def known_prior(joints: Sequence[str]) -> BodyPrior | None:
     """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
-    data = json.loads(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text())
+    data = json.loads(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text(encoding="utf-8"))
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 
 
@@ -201,7 +201,7 @@ def load_prior(path: Path, joints: Sequence[str]) -> BodyPrior:
     """
     fix = "write it with `bpnet skeleton fit`, with this pose config"
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         prior, owners = BodyPrior.from_dict(data), tuple(data["joints"])
     except OSError as error:
         raise UserError(f"cannot read the prior: {error.strerror}", where=str(path), fix=fix) from None

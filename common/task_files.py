@@ -36,7 +36,7 @@ def file_digest(path: Path) -> str:
 def noted(numbers: dict[str, float], metrics: str) -> dict[str, float]:
     """Write numbers where a Metrics artifact is: kfp.local caches only tasks whose artifacts have files."""
     Path(metrics).parent.mkdir(parents=True, exist_ok=True)
-    Path(metrics).write_text(json.dumps(numbers))
+    Path(metrics).write_text(json.dumps(numbers), encoding="utf-8")
     return numbers
 
 

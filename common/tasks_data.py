@@ -74,7 +74,7 @@ def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, me
         for name in SETS:
             numbers |= _counts(name, join_parts(parts, folder / name))
         kept = keep_test_half(spec, folder)
-        (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1))
+        (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         run.log_metrics(numbers)
     return noted(numbers, metrics)
 

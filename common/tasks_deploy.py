@@ -92,7 +92,7 @@ def calibrate(
         run.log_metrics(numbers)
         for path in (done.path, done.cpu_path, done.cache):
             run.log_artifact(path, "model")
-    Path(summary).write_text(budget.markdown(done.kept))
+    Path(summary).write_text(budget.markdown(done.kept), encoding="utf-8")
     return list(done.kept), noted(numbers, metrics)
 
 

@@ -99,7 +99,7 @@ def summary(name: str, data: str, state: str, error: str, page: str) -> None:
     with task_run("summary"):
         text = summarized(name, data, ending or told_by(state), error, rows)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_text(text)
+    Path(page).write_text(text, encoding="utf-8")
     print(text)
 
 
@@ -108,4 +108,6 @@ def _write(outputs: Mapping[str, str], values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in outputs:
             Path(outputs[name]).parent.mkdir(parents=True, exist_ok=True)
-            Path(outputs[name]).write_text(value if isinstance(value, str) else json.dumps(portable(value)))
+            Path(outputs[name]).write_text(
+                value if isinstance(value, str) else json.dumps(portable(value)), encoding="utf-8"
+            )

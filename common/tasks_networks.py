@@ -36,7 +36,7 @@ def prune(
         run.log_artifact(Path(pruned) / MODEL, "model")
         write_pruning_page(Path(picture), done, spec)
         run.log_artifact(Path(picture), "report")
-    Path(summary).write_text(done.markdown())
+    Path(summary).write_text(done.markdown(), encoding="utf-8")
     return done.kept, noted(numbers, metrics)
 
 

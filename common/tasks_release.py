@@ -28,7 +28,7 @@ class Verdict:
     def write(self, page: str) -> bool:
         """Leave the reason as Markdown; whether it passed."""
         Path(page).parent.mkdir(parents=True, exist_ok=True)
-        Path(page).write_text(f"**{'Passed' if self.passed else 'Not passed'}.** {self.reason}\n")
+        Path(page).write_text(f"**{'Passed' if self.passed else 'Not passed'}.** {self.reason}\n", encoding="utf-8")
         return self.passed
 
 
@@ -155,7 +155,7 @@ def register(
             promote(name, version, over=champion)
         run.log_params({"reason": verdict.reason}, prefix="data")
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_text(_told(name, version, verdict))
+    Path(page).write_text(_told(name, version, verdict), encoding="utf-8")
     return version
 
 

@@ -67,7 +67,7 @@ def choose_smallest(
     Returns:
         AP of the network, -1 where there is none; and the numbers.
     """
-    figures = [json.loads(Path(numbers).read_text()) for _, numbers, _, _ in made]
+    figures = [json.loads(Path(numbers).read_text(encoding="utf-8")) for _, numbers, _, _ in made]
     before = {name.removesuffix("_before"): value for name, value in figures[0].items() if name.endswith("_before")}
     start = _stage("base", base, base_ap, before)
     stages = [
@@ -103,7 +103,7 @@ def _measured(stage: Stage) -> dict[str, float]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def report(
@@ -161,7 +161,7 @@ def report(
 
 def _history(model: Path) -> Sequence[Settings]:
     path = model / "history.json"
-    return json.loads(path.read_text()) if path.is_file() else []
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
@@ -170,7 +170,7 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
     from bodyposenet.common.pose.draw import draw_people
     from bodyposenet.common.pose.people import People
 
-    images = json.loads((found / "detections.json").read_text())["images"]
+    images = json.loads((found / "detections.json").read_text(encoding="utf-8"))["images"]
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
     pictures = []
     for entry in images[:: max(1, len(images) // most)][:most]:

@@ -128,7 +128,7 @@ def train_spec_for(settings: Settings, dataset: str, start: str | None = None) -
 
 def _located(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
     """A train spec's data with its paths set to artifacts."""
-    name = json.loads((dataset / DATASET_SPEC).read_text())["dataset"]
+    name = json.loads((dataset / DATASET_SPEC).read_text(encoding="utf-8"))["dataset"]
     loader = dict(settings.get("dataloader", {}))
     loader["dataset_config"] = {
         "train_records_folder_path": str(dataset),

@@ -65,10 +65,10 @@ def described(name: str) -> dict[str, Any]:
 
 def record(name: str) -> dict[str, Any]:
     """Note an image in ``build/images.json``, beside those that are there."""
-    known = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     known[name] = described(name)
     RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    RECORD.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return dict(known[name])
 
 

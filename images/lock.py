@@ -70,7 +70,7 @@ def canonical(name: str) -> str:
 def write_list(path: Path, what: str, requirements: list[str]) -> None:
     """Resolve requirements and write the list."""
     lines = sorted(pinned(package) for package in resolve(requirements))
-    path.write_text("\n".join([f"# Made by images/lock.py: {what}.", *lines, ""]))
+    path.write_text("\n".join([f"# Made by images/lock.py: {what}.", *lines, ""]), encoding="utf-8")
     print(f"{path.relative_to(ROOT)}: {len(lines)} packages")
 
 

@@ -30,7 +30,7 @@ def compile_all(folder: Path | None = None) -> list[Path]:
 def compile_one(name: str, file: Path) -> Path:
     """Compile the pipeline of this name into ``file``, and return that."""
     compiler.Compiler().compile(PIPELINES[name], str(file))
-    file.write_text(UNSTEADY.sub(r"\1", file.read_text()))
+    file.write_text(UNSTEADY.sub(r"\1", file.read_text(encoding="utf-8")), encoding="utf-8")
     return file
 
 

@@ -112,7 +112,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
     """Write the summary and the report beside the pipeline's artifacts."""
     report = {name: Path(path) for name, path in ended["Report"].files.items()}
     shutil.copyfile(report["page"], output / "report.html")
-    figures = unflattened(json.loads(report["figures"].read_text()))
+    figures = unflattened(json.loads(report["figures"].read_text(encoding="utf-8")))
     start = ended["Start weights"].numbers.get("ap", NOBODY)
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
@@ -121,7 +121,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
         "forecast_seconds": ended["Forecast"].numbers.get("seconds") if "Forecast" in ended else None,
         "seconds": round(seconds, 1),
     }
-    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
 

@@ -16,7 +16,7 @@ def read_compiled(name: str) -> list[dict[str, Any]]:
     Args:
         name: Of its file, without the ending.
     """
-    return list(yaml.load_all((COMPILED / f"{name}.yaml").read_text(), _Loader))
+    return list(yaml.load_all((COMPILED / f"{name}.yaml").read_text(encoding="utf-8"), _Loader))
 
 
 def tried_once(name: str, *, checkpoints: str = "") -> Any:

@@ -165,7 +165,7 @@ def _token_file() -> str:
     """The token that Kubernetes keeps fresh in a pod's file, where there is one."""
     path = os.environ.get(TOKEN_FILE)
     try:
-        return Path(path).read_text().strip() if path else ""
+        return Path(path).read_text(encoding="utf-8").strip() if path else ""
     except OSError as error:
         raise UserError(
             f"the token cannot be read ({error.strerror})", where=str(path), fix=f"unset {TOKEN_FILE}"

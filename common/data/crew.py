@@ -28,7 +28,7 @@ def cores() -> int:
     """How many processes this machine, or this container's share of it, can run at once."""
     usable = len(os.sched_getaffinity(0))
     try:
-        quota, period = QUOTA.read_text().split()
+        quota, period = QUOTA.read_text(encoding="utf-8").split()
         return max(1, min(usable, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return usable

@@ -44,14 +44,14 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
         return output
     folder = place(source) if is_remote(source) else Path(source).resolve()
     dataset_spec_of(folder)
-    (output / POINTER).write_text(json.dumps({"source": str(folder)}))
+    (output / POINTER).write_text(json.dumps({"source": str(folder)}), encoding="utf-8")
     return folder
 
 
 def photos_in(output: Path) -> Path:
     """The folder that a photo set means."""
     pointer = Path(output) / POINTER
-    return place(json.loads(pointer.read_text())["source"]) if pointer.is_file() else Path(output)
+    return place(json.loads(pointer.read_text(encoding="utf-8"))["source"]) if pointer.is_file() else Path(output)
 
 
 def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:

@@ -40,7 +40,9 @@ def synthesize(
     files = {}
     for number, (name, count) in enumerate(zip(SETS, (train, val), strict=True)):
         files[name] = folder / "annotations" / f"person_keypoints_{name}.json"
-        files[name].write_text(json.dumps(_draw_set(folder / "images", name, count, (seed, number), size)))
+        files[name].write_text(
+            json.dumps(_draw_set(folder / "images", name, count, (seed, number), size)), encoding="utf-8"
+        )
     return files
 
 

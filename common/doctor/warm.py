@@ -94,7 +94,7 @@ def make_one_batch(dataset: DatasetSpec, folder: Path) -> None:
     from bodyposenet.common.model.plan import make_plan
 
     described = folder / "dataset.json"
-    described.write_text(dataset.model_dump_json(by_alias=True))
+    described.write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")
     records = {
         "train_records_folder_path": str(folder),
         "train_records_path": ["records"],

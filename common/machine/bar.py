@@ -43,13 +43,13 @@ def write_note(path: Path, what: str, done: float, of: float | None, more: str =
     """Replace the note in a file; a disk that does not take it stops no work."""
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
-        aside.write_text(json.dumps({"what": what, "done": done, "of": of, "more": more}))
+        aside.write_text(json.dumps({"what": what, "done": done, "of": of, "more": more}), encoding="utf-8")
         aside.replace(path)
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
     """The note in a file; None where there is none."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None

@@ -76,7 +76,7 @@ class Filled:
     def write(self, folder: Path) -> Path:
         """Write the table as ``pretrained.txt``, whole or not at all."""
         path, aside = folder / TABLE, folder / f".{TABLE}.part"
-        aside.write_text(self.table())
+        aside.write_text(self.table(), encoding="utf-8")
         os.replace(aside, path)
         return path
 

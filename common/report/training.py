@@ -33,7 +33,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
     Returns:
         The path.
     """
-    history = json.loads((folder / "history.json").read_text())
+    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     height, width = spec.dataloader.image_config.image_dims.size
     return write_report(
         path,

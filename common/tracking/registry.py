@@ -198,7 +198,7 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
 
 def settings_in(folder: Path) -> dict[str, Any]:
     """The settings that :func:`fetch` put beside a network."""
-    return dict(json.loads((folder / SETTINGS).read_text()))
+    return dict(json.loads((folder / SETTINGS).read_text(encoding="utf-8")))
 
 
 def find_version(name: str, version_or_alias: str) -> Registered | None:

@@ -131,7 +131,7 @@ def read_files(outputs: Mapping[str, Any]) -> dict[str, str]:
 def read_reason(code: int) -> str:
     """Why the last task failed: its own last words, or what ended it."""
     with suppress(OSError):
-        words = Path(os.environ[VARIABLE]).read_text(errors="replace").strip()
+        words = Path(os.environ[VARIABLE]).read_text(errors="replace", encoding="utf-8").strip()
         if words:
             return words.splitlines()[-1] if "Traceback" in words else words
     return ENDED_BY_SIGNAL.format(-code) if code < 0 else f"its process ended with exit code {code}"
@@ -178,7 +178,7 @@ def run_extra(teller: Teller, title: str, extra: Extra, results: Path, **more: A
 
     def run() -> tuple[Mapping[str, Any], bool]:
         good = teller.order(ordered) == 0
-        return json.loads(result.read_text()) if good else {}, good or extra["component"] in DISPENSABLE
+        return json.loads(result.read_text(encoding="utf-8")) if good else {}, good or extra["component"] in DISPENSABLE
 
     teller.stage(title, extra["component"], run)
 

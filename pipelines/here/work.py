@@ -41,7 +41,7 @@ def run_component(command: Sequence[str], variables: Mapping[str, str]) -> None:
     source, *arguments = command[3:]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / FILE
-        file.write_text(source)
+        file.write_text(source, encoding="utf-8")
         sys.argv = ["executor_main", "--component_module_path", str(file), *arguments]
         executor_main()
 

@@ -1,0 +1,49 @@
+"""Processor time of each test file, as it was measured, and what follows from it: the order, and the quick ones.
+
+``python -m pytest --write-times`` measures anew; only what is on disk decides, so that all processes agree.
+"""
+
+import json
+import os
+from pathlib import Path
+
+FILE = Path(__file__).parents[1] / "processor_times.json"
+QUICK = 3.0  # seconds: a file that takes less is quick; nobody has measured a new one, which counts as quick, too
+WHOLE = ("test_batch_pipeline.py", "test_prune_sweep.py", "test_dag.py", "test_demo.py")  # of whole pipelines
+NO_TIME = 0.0
+
+
+def processor_seconds():
+    """What this process and those that it has waited for have taken so far."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def read_times():
+    """Seconds of each file, by its path below ``tests``."""
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+
+
+def write_times(measured):
+    """Keep what was measured; of files that did not run, what was known."""
+    there = {path.relative_to(FILE.parent).as_posix() for path in FILE.parent.rglob("test_*.py")}
+    rows = {name: round(seconds, 1) for name, seconds in (read_times() | measured).items() if name in there}
+    FILE.write_text(json.dumps(dict(sorted(rows.items())), indent=2) + "\n", encoding="utf-8")
+
+
+def is_quick(name, times):
+    return name not in WHOLE and times.get(name, NO_TIME) < QUICK
+
+
+def rank(name, times):
+    """Where a file stands: the quick ones first, the quickest of them at the head; then those that take long, the
+    longest first, so that no process is left with one when the others are done; at the end those of whole pipelines.
+    """
+    seconds = times.get(name, NO_TIME)
+    if name in WHOLE:
+        return 2, -seconds
+    return (0, seconds) if is_quick(name, times) else (1, -seconds)
+
+
+def in_words(seconds):
+    return f"{int(seconds // 60)} min {seconds % 60:.0f} s of processor time"
