@@ -21,8 +21,8 @@ PHOTOS = 200  # to calibrate with
 WITHOUT = ("avx_vnni", "avx512_vnni", "amx_int8")  # what the chooser is told that there is not
 ROWS = {
     "runner_speedup": (
-        "8-bit form chosen at load, time of float in ONNX Runtime over its; full width, 288 x 384, two threads; asked on "
-        "a processor with VNNI",
+        "8-bit form chosen at load, time of float in ONNX Runtime over its; full width, 288 x 384, two threads; asked "
+        "on a processor with VNNI",
         "≥ 3.0",
     ),
     "runner_speedup_demo": ("the same of the network of drawn people, 192 x 256", "≥ 2.5"),

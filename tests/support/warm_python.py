@@ -1,8 +1,8 @@
 """Warm Python: a process that has imported the heavy libraries, and forks for each command that it is sent.
 
 TensorFlow takes five seconds of processor time to import. A page of commands would pay that for every line. What
-compiles pipelines has a process without TensorFlow: Kubeflow asks for the stack often, which takes the longer the more is
-imported.
+compiles pipelines has a process without TensorFlow: Kubeflow asks for the stack often, which takes the longer the more
+is imported.
 """
 
 import contextlib
