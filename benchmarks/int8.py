@@ -27,9 +27,16 @@ NEEDS_VNNI = ("int8_speedup", "pruned_int8_speedup")
 
 
 def measure() -> dict[str, float]:
-    """All of ``ROWS``."""
+    """All of ``ROWS`` that this processor can be asked for."""
     with tempfile.TemporaryDirectory() as folder:
-        return {**speedups(Path(folder)), **ap_drops(Path(folder))}
+        return {**(speedups(Path(folder)) if has_vnni() else {}), **ap_drops(Path(folder))}
+
+
+def has_vnni() -> bool:
+    """Whether this processor has what the speed of 8 bits in ONNX Runtime comes from."""
+    from bodyposenet.common.machine.processor import read_processor
+
+    return read_processor().has_vnni
 
 
 def speedups(folder: Path) -> dict[str, float]:

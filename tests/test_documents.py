@@ -17,7 +17,7 @@ from support.documents import ROOT, RUN, SHELL, Block, Plan, Reader, blocks_of, 
 from support.kubeflow_fake import kubeflow
 from support.warm_python import warm_python
 
-SERVED = "tests/test_tracking_server.py serves a network by this line and asks it by the next"
+SERVED = "a server, which does not end; tests/test_tracking_server.py runs this line"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
 CLUSTER = "needs Kubernetes' own server; tests/test_manifests.py renders every folder"
 # Builds and installs this package alone, in a second; what it needs is found among the tests' libraries.
@@ -29,9 +29,9 @@ PLAN = Plan(
         ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
         ("docs/installation.md", "uv "): "uv may not be there; the block before it does the same with pip",
-        ("docs/tracking.md", "mlflow server"): "a server, which does not end; tests/test_tracking_server.py starts it",
+        ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
-        ("docs/tracking.md", "echo"): SERVED,
+        ("docs/tracking.md", "echo"): "asks the server of the block before; tests/test_tracking_server.py runs it",
         ("images/README.md", "make images"): DOCKER,
         ("manifests/README.md", "kubectl"): CLUSTER,
         ("manifests/README.md", "gcloud"): "needs an account of Google's",

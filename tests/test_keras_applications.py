@@ -154,8 +154,6 @@ def test_every_form_of_the_file_gives_the_same_weights(vgg19, notop, tmp_path):
 
 
 def test_a_narrow_backbone_takes_none_of_it_and_says_why(notop):
-    with pytest.raises(
-        UserError,
-        match=r"no layer takes any weights: the network has width_multiplier 0\.125, the file's is 1\.0; .*set backbone",
-    ):
+    misfit = r"no layer takes any weights: the network has width_multiplier 0\.125, the file's is 1\.0; .*set backbone"
+    with pytest.raises(UserError, match=misfit):
         starting_network(tiny_spec(pretrained_weights=str(notop)), BODYPOSENET_18)

@@ -5,10 +5,13 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
+import shlex
 import threading
 
 import cv2
 import pytest
+from support.documents import SHELL, Plan, Reader, blocks_of
 from support.mlflow_server import serving
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
@@ -16,6 +19,8 @@ from bodyposenet.common.tracking import Dataset, champion_of, fetch, promote, re
 from bodyposenet.pipelines.catalogue import all_components
 
 pytestmark = pytest.mark.slow
+
+PAGE = "docs/tracking.md"
 
 
 @pytest.fixture(scope="module")
@@ -204,12 +209,17 @@ def test_name_and_password_from_the_environment_open_the_store(guarded, tracked_
 def test_the_champion_is_served_and_answers_photos_with_people(client, mlflow_url, network, tmp_path):
     promote("served", register_model(network, metrics={"ap": 0.5}, name="served"))
     bright, dark = (base64.b64encode(cv2.imencode(".jpg", photo)[1]).decode() for photo in (BRIGHT, DARK))
-    command = ["models", "serve", "-m", "models:/served@champion", "--env-manager", "local"]
+    command, asking = (block for block in blocks_of(PAGE, SHELL) if block.text.startswith(("mlflow models", "echo")))
+    command = shlex.split(command.text.replace("bodyposenet", "served").replace("--port 5001", ""))[1:]
     with serving(tmp_path, *command, path="/ping", env={"MLFLOW_TRACKING_URI": mlflow_url}) as url:
         people, nobody = ask(url, {"inputs": [bright, dark]})
         assert_the_person(people)
         assert nobody == []
         assert_the_person(ask(url, {"inputs": bright}))
+        (tmp_path / "photo.jpg").write_bytes(base64.b64decode(bright))
+        there = Plan({}, {(PAGE, "http://127.0.0.1:5001"): (url, "a port that is free")})
+        said = Reader(tmp_path, tmp_path, there, dict(os.environ)).run(asking)
+        assert_the_person(json.loads(said)["predictions"])
         for several in (
             {"instances": [{"b64": bright}]},
             {"dataframe_split": {"columns": ["photo"], "data": [[bright]]}},

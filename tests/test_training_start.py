@@ -183,7 +183,7 @@ def test_a_pruned_network_starts_with_the_weights_that_it_kept(pruned):
 
 def test_a_graph_with_another_number_of_stages_is_an_error(pruned):
     spec = tiny_spec(pretrained_weights=str(pruned), load_graph=True, model={"stages": 3})
-    with pytest.raises(UserError, match="has 2 stages, the spec 3"):
+    with pytest.raises(UserError, match=r"has 2 stages, the spec 3; set model\.stages: 2"):
         starting_network(spec, BODYPOSENET_18)
 
 

@@ -121,7 +121,9 @@ def _checked_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
         _check_skeleton(card.skeleton, skeleton, path)
     stages, odd = divmod(len(model.outputs), 2)
     if odd or stages != spec.model.stages:
-        raise UserError(f"has {stages} stages, the spec {spec.model.stages}", where=str(path), fix="set model.stages")
+        raise UserError(
+            f"has {stages} stages, the spec {spec.model.stages}", where=str(path), fix=f"set model.stages: {stages}"
+        )
     heatmaps, fields = skeleton.num_joints + 1, 2 * skeleton.num_limbs
     drawn = [output.shape[-1] for output in model.outputs]
     if drawn != [heatmaps] * stages + [fields] * stages:

@@ -17,17 +17,17 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from bodyposenet.pipelines.here.family import die_with_parent
-from bodyposenet.pipelines.here.messages import Ordered
+from bodyposenet.pipelines.here.messages import Ordered, write_line
 from bodyposenet.pipelines.here.work import carry_out
 
 LIBRARIES = (
     "kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", "tensorflow",
-    "keras", "bodyposenet.common.model.train", "bodyposenet.common.evaluate.evaluate",
+    "keras", "pycocotools.cocoeval", "bodyposenet.common.model.train", "bodyposenet.common.evaluate.evaluate",
 )  # fmt: skip
 CHUNK = 1 << 16  # bytes
+FORKS = sys.platform == "linux"  # macOS' own libraries do not work in a fork
 READY = b"ready\n"  # the first line that the graph's process gets
 
 
@@ -56,7 +56,8 @@ def main() -> None:
     graph = start_graph(job, news, theirs)
     theirs.close()
     os.close(news)
-    load(LIBRARIES)
+    if FORKS:
+        load(LIBRARIES)
     die_with_parent(0)  # from here on there are others to end, too: see serve
     ours.sendall(READY)
     code = serve(Ties(0, ours, hear_of_children()), graph)
@@ -124,15 +125,14 @@ def serve(ties: Ties, graph: subprocess.Popen[bytes]) -> int:
             if code is not None:
                 return code
         if ties.tasks in ready:
-            buffer += ties.tasks.recv(CHUNK)
+            chunk = ties.tasks.recv(CHUNK)
+            if not chunk:
+                return graph.wait()
+            buffer += chunk
         if buffer.endswith(b"\n"):
-            worker = fork(Ordered(**parse(bytes(buffer))), ties)
+            task = Ordered(**json.loads(buffer))
+            worker = fork(task, ties) if FORKS else spawn(task)
             buffer.clear()
-
-
-def parse(line: bytes) -> dict[str, Any]:
-    """A message as a dict."""
-    return dict(json.loads(line))
 
 
 def answer(tasks: socket.socket, worker: int) -> int:
@@ -168,6 +168,18 @@ def fork(task: Ordered, ties: Ties, work: Callable[[Ordered], None] = carry_out)
         sys.stderr.flush()
     finally:
         os._exit(code)  # as multiprocessing ends its forks: to take the libraries down again costs seconds
+
+
+def spawn(task: Ordered) -> int:
+    """Start a task in a process that loads the libraries itself; returns its id."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "bodyposenet.pipelines.here.work"], stdin=subprocess.PIPE, text=True
+    )
+    if worker.stdin:
+        write_line(worker.stdin, task)
+        worker.stdin.close()
+    worker.returncode = 0  # whoever waits for it is not this object
+    return worker.pid
 
 
 def leave(ties: Ties) -> None:

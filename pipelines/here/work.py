@@ -1,4 +1,7 @@
-"""Work: a task in the process that the host forked for it."""
+"""Work: a task in the process that the host started for it.
+
+python -m bodyposenet.pipelines.here.work, with the task on standard input, where the host cannot fork
+"""
 
 import importlib
 import json
@@ -41,3 +44,7 @@ def run_component(command: Sequence[str], variables: Mapping[str, str]) -> None:
         file.write_text(source, encoding="utf-8")
         sys.argv = ["executor_main", "--component_module_path", str(file), *arguments]
         executor_main()
+
+
+if __name__ == "__main__":
+    carry_out(Ordered(**json.loads(sys.stdin.read())))

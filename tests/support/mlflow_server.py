@@ -1,6 +1,7 @@
 """A real MLflow server on this machine: a database in a folder, and artifacts that only it reads and writes."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.documents import SHELL, blocks_of
 from support.gcs_server import free_port
 
 PATIENCE = 180  # seconds; it takes 20 on two busy cores
@@ -59,6 +61,7 @@ def stop(process):
 
 
 def tracking_server(folder):
-    """A tracking server; its artifacts go through it."""
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "held")]
-    return serving(folder, "server", *store)
+    """A tracking server, started as docs/tracking.md says, in a folder; its artifacts go through it."""
+    (line,) = (block.text for block in blocks_of("docs/tracking.md", SHELL) if block.text.startswith("mlflow server"))
+    _, *words = shlex.split(line.replace("/srv", str(folder)))
+    return serving(folder, *words)
