@@ -14,6 +14,7 @@ import pytest
 from bodyposenet.common import tasks
 from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.precision import read_precision, take_precision
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import count, size
 from bodyposenet.common.spec.base import parse_spec
@@ -205,6 +206,16 @@ def test_a_training_says_what_its_network_is_and_draws_its_curves(chain):
     assert len(page) < 2e6
 
 
+def test_the_precision_of_a_training_stands_in_its_folder_its_facts_its_run_and_both_pages(chain, runs):
+    taken = {name: read_precision(chain.file(name)) for name in ("base", "retrained")}
+    assert taken["base"] == take_precision(default("train")["mixed_precision"])
+    assert chain.said["facts"]["precision"] == taken["base"].name
+    assert runs["train"].data.params["training.precision"] == taken["base"].name
+    assert str(taken["retrained"]) in chain.file("curves").read_text()
+    report = chain.file("report.html").read_text()
+    assert [str(choice) in report for choice in taken.values()] == [True, True]
+
+
 def test_retraining_goes_on_from_the_pruned_network(chain):
     pruned, retrained = (load_model(chain.file(name))[0].get_weights() for name in ("pruned", "retrained"))
     assert [weights.shape for weights in pruned] == [weights.shape for weights in retrained]
@@ -321,7 +332,7 @@ def test_settings_are_logged_under_a_prefix(runs, chain):
     assert runs["evaluate_int8"].data.params["spec.model"] == "int8"
     assert runs["evaluate_int8"].data.params["spec.input_shape"] == "[192, 256]"
     for run in runs.values():
-        assert all(name.startswith(("spec.", "data.")) for name in run.data.params)
+        assert all(name.startswith(("spec.", "data.", "training.")) for name in run.data.params)
 
 
 @pytest.mark.parametrize(("task", "folder"), [("train", "base"), ("retrain", "retrained")])
