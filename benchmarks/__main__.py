@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processor import asked, describe_processor, measured_on
+
 HERE = Path(__file__).parent
 GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8", "runners", "start")
 MARKS = "<!-- table -->", "<!-- end -->"
@@ -26,14 +28,14 @@ def main(names: list[str]) -> int:
     for name in names or GROUPS:
         group = importlib.import_module(f"benchmarks.{name}")
         results = {key: value for key, value in results.items() if key not in group.ROWS} | group.measure()
-        results[f"processor.{name}"] = name_processor()
+        results[f"processor_{name}"] = describe_processor()
     file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n", encoding="utf-8")
-    rows = {key: row for name in GROUPS for key, row in importlib.import_module(f"benchmarks.{name}").ROWS.items()}
+    groups = {name: importlib.import_module(f"benchmarks.{name}") for name in GROUPS}
+    rows = {key: row for name, group in groups.items() for key, row in asked(name, group, results).items()}
     readme = HERE / "README.md"
     text = readme.read_text(encoding="utf-8")
     begin, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    page = text[:begin] + "\n" + table(results, rows) + name_places(results) + text[end:]
-    readme.write_text(page, encoding="utf-8")
+    readme.write_text(text[:begin] + "\n" + table(results, rows) + measured_on(results) + text[end:], encoding="utf-8")
     missed = [key for key, (_, bound) in rows.items() if key in results and not holds(results[key], bound)]
     for key in missed:
         print(f"{key}: {results[key]:.3g}, asked is {rows[key][1]}", file=sys.stderr)
@@ -47,22 +49,6 @@ def table(results: dict[str, Any], rows: dict[str, tuple[str, str]]) -> str:
         f"| {key} | {what} | {bound} | {results[key]:.3g} |" for key, (what, bound) in rows.items() if key in results
     ]
     return "\n".join(lines) + "\n"
-
-
-def name_processor() -> str:
-    """The processor at hand and its instruction sets."""
-    from bodyposenet.common.machine.processor import read_processor
-
-    here = read_processor()
-    return f"{here.name} ({', '.join(here.instruction_sets)})"
-
-
-def name_places(results: dict[str, Any]) -> str:
-    """Which groups were measured on which processor, as far as that was noted, in Markdown."""
-    groups: dict[str, list[str]] = {}
-    for key in (key for key in sorted(results) if key.startswith("processor.")):
-        groups.setdefault(results[key], []).append(key.removeprefix("processor."))
-    return "".join(f"\nMeasured on {place}: {', '.join(names)}.\n" for place, names in groups.items())
 
 
 def holds(value: float, bound: str) -> bool:

@@ -25,7 +25,7 @@ INSTALL = "export PYTHONPATH=$LIBRARIES && pip install --quiet --no-deps --no-in
 
 PLAN = Plan(
     left_out={
-        ("README.md", "make demo"): "tests/test_demo.py runs the demo, with and without photos",
+        ("README.md", "make demo"): "takes minutes; tests/test_demo.py runs it on a few pictures",
         ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
         ("docs/installation.md", "uv "): "uv may not be there; the block before it does the same with pip",
