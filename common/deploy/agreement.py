@@ -10,10 +10,14 @@ from bodyposenet.common.deploy.onnx_file import OUTPUTS
 def map_error(reference: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> float:
     """Root mean square of the difference over that of the reference, the worse of heatmaps and PAFs.
 
+    Maps of other shapes are infinitely far.
+
     Args:
         reference: Heatmaps and PAFs of each picture in turn.
         maps: The same of another network.
     """
+    if [one.shape for one in reference] != [other.shape for other in maps]:
+        return float("inf")
     kinds = []
     for kind in range(len(OUTPUTS)):
         pairs = list(zip(reference[kind :: len(OUTPUTS)], maps[kind :: len(OUTPUTS)], strict=True))
