@@ -81,7 +81,7 @@ def everyone(process):
     return [top, *top.children(recursive=True)]
 
 
-def still_alive(processes, seconds=5):
+def still_alive(processes, seconds=60):
     """Those that have not ended after so many seconds; zombies have."""
     end = time.monotonic() + seconds
     while (left := [one for one in processes if _runs(one)]) and time.monotonic() < end:
