@@ -15,6 +15,7 @@ from pathlib import Path
 from support.demo_run import everyone, said, start_few, still_alive
 
 STAGES = ("base", "pruned", "retrained", "int8")
+SECONDS = 5  # in which all processes of a killed demo end
 
 
 def figures(folder):
@@ -41,7 +42,7 @@ def kill_one(folder, seconds):
     running = everyone(process)
     process.kill()
     process.wait()
-    return still_alive(running), True
+    return still_alive(running, SECONDS), True
 
 
 def main(kills, seed):

@@ -31,7 +31,7 @@ def alone():
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """The folder of a demo that was killed while it trained, and who of it was alive five seconds later."""
+    """The folder of a demo that was killed while it trained, and who of it did not end."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     process = start_few(folder)
     wait_for(folder, "Join ", process)

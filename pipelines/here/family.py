@@ -16,7 +16,7 @@ from typing import IO
 from bodyposenet.common.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal that a process gets when its parent ends
-GRACE = 3.5  # seconds in which a training may save what it did
+GRACE = 2.5  # seconds in which a training may save what it did
 GLANCE = 0.05  # seconds between two looks
 
 

@@ -1,6 +1,7 @@
 """Demos on a few pictures, in processes that may be ended at any moment."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,7 +51,14 @@ def start_loading(folder, *command):
 def _start(folder, command):
     given = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     with said(folder).open("a") as file:
-        return subprocess.Popen(command, cwd=TESTS, env=given, stdout=file, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command, cwd=TESTS, env=given, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_heed_interrupts
+        )
+
+
+def _heed_interrupts():
+    """A shell has what it starts in the background ignore Ctrl-C, and so does what that starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def said(folder):
@@ -73,7 +81,7 @@ def everyone(process):
     return [top, *top.children(recursive=True)]
 
 
-def still_alive(processes, seconds=5):
+def still_alive(processes, seconds=60):
     """Those that have not ended after so many seconds; zombies have."""
     end = time.monotonic() + seconds
     while (left := [one for one in processes if _runs(one)]) and time.monotonic() < end:
