@@ -35,6 +35,7 @@ def silent_environment(folder):
     return kept | {"TMPDIR": str(folder), "HOME": str(folder), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
 
 
+@pytest.mark.slow
 def test_a_verb_that_runs_networks_and_is_tracked_looks_up_nothing(tmp_path):
     """In a network of its own, whose name server notes every question; ONNX Runtime's client keeps a file ``.ses``.
 
