@@ -219,7 +219,8 @@ def test_the_champion_is_served_and_answers_photos_with_people(client, mlflow_ur
         (tmp_path / "photo.jpg").write_bytes(base64.b64decode(bright))
         there = Plan({}, {(PAGE, "http://127.0.0.1:5001"): (url, "a port that is free")})
         said = Reader(tmp_path, tmp_path, there, dict(os.environ)).run(asking)
-        assert_the_person(json.loads(said)["predictions"])
+        (people,) = json.loads(said)["predictions"]
+        assert_the_person(people)
         for several in (
             {"instances": [{"b64": bright}]},
             {"dataframe_split": {"columns": ["photo"], "data": [[bright]]}},
