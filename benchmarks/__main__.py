@@ -5,6 +5,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+from benchmarks.processor import asked, describe_processor, measured_on
 
 HERE = Path(__file__).parent
 GROUPS = ("codec", "data", "training", "pruning", "calibration", "int8", "runners", "start")
@@ -25,19 +28,21 @@ def main(names: list[str]) -> int:
     for name in names or GROUPS:
         group = importlib.import_module(f"benchmarks.{name}")
         results = {key: value for key, value in results.items() if key not in group.ROWS} | group.measure()
+        results[f"processor_{name}"] = describe_processor()
     file.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n", encoding="utf-8")
-    rows = {key: row for name in GROUPS for key, row in importlib.import_module(f"benchmarks.{name}").ROWS.items()}
+    groups = {name: importlib.import_module(f"benchmarks.{name}") for name in GROUPS}
+    rows = {key: row for name, group in groups.items() for key, row in asked(name, group, results).items()}
     readme = HERE / "README.md"
     text = readme.read_text(encoding="utf-8")
     begin, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    readme.write_text(text[:begin] + "\n" + table(results, rows) + text[end:], encoding="utf-8")
+    readme.write_text(text[:begin] + "\n" + table(results, rows) + measured_on(results) + text[end:], encoding="utf-8")
     missed = [key for key, (_, bound) in rows.items() if key in results and not holds(results[key], bound)]
     for key in missed:
         print(f"{key}: {results[key]:.3g}, asked is {rows[key][1]}", file=sys.stderr)
     return 1 if missed else 0
 
 
-def table(results: dict[str, float], rows: dict[str, tuple[str, str]]) -> str:
+def table(results: dict[str, Any], rows: dict[str, tuple[str, str]]) -> str:
     """The results as Markdown."""
     lines = ["| key | what | asked | measured |", "|---|---|---|---|"]
     lines += [

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
 from support.processor_time import in_words, is_quick, processor_seconds, rank, read_times, write_times
+from support.warm_python import warm_tasks
 
 settings.register_profile("busy machine", deadline=None)  # times say nothing where several share the cores
 settings.load_profile("busy machine")
@@ -153,6 +155,22 @@ def bucket(storage_url, monkeypatch) -> str:
     make_bucket(storage_url, name)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_url)
     return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def warm_tasks_python() -> Iterator[Path]:
+    """What stands for Python in the tasks of a pipeline: it forks from a process that has imported what they need."""
+    with tempfile.TemporaryDirectory() as folder, warm_tasks(Path(folder)) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def quick_tasks(warm_tasks_python) -> Iterator[None]:
+    """Tasks that ``kfp.local`` runs in processes of this machine need not import TensorFlow anew."""
+    from support.local_run import forked_tasks
+
+    with forked_tasks(warm_tasks_python):
+        yield
 
 
 @pytest.fixture(scope="session")

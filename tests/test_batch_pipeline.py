@@ -24,6 +24,7 @@ SAID_BY_KFP = (  # a process on this machine takes no resources and no image
     "You may be attemping to run a task",
 )
 CUT = "000000000086.jpg"
+pytestmark = pytest.mark.usefixtures("quick_tasks")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def patch():
 
 
 @pytest.fixture(scope="module")
-def again(tmp_path_factory, patch):
+def again(tmp_path_factory, patch, quick_tasks):
     """Runs the pipeline on the same photos, with its earlier runs remembered."""
     folder = tmp_path_factory.mktemp("dag")
     synthesize(folder / "photos", train=8, val=4)

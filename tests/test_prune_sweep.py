@@ -13,7 +13,7 @@ NAMES = ("target_flops 0.6", "pruning_threshold 0.4")
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(tmp_path_factory, quick_tasks):
     """The folder of a sweep over few pictures, that of its artifacts, and what it returned."""
     folder = tmp_path_factory.mktemp("sweep")
     arguments = {f"{name}_spec": short_training(name) for name in ("train", "retrain")}

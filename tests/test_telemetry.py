@@ -21,7 +21,7 @@ from bodyposenet.common.cli import main
 from bodyposenet.common.deploy.runners import OnnxRunner
 folder = sys.argv[1]
 main(["export", "-m", folder + "/net.keras", "-o", folder + "/net.onnx", "-d", "64,64,3"], standalone_mode=False)
-OnnxRunner(Path(folder, "net.onnx"))(np.zeros((1, 64, 64, 3), np.float32))
+OnnxRunner(Path(folder, "net.onnx"), runner="auto")(np.zeros((1, 64, 64, 3), np.float32))
 try:
     socket.getaddrinfo("asked-for.example", 80)
 except OSError:
@@ -36,7 +36,10 @@ def silent_environment(folder):
 
 
 def test_a_verb_that_runs_networks_and_is_tracked_looks_up_nothing(tmp_path):
-    """In a network of its own, whose name server notes every question; ONNX Runtime's client keeps a file ``.ses``."""
+    """In a network of its own, whose name server notes every question; ONNX Runtime's client keeps a file ``.ses``.
+
+    With a runner chosen, OpenVINO is imported, too, which reports that otherwise.
+    """
     (tmp_path / "aside").mkdir()
     save_model(pose_net(stages=1), tmp_path / "net.keras", CARD)
     command = [sys.executable, LOOKUPS, tmp_path / "aside", sys.executable, "-c", VERBS, tmp_path]

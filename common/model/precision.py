@@ -177,16 +177,15 @@ def measure_precision() -> PrecisionTimes:
 
 
 def _time_in_turn(steps: Sequence[Callable[[], Any]]) -> list[float]:
-    """Return the least seconds of each step; the first call of each, which compiles, does not count."""
-    for step in steps:
-        _time(step)
-    least = [math.inf] * len(steps)
+    """Return the least seconds of each step; the first call of each compiles, and tells whether it can be computed."""
+    able = [step for step in steps if math.isfinite(_time(step))]
+    least = dict.fromkeys(steps, math.inf)
     begun = time.perf_counter()
     for _ in range(ROUNDS):
-        least = [min(before, _time(step)) for before, step in zip(least, steps, strict=True)]
+        least |= {step: min(least[step], _time(step)) for step in able}
         if time.perf_counter() - begun > PATIENCE:
             break
-    return least
+    return [least[step] for step in steps]
 
 
 def _time(step: Callable[[], Any]) -> float:

@@ -45,7 +45,7 @@ def family(job: str, log: Path, variables: Mapping[str, str], held: int) -> Iter
         variables: Of their environment.
         held: A descriptor that they share: a lock is free when the last of them has ended.
     """
-    with log.open("a") as file, _sigterm_raises():
+    with log.open("a", encoding="utf-8") as file, _sigterm_raises():
         host = subprocess.Popen(
             [sys.executable, "-m", "bodyposenet.pipelines.here.host"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=file, text=True, bufsize=1, env=dict(variables), pass_fds=(held,), start_new_session=True,

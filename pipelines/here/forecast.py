@@ -1,27 +1,29 @@
-"""Forecast: how long the demo will take on this machine, from two seconds of measuring.
+"""Forecast: how long the demo will take on this machine, from some seconds of measuring.
 
 What a run does is known: how often a training looks at a photo, and about what else there is to do. So it needs two
-speeds, that of convolutions in the precision that trainings will take, and that of plain code, and the share of the
-processor that other programs leave.
+speeds, that of convolutions in the precision that trainings will take, and that of plain code, both by processor time,
+and the share of the processors that other programs leave.
 """
 
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from bodyposenet.common.model.precision import KERNEL, LEAST_GAIN, SHAPE, PrecisionTimes
-
-SPIN = 0.7  # seconds of measuring plain code
+SPIN, CONVOLVE = 0.7, 0.6  # seconds of measuring plain code, and convolutions
 TURNS = 1000  # of the loop between two looks at the clock
-# Measured on two cores of an AMD EPYC of 2.6 GHz, where these were the speeds.
-TURNS_THERE = 2.0e7  # a second
-OWN_SECONDS = 100.0  # all that is no training and grows with no number of photos
-LOOKED_SECONDS = 0.3  # for a held-out photo: all evaluations together
+SHAPE, KERNEL = (8, 24, 32, 96), 3  # of a convolution in the middle of the demo's network
+# Processor seconds of a run on an AMD EPYC, on which the loop made so many turns a second.
+TURNS_THERE = 4.2e7
+OWN_SECONDS = 70.0  # what grows with no number of photos
+LOOKED_SECONDS = 0.45  # for a held-out photo: all evaluations together
+TRAINED_SECONDS = 0.075  # for a photo in an epoch, beside convolutions
 STEP_GFLOP = (16.3, 7.5)  # for a photo in an epoch, way there and back: of the base, and of the pruned network
-TRAINED_SHARE = 0.5  # of the small convolution's speed, that a whole training step has
+ALONE = 1.5  # so much more of a shared processor gets what computes in one thread
+SPREAD = 0.85  # the exponent by which trainings gain from processors
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,16 @@ class Speeds:
     """What a machine can do.
 
     Attributes:
-        turns: Of a loop, in a second of one processor.
-        gflops: Of a convolution and its gradients, billions of operations a second on all processors.
+        turns: Of a loop, in a second of processor time.
+        gflops: Of a convolution and its gradients, billions of operations in a second of processor time.
         share: Of the processors, that this run will get.
+        processors: How many there are.
     """
 
     turns: float
     gflops: float
     share: float
+    processors: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,11 @@ def foresee(data: str, epochs: Sequence[int]) -> dict[str, float]:
 
 def seconds_of(work: Work, speeds: Speeds) -> float:
     """How long a piece of work takes at given speeds."""
+    slower = TURNS_THERE / speeds.turns
     gflop = sum(work.trained * epochs * step for epochs, step in zip(work.epochs, STEP_GFLOP, strict=True))
-    plain = (OWN_SECONDS + LOOKED_SECONDS * work.held_out) * TURNS_THERE / speeds.turns
-    return (plain + gflop / (speeds.gflops * TRAINED_SHARE)) / speeds.share
+    training = gflop / speeds.gflops + work.trained * sum(work.epochs) * TRAINED_SECONDS * slower
+    plain = (OWN_SECONDS + LOOKED_SECONDS * work.held_out) * slower
+    return plain / min(1.0, ALONE * speeds.share) + training / (speeds.processors**SPREAD * speeds.share)
 
 
 def count_photos(data: str) -> tuple[int, int]:
@@ -91,26 +97,19 @@ def count_photos(data: str) -> tuple[int, int]:
 
 def measure_speeds() -> Speeds:
     """Measure this machine; the plain code first, as it needs processes that have not touched TensorFlow."""
-    from bodyposenet.common.model.precision import measure_precision
+    from bodyposenet.common.model.precision import take_precision
 
-    turns, share = measure_code()
-    return Speeds(turns, convolution_gflops(measure_precision()), share)
-
-
-def convolution_gflops(times: PrecisionTimes) -> float:
-    """Billions of operations a second, in the precision that ``auto`` would take."""
-    seconds = times.seconds16 if times.gain >= LEAST_GAIN else times.seconds32
-    batch, height, width, channels = SHAPE
-    return 3 * 2 * batch * height * width * channels**2 * KERNEL**2 / seconds / 1e9
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    turns, share = measure_code(processors)
+    return Speeds(turns, measure_convolution(take_precision("auto").name), share, processors)
 
 
-def measure_code() -> tuple[float, float]:
+def measure_code(processors: int) -> tuple[float, float]:
     """Turns of a loop in a second of processor time, and the share of the processors that this process is given."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with multiprocessing.get_context("fork").Pool(cores) as pool:
-        found = pool.map(spin, [SPIN] * cores, chunksize=1)
+    with multiprocessing.get_context("fork").Pool(processors) as pool:
+        found = pool.map(spin, [SPIN] * processors, chunksize=1)
     turns, seconds = (sum(column) for column in zip(*found, strict=True))
-    return turns / seconds, min(1.0, seconds / (SPIN * cores))
+    return turns / seconds, min(1.0, seconds / (SPIN * processors))
 
 
 def spin(seconds: float) -> tuple[int, float]:
@@ -120,3 +119,33 @@ def spin(seconds: float) -> tuple[int, float]:
         for _ in range(TURNS):
             turns += 1
     return turns, time.process_time() - begun
+
+
+def measure_convolution(precision: str) -> float:
+    """Billions of operations in a second of processor time of a convolution ``(B, H, W, C)`` and its gradients."""
+    step = build_step(precision)
+    step()  # compiles
+    batch, height, width, channels = SHAPE
+    gflop = 3 * 2 * batch * height * width * channels**2 * KERNEL**2 / 1e9
+    end, begun, steps = time.monotonic() + CONVOLVE, time.process_time(), 0
+    while time.monotonic() < end:
+        step()
+        steps += 1
+    return steps * gflop / (time.process_time() - begun)
+
+
+def build_step(precision: str) -> Callable[[], Any]:
+    """Build what is timed."""
+    import tensorflow as tf
+
+    images = tf.ones(SHAPE, precision)
+    weights = tf.ones((KERNEL, KERNEL, SHAPE[-1], SHAPE[-1]), precision)
+
+    @tf.function(autograph=False)
+    def compiled() -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([images, weights])
+            maps = tf.nn.conv2d(images, weights, 1, "SAME")
+        return [maps, *tape.gradient(maps, [images, weights])]
+
+    return lambda: [part[0, 0, 0, 0].numpy() for part in compiled()]

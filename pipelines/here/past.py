@@ -32,7 +32,7 @@ def sole_user(folder: Path) -> Iterator[int]:
     Raises:
         UserError: Another run is at work there.
     """
-    with (folder / LOCK).open("w") as file:
+    with (folder / LOCK).open("w", encoding="utf-8") as file:
         end = time.monotonic() + PATIENCE
         while not _locked(file.fileno()):
             if time.monotonic() > end:

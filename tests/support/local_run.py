@@ -1,11 +1,13 @@
 """A pipeline run by ``kfp.local`` in processes of this machine, and what it did."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from kfp import local
+from kfp.local import subprocess_task_handler
 from kfp.local.io import IOStore
 
 from bodyposenet.pipelines.demo import as_text
@@ -44,6 +46,14 @@ def without_words_of_kfp():
 def surroundings(name, store):
     """What the tasks of a run find in their environment."""
     return {"MLFLOW_TRACKING_URI": store, "BODYPOSENET_PIPELINE_RUN": name, "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+@contextmanager
+def forked_tasks(python):
+    """Within it a task that would be a fresh process of Python is one of ``warm_tasks``: it does the same, sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_task_handler, "environment", lambda **_: nullcontext(str(python)))
+        yield
 
 
 def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", state="RUNNING", **arguments):

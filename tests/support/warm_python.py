@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli")
 KUBEFLOW = ("kfp", "kfp.kubernetes", "kfp_server_api", "bodyposenet.common.cli", "bodyposenet.pipelines.cli")
+TASKS = ("kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", *HEAVY)
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
 address = {kubeflow!r} if sys.argv[1:2] in (["pipeline"], ["schedule"]) else {heavy!r}
@@ -38,13 +40,33 @@ def warm_python(folder):
     Args:
         folder: An empty one, with a short path: the address of a socket has at most 107 characters.
     """
-    programs, addresses = folder / "bin", {name: str(folder / name) for name in ("heavy", "kubeflow")}
-    programs.mkdir()
-    for name in ("bpnet", "warm-python"):
-        (programs / name).write_text(CLIENT.format(python=sys.executable, **addresses))
-        (programs / name).chmod(0o755)
+    addresses = {name: str(folder / name) for name in ("heavy", "kubeflow")}
+    programs = _write_clients(folder, "bpnet", "warm-python", **addresses)
     with _listening(addresses["heavy"], HEAVY), _listening(addresses["kubeflow"], KUBEFLOW):
         yield programs
+
+
+@contextlib.contextmanager
+def warm_tasks(folder):
+    """Run one for the tasks of a pipeline; yields the program that stands for Python there.
+
+    Args:
+        folder: As above.
+    """
+    address = str(folder / "tasks")
+    programs = _write_clients(folder, "warm-python", heavy=address, kubeflow=address)
+    with _listening(address, TASKS):
+        yield programs / "warm-python"
+
+
+def _write_clients(folder, *names, **addresses):
+    """Write the programs; returns their folder."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in names:
+        (programs / name).write_text(CLIENT.format(python=sys.executable, **addresses))
+        (programs / name).chmod(0o755)
+    return programs
 
 
 @contextlib.contextmanager
@@ -120,6 +142,9 @@ def run(program, words):
     try:
         if program == "bpnet":
             main()
+        elif words[0] == "-m":
+            sys.argv = words[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             (file,) = words
             exec(compile(Path(file).read_text(), file, "exec"), {"__name__": "__main__"})

@@ -1,0 +1,32 @@
+"""Benchmarks: what is asked of a processor is what it can do."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.processor import asked, describe_processor, measured_on
+from bodyposenet.common.machine.processor import read_processor
+
+GROUP = SimpleNamespace(ROWS={"gain": ("8 bits", "≥ 3.0"), "drop": ("AP", "≤ 0.01")}, NEEDS_VNNI=("gain",))
+OLD, NEW = "Core i7: AVX2", "EPYC: AVX2, AVX-512 VNNI"
+
+
+@pytest.mark.parametrize(
+    ("results", "bound"),
+    [({"processor_int8": NEW}, "≥ 3.0"), ({"processor_int8": OLD}, ""), ({"processor_data": OLD}, "≥ 3.0")],
+)
+def test_a_bound_that_needs_vnni_is_asked_unless_the_group_was_measured_without(results, bound):
+    assert asked("int8", GROUP, results) == GROUP.ROWS | {"gain": ("8 bits", bound)}
+
+
+def test_results_name_the_processor_its_instruction_sets_and_the_limit(monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    here = read_processor()
+    assert describe_processor() == f"{here.name}: {', '.join(here.instruction_sets)}; ONEDNN_MAX_CPU_ISA=AVX2"
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert "ONEDNN" not in describe_processor()
+
+
+def test_the_page_says_which_groups_were_measured_where():
+    results = {"gain": 3.5, "processor_int8": NEW, "processor_codec": OLD, "processor_data": OLD}
+    assert measured_on(results) == f"\n`codec`, `data`: measured on {OLD}.\n\n`int8`: measured on {NEW}.\n"
