@@ -114,7 +114,9 @@ def test_what_kubeflow_logs_itself_and_what_a_task_logs_do_not_get_in_each_other
     experiment = client.create_experiment(f"Kubeflow's own, {first} first")
     parent = client.create_run(experiment)
     made = client.create_run(experiment, tags={"mlflow.parentRunId": parent.info.run_id})
-    inputs = {name: '"as JSON"' for component in all_components().values() for name in component.component_spec.inputs}
+    inputs = {
+        name: '"as JSON"' for component in all_components().values() for name in component.component_spec.inputs or ()
+    }
 
     def launcher():
         client.log_batch(made.info.run_id, [Metric("ap", 0.5, 1, 0)], [Param(*each) for each in inputs.items()])
