@@ -28,7 +28,11 @@ PLAN = Plan(
         ("README.md", "make demo"): "takes minutes; tests/test_demo.py runs it on a few pictures",
         ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
-        ("docs/installation.md", "uv "): "uv may not be there; the block before it does the same with pip",
+        ("docs/custom-skeleton.md", "bpnet"): "tests/test_custom_skeleton_chain.py runs the page, with more epochs",
+        ("docs/installation.md", "python3.11"): "is run as the README's block",
+        ("docs/installation.md", "pip "): "is run as the README's block",
+        ("docs/installation.md", "uv "): "uv may not be there",
+        ("docs/installation.md", ". "): "of an environment that is not made",
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
         ("docs/tracking.md", "echo"): "asks the server of the block before; tests/test_tracking_server.py runs it",
@@ -39,8 +43,6 @@ PLAN = Plan(
     scaled={
         ("README.md", "python3.11 -m venv"): ("$PYTHON -m venv", "the tests' own version"),
         ("README.md", "pip install '.[all]'"): (INSTALL, "the libraries are the tests' own"),
-        ("docs/installation.md", "python3.11 -m venv"): ("$PYTHON -m venv", "the tests' own version"),
-        ("docs/installation.md", "pip install '.[all]'"): (INSTALL, "the libraries are the tests' own"),
         ("docs/tao-migration.md", "-d 288,384,3"): ("-d 192,256,3", "fewer pixels"),
         ("docs/calibration.md", "-d 288,384,3"): ("-d 96,128,3", "fewer pixels"),
         ("README.md", "make .venv/.ready && . .venv/bin/activate"): ("true", "the environment is the tests' own"),
@@ -51,10 +53,6 @@ PLAN = Plan(
         ("docs/calibration.md", "--batches 500"): ("--batches 4", "fewer pictures"),
         ("docs/data.md", "-n 500"): ("-n 5", "fewer pictures"),
         ("docs/tao-migration.md", "--batches 500"): ("--batches 4", "fewer pictures"),
-        ("docs/custom-skeleton.md", "bpnet train"): (
-            "sed -i -E 's/(num_epoch|checkpoint_n_epoch): 40/\\1: 1/' train.yaml; bpnet train",
-            "one epoch; tests/test_custom_skeleton_chain.py takes more, and looks at what comes out",
-        ),
     },
 )
 RUNNING = [block for page in pages() for block in blocks_of(page, *RUN) if PLAN.runs(block)]

@@ -114,7 +114,9 @@ def test_what_kubeflow_logs_itself_and_what_a_task_logs_do_not_get_in_each_other
     experiment = client.create_experiment(f"Kubeflow's own, {first} first")
     parent = client.create_run(experiment)
     made = client.create_run(experiment, tags={"mlflow.parentRunId": parent.info.run_id})
-    inputs = {name: '"as JSON"' for component in all_components().values() for name in component.component_spec.inputs}
+    inputs = {
+        name: '"as JSON"' for component in all_components().values() for name in component.component_spec.inputs or ()
+    }
 
     def launcher():
         client.log_batch(made.info.run_id, [Metric("ap", 0.5, 1, 0)], [Param(*each) for each in inputs.items()])
@@ -219,7 +221,8 @@ def test_the_champion_is_served_and_answers_photos_with_people(client, mlflow_ur
         (tmp_path / "photo.jpg").write_bytes(base64.b64decode(bright))
         there = Plan({}, {(PAGE, "http://127.0.0.1:5001"): (url, "a port that is free")})
         said = Reader(tmp_path, tmp_path, there, dict(os.environ)).run(asking)
-        assert_the_person(json.loads(said)["predictions"])
+        (people,) = json.loads(said)["predictions"]
+        assert_the_person(people)
         for several in (
             {"instances": [{"b64": bright}]},
             {"dataframe_split": {"columns": ["photo"], "data": [[bright]]}},
