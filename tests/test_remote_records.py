@@ -127,7 +127,7 @@ def test_conversions_that_end_at_once_keep_each_other_s_sets(where, bucket, tmp_
         "from bodyposenet.common.data.manifest import add_set\n"
         "from bodyposenet.common.storage import place\n"
         "for number in range(10):\n"
-        "    add_set(place(sys.argv[1]), f'{sys.argv[2]}{number}', {{'shards': []}})\n"
+        "    add_set(place(sys.argv[1]), f'{sys.argv[2]}{number}', {'shards': []})\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", script, folder, name]) for name in "abc"]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
