@@ -8,8 +8,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.train import TrainSpec
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -32,7 +37,7 @@ def measure() -> dict[str, float]:
     return figures | ({"precision_step_16_bits": max(taken)} if taken else {})
 
 
-def run(limits: dict[str, str]) -> dict:
+def run(limits: dict[str, str]) -> dict[str, Any]:
     """What a process of its own finds, for oneDNN reads its limits once."""
     environ = {name: value for name, value in os.environ.items() if name != LIMIT} | limits
     command = [sys.executable, "-m", __spec__.name]
@@ -56,7 +61,7 @@ def compare() -> dict:
     return {"ratio": ratio, "precision": choice.name, "reason": choice.reason, "seconds_to_choose": seconds}
 
 
-def shipped_spec():
+def shipped_spec() -> "TrainSpec":
     """The train spec of the demo; its records are not looked at."""
     import yaml
 
@@ -68,7 +73,7 @@ def shipped_spec():
     return parse_spec(settings, TrainSpec)
 
 
-def build_step(spec, policy: str):
+def build_step(spec: "TrainSpec", policy: str) -> Callable[[], object]:
     """A step on a batch of noise, from the start weights that the spec names."""
     import numpy as np
 
@@ -89,7 +94,7 @@ def build_step(spec, policy: str):
     return lambda: step(batch, RATE).read()
 
 
-def time_step(step) -> float:
+def time_step(step: Callable[[], object]) -> float:
     """Seconds that all processors together spend on a step."""
     begun = time.process_time()
     step()

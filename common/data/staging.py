@@ -1,12 +1,12 @@
 """Staging: the hidden folder beside the output where finished pieces wait, for a later attempt too."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +14,7 @@ import google_crc32c
 
 from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.locking import hold_folder
 from bodyposenet.common.storage import is_remote, read_bytes, reported, whole_file
 
 BLOCK = 1 << 20  # bytes
@@ -84,26 +84,15 @@ class Staging:
 
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        self._lock.enter_context(self._held(self.folder))
+        self._lock.enter_context(self._hold(self.folder))
 
     def _remove_other(self, folder: Path) -> None:
-        with self._held(folder):
+        with self._hold(folder):
             shutil.rmtree(folder)
 
-    @contextlib.contextmanager
-    def _held(self, folder: Path) -> Iterator[None]:
+    def _hold(self, folder: Path) -> AbstractContextManager[None]:
         """Keep other conversions out of a folder."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # some network file systems have no locks
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    where, fix = str(self.prefix), "wait for it, or write elsewhere"
-                    raise UserError("another conversion to this name is running", where=where, fix=fix) from None
-            yield
-        finally:
-            os.close(descriptor)
+        return hold_folder(folder, "another conversion to this name is running", where=str(self.prefix))
 
     def recover(self, shards: Sequence[Shard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished, and remove what they began.

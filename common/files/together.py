@@ -7,18 +7,17 @@ it is there, the outputs are those of a run that did not end, and may be replace
 
 import contextlib
 import errno
-import fcntl
 import fnmatch
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import is_plain
+from bodyposenet.common.files.locking import hold_folder
 from bodyposenet.common.storage import reported, whole_file
 
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
@@ -62,7 +61,7 @@ class Together:
     def __enter__(self) -> Self:
         with reported(self.folder), self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.enter_context(_held(self.folder, self.output))
+            self._lock.enter_context(hold_folder(self.folder, "another run is writing this", where=str(self.output)))
             self._rename()
             self._sweep(self.keep)
             self._lock = self._lock.pop_all()
@@ -152,19 +151,3 @@ def _move(staged: Path, final: Path) -> None:
         with whole_file(final) as file, staged.open("rb") as taken:
             shutil.copyfileobj(taken, file)
         staged.unlink()
-
-
-@contextlib.contextmanager
-def _held(folder: Path, output: Path) -> Iterator[None]:
-    """Keep other runs out of a staging folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                fix = "wait for it, or write elsewhere"
-                raise UserError("another run is writing this", where=str(output), fix=fix) from None
-        yield
-    finally:
-        os.close(descriptor)
