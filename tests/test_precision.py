@@ -84,7 +84,7 @@ def test_a_checkpoint_in_a_format_that_is_slow_here_is_gone_on_from_with_a_warni
     choice = choose_precision("auto", timed(0.1), kept="bfloat16")
     assert choice.is_surprising
     assert str(choice) == (
-        "bfloat16: as in the checkpoint that training goes on from; bfloat16 takes 10 times as long as float32 here, "
+        "bfloat16: as the training that goes on was begun; bfloat16 takes 10 times as long as float32 here, "
         "and mixed_precision: false would go on in float32"
     )
 

@@ -15,7 +15,8 @@ from support import rounds_run
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import load_model
-from bodyposenet.common.rounds import Round, cut_left
+from bodyposenet.common.model.precision import PRECISION, read_precision, take_precision
+from bodyposenet.common.rounds import Round, cut_left, prune_in_rounds
 from bodyposenet.common.spec.prune import PruneSpec
 
 shares = st.floats(0.05, 1.0)
@@ -115,3 +116,16 @@ def test_rounds_of_something_else_are_left_alone(folder):
     with pytest.raises(UserError, match="rounds: 0 rounds are none; give 1 or more"):
         rounds_run.run(folder, "none", rounds=0)
     assert dataclasses.asdict(Round(1, 2, 1, 2.0, 1.0, 0.5))["history"] == []
+
+
+@pytest.mark.slow
+def test_a_later_round_is_retrained_in_the_precision_of_the_one_before(folder):
+    place, base = folder / "precision", folder / "base.keras"
+    retraining = rounds_run.retraining_of(folder, epochs=1).model_copy(update={"mixed_precision": "auto"})
+    given = {"settings": rounds_run.SETTINGS, "retraining": retraining, "rounds": 2}
+    prune_in_rounds(base, place, **given, only=1)
+    kept = read_precision(place / "round_1")
+    assert kept == take_precision("auto")
+    (place / "round_1" / PRECISION).write_text(json.dumps(dataclasses.asdict(kept) | {"name": "float16"}))
+    prune_in_rounds(base, place, **given)
+    assert read_precision(place / "round_2").name == "float16"

@@ -127,7 +127,7 @@ def _decline(wish: Wish, times: PrecisionTimes) -> PrecisionChoice:
 
 
 def _keep(kept: str, times: PrecisionTimes) -> PrecisionChoice:
-    reason = "as in the checkpoint that training goes on from"
+    reason = "as the training that goes on was begun"
     if kept != times.half or not times.gain < 1:
         return PrecisionChoice(kept, reason)
     if math.isinf(times.seconds16):
