@@ -166,13 +166,15 @@ def test_a_run_keeps_its_name_until_it_came_to_a_good_end_or_is_asked_for_someth
 
 
 def test_a_forecast_grows_with_the_work_and_shrinks_with_the_speeds():
-    work, speeds = Work(300, 200, (2, 3)), Speeds(turns=4.2e7, gflops=60.0, share=1.0, processors=2)
+    work, speeds = Work(300, 200, (2, 3)), Speeds(turns=3.5e7, gflops=60.0, share=1.0, processors=2)
     whole = seconds_of(work, speeds)
-    assert whole == pytest.approx(160 + (16530 / 60 + 1500 * 0.075) / 2**0.85)
+    assert whole == pytest.approx(87 + (16530 / 60 + 1500 * 0.075) / 2**0.78)
     assert seconds_of(replace(work, epochs=(4, 3)), speeds) > whole
-    assert seconds_of(replace(work, held_out=400), speeds) == pytest.approx(whole + 90)
+    assert seconds_of(replace(work, held_out=400), speeds) == pytest.approx(whole + 42)
     assert seconds_of(work, replace(speeds, gflops=120.0)) < whole
-    assert seconds_of(work, replace(speeds, turns=2.1e7)) > whole
+    assert seconds_of(work, replace(speeds, turns=1.75e7)) == pytest.approx(
+        87 * 2**0.5 + (16530 / 60 + 1500 * 0.075 * 2**0.5) / 2**0.78
+    )
     assert seconds_of(work, replace(speeds, share=0.25)) > 2 * whole
 
 

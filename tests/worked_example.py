@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from support.documents import ROOT, SHELL, blocks_of
@@ -16,9 +17,14 @@ from support.documents import ROOT, SHELL, blocks_of
 ACTIVATION = "make .venv/.ready && . .venv/bin/activate"
 
 
-def main(programs: Path, folder: Path) -> int:
-    """Run the example in a new folder with the programs of an environment; returns bash's exit code."""
-    shutil.copytree(ROOT / "docs" / "example", folder / "docs" / "example")
+def main(programs: Path, folder: Path, change: Callable[[Path], None] = lambda specs: None) -> int:
+    """Run the example in a new folder with the programs of an environment; returns bash's exit code.
+
+    ``change`` is called with the folder of the example's specs before anything runs.
+    """
+    specs = folder / "docs" / "example"
+    shutil.copytree(ROOT / "docs" / "example", specs)
+    change(specs)
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(["bash", "-exc", script()], cwd=folder, env=environment).returncode
 
