@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from bodyposenet.common.flags import example
-from bodyposenet.common.launcher import Guarded
+from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.options import example
 from bodyposenet.pipelines.cli_schedule import schedule_one
 from bodyposenet.pipelines.flags import clustered, connected, parametrised
 

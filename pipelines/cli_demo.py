@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.flags import example
-from bodyposenet.common.launcher import Guarded
+from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.options import example
 
 OUTPUT = "build/demo"
 

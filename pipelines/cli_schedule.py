@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from bodyposenet.common.flags import example
-from bodyposenet.common.launcher import Guarded, counted
+from bodyposenet.common.cli.launcher import Guarded, counted
+from bodyposenet.common.cli.options import example
 from bodyposenet.pipelines.flags import connected, parametrised
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from support.coco_files import image, write_dataset
 from support.perfect import PerfectRunner, standing
 from support.spec_files import DATASET, changed
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
 from bodyposenet.common.evaluate.evaluate import evaluate

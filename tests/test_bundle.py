@@ -14,7 +14,7 @@ from onnx import helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common import tasks
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.bundle import channels_first, deepstream_bundle, triton_bundle
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import put_card, read_model

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
 
 from bodyposenet import __version__
-from bodyposenet.common.cli import main
-from bodyposenet.common.cli_export import engine_command, input_size, output_path
-from bodyposenet.common.devices import Devices
+from bodyposenet.common.cli.devices import Devices
+from bodyposenet.common.cli.export import engine_command, input_size, output_path
+from bodyposenet.common.cli.launcher import RemainsError, Verb, Verbs, results_dir
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.launcher import RemainsError, Verb, Verbs, results_dir
 
 VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "inference", "prune", "export",
          "build_engine")  # fmt: skip
@@ -67,9 +67,7 @@ def failing(error, folder=None):
 
 
 def test_the_command_line_starts_without_anything_heavy():
-    script = (
-        "import sys; from bodyposenet.common.cli import main; print(*[m for m in sys.argv[1:] if m in sys.modules])"
-    )
+    script = "import sys; from bodyposenet.common.cli.main import main; print(*[m for m in sys.argv[1:] if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script, *HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

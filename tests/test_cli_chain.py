@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from support.small_chain import write_specs
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.crypto import is_encrypted
 
 FOLDER = "Größe 1 & Übung"  # blanks and umlauts in every path

@@ -17,7 +17,7 @@ FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "-
 def compiled(tmp_path_factory):
     """Executors, their platform and the tasks of prune_retrain, compiled for such a cluster in a process of its own."""
     folder = tmp_path_factory.mktemp("cluster")
-    command = ["-m", "bodyposenet.common.cli", "pipeline", "compile", "-o", str(folder), *FLAGS]
+    command = ["-m", "bodyposenet.common.cli.main", "pipeline", "compile", "-o", str(folder), *FLAGS]
     subprocess.run([sys.executable, "-W", "ignore", *command], check=True)
     pipeline, platform = yaml.safe_load_all((folder / "prune_retrain.yaml").read_text())
     executors = pipeline["deploymentSpec"]["executors"]

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from support.coco_files import annotation, image, write_dataset
 from support.stopped import spoil_unseen, standing
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data import plan
 from bodyposenet.common.data.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards

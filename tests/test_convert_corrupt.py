@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from support.coco_files import annotation, category, document, image
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 
 JUNK = (
     None, True, -1, 0, 1.5, 2**31, 10**400, 1e308, float("nan"), float("inf"), "", "x", "\ud800", "a" * 10_000,

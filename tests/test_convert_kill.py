@@ -146,7 +146,9 @@ def test_a_crew_does_every_job_once_and_passes_errors_on():
 def test_a_full_disk_is_told_and_the_conversion_goes_on_once_there_is_space(spec, tmp_path, wanted, processes):
     """A limit of the file size stands for the disk's end; three photos fit, a shard does not."""
     (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
-    code = "from bodyposenet.common.data import plan; plan.PIECE = 3; from bodyposenet.common.cli import main; main()"
+    code = (
+        "from bodyposenet.common.data import plan; plan.PIECE = 3; from bodyposenet.common.cli.main import main; main()"
+    )
     command = [
         sys.executable,
         "-c",
@@ -210,7 +212,7 @@ def test_memory_does_not_grow_with_the_photos(tmp_path):
 
 def test_a_conversion_needs_no_tensorflow(spec, tmp_path):
     (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
-    code = "import sys; from bodyposenet.common.cli import main\n"
+    code = "import sys; from bodyposenet.common.cli.main import main\n"
     code += "try: main()\nfinally: print(*[name for name in ('tensorflow', 'keras', 'mlflow') if name in sys.modules])"
     command = [
         sys.executable,

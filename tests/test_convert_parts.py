@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from support.coco_files import annotation, image, write_dataset
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.convert import convert_dataset
 from bodyposenet.common.data.join import join_parts
 from bodyposenet.common.data.manifest import open_shards

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from support.creatures import EXAMPLE, JOINTS, PAGE, PICTURES, SIGMAS, UNION, drawn, labels
 
 from bodyposenet.common import tasks
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.files import read_card
 from bodyposenet.common.settings import portable
 from bodyposenet.common.spec import parse_spec

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from support.engines import exported
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.engine_file import read_engine
 
 

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.half import export_half, half
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.runners import OnnxRunner

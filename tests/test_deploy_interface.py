@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from onnx import TensorProto
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.bundle import deepstream_bundle
 from bodyposenet.common.deploy.half import half
 from bodyposenet.common.deploy.interface import for_nvidia_sdk, of_one_size, taking_pixels

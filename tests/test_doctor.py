@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from support.permissions import run_bound
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.doctor.choices import Choices, Precision, Runner, read_answer
 from bodyposenet.common.doctor.compiled import Compiled, look_into, mark_warm
 from bodyposenet.common.doctor.findings import UNABLE, Findings, to_json, to_text

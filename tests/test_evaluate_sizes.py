@@ -11,7 +11,7 @@ from support.coco_files import document, image, write_annotations
 from support.engines import exported, fixed
 from support.perfect import PerfectRunner, standing
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.coco import read_annotations
 from bodyposenet.common.deploy.sizes import Sizes
 from bodyposenet.common.errors import UserError

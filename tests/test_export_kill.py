@@ -18,7 +18,7 @@ from support.moments import moments_of
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common import tasks
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.files import save_model
 
 PIXELS = ["--uint8-input", "--static_batch_size", "1"]
@@ -33,7 +33,7 @@ def hook(event, arguments):
     if event == "open" and isinstance(arguments[0], (str, os.PathLike)) and sys.argv[1] in os.fspath(arguments[0]):
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 main(sys.argv[2:])
 """
 

@@ -7,7 +7,7 @@ import yaml
 from click.testing import CliRunner
 from support.kubeflow_rules import check_pipeline
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import package_of
 

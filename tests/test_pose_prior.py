@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from support.coco_files import annotation, dataset_spec, document, image, write_annotations
 from support.perfect import STANDING, WALKING, standing
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from support.networks import STICK, network, pictures
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.batches import Batch
 from bodyposenet.common.model.files import Card, load_model, save_model
 from bodyposenet.common.model.losses import pose_loss

@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("docs", "components", "pipelines", "images", "manifests", "benchmarks")

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.choice_cache import LIMITS
 from bodyposenet.common.deploy.chooser import LARGEST_ERRORS, draw_photo, judge

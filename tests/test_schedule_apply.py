@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
 from support.tiny_pipeline import compiled
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines.package import package_of
 from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
 

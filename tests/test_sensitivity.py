@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.deploy.agreement import map_error

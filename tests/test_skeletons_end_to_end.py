@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.spec.pose_config import load_skeleton
 

@@ -12,7 +12,7 @@ from support.kubeflow_fake import kubeflow
 from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines import submit
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import package_of

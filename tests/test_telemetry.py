@@ -17,7 +17,7 @@ VERBS = """
 import socket, sys
 from pathlib import Path
 import numpy as np
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.runners import OnnxRunner
 folder = sys.argv[1]
 main(["export", "-m", folder + "/net.keras", "-o", folder + "/net.onnx", "-d", "64,64,3"], standalone_mode=False)

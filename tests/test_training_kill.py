@@ -9,7 +9,7 @@ import time
 import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
-from bodyposenet.common.launcher import tell
+from bodyposenet.common.cli.launcher import tell
 from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
 from bodyposenet.common.model.interruption import StoppedError
 

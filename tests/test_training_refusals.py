@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support.drawn_records import convert_drawn, records_of
 from support.tiny_training import tiny_spec
 
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.precision import choose_precision, measure_precision
 from bodyposenet.common.skeleton import BODYPOSENET_18
@@ -20,7 +20,7 @@ from bodyposenet.common.spec.train import TrainSpec
 REFUSED = """
 import json, sys
 from click.testing import CliRunner
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 said = {}
 for name in sys.argv[1:]:
     result = CliRunner().invoke(main, ["train", "-e", f"{name}.yaml", "-r", f"results/{name}"])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bodyposenet.common.launcher import counted
+from bodyposenet.common.cli.launcher import counted
 from bodyposenet.common.report.stages import count, percent, precision, size
 from bodyposenet.pipelines.here.messages import News
 

@@ -10,7 +10,7 @@ from pathlib import Path
 CODE = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
-from bodyposenet.common.cli import main
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.data import pace, plan
 plan.PIECE = 3
 pace.Pace.add = lambda self, count: (print("piece", flush=True), time.sleep(600))

@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli")
-KUBEFLOW = ("kfp", "kfp.kubernetes", "kfp_server_api", "bodyposenet.common.cli", "bodyposenet.pipelines.cli")
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli.main")
+KUBEFLOW = ("kfp", "kfp.kubernetes", "kfp_server_api", "bodyposenet.common.cli.main", "bodyposenet.pipelines.cli")
 TASKS = ("kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", *HEAVY)
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
@@ -136,7 +136,7 @@ def received(asker, size):
 
 def run(program, words):
     """What a fresh process would do, and the exit code it would end with."""
-    from bodyposenet.common.cli import main
+    from bodyposenet.common.cli.main import main
 
     sys.argv = [program, *words]
     try:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.deploy.providers import DEVICES
-from bodyposenet.common.errors import UserError
-from bodyposenet.common.flags import (
+from bodyposenet.common.cli.launcher import Verb, results_dir, task
+from bodyposenet.common.cli.options import (
     PlaceType,
     example,
     folder_of,
@@ -18,7 +17,8 @@ from bodyposenet.common.flags import (
     option,
     shared,
 )
-from bodyposenet.common.launcher import Verb, results_dir, task
+from bodyposenet.common.deploy.providers import DEVICES
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.runner_names import RUNNER_NAMES
 from bodyposenet.common.storage import joined, place, reported
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.errors import UserError
-from bodyposenet.common.flags import (
+from bodyposenet.common.cli.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.cli.options import (
     DiskType,
     example,
     found_model,
@@ -17,7 +17,7 @@ from bodyposenet.common.flags import (
     shared,
     warn_of_name,
 )
-from bodyposenet.common.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:
     from bodyposenet.common.prune.training_data import TrainingData

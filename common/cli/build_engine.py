@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.flags import DiskType, example, found_model, keyed, option, parse_size, shared, warn_of_plain
-from bodyposenet.common.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.cli.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.cli.options import (
+    DiskType,
+    example,
+    found_model,
+    keyed,
+    option,
+    parse_size,
+    shared,
+    warn_of_plain,
+)
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.engine import Engine, EngineOptions

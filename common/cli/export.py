@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli_calibration import COUNTS, calibrate, form_ending, ranges_source
-from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.together import Together, is_unfinished
-from bodyposenet.common.flags import (
+from bodyposenet.common.cli.calibration import COUNTS, calibrate, form_ending, ranges_source
+from bodyposenet.common.cli.launcher import RemainsError, Several, Verb, results_dir, task
+from bodyposenet.common.cli.options import (
     DiskType,
     example,
     found_model,
@@ -20,7 +19,8 @@ from bodyposenet.common.flags import (
     shared,
     warn_of_name,
 )
-from bodyposenet.common.launcher import RemainsError, Several, Verb, results_dir, task
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.files.together import Together, is_unfinished
 from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import click
 
-from bodyposenet.common.flags import example
-from bodyposenet.common.launcher import USER, Guarded, counted
+from bodyposenet.common.cli.launcher import USER, Guarded, counted
+from bodyposenet.common.cli.options import example
 
 
 @click.command("doctor", cls=Guarded, epilog=example("bpnet doctor"))

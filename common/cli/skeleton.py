@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bodyposenet.common.flags import PlaceType, example, mapped, option
-from bodyposenet.common.launcher import Guarded
+from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.options import PlaceType, example, mapped, option
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.launcher import Verb, counted, results_dir, task
+from bodyposenet.common.cli.options import PlaceType, example, mapped, option, shared
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.flags import PlaceType, example, mapped, option, shared
-from bodyposenet.common.launcher import Verb, counted, results_dir, task
 from bodyposenet.common.storage import is_remote
 
 if TYPE_CHECKING:

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.flags import DiskType, example, found_model, keyed, leveled, option, parse_dims, warn_of_plain
-from bodyposenet.common.launcher import Verb
+from bodyposenet.common.cli.launcher import Verb
+from bodyposenet.common.cli.options import (
+    DiskType,
+    example,
+    found_model,
+    keyed,
+    leveled,
+    option,
+    parse_dims,
+    warn_of_plain,
+)
 
 EXAMPLE = example(
     "bpnet bundle --for deepstream -m model.int8.onnx -o served/deepstream -d 288,384,3 --batch_size 4",
@@ -32,7 +41,7 @@ def bundle(
     peaks: int, **_: object,
 ) -> None:  # fmt: skip
     """Write a network with the configuration of a server: normalisation, order, names, skeleton."""
-    from bodyposenet.common.cli_export import input_size
+    from bodyposenet.common.cli.export import input_size
     from bodyposenet.common.deploy.bundle import deepstream_bundle, triton_bundle
 
     source = found_model(model)

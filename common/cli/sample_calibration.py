@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.flags import RESULTS, PlaceType, example, leveled, option
-from bodyposenet.common.launcher import Verb, results_dir, task
+from bodyposenet.common.cli.launcher import Verb, results_dir, task
+from bodyposenet.common.cli.options import RESULTS, PlaceType, example, leveled, option
 
 EXAMPLE = example(
     "bpnet sample_calibration -a data/annotations/person_keypoints_train2017.json -i data/train2017 \\",

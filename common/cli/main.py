@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet import __version__
-from bodyposenet.common.cli_bundle import bundle
-from bodyposenet.common.cli_convert import dataset_convert, dataset_join
-from bodyposenet.common.cli_data import sample_calibration
-from bodyposenet.common.cli_doctor import doctor
-from bodyposenet.common.cli_engine import build_engine
-from bodyposenet.common.cli_evaluate import evaluate, inference
-from bodyposenet.common.cli_export import export
-from bodyposenet.common.cli_prune import prune
-from bodyposenet.common.cli_skeleton import skeleton
-from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.flags import (
+from bodyposenet.common.cli.build_engine import build_engine
+from bodyposenet.common.cli.bundle import bundle
+from bodyposenet.common.cli.convert import dataset_convert, dataset_join
+from bodyposenet.common.cli.doctor import doctor
+from bodyposenet.common.cli.evaluate import evaluate, inference
+from bodyposenet.common.cli.export import export
+from bodyposenet.common.cli.launcher import Guarded, Verb, Verbs, counted, launched, results_dir, task
+from bodyposenet.common.cli.options import (
     DiskType,
     example,
     keyed,
@@ -27,7 +24,10 @@ from bodyposenet.common.flags import (
     parse_size,
     shared,
 )
-from bodyposenet.common.launcher import Guarded, Verb, Verbs, counted, launched, results_dir, task
+from bodyposenet.common.cli.prune import prune
+from bodyposenet.common.cli.sample_calibration import sample_calibration
+from bodyposenet.common.cli.skeleton import skeleton
+from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.cluster import Cluster, cluster_of
 from bodyposenet.common.model_key import key_in_use, using_key
 

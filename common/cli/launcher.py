@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bodyposenet.common.devices import LAUNCH_FLAGS, Devices, Several, spread
+from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.faults import TOLD, reported
 from bodyposenet.common.machine.home import name_folders

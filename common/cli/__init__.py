@@ -1,0 +1,1 @@
+"""Command line: TAO's verbs, a file each; they parse, call the library and print."""
