@@ -22,7 +22,7 @@ PEAK = """
 import re, sys
 from pathlib import Path
 from benchmarks.annotations import filtered, parsed
-import bodyposenet.common.data.filtering, bodyposenet.common.spec.dataset
+import bodyposenet.common.data.annotations.person_filter, bodyposenet.common.spec.dataset
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 Path("/proc/self/clear_refs").write_text("5")  # a process starts with the peak of its parent
 before = peak()
@@ -50,8 +50,8 @@ def parsed(file: str | Path) -> object:
 
 def filtered(file: str | Path) -> object:
     """Photos with somebody of interest, their people, and who of them is of interest."""
-    from bodyposenet.common.data.coco import read_annotations
-    from bodyposenet.common.data.filtering import choose
+    from bodyposenet.common.data.annotations.coco import read_annotations
+    from bodyposenet.common.data.annotations.person_filter import choose
     from bodyposenet.common.spec.dataset import DataFilteringParams
 
     coco = read_annotations(file)

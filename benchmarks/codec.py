@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from benchmarks.upsampled import decode_upsampled
-from bodyposenet.common.data.coco import CocoSet, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.evaluate.ceiling import ceiling_ap_of
 from bodyposenet.common.evaluate.oks import MAIN, coco_metrics, to_coco

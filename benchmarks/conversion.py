@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from pycocotools.coco import COCO
 
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import choose
 from bodyposenet.common.data.convert import Work
 from bodyposenet.common.data.crew import Crew
-from bodyposenet.common.data.filtering import choose
 from bodyposenet.common.data.plan import Options
 from bodyposenet.common.data.source import Source
 from bodyposenet.common.skeleton import COCO_17

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bodyposenet.common.data.annotations.ignore_masks import encode_mask
 from bodyposenet.common.data.bitmaps import SIGNATURE, read_bitmap
-from bodyposenet.common.data.masks import encode_mask
 
 
 def png_of(mask, filters, *, chunks=1):

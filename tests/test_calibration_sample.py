@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from support.coco_files import annotation, document, image, write_annotations, write_dataset
 
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.calibration_choice import Traits, representative, traits_of
 from bodyposenet.common.data.calibration_sample import copy_sample, flat_names, sample_calibration
-from bodyposenet.common.data.coco import read_annotations
 from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.errors import UserError
 

@@ -8,7 +8,7 @@ import pytest
 from support.creatures import EXAMPLE, HALVES, JOINTS, SIGMAS, UNION, dataset_of, drawn, labels, train_spec_of
 from support.perfect import PerfectRunner
 
-from bodyposenet.common.data.bodies import fit_dataset_prior
+from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
 from bodyposenet.common.data.convert import convert_dataset
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.errors import UserError

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.filtering import choose
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import choose
 from bodyposenet.common.spec.dataset import DataFilteringParams
 
 PEOPLE = {"fox": ("nose", "tail", "paw"), "crane": ("tail", "nose", "beak")}

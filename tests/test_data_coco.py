@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.coco_files import JOINTS, annotation, document, image, write_annotations
 
-from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.filtering import main_people
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import main_people
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DataFilteringParams
 

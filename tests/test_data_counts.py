@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.filtering import choose
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import choose
 from bodyposenet.common.spec.dataset import DataFilteringParams
 
 pytestmark = pytest.mark.data

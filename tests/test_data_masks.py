@@ -9,8 +9,8 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 from support.coco_files import annotation, document, image, write_annotations
 
-from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.masks import encode_mask, ignore_mask
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.ignore_masks import encode_mask, ignore_mask
 from bodyposenet.common.errors import UserError
 
 SIZE = (40, 50)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.coco_files import JOINTS, annotation, category, document, image, write_annotations
 
-from bodyposenet.common.data.coco import read_annotations
-from bodyposenet.common.data.filtering import REASONS, choose, main_people
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import REASONS, choose, main_people
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DataFilteringParams
 

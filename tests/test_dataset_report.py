@@ -15,11 +15,11 @@ from support.page import Page
 
 from bodyposenet.common.data import dataset_charts as charts
 from bodyposenet.common.data import dataset_pictures as pictures
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.person_filter import choose, main_people
+from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.dataset_report import report_dataset, set_skeleton, write_report
 from bodyposenet.common.data.dataset_summary import describe
-from bodyposenet.common.data.filtering import choose, main_people
-from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.spec.dataset import DataFilteringParams
 

@@ -5,7 +5,7 @@ import pytest
 from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.evaluate.predict import find_people, normalise, resample
 from bodyposenet.common.model.files import Card

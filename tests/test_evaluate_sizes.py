@@ -12,7 +12,7 @@ from support.engines import exported, fixed
 from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.deploy.sizes import Sizes
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.opened import followed

@@ -7,7 +7,7 @@ import pytest
 from support.coco_files import JOINTS
 from support.exports import cvat, shots, zipped
 
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.errors import UserError
 

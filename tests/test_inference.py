@@ -9,7 +9,7 @@ import pytest
 from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.inference import default_results_dir, infer, list_photos
 from bodyposenet.common.evaluate.preprocess import read_image

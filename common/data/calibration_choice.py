@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.coco import CocoSet
+from bodyposenet.common.data.annotations.coco import CocoSet
 
 Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.data.calibration_choice import representative, traits_of
-from bodyposenet.common.data.coco import CocoSet, read_annotations
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.data.photos import decoded_size
 from bodyposenet.common.errors import AwayError, UserError

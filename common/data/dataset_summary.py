@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.coco import CocoSet
-from bodyposenet.common.data.filtering import REASONS, Choice, FilteringParams
-from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.annotations.coco import CocoSet
+from bodyposenet.common.data.annotations.person_filter import REASONS, Choice, FilteringParams
+from bodyposenet.common.data.annotations.problems import Problem
 
 HEIGHTS = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)  # pixels: where the groups of heights begin
 TENTHS = tuple(range(0, 100, 10))  # percent of the photo's height: the same

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.errors import UserError

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.coco import Photo
-from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.annotations.coco import Photo
+from bodyposenet.common.data.annotations.problems import Problem
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers: ITU-T T.81, table B.1

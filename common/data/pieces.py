@@ -10,12 +10,12 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
+from bodyposenet.common.data.annotations.coco import Photo, Photos
+from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
+from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.aside import laid
-from bodyposenet.common.data.coco import Photo, Photos
-from bodyposenet.common.data.masks import Fault, encode_mask, ignore_mask
 from bodyposenet.common.data.photo_store import PhotoStore
 from bodyposenet.common.data.photos import photo_problem
-from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.data.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.manifest import add_set, read_manifest
 from bodyposenet.common.data.pieces import Made
 from bodyposenet.common.data.plan import Options, ShardPlan, is_shard
-from bodyposenet.common.data.problems import Problem
 from bodyposenet.common.data.source import Source
 from bodyposenet.common.data.staging import READY, Staging
 from bodyposenet.common.files.inside import remove_inside

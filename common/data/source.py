@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from bodyposenet import __version__
 from bodyposenet.common.data import plan
-from bodyposenet.common.data.coco import CocoSet, Photos, read_annotations
-from bodyposenet.common.data.filtering import Choice, choose
+from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_annotations
+from bodyposenet.common.data.annotations.ignore_masks import outline_faults
+from bodyposenet.common.data.annotations.person_filter import Choice, choose
+from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.importers import match
 from bodyposenet.common.data.manifest import SCHEMA
-from bodyposenet.common.data.masks import outline_faults
 from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos
 from bodyposenet.common.data.pieces import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
-from bodyposenet.common.data.problems import Problem
-from bodyposenet.common.data.tables import PhotoTable
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.storage import Stat, joined, read_bytes

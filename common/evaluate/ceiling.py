@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bodyposenet.common.data.coco import CocoSet, Photo, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, Photo, read_annotations
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.evaluate.oks import MAIN, coco_metrics, to_coco
 from bodyposenet.common.evaluate.predict import read_maps

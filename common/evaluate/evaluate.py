@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bodyposenet.common.data.coco import CocoSet, Photo
+from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.oks import MAIN, NOTHING, coco_metrics, to_coco

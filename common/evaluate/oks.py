@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.coco import CocoSet, Person, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton, sigma_of

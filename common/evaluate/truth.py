@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bodyposenet.common.data.coco import CocoSet, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec

@@ -13,7 +13,7 @@ from pathlib import Path
 from bodyposenet.common.machine.cache_folder import find_cache_folder, make_writable
 
 PACKAGE = Path(__file__).parents[1]
-PACKAGES = ("pose", "data")  # where functions are compiled
+PACKAGES = ("pose", "data", "imaging")  # where functions are compiled
 MARK = b"machine.compiling import"
 UNUSED = 30 * 24 * 3600.0  # seconds after which a folder of earlier sources goes
 
@@ -39,7 +39,7 @@ def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
 
 def list_sources(package: Path = PACKAGE) -> list[Path]:
     """Return the modules that have compiled functions."""
-    modules = (path for folder in PACKAGES for path in sorted((package / folder).glob("*.py")))
+    modules = (path for folder in PACKAGES for path in sorted((package / folder).rglob("*.py")))
     return [path for path in modules if MARK in path.read_bytes()]
 
 

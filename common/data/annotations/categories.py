@@ -31,7 +31,7 @@ def people_kinds(
 
     Args:
         categories: ``categories`` of the file.
-        joints: As :func:`~bodyposenet.common.data.coco.read_annotations` takes them.
+        joints: As :func:`~bodyposenet.common.data.annotations.coco.read_annotations` takes them.
         file: The file's name, for messages.
 
     Raises:

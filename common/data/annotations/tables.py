@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.columns import Mask, Numbers
-from bodyposenet.common.data.entry import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
-from bodyposenet.common.data.problems import Problem
+from bodyposenet.common.data.annotations.bulk_fields import Mask, Numbers
+from bodyposenet.common.data.annotations.entry_fields import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
+from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.files.inside import stays_inside
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have

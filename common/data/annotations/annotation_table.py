@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.columns import Columns, Numbers
-from bodyposenet.common.data.entry import Entry, Floats, MisfitError
+from bodyposenet.common.data.annotations.bulk_fields import Columns, Numbers
+from bodyposenet.common.data.annotations.categories import Kinds
+from bodyposenet.common.data.annotations.entry_fields import Entry, Floats, MisfitError
+from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.importers.document import number_in
-from bodyposenet.common.data.kinds import Kinds
-from bodyposenet.common.data.problems import Problem
-from bodyposenet.common.data.tables import AnnotationTable, PhotoTable
 
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as run_lengths
 
-from bodyposenet.common.data.coco import Person, Photo
+from bodyposenet.common.data.annotations.coco import Person, Photo
 from bodyposenet.common.errors import UserError
 
 Mask = npt.NDArray[np.uint8]

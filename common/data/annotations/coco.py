@@ -12,14 +12,14 @@ from typing import Any, overload
 
 import numpy as np
 
-from bodyposenet.common.data.annotations import annotation_table
-from bodyposenet.common.data.columns import Mask
-from bodyposenet.common.data.entry import Floats, Segmentation
+from bodyposenet.common.data.annotations.annotation_table import annotation_table
+from bodyposenet.common.data.annotations.bulk_fields import Mask
+from bodyposenet.common.data.annotations.categories import people_kinds
+from bodyposenet.common.data.annotations.entry_fields import Floats, Segmentation
+from bodyposenet.common.data.annotations.problems import Problem, refuse
+from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.document import collector_paused
-from bodyposenet.common.data.kinds import people_kinds
-from bodyposenet.common.data.problems import Problem, refuse
-from bodyposenet.common.data.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import place
 

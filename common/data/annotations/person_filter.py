@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.coco import CocoSet, Floats, Person, Photo
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, Photo
 
 
 class FilteringParams(Protocol):

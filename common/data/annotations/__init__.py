@@ -1,0 +1,1 @@
+"""Annotations: COCO files read, checked, and whose people count."""
