@@ -18,10 +18,10 @@ from pycocotools.coco import COCO
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose
-from bodyposenet.common.data.convert import Work
-from bodyposenet.common.data.crew import Crew
-from bodyposenet.common.data.plan import Options
-from bodyposenet.common.data.source import Source
+from bodyposenet.common.data.conversion.convert import Work
+from bodyposenet.common.data.conversion.shard_plan import Options
+from bodyposenet.common.data.conversion.split import Source
+from bodyposenet.common.data.conversion.worker_pool import Crew
 from bodyposenet.common.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.batches import Sample
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.evaluate.ceiling import ceiling_ap

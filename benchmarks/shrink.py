@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.evaluate.evaluate import evaluate

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.data.batches import Drawing, Sample, epoch_batches
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17

@@ -11,7 +11,7 @@ from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
 
 if TYPE_CHECKING:
-    from bodyposenet.common.data.publish import Conversion
+    from bodyposenet.common.data.conversion.publish import Conversion
 
 SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 
@@ -36,7 +36,7 @@ def convert(
 
     ``fingerprint`` is the photo set's, if it is known.
     """
-    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.data.parts import part_of
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
 
@@ -64,7 +64,7 @@ def convert(
 
 def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
     """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
-    from bodyposenet.common.data.join import join_parts
+    from bodyposenet.common.data.conversion.join import join_parts
     from bodyposenet.common.data.photo_set import dataset_spec_of, keep_test_half, photos_in
 
     spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
@@ -89,8 +89,8 @@ def sample_calibration(
 ) -> dict[str, float]:
     """Copy training photos that stand for all: as many as asked, or all that qualify."""
     from bodyposenet.common.data.calibration_sample import copy_sample
+    from bodyposenet.common.data.conversion.split import Source
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
-    from bodyposenet.common.data.source import Source
 
     source = Source.read(dataset_spec_of(photos_in(Path(photos)), whole(settings)), "train")
     least = source.spec.data_filtering_params.min_acceptable_kpts

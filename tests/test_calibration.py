@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic import synthesize
 from bodyposenet.common.deploy.cache import cache_text, parse_cache

@@ -8,8 +8,8 @@ from support.coco_files import annotation, image, write_dataset
 from support.stopped import spoil_unseen, standing
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data import plan
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion import shard_plan
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError
@@ -22,7 +22,7 @@ COUNT = 10
 @pytest.fixture
 def local(tmp_path, monkeypatch):
     """Ten photos on a disk, in pieces of three; a stranger in every second of them."""
-    monkeypatch.setattr(plan, "PIECE", 3)
+    monkeypatch.setattr(shard_plan, "PIECE", 3)
     people = [annotation(number, number, BOX) for number in range(COUNT)]
     people += [annotation(COUNT + number, number, FAR, labelled=0) for number in range(0, COUNT, 2)]
     return write_dataset(tmp_path / "data", [image(number) for number in range(COUNT)], people)

@@ -13,11 +13,11 @@ from support.coco_files import annotation, image, write_dataset
 from support.killing import Bench, contents, kill_everywhere, kill_often
 from support.stopped import children, spoil_unseen, standing, wait_until_gone
 
-from bodyposenet.common.data import plan
-from bodyposenet.common.data.convert import convert_dataset
-from bodyposenet.common.data.crew import Crew
+from bodyposenet.common.data.conversion import shard_plan
+from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.conversion.split import Source
+from bodyposenet.common.data.conversion.worker_pool import Crew
 from bodyposenet.common.data.manifest import open_shards
-from bodyposenet.common.data.source import Source
 from bodyposenet.common.errors import AwayError, UserError
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
@@ -28,7 +28,7 @@ KILLED = -signal.SIGKILL
 @pytest.fixture
 def spec(tmp_path, monkeypatch):
     """Twenty photos in pieces of three; a stranger in every second photo."""
-    monkeypatch.setattr(plan, "PIECE", 3)
+    monkeypatch.setattr(shard_plan, "PIECE", 3)
     people = [annotation(number, number, BOX) for number in range(COUNT)]
     people += [annotation(COUNT + number, number, FAR, labelled=0) for number in range(0, COUNT, 2)]
     return write_dataset(tmp_path / "data", [image(number) for number in range(COUNT)], people)
@@ -50,7 +50,7 @@ def test_a_conversion_killed_at_any_moment_ends_byte_identical_when_it_is_run_ag
 
 
 def test_a_conversion_killed_before_any_operation_on_a_file_ends_byte_identical(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "PIECE", 4)
+    monkeypatch.setattr(shard_plan, "PIECE", 4)
     states, wrong = kill_everywhere(Bench.set_up(tmp_path, 12, 1))
     assert wrong == []
     assert states["publishing"] > 5
@@ -146,9 +146,7 @@ def test_a_crew_does_every_job_once_and_passes_errors_on():
 def test_a_full_disk_is_told_and_the_conversion_goes_on_once_there_is_space(spec, tmp_path, wanted, processes):
     """A limit of the file size stands for the disk's end; three photos fit, a shard does not."""
     (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
-    code = (
-        "from bodyposenet.common.data import plan; plan.PIECE = 3; from bodyposenet.common.cli.main import main; main()"
-    )
+    code = "from bodyposenet.common.data.conversion import shard_plan as plan; plan.PIECE = 3; from bodyposenet.common.cli.main import main; main()"
     command = [
         sys.executable,
         "-c",

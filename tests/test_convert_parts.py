@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from support.coco_files import annotation, image, write_dataset
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.convert import convert_dataset
-from bodyposenet.common.data.join import join_parts
+from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.conversion.join import join_parts
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.errors import UserError
 

@@ -9,7 +9,7 @@ from support.creatures import EXAMPLE, HALVES, JOINTS, SIGMAS, UNION, dataset_of
 from support.perfect import PerfectRunner
 
 from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.ceiling import ceiling_ap

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from support.coco_files import annotation, dataset_spec, image, write_annotations, write_dataset
 
-from bodyposenet.common.data import convert
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion import convert
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.errors import UserError
 

@@ -10,7 +10,7 @@ import pytest
 from support.coco_files import annotation, image, write_annotations, write_dataset
 from support.tiny_training import ADAM
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.skeleton import BODYPOSENET_18

@@ -9,7 +9,7 @@ import pytest
 from support.coco_files import annotation, image, write_dataset
 
 from bodyposenet.common.data.batches import AHEAD, READERS, Drawing, epoch_batches
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.manifest import open_shards
 from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.errors import UserError

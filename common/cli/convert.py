@@ -12,7 +12,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import is_remote
 
 if TYPE_CHECKING:
-    from bodyposenet.common.data.publish import Conversion
+    from bodyposenet.common.data.conversion.publish import Conversion
     from bodyposenet.common.spec.base import PathMap
 
 MOST_TOLD = 20  # reasons that are printed; the report has more
@@ -57,7 +57,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
 
     A conversion that was stopped goes on where it was when it is run again.
     """
-    from bodyposenet.common.data.convert import convert_dataset
+    from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
 
@@ -81,7 +81,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
 @shared
 def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: Any) -> None:
     """Make one set of the parts in FOLDERS that dataset_convert --part wrote."""
-    from bodyposenet.common.data.join import join_parts
+    from bodyposenet.common.data.conversion.join import join_parts
 
     _refuse_folder(output_filename, "train")
     folder = results_dir(options["results_dir"], output_filename.parent, bucket=True)

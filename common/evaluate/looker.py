@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
-from bodyposenet.common.data.photos import header_size
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image

@@ -85,8 +85,8 @@ def seconds_of(work: Work, speeds: Speeds) -> float:
 
 def count_photos(data: str) -> tuple[int, int]:
     """Photos to train on, and held out."""
+    from bodyposenet.common.data.conversion.split import Source
     from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.data.source import Source
     from bodyposenet.common.inputs import drawn_of
 
     drawn = drawn_of(data)

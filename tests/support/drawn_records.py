@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of
 from bodyposenet.common.data.synthetic import synthesize
 

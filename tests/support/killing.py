@@ -14,7 +14,7 @@ from pathlib import Path
 
 from support.coco_files import annotation, image, write_dataset
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 
 BOX, FAR = (2, 2, 40, 34), (30, 20, 33, 33)
 SIZE = (60, 80)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from support.coco_files import annotation, dataset_spec, document, image, write_annotations
 
-from bodyposenet.common.data.convert import convert_dataset
+from bodyposenet.common.data.conversion.convert import convert_dataset
 
 SIZE = (100, 100)
 

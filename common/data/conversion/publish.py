@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.conversion.jobs import Made
+from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is_shard
+from bodyposenet.common.data.conversion.split import Source
+from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.manifest import add_set, read_manifest
-from bodyposenet.common.data.pieces import Made
-from bodyposenet.common.data.plan import Options, ShardPlan, is_shard
-from bodyposenet.common.data.source import Source
-from bodyposenet.common.data.staging import READY, Staging
 from bodyposenet.common.files.inside import remove_inside
 from bodyposenet.common.storage import is_remote
 
@@ -76,7 +76,7 @@ def open_staging(prefix: Path, key: str) -> Staging:
     """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
     if not is_remote(prefix):
         return Staging(prefix, key)
-    from bodyposenet.common.data.bucket_staging import BucketStaging
+    from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
 
     return BucketStaging(prefix, key)
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.aside import laid
-from bodyposenet.common.data.crew import Crew, cores
+from bodyposenet.common.data.conversion.jobs import Made
+from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
+from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
+from bodyposenet.common.data.conversion.split import Source
+from bodyposenet.common.data.conversion.staging import Shard, Staging
+from bodyposenet.common.data.conversion.worker_pool import Crew, cores
 from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.pace import Pace
-from bodyposenet.common.data.pieces import Made
-from bodyposenet.common.data.plan import Options, cut_pieces, plan, plan_shards
-from bodyposenet.common.data.publish import Conversion, Described, describe_set, open_staging, publish_set
-from bodyposenet.common.data.source import Source
-from bodyposenet.common.data.staging import Shard, Staging
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import is_remote, place
 

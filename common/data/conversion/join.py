@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.conversion.publish import Conversion, open_staging, publish_set, total
+from bodyposenet.common.data.conversion.staging import Shard
 from bodyposenet.common.data.manifest import read_manifest, shard_path
-from bodyposenet.common.data.publish import Conversion, open_staging, publish_set, total
-from bodyposenet.common.data.staging import Shard
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import place, reported
 

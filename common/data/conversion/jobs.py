@@ -14,8 +14,8 @@ from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.aside import laid
+from bodyposenet.common.data.conversion.photo_checks import photo_problem
 from bodyposenet.common.data.photo_store import PhotoStore
-from bodyposenet.common.data.photos import photo_problem
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.data.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError

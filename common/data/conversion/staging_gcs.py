@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
-from bodyposenet.common.data.staging import BLOCK, Shard, Staging
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
+from bodyposenet.common.data.conversion.staging import BLOCK, Shard, Staging
 from bodyposenet.common.storage import read_bytes, reported, whole_file
 
 if TYPE_CHECKING:

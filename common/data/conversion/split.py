@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet import __version__
-from bodyposenet.common.data import plan
 from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_annotations
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
 from bodyposenet.common.data.annotations.person_filter import Choice, choose
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
+from bodyposenet.common.data.conversion import shard_plan
+from bodyposenet.common.data.conversion.jobs import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
 from bodyposenet.common.data.importers import match
 from bodyposenet.common.data.manifest import SCHEMA
 from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos
-from bodyposenet.common.data.pieces import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.storage import Stat, joined, read_bytes
@@ -146,7 +146,7 @@ class Source:
 
     def checks(self, recipe: Recipe) -> Iterator[Check]:
         """Jobs that look at every usable photo."""
-        for _, numbers in plan.cut_pieces("", range(len(self.usable))):
+        for _, numbers in shard_plan.cut_pieces("", range(len(self.usable))):
             yield Check(self._photos(self.usable[list(numbers)]), recipe)
 
     def _photos(self, photos: Numbers) -> Photos:
@@ -205,5 +205,5 @@ def _digest(spec: "DatasetSpec", file: Path) -> str:
     del document["root_directory_path"]
     name, mark, _ = str(file).rpartition(".zip#")
     annotations = hashlib.sha256(read_bytes(f"{name}.zip" if mark else file)).hexdigest()
-    text = json.dumps([__version__, SCHEMA, plan.PIECE, document, annotations], sort_keys=True)
+    text = json.dumps([__version__, SCHEMA, shard_plan.PIECE, document, annotations], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

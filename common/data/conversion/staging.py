@@ -13,7 +13,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from bodyposenet.common.data.aside import laid
-from bodyposenet.common.data.pieces import DATA, DESCRIPTION, Made
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
 from bodyposenet.common.files.locking import hold_folder
 from bodyposenet.common.storage import is_remote, read_bytes, reported, whole_file
 

@@ -1,0 +1,1 @@
+"""Conversion: annotations and photos become shards of records, whoever is killed meanwhile."""
