@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.batches import Sample
 from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.loading.batches import Sample
+from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.photo_set import dataset_spec_of
-from bodyposenet.common.data.samples import RecordSource
 from bodyposenet.common.evaluate.ceiling import ceiling_ap
 from bodyposenet.common.evaluate.evaluate import evaluate
 from bodyposenet.common.spec.base import parse_spec

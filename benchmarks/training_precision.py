@@ -77,7 +77,7 @@ def build_step(spec: "TrainSpec", policy: str) -> Callable[[], object]:
     """A step on a batch of noise, from the start weights that the spec names."""
     import numpy as np
 
-    from bodyposenet.common.data.batches import STRIDE, Batch
+    from bodyposenet.common.data.loading.batches import STRIDE, Batch
     from bodyposenet.common.model.optimizer import make_optimizer
     from bodyposenet.common.model.start import starting_network
     from bodyposenet.common.model.step import make_step, with_loss_scale

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from bodyposenet.common.data.batches import AHEAD, Batch, Drawing, Source, epoch_batches
+from bodyposenet.common.data.loading.batches import AHEAD, Batch, Drawing, Source, epoch_batches
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.optimizer import make_optimizer
 from bodyposenet.common.model.step import Step, make_step

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.augment import GREY, Warp, person_centric, whole_photo
+from bodyposenet.common.data.loading.affine import GREY, Warp, person_centric, whole_photo
 from bodyposenet.common.spec.train import SpatialAugParams
 
 PHOTO, SIZE = (400, 600), (256, 256)

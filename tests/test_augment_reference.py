@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.augment import person_centric, whole_photo
+from bodyposenet.common.data.loading.affine import person_centric, whole_photo
 from bodyposenet.common.spec.loader import SpatialAugParams
 
 HALF = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from support.tiny_training import Dots, tiny_spec
 
-from bodyposenet.common.data.batch_picture import GAP, LONGEST, MASKED, PAPER, STRIP, batch_picture
-from bodyposenet.common.data.batches import Drawing, Sample, make_batch
+from bodyposenet.common.data.loading.batch_picture import GAP, LONGEST, MASKED, PAPER, STRIP, batch_picture
+from bodyposenet.common.data.loading.batches import Drawing, Sample, make_batch
 from bodyposenet.common.model.first_batch import write_first_batch
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.pose.draw import WHITE, limb_colour

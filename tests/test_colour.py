@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.augment import GREY, Warp
-from bodyposenet.common.data.colour import random_tint, tint
+from bodyposenet.common.data.loading.affine import GREY, Warp
+from bodyposenet.common.data.loading.colour import random_tint, tint
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.loader import ColorAugParams
 

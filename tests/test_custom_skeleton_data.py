@@ -10,7 +10,7 @@ from support.perfect import PerfectRunner
 
 from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.samples import RecordSource
+from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.ceiling import ceiling_ap
 from bodyposenet.common.evaluate.evaluate import evaluate

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from test_data_records import a_record
 
-from bodyposenet.common.data.augment import Warp
-from bodyposenet.common.data.decoding import factor_for, mask_of, photo_of
+from bodyposenet.common.data.loading.affine import Warp
+from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of
 from bodyposenet.common.errors import UserError
 
 

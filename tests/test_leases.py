@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.leases import ALIGNMENT, Lender
+from bodyposenet.common.data.loading.buffer_pool import ALIGNMENT, Lender
 
 SHAPES = [((2, 3, 5), np.float32), ((7,), np.int64), ((4, 4), np.uint8)]
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from support.networks import STICK, network, pictures
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.files import Card, load_model, save_model
 from bodyposenet.common.model.losses import pose_loss
 from bodyposenet.common.prune.follow import read_graph

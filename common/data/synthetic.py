@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from bodyposenet.common.data.augment import Warp
-from bodyposenet.common.data.batches import STRIDE, Sample
+from bodyposenet.common.data.loading.affine import Warp
+from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.scenes import DrawnPerson, Scene, random_scene
 from bodyposenet.common.skeleton import COCO_17, Skeleton
 

@@ -90,7 +90,7 @@ def call_all(folder: Path) -> None:
 
 def make_one_batch(dataset: DatasetSpec, folder: Path) -> None:
     """Make the training data of one step from ``folder/records``."""
-    from bodyposenet.common.data.batches import make_batch
+    from bodyposenet.common.data.loading.batches import make_batch
     from bodyposenet.common.model.plan import make_plan
 
     described = folder / "dataset.json"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import cv2
 
-from bodyposenet.common.data.batch_picture import batch_picture
-from bodyposenet.common.data.batches import make_batch, order_of
+from bodyposenet.common.data.loading.batch_picture import batch_picture
+from bodyposenet.common.data.loading.batches import make_batch, order_of
 from bodyposenet.common.model.plan import Plan
 from bodyposenet.common.storage import whole_file
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.errors import UserError
 
 SLOWER = "lower the learning rate, or start it softer"

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bodyposenet.common.data.batches import AHEAD
+from bodyposenet.common.data.loading.batches import AHEAD
 from bodyposenet.common.model.plan import Plan
 from bodyposenet.common.model.precision import FLOAT32
 

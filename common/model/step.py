@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.losses import StageLosses, pose_loss
 from bodyposenet.common.spec.train import Loss
 

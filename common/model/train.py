@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from bodyposenet.common.data.batches import Source
+from bodyposenet.common.data.loading.batches import Source
 from bodyposenet.common.model.checkpoints import Epoch, sweep
 from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files import save_model

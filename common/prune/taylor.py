@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.losses import pose_loss
 from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
 from bodyposenet.common.prune.graph import ChannelGraph

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import islice
 
-from bodyposenet.common.data.batches import Batch
+from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.spec.train import Loss, TrainSpec
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.batches import Sample
+from bodyposenet.common.data.loading.batches import Sample
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 

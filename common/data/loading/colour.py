@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.augment import GREY, Warp
+from bodyposenet.common.data.loading.affine import GREY, Warp
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.spec.loader import ColorAugParams
 

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import recode
-from bodyposenet.common.data.augment import Warp, person_centric, whole_photo
-from bodyposenet.common.data.batches import STRIDE, Sample
-from bodyposenet.common.data.colour import Tint, random_tint
-from bodyposenet.common.data.decoding import factor_for, mask_of, photo_of
+from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_photo
+from bodyposenet.common.data.loading.batches import STRIDE, Sample
+from bodyposenet.common.data.loading.colour import Tint, random_tint
+from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of
 from bodyposenet.common.data.manifest import Shard, open_shards
 from bodyposenet.common.data.records import Record
 from bodyposenet.common.errors import UserError

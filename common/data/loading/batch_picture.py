@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.batches import STRIDE, Batch
+from bodyposenet.common.data.loading.batches import STRIDE, Batch
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, limb_colour
 from bodyposenet.common.pose.peaks import find_peaks
 from bodyposenet.common.skeleton import Skeleton

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.leases import Lender
+from bodyposenet.common.data.loading.buffer_pool import Lender
 from bodyposenet.common.data.targets import encode_into
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit

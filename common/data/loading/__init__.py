@@ -1,0 +1,1 @@
+"""Loading: records become batches of augmented samples."""
