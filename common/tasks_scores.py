@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.manifest import read_manifest
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
+from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.report.front import choose, cut_name
 from bodyposenet.common.report.stages import Stage

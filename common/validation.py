@@ -12,7 +12,7 @@ import numpy as np
 from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.loading.batches import Batch, Sample, make_batch
 from bodyposenet.common.data.loading.record_source import RecordSource
-from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.evaluate.oks import MAIN, coco_metrics, to_coco
 from bodyposenet.common.evaluate.predict import find_people
 from bodyposenet.common.evaluate.preprocess import decode_image

@@ -10,8 +10,8 @@ from support.stopped import spoil_unseen, standing
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.manifest import open_shards
-from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.records.manifest import open_shards
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import listing, place, read_bytes
 

@@ -17,7 +17,7 @@ from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.conversion.split import Source
 from bodyposenet.common.data.conversion.worker_pool import Crew
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import AwayError, UserError
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)

@@ -16,7 +16,7 @@ from support.coco_files import annotation, dataset_spec, image, write_annotation
 
 from bodyposenet.common.data.conversion import convert
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)

@@ -9,7 +9,7 @@ from support.coco_files import JOINTS, dataset_spec
 from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 
 HIDDEN = 1
 

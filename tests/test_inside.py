@@ -16,7 +16,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.conversion.join import join_parts
 from bodyposenet.common.data.conversion.shard_plan import is_shard, plan
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import is_plain, join_inside, remove_inside, stays_inside
 from bodyposenet.common.tracking import datasets, send_buffered

@@ -6,9 +6,9 @@ import sys
 import pytest
 from test_data_records import a_record
 
-from bodyposenet.common.data import tfrecord
-from bodyposenet.common.data.manifest import add_set, open_shards, read_manifest
-from bodyposenet.common.data.tfrecord import RecordFile, read_records, write_records
+from bodyposenet.common.data.records import tfrecord
+from bodyposenet.common.data.records.manifest import add_set, open_shards, read_manifest
+from bodyposenet.common.data.records.tfrecord import RecordFile, read_records, write_records
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import place, read_bytes, whole_file
 
@@ -124,7 +124,7 @@ def test_conversions_that_end_at_once_keep_each_other_s_sets(where, bucket, tmp_
     folder = bucket if where == "bucket" else str(tmp_path)
     script = (
         "import sys\n"
-        "from bodyposenet.common.data.manifest import add_set\n"
+        "from bodyposenet.common.data.records.manifest import add_set\n"
         "from bodyposenet.common.storage import place\n"
         "for number in range(10):\n"
         "    add_set(place(sys.argv[1]), f'{sys.argv[2]}{number}', {'shards': []})\n"

@@ -11,7 +11,7 @@ from support.coco_files import annotation, image, write_dataset
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import AHEAD, READERS, Drawing, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams

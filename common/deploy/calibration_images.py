@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from bodyposenet.common.data.manifest import NAME as MANIFEST
-from bodyposenet.common.data.manifest import Shard, open_shards, read_manifest
+from bodyposenet.common.data.records.manifest import NAME as MANIFEST
+from bodyposenet.common.data.records.manifest import Shard, open_shards, read_manifest
 from bodyposenet.common.deploy.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.predict import normalise

@@ -8,7 +8,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, recode
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
-from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.spec.dataset import DatasetSpec
 
 COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people

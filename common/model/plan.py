@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.loading.batches import STRIDE, Batch, Drawing, Source, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
-from bodyposenet.common.data.manifest import open_shards
+from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import read_standing
 from bodyposenet.common.model.cluster import ALONE, Cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.fingerprint import fingerprint
-from bodyposenet.common.data.manifest import read_manifest, shard_path
+from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 
 
 @dataclass(frozen=True)

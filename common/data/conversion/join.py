@@ -8,7 +8,7 @@ from typing import Any
 
 from bodyposenet.common.data.conversion.publish import Conversion, open_staging, publish_set, total
 from bodyposenet.common.data.conversion.staging import Shard
-from bodyposenet.common.data.manifest import read_manifest, shard_path
+from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import place, reported
 

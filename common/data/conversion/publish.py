@@ -12,7 +12,7 @@ from bodyposenet.common.data.conversion.jobs import Made
 from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is_shard
 from bodyposenet.common.data.conversion.split import Source
 from bodyposenet.common.data.conversion.staging import READY, Staging
-from bodyposenet.common.data.manifest import add_set, read_manifest
+from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.files.inside import remove_inside
 from bodyposenet.common.storage import is_remote
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.data.bitmaps import read_bitmap
-from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]

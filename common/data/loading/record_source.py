@@ -12,8 +12,8 @@ from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_p
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
 from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of
-from bodyposenet.common.data.manifest import Shard, open_shards
-from bodyposenet.common.data.records import Record
+from bodyposenet.common.data.records.manifest import Shard, open_shards
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec

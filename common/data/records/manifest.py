@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records import Record, main_people_of
-from bodyposenet.common.data.tfrecord import RecordFile
+from bodyposenet.common.data.records.record import Record, main_people_of
+from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import is_plain, join_inside
 from bodyposenet.common.storage import found_bytes, place, rewrite

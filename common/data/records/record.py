@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.example import decode_example, encode_example
+from bodyposenet.common.data.records.example import decode_example, encode_example
 from bodyposenet.common.errors import UserError
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Records: one photo with its people, in TFRecord files and their manifest."""
