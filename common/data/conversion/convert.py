@@ -208,7 +208,7 @@ def _write_summary(done: Conversion, base: Path, token: str) -> None:
 
 def _write_report(source: Source, problems: Sequence[Problem], base: Path, token: str) -> Path:
     """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
-    from bodyposenet.common.data.dataset_report import report_dataset
+    from bodyposenet.common.data.report.dataset_report import report_dataset
 
     base.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:

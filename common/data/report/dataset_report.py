@@ -13,8 +13,8 @@ from bodyposenet.common.data.annotations.person_filter import Choice
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.data.dataset_charts import group_name, grouped, histogram, shares
-from bodyposenet.common.data.dataset_pictures import picture, sample_pictures
-from bodyposenet.common.data.dataset_summary import EXAMPLES, describe
+from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
+from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.page import render
 from bodyposenet.common.skeleton import COCO_17, Skeleton, sigma_of
 from bodyposenet.common.storage import place, whole_file
@@ -92,7 +92,7 @@ def write_report(
     """
     counts = described["counts"]
     page = render(
-        "bodyposenet.common.data",
+        "bodyposenet.common.data.report",
         PAGE,
         title=title,
         verdict=verdict(counts),

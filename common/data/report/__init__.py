@@ -1,0 +1,1 @@
+"""Dataset report: what is in a dataset, counted and shown on one page."""
