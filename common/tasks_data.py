@@ -88,9 +88,9 @@ def sample_calibration(
     photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
 ) -> dict[str, float]:
     """Copy training photos that stand for all: as many as asked, or all that qualify."""
-    from bodyposenet.common.data.calibration_sample import copy_sample
     from bodyposenet.common.data.conversion.split import Source
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.sampling.calibration_sample import copy_sample
 
     source = Source.read(dataset_spec_of(photos_in(Path(photos)), whole(settings)), "train")
     least = source.spec.data_filtering_params.min_acceptable_kpts

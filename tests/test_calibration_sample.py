@@ -12,9 +12,9 @@ from support.coco_files import annotation, document, image, write_annotations, w
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.calibration_choice import Traits, representative, traits_of
-from bodyposenet.common.data.calibration_sample import copy_sample, flat_names, sample_calibration
 from bodyposenet.common.data.photo_store import open_photos
+from bodyposenet.common.data.sampling.calibration_sample import copy_sample, flat_names, sample_calibration
+from bodyposenet.common.data.sampling.stratified import Traits, representative, traits_of
 from bodyposenet.common.errors import UserError
 
 BOX = (10, 10, 60, 80)

@@ -38,7 +38,7 @@ def sample_calibration(
     **options: Path | str | None,
 ) -> None:
     """Copy photos that stand for a whole set, to calibrate int8 with: the same mixture of people, joints and sizes."""
-    from bodyposenet.common.data.calibration_sample import sample_calibration as choose
+    from bodyposenet.common.data.sampling.calibration_sample import sample_calibration as choose
 
     if seed is None:
         seed = secrets.randbelow(1_000_000) if randomize else 0

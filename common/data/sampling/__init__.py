@@ -1,0 +1,1 @@
+"""Sampling: photos that stand for a dataset, for calibration."""
