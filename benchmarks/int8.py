@@ -67,7 +67,7 @@ def quantized(network: Path) -> Path:
 def ap_drops(folder: Path) -> dict[str, float]:
     """AP that the start weights for drawn people lose, on pictures that nobody trained or calibrated with."""
     from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.data.synthetic import synthesize
+    from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.onnx import export_onnx
     from bodyposenet.common.deploy.quantize import quantize_int8

@@ -76,7 +76,7 @@ def write_whole(folder: Path) -> Path:
 
 def write_demo(folder: Path) -> Path:
     """The network of drawn people in 8 bits, calibrated with pictures that it is not scored on."""
-    from bodyposenet.common.data.synthetic import synthesize
+    from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.onnx import export_onnx
     from bodyposenet.common.deploy.quantize import quantize_int8
@@ -114,7 +114,7 @@ def tell(heading: str, choice: "Choice") -> list[str]:
 def measure_aps(folder: Path, file: Path, without_vnni: "Processor") -> Mapping[str, float]:
     """AP of every form of the network of drawn people, on 200 pictures."""
     from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.data.synthetic import synthesize
+    from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.runners import open_runner
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.spec.base import parse_spec

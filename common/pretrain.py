@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.data.photo_set import dataset_spec_of
-from bodyposenet.common.data.synthetic import EndlessScenes, synthesize
+from bodyposenet.common.data.synthetic.dataset import EndlessScenes, synthesize
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.evaluate.ceiling import ceiling_ap
 from bodyposenet.common.evaluate.evaluate import evaluate

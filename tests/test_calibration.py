@@ -17,7 +17,7 @@ from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.cache import cache_text, parse_cache
 from bodyposenet.common.deploy.calibration_images import Fitting, from_folder, from_tensorfile
 from bodyposenet.common.deploy.observation import EVERY

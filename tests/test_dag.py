@@ -7,7 +7,7 @@ import cv2
 import pytest
 from support.local_run import run_pipeline, tiny_arguments
 
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 
 ALWAYS = {"fingerprint", "summary"}
 REFUSED = {"finish-2"}  # the end of a run whose network the gate refused

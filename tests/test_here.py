@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
 from bodyposenet.pipelines.here import past

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.inputs import MOST_PARTS, PHOTOS_PER_PART, drawn_of, parts_for, read_inputs, weights_digest
 from bodyposenet.common.settings import whole

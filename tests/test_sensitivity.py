@@ -11,7 +11,7 @@ from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.photo_set import dataset_spec_of
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model

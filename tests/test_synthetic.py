@@ -10,8 +10,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from bodyposenet.common.data.scenes import random_scene
-from bodyposenet.common.data.synthetic import EndlessScenes, ignored_in, scene_of, synthesize
+from bodyposenet.common.data.synthetic.dataset import EndlessScenes, ignored_in, scene_of, synthesize
+from bodyposenet.common.data.synthetic.scenes import random_scene
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17
 
 SIZE = (360, 480)

@@ -72,7 +72,7 @@ main.add_command(skeleton)
 @shared
 def synthesize(output: Path, train_images: int, val_images: int, seed: int, size: tuple[int, int], **_: object) -> None:
     """Draw pictures of people with their keypoints, as a COCO-format dataset."""
-    from bodyposenet.common.data.synthetic import synthesize as draw
+    from bodyposenet.common.data.synthetic.dataset import synthesize as draw
 
     draw(output, train=train_images, val=val_images, seed=seed, size=size)
     click.echo(f"wrote {output}: {train_images} pictures to train on, {val_images} held out, {size[0]}x{size[1]}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.photo_store import open_photos
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.skeleton import COCO_17

@@ -184,7 +184,7 @@ def draw_photo(size: tuple[int, int]) -> np.ndarray:
     """
     import cv2
 
-    from bodyposenet.common.data.scenes import random_scene
+    from bodyposenet.common.data.synthetic.scenes import random_scene
 
     image = random_scene(np.random.default_rng(0), SCENE).image
     photo: np.ndarray = np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -76,7 +76,7 @@ def call_all(folder: Path) -> None:
     """Draw people, convert them, make a batch with all that varies in it, and decode perfect maps of others."""
     from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.data.synthetic import synthesize
+    from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.evaluate.ceiling import ceiling_ap
     from bodyposenet.common.skeleton import COCO_17
 

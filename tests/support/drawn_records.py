@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of
-from bodyposenet.common.data.synthetic import synthesize
+from bodyposenet.common.data.synthetic.dataset import synthesize
 
 
 def convert_drawn(folder, *, train=6, val=4, size=(120, 160)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.figures import Figure, Shape, draw, random_figure
+from bodyposenet.common.data.synthetic.figures import Figure, Shape, draw, random_figure
 
 HEIGHTS = (0.17, 0.9)  # of a labelled person, as a fraction of the image's height: .15 to .9 once it is cut off
 PEOPLE = (1, 2, 3, 4, 5)

@@ -1,0 +1,1 @@
+"""Synthetic people: drawn photos with perfect annotations."""
