@@ -13,7 +13,7 @@ from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.deploy.sizes import Sizes
+from bodyposenet.common.deploy.input_sizes import Sizes
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.opened import followed
 from bodyposenet.common.evaluate.predict import find_people

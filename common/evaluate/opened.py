@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodyposenet.common.deploy.sizes import Sizes, sizes_of
+from bodyposenet.common.deploy.input_sizes import Sizes, sizes_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.inference import InferenceSpec
 
