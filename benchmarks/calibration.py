@@ -25,7 +25,7 @@ ROWS = {
 
 def measure() -> dict[str, float]:
     """All of ``ROWS``."""
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         write_network(Path(folder) / "model.keras")

@@ -41,7 +41,7 @@ def has_vnni() -> bool:
 
 def speedups(folder: Path) -> dict[str, float]:
     """Times of the float network over those of 8 bits, run in turn."""
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.spec.prune import PruneSpec
 
@@ -69,7 +69,7 @@ def ap_drops(folder: Path) -> dict[str, float]:
     from bodyposenet.common.data.photo_set import dataset_spec_of
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.deploy.quantize import quantize_int8
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.model.files import read_card

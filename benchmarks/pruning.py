@@ -65,7 +65,7 @@ def write_network(path: Path, *, width: float = 1.0) -> None:
 
 def speedup(source: Path, granularity: int) -> float:
     """The worst over ``SHARES`` of time saved by FLOPs saved, of exported networks run in turn."""
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.spec.prune import PruneSpec
 

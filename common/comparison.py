@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.latency import compare_latency
-from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.runner_choice import EXACT
 from bodyposenet.common.deploy.runners import OnnxRunner, Runner, open_runner
 from bodyposenet.common.machine.runner_names import RunnerName

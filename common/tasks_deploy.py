@@ -34,9 +34,9 @@ def export(
     Returns:
         The numbers.
     """
-    from bodyposenet.common.deploy.half import export_half
-    from bodyposenet.common.deploy.interface import Interface, change_interface
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.fp16 import export_half
+    from bodyposenet.common.deploy.export.interface import Interface, change_interface
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.model.files import read_card
 
     if data_type not in ("fp32", "fp16"):
@@ -103,7 +103,7 @@ def for_gpus(onnx: str) -> Path:
 
 def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, peaks: int) -> list[Path]:
     """Write an exported network with the files that ``deepstream`` or ``triton`` wants; returns what was written."""
-    from bodyposenet.common.deploy.bundle import deepstream_bundle, triton_bundle
+    from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
     source, folder = for_gpus(onnx), Path(files)
     if server not in ("deepstream", "triton"):
@@ -131,7 +131,7 @@ def build_engine(
     """
     from bodyposenet.common.deploy.engine import EngineOptions
     from bodyposenet.common.deploy.engine import build_engine as build
-    from bodyposenet.common.deploy.half import export_half
+    from bodyposenet.common.deploy.export.fp16 import export_half
 
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
     source = for_gpus(onnx)

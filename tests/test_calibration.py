@@ -20,8 +20,8 @@ from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.cache import cache_text, parse_cache
 from bodyposenet.common.deploy.calibration_images import Fitting, from_folder, from_tensorfile
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.observation import EVERY
-from bodyposenet.common.deploy.onnx import export_onnx
 from bodyposenet.common.deploy.quantize import quantize_int8, quantize_with_cache
 from bodyposenet.common.deploy.runners import OnnxRunner
 from bodyposenet.common.deploy.tensorfile import Tensorfile, write_tensorfile

@@ -6,7 +6,7 @@ import pytest
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.comparison import Networks, compare
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.model.files import save_model
 

@@ -6,8 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.half import export_half, half
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.fp16 import export_half, half
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model

@@ -8,10 +8,10 @@ from onnx import TensorProto
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.bundle import deepstream_bundle
-from bodyposenet.common.deploy.half import half
-from bodyposenet.common.deploy.interface import for_nvidia_sdk, of_one_size, taking_pixels
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.fp16 import half
+from bodyposenet.common.deploy.export.interface import for_nvidia_sdk, of_one_size, taking_pixels
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle
 from bodyposenet.common.deploy.onnx_file import put_card, read_model
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import OnnxRunner

@@ -8,8 +8,8 @@ import pytest
 from support.pose_net import CARD, SKELETON, pictures, pose_net
 
 from bodyposenet import __version__
-from bodyposenet.common.deploy.canonical import canonicalise, layer_of
-from bodyposenet.common.deploy.onnx import export_onnx, relative_error
+from bodyposenet.common.deploy.export.canonical import canonicalise, layer_of
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx, relative_error
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import OnnxRunner, open_runner
@@ -85,7 +85,7 @@ def test_the_card_travels_in_the_metadata(exported):
 def test_exporting_twice_and_in_another_process_gives_the_same_bytes(keras_file, exported, tmp_path):
     again = export_onnx(keras_file, tmp_path / "again.onnx").path
     code = (
-        "import sys; from pathlib import Path; from bodyposenet.common.deploy.onnx import export_onnx;"
+        "import sys; from pathlib import Path; from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx;"
         "export_onnx(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     other = tmp_path / "other.onnx"

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from support.networks import STICK, convolutions, pictures, run, trained
 
-from bodyposenet.common.deploy.onnx import export_onnx
-from bodyposenet.common.deploy.operations import in_onnx_operations
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.export.onnx_operations import in_onnx_operations
 from bodyposenet.common.deploy.runners import open_runner
 from bodyposenet.common.model.files import Card, save_model
 

@@ -12,8 +12,8 @@ from support.pose_net import CARD, pictures, pose_net
 from support.tiny_training import Dots, tiny_spec
 
 from bodyposenet.common.crypto import LockedError, is_encrypted
-from bodyposenet.common.deploy.half import export_half
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.fp16 import export_half
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import open_runner

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.networks import KINDS, convolutions, pictures, run, trained
 
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.model.files import Card, save_model
 from bodyposenet.common.model.flops import flops
 from bodyposenet.common.prune.prune import prune_model

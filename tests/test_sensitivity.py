@@ -13,7 +13,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.agreement import map_error
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.placement import convolutions
 from bodyposenet.common.deploy.quantize import quantize_int8

@@ -42,7 +42,7 @@ def bundle(
 ) -> None:  # fmt: skip
     """Write a network with the configuration of a server: normalisation, order, names, skeleton."""
     from bodyposenet.common.cli.export import input_size
-    from bodyposenet.common.deploy.bundle import deepstream_bundle, triton_bundle
+    from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
     source = found_model(model)
     warn_of_plain(source, output)

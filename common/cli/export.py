@@ -24,7 +24,7 @@ from bodyposenet.common.files.together import Together, is_unfinished
 from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.interface import Interface
+    from bodyposenet.common.deploy.export.interface import Interface
     from bodyposenet.common.tracking import Run
 
 METHODS = ("entropy", "minmax", "percentile")  # of calibration
@@ -90,8 +90,8 @@ def export(model: str, output_file: str | None, **options: Any) -> None:
 
 def write_forms(source: Path, files: Together, size: tuple[int, int], options: dict[str, Any], folder: Path) -> Path:
     """Write the network in all forms that the flags want, and let them appear; what the engine is to be built of."""
-    from bodyposenet.common.deploy.interface import change_interface
-    from bodyposenet.common.deploy.onnx import export_onnx
+    from bodyposenet.common.deploy.export.interface import change_interface
+    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.model.files import read_card
 
     source_of_ranges = (
@@ -116,7 +116,7 @@ def write_forms(source: Path, files: Together, size: tuple[int, int], options: d
 
 def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
     """What the flags want of the networks' inputs and outputs."""
-    from bodyposenet.common.deploy.interface import Interface
+    from bodyposenet.common.deploy.export.interface import Interface
 
     return Interface(
         pixels=options["uint8_input"],
@@ -128,7 +128,7 @@ def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
 
 def halve(network: Path, files: Together, run: "Run") -> Path:
     """Write an ONNX file in half precision beside itself."""
-    from bodyposenet.common.deploy.half import export_half
+    from bodyposenet.common.deploy.export.fp16 import export_half
 
     done = export_half(network, network.with_suffix(f".fp16{form_ending(network)}"))
     run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})

@@ -17,7 +17,7 @@ import numpy as np
 
 from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.deploy.calibration_images import CalibrationImages
-from bodyposenet.common.deploy.interface import require_float_input
+from bodyposenet.common.deploy.export.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.placement import rounded_tensors
 from bodyposenet.common.deploy.ranges import Histogram

@@ -6,8 +6,8 @@ from tempfile import mkdtemp
 
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.deploy.half import export_half
-from bodyposenet.common.deploy.onnx import export_onnx
+from bodyposenet.common.deploy.export.fp16 import export_half
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantize import quantize_int8
 from bodyposenet.common.model.files import save_model
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodyposenet import __version__
-from bodyposenet.common.deploy.canonical import canonicalise
+from bodyposenet.common.deploy.export.canonical import canonicalise
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, PARITY_KEY, put_card, write_model
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, load_model
@@ -109,7 +109,7 @@ def convert(network: Any) -> "ModelProto":
     import tensorflow as tf
     import tf2onnx
 
-    from bodyposenet.common.deploy.operations import in_onnx_operations
+    from bodyposenet.common.deploy.export.onnx_operations import in_onnx_operations
 
     traced = in_onnx_operations(network)
     signature = [tf.TensorSpec((None, None, None, 3), tf.float32, name=INPUT)]

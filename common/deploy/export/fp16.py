@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.deploy.onnx import largest_difference
+from bodyposenet.common.deploy.export.keras_to_onnx import largest_difference
 from bodyposenet.common.deploy.onnx_file import card_of_model, forget_parity, read_model, write_model
 from bodyposenet.common.errors import UserError
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bodyposenet.common.deploy.interface import require_float_input
+from bodyposenet.common.deploy.export.interface import require_float_input
+from bodyposenet.common.deploy.export.peak_search import with_peaks
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model, write_model, write_whole
-from bodyposenet.common.deploy.peaks_graph import with_peaks
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
 
@@ -41,7 +41,7 @@ def deepstream_bundle(
         folder: Where to; files that are there are replaced.
         size: ``(height, width)`` of the input, in pixels; that of the training if None.
         batch_size: Frames of a batch.
-        peaks: Also put out so many peaks of each joint, see :mod:`~bodyposenet.common.deploy.peaks_graph`; 0 does not.
+        peaks: Also put out so many peaks of each joint, see :mod:`~bodyposenet.common.deploy.export.peak_search`; 0 does not.
 
     Returns:
         What was written.
