@@ -42,7 +42,7 @@ def peak(network: Path, count: int) -> float:
 
 def main(network: str, count: str) -> None:
     """Calibrate with noise, a picture at a time; print the peak."""
-    from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 
     random = np.random.default_rng(0)
     pictures = (random.uniform(-0.5, 0.5, (1, *SIZE, 3)).astype(np.float32) for _ in range(int(count)))

@@ -57,7 +57,7 @@ def speedups(folder: Path) -> dict[str, float]:
 
 def quantized(network: Path) -> Path:
     """The 8-bit form for the processor, calibrated with noise."""
-    from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 
     random = np.random.default_rng(0)
     pictures = (random.uniform(-0.5, 0.5, (1, *SIZE, 3)).astype(np.float32) for _ in range(PICTURES))
@@ -68,9 +68,9 @@ def ap_drops(folder: Path) -> dict[str, float]:
     """AP that the start weights for drawn people lose, on pictures that nobody trained or calibrated with."""
     from bodyposenet.common.data.photo_set import dataset_spec_of
     from bodyposenet.common.data.synthetic.dataset import synthesize
-    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.model.files import read_card
     from bodyposenet.common.model.shipped import weights_path

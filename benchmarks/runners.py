@@ -77,9 +77,9 @@ def write_whole(folder: Path) -> Path:
 def write_demo(folder: Path) -> Path:
     """The network of drawn people in 8 bits, calibrated with pictures that it is not scored on."""
     from bodyposenet.common.data.synthetic.dataset import synthesize
-    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.deploy.quantize import quantize_int8
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
     from bodyposenet.common.model.files import read_card
     from bodyposenet.common.model.shipped import weights_path
 

@@ -15,7 +15,7 @@ from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.engine import Precision
-    from bodyposenet.common.deploy.ranges import Method
+    from bodyposenet.common.deploy.quantization.histograms import Method
 
 
 def export(
@@ -67,10 +67,10 @@ def calibrate(
     ``keep`` names them, or is ``auto``: the fewest with which no more than ``max_drop`` is lost, of AP on the dataset's
     held-out photos, or, without a dataset, of the maps.
     """
-    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
-    from bodyposenet.common.deploy.quantize import quantize_int8
-    from bodyposenet.common.deploy.sensitivity import Budget
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
+    from bodyposenet.common.deploy.quantization.sensitivity import Budget
     from bodyposenet.common.evaluate.drop import ap_drop
 
     Path(int8).mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,13 @@ from support.pose_net import CARD, pictures, pose_net
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import synthesize
-from bodyposenet.common.deploy.cache import cache_text, parse_cache
-from bodyposenet.common.deploy.calibration_images import Fitting, from_folder, from_tensorfile
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.observation import EVERY
-from bodyposenet.common.deploy.quantize import quantize_int8, quantize_with_cache
+from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder, from_tensorfile
+from bodyposenet.common.deploy.quantization.observer import EVERY
+from bodyposenet.common.deploy.quantization.quantize import quantize_int8, quantize_with_cache
+from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile, write_tensorfile
+from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, parse_cache
 from bodyposenet.common.deploy.runners import OnnxRunner
-from bodyposenet.common.deploy.tensorfile import Tensorfile, write_tensorfile
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.model.files import save_model

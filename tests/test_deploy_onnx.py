@@ -11,7 +11,7 @@ from bodyposenet import __version__
 from bodyposenet.common.deploy.export.canonical import canonicalise, layer_of
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx, relative_error
 from bodyposenet.common.deploy.onnx_file import read_model
-from bodyposenet.common.deploy.quantize import quantize_int8
+from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runners import OnnxRunner, open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, save_model

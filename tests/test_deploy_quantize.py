@@ -9,11 +9,11 @@ from onnx import TensorProto, helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.observation import observe
 from bodyposenet.common.deploy.onnx_file import put_card
-from bodyposenet.common.deploy.placement import Grid, kernel_scales, place, rounded_tensors
-from bodyposenet.common.deploy.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
-from bodyposenet.common.deploy.ranges import METHODS, Histogram
+from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram
+from bodyposenet.common.deploy.quantization.observer import observe
+from bodyposenet.common.deploy.quantization.qdq import Grid, kernel_scales, place, rounded_tensors
+from bodyposenet.common.deploy.quantization.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
 from bodyposenet.common.deploy.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model

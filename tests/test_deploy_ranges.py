@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.deploy.cache import cache_text
-from bodyposenet.common.deploy.ranges import (
+from bodyposenet.common.deploy.quantization.histograms import (
     BINS,
     TIE,
     Histogram,
@@ -14,6 +13,7 @@ from bodyposenet.common.deploy.ranges import (
     least_divergent,
     threshold,
 )
+from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text
 from bodyposenet.common.errors import UserError
 
 

@@ -18,7 +18,7 @@ from bodyposenet.common.deploy.choice_cache import LIMITS
 from bodyposenet.common.deploy.chooser import LARGEST_ERRORS, draw_photo, judge
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.forms import FORMS, OPENVINO, OPENVINO_NARROW, list_forms
-from bodyposenet.common.deploy.quantize import quantize_int8
+from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runner_choice import Choice, Trial, list_runners, pick
 from bodyposenet.common.deploy.runners import describe_runner, measure_speed_up, open_runner
 from bodyposenet.common.errors import UserError

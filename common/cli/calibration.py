@@ -12,9 +12,9 @@ from bodyposenet.common.files.together import Together
 from bodyposenet.common.model_key import key_in_use
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.calibration_images import CalibrationImages
-    from bodyposenet.common.deploy.quantize import Quantized
-    from bodyposenet.common.deploy.sensitivity import Drop
+    from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
+    from bodyposenet.common.deploy.quantization.quantize import Quantized
+    from bodyposenet.common.deploy.quantization.sensitivity import Drop
     from bodyposenet.common.model.files import Card
 
 AUTO = ("auto",)  # of --keep-fp32
@@ -38,8 +38,8 @@ def ranges_source(
     Raises:
         UserError: None is named, or what is named cannot be used.
     """
-    from bodyposenet.common.deploy.calibration_images import Fitting, from_folder, from_tensorfile
-    from bodyposenet.common.deploy.tensorfile import write_tensorfile
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder, from_tensorfile
+    from bodyposenet.common.deploy.quantization.tensorfile import write_tensorfile
 
     cache, stored = options["cal_cache_file"], options["cal_data_file"]
     if cache and Path(cache).is_file() and not files.is_leftover(Path(cache)):
@@ -77,8 +77,8 @@ def calibrate(
         What was written.
     """
     from bodyposenet.common.deploy.onnx_file import write_whole
-    from bodyposenet.common.deploy.quantize import quantize_int8, quantize_with_cache
-    from bodyposenet.common.deploy.sensitivity import Budget
+    from bodyposenet.common.deploy.quantization.quantize import quantize_int8, quantize_with_cache
+    from bodyposenet.common.deploy.quantization.sensitivity import Budget
 
     output = network.with_suffix(f".int8{form_ending(network)}")
     if isinstance(source, Path):

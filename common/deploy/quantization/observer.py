@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodyposenet.common.data.pace import Pace
-from bodyposenet.common.deploy.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.export.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT
-from bodyposenet.common.deploy.placement import rounded_tensors
-from bodyposenet.common.deploy.ranges import Histogram
+from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
+from bodyposenet.common.deploy.quantization.histograms import Histogram
+from bodyposenet.common.deploy.quantization.qdq import rounded_tensors
 from bodyposenet.common.deploy.runners import require_images
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import whole_file

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.deploy.cache import LEVELS, cache_text, parse_cache
-from bodyposenet.common.deploy.calibration_images import CalibrationImages
-from bodyposenet.common.deploy.observation import observe, warn_of_zeros
 from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model, write_whole
-from bodyposenet.common.deploy.placement import Grid, concatenations, convolutions, place, rounded_tensors
-from bodyposenet.common.deploy.ranges import METHODS, Histogram, Method, threshold
+from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
+from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram, Method, threshold
+from bodyposenet.common.deploy.quantization.observer import observe, warn_of_zeros
+from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, place, rounded_tensors
+from bodyposenet.common.deploy.quantization.tensorrt_cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import read_bytes
 

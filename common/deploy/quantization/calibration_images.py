@@ -18,7 +18,7 @@ import numpy as np
 
 from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import Shard, open_shards, read_manifest
-from bodyposenet.common.deploy.tensorfile import Tensorfile
+from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.predict import normalise
 from bodyposenet.common.evaluate.preprocess import decode_image, fit_image, read_image
