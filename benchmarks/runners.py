@@ -18,8 +18,8 @@ from benchmarks.int8 import quantized
 from benchmarks.pruning import SIZE, THREADS, write_network
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runner_choice import Choice
-    from bodyposenet.common.deploy.runners import OnnxRunner as Runner
+    from bodyposenet.common.deploy.runtime.runner_choice import Choice
+    from bodyposenet.common.deploy.runtime.runners import OnnxRunner as Runner
     from bodyposenet.common.machine.processor import Processor
 
 HERE = Path(__file__).parent
@@ -92,7 +92,7 @@ def write_demo(folder: Path) -> Path:
 
 def choose(file: Path, size: tuple[int, int], processor: "Processor") -> "Runner":
     """Open a network, and let its form be chosen."""
-    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.deploy.runtime.runners import open_runner
 
     runner = open_runner(file, threads=THREADS, runner="auto", processor=processor)
     runner(np.zeros((1, *size, 3), np.float32))
@@ -115,7 +115,7 @@ def measure_aps(folder: Path, file: Path, without_vnni: "Processor") -> Mapping[
     """AP of every form of the network of drawn people, on 200 pictures."""
     from bodyposenet.common.data.photo_set import dataset_spec_of
     from bodyposenet.common.data.synthetic.dataset import synthesize
-    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.deploy.runtime.runners import open_runner
     from bodyposenet.common.evaluate.evaluate import evaluate
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.latency import compare_latency
-from bodyposenet.common.deploy.runner_choice import EXACT
-from bodyposenet.common.deploy.runners import OnnxRunner, Runner, open_runner
+from bodyposenet.common.deploy.runtime.latency import compare_latency
+from bodyposenet.common.deploy.runtime.runner_choice import EXACT
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner, Runner, open_runner
 from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.flops import flops

@@ -23,7 +23,7 @@ from bodyposenet.common.model.files import Card
 from bodyposenet.common.model.plan import Plan
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.deploy.runtime.runners import Runner
 
 THREADS = os.cpu_count() or 1
 
@@ -92,7 +92,7 @@ class Validation:
             nobody is labelled.
         """
         if model is not self._model:
-            from bodyposenet.common.deploy.runners import LiveRunner
+            from bodyposenet.common.deploy.runtime.runners import LiveRunner
             from bodyposenet.common.model.step import make_loss
 
             self._model, self._loss = model, make_loss(model, self.plan.spec.loss)

@@ -20,7 +20,7 @@ from bodyposenet.common.deploy.export.peak_search import with_peaks
 from bodyposenet.common.deploy.export.serving_bundle import channels_first, deepstream_bundle, triton_bundle
 from bodyposenet.common.deploy.onnx_file import put_card, read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, save_model
 

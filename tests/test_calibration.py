@@ -24,7 +24,7 @@ from bodyposenet.common.deploy.quantization.observer import EVERY
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8, quantize_with_cache
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile, write_tensorfile
 from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, parse_cache
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.preprocess import read_image
 from bodyposenet.common.model.files import save_model

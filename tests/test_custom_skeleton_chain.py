@@ -85,7 +85,7 @@ def test_conversion_counts_creatures_by_the_words_of_the_dataset(ran):
 
 @pytest.mark.slow
 def test_a_training_learns_and_its_files_carry_the_skeleton(ran):
-    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.deploy.runtime.runners import open_runner
 
     folder, _ = ran
     losses = [row["loss"] for row in json.loads((folder / "results" / "history.json").read_text())]

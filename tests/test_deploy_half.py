@@ -8,7 +8,7 @@ from support.pose_net import CARD, pictures, pose_net
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.export.fp16 import export_half, half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model
 

@@ -14,7 +14,7 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle
 from bodyposenet.common.deploy.onnx_file import put_card, read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, save_model
 

@@ -12,7 +12,7 @@ from bodyposenet.common.deploy.export.canonical import canonicalise, layer_of
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx, relative_error
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.runners import OnnxRunner, open_runner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner, open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card, save_model
 from bodyposenet.common.skeleton import make_skeleton

@@ -14,7 +14,7 @@ from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram
 from bodyposenet.common.deploy.quantization.observer import observe
 from bodyposenet.common.deploy.quantization.qdq import Grid, kernel_scales, place, rounded_tensors
 from bodyposenet.common.deploy.quantization.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model
 

@@ -8,10 +8,10 @@ from support.engines import fixed
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.latency import compare_latency, latency_ms
 from bodyposenet.common.deploy.onnx_file import put_card
-from bodyposenet.common.deploy.providers import providers_for
-from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.deploy.runtime.latency import compare_latency, latency_ms
+from bodyposenet.common.deploy.runtime.providers import providers_for
+from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import save_model
 

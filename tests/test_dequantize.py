@@ -6,11 +6,11 @@ import pytest
 from onnx import helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.deploy.agreement import map_error
-from bodyposenet.common.deploy.dequantize import dequantize, is_quantized
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.sessions import open_session
+from bodyposenet.common.deploy.runtime.agreement import map_error
+from bodyposenet.common.deploy.runtime.dequantize import dequantize, is_quantized
+from bodyposenet.common.deploy.runtime.sessions import open_session
 from bodyposenet.common.model.files import save_model
 
 

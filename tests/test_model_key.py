@@ -16,7 +16,7 @@ from bodyposenet.common.deploy.export.fp16 import export_half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import Standing, load_checkpoint, read_standing, save_checkpoint
 from bodyposenet.common.model.files import load_model, read_card, save_model

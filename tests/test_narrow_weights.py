@@ -9,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.deploy.dequantize import dequantize
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.narrow_weights import find_factors, narrow_weights
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
+from bodyposenet.common.deploy.runtime.dequantize import dequantize
+from bodyposenet.common.deploy.runtime.narrow_weights import find_factors, narrow_weights
 from bodyposenet.common.model.files import save_model
 
 

@@ -13,14 +13,14 @@ from click.testing import CliRunner
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.agreement import map_error
-from bodyposenet.common.deploy.choice_cache import LIMITS
-from bodyposenet.common.deploy.chooser import LARGEST_ERRORS, draw_photo, judge
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.forms import FORMS, OPENVINO, OPENVINO_NARROW, list_forms
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.deploy.runner_choice import Choice, Trial, list_runners, pick
-from bodyposenet.common.deploy.runners import describe_runner, measure_speed_up, open_runner
+from bodyposenet.common.deploy.runtime.agreement import map_error
+from bodyposenet.common.deploy.runtime.choice_cache import LIMITS
+from bodyposenet.common.deploy.runtime.chooser import LARGEST_ERRORS, draw_photo, judge
+from bodyposenet.common.deploy.runtime.forms import FORMS, OPENVINO, OPENVINO_NARROW, list_forms
+from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial, list_runners, pick
+from bodyposenet.common.deploy.runtime.runners import describe_runner, measure_speed_up, open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.machine.runner_names import resolve_runner
@@ -165,7 +165,7 @@ def test_the_exact_way_measures_and_keeps_nothing(folder, kept):
 def test_without_openvino_everything_else_works(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setattr(
-        "bodyposenet.common.deploy.runner_choice.find_spec", lambda name: None if name == "openvino" else name
+        "bodyposenet.common.deploy.runtime.runner_choice.find_spec", lambda name: None if name == "openvino" else name
     )
     image = next(pictures(1))
     runner = open_runner(folder / "model.int8.cpu.onnx", runner="auto")
@@ -179,7 +179,7 @@ def test_without_openvino_everything_else_works(folder, monkeypatch):
 def test_importing_openvino_loads_none_of_its_telemetry():
     code = """
 import sys
-from bodyposenet.common.deploy.openvino_session import import_openvino
+from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
 import_openvino()
 assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
 import openvino_telemetry  # whoever wants it can still have it

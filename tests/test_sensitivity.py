@@ -12,13 +12,13 @@ from support.pose_net import CARD, pictures, pose_net
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import synthesize
-from bodyposenet.common.deploy.agreement import map_error
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.qdq import convolutions
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.quantization.sensitivity import choose_kept, fewest
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.agreement import map_error
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.drop import ap_drop
 from bodyposenet.common.evaluate.evaluate import evaluate

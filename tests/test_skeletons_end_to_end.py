@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.runners import open_runner
+from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.spec.pose_config import load_skeleton
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example"

@@ -18,7 +18,7 @@ import socket, sys
 from pathlib import Path
 import numpy as np
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.runners import OnnxRunner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 folder = sys.argv[1]
 main(["export", "-m", folder + "/net.keras", "-o", folder + "/net.onnx", "-d", "64,64,3"], standalone_mode=False)
 OnnxRunner(Path(folder, "net.onnx"), runner="auto")(np.zeros((1, 64, 64, 3), np.float32))

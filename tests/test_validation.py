@@ -6,7 +6,7 @@ from support.drawn_records import convert_drawn, records_of
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.data.loading.batches import make_batch
-from bodyposenet.common.deploy.runners import LiveRunner
+from bodyposenet.common.deploy.runtime.runners import LiveRunner
 from bodyposenet.common.evaluate.evaluate import evaluate
 from bodyposenet.common.evaluate.record_truth import truth_of
 from bodyposenet.common.evaluate.truth import read_test_set

@@ -17,7 +17,7 @@ from bodyposenet.common.cli.options import (
     option,
     shared,
 )
-from bodyposenet.common.deploy.providers import DEVICES
+from bodyposenet.common.deploy.runtime.providers import DEVICES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.runner_names import RUNNER_NAMES
 from bodyposenet.common.storage import joined, place, reported
@@ -101,7 +101,7 @@ def _is_drawn(dataset: "DatasetSpec") -> bool:
 
 
 def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> float:
-    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.deploy.runtime.runners import open_runner
     from bodyposenet.common.evaluate.ceiling import ceiling_ap
 
     card = open_runner(model).card

@@ -11,7 +11,7 @@ from bodyposenet.common.deploy.engine_file import EngineCard, read_engine
 from bodyposenet.common.deploy.engine_library import ANY_RTX, Library, logger
 from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, require_outputs
-from bodyposenet.common.deploy.runners import Maps, require_images
+from bodyposenet.common.deploy.runtime.runners import Maps, require_images
 from bodyposenet.common.errors import UserError
 
 AMPERE = 80

@@ -58,7 +58,7 @@ class Choices:
 
 def examine_choices() -> Choices:
     """Measure what a training would compute in, and list what can run networks."""
-    from bodyposenet.common.deploy.runner_choice import list_runners
+    from bodyposenet.common.deploy.runtime.runner_choice import list_runners
 
     runners = [Runner(found.name, found.available, found.reason) for found in list_runners()]
     return Choices(examine_precision(), runners)

@@ -23,8 +23,8 @@ from bodyposenet.common.status import StatusLog
 from bodyposenet.common.storage import place
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.providers import Device
-    from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.deploy.runtime.providers import Device
+    from bodyposenet.common.deploy.runtime.runners import Runner
     from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def _scored(
     results_dir: Path,
 ) -> Evaluation:
     """Write the files, and score."""
-    from bodyposenet.common.deploy.runners import describe_runner, measure_speed_up
+    from bodyposenet.common.deploy.runtime.runners import describe_runner, measure_speed_up
 
     skeleton = runner.card.skeleton
     pairs = list(zip(truth.photos, found, strict=True))

@@ -22,8 +22,8 @@ from bodyposenet.common.status import StatusLog
 from bodyposenet.common.storage import is_remote, joined, listing, place, read_bytes
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.providers import Device
-    from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.deploy.runtime.providers import Device
+    from bodyposenet.common.deploy.runtime.runners import Runner
     from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def infer(
     Raises:
         UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
     """
-    from bodyposenet.common.deploy.runners import describe_runner
+    from bodyposenet.common.deploy.runtime.runners import describe_runner
 
     wanted, extra = list_photos(input_type, place(input), image_root_path)
     folder = place(results_dir or default_results_dir(place(input)))

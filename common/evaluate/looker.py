@@ -18,7 +18,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage import joined, reported
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.deploy.runtime.runners import Runner
 
 AHEAD = 4  # photos that are read while the network looks at another
 LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB

@@ -9,8 +9,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.providers import Device
-    from bodyposenet.common.deploy.runners import Runner
+    from bodyposenet.common.deploy.runtime.providers import Device
+    from bodyposenet.common.deploy.runtime.runners import Runner
     from bodyposenet.common.machine.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def open_model(
     Raises:
         UserError: The model cannot be used, or does not take the spec's input.
     """
-    from bodyposenet.common.deploy.runners import open_runner
+    from bodyposenet.common.deploy.runtime.runners import open_runner
 
     if not isinstance(model, str | Path):
         return model, followed(spec, sizes_of(model), model.card.stride, "the model")

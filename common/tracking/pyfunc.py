@@ -30,7 +30,7 @@ class PoseModel:
     """
 
     def __init__(self, network: Path, settings: dict[str, Any]) -> None:
-        from bodyposenet.common.deploy.runners import open_runner
+        from bodyposenet.common.deploy.runtime.runners import open_runner
 
         self.runner = open_runner(network, runner=settings.get("runner"))
         self.spec = inference_spec(self.runner.card, settings, where="the registered model's settings")

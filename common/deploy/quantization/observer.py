@@ -21,7 +21,7 @@ from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.qdq import rounded_tensors
-from bodyposenet.common.deploy.runners import require_images
+from bodyposenet.common.deploy.runtime.runners import require_images
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import whole_file
 

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from bodyposenet.common.deploy.agreement import map_error
-from bodyposenet.common.deploy.choice_cache import Terms, read_choice, write_choice
-from bodyposenet.common.deploy.forms import (
+from bodyposenet.common.deploy.runtime.agreement import map_error
+from bodyposenet.common.deploy.runtime.choice_cache import Terms, read_choice, write_choice
+from bodyposenet.common.deploy.runtime.forms import (
     FORMS,
     ONNXRUNTIME_EXACT,
     ONNXRUNTIME_FLOAT,
@@ -25,7 +25,7 @@ from bodyposenet.common.deploy.forms import (
     open_form,
     word_form,
 )
-from bodyposenet.common.deploy.runner_choice import Choice, Trial, list_runners, pick
+from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial, list_runners, pick
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, count_cores, read_processor
 from bodyposenet.common.machine.runner_names import RunnerName

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
-from bodyposenet.common.deploy.runner_choice import EXACT
+from bodyposenet.common.deploy.runtime.runner_choice import EXACT
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.machine.runner_names import RunnerName
 
@@ -84,10 +84,10 @@ def change_network(content: bytes, change: Change) -> bytes:
 
     model: ModelProto = onnx.load_from_string(content)
     if change == "narrow":
-        from bodyposenet.common.deploy.narrow_weights import narrow_weights
+        from bodyposenet.common.deploy.runtime.narrow_weights import narrow_weights
 
         return bytes(narrow_weights(model).model.SerializeToString())
-    from bodyposenet.common.deploy.dequantize import dequantize
+    from bodyposenet.common.deploy.runtime.dequantize import dequantize
 
     return bytes(dequantize(model).SerializeToString())
 
@@ -106,11 +106,11 @@ def open_form(form: Form, content: bytes, threads: int | None, processor: Proces
     """
     given = change_network(content, form.change)
     if form.library == "openvino":
-        from bodyposenet.common.deploy.openvino_session import OpenVinoSession
+        from bodyposenet.common.deploy.runtime.openvino_session import OpenVinoSession
 
         compiled = OpenVinoSession(given, threads)
         return compiled, compiled.precision
-    from bodyposenet.common.deploy.sessions import open_session
+    from bodyposenet.common.deploy.runtime.sessions import open_session
 
     session = open_session(given, threads, exact=form.change == "", processor=processor)
     return lambda images: tuple(session.run(list(OUTPUTS), {INPUT: images})), "f32"

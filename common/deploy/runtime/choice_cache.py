@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.deploy.runner_choice import Choice, Trial
+from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.machine.runner_names import RunnerName

@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bodyposenet.common.deploy.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.engine_file import ENGINE_SUFFIXES
-from bodyposenet.common.deploy.forms import Compute
 from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
-from bodyposenet.common.deploy.providers import CPU, Device, limit_keras, require_gpu
-from bodyposenet.common.deploy.runner_choice import EXACT, Choice
-from bodyposenet.common.deploy.sessions import open_session, read_content
+from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
+from bodyposenet.common.deploy.runtime.forms import Compute
+from bodyposenet.common.deploy.runtime.providers import CPU, Device, limit_keras, require_gpu
+from bodyposenet.common.deploy.runtime.runner_choice import EXACT, Choice
+from bodyposenet.common.deploy.runtime.sessions import open_session, read_content
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.machine.runner_names import RunnerName, resolve_runner

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.crypto import is_encrypted
-from bodyposenet.common.deploy.providers import Device, providers_for, require_provider
+from bodyposenet.common.deploy.runtime.providers import Device, providers_for, require_provider
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.model_key import foreign, opened

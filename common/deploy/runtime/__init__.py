@@ -1,0 +1,1 @@
+"""Runtime: what executes a model file, and how fast."""
