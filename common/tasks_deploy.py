@@ -14,8 +14,8 @@ from bodyposenet.common.task_files import CALIBRATION_IMAGES, ENGINE, FP16, INT8
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.engine import Precision
     from bodyposenet.common.deploy.quantization.histograms import Method
+    from bodyposenet.common.deploy.tensorrt.engine import Precision
 
 
 def export(
@@ -129,9 +129,9 @@ def build_engine(
 
     A quantized network's form for TensorRT is taken; a float one is halved first if ``data_type`` is fp16.
     """
-    from bodyposenet.common.deploy.engine import EngineOptions
-    from bodyposenet.common.deploy.engine import build_engine as build
     from bodyposenet.common.deploy.export.fp16 import export_half
+    from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
+    from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
     source = for_gpus(onnx)

@@ -123,7 +123,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def gpu_here():
-    from bodyposenet.common.deploy.cuda import find_gpu
+    from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
     from bodyposenet.common.errors import UserError
 
     try:

@@ -12,9 +12,9 @@ from onnx import helper, numpy_helper
 from support.engines import PRECISIONS, exported, fixed
 from support.pose_net import CARD
 
-from bodyposenet.common.deploy.engine import EngineOptions, build_engine
-from bodyposenet.common.deploy.engine_file import beside, read_engine
 from bodyposenet.common.deploy.onnx_file import put_card
+from bodyposenet.common.deploy.tensorrt.engine import EngineOptions, build_engine
+from bodyposenet.common.deploy.tensorrt.engine_file import beside, read_engine
 from bodyposenet.common.errors import UserError
 
 SM86 = EngineOptions(gpus=("sm86",), min_size=(32, 48), max_size=(128, 96), batch=2, max_batch=4)

@@ -10,11 +10,11 @@ from support.engines import exported
 from support.host_gpu import HostDriver, HostEngine, library
 from support.pose_net import CARD, pictures
 
-from bodyposenet.common.deploy import cuda, engine_library
-from bodyposenet.common.deploy.engine import EngineOptions, build_engine
-from bodyposenet.common.deploy.engine_file import read_engine, write_engine
-from bodyposenet.common.deploy.engine_runner import EngineRunner
 from bodyposenet.common.deploy.runtime.runners import open_runner
+from bodyposenet.common.deploy.tensorrt import cuda, engine_library
+from bodyposenet.common.deploy.tensorrt.engine import EngineOptions, build_engine
+from bodyposenet.common.deploy.tensorrt.engine_file import read_engine, write_engine
+from bodyposenet.common.deploy.tensorrt.engine_runner import EngineRunner
 from bodyposenet.common.errors import UserError
 
 RANGE = EngineOptions(library="tensorrt", min_size=(32, 48), max_size=(128, 96), min_batch=2, max_batch=3)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from support.engines import exported
 
-from bodyposenet.common.deploy.engine_file import read_engine
+from bodyposenet.common.deploy.tensorrt.engine_file import read_engine
 from bodyposenet.components.build_engine import build_engine
 
 SPEC = {"input_shape": [64.0, 128.0], "keep_aspect_ratio_mode": "pad_image_input"}  # Kubeflow's numbers are floats

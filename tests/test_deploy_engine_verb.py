@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from support.engines import exported
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.engine_file import read_engine
+from bodyposenet.common.deploy.tensorrt.engine_file import read_engine
 
 
 @pytest.fixture(scope="module")

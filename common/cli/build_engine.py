@@ -18,7 +18,7 @@ from bodyposenet.common.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.engine import Engine, EngineOptions
+    from bodyposenet.common.deploy.tensorrt.engine import Engine, EngineOptions
 
 EXAMPLE = example(
     "bpnet build_engine -m model.int8.onnx -o model.engine --input_size 288,384 --max_batch_size 4",
@@ -62,7 +62,7 @@ def build_engine(model: str, engine_file: Path | None, **options: Any) -> None:
 
 def wanted(options: dict[str, Any]) -> "EngineOptions":
     """The engine that the flags ask for."""
-    from bodyposenet.common.deploy.engine import EngineOptions
+    from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
 
     return EngineOptions(
         size=options["input_size"],
@@ -88,7 +88,7 @@ def built(source: Path, output: Path, options: "EngineOptions", folder: Path) ->
         options: How it is to be.
         folder: For status.json.
     """
-    from bodyposenet.common.deploy.engine import build_engine as build
+    from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
     with task("build_engine", folder) as run:
         done = build(source, output, options)

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bodyposenet.common.deploy.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
@@ -15,6 +14,7 @@ from bodyposenet.common.deploy.runtime.forms import Compute
 from bodyposenet.common.deploy.runtime.providers import CPU, Device, limit_keras, require_gpu
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT, Choice
 from bodyposenet.common.deploy.runtime.sessions import open_session, read_content
+from bodyposenet.common.deploy.tensorrt.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.machine.runner_names import RunnerName, resolve_runner
@@ -88,7 +88,7 @@ def open_runner(
         return OnnxRunner(path, threads=threads, device=device, runner=runner, processor=processor)
     require_onnx(runner, "an engine", path)
     require_gpu(device, str(path))
-    from bodyposenet.common.deploy.engine_runner import EngineRunner
+    from bodyposenet.common.deploy.tensorrt.engine_runner import EngineRunner
 
     return EngineRunner(path)
 

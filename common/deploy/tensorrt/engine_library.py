@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bodyposenet.common.data.pace import Pace
-from bodyposenet.common.deploy.cuda import find_gpu
+from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import found_bytes, whole_file
 

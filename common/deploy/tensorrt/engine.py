@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bodyposenet.common.deploy.engine_file import EngineCard, beside, write_engine
-from bodyposenet.common.deploy.engine_library import LibraryName, Shape, Shapes, choose_library
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model
+from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, beside, write_engine
+from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape, Shapes, choose_library
 from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.deploy.engine_library import LibraryName, Shape
+from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files import Card
 from bodyposenet.common.storage import read_bytes, whole_file

@@ -1,0 +1,1 @@
+"""TensorRT: engines built, kept in files and executed on a GPU."""
