@@ -71,7 +71,7 @@ def ap_drops(folder: Path) -> dict[str, float]:
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-    from bodyposenet.common.evaluate.evaluate import evaluate
+    from bodyposenet.common.evaluation.evaluate import evaluate
     from bodyposenet.common.model.files import read_card
     from bodyposenet.common.model.shipped import weights_path
     from bodyposenet.common.spec.base import parse_spec

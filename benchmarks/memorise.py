@@ -20,8 +20,8 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import Sample
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.photo_set import dataset_spec_of
-from bodyposenet.common.evaluate.ceiling import ceiling_ap
-from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluation.ceiling import ceiling_ap
+from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.document import read_document

@@ -116,7 +116,7 @@ def measure_aps(folder: Path, file: Path, without_vnni: "Processor") -> Mapping[
     from bodyposenet.common.data.photo_set import dataset_spec_of
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.runtime.runners import open_runner
-    from bodyposenet.common.evaluate.evaluate import evaluate
+    from bodyposenet.common.evaluation.evaluate import evaluate
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.pipelines.specs import default

@@ -18,7 +18,7 @@ from typing import Any
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import synthesize
-from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec

@@ -22,8 +22,8 @@ import numpy as np
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.data.synthetic.dataset import EndlessScenes, synthesize
 from bodyposenet.common.deploy.runtime.runners import open_runner
-from bodyposenet.common.evaluate.ceiling import ceiling_ap
-from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluation.ceiling import ceiling_ap
+from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files import load_model, save_model
 from bodyposenet.common.model.train import Training, card_of, train

@@ -153,9 +153,9 @@ def _retrained(
 ) -> list[dict[str, float]]:
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
+        from bodyposenet.common.evaluation.validation import validation_of
         from bodyposenet.common.model.plan import make_plan
         from bodyposenet.common.model.train import train
-        from bodyposenet.common.validation import validation_of
 
         start = {"pretrained_weights": str(place / PRUNED), "load_graph": True}
         spec = retraining.model_copy(update=start | {"final_model_name": Path(MODEL_NAME).stem})

@@ -71,7 +71,7 @@ def calibrate(
     from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.quantization.quantize import quantize_int8
     from bodyposenet.common.deploy.quantization.sensitivity import Budget
-    from bodyposenet.common.evaluate.drop import ap_drop
+    from bodyposenet.common.evaluation.ap_drop import ap_drop
 
     Path(int8).mkdir(parents=True, exist_ok=True)
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")

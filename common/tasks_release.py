@@ -71,7 +71,7 @@ def challenge(champion: str, name: str, dataset: str, settings: Settings) -> flo
         dataset: Whose held-out photos are looked at.
         settings: The inference spec that the challenger was evaluated with.
     """
-    from bodyposenet.common.evaluate.evaluate import evaluate
+    from bodyposenet.common.evaluation.evaluate import evaluate
 
     if not champion:
         return NOBODY

@@ -27,7 +27,7 @@ def evaluate(
     model: str, dataset: str, settings: Settings, name: str, detections: str, metrics: str
 ) -> tuple[float, dict[str, float]]:
     """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
-    from bodyposenet.common.evaluate.evaluate import evaluate as evaluate_model
+    from bodyposenet.common.evaluation.evaluate import evaluate as evaluate_model
 
     spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
     truth = spec_in(Path(dataset))
@@ -121,7 +121,7 @@ def report(
         figures: Gets the figures.
     """
     from bodyposenet.common.comparison import Networks, channels_between, compare
-    from bodyposenet.common.evaluate.ceiling import ceiling_ap
+    from bodyposenet.common.evaluation.ceiling import ceiling_ap
     from bodyposenet.common.model.files import read_card
     from bodyposenet.common.report.html import write_report
 

@@ -52,8 +52,8 @@ def train(
         spec = train_spec_for(local, dataset, start)
         cluster = Cluster(gpus=gpus)
         plan = make_plan(spec, cluster=cluster)
+        from bodyposenet.common.evaluation.validation import validation_of
         from bodyposenet.common.model.train import train as train_model
-        from bodyposenet.common.validation import validation_of
 
         folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
         with task_run("retrain" if start else "train", buffer=Path(model)) as run, run.system_metrics():

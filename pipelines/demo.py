@@ -157,7 +157,7 @@ def start_numbers(
         ``ap``; nothing where training starts from scratch.
     """
     from bodyposenet.common.data.photo_set import spec_in
-    from bodyposenet.common.evaluate.evaluate import evaluate
+    from bodyposenet.common.evaluation.evaluate import evaluate
     from bodyposenet.common.model.start import weights_path
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec

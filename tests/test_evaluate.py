@@ -11,10 +11,10 @@ from support.perfect import PerfectRunner, standing
 from support.pose_net import CARD, pose_net
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.ceiling import ceiling_ap
-from bodyposenet.common.evaluate.evaluate import evaluate
-from bodyposenet.common.evaluate.oks import NAMES
-from bodyposenet.common.evaluate.truth import read_test_set
+from bodyposenet.common.evaluation.ceiling import ceiling_ap
+from bodyposenet.common.evaluation.coco_metrics import NAMES
+from bodyposenet.common.evaluation.evaluate import evaluate
+from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec

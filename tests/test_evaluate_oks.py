@@ -10,8 +10,8 @@ from support.coco_files import JOINTS, document, image, write_annotations
 from support.perfect import STANDING, standing
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.oks import NAMES, coco_metrics, to_coco
-from bodyposenet.common.evaluate.truth import sigmas_for
+from bodyposenet.common.evaluation.coco_metrics import NAMES, coco_metrics, to_coco
+from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 

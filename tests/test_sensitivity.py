@@ -20,8 +20,8 @@ from bodyposenet.common.deploy.quantization.sensitivity import choose_kept, fewe
 from bodyposenet.common.deploy.runtime.agreement import map_error
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.drop import ap_drop
-from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluation.ap_drop import ap_drop
+from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.model.files import save_model
 from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.spec.base import parse_spec

@@ -7,14 +7,14 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.data.loading.batches import make_batch
 from bodyposenet.common.deploy.runtime.runners import LiveRunner
-from bodyposenet.common.evaluate.evaluate import evaluate
 from bodyposenet.common.evaluate.record_truth import truth_of
-from bodyposenet.common.evaluate.truth import read_test_set
+from bodyposenet.common.evaluation.evaluate import evaluate
+from bodyposenet.common.evaluation.ground_truth import read_test_set
+from bodyposenet.common.evaluation.validation import validation_of
 from bodyposenet.common.model.files import load_model
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.validation import validation_of
 
 PHOTOS = 9
 

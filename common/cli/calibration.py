@@ -107,7 +107,7 @@ def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
     if not options["dataset_spec"]:
         return None
     from bodyposenet.common.cli.export import input_size
-    from bodyposenet.common.evaluate.drop import ap_drop
+    from bodyposenet.common.evaluation.ap_drop import ap_drop
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec

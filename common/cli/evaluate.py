@@ -76,7 +76,7 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     folder = results_dir(options["results_dir"], folder_of(model) / "evaluate", bucket=True)
-    from bodyposenet.common.evaluate.evaluate import evaluate as score
+    from bodyposenet.common.evaluation.evaluate import evaluate as score
 
     with task("evaluate", folder, status=False) as run:
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
@@ -102,7 +102,7 @@ def _is_drawn(dataset: "DatasetSpec") -> bool:
 
 def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> float:
     from bodyposenet.common.deploy.runtime.runners import open_runner
-    from bodyposenet.common.evaluate.ceiling import ceiling_ap
+    from bodyposenet.common.evaluation.ceiling import ceiling_ap
 
     card = open_runner(model).card
     return ceiling_ap(dataset, spec, card.skeleton, stride=card.stride, sigma=card.sigma)

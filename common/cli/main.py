@@ -112,8 +112,8 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
     from bodyposenet.common.model.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
+    from bodyposenet.common.evaluation.validation import validation_of
     from bodyposenet.common.model.train import train as train_model
-    from bodyposenet.common.validation import validation_of
 
     ending = ".keras" if key_in_use() is None else ".tlt"
     if not cluster.chief:

@@ -1,1 +1,1 @@
-"""Evaluate: people found, against people annotated."""
+"""Evaluate: what has yet to find its place."""

@@ -17,7 +17,7 @@ Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3),
 
 
 def truth_of(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], where: str = "records") -> CocoSet:
-    """The annotations of records, as :func:`~bodyposenet.common.evaluate.oks.coco_metrics` takes them.
+    """The annotations of records, as :func:`~bodyposenet.common.evaluation.coco_metrics.coco_metrics` takes them.
 
     Photos are numbered from 0 in their order, as numbers of several datasets may collide. What a mask leaves out counts
     as a crowd: nobody needs to be found there, and nobody found there is wrong.

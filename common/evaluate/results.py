@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.evaluate.oks import MAX_DETECTIONS, METRICS, NAMES
+from bodyposenet.common.evaluation.coco_metrics import MAX_DETECTIONS, METRICS, NAMES
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -77,7 +77,7 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
-    """Write ``results.csv``: the ten numbers of :func:`~bodyposenet.common.evaluate.oks.coco_metrics`, a row each."""
+    """Write ``results.csv``: the ten numbers of :func:`~bodyposenet.common.evaluation.coco_metrics.coco_metrics`, a row each."""
     path = folder / RESULTS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

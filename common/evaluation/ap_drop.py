@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bodyposenet.common.deploy.onnx_file import write_model
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.evaluate import evaluate
+from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 

@@ -1,0 +1,1 @@
+"""Evaluate: people found, against people annotated."""
