@@ -163,7 +163,7 @@ def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> 
     """Caption and picture of each photo that can still be read."""
     from bodyposenet.common.data.photo_store import open_photos
     from bodyposenet.common.evaluate.batch_files import people_of
-    from bodyposenet.common.evaluate.preprocess import decode_image
+    from bodyposenet.common.imaging.fit import decode_image
     from bodyposenet.common.report.gallery import drawn
 
     store = open_photos(source)

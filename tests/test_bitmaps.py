@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.data.annotations.ignore_masks import encode_mask
-from bodyposenet.common.data.bitmaps import SIGNATURE, read_bitmap
+from bodyposenet.common.imaging.bitmask_png import SIGNATURE, read_bitmap
 
 
 def png_of(mask, filters, *, chunks=1):

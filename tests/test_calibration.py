@@ -26,7 +26,7 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile, write_
 from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, parse_cache
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.preprocess import read_image
+from bodyposenet.common.imaging.fit import read_image
 from bodyposenet.common.model.files import save_model
 from bodyposenet.pipelines.specs import default
 

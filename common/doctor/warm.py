@@ -110,6 +110,6 @@ def read_one_bitmap() -> None:
     import cv2
     import numpy as np
 
-    from bodyposenet.common.data.bitmaps import read_bitmap
+    from bodyposenet.common.imaging.bitmask_png import read_bitmap
 
     read_bitmap(cv2.imencode(".png", np.eye(8, dtype=np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes())

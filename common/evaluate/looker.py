@@ -12,8 +12,8 @@ from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.predict import find_people
-from bodyposenet.common.evaluate.preprocess import decode_image
 from bodyposenet.common.evaluate.results import Entry, entry
+from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage import joined, reported
 

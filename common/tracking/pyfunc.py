@@ -92,7 +92,7 @@ def _photo(item: Any) -> np.ndarray:
         item = _from_base64(item)
     if not isinstance(item, (bytes, bytearray)):
         raise UserError(f"{type(item).__name__} is no photo", fix="give pixels or the bytes of an encoded file")
-    from bodyposenet.common.evaluate.preprocess import decode_image
+    from bodyposenet.common.imaging.fit import decode_image
 
     return decode_image(bytes(item), where=f"{len(item)} bytes")
 

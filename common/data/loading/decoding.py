@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.bitmaps import read_bitmap
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.bitmask_png import read_bitmap
 
 Pixels = npt.NDArray[np.uint8]
 
