@@ -16,8 +16,8 @@ from bodyposenet.common.tracking import Dataset, Registered, Run, fetch, find_ve
 if TYPE_CHECKING:
     import numpy as np
 
-    from bodyposenet.common.evaluate.batch import Batch
-    from bodyposenet.common.evaluate.results import Entry
+    from bodyposenet.common.inference.batch import Batch
+    from bodyposenet.common.inference.detections import Entry
     from bodyposenet.common.report.gallery import Section
     from bodyposenet.common.skeleton import Skeleton
 
@@ -76,7 +76,7 @@ def infer_batch(
         UserError: The store does not answer or has no such version, or there are no photos that can be used. A photo
             that cannot, among others, is reported instead.
     """
-    from bodyposenet.common.evaluate import batch
+    from bodyposenet.common.inference import batch
 
     if not 0 <= pictures <= MOST_PICTURES:
         fix = f"take 0 to {MOST_PICTURES}: the page holds 2 MB"

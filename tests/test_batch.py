@@ -12,8 +12,8 @@ import pytest
 from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.batch import PART, infer_batch
-from bodyposenet.common.evaluate.notable import Notable
+from bodyposenet.common.inference.batch import PART, infer_batch
+from bodyposenet.common.inference.gallery_picks import Notable
 from bodyposenet.common.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -26,7 +26,7 @@ RICH, PLAIN = "detections.json", "detections_coco_format.json"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from bodyposenet.common.evaluate.batch import infer_batch
+from bodyposenet.common.inference.batch import infer_batch
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 model, spec, source, folder, work, last = sys.argv[1:]

@@ -13,9 +13,9 @@ from support.spec_files import DATASET, changed
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
-from bodyposenet.common.evaluate.inference import infer
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
+from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec

@@ -12,11 +12,11 @@ from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.inference import infer
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
 from bodyposenet.common.evaluation.coco_metrics import coco_metrics, to_coco
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set, sigmas_for
+from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton import BODYPOSENET_18

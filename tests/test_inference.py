@@ -11,8 +11,8 @@ from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.inference import default_results_dir, infer, list_photos
 from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.inference.inference import default_results_dir, infer, list_photos
 from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec

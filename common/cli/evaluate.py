@@ -128,7 +128,7 @@ def inference(
 ) -> None:
     """Find people in images; writes detections.json."""
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    from bodyposenet.common.evaluate.inference import default_results_dir, infer
+    from bodyposenet.common.inference.inference import default_results_dir, infer
 
     folder = results_dir(options.pop("results_dir"), default_results_dir(place(source)), bucket=True)
     options.pop("log_level")

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bodyposenet.common.evaluate.results import Entry
+from bodyposenet.common.inference.detections import Entry
 from bodyposenet.common.storage import is_remote, joined, listing, read_bytes, whole_file
 
 SUFFIX = ".jsonl"

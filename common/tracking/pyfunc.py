@@ -56,7 +56,7 @@ class PoseModel:
         return self._people(_photo(data))
 
     def _people(self, photo: np.ndarray) -> list[Person]:
-        from bodyposenet.common.evaluate.predict import find_people
+        from bodyposenet.common.inference.detector import find_people
 
         found = find_people(self.runner, photo, self.spec)
         joints = list(self.runner.card.skeleton.joints)

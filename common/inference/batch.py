@@ -11,11 +11,11 @@ from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.batch_files import write_files
 from bodyposenet.common.evaluate.batch_parts import Parts
-from bodyposenet.common.evaluate.inference import SUFFIXES
-from bodyposenet.common.evaluate.looker import Looker, ahead
-from bodyposenet.common.evaluate.notable import Notable
 from bodyposenet.common.evaluate.opened import open_model
-from bodyposenet.common.evaluate.results import Entry
+from bodyposenet.common.inference.detections import Entry
+from bodyposenet.common.inference.gallery_picks import Notable
+from bodyposenet.common.inference.inference import SUFFIXES
+from bodyposenet.common.inference.photo_reader import Looker, ahead
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.status import StatusLog

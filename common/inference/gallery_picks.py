@@ -4,7 +4,7 @@ import hashlib
 import heapq
 from collections.abc import Callable
 
-from bodyposenet.common.evaluate.results import Entry
+from bodyposenet.common.inference.detections import Entry
 
 Rank = Callable[[Entry], tuple[float, str]]
 

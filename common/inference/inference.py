@@ -12,9 +12,9 @@ import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.opened import open_model
-from bodyposenet.common.evaluate.predict import find_people
-from bodyposenet.common.evaluate.results import Entry, entry, write_detections
 from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.inference.detections import Entry, entry, write_detections
+from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec

@@ -1,0 +1,1 @@
+"""Inference: photos in, people out, for one photo or for very many."""
