@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set

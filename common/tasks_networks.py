@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.task_files import MODEL, Settings, copy_whole, noted

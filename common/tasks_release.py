@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import NOBODY, ONNX, Settings, file_digest

@@ -10,10 +10,10 @@ import numpy as np
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.files.inside import join_inside
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.report.front import choose, cut_name
 from bodyposenet.common.report.stages import Stage
 from bodyposenet.common.report.sweep import write_sweep_page
-from bodyposenet.common.settings import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted

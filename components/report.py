@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from bodyposenet.common import artifacts
+from bodyposenet.common.kubeflow import artifacts
 from bodyposenet.components._base import on_train_image
 
 

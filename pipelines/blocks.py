@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from bodyposenet.common.settings import portable
+from bodyposenet.common.kubeflow.parameter_values import portable
 from bodyposenet.components.challenge import challenge
 from bodyposenet.components.dataset_convert import dataset_convert
 from bodyposenet.components.dataset_join import dataset_join

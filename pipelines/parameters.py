@@ -9,7 +9,7 @@ import yaml
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.files.inside import join_inside
-from bodyposenet.common.settings import portable
+from bodyposenet.common.kubeflow.parameter_values import portable
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.pipelines.package import Input
 

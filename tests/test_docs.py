@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bodyposenet.common import images
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow import container_images
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -78,7 +78,7 @@ def test_the_readme_lists_the_pipeline_s_parameters_and_plain_defaults():
 def test_the_page_lists_the_variables_that_tell_clusters_apart():
     table = rows("docs/pipeline.md", "## What differs from cluster to cluster")
     told = [name.strip("` ") for names, _, _ in table for name in names.split(",")]
-    read = set(re.findall(r'"(BODYPOSENET_\w+)"', inspect.getsource(resources) + inspect.getsource(images)))
+    read = set(re.findall(r'"(BODYPOSENET_\w+)"', inspect.getsource(resources) + inspect.getsource(container_images)))
     assert set(told) == read - {"BODYPOSENET_BUCKET_KEY"}, "that one is a secret"
 
 

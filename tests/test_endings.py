@@ -3,7 +3,7 @@
 import pytest
 
 from bodyposenet.common import tasks
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.tracking import task_run
 from bodyposenet.pipelines.blocks import DEFAULTS
 

@@ -19,9 +19,9 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import bodyposenet
-from bodyposenet.common import images
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.settings import whole
+from bodyposenet.common.kubeflow import container_images
+from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -129,7 +129,7 @@ def test_all_text_is_ascii(compiled):
 
 
 def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
-    wanted = {images.TRAIN_IMAGE, images.DEPLOY_IMAGE}
+    wanted = {container_images.TRAIN_IMAGE, container_images.DEPLOY_IMAGE}
     assert {container["image"] for container in containers.values()} <= wanted
     for image in wanted:
         assert re.fullmatch(rf"[\w./-]*bodyposenet-(train|deploy):{re.escape(bodyposenet.__version__)}", image)
@@ -141,7 +141,7 @@ def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
 def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
     light = {"photos", "dataset-convert", "dataset-join", "sample-calibration", "calibrate", "gate", "choose-smallest"}
     light |= {"fingerprint", "finish", "finish-2", "summary", "infer-batch"}
-    found = {name for name, each in containers.items() if each["image"] == images.DEPLOY_IMAGE}
+    found = {name for name, each in containers.items() if each["image"] == container_images.DEPLOY_IMAGE}
     assert found == {f"exec-{name}" for name in light} & set(containers)
 
 
@@ -294,7 +294,7 @@ def wired_wrongly():
     """A graph that would train on a network."""
     from kfp import dsl
 
-    from bodyposenet.common import artifacts
+    from bodyposenet.common.kubeflow import artifacts
     from bodyposenet.components.train import train
 
     @dsl.pipeline

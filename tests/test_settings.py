@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kfp import dsl, local
 from kfp.compiler import Compiler
 
-from bodyposenet.common.settings import portable, whole
+from bodyposenet.common.kubeflow.parameter_values import portable, whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
