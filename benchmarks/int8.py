@@ -72,8 +72,8 @@ def ap_drops(folder: Path) -> dict[str, float]:
     from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.quantization.quantize import quantize_int8
     from bodyposenet.common.evaluation.evaluate import evaluate
-    from bodyposenet.common.model.files import read_card
-    from bodyposenet.common.model.shipped import weights_path
+    from bodyposenet.common.model.files.bundled import weights_path
+    from bodyposenet.common.model.files.model_file import read_card
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.pipelines.specs import default

@@ -80,8 +80,8 @@ def write_demo(folder: Path) -> Path:
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
     from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-    from bodyposenet.common.model.files import read_card
-    from bodyposenet.common.model.shipped import weights_path
+    from bodyposenet.common.model.files.bundled import weights_path
+    from bodyposenet.common.model.files.model_file import read_card
 
     trained = weights_path("pretrained:drawn_people")
     synthesize(folder / "others", train=PHOTOS, val=1, seed=1)

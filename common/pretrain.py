@@ -2,7 +2,7 @@
 
     python -m bodyposenet.common.pretrain build/pretrain
 
-The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/pretrained``. An interrupted
+The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/files/pretrained``. An interrupted
 run goes on from its last checkpoint.
 """
 
@@ -25,7 +25,7 @@ from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.files import load_model, save_model
+from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.train import Training, card_of, train
 from bodyposenet.common.model.widen import widen
 from bodyposenet.common.model_key import opened
@@ -37,7 +37,7 @@ from bodyposenet.common.spec.train import TrainSpec
 log = logging.getLogger(__name__)
 
 NAME = "drawn_people"
-SHIPPED = Path(__file__).parent / "model" / "pretrained"
+SHIPPED = Path(__file__).parent / "model" / "files" / "pretrained"
 EPOCH = 2000  # pictures between checkpoints
 STREAM = 1000  # seed of the endless stream; the held-out set has seed 0
 HELD_OUT = 200

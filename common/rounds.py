@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import MODEL_NAME, model_file
+from bodyposenet.common.model.files.model_file import MODEL_NAME, model_file
 from bodyposenet.common.model.precision import read_precision
 from bodyposenet.common.model_key import opened
 from bodyposenet.common.prune.prune import prune_file

@@ -37,7 +37,7 @@ def export(
     from bodyposenet.common.deploy.export.fp16 import export_half
     from bodyposenet.common.deploy.export.interface import Interface, change_interface
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.model.files import read_card
+    from bodyposenet.common.model.files.model_file import read_card
 
     if data_type not in ("fp32", "fp16"):
         raise UserError(f"no data type {data_type!r}", where="data_type", fix="give fp32 or fp16; calibrate makes int8")

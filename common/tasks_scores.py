@@ -122,7 +122,7 @@ def report(
     """
     from bodyposenet.common.comparison import Networks, channels_between, compare
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
-    from bodyposenet.common.model.files import read_card
+    from bodyposenet.common.model.files.model_file import read_card
     from bodyposenet.common.report.html import write_report
 
     files = {name: Path(folder) for name, folder in models.items()}

@@ -27,7 +27,7 @@ from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, pa
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import read_image
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.pipelines.specs import default
 
 SIZE = (64, 96)

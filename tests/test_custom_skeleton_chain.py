@@ -16,7 +16,7 @@ from support.creatures import EXAMPLE, JOINTS, PAGE, PICTURES, SIGMAS, UNION, dr
 from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow.parameter_values import portable
-from bodyposenet.common.model.files import read_card
+from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.spec import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
 from bodyposenet.common.task_files import MODEL

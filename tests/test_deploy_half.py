@@ -10,7 +10,7 @@ from bodyposenet.common.deploy.export.fp16 import export_half, half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from bodyposenet.common.deploy.quantization.qdq import Grid, kernel_scales, plac
 from bodyposenet.common.deploy.quantization.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from bodyposenet.common.deploy.runtime.latency import compare_latency, latency_m
 from bodyposenet.common.deploy.runtime.providers import providers_for
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 
 @pytest.fixture(scope="module")

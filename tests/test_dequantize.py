@@ -11,7 +11,7 @@ from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.agreement import map_error
 from bodyposenet.common.deploy.runtime.dequantize import dequantize, is_quantized
 from bodyposenet.common.deploy.runtime.sessions import open_session
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 
 @pytest.fixture(scope="module")

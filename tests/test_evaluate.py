@@ -188,7 +188,7 @@ def test_a_perfect_network_scores_the_ceiling_on_real_photos(data_folder, tmp_pa
 @pytest.mark.slow
 def test_keras_and_onnx_files_of_one_network_find_the_same_people(tmp_path):
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.model.files import save_model
+    from bodyposenet.common.model.files.model_file import save_model
 
     save_model(pose_net(), tmp_path / "model.tlt", CARD)
     export_onnx(tmp_path / "model.tlt", tmp_path / "model.onnx")

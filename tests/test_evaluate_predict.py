@@ -8,7 +8,7 @@ from support.perfect import PerfectRunner, standing
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.inference.detector import find_people, normalise, resample
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.mirror import mirror_maps
 from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec

@@ -19,7 +19,7 @@ from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 PIXELS = ["--uint8-input", "--static_batch_size", "1"]
 FORMS = {

@@ -10,10 +10,10 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
+from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
+from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.filling import fill
-from bodyposenet.common.model.keras_applications import as_backbone, is_vgg19
 from bodyposenet.common.model.start import starting_network
-from bodyposenet.common.model.weights_file import read_weights
 from bodyposenet.common.skeleton import BODYPOSENET_18
 
 PAIRS = {"block_1a": "block1_conv1", "block_1b": "block1_conv2", "block_2a": "block2_conv1", "block_2b": "block2_conv2",

@@ -13,7 +13,7 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.dequantize import dequantize
 from bodyposenet.common.deploy.runtime.narrow_weights import find_factors, narrow_weights
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 
 @pytest.fixture(scope="module")

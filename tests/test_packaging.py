@@ -133,7 +133,7 @@ def test_every_data_file_has_its_pattern_and_every_pattern_its_files():
     names = {path.relative_to(ROOT).as_posix() for path in data}
     assert {
         "common/report/report.html",
-        "common/model/pretrained/drawn_people.yaml",
+        "common/model/files/pretrained/drawn_people.yaml",
         "pipelines/compiled/prune_retrain.yaml",
         "pipelines/specs/train.yaml",
     } <= names

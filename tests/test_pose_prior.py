@@ -12,7 +12,7 @@ from support.perfect import STANDING, WALKING, standing
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose import decode
 from bodyposenet.common.pose.adoption import LIKELY, adopt
 from bodyposenet.common.pose.prior import fit_prior, write_prior

@@ -12,7 +12,7 @@ from support.pose_net import CARD, pose_net
 
 from bodyposenet.common import tasks_deploy, tasks_networks, tasks_scores
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import load_model, save_model
+from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.task_files import NOBODY

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import rounds_run
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.precision import PRECISION, read_precision, take_precision
 from bodyposenet.common.rounds import Round, cut_left, prune_in_rounds
 from bodyposenet.common.spec.prune import PruneSpec

@@ -24,7 +24,7 @@ from bodyposenet.common.deploy.runtime.runners import describe_runner, measure_s
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.machine.runner_names import resolve_runner
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 OLD = Processor("an old one", "x86_64", frozenset({"avx2"}), 2)
 NEW = replace(OLD, name="a new one", flags=frozenset({"avx2", "avx512f", "avx512_vnni"}))

@@ -22,8 +22,8 @@ from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.ap_drop import ap_drop
 from bodyposenet.common.evaluation.evaluate import evaluate
-from bodyposenet.common.model.files import save_model
-from bodyposenet.common.model.shipped import weights_path
+from bodyposenet.common.model.files.bundled import weights_path
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.pipelines.specs import default

@@ -10,11 +10,11 @@ from support.tiny_training import MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
+from bodyposenet.common.model.files.tao_hdf5 import read_network
+from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.start import starting_network
-from bodyposenet.common.model.tao_hdf5 import read_network
 from bodyposenet.common.model.train import train
-from bodyposenet.common.model.weights_file import read_weights
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec

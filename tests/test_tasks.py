@@ -13,7 +13,7 @@ import pytest
 
 from bodyposenet.common import tasks
 from bodyposenet.common.data.fingerprint import fingerprint
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.precision import read_precision, take_precision
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import count, size

@@ -10,7 +10,7 @@ from support.lookups import MARK, NOT_PERMITTED
 from support.pose_net import CARD, pose_net
 
 from bodyposenet.common.machine.telemetry import QUIET
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 LOOKUPS = Path(__file__).parent / "support/lookups.py"
 VERBS = """

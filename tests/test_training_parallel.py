@@ -11,7 +11,7 @@ from support.worker_processes import EPOCHS, EVERY, Machines, free_addresses, lo
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
 from bodyposenet.common.model.cluster import Cluster
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.interruption import ENDED
 from bodyposenet.common.model.team import LostWorkerError, form_team
 

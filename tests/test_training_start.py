@@ -12,12 +12,12 @@ from support.tiny_training import MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.files import load_model, save_model
+from bodyposenet.common.model.files.bundled import weights_path
+from bodyposenet.common.model.files.model_file import load_model, save_model
+from bodyposenet.common.model.files.weights_file import Stored, read_weights
 from bodyposenet.common.model.filling import fill
-from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.model.start import starting_network
 from bodyposenet.common.model.train import card_of, train
-from bodyposenet.common.model.weights_file import Stored, read_weights
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec

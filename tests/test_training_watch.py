@@ -13,7 +13,7 @@ from support.tiny_training import Dots
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.plan import make_plan
 from bodyposenet.common.model.progress import Progress, spell
 from bodyposenet.common.model.schedule import make_schedule

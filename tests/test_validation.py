@@ -11,9 +11,9 @@ from bodyposenet.common.evaluate.record_truth import truth_of
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.evaluation.validation import validation_of
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.bundled import weights_path
+from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.plan import make_plan
-from bodyposenet.common.model.shipped import weights_path
 from bodyposenet.common.spec.inference import InferenceSpec
 
 PHOTOS = 9

@@ -92,7 +92,7 @@ def write_forms(source: Path, files: Together, size: tuple[int, int], options: d
     """Write the network in all forms that the flags want, and let them appear; what the engine is to be built of."""
     from bodyposenet.common.deploy.export.interface import change_interface
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.model.files import read_card
+    from bodyposenet.common.model.files.model_file import read_card
 
     source_of_ranges = (
         ranges_source(options, size, read_card(source), files) if options["data_type"] == "int8" else None

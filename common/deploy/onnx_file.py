@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.model_key import foreign, opened, written
 from bodyposenet.common.storage import whole_file
 

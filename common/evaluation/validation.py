@@ -19,7 +19,7 @@ from bodyposenet.common.evaluation.ground_truth import require_common_joints, si
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.model.plan import Plan
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.runners import Maps, Runner
-    from bodyposenet.common.model.files import Card
+    from bodyposenet.common.model.files.model_file import Card
 
 
 def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> People:

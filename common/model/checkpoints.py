@@ -17,7 +17,7 @@ import numpy as np
 
 from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import Card, load_model, save_model
+from bodyposenet.common.model.files.model_file import Card, load_model, save_model
 from bodyposenet.common.model_key import opened
 
 log = logging.getLogger(__name__)

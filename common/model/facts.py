@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.model.files import load_model
+from bodyposenet.common.model.files.model_file import load_model
 
 
 def network_facts(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from bodyposenet.common.data.loading.batches import Source
 from bodyposenet.common.model.checkpoints import Epoch, sweep
 from bodyposenet.common.model.cluster import ALONE, Cluster
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.first_batch import write_first_batch
 from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
 from bodyposenet.common.model.plan import Plan, card_of, make_plan

@@ -23,7 +23,7 @@ from bodyposenet.common.model.checkpoints import (
     newest_checkpoint,
     save_checkpoint,
 )
-from bodyposenet.common.model.files import Card, save_model
+from bodyposenet.common.model.files.model_file import Card, save_model
 from bodyposenet.common.model.guard import check_batch_loss, check_weights
 from bodyposenet.common.model.interruption import Interruption, StopAsked
 from bodyposenet.common.model.optimizer import make_optimizer

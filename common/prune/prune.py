@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import MODEL_NAME, load_model, model_file, save_model
+from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, model_file, save_model
 from bodyposenet.common.prune.choosing import Cut, Weighed, chosen, ladder, shortfall, weigh
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild

@@ -9,7 +9,7 @@ from support.pose_net import CARD, pictures, pose_net
 from bodyposenet.common.deploy.export.fp16 import export_half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-from bodyposenet.common.model.files import save_model
+from bodyposenet.common.model.files.model_file import save_model
 
 PRECISIONS = {"fp32": "net.onnx", "fp16": "net.fp16.onnx", "int8": "net.int8.onnx"}
 

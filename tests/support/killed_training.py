@@ -72,7 +72,9 @@ class Nursery:
     def __init__(self, spec, seconds=0.0):
         self.spec, self.seconds = spec, seconds
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["bodyposenet.common.model.train", "bodyposenet.common.model.files"])
+        self.context.set_forkserver_preload(
+            ["bodyposenet.common.model.train", "bodyposenet.common.model.files.model_file"]
+        )
         first = self.context.Process(target=time.sleep, args=(0,))
         first.start()
         first.join()

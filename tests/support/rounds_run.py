@@ -23,7 +23,7 @@ def retraining_of(folder, epochs=3):
 
 def prepare(folder):
     """Records, and a base network with the weights that it begins with."""
-    from bodyposenet.common.model.files import save_model
+    from bodyposenet.common.model.files.model_file import save_model
     from bodyposenet.common.model.plan import make_plan
     from bodyposenet.common.model.start import starting_network
 

@@ -22,7 +22,7 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, read_image
 from bodyposenet.common.inference.detector import normalise
-from bodyposenet.common.model.files import Card
+from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.storage import joined, listing, place
 
 PHOTOS = (".jpg", ".jpeg", ".png")

@@ -13,9 +13,9 @@ from typing import Any
 import h5py
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files import model_file
-from bodyposenet.common.model.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
-from bodyposenet.common.model.tao_hdf5 import flattened, model_config, named_layers
+from bodyposenet.common.model.files.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
+from bodyposenet.common.model.files.model_file import model_file
+from bodyposenet.common.model.files.tao_hdf5 import flattened, model_config, named_layers
 from bodyposenet.common.model_key import TAO_ENDINGS, foreign
 from bodyposenet.common.model_key import opened as opened_model
 

@@ -157,7 +157,7 @@ def load_model(path: Path) -> tuple[Any, Card]:
 
 def _of_tao(path: Path) -> tuple[Any, Card]:
     """A network of TAO, whose files tell neither skeleton nor input scale: TAO's own are taken."""
-    from bodyposenet.common.model.tao_hdf5 import read_network
+    from bodyposenet.common.model.files.tao_hdf5 import read_network
 
     model, card = read_network(path), Card(skeleton=BODYPOSENET_18)
     stages, drawn = len(model.outputs) // 2, [output.shape[-1] for output in model.outputs]

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.hdf5 import Arrays, array, member, opened, text, texts
+from bodyposenet.common.model.files.hdf5 import Arrays, array, member, opened, text, texts
 
 Config = dict[str, Any]
 Tensors = dict[tuple[str, int], Any]

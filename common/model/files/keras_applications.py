@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.model.hdf5 import Arrays
-from bodyposenet.common.model.weights_file import Stored
+from bodyposenet.common.model.files.hdf5 import Arrays
+from bodyposenet.common.model.files.weights_file import Stored
 
 UNITS = {
     "block1_conv1": "block_1a", "block1_conv2": "block_1b",
