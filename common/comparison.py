@@ -11,7 +11,7 @@ from bodyposenet.common.deploy.runtime.runner_choice import EXACT
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner, Runner, open_runner
 from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.flops import flops
+from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import Stage
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from support.networks import BACKBONES, KINDS, SHORT, STICK, convolutions, network, pictures, run, trained
 
-from bodyposenet.common.model.backbones import backbone
-from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.layers import Style
-from bodyposenet.common.model.losses import pose_loss
+from bodyposenet.common.model.network.backbones import backbone
+from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.layers import Style
+from bodyposenet.common.model.network.losses import pose_loss
+from bodyposenet.common.model.network.widen import widen
 from bodyposenet.common.model.start import in_policy
-from bodyposenet.common.model.widen import widen
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec

@@ -3,8 +3,8 @@
 import keras
 import pytest
 
-from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.flops import flops
+from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec

@@ -9,10 +9,10 @@ import pytest
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
 from bodyposenet.common.model.files.weights_file import read_weights
-from bodyposenet.common.model.filling import fill
+from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.transfer import fill
 from bodyposenet.common.model.start import starting_network
 from bodyposenet.common.skeleton import BODYPOSENET_18
 

@@ -7,7 +7,7 @@ from support.masked import run_masked
 from support.networks import KINDS, STICK, network, pictures, run, trained
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.flops import flops
+from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.prune.choosing import chosen, largest, shortest, weigh
 from bodyposenet.common.prune.criteria import CRITERIA, bn_scale, geometric_median, l2_norm
 from bodyposenet.common.prune.follow import read_graph

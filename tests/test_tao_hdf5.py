@@ -9,10 +9,10 @@ from support.tao_files import age, edit_config, tao_network, values_of, wrapped,
 from support.tiny_training import MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import read_weights
+from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.start import starting_network
 from bodyposenet.common.model.train import train
 from bodyposenet.common.prune.prune import prune_file

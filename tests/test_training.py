@@ -7,8 +7,8 @@ import pytest
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.bpnet import build_model
-from bodyposenet.common.model.losses import pose_loss
+from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.optimizer import WeightedMomentum, gradient_weights, make_optimizer
 from bodyposenet.common.model.schedule import exponential_decay, make_schedule, soft_start_annealing
 from bodyposenet.common.skeleton import BODYPOSENET_18

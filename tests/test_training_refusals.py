@@ -11,7 +11,7 @@ from support.drawn_records import convert_drawn, records_of
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.model.bpnet import build_model
+from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.precision import choose_precision, measure_precision
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec

@@ -11,11 +11,11 @@ import pytest
 from support.tiny_training import MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.bpnet import build_model
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.files.weights_file import Stored, read_weights
-from bodyposenet.common.model.filling import fill
+from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.transfer import fill
 from bodyposenet.common.model.start import starting_network
 from bodyposenet.common.model.train import card_of, train
 from bodyposenet.common.prune.prune import prune_file

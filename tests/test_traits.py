@@ -6,7 +6,7 @@ import keras
 import pytest
 from support.networks import BACKBONES, network
 
-from bodyposenet.common.model.traits import TRAITS, Difference, compare, is_pruned
+from bodyposenet.common.model.network.traits import TRAITS, Difference, compare, is_pruned
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.widen import NEWBORN, widen
+from bodyposenet.common.model.network.widen import NEWBORN, widen
 
 
 def network(filters, seed):

@@ -12,7 +12,7 @@ def network_facts(path: Path) -> dict[str, Any]:
     Args:
         path: A model file.
     """
-    from bodyposenet.common.model.flops import flops
+    from bodyposenet.common.model.network.flops import flops
 
     model, card = load_model(path)
     height, width = card.input_size

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import Batch
-from bodyposenet.common.model.losses import StageLosses, pose_loss
+from bodyposenet.common.model.network.losses import StageLosses, pose_loss
 from bodyposenet.common.spec.train import Loss
 
 FLOATS = 4  # parts of a batch that a step computes with

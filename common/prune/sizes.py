@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bodyposenet.common.model.flops import layer_multiply_adds
+from bodyposenet.common.model.network.flops import layer_multiply_adds
 from bodyposenet.common.prune.axes import axes_of
 from bodyposenet.common.prune.criteria import Indices
 from bodyposenet.common.prune.graph import ChannelGraph, Layout, width

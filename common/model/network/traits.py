@@ -7,9 +7,9 @@ from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
 
-from bodyposenet.common.model.backbones import VGG_UNITS
-from bodyposenet.common.model.bpnet import FIRST_STAGE, TRUNK
-from bodyposenet.common.model.layers import CHANNEL_STEP
+from bodyposenet.common.model.network.backbones import VGG_UNITS
+from bodyposenet.common.model.network.bpnet import FIRST_STAGE, TRUNK
+from bodyposenet.common.model.network.layers import CHANNEL_STEP
 
 Shapes = tuple[tuple[int, ...], ...]
 Network = Mapping[str, Shapes]  # the shapes of each layer's weights, the kernel's first

@@ -8,7 +8,7 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.weights_file import Stored
-from bodyposenet.common.model.traits import Difference, compare, is_pruned
+from bodyposenet.common.model.network.traits import Difference, compare, is_pruned
 
 TABLE = "pretrained.txt"
 NAMED = 6  # layers named in a line of the log; the table names all

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from bodyposenet.common.model.backbones import backbone
-from bodyposenet.common.model.layers import Style, conv, output
+from bodyposenet.common.model.network.backbones import backbone
+from bodyposenet.common.model.network.layers import Style, conv, output
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.train import ModelSpec
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from bodyposenet.common.model.layers import Style, depthwise_unit, unit
+from bodyposenet.common.model.network.layers import Style, depthwise_unit, unit
 from bodyposenet.common.spec.train import BackboneAttributes
 
 # VGG-19's convolutions up to block 4b, and one more to narrow it (reference 5.2): name, channels, stride.

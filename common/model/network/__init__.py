@@ -1,0 +1,1 @@
+"""Network: backbones, the pose network on them, its losses and its cost."""
