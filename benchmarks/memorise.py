@@ -70,7 +70,7 @@ def memorise(photos: Path, results_dir: Path, spec_path: Path = SPEC) -> dict[st
     Returns:
         AP over the ceiling AP of the same photos in the same geometry, both, and what was trained.
     """
-    from bodyposenet.common.model.train import train
+    from bodyposenet.common.model.training.train import train
 
     dataset = dataset_spec_of(photos, ALL_PEOPLE)
     records = convert_dataset(dataset, results_dir / "train")

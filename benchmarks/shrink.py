@@ -37,7 +37,7 @@ BATCHES = 40  # that the criterion looks at
 
 def shrink(folder: Path) -> dict[str, Any]:
     """Train, prune, train again, evaluate before and after; what is done already in ``folder`` is not done again."""
-    from bodyposenet.common.model.train import train
+    from bodyposenet.common.model.training.train import train
     from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.prune.training_data import TrainingData
 

@@ -48,7 +48,7 @@ def run(limits: dict[str, str]) -> dict[str, Any]:
 
 def compare() -> dict:
     """Median of the ratios of steps taken in turn, the precision that was chosen, why, and what choosing took."""
-    from bodyposenet.common.model.precision import FLOAT32, PrecisionChoice, find_half, take_precision
+    from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, find_half, take_precision
 
     spec = shipped_spec()
     find_half()  # reads TensorFlow
@@ -78,9 +78,9 @@ def build_step(spec: "TrainSpec", policy: str) -> Callable[[], object]:
     import numpy as np
 
     from bodyposenet.common.data.loading.batches import STRIDE, Batch
-    from bodyposenet.common.model.optimizer import make_optimizer
-    from bodyposenet.common.model.start import starting_network
-    from bodyposenet.common.model.step import make_step, with_loss_scale
+    from bodyposenet.common.model.training.initial_network import starting_network
+    from bodyposenet.common.model.training.optimizer import make_optimizer
+    from bodyposenet.common.model.training.step import make_step, with_loss_scale
 
     skeleton = spec.dataloader.pose_config.skeleton()
     model = starting_network(spec, skeleton, policy=policy)

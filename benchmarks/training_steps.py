@@ -14,8 +14,8 @@ import numpy as np
 
 from bodyposenet.common.data.loading.batches import AHEAD, Batch, Drawing, Source, epoch_batches
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.optimizer import make_optimizer
-from bodyposenet.common.model.step import Step, make_step
+from bodyposenet.common.model.training.optimizer import make_optimizer
+from bodyposenet.common.model.training.step import Step, make_step
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import Loss, ModelSpec, WeightedMomentumOptimizer
 

@@ -27,7 +27,7 @@ from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.widen import widen
-from bodyposenet.common.model.train import Training, card_of, train
+from bodyposenet.common.model.training.train import Training, card_of, train
 from bodyposenet.common.model_key import opened
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec

@@ -11,7 +11,7 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, model_file
-from bodyposenet.common.model.precision import read_precision
+from bodyposenet.common.model.training.precision import read_precision
 from bodyposenet.common.model_key import opened
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.prune.training_data import TrainingData
@@ -154,8 +154,8 @@ def _retrained(
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
         from bodyposenet.common.evaluation.validation import validation_of
-        from bodyposenet.common.model.plan import make_plan
-        from bodyposenet.common.model.train import train
+        from bodyposenet.common.model.training.plan import make_plan
+        from bodyposenet.common.model.training.train import train
 
         start = {"pretrained_weights": str(place / PRUNED), "load_graph": True}
         spec = retraining.model_copy(update=start | {"final_model_name": Path(MODEL_NAME).stem})

@@ -187,7 +187,7 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
 
 def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
     """What the trainings computed in, where their folders tell."""
-    from bodyposenet.common.model.precision import read_precision
+    from bodyposenet.common.model.training.precision import read_precision
 
     found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
     return {name: str(choice) for name, choice in found.items() if choice}

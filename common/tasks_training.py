@@ -12,7 +12,7 @@ from typing import Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import whole
-from bodyposenet.common.model.cluster import Cluster
+from bodyposenet.common.model.training.cluster import Cluster
 from bodyposenet.common.report.training import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
@@ -46,14 +46,14 @@ def train(
         What there is to know of the network, and the numbers.
     """
     from bodyposenet.common.model.facts import network_facts
-    from bodyposenet.common.model.plan import make_plan
+    from bodyposenet.common.model.training.plan import make_plan
 
     with fetched_weights(settings) as local:
         spec = train_spec_for(local, dataset, start)
         cluster = Cluster(gpus=gpus)
         plan = make_plan(spec, cluster=cluster)
         from bodyposenet.common.evaluation.validation import validation_of
-        from bodyposenet.common.model.train import train as train_model
+        from bodyposenet.common.model.training.train import train as train_model
 
         folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
         with task_run("retrain" if start else "train", buffer=Path(model)) as run, run.system_metrics():

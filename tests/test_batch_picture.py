@@ -7,8 +7,8 @@ from support.tiny_training import Dots, tiny_spec
 
 from bodyposenet.common.data.loading.batch_picture import GAP, LONGEST, MASKED, PAPER, STRIP, batch_picture
 from bodyposenet.common.data.loading.batches import Drawing, Sample, make_batch
-from bodyposenet.common.model.first_batch import write_first_batch
-from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.training.first_batch import write_first_batch
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.pose.draw import WHITE, limb_colour
 from bodyposenet.common.skeleton import make_skeleton
 

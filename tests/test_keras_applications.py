@@ -13,7 +13,7 @@ from bodyposenet.common.model.files.keras_applications import as_backbone, is_vg
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import fill
-from bodyposenet.common.model.start import starting_network
+from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.skeleton import BODYPOSENET_18
 
 PAIRS = {"block_1a": "block1_conv1", "block_1b": "block1_conv2", "block_2a": "block2_conv1", "block_2b": "block2_conv2",

@@ -21,7 +21,7 @@ from support.manifest_rules import broken_rules, keys_wanted
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.model.cluster import cluster_of
+from bodyposenet.common.model.training.cluster import cluster_of
 from bodyposenet.common.spec import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.pipelines.resources import SECRETS, TRACKING_CONFIG

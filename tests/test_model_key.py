@@ -18,10 +18,10 @@ from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.checkpoints import Standing, load_checkpoint, read_standing, save_checkpoint
 from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
 from bodyposenet.common.model.files.weights_file import read_weights
-from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.training.checkpoints import Standing, load_checkpoint, read_standing, save_checkpoint
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model_key import VARIABLE, key_in_use, opened, using_key, written
 
 KEY, OTHER = "open sesame", "open barley"

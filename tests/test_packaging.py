@@ -200,7 +200,7 @@ def test_the_wheel_runs_without_the_tree(installed):
 def test_the_wheel_finds_its_data_without_the_tree(installed):
     code = (
         "from bodyposenet.pipelines.specs import default\n"
-        "from bodyposenet.common.model import start\n"
+        "from bodyposenet.common.model.training import initial_network as start\n"
         "print(default('train')['num_epoch'])\n"
         "print(start.weights_path(default('train')['pretrained_weights']))\n"
     )

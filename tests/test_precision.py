@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.precision import (
+from bodyposenet.common.model.training.precision import (
     PrecisionChoice,
     PrecisionTimes,
     choose_precision,

@@ -13,8 +13,8 @@ from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.start import starting_network
-from bodyposenet.common.model.train import train
+from bodyposenet.common.model.training.initial_network import starting_network
+from bodyposenet.common.model.training.train import train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec

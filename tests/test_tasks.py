@@ -14,7 +14,7 @@ import pytest
 from bodyposenet.common import tasks
 from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.precision import read_precision, take_precision
+from bodyposenet.common.model.training.precision import read_precision, take_precision
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.stages import count, size
 from bodyposenet.common.spec.base import parse_spec

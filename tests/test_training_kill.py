@@ -10,8 +10,8 @@ import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
 from bodyposenet.common.cli.launcher import tell
-from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
-from bodyposenet.common.model.interruption import StoppedError
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.training.preemption import StoppedError
 
 EPOCHS = 5
 
@@ -83,7 +83,7 @@ except StopAsked:
 @pytest.mark.parametrize("work", [BETWEEN_STEPS, AT_ONCE])
 def test_a_stop_is_taken_between_two_steps_and_at_once_in_work_that_may_be_left(work):
     """In a process of its own: how the one that runs tests takes signals is not for them to change."""
-    names = "import os, signal\nfrom bodyposenet.common.model.interruption import Interruption, StopAsked\n"
+    names = "import os, signal\nfrom bodyposenet.common.model.training.preemption import Interruption, StopAsked\n"
     done = subprocess.run([sys.executable, "-c", names + work], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["stopped"]
 

@@ -9,11 +9,11 @@ import pytest
 from support.worker_processes import EPOCHS, EVERY, Machines, free_addresses, losses_in, spec_of
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.checkpoints import LATEST, checkpoints_in, read_standing
-from bodyposenet.common.model.cluster import Cluster
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.interruption import ENDED
-from bodyposenet.common.model.team import LostWorkerError, form_team
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.model.training.preemption import ENDED
+from bodyposenet.common.model.training.strategy import LostWorkerError, form_team
 
 BATCH = 16
 PATIENCE = 120  # seconds

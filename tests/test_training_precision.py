@@ -11,13 +11,13 @@ import pytest
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.checkpoints import find_precision, read_standing
-from bodyposenet.common.model.optimizer import make_optimizer
-from bodyposenet.common.model.plan import make_plan
-from bodyposenet.common.model.precision import measure_precision, read_precision
-from bodyposenet.common.model.start import starting_network
-from bodyposenet.common.model.step import make_step, with_loss_scale
-from bodyposenet.common.model.train import train
+from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
+from bodyposenet.common.model.training.initial_network import starting_network
+from bodyposenet.common.model.training.optimizer import make_optimizer
+from bodyposenet.common.model.training.plan import make_plan
+from bodyposenet.common.model.training.precision import measure_precision, read_precision
+from bodyposenet.common.model.training.step import make_step, with_loss_scale
+from bodyposenet.common.model.training.train import train
 from bodyposenet.common.skeleton import BODYPOSENET_18
 
 RATE = 1e-3

@@ -12,7 +12,7 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.precision import choose_precision, measure_precision
+from bodyposenet.common.model.training.precision import choose_precision, measure_precision
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
@@ -32,11 +32,11 @@ import json, sys
 from pathlib import Path
 from support.memory import forget_peak, peak_bytes
 from support.tiny_training import Dots
-from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.model.dry_run import built
-from bodyposenet.common.model.train import train
+from bodyposenet.common.model.training.dry_run import built
+from bodyposenet.common.model.training.train import train
 forget_peak()
 found = []
 for path in sys.argv[1:]:  # the smaller first: a peak stays

@@ -16,8 +16,8 @@ from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.files.weights_file import Stored, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import fill
-from bodyposenet.common.model.start import starting_network
-from bodyposenet.common.model.train import card_of, train
+from bodyposenet.common.model.training.initial_network import starting_network
+from bodyposenet.common.model.training.train import card_of, train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec

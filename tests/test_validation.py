@@ -13,7 +13,7 @@ from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.evaluation.validation import validation_of
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.inference import InferenceSpec
 
 PHOTOS = 9

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.cluster import CONFIG, WORKERS, cluster_of
+from bodyposenet.common.model.training.cluster import CONFIG, WORKERS, cluster_of
 
 
 class Several(click.Option):

@@ -28,11 +28,11 @@ from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.model.cluster import Cluster, cluster_of
+from bodyposenet.common.model.training.cluster import Cluster, cluster_of
 from bodyposenet.common.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
-    from bodyposenet.common.model.precision import PrecisionChoice
+    from bodyposenet.common.model.training.precision import PrecisionChoice
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.train import TrainSpec
 
@@ -109,11 +109,11 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
     """Train in the folder that the command line or the spec names."""
     folder = results_dir(named, Path()) if cluster.chief else Path(named)  # only the chief writes there
     spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
-    from bodyposenet.common.model.plan import make_plan
+    from bodyposenet.common.model.training.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
     from bodyposenet.common.evaluation.validation import validation_of
-    from bodyposenet.common.model.train import train as train_model
+    from bodyposenet.common.model.training.train import train as train_model
 
     ending = ".keras" if key_in_use() is None else ".tlt"
     if not cluster.chief:
@@ -136,10 +136,10 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
 
 
 def _described(spec: "TrainSpec", cluster: Cluster, folder: Path | None) -> str:
-    from bodyposenet.common.model.plan import make_plan
+    from bodyposenet.common.model.training.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)
-    from bodyposenet.common.model.dry_run import describe
+    from bodyposenet.common.model.training.dry_run import describe
 
     return describe(plan, folder)
 

@@ -112,7 +112,7 @@ def read_answer(code: int, told: str, errors: str) -> Precision:
 
 def main() -> None:
     """Print the measured choice as JSON."""
-    from bodyposenet.common.model.precision import take_precision
+    from bodyposenet.common.model.training.precision import take_precision
 
     choice = take_precision("auto")
     print(json.dumps(asdict(Precision(choice.name, choice.reason))))

@@ -91,7 +91,7 @@ def call_all(folder: Path) -> None:
 def make_one_batch(dataset: DatasetSpec, folder: Path) -> None:
     """Make the training data of one step from ``folder/records``."""
     from bodyposenet.common.data.loading.batches import make_batch
-    from bodyposenet.common.model.plan import make_plan
+    from bodyposenet.common.model.training.plan import make_plan
 
     described = folder / "dataset.json"
     described.write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")

@@ -20,7 +20,7 @@ from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.model.files.model_file import Card
-from bodyposenet.common.model.plan import Plan
+from bodyposenet.common.model.training.plan import Plan
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.runners import Runner
@@ -93,7 +93,7 @@ class Validation:
         """
         if model is not self._model:
             from bodyposenet.common.deploy.runtime.runners import LiveRunner
-            from bodyposenet.common.model.step import make_loss
+            from bodyposenet.common.model.training.step import make_loss
 
             self._model, self._loss = model, make_loss(model, self.plan.spec.loss)
             self._runner = LiveRunner(model, card, stage=self.plan.inference.output_stage_to_use)

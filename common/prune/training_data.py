@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bodyposenet.common.data.loading.batches import Batch
-from bodyposenet.common.model.plan import make_plan
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.train import Loss, TrainSpec
 
 

@@ -99,7 +99,7 @@ def count_photos(data: str) -> tuple[int, int]:
 
 def measure_speeds() -> Speeds:
     """Measure this machine; the plain code first, as it needs processes that have not touched TensorFlow."""
-    from bodyposenet.common.model.precision import take_precision
+    from bodyposenet.common.model.training.precision import take_precision
 
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     turns, share = measure_code(processors)

@@ -24,7 +24,7 @@ from bodyposenet.pipelines.here.work import carry_out
 
 LIBRARIES = (
     "kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", "tensorflow",
-    "keras", "pycocotools.cocoeval", "bodyposenet.common.model.train", "bodyposenet.common.evaluation.evaluate",
+    "keras", "pycocotools.cocoeval", "bodyposenet.common.model.training.train", "bodyposenet.common.evaluation.evaluate",
 )  # fmt: skip
 CHUNK = 1 << 16  # bytes
 FORKS = sys.platform == "linux"  # macOS' own libraries do not work in a fork

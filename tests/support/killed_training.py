@@ -51,8 +51,8 @@ def run_training(folder, spec, seconds):
     """Train as the command line does; in a process of its own."""
     sys.stderr = sys.stdout = Path(folder).parent.joinpath("output").open("a")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    from bodyposenet.common.model.interruption import StoppedError
-    from bodyposenet.common.model.train import train
+    from bodyposenet.common.model.training.preemption import StoppedError
+    from bodyposenet.common.model.training.train import train
 
     try:
         train(spec, folder, source=SlowDots(SAMPLES, seconds=seconds), validate=judged)
@@ -73,7 +73,7 @@ class Nursery:
         self.spec, self.seconds = spec, seconds
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
-            ["bodyposenet.common.model.train", "bodyposenet.common.model.files.model_file"]
+            ["bodyposenet.common.model.training.train", "bodyposenet.common.model.files.model_file"]
         )
         first = self.context.Process(target=time.sleep, args=(0,))
         first.start()

@@ -24,8 +24,8 @@ def retraining_of(folder, epochs=3):
 def prepare(folder):
     """Records, and a base network with the weights that it begins with."""
     from bodyposenet.common.model.files.model_file import save_model
-    from bodyposenet.common.model.plan import make_plan
-    from bodyposenet.common.model.start import starting_network
+    from bodyposenet.common.model.training.initial_network import starting_network
+    from bodyposenet.common.model.training.plan import make_plan
 
     convert_drawn(folder)
     spec = retraining_of(folder)

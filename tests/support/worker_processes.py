@@ -34,7 +34,7 @@ def train_in(folder, spec, cluster, seconds, devices):
     import tensorflow as tf
 
     from bodyposenet.common.cli.launcher import tell
-    from bodyposenet.common.model.train import train
+    from bodyposenet.common.model.training.train import train
 
     if devices > 1:
         parts = [tf.config.LogicalDeviceConfiguration()] * devices
@@ -53,7 +53,9 @@ class Machines:
 
     def __init__(self):
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["bodyposenet.common.model.train", "bodyposenet.common.cli.launcher"])
+        self.context.set_forkserver_preload(
+            ["bodyposenet.common.model.training.train", "bodyposenet.common.cli.launcher"]
+        )
 
     def start(self, folder, spec, cluster, *, seconds=0.0, devices=1):
         """A process of a training, as it runs; a picture takes it so many seconds, its processor is so many devices."""

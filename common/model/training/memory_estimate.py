@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from bodyposenet.common.data.loading.batches import AHEAD
-from bodyposenet.common.model.plan import Plan
-from bodyposenet.common.model.precision import FLOAT32
+from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.precision import FLOAT32
 
 RUNTIME = 0.9e9  # bytes: TensorFlow and the libraries beside it, with one network compiled, before any picture
 NUMBER = 4  # bytes of a float32

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.model.memory import Memory, estimate
-from bodyposenet.common.model.optimizer import make_optimizer
-from bodyposenet.common.model.plan import Plan
-from bodyposenet.common.model.precision import FLOAT32
-from bodyposenet.common.model.start import starting_network, starting_precision
+from bodyposenet.common.model.training.initial_network import starting_network, starting_precision
+from bodyposenet.common.model.training.memory_estimate import Memory, estimate
+from bodyposenet.common.model.training.optimizer import make_optimizer
+from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.precision import FLOAT32
 from bodyposenet.common.spec.base import dump_yaml
 
 GIGA = 1e9

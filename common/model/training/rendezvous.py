@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.cluster import Cluster
+from bodyposenet.common.model.training.cluster import Cluster
 
 log = logging.getLogger(__name__)
 

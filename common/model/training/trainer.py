@@ -12,7 +12,8 @@ import numpy as np
 
 from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.checkpoints import (
+from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.training.checkpoints import (
     BEST,
     LATEST,
     NAME,
@@ -23,18 +24,17 @@ from bodyposenet.common.model.checkpoints import (
     newest_checkpoint,
     save_checkpoint,
 )
-from bodyposenet.common.model.files.model_file import Card, save_model
-from bodyposenet.common.model.guard import check_batch_loss, check_weights
-from bodyposenet.common.model.interruption import Interruption, StopAsked
-from bodyposenet.common.model.optimizer import make_optimizer
-from bodyposenet.common.model.plan import Plan
-from bodyposenet.common.model.precision import PrecisionChoice
-from bodyposenet.common.model.progress import Progress
-from bodyposenet.common.model.schedule import make_schedule
-from bodyposenet.common.model.start import in_policy, starting_network
-from bodyposenet.common.model.step import Scalars, make_step, with_loss_scale
-from bodyposenet.common.model.summaries import Summaries
-from bodyposenet.common.model.team import Team
+from bodyposenet.common.model.training.finite_checks import check_batch_loss, check_weights
+from bodyposenet.common.model.training.initial_network import in_policy, starting_network
+from bodyposenet.common.model.training.lr_schedule import make_schedule
+from bodyposenet.common.model.training.optimizer import make_optimizer
+from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.precision import PrecisionChoice
+from bodyposenet.common.model.training.preemption import Interruption, StopAsked
+from bodyposenet.common.model.training.progress import Progress
+from bodyposenet.common.model.training.step import Scalars, make_step, with_loss_scale
+from bodyposenet.common.model.training.strategy import Team
+from bodyposenet.common.model.training.tensorboard import Summaries
 from bodyposenet.common.spec.train import EarlyStopping
 
 log = logging.getLogger(__name__)

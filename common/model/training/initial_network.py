@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
 from bodyposenet.common.model.files.model_file import load_model
@@ -15,8 +14,9 @@ from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import Filled, fill
-from bodyposenet.common.model.plan import Plan
-from bodyposenet.common.model.precision import FLOAT32, PrecisionChoice, take_precision
+from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
+from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
 

@@ -10,18 +10,18 @@ import keras
 import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import Source
-from bodyposenet.common.model.checkpoints import Epoch, sweep
-from bodyposenet.common.model.cluster import ALONE, Cluster
 from bodyposenet.common.model.files.model_file import save_model
-from bodyposenet.common.model.first_batch import write_first_batch
-from bodyposenet.common.model.interruption import Interruption, StopAsked, StoppedError
-from bodyposenet.common.model.plan import Plan, card_of, make_plan
-from bodyposenet.common.model.precision import PRECISION, PrecisionChoice
-from bodyposenet.common.model.progress import Progress, Silence
-from bodyposenet.common.model.start import starting_precision
-from bodyposenet.common.model.summaries import Summaries
-from bodyposenet.common.model.team import LostWorkerError, Team, form_team
-from bodyposenet.common.model.trainer import Told, Trainer, Validate, Watchers
+from bodyposenet.common.model.training.checkpoints import Epoch, sweep
+from bodyposenet.common.model.training.cluster import ALONE, Cluster
+from bodyposenet.common.model.training.first_batch import write_first_batch
+from bodyposenet.common.model.training.initial_network import starting_precision
+from bodyposenet.common.model.training.plan import Plan, card_of, make_plan
+from bodyposenet.common.model.training.precision import PRECISION, PrecisionChoice
+from bodyposenet.common.model.training.preemption import Interruption, StopAsked, StoppedError
+from bodyposenet.common.model.training.progress import Progress, Silence
+from bodyposenet.common.model.training.strategy import LostWorkerError, Team, form_team
+from bodyposenet.common.model.training.tensorboard import Summaries
+from bodyposenet.common.model.training.trainer import Told, Trainer, Validate, Watchers
 from bodyposenet.common.model_key import VARIABLE, key_in_use
 from bodyposenet.common.spec.base import dump_yaml
 from bodyposenet.common.spec.train import TrainSpec

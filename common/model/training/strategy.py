@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.cluster import Cluster
-from bodyposenet.common.model.rendezvous import listens, meet
+from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.model.training.rendezvous import listens, meet
 
 log = logging.getLogger(__name__)
 
