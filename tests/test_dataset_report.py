@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from support.coco_files import annotation, category, dataset_spec, document, image, write_annotations, write_dataset
 from support.page import Page
 
-from bodyposenet.common.data import dataset_charts as charts
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose, main_people
 from bodyposenet.common.data.annotations.problems import Problem
@@ -21,6 +20,7 @@ from bodyposenet.common.data.report import dataset_pictures as pictures
 from bodyposenet.common.data.report.dataset_report import report_dataset, set_skeleton, write_report
 from bodyposenet.common.data.report.dataset_summary import describe
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.pages import histograms as charts
 from bodyposenet.common.spec.dataset import DataFilteringParams
 
 PARAMS = DataFilteringParams()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.page import Page
 
-from bodyposenet.common.report import charts
+from bodyposenet.common.pages import charts
 from bodyposenet.common.report.html import Stage, embedded, fact_text, tiles, write_report, write_table
 from bodyposenet.common.report.stages import count, milliseconds, plain, precision, rows, signed, size, verdict
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bodyposenet.common.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, svg
 
 WIDTH, ROW = 460, 17  # user units
 LEFT, RIGHT = 170, 84  # room for names, and for figures

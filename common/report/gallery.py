@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bodyposenet.common.page import render
+from bodyposenet.common.pages.page import render
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.report.html import Picture, fact_text

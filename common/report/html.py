@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bodyposenet.common.page import render
-from bodyposenet.common.report import charts
+from bodyposenet.common.pages import charts
+from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.stages import (
     COLUMNS,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodyposenet.common.page import render
+from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.html import fact_text
 from bodyposenet.common.report.stages import count, known, percent, plain, share

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from bodyposenet.common.page import coordinate, render, svg
-from bodyposenet.common.report.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
+from bodyposenet.common.pages.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
+from bodyposenet.common.pages.page import coordinate, render, svg
 from bodyposenet.common.report.front import Choice, on_front
 from bodyposenet.common.report.stages import (
     COLUMNS,

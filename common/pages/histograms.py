@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from bodyposenet.common.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, svg
 
 SIZE = (236, 420)  # height, width in user units
 TOP, BOTTOM, GAP = 44, 48, 0.16  # margins for legend and figures, and for names; the share of a column left empty

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bodyposenet.common.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, svg
 from bodyposenet.common.report.stages import DASH, known, shown
 
 Point = tuple[float, float]

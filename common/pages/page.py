@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from bodyposenet import __version__
 
-LOOK = "bodyposenet.common"  # the package of page.html
+LOOK = "bodyposenet.common.pages"  # the package of page.html
 
 
 def render(package: str, template: str, **values: Any) -> str:

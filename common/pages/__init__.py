@@ -1,0 +1,1 @@
+"""Pages: the look, the charts and the numbers that all HTML pages share."""
