@@ -12,8 +12,8 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import Drawing, Sample, epoch_batches, make_batch, order_of
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
-from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 from bodyposenet.common.spec.base import dump_yaml, parse_spec
 from bodyposenet.common.spec.train import AugmentationConfig, SpatialAugParams, TrainSpec

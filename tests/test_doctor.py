@@ -313,7 +313,7 @@ from pathlib import Path
 import sys
 
 warm()
-from bodyposenet.common.data.targets import encode
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.machine.compiling import announcer
 from bodyposenet.common.pose import decode
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17

@@ -6,10 +6,10 @@ from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.targets import encode
 from bodyposenet.common.inference.detector import find_people, normalise, resample
 from bodyposenet.common.model.files.model_file import Card
-from bodyposenet.common.pose.mirror import mirror_maps
+from bodyposenet.common.pose.encoder import encode
+from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec

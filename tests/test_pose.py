@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.targets import encode
 from bodyposenet.common.pose import People, decode
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.perfect import WALKING
 
-from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose import decode
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.peaks import CELLS_A_PEAK, warn_of_crowd
 from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
 
@@ -95,7 +95,7 @@ def test_maps_of_another_skeleton_are_refused():
 SCENES = """
 import json, sys
 import numpy as np
-from bodyposenet.common.data.targets import encode
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose import decode
 from bodyposenet.common.skeleton import BODYPOSENET_18
 sys.path.insert(0, sys.argv[1])

@@ -10,12 +10,12 @@ from support.coco_files import annotation, dataset_spec, document, image, write_
 from support.perfect import STANDING, WALKING, standing
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.targets import encode
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose import decode
 from bodyposenet.common.pose.adoption import LIKELY, adopt
-from bodyposenet.common.pose.prior import fit_prior, write_prior
+from bodyposenet.common.pose.body_prior import fit_prior, write_prior
+from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, Skeleton, known_prior, load_prior, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig

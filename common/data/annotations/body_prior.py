@@ -1,7 +1,7 @@
 """Bodies: the build of the people in a dataset, for the skeleton's prior."""
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.pose.prior import fit_prior
+from bodyposenet.common.pose.body_prior import fit_prior
 from bodyposenet.common.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage import joined

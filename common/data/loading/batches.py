@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.data.loading.buffer_pool import Lender
-from bodyposenet.common.data.targets import encode_into
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
+from bodyposenet.common.pose.encoder import encode_into
 from bodyposenet.common.skeleton import Skeleton
 
 STRIDE = 8
