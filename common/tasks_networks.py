@@ -21,8 +21,8 @@ def prune(
     ``cut`` changes some of the settings; the criterion taylor needs a dataset and the settings of a training on it.
     """
     from bodyposenet.common.prune.prune import prune_file
+    from bodyposenet.common.prune.rounds import training_data
     from bodyposenet.common.report.pruning import write_pruning_page
-    from bodyposenet.common.rounds import training_data
 
     spec = parse_spec(with_cut(whole(settings), whole(cut or {})), PruneSpec, where="prune_spec")
     training = train_spec_for(train_settings, dataset) if train_settings and dataset else None
@@ -54,7 +54,7 @@ def prune_rounds(
 
     With one round the network is handed on as it is.
     """
-    from bodyposenet.common.rounds import cut_left, prune_in_rounds
+    from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
     source, folder = Path(model) / MODEL, Path(pruned)
     spec = parse_spec(whole(settings), PruneSpec, where="prune_spec")

@@ -8,10 +8,10 @@ from support.networks import KINDS, STICK, network, pictures, run, trained
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.network.flops import flops
-from bodyposenet.common.prune.choosing import chosen, largest, shortest, weigh
 from bodyposenet.common.prune.criteria import CRITERIA, bn_scale, geometric_median, l2_norm
-from bodyposenet.common.prune.follow import read_graph
 from bodyposenet.common.prune.prune import prune_model
+from bodyposenet.common.prune.thresholds import chosen, largest, shortest, weigh
+from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
 
 L = keras.layers

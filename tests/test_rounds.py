@@ -16,7 +16,7 @@ from support import rounds_run
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.precision import PRECISION, read_precision, take_precision
-from bodyposenet.common.rounds import Round, cut_left, prune_in_rounds
+from bodyposenet.common.prune.rounds import Round, cut_left, prune_in_rounds
 from bodyposenet.common.spec.prune import PruneSpec
 
 shares = st.floats(0.05, 1.0)

@@ -1,6 +1,6 @@
 """Criteria: how much each filter matters, and which of them stay.
 
-A criterion is any function from a network's :class:`~bodyposenet.common.prune.graph.ChannelGraph` to votes: one number
+A criterion is any function from a network's :class:`~bodyposenet.common.prune.channel_graph.ChannelGraph` to votes: one number
 for each channel of each layer that has a say, by the layer's path. Votes of different layers are made comparable by
 :func:`normalize`, and those on the same channels become one by :func:`equalize`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.graph import ChannelGraph
+from bodyposenet.common.prune.channel_graph import ChannelGraph
 
 Scores = NDArray[np.float64]  # (F,), one for each filter; none negative
 Indices = NDArray[np.int64]  # ascending

@@ -11,10 +11,10 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, model_file, save_model
-from bodyposenet.common.prune.choosing import Cut, Weighed, chosen, ladder, shortfall, weigh
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
 from bodyposenet.common.prune.steps import Ladder
+from bodyposenet.common.prune.thresholds import Cut, Weighed, chosen, ladder, shortfall, weigh
 from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 

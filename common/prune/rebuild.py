@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bodyposenet.common.prune.axes import axes_of
+from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
 from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.follow import flat
-from bodyposenet.common.prune.graph import ChannelGraph, Layout, width
+from bodyposenet.common.prune.layer_axes import axes_of
+from bodyposenet.common.prune.tracing import flat
 
 L = keras.layers
 
@@ -23,7 +23,7 @@ def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any
 
     Args:
         model: The network; it is left as it is.
-        graph: Its channels, from :func:`~bodyposenet.common.prune.follow.read_graph`.
+        graph: Its channels, from :func:`~bodyposenet.common.prune.tracing.read_graph`.
         kept: For each prunable layer the indices of its filters that stay.
 
     Returns:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bodyposenet.common.prune.choosing import Cut, Weighed
+from bodyposenet.common.prune.thresholds import Cut, Weighed
 
 FLOAT = 4  # bytes of a weight in a model file
 COLUMNS = 6  # thresholds side by side in the table of layers

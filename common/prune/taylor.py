@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.network.losses import pose_loss
+from bodyposenet.common.prune.channel_graph import ChannelGraph
 from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
-from bodyposenet.common.prune.graph import ChannelGraph
 from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.train import Loss
 

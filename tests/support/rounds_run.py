@@ -35,7 +35,7 @@ def prepare(folder):
 
 def run(folder, name="rounds", **options):
     """All rounds, in ``<folder>/<name>``."""
-    from bodyposenet.common.rounds import prune_in_rounds
+    from bodyposenet.common.prune.rounds import prune_in_rounds
 
     given = {"rounds": ROUNDS} | options
     return prune_in_rounds(folder / "base.keras", folder / name, SETTINGS, retraining_of(folder), **given)

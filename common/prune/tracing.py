@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.graph import ChannelGraph, Layout, Run, width
+from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, Run, width
 
 L = keras.layers
 PRODUCERS = (L.Conv2D, L.Dense)  # their filters can be dropped

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bodyposenet.common.model.network.flops import layer_multiply_adds
-from bodyposenet.common.prune.axes import axes_of
+from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
 from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.graph import ChannelGraph, Layout, width
+from bodyposenet.common.prune.layer_axes import axes_of
 
 Kept = Mapping[str, Indices]  # for each prunable layer, by path, the indices of its filters that stay
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.prune.channel_graph import ChannelGraph, Run
+from bodyposenet.common.prune.cost import Sizes
 from bodyposenet.common.prune.criteria import Criterion, Indices, Scores, Votes, choose, equalize, normalize
-from bodyposenet.common.prune.follow import read_graph
-from bodyposenet.common.prune.graph import ChannelGraph, Run
-from bodyposenet.common.prune.sizes import Sizes
+from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
 
 NEAR = 0.03  # a network that is further below its target than this is worth a word
