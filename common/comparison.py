@@ -13,7 +13,7 @@ from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths
-from bodyposenet.common.report.stages import Stage
+from bodyposenet.common.report.comparison_table import Stage
 
 REPEATS = 40
 THREADS = 2

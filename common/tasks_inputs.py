@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.kubeflow.parameter_values import portable, whole
-from bodyposenet.common.report.summary import summarized, told_by
+from bodyposenet.common.report.run_summary import summarized, told_by
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.task_files import Settings, digest_of

@@ -22,7 +22,7 @@ def prune(
     """
     from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.prune.rounds import training_data
-    from bodyposenet.common.report.pruning import write_pruning_page
+    from bodyposenet.common.report.pruning_page import write_pruning_page
 
     spec = parse_spec(with_cut(whole(settings), whole(cut or {})), PruneSpec, where="prune_spec")
     training = train_spec_for(train_settings, dataset) if train_settings and dataset else None

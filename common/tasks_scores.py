@@ -11,9 +11,9 @@ from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.kubeflow.parameter_values import whole
-from bodyposenet.common.report.front import choose, cut_name
-from bodyposenet.common.report.stages import Stage
-from bodyposenet.common.report.sweep import write_sweep_page
+from bodyposenet.common.report.comparison_table import Stage
+from bodyposenet.common.report.pareto import choose, cut_name
+from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
@@ -123,7 +123,7 @@ def report(
     from bodyposenet.common.comparison import Networks, channels_between, compare
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
     from bodyposenet.common.model.files.model_file import read_card
-    from bodyposenet.common.report.html import write_report
+    from bodyposenet.common.report.run_report import write_report
 
     files = {name: Path(folder) for name, folder in models.items()}
     networks = Networks(

@@ -13,7 +13,7 @@ from typing import Any
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.model.training.cluster import Cluster
-from bodyposenet.common.report.training import write_training_page
+from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage import is_remote, read_bytes

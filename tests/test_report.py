@@ -15,8 +15,17 @@ from PIL import Image
 from support.page import Page
 
 from bodyposenet.common.pages import charts
-from bodyposenet.common.report.html import Stage, embedded, fact_text, tiles, write_report, write_table
-from bodyposenet.common.report.stages import count, milliseconds, plain, precision, rows, signed, size, verdict
+from bodyposenet.common.report.comparison_table import (
+    count,
+    milliseconds,
+    plain,
+    precision,
+    rows,
+    signed,
+    size,
+    verdict,
+)
+from bodyposenet.common.report.run_report import Stage, embedded, fact_text, tiles, write_report, write_table
 
 STAGES = [
     Stage("base", ap=0.460, params=2_000_000, gflops=4.0, bytes=8_000_000, latency_ms=40.0),

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.page import Page
 
 from bodyposenet.common.report.channels import channels_svg
-from bodyposenet.common.report.front import choose, cut_name, on_front
-from bodyposenet.common.report.stages import Stage
-from bodyposenet.common.report.sweep import front_chart, write_sweep_page
+from bodyposenet.common.report.comparison_table import Stage
+from bodyposenet.common.report.pareto import choose, cut_name, on_front
+from bodyposenet.common.report.sweep_page import front_chart, write_sweep_page
 
 BASE = Stage("base", ap=0.60, params=8e6, gflops=26.0, bytes=32e6)
 SWEPT = [

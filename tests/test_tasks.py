@@ -16,7 +16,7 @@ from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.precision import read_precision, take_precision
 from bodyposenet.common.report.channels import widths
-from bodyposenet.common.report.stages import count, size
+from bodyposenet.common.report.comparison_table import count, size
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.task_files import NOBODY, model_in

@@ -12,7 +12,7 @@ import numpy as np
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.report.html import Picture, fact_text
+from bodyposenet.common.report.run_report import Picture, fact_text
 from bodyposenet.common.skeleton import Skeleton
 
 LARGEST_PAGE = 2_000_000  # bytes; what Kubeflow's page shows without a delay

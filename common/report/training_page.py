@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bodyposenet.common.report.html import write_report
+from bodyposenet.common.report.run_report import write_report
 from bodyposenet.common.spec.train import TrainSpec
 
 FIRST_BATCH = "first_batch.png"

@@ -8,8 +8,7 @@ from markupsafe import Markup
 
 from bodyposenet.common.pages.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
 from bodyposenet.common.pages.page import coordinate, render, svg
-from bodyposenet.common.report.front import Choice, on_front
-from bodyposenet.common.report.stages import (
+from bodyposenet.common.report.comparison_table import (
     COLUMNS,
     DASH,
     Cell,
@@ -21,6 +20,7 @@ from bodyposenet.common.report.stages import (
     shown,
     signed,
 )
+from bodyposenet.common.report.pareto import Choice, on_front
 
 SIZE = (320, 480)  # height, width
 TOP, RIGHT, LEFT = 20, 20, 62

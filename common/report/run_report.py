@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
-from bodyposenet.common.report.stages import (
+from bodyposenet.common.report.comparison_table import (
     COLUMNS,
     DASH,
     HEADINGS,
