@@ -17,7 +17,7 @@ from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18 as SKELETON
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18 as SKELETON
 
 GEOMETRIES = {
     "a368": ((368, 368), "adjust_network_input"),

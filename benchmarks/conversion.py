@@ -22,7 +22,7 @@ from bodyposenet.common.data.conversion.convert import Work
 from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import Source
 from bodyposenet.common.data.conversion.worker_pool import Crew
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec
 

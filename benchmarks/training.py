@@ -17,7 +17,7 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import Drawing, Sample, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.loader import AugmentationConfig

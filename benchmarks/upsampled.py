@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.pose import People
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 FACTOR = 4
 SAMPLES, NEEDED = 10, 9

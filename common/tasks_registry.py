@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.inference.batch import Batch
     from bodyposenet.common.inference.detections import Entry
     from bodyposenet.common.report.gallery import Section
-    from bodyposenet.common.skeleton import Skeleton
+    from bodyposenet.common.skeleton.skeleton import Skeleton
 
 DRAWN = "drawn"  # folder of drawn photos among the detections
 MOST_PICTURES = 60

@@ -11,7 +11,7 @@ from bodyposenet.common.model.network.layers import Style
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.network.widen import widen
 from bodyposenet.common.model.training.initial_network import in_policy
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
 from bodyposenet.common.spec.train import Loss

@@ -14,7 +14,7 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.batch import PART, infer_batch
 from bodyposenet.common.inference.gallery_picks import Notable
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage import listing, whole_file

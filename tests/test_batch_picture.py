@@ -10,7 +10,7 @@ from bodyposenet.common.data.loading.batches import Drawing, Sample, make_batch
 from bodyposenet.common.model.training.first_batch import write_first_batch
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.pose.draw import WHITE, limb_colour
-from bodyposenet.common.skeleton import make_skeleton
+from bodyposenet.common.skeleton.skeleton import make_skeleton
 
 STICK = make_skeleton("stick", ("left_hip", "left_knee"), ((0, 1),))
 GREY = 90

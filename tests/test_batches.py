@@ -14,7 +14,7 @@ from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 from bodyposenet.common.spec.base import dump_yaml, parse_spec
 from bodyposenet.common.spec.train import AugmentationConfig, SpatialAugParams, TrainSpec
 

@@ -13,9 +13,16 @@ from support.spec_files import DATASET, POSE, STICK, TRAIN
 
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
-from bodyposenet.common.joint_names import pairs_by_name, side_of
 from bodyposenet.common.pose.draw import limb_colour
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, DEFAULT_SIGMA, Skeleton, make_skeleton, sigma_of
+from bodyposenet.common.skeleton.joint_names import pairs_by_name, side_of
+from bodyposenet.common.skeleton.skeleton import (
+    BODYPOSENET_18,
+    COCO_17,
+    DEFAULT_SIGMA,
+    Skeleton,
+    make_skeleton,
+    sigma_of,
+)
 from bodyposenet.common.spec import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.kinds import describe, notes

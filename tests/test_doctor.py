@@ -316,7 +316,7 @@ warm()
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.machine.compiling import announcer
 from bodyposenet.common.pose import decode
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
 before = announcer.count
 call_all(Path(sys.argv[1]))

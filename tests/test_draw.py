@@ -4,7 +4,7 @@ import numpy as np
 
 from bodyposenet.common.pose.draw import draw_people, limb_colour, line_width
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import BODYPOSENET_18 as SKELETON
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18 as SKELETON
 
 GREY = np.full((200, 300, 3), 90, np.uint8)
 

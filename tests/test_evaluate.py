@@ -15,7 +15,7 @@ from bodyposenet.common.evaluation.ceiling import ceiling_ap
 from bodyposenet.common.evaluation.coco_metrics import NAMES
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
-from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 

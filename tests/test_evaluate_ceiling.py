@@ -6,7 +6,7 @@ from support.coco_files import annotation, dataset_spec, document, image, write_
 from support.perfect import standing
 
 from bodyposenet.common.evaluation.ceiling import ceiling_ap, ceiling_ap_of
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 

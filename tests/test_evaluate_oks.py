@@ -13,7 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.coco_metrics import NAMES, coco_metrics, to_coco
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 
 BOX = (20, 30, 200, 400)  # of area 40,000 (area field): a large person
 

@@ -10,7 +10,7 @@ from bodyposenet.common.inference.detector import find_people, normalise, resamp
 from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.flip import mirror_maps
-from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 

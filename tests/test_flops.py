@@ -5,7 +5,7 @@ import pytest
 
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.flops import flops
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
 

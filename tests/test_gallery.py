@@ -10,7 +10,7 @@ from support.person_net import BRIGHT, IN_PHOTO
 
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.report.gallery import LARGEST_PAGE, Gallery, Section, drawn, write_gallery
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 
 def noise(number, height=480, width=640):

@@ -14,7 +14,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import read_image
 from bodyposenet.common.inference.inference import default_results_dir, infer, list_photos
 from bodyposenet.common.pose.draw import limb_colour
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 

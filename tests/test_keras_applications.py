@@ -14,7 +14,7 @@ from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import fill
 from bodyposenet.common.model.training.initial_network import starting_network
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 PAIRS = {"block_1a": "block1_conv1", "block_1b": "block1_conv2", "block_2a": "block2_conv1", "block_2b": "block2_conv2",
          "block_3a": "block3_conv1", "block_3b": "block3_conv2", "block_3c": "block3_conv3", "block_3d": "block3_conv4",

@@ -13,7 +13,7 @@ from support.tiny_training import ADAM
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.training.plan import make_plan
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import dump_yaml, parse_spec
 from bodyposenet.common.spec.kinds import notes
 from bodyposenet.common.spec.loader import Dataloader, SpatialAugParams

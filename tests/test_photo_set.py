@@ -10,7 +10,7 @@ import pytest
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 
 
 def make(folder, *files, folders=("images",)):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 SEEDS = st.integers(0, 2**32 - 1)
 GRID = (46, 56)  # cells of 8 pixels

@@ -16,7 +16,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose import decode
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.peaks import CELLS_A_PEAK, warn_of_crowd
-from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 DOT = make_skeleton("dot", ("nose",), ())
 STICK = make_skeleton("stick", ("a", "b"), ((0, 1),))
@@ -97,7 +97,7 @@ import json, sys
 import numpy as np
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose import decode
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 sys.path.insert(0, sys.argv[1])
 from test_pose_crowds import crowd
 answers = []

@@ -16,7 +16,14 @@ from bodyposenet.common.pose import decode
 from bodyposenet.common.pose.adoption import LIKELY, adopt
 from bodyposenet.common.pose.body_prior import fit_prior, write_prior
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, Skeleton, known_prior, load_prior, make_skeleton
+from bodyposenet.common.skeleton.skeleton import (
+    BODYPOSENET_18,
+    COCO_17,
+    Skeleton,
+    known_prior,
+    load_prior,
+    make_skeleton,
+)
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig
 

@@ -8,7 +8,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import Card, load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.prune.prune import prune_file, prune_model
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.network import BackboneAttributes, ModelSpec
 from bodyposenet.common.spec.prune import PruneSpec
 

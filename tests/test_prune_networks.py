@@ -8,7 +8,7 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.model.files.model_file import Card, save_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.prune.prune import prune_model
-from bodyposenet.common.skeleton import make_skeleton
+from bodyposenet.common.skeleton.skeleton import make_skeleton
 from bodyposenet.common.spec.prune import PruneSpec
 
 FINE = {"pruning_granularity": 1, "min_num_filters": 1}

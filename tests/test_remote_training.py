@@ -13,7 +13,7 @@ from bodyposenet.common.data.loading.batches import AHEAD, READERS, Drawing, epo
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
 
 SIZE, BATCH = (32, 32), 4

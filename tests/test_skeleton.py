@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17, Skeleton, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, Skeleton, make_skeleton
 
 BOTH = pytest.mark.parametrize("skeleton", [COCO_17, BODYPOSENET_18], ids=lambda skeleton: skeleton.name)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from support.spec_files import DATASET, FILES, INFERENCE, POSE, STICK, TRAIN, changed
 
 from bodyposenet.common.errors import SpecError
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec import dump_yaml, load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec

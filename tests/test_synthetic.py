@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from bodyposenet.common.data.synthetic.dataset import EndlessScenes, ignored_in, scene_of, synthesize
 from bodyposenet.common.data.synthetic.scenes import random_scene
-from bodyposenet.common.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
 SIZE = (360, 480)
 

@@ -16,7 +16,7 @@ from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.model.training.train import train
 from bodyposenet.common.prune.prune import prune_file
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
 
 PICTURE = np.random.default_rng(4).uniform(-0.5, 0.5, (1, 32, 48, 3)).astype(np.float32)

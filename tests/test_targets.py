@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from support import targets_reference as reference
 
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 FORK = make_skeleton("fork", ("neck", "nose", "left_hip", "right_hip"), ((0, 1), (0, 2), (3, 0), (2, 3)))
 NOSE, NECK = BODYPOSENET_18.joints.index("nose"), BODYPOSENET_18.joints.index("neck")

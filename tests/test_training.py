@@ -11,7 +11,7 @@ from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.training.lr_schedule import exponential_decay, make_schedule, soft_start_annealing
 from bodyposenet.common.model.training.optimizer import WeightedMomentum, gradient_weights, make_optimizer
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import (
     Adam,

@@ -18,7 +18,7 @@ from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model.training.precision import measure_precision, read_precision
 from bodyposenet.common.model.training.step import make_step, with_loss_scale
 from bodyposenet.common.model.training.train import train
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 RATE = 1e-3
 

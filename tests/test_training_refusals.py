@@ -13,7 +13,7 @@ from support.tiny_training import tiny_spec
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.training.precision import choose_precision, measure_precision
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 

@@ -15,7 +15,7 @@ from bodyposenet.common.model.training.checkpoints import checkpoints_in, load_c
 from bodyposenet.common.model.training.precision import choose_precision, measure_precision
 from bodyposenet.common.model.training.train import train
 from bodyposenet.common.model_key import using_key
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 

@@ -19,7 +19,7 @@ from bodyposenet.common.model.network.transfer import fill
 from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.model.training.train import card_of, train
 from bodyposenet.common.prune.prune import prune_file
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
 
 

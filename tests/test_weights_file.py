@@ -19,7 +19,7 @@ from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.training.initial_network import starting_network
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def call_all(folder: Path) -> None:
     from bodyposenet.common.data.photo_set import dataset_spec_of
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
-    from bodyposenet.common.skeleton import COCO_17
+    from bodyposenet.common.skeleton.skeleton import COCO_17
 
     synthesize(folder / "photos", train=4, val=2, size=SIZE)
     dataset = dataset_spec_of(folder / "photos", {"dataset": "coco"})

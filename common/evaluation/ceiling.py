@@ -11,7 +11,7 @@ from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.inference.detector import read_maps
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 

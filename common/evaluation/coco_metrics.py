@@ -11,7 +11,7 @@ import numpy as np
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import Skeleton, sigma_of
+from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
 MAX_DETECTIONS = 20  # a photo, best first

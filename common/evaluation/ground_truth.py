@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import Skeleton, sigma_of
+from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage import joined
 

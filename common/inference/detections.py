@@ -9,7 +9,7 @@ from typing import Any
 
 from bodyposenet.common.evaluation.coco_metrics import MAX_DETECTIONS, METRICS, NAMES
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage import whole_file
 

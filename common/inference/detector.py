@@ -8,7 +8,7 @@ from bodyposenet.common.deploy.input_sizes import sizes_of
 from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, plan_fit
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.flip import mirror_maps
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:

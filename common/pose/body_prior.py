@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton import BodyPrior, Skeleton
+from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.storage import whole_file
 
 MIN_LABELLED = 8  # joints of a person who counts; half of the skeleton's where that is fewer

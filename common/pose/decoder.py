@@ -10,7 +10,7 @@ from bodyposenet.common.pose.limbs import find_limbs
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.pose.sharing import share
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 NO_PRIOR = np.empty((0, 0)), np.empty((0, 0))
 MOST = 1e6  # greatest sum of peak values and limb scores: float32 still tells its score from 1

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from bodyposenet.common.joint_names import names_part, side_of
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.joint_names import names_part, side_of
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 Colour = tuple[int, int, int]
 

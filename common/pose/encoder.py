@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 CUTOFF = 0.001  # heatmap values below it are 0 (reference 4.5)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 
 def mirror_maps(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from bodyposenet.common.pages.page import render
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.report.run_report import Picture, fact_text
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 LARGEST_PAGE = 2_000_000  # bytes; what Kubeflow's page shows without a delay
 REST = 150_000  # bytes of a page that are no pictures, at most

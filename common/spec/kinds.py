@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import SpecError
-from bodyposenet.common.joint_names import pairs_by_name, side_of
+from bodyposenet.common.skeleton.joint_names import pairs_by_name, side_of
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.document import CLASS_KEY, read_document

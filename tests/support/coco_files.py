@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 

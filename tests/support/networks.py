@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.skeleton import make_skeleton
+from bodyposenet.common.skeleton.skeleton import make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
 

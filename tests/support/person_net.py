@@ -5,7 +5,7 @@ import numpy as np
 from bodyposenet.common.deploy.onnx_file import put_card, write_model
 from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 SIDE, STRIDE = 128, 8
 # A person standing, in input pixels; the photo has twice the side, so photo = (input + 1/2) * 2 - 1/2.

@@ -4,7 +4,7 @@ import json
 
 from support.spec_files import INFERENCE, TRAIN, changed
 
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 
 SMALL = (
     ("checkpoint_n_epoch: 5", "checkpoint_n_epoch: 1"),

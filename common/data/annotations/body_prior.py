@@ -2,7 +2,7 @@
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.pose.body_prior import fit_prior
-from bodyposenet.common.skeleton import BodyPrior, Skeleton
+from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage import joined
 

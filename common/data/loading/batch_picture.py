@@ -7,7 +7,7 @@ import numpy.typing as npt
 from bodyposenet.common.data.loading.batches import STRIDE, Batch
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, limb_colour
 from bodyposenet.common.pose.peaks import find_peaks
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 Image = npt.NDArray[np.uint8]
 Maps = npt.NDArray[np.float32]

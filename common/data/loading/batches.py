@@ -15,7 +15,7 @@ from bodyposenet.common.data.loading.buffer_pool import Lender
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.encoder import encode_into
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 STRIDE = 8
 AHEAD = 4  # batches being made while one is trained on, at least

@@ -14,7 +14,7 @@ from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 Image = npt.NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from bodyposenet.common.data.loading.affine import Warp
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.synthetic.scenes import DrawnPerson, Scene, random_scene
-from bodyposenet.common.skeleton import COCO_17, Skeleton
+from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 
 SIZE = (360, 480)  # height, width of a picture
 JPEG_QUALITY = 92

@@ -11,7 +11,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from bodyposenet.common.skeleton import COCO_17
+from bodyposenet.common.skeleton.skeleton import COCO_17
 
 # Lengths as fractions of a standing figure's height, near the proportions of an adult.
 HEAD, NECK, TORSO = 0.075, 0.06, 0.29

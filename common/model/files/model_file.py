@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model_key import foreign, key_in_use, opened, written
-from bodyposenet.common.skeleton import BODYPOSENET_18, Skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import keras
 
 from bodyposenet.common.model.network.backbones import backbone
 from bodyposenet.common.model.network.layers import Style, conv, output
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import ModelSpec
 
 STRIDE = 8

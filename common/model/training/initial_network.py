@@ -17,7 +17,7 @@ from bodyposenet.common.model.network.transfer import Filled, fill
 from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
-from bodyposenet.common.skeleton import Skeleton
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
 
 log = logging.getLogger(__name__)

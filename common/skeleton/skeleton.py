@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.joint_names import names_part, pairs_by_name
+from bodyposenet.common.skeleton.joint_names import names_part, pairs_by_name
 
 DEFAULT_SIGMA = 0.079  # OKS spread of a joint nobody measured: that of COCO's shoulders
 

@@ -1,0 +1,1 @@
+"""Skeleton: joints, limbs and how they mirror."""
