@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bodyposenet import __version__
-from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.spec.base import Strict, validated
@@ -19,7 +18,8 @@ from bodyposenet.common.spec.document import Document, bare_classes, parse_docum
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage import is_remote, listing, place
+from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.files import is_remote, listing, place
 
 SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")

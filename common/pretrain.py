@@ -28,11 +28,11 @@ from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.widen import widen
 from bodyposenet.common.model.training.train import Training, card_of, train
-from bodyposenet.common.model_key import opened
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.model_key import opened
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 Settings = Mapping[str, Any]
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
-from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import held_out

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import join_inside
 from bodyposenet.common.kubeflow.parameter_values import portable
 from bodyposenet.common.spec.problems import did_you_mean
+from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.pipelines.package import Input
 
 FILE = "@"  # a value that begins so names a file that holds it; doubled, it is the character

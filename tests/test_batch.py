@@ -17,7 +17,7 @@ from bodyposenet.common.inference.gallery_picks import Notable
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage import listing, whole_file
+from bodyposenet.common.storage.files import listing, whole_file
 
 SPEC = parse_spec({"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}, InferenceSpec)
 RICH, PLAIN = "detections.json", "detections_coco_format.json"

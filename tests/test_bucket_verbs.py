@@ -11,7 +11,6 @@ from support.perfect import PerfectRunner, standing
 from support.spec_files import DATASET, changed
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
@@ -19,8 +18,9 @@ from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.status import StatusLog
-from bodyposenet.common.storage import listing, place, read_bytes, whole_file
+from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.files import listing, place, read_bytes, whole_file
+from bodyposenet.common.storage.status_log import StatusLog
 
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
 PEOPLE = [standing(1, 7, (20, 20, 90, 210)), standing(3, 3, (30, 30, 110, 250))]
@@ -182,16 +182,16 @@ def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from bodyposenet.common import buckets
+    from bodyposenet.common.storage import gcs
 
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     account = {"type": "service_account", "project_id": "p", "private_key": private.decode(), "private_key_id": "1"}
     account |= {"client_email": "photos@p.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
-    monkeypatch.delenv(buckets.EMULATOR, raising=False)
-    monkeypatch.setenv(buckets.KEY, json.dumps(account))
-    assert buckets.client().credentials.credentials.service_account_email == account["client_email"]
+    monkeypatch.delenv(gcs.EMULATOR, raising=False)
+    monkeypatch.setenv(gcs.KEY, json.dumps(account))
+    assert gcs.client().credentials.credentials.service_account_email == account["client_email"]
 
 
 @pytest.mark.parametrize(("key", "message"), [
@@ -199,11 +199,11 @@ def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
     ('{"private_key": "s3cret"}', "BODYPOSENET_BUCKET_KEY: has no client_email; give the JSON file"),
 ])  # fmt: skip
 def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
-    from bodyposenet.common import buckets
     from bodyposenet.common.errors import UserError
+    from bodyposenet.common.storage import gcs
 
-    monkeypatch.delenv(buckets.EMULATOR, raising=False)
-    monkeypatch.setenv(buckets.KEY, key)
+    monkeypatch.delenv(gcs.EMULATOR, raising=False)
+    monkeypatch.setenv(gcs.KEY, key)
     with pytest.raises(UserError, match=message) as caught:
-        buckets.client()
+        gcs.client()
     assert "s3cret" not in str(caught.value)

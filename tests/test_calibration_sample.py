@@ -12,10 +12,10 @@ from support.coco_files import annotation, document, image, write_annotations, w
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.data.sampling.calibration_sample import copy_sample, flat_names, sample_calibration
 from bodyposenet.common.data.sampling.stratified import Traits, representative, traits_of
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.photo_store import open_photos
 
 BOX = (10, 10, 60, 80)
 
@@ -261,7 +261,7 @@ def test_what_a_killed_run_left_does_not_stay(tmp_path):
 
 
 def test_a_sample_goes_from_a_bucket_to_a_bucket(tmp_path, bucket):
-    from bodyposenet.common.storage import listing, place
+    from bodyposenet.common.storage.files import listing, place
 
     file, folder = drawn_set(tmp_path / "set", 6)
     for path in (file, *folder.iterdir()):

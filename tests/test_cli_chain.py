@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from support.small_chain import write_specs
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.crypto import is_encrypted
+from bodyposenet.common.storage.encryption import is_encrypted
 
 FOLDER = "Größe 1 & Übung"  # blanks and umlauts in every path
 

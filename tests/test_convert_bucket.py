@@ -13,7 +13,7 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import listing, place, read_bytes
+from bodyposenet.common.storage.files import listing, place, read_bytes
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
 COUNT = 10

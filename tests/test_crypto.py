@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.crypto import (
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.encryption import (
     CHUNK,
     HEADER,
     MAGIC,
@@ -22,7 +23,6 @@ from bodyposenet.common.crypto import (
     encrypting,
     is_encrypted,
 )
-from bodyposenet.common.errors import UserError
 
 KEY = "tlt_encode"
 CHEAP = Cost(log_n=2)

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import fingerprint
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from bodyposenet.common.data.conversion.join import join_parts
 from bodyposenet.common.data.conversion.shard_plan import is_shard, plan
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import is_plain, join_inside, remove_inside, stays_inside
+from bodyposenet.common.storage.inside import is_plain, join_inside, remove_inside, stays_inside
 from bodyposenet.common.tracking import datasets, send_buffered
 from bodyposenet.pipelines.parameters import from_spec
 

@@ -11,7 +11,6 @@ import pytest
 from support.pose_net import CARD, pictures, pose_net
 from support.tiny_training import Dots, tiny_spec
 
-from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.deploy.export.fp16 import export_half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
@@ -22,7 +21,8 @@ from bodyposenet.common.model.files.model_file import load_model, read_card, sav
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.training.checkpoints import Standing, load_checkpoint, read_standing, save_checkpoint
 from bodyposenet.common.model.training.plan import make_plan
-from bodyposenet.common.model_key import VARIABLE, key_in_use, opened, using_key, written
+from bodyposenet.common.storage.encryption import LockedError, is_encrypted
+from bodyposenet.common.storage.model_key import VARIABLE, key_in_use, opened, using_key, written
 
 KEY, OTHER = "open sesame", "open barley"
 NO_KEY = rf"is encrypted, and no key is given; give the key .*: -k KEY, or the variable {VARIABLE}"

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from bodyposenet.common.data import pace
-from bodyposenet.common.data.pace import Pace
+from bodyposenet.common.storage import progress
+from bodyposenet.common.storage.progress import Pace
 
 
 def test_a_line_tells_the_rate_and_what_is_left():
@@ -17,7 +17,7 @@ def test_a_line_tells_the_rate_and_what_is_left():
 
 
 def test_lines_of_json_are_logged_where_there_is_no_terminal(caplog, monkeypatch):
-    monkeypatch.setattr(pace, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     with caplog.at_level(logging.INFO, logger="bodyposenet"), Pace("train", 10) as counter:
         counter.add(4)
         counter.add(6)

@@ -10,11 +10,11 @@ from io import BytesIO
 
 import pytest
 
-from bodyposenet.common.data import photo_store
-from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.files.inside import stays_inside
-from bodyposenet.common.storage import place, whole_file
+from bodyposenet.common.storage import photo_store
+from bodyposenet.common.storage.files import place, whole_file
+from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.photo_store import open_photos
 
 FILES = {"a.jpg": b"\xff\xd8 a photo", "below/b.png": bytes(range(256)) * 40, "below/ü [1]#?.jpg": b"odd", "empty": b""}
 LEAVING = [

@@ -10,7 +10,7 @@ from bodyposenet.common.data.records import tfrecord
 from bodyposenet.common.data.records.manifest import add_set, open_shards, read_manifest
 from bodyposenet.common.data.records.tfrecord import RecordFile, read_records, write_records
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import place, read_bytes, whole_file
+from bodyposenet.common.storage.files import place, read_bytes, whole_file
 
 PAYLOADS = [b"", b"one", bytes(range(256)) * 300, b"last"]
 
@@ -125,7 +125,7 @@ def test_conversions_that_end_at_once_keep_each_other_s_sets(where, bucket, tmp_
     script = (
         "import sys\n"
         "from bodyposenet.common.data.records.manifest import add_set\n"
-        "from bodyposenet.common.storage import place\n"
+        "from bodyposenet.common.storage.files import place\n"
         "for number in range(10):\n"
         "    add_set(place(sys.argv[1]), f'{sys.argv[2]}{number}', {'shards': []})\n"
     )

@@ -6,8 +6,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from bodyposenet.common import status
-from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage import status_log
+from bodyposenet.common.storage.status_log import StatusLog
 
 
 def lines(folder):
@@ -20,7 +20,7 @@ def test_every_line_is_dated_without_leading_zeros(tmp_path, monkeypatch):
         def now(cls, tz=None):
             return cls(2026, 3, 9, 8, 5, 7)
 
-    monkeypatch.setattr(status, "datetime", Clock)
+    monkeypatch.setattr(status_log, "datetime", Clock)
     StatusLog(tmp_path / "new" / "folder").write("STARTED", "Starting evaluation.")
     assert lines(tmp_path / "new" / "folder") == [
         {

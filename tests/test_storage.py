@@ -15,7 +15,7 @@ from gcsfs.retry import HttpError
 from support.gcs_server import free_port
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.storage import (
+from bodyposenet.common.storage.files import (
     found_bytes,
     is_remote,
     joined,
@@ -104,9 +104,9 @@ def test_a_listing_goes_down_and_tells_when_a_file_is_another(folder):
 
 
 def test_a_listing_takes_several_answers(bucket, monkeypatch):
-    from bodyposenet.common import buckets
+    from bodyposenet.common.storage import gcs
 
-    monkeypatch.setattr(buckets, "PAGE", 2)
+    monkeypatch.setattr(gcs, "PAGE", 2)
     for number in range(5):
         put(f"{bucket}/{number}", b"")
     assert sorted(listing(bucket)) == [*"01234"]
@@ -145,7 +145,7 @@ def test_a_write_that_fails_leaves_what_was_there(folder, size):
 def test_a_writer_that_is_killed_leaves_no_object(bucket):
     script = (
         "import os, signal, sys\n"
-        "from bodyposenet.common.storage import whole_file\n"
+        "from bodyposenet.common.storage.files import whole_file\n"
         "with whole_file(sys.argv[1]) as file:\n"
         "    file.write(bytes(20 << 20))\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -229,7 +229,7 @@ def test_errors_of_other_files_pass(tmp_path):
 @pytest.mark.parametrize("path", ["{bucket}/a", "{bucket}/b/"])
 def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("bodyposenet.common.buckets.PATIENCE", 1.0)
+    monkeypatch.setattr("bodyposenet.common.storage.gcs.PATIENCE", 1.0)
     path = path.format(bucket="gs://any")
     for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), place(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
@@ -239,7 +239,7 @@ def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
 FULL = """
 import resource, sys
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import rewrite, whole_file
+from bodyposenet.common.storage.files import rewrite, whole_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     with whole_file(sys.argv[1]) as file:
@@ -340,7 +340,7 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['gcsfs', 'gcsfs.core', 'upath']))\n"
         "from bodyposenet.common.errors import UserError\n"
-        "from bodyposenet.common.storage import place\n"
+        "from bodyposenet.common.storage.files import place\n"
         "place('local/path')\n"
         "try:\n"
         "    place('gs://bucket/a')\n"
@@ -354,7 +354,7 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
 def test_local_paths_import_no_client():
     script = (
         "import sys\n"
-        "from bodyposenet.common.storage import listing, place\n"
+        "from bodyposenet.common.storage.files import listing, place\n"
         "listing(place('.'))\n"
         "print({'fsspec', 'gcsfs', 'upath', 'aiohttp'} & {*sys.modules})\n"
     )

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support.killing import OPERATIONS, contents
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files import together
-from bodyposenet.common.files.together import Together, is_unfinished
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage import together
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.together import Together, is_unfinished
 
 WANTED = {"out/net.onnx": b"float", "out/net.int8.onnx": b"bytes", "other/ranges.cache": b"ranges"}
 KILLED = -signal.SIGKILL

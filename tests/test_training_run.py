@@ -8,16 +8,16 @@ import pytest
 import yaml
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
-from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.checkpoints import checkpoints_in, load_checkpoint
 from bodyposenet.common.model.training.precision import choose_precision, measure_precision
 from bodyposenet.common.model.training.train import train
-from bodyposenet.common.model_key import using_key
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.encryption import is_encrypted
+from bodyposenet.common.storage.model_key import using_key
 
 LONG = {"num_epoch": 8, "checkpoint_n_epoch": 2, "max_ckpt_to_keep": 2, "optimizer": ADAM}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.together import Together
-from bodyposenet.common.model_key import key_in_use
+from bodyposenet.common.storage.model_key import key_in_use
+from bodyposenet.common.storage.together import Together
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages

@@ -9,7 +9,7 @@ import click
 from bodyposenet.common.cli.launcher import Verb, counted, results_dir, task
 from bodyposenet.common.cli.options import PlaceType, example, mapped, option, shared
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote
+from bodyposenet.common.storage.files import is_remote
 
 if TYPE_CHECKING:
     from bodyposenet.common.data.conversion.publish import Conversion

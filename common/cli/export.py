@@ -20,8 +20,8 @@ from bodyposenet.common.cli.options import (
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.together import Together, is_unfinished
-from bodyposenet.common.model_key import key_in_use
+from bodyposenet.common.storage.model_key import key_in_use
+from bodyposenet.common.storage.together import Together, is_unfinished
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.export.interface import Interface

@@ -16,9 +16,9 @@ import click
 
 from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, Several, spread
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.faults import TOLD, reported
 from bodyposenet.common.machine.home import name_folders
-from bodyposenet.common.storage import is_remote, place
+from bodyposenet.common.storage.errors import TOLD, reported
+from bodyposenet.common.storage.files import is_remote, place
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run
@@ -140,7 +140,7 @@ def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
         folder: Its results folder.
         status: Write STARTED and SUCCESS lines; some library functions write their own.
     """
-    from bodyposenet.common.status import StatusLog
+    from bodyposenet.common.storage.status_log import StatusLog
     from bodyposenet.common.tracking import task_run
 
     log = StatusLog(folder)
@@ -172,7 +172,7 @@ def _note_failure(ctx: click.Context, error: BaseException, message: str) -> Non
     folder = ctx.meta.get(RESULTS)
     if folder is None:
         return
-    from bodyposenet.common.status import StatusLog
+    from bodyposenet.common.storage.status_log import StatusLog
 
     with contextlib.suppress(OSError, UserError):  # the disk that is full may be this one
         said = f"{ctx.command.name} was interrupted" if isinstance(error, KeyboardInterrupt) else message

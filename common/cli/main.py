@@ -29,7 +29,7 @@ from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.training.cluster import Cluster, cluster_of
-from bodyposenet.common.model_key import key_in_use, using_key
+from bodyposenet.common.storage.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
     from bodyposenet.common.model.training.precision import PrecisionChoice

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.faults import GS, is_remote
-from bodyposenet.common.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
-from bodyposenet.common.storage import place
+from bodyposenet.common.storage.encryption import is_encrypted
+from bodyposenet.common.storage.errors import GS, is_remote
+from bodyposenet.common.storage.files import place
+from bodyposenet.common.storage.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import Strict

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from bodyposenet.common.storage import is_remote, reported, whole_file
+from bodyposenet.common.storage.files import is_remote, reported, whole_file
 
 
 @contextlib.contextmanager

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.photo_store import open_photos
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import stays_inside
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage import is_remote, joined, place, read_bytes, whole_file
+from bodyposenet.common.storage.files import is_remote, joined, place, read_bytes, whole_file
+from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.photo_store import open_photos
 
 POINTER = "source.json"
 DATASET_SPEC, TEST_IMAGES = "dataset_spec.json", "test/images"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import Card
-from bodyposenet.common.model_key import foreign, opened, written
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.model_key import foreign, opened, written
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -12,7 +12,7 @@ from bodyposenet.common.inference.detections import COCO_DETECTIONS, DETECTIONS,
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 
 def write_files(

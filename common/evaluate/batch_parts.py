@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bodyposenet.common.inference.detections import Entry
-from bodyposenet.common.storage import is_remote, joined, listing, read_bytes, whole_file
+from bodyposenet.common.storage.files import is_remote, joined, listing, read_bytes, whole_file
 
 SUFFIX = ".jsonl"
 

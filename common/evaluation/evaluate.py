@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
-from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, to_coco
@@ -19,8 +18,9 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.status import StatusLog
-from bodyposenet.common.storage import place
+from bodyposenet.common.storage.files import place
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
+from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.providers import Device

@@ -7,7 +7,7 @@ from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage import joined
+from bodyposenet.common.storage.files import joined
 
 
 def read_test_set(dataset: DatasetSpec) -> CocoSet:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import read_bytes
+from bodyposenet.common.storage.files import read_bytes
 
 GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
 LARGEST_INPUT = 2**25  # pixels; a small photo that needs more is a line rather than a photo

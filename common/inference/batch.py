@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluate.batch_files import write_files
 from bodyposenet.common.evaluate.batch_parts import Parts
@@ -18,8 +17,9 @@ from bodyposenet.common.inference.inference import SUFFIXES
 from bodyposenet.common.inference.photo_reader import Looker, ahead
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.status import StatusLog
-from bodyposenet.common.storage import Stat, place
+from bodyposenet.common.storage.files import Stat, place
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
+from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
 

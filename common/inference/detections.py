@@ -11,7 +11,7 @@ from bodyposenet.common.evaluation.coco_metrics import MAX_DETECTIONS, METRICS, 
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 DETECTIONS = "detections.json"
 COCO_DETECTIONS = "detections_coco_format.json"

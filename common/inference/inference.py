@@ -18,8 +18,8 @@ from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.status import StatusLog
-from bodyposenet.common.storage import is_remote, joined, listing, place, read_bytes
+from bodyposenet.common.storage.files import is_remote, joined, listing, place, read_bytes
+from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.providers import Device

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from bodyposenet.common.data.conversion.photo_checks import header_size
-from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage import joined, reported
+from bodyposenet.common.storage.files import joined, reported
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.runners import Runner

@@ -7,7 +7,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 MIN_LABELLED = 8  # joints of a person who counts; half of the skeleton's where that is fewer
 NEEDED = 30  # people who show a pair of joints, for it to count

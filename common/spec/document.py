@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.storage import found_bytes
+from bodyposenet.common.storage.files import found_bytes
 
 CLASS_KEY = "__class_name__"
 Loc = tuple[str | int, ...]

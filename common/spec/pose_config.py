@@ -11,7 +11,7 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, load_
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import MisfitError, did_you_mean
-from bodyposenet.common.storage import place
+from bodyposenet.common.storage.files import place
 
 PERSON = "person"
 Problems = Iterator[tuple[Loc, str]]

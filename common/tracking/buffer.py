@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import join_inside, require_inside
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.store import (
     Store,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.fingerprint import fingerprint
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
+from bodyposenet.common.storage.digests import fingerprint
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote
+from bodyposenet.common.storage.files import is_remote
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.store import Store, impatient, log, quiet_mlflow, refused
 

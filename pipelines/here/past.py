@@ -15,7 +15,7 @@ from typing import Any
 import bodyposenet
 from bodyposenet import common, components, pipelines
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 FILE, LOCK = "run.json", ".lock"
 PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end

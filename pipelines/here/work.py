@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bodyposenet.common.failure import told
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 from bodyposenet.pipelines.here.messages import Ordered
 
 FILE = "ephemeral_component.py"  # kfp's own name for it

@@ -21,7 +21,7 @@ from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTab
 from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import place
+from bodyposenet.common.storage.files import place
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 

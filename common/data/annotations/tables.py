@@ -9,7 +9,7 @@ import numpy as np
 from bodyposenet.common.data.annotations.bulk_fields import Mask, Numbers
 from bodyposenet.common.data.annotations.entry_fields import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.files.inside import stays_inside
+from bodyposenet.common.storage.inside import stays_inside
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have
 MOST_AREA = 2**28  # pixels: larger than any camera's, and under a gigabyte to decode

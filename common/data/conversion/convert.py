@@ -16,10 +16,10 @@ from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, p
 from bodyposenet.common.data.conversion.split import Source
 from bodyposenet.common.data.conversion.staging import Shard, Staging
 from bodyposenet.common.data.conversion.worker_pool import Crew, cores
-from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote, place
+from bodyposenet.common.storage.files import is_remote, place
+from bodyposenet.common.storage.progress import Pace
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec

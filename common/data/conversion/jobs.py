@@ -15,12 +15,12 @@ from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask,
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.conversion.photo_checks import photo_problem
-from bodyposenet.common.data.photo_store import PhotoStore
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.files.inside import join_inside, stays_inside
-from bodyposenet.common.storage import is_remote, reported
+from bodyposenet.common.storage.files import is_remote, reported
+from bodyposenet.common.storage.inside import join_inside, stays_inside
+from bodyposenet.common.storage.photo_store import PhotoStore
 
 DATA, DESCRIPTION = ".piece", ".json"
 UNSAFE, MISSING = "file_name", "image cannot be read"

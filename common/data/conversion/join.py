@@ -10,7 +10,7 @@ from bodyposenet.common.data.conversion.publish import Conversion, open_staging,
 from bodyposenet.common.data.conversion.staging import Shard
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import place, reported
+from bodyposenet.common.storage.files import place, reported
 
 DIVIDE = "convert every part, with the same spec and flags, and name all folders"
 

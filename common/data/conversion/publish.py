@@ -13,8 +13,8 @@ from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is
 from bodyposenet.common.data.conversion.split import Source
 from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
-from bodyposenet.common.files.inside import remove_inside
-from bodyposenet.common.storage import is_remote
+from bodyposenet.common.storage.files import is_remote
+from bodyposenet.common.storage.inside import remove_inside
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.jobs import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
 from bodyposenet.common.data.importers import match
-from bodyposenet.common.data.photo_store import PhotoStore, ZipPhotos, open_photos
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import stays_inside
-from bodyposenet.common.storage import Stat, joined, read_bytes
+from bodyposenet.common.storage.files import Stat, joined, read_bytes
+from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_photos
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec

@@ -14,8 +14,8 @@ import google_crc32c
 
 from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
-from bodyposenet.common.files.locking import hold_folder
-from bodyposenet.common.storage import is_remote, read_bytes, reported, whole_file
+from bodyposenet.common.storage.files import is_remote, read_bytes, reported, whole_file
+from bodyposenet.common.storage.locking import hold_folder
 
 BLOCK = 1 << 20  # bytes
 READY = "ready"  # there when every shard is complete: its content names the files that they replace

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
 from bodyposenet.common.data.conversion.staging import BLOCK, Shard, Staging
-from bodyposenet.common.storage import read_bytes, reported, whole_file
+from bodyposenet.common.storage.files import read_bytes, reported, whole_file
 
 if TYPE_CHECKING:
-    from bodyposenet.common.buckets import Remote
+    from bodyposenet.common.storage.gcs import Remote
 
 S = TypeVar("S")
 T = TypeVar("T")

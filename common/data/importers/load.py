@@ -7,7 +7,7 @@ from bodyposenet.common.data.importers import archive, coco_file, foreign, label
 from bodyposenet.common.data.importers.document import parse, text_of
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import read_bytes
+from bodyposenet.common.storage.files import read_bytes
 
 _FIX = "check annotation_root_dir_path"
 

@@ -19,7 +19,7 @@ from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
-from bodyposenet.common.storage import is_remote
+from bodyposenet.common.storage.files import is_remote
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 from bodyposenet.common.data.records.record import Record, main_people_of
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import is_plain, join_inside
-from bodyposenet.common.storage import found_bytes, place, rewrite
+from bodyposenet.common.storage.files import found_bytes, place, rewrite
+from bodyposenet.common.storage.inside import is_plain, join_inside
 
 NAME = "manifest.json"
 SCHEMA = 1

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote, place, reported, whole_file
+from bodyposenet.common.storage.files import is_remote, place, reported, whole_file
 
 if TYPE_CHECKING:
-    from bodyposenet.common.buckets import Remote
+    from bodyposenet.common.storage.gcs import Remote
 
 HEADER = struct.Struct("<QI")  # length, its crc
 FOOTER = struct.Struct("<I")  # the payload's crc

@@ -17,7 +17,7 @@ from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.pages.histograms import group_name, grouped, histogram, shares
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, sigma_of
-from bodyposenet.common.storage import place, whole_file
+from bodyposenet.common.storage.files import place, whole_file
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec

@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.data.conversion.photo_checks import decoded_size
-from bodyposenet.common.data.photo_store import PhotoStore, open_photos
 from bodyposenet.common.data.sampling.stratified import representative, traits_of
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.storage import is_remote, place, reported, whole_file
+from bodyposenet.common.storage.files import is_remote, place, reported, whole_file
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 THREADS = 8  # photos that are copied at a time
 MOST_TOLD = 20  # photos that cannot be read, as the log names them

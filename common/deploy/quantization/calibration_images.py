@@ -23,7 +23,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, read_image
 from bodyposenet.common.inference.detector import normalise
 from bodyposenet.common.model.files.model_file import Card
-from bodyposenet.common.storage import joined, listing, place
+from bodyposenet.common.storage.files import joined, listing, place
 
 PHOTOS = (".jpg", ".jpeg", ".png")
 SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.deploy.export.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
@@ -23,7 +22,8 @@ from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.qdq import rounded_tensors
 from bodyposenet.common.deploy.runtime.runners import require_images
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.progress import Pace
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -16,7 +16,7 @@ from bodyposenet.common.deploy.quantization.observer import observe, warn_of_zer
 from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, place, rounded_tensors
 from bodyposenet.common.deploy.quantization.tensorrt_cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import read_bytes
+from bodyposenet.common.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 from bodyposenet.common.deploy.quantization.qdq import convolutions
 from bodyposenet.common.deploy.quantization.quantize import Ranges, signed_form, unsigned_form
 from bodyposenet.common.deploy.runtime.agreement import map_error
 from bodyposenet.common.deploy.runtime.sessions import open_session
+from bodyposenet.common.storage.progress import Pace
 
 if TYPE_CHECKING:
     from onnx import ModelProto

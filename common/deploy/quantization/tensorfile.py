@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 GROUP = "_tensorfile_array_key__{}"
 DATASET = "_tensorfile_array_key_"

@@ -19,7 +19,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.machine.runner_names import RunnerName, resolve_runner
 from bodyposenet.common.model.files.model_file import Card, load_model
-from bodyposenet.common.model_key import foreign, opened
+from bodyposenet.common.storage.model_key import foreign, opened
 
 ONNX_SUFFIXES = (".onnx", ".etlt")
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.crypto import is_encrypted
 from bodyposenet.common.deploy.runtime.providers import Device, providers_for, require_provider
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
-from bodyposenet.common.model_key import foreign, opened
+from bodyposenet.common.storage.encryption import is_encrypted
+from bodyposenet.common.storage.model_key import foreign, opened
 
 
 def open_session(

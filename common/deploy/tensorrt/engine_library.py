@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyposenet.common.data.pace import Pace
 from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import found_bytes, whole_file
+from bodyposenet.common.storage.files import found_bytes, whole_file
+from bodyposenet.common.storage.progress import Pace
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. Files are
 written and read member by member: Keras itself would hold all weights in memory once more. Where a key is in use the
-zip is encrypted, see :mod:`~bodyposenet.common.model_key`, and its weights are in memory then: a disk keeps no secret.
+zip is encrypted, see :mod:`~bodyposenet.common.storage.model_key`, and its weights are in memory then: a disk keeps no secret.
 """
 
 import errno
@@ -20,10 +20,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
-from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model_key import foreign, key_in_use, opened, written
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
+from bodyposenet.common.storage.encryption import LockedError, is_encrypted
+from bodyposenet.common.storage.model_key import foreign, key_in_use, opened, written
 
 log = logging.getLogger(__name__)
 

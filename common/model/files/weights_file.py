@@ -16,8 +16,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
 from bodyposenet.common.model.files.model_file import model_file
 from bodyposenet.common.model.files.tao_hdf5 import flattened, model_config, named_layers
-from bodyposenet.common.model_key import TAO_ENDINGS, foreign
-from bodyposenet.common.model_key import opened as opened_model
+from bodyposenet.common.storage.model_key import TAO_ENDINGS, foreign
+from bodyposenet.common.storage.model_key import opened as opened_model
 
 WEIGHTS_MEMBER = "model.weights.h5"
 KNOWN = "a .keras file, a .weights.h5 of Keras 3, an open .hdf5 of TAO, or Keras Applications' VGG19 .h5"

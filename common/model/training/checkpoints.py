@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bodyposenet.common.crypto import LockedError, is_encrypted
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import Card, load_model, save_model
-from bodyposenet.common.model_key import opened
+from bodyposenet.common.storage.encryption import LockedError, is_encrypted
+from bodyposenet.common.storage.model_key import opened
 
 log = logging.getLogger(__name__)
 

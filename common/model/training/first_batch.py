@@ -7,7 +7,7 @@ import cv2
 from bodyposenet.common.data.loading.batch_picture import batch_picture
 from bodyposenet.common.data.loading.batches import make_batch, order_of
 from bodyposenet.common.model.training.plan import Plan
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 NAME = "first_batch.png"
 

@@ -15,11 +15,11 @@ from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import Card, read_card
 from bodyposenet.common.model.training.checkpoints import read_standing
 from bodyposenet.common.model.training.cluster import ALONE, Cluster
-from bodyposenet.common.model_key import opened
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.model_key import opened
 
 TAO_CHECKPOINT = ".ckzip"
 

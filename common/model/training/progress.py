@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.status import StatusLog
+from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from bodyposenet.common.model.training.progress import Progress, Silence
 from bodyposenet.common.model.training.strategy import LostWorkerError, Team, form_team
 from bodyposenet.common.model.training.tensorboard import Summaries
 from bodyposenet.common.model.training.trainer import Told, Trainer, Validate, Watchers
-from bodyposenet.common.model_key import VARIABLE, key_in_use
 from bodyposenet.common.spec.base import dump_yaml
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.model_key import VARIABLE, key_in_use
 
 __all__ = ["Training", "card_of", "train"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.faults import is_remote, reported
+from bodyposenet.common.storage.errors import is_remote, reported
 
 if TYPE_CHECKING:
-    from bodyposenet.common.buckets import Remote
+    from bodyposenet.common.storage.gcs import Remote
 
 __all__ = [
     "Stat",
@@ -75,7 +75,7 @@ def joined(folder: "str | Path", name: "str | Path") -> Path:
 
 def _remote(path: str) -> "Remote":
     try:
-        from bodyposenet.common.buckets import Remote
+        from bodyposenet.common.storage.gcs import Remote
     except ModuleNotFoundError as error:
         raise UserError(f"gs:// needs {str(error.name).partition('.')[0]}", where=path, fix=INSTALL) from None
     return Remote(path)

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.files.inside import is_plain
-from bodyposenet.common.files.locking import hold_folder
-from bodyposenet.common.storage import reported, whole_file
+from bodyposenet.common.storage.files import reported, whole_file
+from bodyposenet.common.storage.inside import is_plain
+from bodyposenet.common.storage.locking import hold_folder
 
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyposenet.common.storage import is_remote, place, rewrite
+from bodyposenet.common.storage.files import is_remote, place, rewrite
 
 Status = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote, listing
+from bodyposenet.common.storage.files import is_remote, listing
 
 
 def fingerprint(folder: str | Path) -> str:

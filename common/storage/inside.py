@@ -7,7 +7,7 @@ import os
 from pathlib import Path, PureWindowsPath
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import is_remote, reported
+from bodyposenet.common.storage.files import is_remote, reported
 
 FIX = "take the file from whom you trust, or mend the name"
 LINKED = "put the file itself there, in place of the link"

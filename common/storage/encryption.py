@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.files import whole_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -75,7 +75,7 @@ def _own(error: OSError, path: Path) -> Path | None:
 
 
 def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
-    from bodyposenet.common.buckets import client
+    from bodyposenet.common.storage.gcs import client
 
     if isinstance(error, PermissionError):
         return UserError(f"permission denied ({error})", where=path, fix="let this account read and write the bucket")

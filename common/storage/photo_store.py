@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.files.inside import stays_inside
-from bodyposenet.common.storage import Stat, is_remote, listing, place, reported
+from bodyposenet.common.storage.files import Stat, is_remote, listing, place, reported
+from bodyposenet.common.storage.inside import stays_inside
 
 if TYPE_CHECKING:
-    from bodyposenet.common.buckets import Remote
+    from bodyposenet.common.storage.gcs import Remote
 
 MOST_BYTES = 256 << 20  # of a file: more is no photo
 MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bodyposenet.common.crypto import LockedError, begins_encrypted, decrypting, encrypting
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import whole_file
+from bodyposenet.common.storage.encryption import LockedError, begins_encrypted, decrypting, encrypting
+from bodyposenet.common.storage.files import whole_file
 
 VARIABLE = "BPNET_MODEL_KEY"
 TAO_ENDINGS = (".tlt", ".etlt")  # of models that are encrypted: networks to train, and exported ones

@@ -1,0 +1,1 @@
+"""Storage: files on a disk or in a bucket, whole or not at all, encrypted or not."""
