@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.failure import LAST_WORDS
+from bodyposenet.common.tasks.failure import LAST_WORDS
 from bodyposenet.pipelines.resources import NEEDS, Cluster
 
 FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1"]

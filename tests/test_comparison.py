@@ -5,10 +5,10 @@ import math
 import pytest
 from support.pose_net import CARD, pictures, pose_net
 
-from bodyposenet.common.comparison import Networks, compare
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.tasks.comparison import Networks, compare
 
 WIDTHS = {"base": 32, "pruned": 8, "retrained": 8}
 APS = {"base": 0.5, "pruned": 0.1, "retrained": None, "int8": 0.25}

@@ -19,7 +19,7 @@ from bodyposenet.common.kubeflow.parameter_values import portable
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.spec import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
-from bodyposenet.common.task_files import MODEL
+from bodyposenet.common.tasks.files import MODEL
 
 
 def blocks(language):

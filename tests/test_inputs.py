@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.inputs import MOST_PARTS, PHOTOS_PER_PART, drawn_of, parts_for, read_inputs, weights_digest
 from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.tasks.run_inputs import (
+    MOST_PARTS,
+    PHOTOS_PER_PART,
+    drawn_of,
+    parts_for,
+    read_inputs,
+    weights_digest,
+)
 from bodyposenet.pipelines.blocks import DEFAULTS
 
 DEFAULT = whole(DEFAULTS)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from support import rounds_run
 from support.pose_net import CARD, pose_net
 
-from bodyposenet.common import tasks_deploy, tasks_networks, tasks_scores
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
-from bodyposenet.common.task_files import NOBODY
-from bodyposenet.common.tasks_networks import with_cut
+from bodyposenet.common.tasks import deployment, evaluation, pruning
+from bodyposenet.common.tasks.files import NOBODY
+from bodyposenet.common.tasks.pruning import with_cut
 
 SPEC = {"pruning_threshold": 0.25, "min_num_filters": 2, "pruning_granularity": 1}
 AMOUNTS = ("pruning_threshold", "target_params", "target_flops")
@@ -61,7 +61,7 @@ def test_a_target_and_training_data_decide_what_a_cut_takes(data, tmp_path):
     cut = {"target_flops": 0.5, "criterion": "taylor"}
     files = outputs(tmp_path, "pruned", "metrics", "summary.md", "page.html")
     looked_at = {"dataset": str(data / "dataset"), "train_settings": train_spec(data)}
-    kept, numbers = tasks_networks.prune(str(data / "base"), SPEC, *files, cut=cut, **looked_at)
+    kept, numbers = pruning.prune(str(data / "base"), SPEC, *files, cut=cut, **looked_at)
     assert 0.47 <= numbers["gflops"] / numbers["gflops_before"] <= 0.5
     assert kept == numbers["params"] / numbers["params_before"]
     assert json.loads((tmp_path / "metrics").read_text()) == numbers
@@ -69,20 +69,20 @@ def test_a_target_and_training_data_decide_what_a_cut_takes(data, tmp_path):
     assert "taylor" in page
     assert f"{numbers['threshold']:.4g}" in page
     with pytest.raises(UserError, match="taylor weighs filters by training data"):
-        tasks_networks.prune(str(data / "base"), SPEC, *files, cut=cut)
+        pruning.prune(str(data / "base"), SPEC, *files, cut=cut)
 
 
 @pytest.mark.slow
 def test_all_rounds_but_the_last_leave_the_last_its_share(data, tmp_path):
     spec, again = {**SPEC, "target_params": 0.25, "rounds": 3}, train_spec(data, epochs=1)
     files = outputs(tmp_path, "early", "metrics")
-    last, numbers = tasks_networks.prune_rounds(str(data / "base"), str(data / "dataset"), spec, again, *files)
+    last, numbers = pruning.prune_rounds(str(data / "base"), str(data / "dataset"), spec, again, *files)
     base, early = (load_model(folder)[0].count_params() for folder in (data / "base", tmp_path / "early"))
     assert (numbers["rounds"], numbers["params_before"], numbers["params"]) == (2, base, early)
     assert early / base == pytest.approx(0.25 ** (2 / 3), abs=0.02)
     assert last["target_params"] * early == pytest.approx(0.25 * base)
     pages = outputs(tmp_path, "pruned", "prune_metrics", "summary.md", "page.html")
-    done = tasks_networks.prune(str(tmp_path / "early"), last, *pages)[1]
+    done = pruning.prune(str(tmp_path / "early"), last, *pages)[1]
     assert 0.23 <= done["params"] / base <= 0.25
 
 
@@ -92,7 +92,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     for width in (16, 8, 4):
         save_model(pose_net(width=width), folder / f"keras{width}" / "model.keras", CARD)
-        tasks_deploy.export(str(folder / f"keras{width}"), str(folder / f"onnx{width}"), str(folder / "metrics"))
+        deployment.export(str(folder / f"keras{width}"), str(folder / f"onnx{width}"), str(folder / "metrics"))
         figures = {"params_before": 16e3, "gflops_before": 1.6, "params": width * 1e3, "gflops": width / 10}
         (folder / f"figures{width}").write_text(json.dumps(figures))
     return folder
@@ -105,7 +105,7 @@ def choose(exported, folder, *, base_ap=0.5, aps=(0.49, 0.3), drop=0.02):
         for width, ap, cut in zip((8, 4), aps, cuts, strict=True)
     ]
     files = outputs(folder, "chosen", "page.html", "metrics", "reason")
-    return tasks_scores.choose_smallest(str(exported / "onnx16"), base_ap, made, drop, *files)
+    return evaluation.choose_smallest(str(exported / "onnx16"), base_ap, made, drop, *files)
 
 
 @pytest.mark.parametrize(("drop", "width", "ap"), [(0.02, 8, 0.49), (0.2, 4, 0.3)])

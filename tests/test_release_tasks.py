@@ -11,8 +11,8 @@ from bodyposenet.common import tasks
 from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, keep_test_half
 from bodyposenet.common.deploy.onnx_file import read_model, write_model
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.failure import VARIABLE, told
-from bodyposenet.common.task_files import NOBODY, ONNX
+from bodyposenet.common.tasks.failure import VARIABLE, told
+from bodyposenet.common.tasks.files import NOBODY, ONNX
 from bodyposenet.common.tracking.registry import champion_of, find_version
 
 SPEC = {"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}

@@ -19,7 +19,7 @@ from bodyposenet.common.report.comparison_table import count, size
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.task_files import NOBODY, model_in
+from bodyposenet.common.tasks.files import NOBODY, model_in
 from bodyposenet.pipelines.demo import unflattened
 from bodyposenet.pipelines.specs import default
 

@@ -87,7 +87,7 @@ def count_photos(data: str) -> tuple[int, int]:
     """Photos to train on, and held out."""
     from bodyposenet.common.data.conversion.split import Source
     from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.inputs import drawn_of
+    from bodyposenet.common.tasks.run_inputs import drawn_of
 
     drawn = drawn_of(data)
     if drawn:

@@ -20,8 +20,8 @@ from numbers import Real
 from pathlib import Path
 from typing import IO, Any
 
-from bodyposenet.common.failure import VARIABLE
 from bodyposenet.common.machine.bar import NOTES
+from bodyposenet.common.tasks.failure import VARIABLE
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.messages import News, Ordered, State, write_line

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.failure import VARIABLE
 from bodyposenet.common.machine.bar import NOTES, read_note
+from bodyposenet.common.tasks.failure import VARIABLE
 from bodyposenet.pipelines.here.family import family
 from bodyposenet.pipelines.here.job import Job
 from bodyposenet.pipelines.here.messages import News

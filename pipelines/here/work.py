@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bodyposenet.common.failure import told
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.tasks.failure import told
 from bodyposenet.pipelines.here.messages import Ordered
 
 FILE = "ephemeral_component.py"  # kfp's own name for it

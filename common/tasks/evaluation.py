@@ -16,7 +16,7 @@ from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
-from bodyposenet.common.task_files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
+from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import held_out
 
@@ -120,10 +120,10 @@ def report(
         page: Gets the page.
         figures: Gets the figures.
     """
-    from bodyposenet.common.comparison import Networks, channels_between, compare
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
     from bodyposenet.common.model.files.model_file import read_card
     from bodyposenet.common.report.run_report import write_report
+    from bodyposenet.common.tasks.comparison import Networks, channels_between, compare
 
     files = {name: Path(folder) for name, folder in models.items()}
     networks = Networks(

@@ -10,7 +10,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.task_files import Settings, noted
+from bodyposenet.common.tasks.files import Settings, noted
 from bodyposenet.common.tracking import Dataset, Registered, Run, fetch, find_version, settings_in, task_run
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
-from bodyposenet.common.task_files import MODEL, Settings, copy_whole, noted
-from bodyposenet.common.tasks_training import train_spec_for
+from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, noted
+from bodyposenet.common.tasks.training import train_spec_for
 from bodyposenet.common.tracking import task_run
 
 

@@ -10,7 +10,7 @@ from bodyposenet.common.kubeflow.parameter_values import portable, whole
 from bodyposenet.common.report.run_summary import summarized, told_by
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
-from bodyposenet.common.task_files import Settings, digest_of
+from bodyposenet.common.tasks.files import Settings, digest_of
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import ASKED, COMPLETES, SAME_AS, asked_in, completed, find_ending, task_rows
 from bodyposenet.common.tracking.registry import champion_of
@@ -43,7 +43,7 @@ def fingerprint(
     Returns:
         False if such a run was, and that is all there is to do.
     """
-    from bodyposenet.common.inputs import read_inputs
+    from bodyposenet.common.tasks.run_inputs import read_inputs
 
     with task_run("fingerprint") as run:
         read = read_inputs(

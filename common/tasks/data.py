@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import whole
-from bodyposenet.common.task_files import CALIBRATION_IMAGES, Settings, copy_whole, noted
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
 
@@ -19,7 +19,7 @@ SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of
 def gather_photos(data: str, photos: str) -> dict[str, Any]:
     """Point at the photo set, or draw people; what the artifact is to say of itself."""
     from bodyposenet.common.data.photo_set import gather
-    from bodyposenet.common.inputs import drawn_of
+    from bodyposenet.common.tasks.run_inputs import drawn_of
 
     drawn = drawn_of(data)
     with task_run("photos", buffer=Path(photos)) as run:

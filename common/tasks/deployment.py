@@ -10,7 +10,7 @@ from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
-from bodyposenet.common.task_files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, noted
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, noted
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.task_files import NOBODY, ONNX, Settings, file_digest
+from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, file_digest
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.registry import champion_of, fetch, promote, registered_as
 from bodyposenet.common.tracking.store import tracking_uri

@@ -17,7 +17,7 @@ from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import is_remote, read_bytes
-from bodyposenet.common.task_files import MODEL, Settings, digest_of, noted
+from bodyposenet.common.tasks.files import MODEL, Settings, digest_of, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import shards
 from bodyposenet.common.tracking.store import pipeline_run
