@@ -14,7 +14,7 @@ from support.person_net import write_network
 from bodyposenet.common import tasks
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import promote, register_model
-from bodyposenet.common.tracking.store import quiet_mlflow
+from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
 from bodyposenet.components.infer_batch import infer_batch
 from bodyposenet.pipelines.compile import COMPILED
 

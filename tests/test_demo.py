@@ -9,7 +9,7 @@ import signal
 import pytest
 from support.demo_run import DEMO, ELSEWHERE, everyone, run_few, said, start_few, start_loading, still_alive, wait_for
 
-from bodyposenet.common.tracking.store import quiet_mlflow
+from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
 from bodyposenet.pipelines.here.run import FailedError
 
 FIGURES = {"ap", "params", "gflops", "bytes", "latency_ms"}

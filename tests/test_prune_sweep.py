@@ -6,7 +6,7 @@ import pytest
 from support.local_run import run_pipeline, short_training
 
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.tracking.store import quiet_mlflow
+from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
 
 CUTS = [{"target_flops": 0.6}, {"pruning_threshold": 0.4}]
 NAMES = ("target_flops 0.6", "pruning_threshold 0.4")

@@ -16,7 +16,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking import Dataset, send_buffered, task_run
 from bodyposenet.common.tracking.datasets import held_out
 from bodyposenet.common.tracking.events import flat
-from bodyposenet.common.tracking.store import Store
+from bodyposenet.common.tracking.mlflow_store import Store
 
 PARENT = "mlflow.parentRunId"
 

@@ -11,8 +11,8 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, file_digest
 from bodyposenet.common.tracking import register_model, task_run
+from bodyposenet.common.tracking.mlflow_store import tracking_uri
 from bodyposenet.common.tracking.registry import champion_of, fetch, promote, registered_as
-from bodyposenet.common.tracking.store import tracking_uri
 
 NETWORK_TAG = "network_sha256"
 TAGS = ("inputs", "params", "gflops", "skeleton", "joints", "stride", "input_size", "spec")  # of a version

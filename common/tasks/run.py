@@ -13,8 +13,8 @@ from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.tasks.files import Settings, digest_of
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import ASKED, COMPLETES, SAME_AS, asked_in, completed, find_ending, task_rows
+from bodyposenet.common.tracking.mlflow_store import pipeline_run
 from bodyposenet.common.tracking.registry import champion_of
-from bodyposenet.common.tracking.store import pipeline_run
 
 UNKNOWN = "unknown"  # what was asked for, where the tracking store did not take it
 

@@ -20,7 +20,7 @@ from bodyposenet.common.storage.files import is_remote, read_bytes
 from bodyposenet.common.tasks.files import MODEL, Settings, digest_of, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import shards
-from bodyposenet.common.tracking.store import pipeline_run
+from bodyposenet.common.tracking.mlflow_store import pipeline_run
 
 CHECKPOINTS = "model.epoch-*"
 

@@ -1,7 +1,7 @@
 """Tracking: the one place that talks to MLflow. Importing it does not import MLflow."""
 
-from bodyposenet.common.tracking.buffer import send_buffered
 from bodyposenet.common.tracking.datasets import Dataset
+from bodyposenet.common.tracking.offline_buffer import send_buffered
 from bodyposenet.common.tracking.registry import (
     Registered,
     champion_of,

@@ -13,7 +13,7 @@ import numpy as np
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import is_remote
 from bodyposenet.common.tracking.datasets import Dataset
-from bodyposenet.common.tracking.store import Store, impatient, log, quiet_mlflow, refused
+from bodyposenet.common.tracking.mlflow_store import Store, impatient, log, quiet_mlflow, refused
 
 LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
 LONGEST_TAG = 5000  # characters; MLflow's limit is 8000

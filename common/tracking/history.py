@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bodyposenet.common.tracking.events import FAILURE_TAG
-from bodyposenet.common.tracking.store import (
+from bodyposenet.common.tracking.mlflow_store import (
     MLFLOW_PARENT,
     PARENT_TAG,
     Store,

@@ -14,8 +14,8 @@ from typing import Any
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import events
+from bodyposenet.common.tracking.mlflow_store import connect, impatient, quiet_mlflow, reason, shown, tracking_uri
 from bodyposenet.common.tracking.runs import current_run, task_run
-from bodyposenet.common.tracking.store import connect, impatient, quiet_mlflow, reason, shown, tracking_uri
 from bodyposenet.common.tracking.versions import unpacked
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,8 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking import events
-from bodyposenet.common.tracking.buffer import Buffer, Start
 from bodyposenet.common.tracking.datasets import Dataset
-from bodyposenet.common.tracking.store import (
+from bodyposenet.common.tracking.mlflow_store import (
     Store,
     end_run,
     impatient,
@@ -25,7 +24,8 @@ from bodyposenet.common.tracking.store import (
     start_run,
     tracking_uri,
 )
-from bodyposenet.common.tracking.system import sampled
+from bodyposenet.common.tracking.offline_buffer import Buffer, Start
+from bodyposenet.common.tracking.system_metrics import sampled
 
 _current: ContextVar["Run | None"] = ContextVar("current_run", default=None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking.store import Store
+from bodyposenet.common.tracking.mlflow_store import Store
 
 LOADER = "bodyposenet.common.tracking.pyfunc"
 SETTINGS = "inference"  # key of the stored configuration

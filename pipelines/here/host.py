@@ -87,7 +87,7 @@ def start_graph(job: bytes, news: int, tasks: socket.socket) -> subprocess.Popen
 
 def load(names: tuple[str, ...]) -> None:
     """Import what the tasks will import; what is not installed is for the task to tell that needs it."""
-    from bodyposenet.common.tracking.store import quiet_mlflow
+    from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
 
     os.environ["_KFP_RUNTIME"] = "true"  # as in kfp's own command: the part of kfp that a task needs
     with warnings.catch_warnings(), quiet_mlflow():

@@ -10,7 +10,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.tracking.events import Event, now, tell
-from bodyposenet.common.tracking.store import (
+from bodyposenet.common.tracking.mlflow_store import (
     Store,
     end_run,
     impatient,
