@@ -69,7 +69,7 @@ compile: .venv/.ready ## rewrite pipelines/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
 
 pretrain: .venv/.ready ## train the demo's start weights anew; run again to go on
-	$(BIN)/python -m bodyposenet.common.pretrain build/pretrain
+	$(BIN)/python -m bodyposenet.pipelines.pretrain build/pretrain
 
 format: .venv/.ready ## format the code
 	$(BIN)/ruff check --fix .

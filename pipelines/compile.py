@@ -7,7 +7,7 @@ from typing import Any
 from kfp import compiler
 
 from bodyposenet.pipelines.batch_inference import batch_inference
-from bodyposenet.pipelines.local import COMPILED
+from bodyposenet.pipelines.here.local import COMPILED
 from bodyposenet.pipelines.prune_retrain import prune_retrain
 from bodyposenet.pipelines.prune_sweep import prune_sweep
 

@@ -20,12 +20,12 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.report.comparison_table import Stage, precision, shown, write_table
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
+from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News
 from bodyposenet.pipelines.here.past import code_digest, is_new, name_run, note_end, sole_user
 from bodyposenet.pipelines.here.run import Places, run_here
 from bodyposenet.pipelines.here.screen import Screen
 from bodyposenet.pipelines.here.stages import titles
-from bodyposenet.pipelines.local import read_compiled
 from bodyposenet.pipelines.specs import default
 
 PIPELINE = "prune_retrain"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.pipelines.cron import parse
+from bodyposenet.pipelines.schedules.cron import parse
 
 NOW = datetime(2026, 11, 25, 20, 30, 15, tzinfo=UTC)  # a Wednesday
 

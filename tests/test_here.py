@@ -16,11 +16,11 @@ from bodyposenet.pipelines.here import past
 from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, measure_code, seconds_of
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
 from bodyposenet.pipelines.here.host import end_code, spawn
+from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News, Ordered
 from bodyposenet.pipelines.here.past import name_run, note_end, sole_user
 from bodyposenet.pipelines.here.screen import Screen, at_work, ended_line, spell
 from bodyposenet.pipelines.here.stages import key_number, titles
-from bodyposenet.pipelines.local import read_compiled
 
 
 class Terminal(io.StringIO):

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pose_net import CARD, pose_net
 
-from bodyposenet.common import pretrain
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.network import ModelSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.pipelines import pretrain
 from bodyposenet.pipelines.specs import default
 
 FLOATS = st.floats(-(2.0**126), 2.0**126, width=32, allow_subnormal=False)

@@ -8,7 +8,7 @@ from support.tiny_pipeline import compiled
 
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.pipelines.compile import PIPELINES
-from bodyposenet.pipelines.schedules import read_file, read_folder
+from bodyposenet.pipelines.schedules.schedules import read_file, read_folder
 
 ROOT = Path(__file__).parents[1]
 GOOD = """\

@@ -162,7 +162,7 @@ def run_pipeline(job: Job) -> None:
     """Run the compiled pipeline with what earlier runs have finished."""
     from kfp import local
 
-    from bodyposenet.pipelines.local import tried_once
+    from bodyposenet.pipelines.here.local import tried_once
 
     warnings.simplefilter("ignore")  # a process on this machine takes no resources and no image
     runner = local.SubprocessRunner(use_venv=False)

@@ -11,7 +11,7 @@ from kfp.local import subprocess_task_handler
 from kfp.local.io import IOStore
 
 from bodyposenet.pipelines.demo import as_text
-from bodyposenet.pipelines.local import tried_once
+from bodyposenet.pipelines.here.local import tried_once
 from bodyposenet.pipelines.specs import default
 
 # A process on this machine takes no resources and no image; kfp.local says so of every task.

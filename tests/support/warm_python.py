@@ -17,7 +17,13 @@ import time
 from pathlib import Path
 
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "mlflow", "bodyposenet.common.cli.main")
-KUBEFLOW = ("kfp", "kfp.kubernetes", "kfp_server_api", "bodyposenet.common.cli.main", "bodyposenet.pipelines.cli")
+KUBEFLOW = (
+    "kfp",
+    "kfp.kubernetes",
+    "kfp_server_api",
+    "bodyposenet.common.cli.main",
+    "bodyposenet.pipelines.cli.pipeline",
+)
 TASKS = ("kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", *HEAVY)
 CLIENT = """#!{python} -SE
 import json, os, socket, sys

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-COMPILED = Path(__file__).parent / "compiled"
+COMPILED = Path(__file__).parents[1] / "compiled"
 KEPT = "checkpoint_dir"  # the parameter of tasks that go on where an earlier attempt was
 
 

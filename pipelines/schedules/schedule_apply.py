@@ -11,8 +11,8 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.pipelines.parameters import sendable
-from bodyposenet.pipelines.schedule_plan import Change, marked, plan, read
-from bodyposenet.pipelines.schedules import Declared
+from bodyposenet.pipelines.schedules.schedule_plan import Change, marked, plan, read
+from bodyposenet.pipelines.schedules.schedules import Declared
 from bodyposenet.pipelines.server import Server
 from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
 

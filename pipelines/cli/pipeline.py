@@ -7,8 +7,8 @@ from click.core import ParameterSource
 
 from bodyposenet.common.cli.launcher import Guarded
 from bodyposenet.common.cli.options import example
-from bodyposenet.pipelines.cli_schedule import schedule_one
-from bodyposenet.pipelines.flags import clustered, connected, parametrised
+from bodyposenet.pipelines.cli.flags import clustered, connected, parametrised
+from bodyposenet.pipelines.cli.schedule import schedule_one
 
 LOCAL, REMOTE = ("output", "data", "epochs"), ("host", "words", "experiment", "run_name", "wait", "no_cache")
 MANIFEST = "Write Pipeline and PipelineVersion resources, for Kubeflow's Kubernetes-native mode."

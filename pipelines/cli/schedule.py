@@ -9,7 +9,7 @@ import click
 
 from bodyposenet.common.cli.launcher import Guarded, counted
 from bodyposenet.common.cli.options import example
-from bodyposenet.pipelines.flags import connected, parametrised
+from bodyposenet.pipelines.cli.flags import connected, parametrised
 
 F = TypeVar("F", bound=Callable[..., Any])
 DIFFERS = 1  # exit code of a diff that found something
@@ -34,8 +34,8 @@ def declared_options(function: F) -> F:
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
-    from bodyposenet.pipelines.schedule_apply import planned
-    from bodyposenet.pipelines.schedules import read_folder
+    from bodyposenet.pipelines.schedules.schedule_apply import planned
+    from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
@@ -54,8 +54,8 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
 
     What is unchanged is left alone, what has changed is replaced, and a schedule whose file is gone is disabled.
     """
-    from bodyposenet.pipelines.schedule_apply import apply, planned
-    from bodyposenet.pipelines.schedules import read_folder
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
@@ -88,8 +88,8 @@ def schedule_one(
     The same again changes nothing; anything else of this name replaces it. Schedules that are to last are better
     declared in files: ``bpnet schedule apply``.
     """
-    from bodyposenet.pipelines.schedule_apply import apply, planned
-    from bodyposenet.pipelines.schedules import from_flags
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules.schedules import from_flags
     from bodyposenet.pipelines.server import Server
 
     declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})

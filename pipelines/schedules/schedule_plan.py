@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.pipelines.parameters import sendable
-from bodyposenet.pipelines.schedules import Declared
+from bodyposenet.pipelines.schedules.schedules import Declared
 from bodyposenet.pipelines.submit import Uploaded
 
 ENABLED = "ENABLE"

@@ -1,6 +1,6 @@
 """Pretrain: the weights that ``make demo`` starts from, trained on drawn people that are never shown twice.
 
-    python -m bodyposenet.common.pretrain build/pretrain
+    python -m bodyposenet.pipelines.pretrain build/pretrain
 
 The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/files/pretrained``. An interrupted
 run goes on from its last checkpoint.
@@ -37,7 +37,7 @@ from bodyposenet.common.storage.model_key import opened
 log = logging.getLogger(__name__)
 
 NAME = "drawn_people"
-SHIPPED = Path(__file__).parent / "model" / "files" / "pretrained"
+SHIPPED = Path(__file__).parents[1] / "common" / "model" / "files" / "pretrained"
 EPOCH = 2000  # pictures between checkpoints
 STREAM = 1000  # seed of the endless stream; the held-out set has seed 0
 HELD_OUT = 200

@@ -17,9 +17,9 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.spec.base import Bool, Name, Strict, load_spec, parse_spec
 from bodyposenet.common.spec.document import Document, read_document
 from bodyposenet.common.spec.problems import MisfitError
-from bodyposenet.pipelines import cron
 from bodyposenet.pipelines.package import Package, package_of
 from bodyposenet.pipelines.parameters import from_spec, from_words, problems
+from bodyposenet.pipelines.schedules import cron
 from bodyposenet.pipelines.submit import EXPERIMENT, check
 
 PATTERNS = ("*.yaml", "*.yml", "*.json")

@@ -1,0 +1,1 @@
+"""Command line: `bpnet pipeline` and `bpnet schedule`."""

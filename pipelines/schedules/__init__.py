@@ -1,0 +1,1 @@
+"""Schedules: recurring runs declared in files and made true on a server."""
