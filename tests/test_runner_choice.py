@@ -23,8 +23,8 @@ from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial, list_
 from bodyposenet.common.deploy.runtime.runners import describe_runner, measure_speed_up, open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor
-from bodyposenet.common.machine.runner_names import resolve_runner
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.spec.runner_names import resolve_runner
 
 OLD = Processor("an old one", "x86_64", frozenset({"avx2"}), 2)
 NEW = replace(OLD, name="a new one", flags=frozenset({"avx2", "avx512f", "avx512_vnni"}))

@@ -19,7 +19,7 @@ from bodyposenet.common.cli.options import (
 )
 from bodyposenet.common.deploy.runtime.providers import DEVICES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.machine.runner_names import RUNNER_NAMES
+from bodyposenet.common.spec.runner_names import RUNNER_NAMES
 from bodyposenet.common.storage.files import joined, place, reported
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from bodyposenet.common.storage.status_log import StatusLog
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runtime.providers import Device
     from bodyposenet.common.deploy.runtime.runners import Runner
-    from bodyposenet.common.machine.runner_names import RunnerName
+    from bodyposenet.common.spec.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
 from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.runner_names import RunnerName
 
 
 class InferenceSpec(Strict):

@@ -9,11 +9,11 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.runtime.latency import compare_latency
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner, Runner, open_runner
-from bodyposenet.common.machine.runner_names import RunnerName
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.comparison_table import Stage
+from bodyposenet.common.spec.runner_names import RunnerName
 
 REPEATS = 40
 THREADS = 2

@@ -12,7 +12,7 @@ from typing import Any
 from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
-from bodyposenet.common.machine.runner_names import RunnerName
+from bodyposenet.common.spec.runner_names import RunnerName
 
 log = logging.getLogger(__name__)
 
