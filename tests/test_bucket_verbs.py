@@ -87,7 +87,7 @@ def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
     dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
     upload(tmp_path / "data", f"{bucket}/data")
     if photos.endswith(".zip"):
-        from test_photo_store import packed
+        from support.archives import packed
 
         folder = images_folder(dataset)
         with whole_file(f"{bucket}/data/{photos}") as file:

@@ -7,30 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.record import a_record
 
 from bodyposenet.common.data.records.example import decode_example, encode_example
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import RecordFile, read_records, whole_file, write_records
 from bodyposenet.common.errors import UserError
-
-
-def a_record(people=2, **changes):
-    rng = np.random.default_rng(people)
-    fields = {
-        "image_id": 2**40 + 1,
-        "height": 480,
-        "width": 640,
-        "image_path": "train2017/å.jpg",
-        "mask_path": "masks/å.png",
-        "dataset": "coco",
-        "image": bytes(range(256)),
-        "mask": b"\x89PNG",
-        "joints": rng.normal(size=(people, 17, 3)),
-        "boxes": rng.uniform(1, 99, (people, 4)),
-        "main": (people - 1,),
-    }
-    return Record(**fields | changes)
 
 
 def same(left, right):

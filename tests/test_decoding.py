@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from test_data_records import a_record
+from support.record import a_record
 
 from bodyposenet.common.data.loading.affine import Warp
 from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of

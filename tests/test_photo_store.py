@@ -6,9 +6,9 @@ import random
 import struct
 import threading
 import zipfile
-from io import BytesIO
 
 import pytest
+from support.archives import packed
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage import photo_store
@@ -30,14 +30,6 @@ LEAVING = [
     "\\\\host\\a",
     "b\\..\\..\\a",
 ]
-
-
-def packed(files, method=zipfile.ZIP_DEFLATED):
-    made = BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return made.getvalue()
 
 
 def put(path, content):

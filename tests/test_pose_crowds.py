@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.perfect import WALKING
+from support.crowds import crowd
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose import decode
@@ -20,13 +20,6 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 DOT = make_skeleton("dot", ("nose",), ())
 STICK = make_skeleton("stick", ("a", "b"), ((0, 1),))
-
-
-def crowd(people, rng, size=(64, 80)):
-    """Joints ``(N, 18, 2)`` of people of all sizes, anywhere."""
-    scale = rng.uniform(0.3, 1.2, (people, 1, 1))
-    corner = rng.uniform([0, 0], [8 * size[1], 8 * size[0]], (people, 2)) - 40
-    return corner[:, None] + WALKING * scale
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,7 +92,7 @@ from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose import decode
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 sys.path.insert(0, sys.argv[1])
-from test_pose_crowds import crowd
+from support.crowds import crowd
 answers = []
 for seed in range(3):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from test_data_records import a_record
+from support.record import a_record
 
 from bodyposenet.common.data.records import tfrecord
 from bodyposenet.common.data.records.manifest import add_set, open_shards, read_manifest
