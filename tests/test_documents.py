@@ -17,25 +17,25 @@ from support.documents import ROOT, RUN, SHELL, Block, Plan, Reader, blocks_of, 
 from support.kubeflow_fake import kubeflow
 from support.warm_python import warm_python
 
-SERVED = "a server, which does not end; tests/test_tracking_server.py runs this line"
+SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
-CLUSTER = "needs Kubernetes' own server; tests/test_manifests.py renders every folder"
+CLUSTER = "needs Kubernetes' own server; tests/manifests/test_manifests.py renders every folder"
 # Builds and installs this package alone, in a second; what it needs is found among the tests' libraries.
 INSTALL = "export PYTHONPATH=$LIBRARIES && pip install --quiet --no-deps --no-index --no-build-isolation ."
 
 PLAN = Plan(
     left_out={
-        ("README.md", "make demo"): "takes minutes; tests/test_demo.py runs it on a few pictures",
+        ("README.md", "make demo"): "takes minutes; tests/pipelines/test_demo.py runs it on a few pictures",
         ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
-        ("docs/custom-skeleton.md", "bpnet"): "tests/test_custom_skeleton_chain.py runs the page, with more epochs",
+        ("docs/custom-skeleton.md", "bpnet"): "tests/common/cli/test_custom_skeleton_chain.py runs the page, with more epochs",
         ("docs/installation.md", "python3.11"): "is run as the README's block",
         ("docs/installation.md", "pip "): "is run as the README's block",
         ("docs/installation.md", "uv "): "uv may not be there",
         ("docs/installation.md", ". "): "of an environment that is not made",
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
-        ("docs/tracking.md", "echo"): "asks the server of the block before; tests/test_tracking_server.py runs it",
+        ("docs/tracking.md", "echo"): "asks the server of the block before; tests/common/tracking/test_server.py runs it",
         ("images/README.md", "make images"): DOCKER,
         ("manifests/README.md", "kubectl"): CLUSTER,
         ("manifests/README.md", "gcloud"): "needs an account of Google's",

@@ -11,7 +11,12 @@ from pathlib import Path
 FILE = Path(__file__).parents[1] / "processor_times.json"
 TICKS = os.sysconf("SC_CLK_TCK")
 QUICK = 3.0  # seconds: a file that takes less is quick; nobody has measured a new one, which counts as quick, too
-WHOLE = ("test_batch_pipeline.py", "test_prune_sweep.py", "test_dag.py", "test_demo.py")  # of whole pipelines
+WHOLE = (
+    "pipelines/test_batch_inference.py",
+    "pipelines/test_prune_sweep.py",
+    "pipelines/test_dag.py",
+    "pipelines/test_demo.py",
+)  # of whole pipelines
 NO_TIME = 0.0
 
 

@@ -32,7 +32,7 @@ from bodyposenet.pipelines.compile import COMPILED, PIPELINES, compile_all
 from bodyposenet.pipelines.demo import demo
 from bodyposenet.pipelines.specs import default
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMPONENTS = sorted(path.stem for path in (ROOT / "components").glob("*.py") if not path.stem.startswith("_"))
 MODELS = {
     "dataset": DatasetSpec,

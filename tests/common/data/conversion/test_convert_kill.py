@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.coco_files import annotation, image, write_dataset
@@ -199,7 +200,7 @@ def test_memory_does_not_grow_with_the_photos(tmp_path):
     megabytes = []
     for count in (1000, 4000):
         command = [sys.executable, "-c", code, str(tmp_path / str(count)), str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=os.path.dirname(__file__))
+        done = subprocess.run(command, capture_output=True, text=True, cwd=str(Path(__file__).parents[3]))
         assert done.returncode == 0, done.stderr
         megabytes.append(int(done.stdout))
         assert (tmp_path / f"{count}/out/train-fold-000-of-001").stat().st_size > count * 25_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Stands in for Docker where nothing is to be built: notes what it is told, and knows one pushed image.
 DOCKER = """\
 #!/bin/sh

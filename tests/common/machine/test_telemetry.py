@@ -12,7 +12,7 @@ from support.pose_net import CARD, pose_net
 from bodyposenet.common.machine.telemetry import QUIET
 from bodyposenet.common.model.files.model_file import save_model
 
-LOOKUPS = Path(__file__).parent / "support/lookups.py"
+LOOKUPS = Path(__file__).parents[2] / "support/lookups.py"
 VERBS = """
 import socket, sys
 from pathlib import Path
@@ -63,5 +63,5 @@ def test_what_the_user_has_set_stays_and_the_rest_is_off_as_soon_as_the_package_
 
 
 def test_the_image_has_the_same_settings():
-    settings = (Path(__file__).parents[1] / "images/Dockerfile").read_text()
+    settings = (Path(__file__).parents[3] / "images/Dockerfile").read_text()
     assert [name for name, value in QUIET.items() if f" {name}={value} " not in settings] == []

@@ -22,7 +22,7 @@ from bodyposenet.common.doctor.line import Line, format_block, format_bytes
 from bodyposenet.common.doctor.machine import Gpu, Machine, list_gpus, read_core_limit, read_limit
 from bodyposenet.common.doctor.services import ask_address, describe_services, examine_services, hide_secrets
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "doctor.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "doctor.md"
 MACHINE = Machine(
     system="Linux 6.1.0, x86_64",
     processor="Some Processor",

@@ -66,7 +66,7 @@ def folder(tmp_path_factory):
 
 def killed_in_the_second_round(folder):
     """Start the rounds in a process of its own and kill that once the second round has trained an epoch."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [sys.executable, "-W", "ignore", "-m", "support.rounds_run", str(folder)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 240

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_the_same_functions_run_uncompiled_with_the_same_result():
     answers = []
     for off in ("0", "1"):
         environment = os.environ | {"NUMBA_DISABLE_JIT": off}
-        command = [sys.executable, "-W", "error", "-c", SCENES, os.path.dirname(__file__)]
+        command = [sys.executable, "-W", "error", "-c", SCENES, str(Path(__file__).parents[2])]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         answers.append(json.loads(done.stdout))
     for compiled, plain in zip(*answers, strict=True):

@@ -10,7 +10,7 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.schedules.schedules import read_file, read_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 GOOD = """\
 name: nightly
 pipeline: tiny.yaml

@@ -179,6 +179,6 @@ def test_the_memory_estimate_is_right_to_a_third(tmp_path, request):
             yaml.safe_dump(merged(spec, loader(batch_size=batch, image_config=dims, pose_config=grid)))
         )
     command = [sys.executable, "-c", MEASURED, *map(str, files)]
-    run = subprocess.run(command, cwd=request.path.parent, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, cwd=request.path.parents[3], capture_output=True, text=True, check=True)
     for measured, estimated in json.loads(run.stdout):
         assert measured == pytest.approx(estimated, rel=1 / 3)
