@@ -25,7 +25,7 @@ ENVIRONMENT = {"DOCKER_BUILDKIT": "0", **os.environ}
 
 
 def name_of(image: str, registry: str, *, gpu: bool) -> str:
-    """An image's name, as ``common/kubeflow/container_images.py`` makes it, with ``-gpu`` behind the tag of that for GPUs."""
+    """An image's name, as ``container_images.py`` makes it, with ``-gpu`` behind the tag of that for GPUs."""
     return f"{registry}bodyposenet-{image}:{__version__}{'-gpu' if gpu else ''}"
 
 

@@ -22,7 +22,8 @@ INTRODUCTION = """\
 <!-- Written by `python -m bodyposenet.pipelines.catalogue` from the components' signatures and docstrings. -->
 
 One file is one Kubeflow Pipelines component: a signature, a docstring and one call of `common/tasks`. The artifact
-types are declared in `common/kubeflow/artifacts.py`, the images in `common/kubeflow/container_images.py`, the resources in
+types are declared in `common/kubeflow/artifacts.py`, the images in `common/kubeflow/container_images.py`, the resources
+in
 `pipelines/resources.py`. How to add one: [CONTRIBUTING.md](../CONTRIBUTING.md).
 """
 

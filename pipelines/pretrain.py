@@ -2,8 +2,8 @@
 
     python -m bodyposenet.pipelines.pretrain build/pretrain
 
-The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/files/pretrained``. An interrupted
-run goes on from its last checkpoint.
+The recipes are ``drawn_people.narrow.yaml`` and ``drawn_people.yaml`` in ``common/model/files/pretrained``. An
+interrupted run goes on from its last checkpoint.
 """
 
 import argparse

@@ -77,7 +77,7 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
-    """Write ``results.csv``: the ten numbers of :func:`~bodyposenet.common.evaluation.coco_metrics.coco_metrics`, a row each."""
+    """Write ``results.csv``: the ten numbers of COCO's metrics, a row each."""
     path = folder / RESULTS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,8 +1,8 @@
 """Criteria: how much each filter matters, and which of them stay.
 
-A criterion is any function from a network's :class:`~bodyposenet.common.prune.channel_graph.ChannelGraph` to votes: one number
-for each channel of each layer that has a say, by the layer's path. Votes of different layers are made comparable by
-:func:`normalize`, and those on the same channels become one by :func:`equalize`.
+A criterion is any function from a network's :class:`~bodyposenet.common.prune.channel_graph.ChannelGraph` to votes: one
+number for each channel of each layer that has a say, by the layer's path. Votes of different layers are made comparable
+by :func:`normalize`, and those on the same channels become one by :func:`equalize`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

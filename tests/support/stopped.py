@@ -11,9 +11,10 @@ CODE = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.storage import progress as pace; from bodyposenet.common.data.conversion import shard_plan as plan
-plan.PIECE = 3
-pace.Pace.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
+from bodyposenet.common.data.conversion import shard_plan
+from bodyposenet.common.storage import progress
+shard_plan.PIECE = 3
+progress.Pace.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
 main(["dataset_convert", *sys.argv[1:]])
 """
 

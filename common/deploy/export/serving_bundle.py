@@ -41,7 +41,8 @@ def deepstream_bundle(
         folder: Where to; files that are there are replaced.
         size: ``(height, width)`` of the input, in pixels; that of the training if None.
         batch_size: Frames of a batch.
-        peaks: Also put out so many peaks of each joint, see :mod:`~bodyposenet.common.deploy.export.peak_search`; 0 does not.
+        peaks: Also put out so many peaks of each joint, see :mod:`~bodyposenet.common.deploy.export.peak_search`; 0
+            does not.
 
     Returns:
         What was written.

@@ -2,7 +2,8 @@
 
 A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. Files are
 written and read member by member: Keras itself would hold all weights in memory once more. Where a key is in use the
-zip is encrypted, see :mod:`~bodyposenet.common.storage.model_key`, and its weights are in memory then: a disk keeps no secret.
+zip is encrypted, see :mod:`~bodyposenet.common.storage.model_key`, and its weights are in memory then: a disk keeps no
+secret.
 """
 
 import errno

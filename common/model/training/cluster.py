@@ -10,8 +10,8 @@
 ``BODYPOSENET_JOB``       the job's name; taken from the pod's host name where it is not set
 ========================  =============================================================================
 
-``python -m bodyposenet.common.model.training.cluster`` prints the ``TF_CONFIG`` that they make; with a command behind it, it
-runs that with ``TF_CONFIG`` set, for programs that know only this.
+``python -m bodyposenet.common.model.training.cluster`` prints the ``TF_CONFIG`` that they make; with a command behind
+it, it runs that with ``TF_CONFIG`` set, for programs that know only this.
 """
 
 import json

@@ -67,7 +67,8 @@ def failing(error, folder=None):
 
 
 def test_the_command_line_starts_without_anything_heavy():
-    script = "import sys; from bodyposenet.common.cli.main import main; print(*[m for m in sys.argv[1:] if m in sys.modules])"
+    script = "import sys; from bodyposenet.common.cli.main import main;"
+    script += "print(*[m for m in sys.argv[1:] if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script, *HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

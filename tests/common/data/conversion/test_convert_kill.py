@@ -147,7 +147,8 @@ def test_a_crew_does_every_job_once_and_passes_errors_on():
 def test_a_full_disk_is_told_and_the_conversion_goes_on_once_there_is_space(spec, tmp_path, wanted, processes):
     """A limit of the file size stands for the disk's end; three photos fit, a shard does not."""
     (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
-    code = "from bodyposenet.common.data.conversion import shard_plan as plan; plan.PIECE = 3; from bodyposenet.common.cli.main import main; main()"
+    code = "from bodyposenet.common.data.conversion import shard_plan; shard_plan.PIECE = 3;"
+    code += "from bodyposenet.common.cli.main import main; main()"
     command = [
         sys.executable,
         "-c",
