@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.cli.launcher import INTERRUPTED
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.exits import INTERRUPTED
 from bodyposenet.common.report.comparison_table import Stage, precision, shown, write_table
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job

@@ -2,8 +2,9 @@
 
 import click
 
-from bodyposenet.common.cli.launcher import USER, Guarded, counted
+from bodyposenet.common.cli.launcher import Guarded, counted
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.exits import USER
 
 
 @click.command("doctor", cls=Guarded, epilog=example("bpnet doctor"))

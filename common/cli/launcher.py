@@ -15,26 +15,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, Several, spread
-from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
-from bodyposenet.common.storage.errors import TOLD, reported
+from bodyposenet.common.storage.errors import reported
 from bodyposenet.common.storage.files import is_remote, place
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import Run
 
-USER, BUG, INTERRUPTED = 2, 1, 130
 COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 RESULTS = "bodyposenet.results_dir"
 LAUNCH = "bodyposenet.launch"
-EXTRAS = {
-    "train": {"tensorflow", "keras"},
-    "gcs": {"gcsfs", "upath"},
-    "crypto": {"cryptography"},
-    "deploy": {"onnx", "onnxruntime", "tf2onnx"},
-    "openvino": {"openvino"},
-    "pipelines": {"kfp", "kfp_server_api", "mlflow"},
-}
 
 
 class RemainsError(UserError):
@@ -98,19 +90,6 @@ def guarded(ctx: click.Context, run: Callable[[], object]) -> int:
     return 0
 
 
-def tell(error: BaseException) -> tuple[int, str]:
-    """Exit code and message of an error: users' errors in a line, anything else with its traceback."""
-    if isinstance(error, UserError):
-        return getattr(error, "exit_code", USER), str(error) if isinstance(error, SpecError) else f"error: {error}"
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted"
-    if isinstance(error, ModuleNotFoundError) and (extra := _extra(error.name)):
-        return USER, f"error: {error.name} is not installed; pip install 'bodyposenet[{extra}]'"
-    if isinstance(error, OSError) and error.errno in TOLD and error.errno != errno.ENOENT:
-        return USER, f"error: {error.filename or error.strerror}: {'; '.join(TOLD[error.errno])}"
-    return BUG, "".join(traceback.format_exception(error)).rstrip()
-
-
 def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = False) -> Path:
     """The verb's results folder, made if need be; a failure is noted in its ``status.json``.
 
@@ -160,11 +139,6 @@ def counted(number: int, thing: str) -> str:
 def launched() -> dict[str, Any]:
     """The launcher flags of the verb that runs: gpus, gpu_index, num_processes, use_amp, log_file."""
     return dict(click.get_current_context().meta.get(LAUNCH, {}))
-
-
-def _extra(module: str | None) -> str | None:
-    top = (module or "").partition(".")[0]
-    return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
 
 
 def _note_failure(ctx: click.Context, error: BaseException, message: str) -> None:

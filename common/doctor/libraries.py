@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from importlib.util import find_spec
 
 from bodyposenet import __version__
-from bodyposenet.common.cli.launcher import EXTRAS
 from bodyposenet.common.doctor.line import Line
+from bodyposenet.common.exits import EXTRAS
 
 PACKAGE = "bodyposenet"
 BASE = ("click", "cv2", "google_crc32c", "jinja2", "numba", "numpy", "pycocotools", "pydantic", "tqdm", "yaml")

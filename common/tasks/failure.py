@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from bodyposenet.common.cli.launcher import tell
+from bodyposenet.common.exits import tell
 
 LAST_WORDS = "/dev/termination-log"  # Kubernetes shows its content as the state of a container that ended
 VARIABLE = "BODYPOSENET_FAILURE_LOG"  # names another file

@@ -33,7 +33,7 @@ def train_in(folder, spec, cluster, seconds, devices):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from bodyposenet.common.cli.launcher import tell
+    from bodyposenet.common.exits import tell
     from bodyposenet.common.model.training.train import train
 
     if devices > 1:

@@ -9,7 +9,7 @@ import time
 import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
-from bodyposenet.common.cli.launcher import tell
+from bodyposenet.common.exits import tell
 from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
 from bodyposenet.common.model.training.preemption import StoppedError
 
