@@ -21,12 +21,12 @@ from bodyposenet.common.cli.options import (
     log_notes,
     mapped,
     option,
-    parse_size,
     shared,
 )
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
+from bodyposenet.common.cli.synthesize import synthesize
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.training.cluster import Cluster, cluster_of
 from bodyposenet.common.storage.model_key import key_in_use, using_key
@@ -61,21 +61,7 @@ main.add_command(inference)
 main.add_command(prune)
 main.add_command(sample_calibration)
 main.add_command(skeleton)
-
-
-@main.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
-@option("-o", "--output", required=True, type=DiskType(file_okay=False), help="Folder to write.")
-@option("--train", "train_images", default=600, type=click.IntRange(1), help="Pictures to train on.")
-@option("--val", "val_images", default=200, type=click.IntRange(1), help="Pictures held out.")
-@option("--seed", default=0, help="The same seed draws the same pictures.")
-@option("--size", default="360,480", callback=parse_size, metavar="HEIGHT,WIDTH", help="Of the pictures, in pixels.")
-@shared
-def synthesize(output: Path, train_images: int, val_images: int, seed: int, size: tuple[int, int], **_: object) -> None:
-    """Draw pictures of people with their keypoints, as a COCO-format dataset."""
-    from bodyposenet.common.data.synthetic.dataset import synthesize as draw
-
-    draw(output, train=train_images, val=val_images, seed=seed, size=size)
-    click.echo(f"wrote {output}: {train_images} pictures to train on, {val_images} held out, {size[0]}x{size[1]}")
+main.add_command(synthesize)
 
 
 @main.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
