@@ -16,17 +16,16 @@ from bodyposenet.common.cli.launcher import Guarded, Verbs
 from bodyposenet.common.cli.options import (
     DiskType,
     example,
-    mapped,
 )
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
+from bodyposenet.common.cli.spec import spec_group
 from bodyposenet.common.cli.synthesize import synthesize
 from bodyposenet.common.cli.train import train
-from bodyposenet.common.errors import SpecError
 
 if TYPE_CHECKING:
-    from bodyposenet.common.spec.base import PathMap
+    pass
 
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
 
@@ -55,33 +54,7 @@ main.add_command(sample_calibration)
 main.add_command(skeleton)
 main.add_command(synthesize)
 main.add_command(train)
-
-
-@main.group("spec")
-def spec_group() -> None:
-    """Look at spec files."""
-
-
-@spec_group.command("check", cls=Guarded, epilog=example("bpnet spec check train.yaml coco_spec.json"))
-@click.argument("files", nargs=-1, required=True, type=click.Path())
-@mapped
-def check(files: tuple[str, ...], path_map: "PathMap") -> None:
-    """Say what each spec is, or print every problem of every file and exit 2."""
-    from bodyposenet.common.spec import load_spec
-    from bodyposenet.common.spec.kinds import describe, detect_kind, notes
-
-    problems = []
-    for file in files:
-        try:
-            spec = load_spec(file, detect_kind(file), path_map=path_map)
-        except SpecError as error:
-            problems.append(str(error))
-            continue
-        click.echo(f"{file}: {describe(spec)}")
-        for note in notes(spec):
-            click.echo(f"{file}: note: {note}")
-    if problems:
-        raise SpecError(problems)
+main.add_command(spec_group)
 
 
 @main.group("tracking")
