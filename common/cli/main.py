@@ -1,6 +1,5 @@
 """Command line: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,16 +11,13 @@ from bodyposenet.common.cli.convert import dataset_convert, dataset_join
 from bodyposenet.common.cli.doctor import doctor
 from bodyposenet.common.cli.evaluate import evaluate, inference
 from bodyposenet.common.cli.export import export
-from bodyposenet.common.cli.launcher import Guarded, Verbs
-from bodyposenet.common.cli.options import (
-    DiskType,
-    example,
-)
+from bodyposenet.common.cli.launcher import Verbs
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
 from bodyposenet.common.cli.spec import spec_group
 from bodyposenet.common.cli.synthesize import synthesize
+from bodyposenet.common.cli.tracking import tracking_group
 from bodyposenet.common.cli.train import train
 
 if TYPE_CHECKING:
@@ -55,21 +51,7 @@ main.add_command(skeleton)
 main.add_command(synthesize)
 main.add_command(train)
 main.add_command(spec_group)
-
-
-@main.group("tracking")
-def tracking_group() -> None:
-    """Work with the MLflow store that MLFLOW_TRACKING_URI names."""
-
-
-@tracking_group.command("send", cls=Guarded, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
-@click.argument("folder", type=DiskType())
-def send(folder: Path) -> None:
-    """Send what was kept in FOLDER while the store was away."""
-    from bodyposenet.common.tracking import send_buffered
-
-    sent = send_buffered(folder)
-    click.echo(f"sent {len(sent)} runs" + "".join(f"\n  {run}" for run in sent))
+main.add_command(tracking_group)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+"""Command line: the verbs that work with the MLflow store."""
+
+from pathlib import Path
+
+import click
+
+from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.options import DiskType, example
+
+
+@click.group("tracking")
+def tracking_group() -> None:
+    """Work with the MLflow store that MLFLOW_TRACKING_URI names."""
+
+
+@tracking_group.command("send", cls=Guarded, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
+@click.argument("folder", type=DiskType())
+def send(folder: Path) -> None:
+    """Send what was kept in FOLDER while the store was away."""
+    from bodyposenet.common.tracking import send_buffered
+
+    sent = send_buffered(folder)
+    click.echo(f"sent {len(sent)} runs" + "".join(f"\n  {run}" for run in sent))
