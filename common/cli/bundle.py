@@ -41,7 +41,7 @@ def bundle(
     peaks: int, **_: object,
 ) -> None:  # fmt: skip
     """Write a network with the configuration of a server: normalisation, order, names, skeleton."""
-    from bodyposenet.common.cli.export import input_size
+    from bodyposenet.common.cli.options import input_size
     from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
     source = found_model(model)

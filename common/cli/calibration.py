@@ -106,7 +106,7 @@ def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
     """AP lost on the held-out photos of the dataset that the flags name, if they do."""
     if not options["dataset_spec"]:
         return None
-    from bodyposenet.common.cli.export import input_size
+    from bodyposenet.common.cli.options import input_size
     from bodyposenet.common.evaluation.ap_drop import ap_drop
     from bodyposenet.common.spec import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec

@@ -12,6 +12,7 @@ from bodyposenet.common.cli.options import (
     DiskType,
     example,
     found_model,
+    input_size,
     keyed,
     mapped,
     option,
@@ -150,21 +151,6 @@ def output_path(model: Path, output: str | None) -> Path:
     if path.exists() and not is_unfinished(path):
         raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
     return path
-
-
-def input_size(dims: tuple[int, int, int], data_format: str) -> tuple[int, int]:
-    """``(height, width)`` of ``-d``.
-
-    Raises:
-        UserError: There are not three channels, or a side is no multiple of 8.
-    """
-    height, width, channels = dims if data_format == "channels_last" else (*dims[1:], dims[0])
-    if channels != 3:
-        raise UserError(f"{channels} channels; images have 3", where="--input_dims", fix="use 288,384,3 or the like")
-    if height % 8 or width % 8:
-        near = f"{max(8, round(height / 8) * 8)},{max(8, round(width / 8) * 8)},3"
-        raise UserError(f"{height}x{width} is no multiple of 8", where="--input_dims", fix=f"use {near}")
-    return height, width
 
 
 def check_flags(options: dict[str, Any]) -> None:

@@ -175,3 +175,18 @@ def found_model(path: Path | str) -> Path:
 def folder_of(path: Path) -> Path:
     """The folder that results go to when none is named: that of the model or the output."""
     return path if path.is_dir() else path.parent
+
+
+def input_size(dims: tuple[int, int, int], data_format: str) -> tuple[int, int]:
+    """``(height, width)`` of ``-d``.
+
+    Raises:
+        UserError: There are not three channels, or a side is no multiple of 8.
+    """
+    height, width, channels = dims if data_format == "channels_last" else (*dims[1:], dims[0])
+    if channels != 3:
+        raise UserError(f"{channels} channels; images have 3", where="--input_dims", fix="use 288,384,3 or the like")
+    if height % 8 or width % 8:
+        near = f"{max(8, round(height / 8) * 8)},{max(8, round(width / 8) * 8)},3"
+        raise UserError(f"{height}x{width} is no multiple of 8", where="--input_dims", fix=f"use {near}")
+    return height, width

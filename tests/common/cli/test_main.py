@@ -15,9 +15,10 @@ from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.devices import Devices
-from bodyposenet.common.cli.export import engine_command, input_size, output_path
+from bodyposenet.common.cli.export import engine_command, output_path
 from bodyposenet.common.cli.launcher import RemainsError, Verb, Verbs, results_dir
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.cli.options import input_size
 from bodyposenet.common.errors import UserError
 
 VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "inference", "prune", "export",
