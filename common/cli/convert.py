@@ -24,7 +24,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     Raises:
         click.BadParameter: It is no such text, or there is no such part.
     """
-    from bodyposenet.common.data.parts import part_of
+    from bodyposenet.common.data.conversion.shard_plan import part_of
 
     try:
         return None if given is None else part_of(given)

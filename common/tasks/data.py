@@ -37,7 +37,7 @@ def convert(
     ``fingerprint`` is the photo set's, if it is known.
     """
     from bodyposenet.common.data.conversion.convert import convert_dataset
-    from bodyposenet.common.data.parts import part_of
+    from bodyposenet.common.data.conversion.shard_plan import part_of
     from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
 
     spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
