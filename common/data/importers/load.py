@@ -1,15 +1,18 @@
 """Load: any file of annotations as one COCO document."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers import archive, coco_file, foreign, label_studio
+from bodyposenet.common.data.importers import archive, cvat, foreign, label_studio, load, studio_coco
 from bodyposenet.common.data.importers.document import parse, text_of
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
 
 _FIX = "check annotation_root_dir_path"
+
+Fields = dict[str, Any]
 
 
 def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
         return label_studio.from_tasks(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
-    return coco_file.checked(document, where)
+    return load.checked(document, where)
 
 
 def _text(path: str) -> tuple[str, str]:
@@ -62,3 +65,27 @@ def _text(path: str) -> tuple[str, str]:
         data = archive.gunzip(data, where)
     foreign.refuse_text(data, where)
     return text_of(data, where), where
+
+
+def checked(document: Fields, where: str) -> Fields:
+    """The document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
+
+    A sound file costs nothing here for each annotation: every search stops at the first keypoints.
+
+    Raises:
+        UserError: It is no COCO document, or has no keypoints; the message says what to export instead.
+    """
+    if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
+        raise foreign.not_coco(document, where)
+    if studio_coco.wrote(document):
+        return studio_coco.mended(document, where)
+    annotations = document["annotations"]
+    if cvat.wrote(document):
+        return cvat.mended(document, where)
+    if annotations and not any(_has_keypoints(annotations)):
+        raise foreign.boxes_only(where)
+    return document
+
+
+def _has_keypoints(annotations: Iterable[Any]) -> Iterable[bool]:
+    return (isinstance(entry, dict) and "keypoints" in entry for entry in annotations)
