@@ -9,8 +9,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runner import Runner
     from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.deploy.runtime.runners import Runner
     from bodyposenet.common.spec.runner_names import RunnerName
 
 log = logging.getLogger(__name__)

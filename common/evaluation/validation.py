@@ -23,7 +23,7 @@ from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.model.training.plan import Plan
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runtime.runners import Runner
+    from bodyposenet.common.deploy.runner import Runner
 
 THREADS = os.cpu_count() or 1
 

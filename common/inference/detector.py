@@ -12,7 +12,7 @@ from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runtime.runners import Maps, Runner
+    from bodyposenet.common.deploy.runner import Maps, Runner
     from bodyposenet.common.model.files.model_file import Card
 
 

@@ -22,8 +22,8 @@ from bodyposenet.common.storage.files import is_remote, joined, listing, place, 
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runner import Runner
     from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.deploy.runtime.runners import Runner
     from bodyposenet.common.spec.runner_names import RunnerName
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from bodyposenet.common.storage.files import joined, reported
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runtime.runners import Runner
+    from bodyposenet.common.deploy.runner import Runner
 
 AHEAD = 4  # photos that are read while the network looks at another
 LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.runner import Runner
 from bodyposenet.common.deploy.runtime.latency import compare_latency
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT
-from bodyposenet.common.deploy.runtime.runners import OnnxRunner, Runner, open_runner
+from bodyposenet.common.deploy.runtime.runners import OnnxRunner, open_runner
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths

@@ -20,7 +20,7 @@ from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.qdq import rounded_tensors
-from bodyposenet.common.deploy.runtime.runners import require_images
+from bodyposenet.common.deploy.runner import require_images
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.progress import Pace

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bodyposenet.common.deploy.runtime.runners import Runner
+from bodyposenet.common.deploy.runner import Runner
 
 WARM_UP = 2  # calls before the clock counts: memory is laid out and kernels are chosen in them
 

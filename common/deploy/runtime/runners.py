@@ -3,12 +3,13 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
+from bodyposenet.common.deploy.runner import Maps, Runner, as_pixels, require_images
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.runtime.forms import Compute
 from bodyposenet.common.deploy.runtime.providers import CPU, Device, limit_keras, require_gpu
@@ -24,25 +25,6 @@ from bodyposenet.common.storage.model_key import foreign, opened
 ONNX_SUFFIXES = (".onnx", ".etlt")
 
 UNBOUNDED = 1 << 30  # pixels
-
-Maps = tuple[np.ndarray, np.ndarray]
-
-
-class Runner(Protocol):
-    """A network, whatever runs it."""
-
-    card: Card
-
-    def __call__(self, images: np.ndarray) -> Maps:
-        """Compute the last stage's maps.
-
-        Args:
-            images: ``(B, H, W, 3)`` float32, normalised as the card says; the stride divides H and W.
-
-        Returns:
-            Heatmaps ``(B, H / stride, W / stride, K + 1)`` and PAFs ``(B, H / stride, W / stride, 2L)``, float32.
-        """
-        ...
 
 
 def open_runner(
@@ -240,30 +222,11 @@ class OnnxRunner:
         return np.repeat(given[None], count, axis=0)
 
 
-def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
-    """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
-    pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
-    return np.rint(pixels).clip(0, 255).astype(np.uint8)
-
-
 def from_pixels(pixels: np.ndarray, card: Card) -> np.ndarray:
     """Normalise RGB uint8 pixels as the card says: the way back of :func:`as_pixels`."""
     scaled = pixels.astype(np.float32) / np.array(card.image_scale, np.float32)
     normalised: np.ndarray = scaled - np.array(card.image_offset, np.float32)
     return normalised
-
-
-def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:
-    """Refuse a batch that the network's grid does not fit.
-
-    Raises:
-        UserError: The shape is not ``(B, H, W, 3)`` or the stride does not divide H and W.
-    """
-    fits = images.ndim == 4 and images.shape[3] == 3
-    if not fits or not all(size and size % stride == 0 for size in images.shape[1:3]):
-        shape = "x".join(map(str, images.shape))
-        fix = f"give (batch, height, width, 3), height and width multiples of {stride}"
-        raise UserError(f"shape {shape} does not fit the network", where=where, fix=fix)
 
 
 def _traced(model: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, require_outputs
-from bodyposenet.common.deploy.runtime.runners import Maps, require_images
+from bodyposenet.common.deploy.runner import Maps, require_images
 from bodyposenet.common.deploy.tensorrt.cuda import Stream, find_gpu
 from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, read_engine
 from bodyposenet.common.deploy.tensorrt.engine_library import ANY_RTX, Library, logger

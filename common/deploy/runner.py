@@ -1,0 +1,46 @@
+"""Runner: what every network is to its callers, whatever runs it."""
+
+from typing import Protocol
+
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.model_file import Card
+
+Maps = tuple[np.ndarray, np.ndarray]
+
+
+class Runner(Protocol):
+    """A network, whatever runs it."""
+
+    card: Card
+
+    def __call__(self, images: np.ndarray) -> Maps:
+        """Compute the last stage's maps.
+
+        Args:
+            images: ``(B, H, W, 3)`` float32, normalised as the card says; the stride divides H and W.
+
+        Returns:
+            Heatmaps ``(B, H / stride, W / stride, K + 1)`` and PAFs ``(B, H / stride, W / stride, 2L)``, float32.
+        """
+        ...
+
+
+def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
+    """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
+    pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
+def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:
+    """Refuse a batch that the network's grid does not fit.
+
+    Raises:
+        UserError: The shape is not ``(B, H, W, 3)`` or the stride does not divide H and W.
+    """
+    fits = images.ndim == 4 and images.shape[3] == 3
+    if not fits or not all(size and size % stride == 0 for size in images.shape[1:3]):
+        shape = "x".join(map(str, images.shape))
+        fix = f"give (batch, height, width, 3), height and width multiples of {stride}"
+        raise UserError(f"shape {shape} does not fit the network", where=where, fix=fix)
