@@ -1,8 +1,9 @@
 """OKS: how well people were found, in COCO's ten numbers."""
 
 import contextlib
+import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annot
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
+from bodyposenet.common.storage.files import whole_file
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
 MAX_DETECTIONS = 20  # a photo, best first
@@ -22,6 +24,8 @@ _KINDS = (("0.50:0.95", "all"), ("0.5", "all"), ("0.75", "all"), ("0.50:0.95", "
 METRICS = tuple((metric, iou, area) for metric in ("AP", "AR") for iou, area in _KINDS)
 NAMES = tuple(f"{metric}_{iou}" + (f"_{area}" if ":" in iou else "") for metric, iou, area in METRICS)
 MAIN = NAMES[0]
+
+RESULTS = "results.csv"
 
 
 def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
@@ -129,3 +133,16 @@ def _annotation(number: int, image_id: int, person: Person) -> dict[str, Any]:
         "area": person.area,
         "iscrowd": int(person.crowd),
     }
+
+
+def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
+    """Write ``results.csv``: the ten numbers of COCO's metrics, a row each."""
+    path = folder / RESULTS
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["", "metric", "IoU", "area", "maxDets", "score"])
+    for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True)):
+        writer.writerow([row, metric, iou, area, MAX_DETECTIONS, metrics[name]])
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
+    return path

@@ -1,13 +1,10 @@
 """Results: the files that evaluation and inference leave, named and laid out as TAO's."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.evaluation.coco_metrics import MAX_DETECTIONS, METRICS, NAMES
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -15,7 +12,6 @@ from bodyposenet.common.storage.files import whole_file
 
 DETECTIONS = "detections.json"
 COCO_DETECTIONS = "detections_coco_format.json"
-RESULTS = "results.csv"
 
 Entry = dict[str, Any]
 
@@ -74,19 +70,6 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
         "skeleton_edge_names": [[skeleton.joints[start], skeleton.joints[end]] for start, end in skeleton.limbs],
     }
     return {"pose_config_type": skeleton.name, "categories": [person]}
-
-
-def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
-    """Write ``results.csv``: the ten numbers of COCO's metrics, a row each."""
-    path = folder / RESULTS
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["", "metric", "IoU", "area", "maxDets", "score"])
-    for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True)):
-        writer.writerow([row, metric, iou, area, MAX_DETECTIONS, metrics[name]])
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
-    return path
 
 
 def write_json(path: Path, data: Any) -> Path:
