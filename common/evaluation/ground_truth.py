@@ -1,13 +1,21 @@
 """Truth: the test half of a dataset, as the people that are to be found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
+import cv2
+import numpy as np
+
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annotations, recode
+from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.files import joined
+
+COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people
+Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3), box (4,), area, crowd
 
 
 def read_test_set(dataset: DatasetSpec) -> CocoSet:
@@ -47,3 +55,62 @@ def sigmas_for(joints: Sequence[str], skeleton: Skeleton) -> list[float]:
     """OKS spread of each of the annotations' joints: the skeleton's, or that of COCO by the name of the joint."""
     own = dict(zip(skeleton.joints, skeleton.sigmas, strict=True))
     return [own.get(joint, sigma_of(joint)) for joint in joints]
+
+
+def truth_of(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], where: str = "records") -> CocoSet:
+    """The annotations of records, as :func:`~bodyposenet.common.evaluation.coco_metrics.coco_metrics` takes them.
+
+    Photos are numbered from 0 in their order, as numbers of several datasets may collide. What a mask leaves out counts
+    as a crowd: nobody needs to be found there, and nobody found there is wrong.
+
+    Args:
+        records: Photos with their people.
+        datasets: Spec of each dataset that they name.
+        where: What messages call them.
+    """
+    names = tuple(dict.fromkeys(name for spec in datasets.values() for name in spec.joints))
+    sizes, rows = [], Rows()
+    for number, record in enumerate(records):
+        sizes.append((record.height, record.width))
+        rows += _people(number, record, datasets[record.dataset], names)
+        rows += [(number, np.zeros((len(names), 3)), box, box[2] * box[3], True) for box in _left_out(record)]
+    heights, widths = np.array(sizes, np.int64).reshape(-1, 2).T
+    numbers = np.arange(len(sizes))
+    return CocoSet(
+        Path(where), names, PhotoTable(numbers, [str(n) for n in numbers], heights, widths), _table(rows, len(sizes))
+    )
+
+
+def _people(number: int, record: Record, spec: DatasetSpec, names: Sequence[str]) -> Rows:
+    """The labelled people of a record, their joints in the order of ``names``."""
+    keypoints = np.zeros((len(record.joints), len(names), 3))
+    keypoints[:, [names.index(name) for name in spec.joints]] = record.joints
+    keypoints[..., 2] = recode(keypoints[..., 2], spec.visibility_flags.codes() | {0: 0})
+    areas = COVERED * record.boxes[:, 2:].prod(axis=1) if record.areas is None else record.areas
+    people = zip(keypoints, record.boxes, areas, strict=True)
+    return [(number, joints, box, float(area), False) for joints, box, area in people]
+
+
+def _left_out(record: Record) -> Floats:
+    """``(R, 4)`` boxes of the regions that the mask leaves out."""
+    if record.mask is None:
+        return np.zeros((0, 4))
+    mask = cv2.imdecode(np.frombuffer(record.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
+    _, _, found, _ = cv2.connectedComponentsWithStats(np.equal(mask, 0).astype(np.uint8))
+    return found[1:, :4].astype(float)
+
+
+def _table(rows: Rows, photos: int) -> AnnotationTable:
+    photo = np.array([row[0] for row in rows], np.int64)
+    keypoints = np.array([row[1] for row in rows]).reshape(len(rows), -1, 3)
+    boxes = np.array([row[2] for row in rows], float).reshape(-1, 4)
+    return AnnotationTable(
+        first=np.searchsorted(photo, np.arange(photos + 1)),
+        ids=np.arange(len(rows)),
+        keypoints=keypoints,
+        boxes=boxes,
+        areas=np.array([row[3] for row in rows], float),
+        crowds=np.array([row[4] for row in rows], bool),
+        num_keypoints=np.count_nonzero(keypoints[..., 2], axis=1),
+        segmentations=[[] for _ in rows],
+    )

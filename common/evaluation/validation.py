@@ -13,9 +13,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.loading.batches import Batch, Sample, make_batch
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.record import Record
-from bodyposenet.common.evaluate.record_truth import truth_of
 from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics, to_coco
-from bodyposenet.common.evaluation.ground_truth import require_common_joints, sigmas_for
+from bodyposenet.common.evaluation.ground_truth import require_common_joints, sigmas_for, truth_of
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar

@@ -7,9 +7,8 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.data.loading.batches import make_batch
 from bodyposenet.common.deploy.runtime.runners import LiveRunner
-from bodyposenet.common.evaluate.record_truth import truth_of
 from bodyposenet.common.evaluation.evaluate import evaluate
-from bodyposenet.common.evaluation.ground_truth import read_test_set
+from bodyposenet.common.evaluation.ground_truth import read_test_set, truth_of
 from bodyposenet.common.evaluation.validation import validation_of
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model
