@@ -6,12 +6,17 @@ One convention throughout: pixel centres lie at whole numbers, so a resize by ``
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
+
+if TYPE_CHECKING:
+    from bodyposenet.common.model.files.model_file import Card
+
 
 GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
 LARGEST_INPUT = 2**25  # pixels; a small photo that needs more is a line rather than a photo
@@ -181,3 +186,9 @@ def _up_to(length: int, stride: int) -> int:
 
 def _bordered(image: np.ndarray, borders: Borders) -> np.ndarray:
     return cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=GREY) if any(borders) else image
+
+
+def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
+    """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
+    scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
+    return image.astype(np.float32) / scale - offset

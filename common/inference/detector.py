@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import sizes_of
-from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, plan_fit
+from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, normalise, plan_fit
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -13,7 +13,6 @@ from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Maps, Runner
-    from bodyposenet.common.model.files.model_file import Card
 
 
 def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> People:
@@ -61,12 +60,6 @@ def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *
     placed = keypoints.any(axis=-1)
     keypoints[placed, :2] = fit.to_photo(keypoints[placed, :2])
     return People(keypoints, found.scores)
-
-
-def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
-    """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
-    scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
-    return image.astype(np.float32) / scale - offset
 
 
 def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Maps", Fit]:

@@ -20,8 +20,7 @@ from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import Shard, open_shards, read_manifest
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.fit import decode_image, fit_image, read_image
-from bodyposenet.common.inference.detector import normalise
+from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
 from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.storage.files import joined, listing, place
 

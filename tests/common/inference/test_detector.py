@@ -6,7 +6,8 @@ from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.inference.detector import find_people, normalise, resample
+from bodyposenet.common.imaging.fit import normalise
+from bodyposenet.common.inference.detector import find_people, resample
 from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.flip import mirror_maps
