@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image
+from bodyposenet.common.imaging.headers import header_size
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.spec.inference import InferenceSpec

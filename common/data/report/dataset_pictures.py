@@ -10,8 +10,8 @@ import numpy.typing as npt
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
 from bodyposenet.common.data.annotations.person_filter import Choice
-from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.imaging.headers import header_size
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton

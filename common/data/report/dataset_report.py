@@ -11,9 +11,9 @@ from markupsafe import Markup
 from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.annotations.person_filter import Choice
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.conversion.photo_checks import header_size
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
+from bodyposenet.common.imaging.headers import header_size
 from bodyposenet.common.pages.histograms import group_name, grouped, histogram, shares
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, sigma_of

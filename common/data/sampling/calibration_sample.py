@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
-from bodyposenet.common.data.conversion.photo_checks import decoded_size
 from bodyposenet.common.data.sampling.stratified import representative, traits_of
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.imaging.headers import decoded_size
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.storage.files import is_remote, place, reported, whole_file
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.conversion.photo_checks import decoded_size, header_size
+from bodyposenet.common.imaging.headers import decoded_size, header_size
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 formats = st.sampled_from(
