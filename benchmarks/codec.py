@@ -12,9 +12,10 @@ import numpy as np
 from benchmarks.upsampled import decode_upsampled
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.evaluation.ceiling import ceiling_ap_of
-from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics, to_coco
+from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.imaging.fit import plan_fit
+from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.pose import People, decode
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18 as SKELETON

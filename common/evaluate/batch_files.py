@@ -7,8 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bodyposenet.common.evaluation.coco_metrics import to_coco
-from bodyposenet.common.inference.detections import COCO_DETECTIONS, DETECTIONS, Entry, pose_config
+from bodyposenet.common.inference.detections import COCO_DETECTIONS, DETECTIONS, Entry, pose_config, to_coco
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec

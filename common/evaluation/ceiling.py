@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo, read_annotations
-from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics, to_coco
+from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import read_test_set, sigmas_for
 from bodyposenet.common.imaging.fit import plan_fit
+from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import read_maps
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.people import People

@@ -11,13 +11,12 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
+from bodyposenet.common.inference.detections import PERSON
+from bodyposenet.common.skeleton.skeleton import sigma_of
 from bodyposenet.common.storage.files import whole_file
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
 MAX_DETECTIONS = 20  # a photo, best first
-PERSON = 1  # category id
 
 # Metric, IoU and area as TAO's results.csv has them, in the order of pycocotools' summary.
 _KINDS = (("0.50:0.95", "all"), ("0.5", "all"), ("0.75", "all"), ("0.50:0.95", "medium"), ("0.50:0.95", "large"))
@@ -26,28 +25,6 @@ NAMES = tuple(f"{metric}_{iou}" + (f"_{area}" if ":" in iou else "") for metric,
 MAIN = NAMES[0]
 
 RESULTS = "results.csv"
-
-
-def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
-    """Write people as COCO detections.
-
-    Args:
-        people: In photo pixels.
-        skeleton: Names their joints.
-        joints: Names of the annotations' joints; one that the skeleton lacks is written as not found.
-        image_id: The photo's.
-
-    Returns:
-        A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0.
-    """
-    column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
-    found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
-    placed = np.any(found, axis=-1, keepdims=True)
-    triplets = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(3)
-    return [
-        {"image_id": image_id, "category_id": PERSON, "keypoints": flat.ravel().tolist(), "score": float(score)}
-        for flat, score in zip(triplets, people.scores, strict=True)
-    ]
 
 
 def coco_metrics(

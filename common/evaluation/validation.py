@@ -13,9 +13,10 @@ from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.loading.batches import Batch, Sample, make_batch
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.record import Record
-from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics, to_coco
+from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import require_common_joints, sigmas_for, truth_of
 from bodyposenet.common.imaging.fit import decode_image
+from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.model.files.model_file import Card

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -14,6 +16,8 @@ DETECTIONS = "detections.json"
 COCO_DETECTIONS = "detections_coco_format.json"
 
 Entry = dict[str, Any]
+
+PERSON = 1  # category id
 
 
 def entry(path: Path, people: People | None, given: Mapping[str, Any] | None = None) -> Entry:
@@ -77,3 +81,25 @@ def write_json(path: Path, data: Any) -> Path:
     with whole_file(path) as file:
         file.write(json.dumps(data, indent=2).encode() + b"\n")
     return path
+
+
+def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
+    """Write people as COCO detections.
+
+    Args:
+        people: In photo pixels.
+        skeleton: Names their joints.
+        joints: Names of the annotations' joints; one that the skeleton lacks is written as not found.
+        image_id: The photo's.
+
+    Returns:
+        A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0.
+    """
+    column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
+    found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
+    placed = np.any(found, axis=-1, keepdims=True)
+    triplets = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(3)
+    return [
+        {"image_id": image_id, "category_id": PERSON, "keypoints": flat.ravel().tolist(), "score": float(score)}
+        for flat, score in zip(triplets, people.scores, strict=True)
+    ]

@@ -10,8 +10,9 @@ from support.coco_files import JOINTS, document, image, write_annotations
 from support.perfect import STANDING, standing
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluation.coco_metrics import NAMES, coco_metrics, to_coco
+from bodyposenet.common.evaluation.coco_metrics import NAMES, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
+from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 

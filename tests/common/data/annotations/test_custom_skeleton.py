@@ -13,9 +13,10 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
-from bodyposenet.common.evaluation.coco_metrics import coco_metrics, to_coco
+from bodyposenet.common.evaluation.coco_metrics import coco_metrics
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set, sigmas_for
+from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.pose.people import People
