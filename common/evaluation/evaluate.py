@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import COCO_DETECTIONS, entry, to_coco, write_detections, write_json
-from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.evaluate.opened import open_model
 from bodyposenet.common.imaging.fit import read_image
 from bodyposenet.common.inference.detections import Entry, entry, write_detections
-from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec

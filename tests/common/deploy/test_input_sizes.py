@@ -15,8 +15,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.deploy.input_sizes import Sizes
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.opened import followed
-from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.inference.detector import find_people, followed
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
