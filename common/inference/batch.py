@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.batch_files import write_files
 from bodyposenet.common.evaluate.batch_parts import Parts
-from bodyposenet.common.inference.detections import Entry
+from bodyposenet.common.inference.detections import Entry, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import Notable
 from bodyposenet.common.inference.inference import SUFFIXES

@@ -161,8 +161,8 @@ def _sections(done: "Batch", skeleton: "Skeleton", source: str) -> "list[Section
 
 def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> "Iterator[tuple[str, np.ndarray]]":
     """Caption and picture of each photo that can still be read."""
-    from bodyposenet.common.evaluate.batch_files import people_of
     from bodyposenet.common.imaging.fit import decode_image
+    from bodyposenet.common.inference.detections import people_of
     from bodyposenet.common.report.gallery import drawn
     from bodyposenet.common.storage.photo_store import open_photos
 
