@@ -1,14 +1,15 @@
 """Batch: the people in a folder, bucket or archive of very many photos, in memory that does not grow with them."""
 
 import hashlib
+import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.evaluate.batch_parts import Parts
 from bodyposenet.common.inference.detections import Entry, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import Notable
@@ -16,7 +17,7 @@ from bodyposenet.common.inference.inference import SUFFIXES
 from bodyposenet.common.inference.photo_reader import Looker, ahead
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import Stat, place
+from bodyposenet.common.storage.files import Stat, is_remote, joined, listing, place, read_bytes, whole_file
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -24,6 +25,48 @@ log = logging.getLogger(__name__)
 
 PART = 100  # photos; at most so many are looked at again by an inference that goes on
 TOLD = 50  # problems that are kept to be told; all are in the file
+
+SUFFIX = ".jsonl"
+
+
+class Parts:
+    """A folder of finished parts, a file each: an entry a line. A part is there whole or not at all.
+
+    Args:
+        work: The folder that it is made in, on a disk or in a bucket.
+        key: Tells this inference from others in that folder: same photos, same network, same settings.
+    """
+
+    def __init__(self, work: Path, key: str) -> None:
+        self.folder = joined(work, f"parts-{key[:16]}")
+
+    def done(self) -> set[int]:
+        """Numbers of the parts that are there."""
+        if not self.folder.is_dir():
+            return set()
+        return {
+            int(name.removesuffix(SUFFIX)) for name in listing(self.folder) if name.removesuffix(SUFFIX).isdecimal()
+        }
+
+    def keep(self, number: int, entries: Sequence[Entry]) -> None:
+        """Write a part."""
+        with whole_file(self._file(number)) as file:
+            file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
+
+    def read(self, number: int) -> Iterator[Entry]:
+        """A part's entries."""
+        return map(json.loads, read_bytes(self._file(number)).splitlines())
+
+    def remove(self) -> None:
+        """Forget them all."""
+        if not is_remote(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for number in self.done():
+            self._file(number).unlink(missing_ok=True)
+
+    def _file(self, number: int) -> Path:
+        return joined(self.folder, f"{number:06d}{SUFFIX}")
 
 
 @dataclass

@@ -1,1 +1,0 @@
-"""Evaluate: what has yet to find its place."""
