@@ -45,7 +45,7 @@ def train(
     Returns:
         What there is to know of the network, and the numbers.
     """
-    from bodyposenet.common.model.facts import network_facts
+    from bodyposenet.common.model.network.flops import network_facts
     from bodyposenet.common.model.training.plan import make_plan
 
     with fetched_weights(settings) as local:

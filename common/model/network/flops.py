@@ -3,9 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
+
+from bodyposenet.common.model.files.model_file import load_model
 
 
 def flops(model: Any, size: tuple[int, int]) -> float:
@@ -73,3 +76,21 @@ def _picture(tensor: Any, size: tuple[int, int]) -> Any:
     if len(known) == 3:
         known = (known[0] or size[0], known[1] or size[1], known[2])
     return keras.KerasTensor((1, *known), dtype=tensor.dtype)
+
+
+def network_facts(path: Path) -> dict[str, Any]:
+    """Parameters, GFLOPs of one picture at the size of training, skeleton and sizes of a network.
+
+    Args:
+        path: A model file.
+    """
+    model, card = load_model(path)
+    height, width = card.input_size
+    return {
+        "params": model.count_params(),
+        "gflops": flops(model, card.input_size) / 1e9,
+        "skeleton": card.skeleton.name,
+        "joints": card.skeleton.num_joints,
+        "stride": card.stride,
+        "input_size": f"{height}x{width}",
+    }
