@@ -17,7 +17,8 @@ from typing import Any
 from bodyposenet.common.data.photo_set import dataset_spec_of
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED
-from bodyposenet.common.report.comparison_table import Stage, precision, shown, write_table
+from bodyposenet.common.pages.numbers import precision, shown
+from bodyposenet.common.report.comparison_table import Stage, write_table
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.local import read_compiled

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from bodyposenet.common.pages.numbers import DASH, known, shown
 from bodyposenet.common.pages.page import coordinate, svg
-from bodyposenet.common.report.comparison_table import DASH, known, shown
 
 Point = tuple[float, float]
 

@@ -4,8 +4,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-DASH = "–"  # noqa: RUF001 - what stands where nothing was measured
-MINUS = "−"  # noqa: RUF001
+from bodyposenet.common.pages.numbers import (
+    MINUS,
+    count,
+    known,
+    milliseconds,
+    percent,
+    plain,
+    precision,
+    share,
+    shown,
+    size,
+)
 
 
 @dataclass(frozen=True)
@@ -48,56 +58,6 @@ class Column:
     more_is_better: bool = False
 
 
-def known(value: float | None) -> bool:
-    """Whether something was measured."""
-    return value is not None and math.isfinite(value)
-
-
-def share(part: float | None, whole: float | None) -> float:
-    """A part of a whole; NaN where either was not measured."""
-    if part is None or whole is None or not known(part) or not known(whole) or whole == 0:
-        return math.nan
-    return part / whole
-
-
-def precision(value: float) -> str:
-    """An AP: ``0.451``."""
-    return f"{value:.3f}"
-
-
-def count(value: float) -> str:
-    """A number of parameters: ``7.95 M``."""
-    return _with_prefix(value, "")
-
-
-def size(value: float) -> str:
-    """A file's size in powers of ten: ``31.9 MB``."""
-    return _with_prefix(value, "B")
-
-
-def plain(value: float, unit: str = "") -> str:
-    """Three significant digits: ``12.3``."""
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{min(digits, 4)}f} {unit}".rstrip()
-
-
-def milliseconds(value: float) -> str:
-    """A latency: ``35.1 ms``."""
-    return plain(value, "ms")
-
-
-def percent(value: float) -> str:
-    """A share: ``41 %``."""
-    return f"{value * 100:.0f} %"
-
-
-def _with_prefix(value: float, unit: str) -> str:
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return plain(value / factor, prefix + unit)
-    return f"{value:.0f} {unit}".rstrip()
-
-
 COLUMNS = (
     Column("ap", "AP", precision, more_is_better=True),
     Column("params", "Parameters", count),
@@ -106,11 +66,6 @@ COLUMNS = (
     Column("latency_ms", "CPU latency", milliseconds),
 )
 HEADINGS = (COLUMNS[0].heading, "Of the ceiling", *(column.heading for column in COLUMNS[1:]))
-
-
-def shown(value: float | None, text: Callable[[float], str]) -> str:
-    """A value as text; a dash where nothing was measured."""
-    return text(float(value)) if value is not None and known(value) else DASH
 
 
 def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, list[Cell]]]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bodyposenet.common.report.comparison_table import Stage, known, percent, plain, precision, share
+from bodyposenet.common.pages.numbers import known, percent, plain, precision, share
+from bodyposenet.common.report.comparison_table import Stage
 
 ROUNDING = 1e-9  # of a difference of two APs
 LEAST = 1e-6  # AP of a network that finds somebody

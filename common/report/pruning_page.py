@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodyposenet.common.pages.numbers import count, known, percent, plain, share
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
-from bodyposenet.common.report.comparison_table import count, known, percent, plain, share
 from bodyposenet.common.report.run_report import fact_text
 from bodyposenet.common.spec.prune import PruneSpec
 

@@ -11,20 +11,15 @@ import numpy as np
 from markupsafe import Markup
 
 from bodyposenet.common.pages import charts
+from bodyposenet.common.pages.numbers import DASH, known, percent, precision, share, shown
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.comparison_table import (
     COLUMNS,
-    DASH,
     HEADINGS,
     Stage,
     final_float,
-    known,
-    percent,
-    precision,
     rows,
-    share,
-    shown,
     stage_named,
     verdict,
     write_table,

@@ -7,19 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bodyposenet.common.pages.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
+from bodyposenet.common.pages.numbers import DASH, known, percent, precision, share, shown
 from bodyposenet.common.pages.page import coordinate, render, svg
-from bodyposenet.common.report.comparison_table import (
-    COLUMNS,
-    DASH,
-    Cell,
-    Stage,
-    known,
-    percent,
-    precision,
-    share,
-    shown,
-    signed,
-)
+from bodyposenet.common.report.comparison_table import COLUMNS, Cell, Stage, signed
 from bodyposenet.common.report.pareto import Choice, on_front
 
 SIZE = (320, 480)  # height, width

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any
 
-from bodyposenet.common.report.comparison_table import DASH
+from bodyposenet.common.pages.numbers import DASH
 from bodyposenet.pipelines.here.messages import News
 from bodyposenet.pipelines.here.stages import key_number
 

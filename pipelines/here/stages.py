@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bodyposenet.common.cli.launcher import counted
-from bodyposenet.common.report.comparison_table import count, percent, precision, size
+from bodyposenet.common.pages.numbers import count, percent, precision, size
 from bodyposenet.pipelines.here.messages import News
 
 Numbers = Mapping[str, float]

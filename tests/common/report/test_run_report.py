@@ -15,16 +15,8 @@ from PIL import Image
 from support.page import Page
 
 from bodyposenet.common.pages import charts
-from bodyposenet.common.report.comparison_table import (
-    count,
-    milliseconds,
-    plain,
-    precision,
-    rows,
-    signed,
-    size,
-    verdict,
-)
+from bodyposenet.common.pages.numbers import count, milliseconds, plain, precision, size
+from bodyposenet.common.report.comparison_table import rows, signed, verdict
 from bodyposenet.common.report.run_report import Stage, embedded, fact_text, tiles, write_report, write_table
 
 STAGES = [

@@ -14,8 +14,8 @@ import pytest
 from bodyposenet.common import tasks
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.precision import read_precision, take_precision
+from bodyposenet.common.pages.numbers import count, size
 from bodyposenet.common.report.channels import widths
-from bodyposenet.common.report.comparison_table import count, size
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import fingerprint
