@@ -6,8 +6,7 @@ import logging
 import numpy as np
 
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.hidden import add_hidden
-from bodyposenet.common.pose.refine import FRAME, refined
+from bodyposenet.common.pose.refine import FRAME, add_hidden, refined
 
 logger = logging.getLogger(__name__)
 
