@@ -4,8 +4,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.adoption import adopt
-from bodyposenet.common.pose.group import group_limbs
+from bodyposenet.common.pose.group import adopt, group_limbs
 from bodyposenet.common.pose.limbs import find_limbs
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People

@@ -5,10 +5,16 @@ own a joint of the same kind. Unlike assembly limb by limb (Cao et al., CVPR 201
 depend on the order of the limbs, and a group can grow at either end.
 """
 
+import math
+
 import numpy as np
 
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.adoption import disjoint
+
+LIKELY = 2.0  # greatest mean deviation, in spreads; 1.5 to 3 do about as well
+FORESHORTENED = 0.5  # deviations of distances that are too short count so much: limbs point at the camera at times
+MOST_GROUPS = 192  # the largest may be taken up; more are noise
+LEAST_DISTANCE = 0.1  # cells; closer joints are taken to be so far apart
 
 
 @njit(nogil=True, cache=True)
@@ -50,3 +56,119 @@ def _merge(members, owner, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN00
         if peak >= 0:
             members[a, joint] = peak
             owner[peak] = a
+
+
+@njit(nogil=True, cache=True)
+def adopt(groups, totals, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Join groups that own different joints and together make a likely body, the larger first.
+
+    Args:
+        groups: ``(G, K)`` int64 peak of each joint, -1 where there is none.
+        totals: ``(G,)`` their scores.
+        points: ``(P, 2)`` peaks, x, y in cells.
+        means: ``(K, K)`` of the skeleton's prior.
+        weights: ``(K, K)`` of the skeleton's prior.
+
+    Returns:
+        Fewer groups, the larger first, and their totals.
+    """
+    counts = (groups >= 0).sum(axis=1)
+    order = np.argsort(-(counts + totals / (1 + totals)), kind="mergesort")
+    members, scores, counts = groups[order], totals[order], counts[order]
+    sums = np.full((len(members), 2), -1.0)  # weights, and weighted scales, of the pairs inside a group; -1: not yet
+    ties = np.zeros(members.shape)  # weights of the pairs of each joint with a group
+    kept = 0  # so many rows hold bodies; those up to the present one are free
+    for group in range(len(members)):
+        host = -1
+        if group < MOST_GROUPS and counts[group] < members.shape[1]:
+            host = _host(group, kept, members, counts, points, means, weights, sums, ties)
+        if host < 0:
+            members[kept], scores[kept], counts[kept] = members[group], scores[group], counts[group]
+            sums[kept], ties[kept] = sums[group], ties[group]
+            kept += 1
+            continue
+        _add_pairs(members[host], members[group], points, means, weights, sums[host])
+        sums[host] += sums[group]
+        ties[host] += ties[group]
+        members[host] = np.maximum(members[host], members[group])
+        counts[host] += counts[group]
+        scores[host] += scores[group]
+    return members[:kept], scores[:kept]
+
+
+@njit(nogil=True, cache=True)
+def _weigh(group, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill a group's sums and ties."""
+    sums[:] = 0
+    for a in range(len(group)):
+        if group[a] >= 0:
+            for b in range(len(ties)):
+                ties[b] += weights[a, b]
+            for b in range(a):
+                if group[b] >= 0:
+                    sums[0] += weights[a, b]
+                    sums[1] += weights[a, b] * _scale(points, group[a], group[b], means[a, b])
+
+
+@njit(nogil=True, cache=True)
+def _scale(points, one, other, mean):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Logarithm of a body's size, as two of its joints have it."""
+    dx, dy = float(points[one, 0]) - points[other, 0], float(points[one, 1]) - points[other, 1]
+    return 0.5 * math.log(max(dx * dx + dy * dy, LEAST_DISTANCE**2)) - mean
+
+
+@njit(nogil=True, cache=True)
+def _add_pairs(one, other, points, means, weights, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Add the pairs of a joint of the one and a joint of the other."""
+    for a in range(len(one)):
+        if one[a] >= 0:
+            for b in range(len(other)):
+                if a != b and other[b] >= 0:
+                    sums[0] += weights[a, b]
+                    sums[1] += weights[a, b] * _scale(points, one[a], other[b], means[a, b])
+
+
+@njit(nogil=True, cache=True)
+def _host(group, kept, members, counts, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The likeliest body for a group, or -1."""
+    best, least = -1, LIKELY * LIKELY
+    for other in range(kept):
+        if counts[other] > 1 and disjoint(members[group], members[other]):
+            for one in (group, other):
+                if sums[one, 0] < 0:
+                    _weigh(members[one], points, means, weights, sums[one], ties[one])
+            scale = (sums[group, 1] + sums[other, 1]) / (sums[group, 0] + sums[other, 0])
+            weight = 0.0
+            for joint in range(members.shape[1]):
+                if members[group, joint] >= 0:
+                    weight += ties[other, joint]
+            cost = _cost(members[group], members[other], points, means, weights, scale, least * weight) / weight
+            if cost < least:
+                best, least = other, cost
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _cost(one, other, points, means, weights, scale, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Sum of square deviations, weighted, of the pairs between two groups; infinite as soon as it is not below most."""
+    cost = 0.0
+    for a in range(len(one)):
+        if one[a] < 0:
+            continue
+        for b in range(len(other)):
+            if other[b] >= 0:
+                off = _scale(points, one[a], other[b], means[a, b]) - scale
+                off = off if off > 0 else FORESHORTENED * off
+                cost += (weights[a, b] * off) ** 2
+                if cost >= most:
+                    return np.inf
+    return cost
+
+
+@njit(nogil=True, cache=True)
+def disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Whether no joint is owned by both groups: the sign bit of all is set wherever one of them has -1."""
+    signs = -1
+    for joint in range(len(one)):  # without a way out: several joints at once
+        signs &= one[joint] | other[joint]
+    return signs < 0
