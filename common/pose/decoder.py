@@ -4,11 +4,10 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.group import adopt, group_limbs
+from bodyposenet.common.pose.group import adopt, group_limbs, share
 from bodyposenet.common.pose.limbs import find_limbs
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.pose.sharing import share
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
 NO_PRIOR = np.empty((0, 0)), np.empty((0, 0))

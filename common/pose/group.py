@@ -16,6 +16,10 @@ FORESHORTENED = 0.5  # deviations of distances that are too short count so much:
 MOST_GROUPS = 192  # the largest may be taken up; more are noise
 LEAST_DISTANCE = 0.1  # cells; closer joints are taken to be so far apart
 
+STRONG = 0.3  # least mean field of a limb to a shared peak
+WHOLE = 3  # joints of a person who may share
+PASSES = 2  # a shared joint may lead to the next
+
 
 @njit(nogil=True, cache=True)
 def group_limbs(pairs, scores, values, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
@@ -172,3 +176,40 @@ def disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
     for joint in range(len(one)):  # without a way out: several joints at once
         signs &= one[joint] | other[joint]
     return signs < 0
+
+
+@njit(nogil=True, cache=True)
+def share(groups, totals, bounds, limbs, tables):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Fill empty joints beside filled ones with the peaks that the strongest limbs lead to, in place.
+
+    Args:
+        groups: ``(G, K)`` int64 peak of each joint, -1 where there is none.
+        totals: ``(G,)`` their scores.
+        bounds: ``(K + 1,)`` where each joint's peaks begin and end.
+        limbs: ``(L, 2)`` joints at the ends.
+        tables: How well the field agrees with each pair, as ``find_limbs`` gives it.
+    """
+    for group in range(len(groups)):
+        if (groups[group] >= 0).sum() < WHOLE:
+            continue
+        for _ in range(PASSES):
+            offset = 0
+            for start, end in limbs:
+                rows, columns = bounds[start + 1] - bounds[start], bounds[end + 1] - bounds[end]
+                if (groups[group, start] >= 0) != (groups[group, end] >= 0) and rows * columns:
+                    table = tables[offset : offset + rows * columns].reshape((rows, columns))
+                    totals[group] += _lead(groups[group], table, start, end, bounds)
+                offset += rows * columns
+
+
+@njit(nogil=True, cache=True)
+def _lead(joints, table, start, end, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill the one empty end of a limb with the peak that it leads to, if that is one; return what it adds."""
+    forward = joints[start] >= 0
+    empty = end if forward else start
+    scores = table[joints[start] - bounds[start]] if forward else table[:, joints[end] - bounds[end]].copy()
+    peak = np.argmax(scores)
+    if scores[peak] <= STRONG:
+        return 0.0
+    joints[empty] = bounds[empty] + peak
+    return float(scores[peak])
