@@ -39,7 +39,7 @@ def shrink(folder: Path) -> dict[str, Any]:
     """Train, prune, train again, evaluate before and after; what is done already in ``folder`` is not done again."""
     from bodyposenet.common.model.training.train import train
     from bodyposenet.common.prune.prune import prune_file
-    from bodyposenet.common.prune.training_data import TrainingData
+    from bodyposenet.common.prune.taylor import TrainingData
 
     photos = folder / "photos"
     if not photos.exists():

@@ -20,7 +20,7 @@ from bodyposenet.common.cli.options import (
 from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:
-    from bodyposenet.common.prune.training_data import TrainingData
+    from bodyposenet.common.prune.taylor import TrainingData
     from bodyposenet.common.spec.base import PathMap
 
 EQUALIZATION = ("union", "intersection", "arithmetic_mean", "geometric_mean")
@@ -108,6 +108,6 @@ def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "T
             where="--criterion",
             fix="give a train spec: -e FILE",
         )
-    from bodyposenet.common.prune.training_data import TrainingData
+    from bodyposenet.common.prune.taylor import TrainingData
 
     return TrainingData.of(load_spec(spec_file, TrainSpec, path_map=path_map), count)

@@ -14,8 +14,8 @@ from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, mo
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
 from bodyposenet.common.prune.steps import Ladder
+from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.prune.thresholds import Cut, Weighed, chosen, ladder, shortfall, weigh
-from bodyposenet.common.prune.training_data import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 
 SIZE = (256, 256)  # pixels, where nothing tells another

@@ -13,7 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, model_file
 from bodyposenet.common.model.training.precision import read_precision
 from bodyposenet.common.prune.prune import prune_file
-from bodyposenet.common.prune.training_data import TrainingData
+from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import whole_file

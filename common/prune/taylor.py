@@ -1,5 +1,7 @@
 """Taylor: how much the loss would change without a filter, to first order, on training data."""
 
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -7,12 +9,37 @@ import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.model.network.losses import pose_loss
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.prune.channel_graph import ChannelGraph
 from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
-from bodyposenet.common.prune.training_data import TrainingData
-from bodyposenet.common.spec.train import Loss
+from bodyposenet.common.spec.train import Loss, TrainSpec
 
 FLOATS = 4  # parts of a batch that the loss is computed from
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a network was trained on.
+
+    Attributes:
+        batches: Images, targets and masks.
+        loss: What was minimised.
+    """
+
+    batches: tuple[Batch, ...]
+    loss: Loss = field(default_factory=Loss)
+
+    @classmethod
+    def of(cls, spec: TrainSpec, count: int) -> "TrainingData":
+        """The first batches of a training; fewer if an epoch has no more.
+
+        Raises:
+            UserError: The spec does not fit its data.
+        """
+        plain = {"augmentation_config": spec.dataloader.augmentation_config.switched_off()}
+        loader = spec.dataloader.model_copy(update=plain)
+        plan = make_plan(spec.model_copy(update={"dataloader": loader, "pretrained_weights": None}))
+        return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss)
 
 
 def taylor(model: Any, data: TrainingData) -> Criterion:
