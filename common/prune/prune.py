@@ -13,9 +13,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, model_file, save_model
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
-from bodyposenet.common.prune.steps import Ladder
 from bodyposenet.common.prune.taylor import TrainingData
-from bodyposenet.common.prune.thresholds import Cut, Weighed, chosen, ladder, shortfall, weigh
+from bodyposenet.common.prune.thresholds import Cut, Ladder, Weighed, chosen, ladder, shortfall, weigh
 from bodyposenet.common.spec.prune import PruneSpec
 
 SIZE = (256, 256)  # pixels, where nothing tells another
