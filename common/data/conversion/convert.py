@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.problems import Problem, refuse
-from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.conversion.jobs import Made
 from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
 from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
@@ -18,7 +17,7 @@ from bodyposenet.common.data.conversion.staging import Shard, Staging
 from bodyposenet.common.data.conversion.worker_pool import Crew, cores
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, place
+from bodyposenet.common.storage.files import is_remote, laid, place
 from bodyposenet.common.storage.progress import Pace
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ import numpy as np
 from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.conversion.photo_checks import photo_problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.storage.files import is_remote, reported
+from bodyposenet.common.storage.files import is_remote, laid, reported
 from bodyposenet.common.storage.inside import join_inside, stays_inside
 from bodyposenet.common.storage.photo_store import PhotoStore
 

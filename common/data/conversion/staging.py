@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from bodyposenet.common.data.aside import laid
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
-from bodyposenet.common.storage.files import is_remote, read_bytes, reported, whole_file
+from bodyposenet.common.storage.files import is_remote, laid, read_bytes, reported, whole_file
 from bodyposenet.common.storage.locking import hold_folder
 
 BLOCK = 1 << 20  # bytes
