@@ -4,7 +4,17 @@ Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. E
 One that fails says why, without a traceback where its input is at fault, and ends the process.
 """
 
-from bodyposenet.common.tasks import batch_inference, data, deployment, evaluation, pruning, release, run, training
+from bodyposenet.common.tasks import (
+    batch_inference,
+    data,
+    deployment,
+    evaluation,
+    pages,
+    pruning,
+    release,
+    run,
+    training,
+)
 from bodyposenet.common.tasks.failure import told
 
 build_engine = told(deployment.build_engine)
@@ -24,7 +34,7 @@ join = told(data.join)
 prune = told(pruning.prune)
 prune_rounds = told(pruning.prune_rounds)
 register = told(release.register)
-report = told(evaluation.report)
+report = told(pages.report)
 sample_calibration = told(data.sample_calibration)
 summary = told(run.summary)
 train = told(training.train)

@@ -3,20 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
-from bodyposenet.common.data.records.manifest import read_manifest
+from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.inside import join_inside
-from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, copy_whole, model_in, noted
+from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, noted
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import held_out
 
@@ -106,100 +101,9 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def report(
-    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str
-) -> dict[str, float]:
-    """Compare the networks of a run, write the page and return the figures of its table, as ``base.ap``.
-
-    Args:
-        models: Folders of ``base``, ``pruned``, ``retrained``, ``onnx`` and ``int8``.
-        dataset: Whose held-out photos were used.
-        settings: The inference spec of the evaluations.
-        found: What was found in those photos.
-        aps: AP of each network.
-        page: Gets the page.
-        figures: Gets the figures.
-    """
-    from bodyposenet.common.evaluation.ceiling import ceiling_ap
-    from bodyposenet.common.model.files.model_file import read_card
-    from bodyposenet.common.report.run_report import write_report
-    from bodyposenet.common.tasks.comparison import Networks, channels_between, compare
-
-    files = {name: Path(folder) for name, folder in models.items()}
-    networks = Networks(
-        base=files["base"] / MODEL,
-        pruned=files["pruned"] / MODEL,
-        retrained=files["retrained"] / MODEL,
-        onnx=files["onnx"] / ONNX,
-        int8=files["int8"] / INT8_CPU,
-    )
-    truth = spec_in(Path(dataset))
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
-    card = read_card(networks.base)
-    with task_run("report", buffer=Path(page).parent) as run:
-        ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
-        known = {name: None if ap == NOBODY else ap for name, ap in aps.items()}
-        compared = compare(networks, known, runner=spec.runner)
-        write_report(
-            Path(page),
-            title="BodyPoseNet: trained, pruned, retrained, quantized",
-            ceiling_ap=ceiling,
-            stages=compared.stages,
-            curves={name: _history(files[name]) for name in ("base", "retrained")},
-            channels=channels_between(networks.base, networks.retrained),
-            pictures=_pictures(Path(found), Path(dataset), card.skeleton),
-            facts=_facts(Path(dataset), spec, card.input_size)
-            | _precisions(files)
-            | {"8-bit network ran in": compared.describe()},
-        )
-        told = {"ceiling_ap": ceiling, "int8.speed_up": compared.speed_up} | compared.list_figures()
-        run.log_metrics(told)
-        run.log_params({"ran": compared.describe()}, prefix="data")
-        run.log_artifact(Path(page), "report")
-    return noted({name: value for name, value in told.items() if value is not None}, figures)
-
-
-def _history(model: Path) -> Sequence[Settings]:
-    path = model / "history.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
-    """Held-out photos with the people found in them, those with most people first."""
-    from bodyposenet.common.imaging.fit import read_image
-    from bodyposenet.common.pose.draw import draw_people
-    from bodyposenet.common.pose.people import People
-
-    images = json.loads((found / "detections.json").read_text(encoding="utf-8"))["images"]
-    images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
-    pictures = []
-    for entry in images[:: max(1, len(images) // most)][:most]:
-        points = np.asarray(entry["keypoints"], np.float32)
-        score = (points != 0).any(axis=-1, keepdims=True)
-        people = People(
-            np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
-        )
-        name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
-        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
-        pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
-    return pictures
-
-
 def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
     """What the trainings computed in, where their folders tell."""
     from bodyposenet.common.model.training.precision import read_precision
 
     found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
     return {name: str(choice) for name, choice in found.items() if choice}
-
-
-def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
-    sets = read_manifest(dataset)["sets"]
-    return {
-        "training photos": sets["train"]["images"],
-        "training people": sets["train"]["people"],
-        "held-out photos": sets["val"]["images"],
-        "trained at": f"{size[0]}x{size[1]} pixels",
-        "evaluated at": f"{spec.input_shape[0]}x{spec.input_shape[1]} pixels, {spec.keep_aspect_ratio_mode}",
-        "fewest joints of a person": spec.min_parts,
-    }
