@@ -6,11 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annotations, recode
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annotations
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
+from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.files import joined
 

@@ -21,6 +21,7 @@ from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTab
 from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.storage.files import place
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
@@ -148,14 +149,6 @@ class CocoSet:
         keypoints[..., 2] = recode(keypoints[..., 2], codes)
         counts = np.count_nonzero(keypoints[..., 2], axis=1)
         return replace(self, annotations=replace(self.annotations, keypoints=keypoints, num_keypoints=counts))
-
-
-def recode(flags: Floats, codes: Mapping[int, int]) -> Floats:
-    """Visibility flags by a dataset's table; flags that it lacks become 0."""
-    coded = np.zeros_like(flags)
-    for flag, code in codes.items():
-        coded[flags == flag] = code
-    return coded
 
 
 def read_annotations(

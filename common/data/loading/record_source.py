@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import recode
 from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_photo
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
@@ -16,6 +15,7 @@ from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton
+from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec

@@ -1,0 +1,14 @@
+"""Visibility: flags of joints, from a dataset's numbers to those that are meant."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+
+def recode(flags: npt.NDArray[np.float64], codes: Mapping[int, int]) -> npt.NDArray[np.float64]:
+    """Visibility flags by a dataset's table; flags that it lacks become 0."""
+    coded = np.zeros_like(flags)
+    for flag, code in codes.items():
+        coded[flags == flag] = code
+    return coded
