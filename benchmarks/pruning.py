@@ -50,8 +50,9 @@ def write_network(path: Path, *, width: float = 1.0) -> None:
     """The default network with seeded weights."""
     import keras
 
-    from bodyposenet.common.model.files.model_file import Card, save_model
+    from bodyposenet.common.model.files.model_file import save_model
     from bodyposenet.common.model.network.bpnet import build_model
+    from bodyposenet.common.skeleton.card import Card
     from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.train import ModelSpec

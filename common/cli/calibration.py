@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
     from bodyposenet.common.deploy.quantization.quantize import Quantized
     from bodyposenet.common.deploy.quantization.sensitivity import Drop
-    from bodyposenet.common.model.files.model_file import Card
+    from bodyposenet.common.skeleton.card import Card
 
 AUTO = ("auto",)  # of --keep-fp32
 COUNTS = ".*.part.npz"  # what a calibration has counted so far, for the next if it is killed

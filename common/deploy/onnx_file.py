@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.model_key import foreign, opened, written
 

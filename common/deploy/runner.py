@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 
 Maps = tuple[np.ndarray, np.ndarray]
 

@@ -19,8 +19,8 @@ from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.skeleton.card import Card
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner

@@ -15,7 +15,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
 
 if TYPE_CHECKING:
-    from bodyposenet.common.model.files.model_file import Card
+    from bodyposenet.common.skeleton.card import Card
 
 
 GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)

@@ -14,7 +14,7 @@ import numpy as np
 from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:
-    from bodyposenet.common.model.files.model_file import Card
+    from bodyposenet.common.skeleton.card import Card
     from bodyposenet.common.spec.inference import InferenceSpec
 
 Person = dict[str, Any]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 # A standing person, joints in COCO's order, in a box of 1 x 1.

@@ -3,8 +3,8 @@
 import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import put_card, write_model
-from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 SIDE, STRIDE = 128, 8

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import make_skeleton
 
 SKELETON = make_skeleton("four", ("nose", "neck", "left_hip", "right_hip"), ((1, 0), (1, 2), (1, 3)))

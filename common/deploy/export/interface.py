@@ -16,7 +16,7 @@ from bodyposenet.common.deploy.onnx_file import (
     write_model,
 )
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -11,7 +11,8 @@ from bodyposenet import __version__
 from bodyposenet.common.deploy.export.canonical import canonicalise
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, PARITY_KEY, put_card, write_model
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, load_model
+from bodyposenet.common.model.files.model_file import load_model
+from bodyposenet.common.skeleton.card import Card
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -14,7 +14,7 @@ from bodyposenet.common.deploy.export.interface import require_float_input
 from bodyposenet.common.deploy.export.peak_search import with_peaks
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model, write_model, write_whole
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -21,7 +21,7 @@ from bodyposenet.common.data.records.manifest import Shard, open_shards, read_ma
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import joined, listing, place
 
 PHOTOS = (".jpg", ".jpeg", ".png")

@@ -18,7 +18,8 @@ from bodyposenet.common.deploy.runtime.sessions import open_session, read_conten
 from bodyposenet.common.deploy.tensorrt.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
-from bodyposenet.common.model.files.model_file import Card, load_model
+from bodyposenet.common.model.files.model_file import load_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.runner_names import RunnerName, resolve_runner
 from bodyposenet.common.storage.model_key import foreign, opened
 

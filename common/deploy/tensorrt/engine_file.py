@@ -8,7 +8,7 @@ from typing import Any
 
 from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import read_bytes, whole_file
 
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")

@@ -16,13 +16,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
 from bodyposenet.common.storage.model_key import foreign, key_in_use, opened, written
 
@@ -32,50 +32,6 @@ CARD_MEMBER = "bodyposenet.json"
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_NAME = "model.keras"
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a runner must know of a network that the network itself does not tell.
-
-    Attributes:
-        skeleton: Meaning of the output channels.
-        stride: Input pixels per cell of the output grid.
-        image_scale: Per channel: network input = RGB / scale - offset.
-        image_offset: Per channel, see ``image_scale``.
-        input_size: ``(height, width)`` it was trained at.
-        sigma: Spread of a heatmap peak it was trained to draw, in input pixels.
-    """
-
-    skeleton: Skeleton
-    stride: int = 8
-    image_scale: tuple[float, ...] = (256.0, 256.0, 256.0)
-    image_offset: tuple[float, ...] = (0.5, 0.5, 0.5)
-    input_size: tuple[int, int] = (256, 256)
-    sigma: float = 7.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """This card as plain JSON data."""
-        return {
-            "skeleton": self.skeleton.to_dict(),
-            "stride": self.stride,
-            "image_scale": list(self.image_scale),
-            "image_offset": list(self.image_offset),
-            "input_size": list(self.input_size),
-            "sigma": self.sigma,
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Card":
-        """The inverse of :meth:`to_dict`."""
-        return cls(
-            skeleton=Skeleton.from_dict(data["skeleton"]),
-            stride=int(data["stride"]),
-            image_scale=tuple(data["image_scale"]),
-            image_offset=tuple(data["image_offset"]),
-            input_size=(int(data["input_size"][0]), int(data["input_size"][1])),
-            sigma=float(data["sigma"]),
-        )
 
 
 def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, load_model, save_model
+from bodyposenet.common.model.files.model_file import load_model, save_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
 from bodyposenet.common.storage.model_key import opened
 

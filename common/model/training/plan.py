@@ -12,9 +12,10 @@ from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
-from bodyposenet.common.model.files.model_file import Card, read_card
+from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.training.checkpoints import read_standing
 from bodyposenet.common.model.training.cluster import ALONE, Cluster
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec

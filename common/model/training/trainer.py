@@ -12,7 +12,7 @@ import numpy as np
 
 from bodyposenet.common.data.loading.batches import Batch
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.training.checkpoints import (
     BEST,
     LATEST,
@@ -35,6 +35,7 @@ from bodyposenet.common.model.training.progress import Progress
 from bodyposenet.common.model.training.step import Scalars, make_step, with_loss_scale
 from bodyposenet.common.model.training.strategy import Team
 from bodyposenet.common.model.training.tensorboard import Summaries
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.train import EarlyStopping
 
 log = logging.getLogger(__name__)

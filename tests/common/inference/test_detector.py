@@ -8,9 +8,9 @@ from support.perfect import PerfectRunner, standing
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.imaging.fit import normalise
 from bodyposenet.common.inference.detector import find_people, resample
-from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.flip import mirror_maps
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec

@@ -11,11 +11,11 @@ from support.perfect import STANDING, WALKING, standing
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card
 from bodyposenet.common.pose import decode
 from bodyposenet.common.pose.body_prior import fit_prior, write_prior
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.group import LIKELY, adopt
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import (
     BODYPOSENET_18,
     COCO_17,

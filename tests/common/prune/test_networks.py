@@ -5,9 +5,10 @@ import pytest
 from support.networks import KINDS, convolutions, pictures, run, trained
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.prune.prune import prune_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import make_skeleton
 from bodyposenet.common.spec.prune import PruneSpec
 

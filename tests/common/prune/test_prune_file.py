@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, load_model, save_model
+from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.prune.prune import prune_file, prune_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.network import BackboneAttributes, ModelSpec
 from bodyposenet.common.spec.prune import PruneSpec

@@ -14,7 +14,8 @@ from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner, open_runner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import make_skeleton
 
 

@@ -9,7 +9,8 @@ from support.networks import STICK, convolutions, pictures, run, trained
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.export.onnx_operations import in_onnx_operations
 from bodyposenet.common.deploy.runtime.runners import open_runner
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.skeleton.card import Card
 
 CARD = Card(skeleton=STICK, input_size=(64, 64))
 L = keras.layers

@@ -22,7 +22,8 @@ from bodyposenet.common.deploy.onnx_file import put_card, read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.skeleton.card import Card
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 

@@ -14,11 +14,12 @@ from support.tao_files import tao_network, write_hdf5
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import Card, save_model
+from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.training.initial_network import starting_network
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import CARD_MEMBER, Card, load_model, read_card, save_model
+from bodyposenet.common.model.files.model_file import CARD_MEMBER, load_model, read_card, save_model
 from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import ModelSpec
