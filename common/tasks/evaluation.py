@@ -1,7 +1,7 @@
 """Tasks with scores: evaluate networks, and write the pages that compare them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
@@ -99,11 +99,3 @@ def _measured(stage: Stage) -> dict[str, float]:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
-    """What the trainings computed in, where their folders tell."""
-    from bodyposenet.common.model.training.precision import read_precision
-
-    found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
-    return {name: str(choice) for name, choice in found.items() if choice}

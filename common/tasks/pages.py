@@ -13,7 +13,6 @@ from bodyposenet.common.kubeflow.parameter_values import whole
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
-from bodyposenet.common.tasks.evaluation import _precisions
 from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, noted
 from bodyposenet.common.tracking import task_run
 
@@ -107,3 +106,11 @@ def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[st
         "evaluated at": f"{spec.input_shape[0]}x{spec.input_shape[1]} pixels, {spec.keep_aspect_ratio_mode}",
         "fewest joints of a person": spec.min_parts,
     }
+
+
+def _precisions(files: Mapping[str, Path]) -> dict[str, str]:
+    """What the trainings computed in, where their folders tell."""
+    from bodyposenet.common.model.training.precision import read_precision
+
+    found = {f"{name} trained in": read_precision(files[name]) for name in ("base", "retrained")}
+    return {name: str(choice) for name, choice in found.items() if choice}
