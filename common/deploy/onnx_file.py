@@ -23,6 +23,8 @@ SDK_INPUT = "input_1:0"
 SDK_OUTPUTS = ("conv2d_transpose_1/BiasAdd:0", "heatmap_out/BiasAdd:0")  # as TAO names them for NVIDIA's parser
 PEAK_OUTPUTS = ("peak_scores", "peak_cells")  # of a model with the peak search inside; see peaks_graph
 
+CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}  # and the axis of their kernels that counts output channels
+
 
 def read_model(path: Path) -> "ModelProto":
     """Load an ONNX model.

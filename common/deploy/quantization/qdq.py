@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bodyposenet.common.deploy.onnx_file import forget_parity
+from bodyposenet.common.deploy.onnx_file import CONVOLUTIONS, forget_parity
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}  # and the axis of their kernels that counts output channels
 QUANTIZED = {*CONVOLUTIONS, "Concat"}
 BIAS_LIMIT = 2.0**30  # half of what a 32-bit bias can hold: the other half is the products'
 DEAD = 1e-20  # scale of a kernel whose weights are all but zero: they become zero

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.deploy.quantization.qdq import CONVOLUTIONS
+from bodyposenet.common.deploy.onnx_file import CONVOLUTIONS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
