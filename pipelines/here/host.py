@@ -23,8 +23,8 @@ from bodyposenet.pipelines.here.messages import Ordered, write_line
 from bodyposenet.pipelines.here.work import carry_out
 
 LIBRARIES = (
-    "kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", "tensorflow",
-    "keras", "pycocotools.cocoeval", "bodyposenet.common.model.training.train", "bodyposenet.common.evaluation.evaluate",
+    "kfp.dsl.executor_main", "mlflow.store.tracking.sqlalchemy_store", "tensorflow", "keras", "pycocotools.cocoeval",
+    *(f"bodyposenet.common.{name}" for name in ("tasks", "model.training.train", "evaluation.evaluate")),
 )  # fmt: skip
 CHUNK = 1 << 16  # bytes
 FORKS = sys.platform == "linux"  # macOS' own libraries do not work in a fork

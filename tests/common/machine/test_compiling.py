@@ -13,6 +13,7 @@ from support.permissions import run_bound
 
 import bodyposenet.common
 from bodyposenet.common.machine.compiled_folder import digest_sources, find_compiled_folder, list_sources
+from bodyposenet.common.machine.compiling import TRAINING_DATA, find_subject
 
 COMMON = Path(bodyposenet.common.__path__[0])
 PROBE = """
@@ -181,3 +182,26 @@ def test_where_nothing_may_be_written_it_compiles_at_every_start(installed, tmp_
     remedy = "as no folder can be written to keep it; name one in BODYPOSENET_CACHE"
     assert done.stdout == "5\n", done.stderr
     assert done.stderr == f"WARNING compiling the decoder, about 20 s, at every start, {remedy}\n"
+
+
+SPOKEN_OF = {
+    "pose.decoder": "the decoder, about 20 s",
+    "pose.limbs": "the decoder, about 20 s",
+    "pose.encoder": TRAINING_DATA,
+    "data.loading.batches": TRAINING_DATA,
+    "imaging.bitmask_png": TRAINING_DATA,
+}
+
+
+@pytest.mark.parametrize("module", SPOKEN_OF)
+def test_what_is_compiled_is_announced_by_what_it_serves(module):
+    assert find_subject(f"bodyposenet.common.{module}") == SPOKEN_OF[module]
+
+
+def test_functions_of_others_are_not_announced():
+    assert find_subject("pycocotools.mask") is None
+
+
+def test_no_module_with_compiled_functions_is_forgotten():
+    names = (path.relative_to(COMMON).with_suffix("").as_posix().replace("/", ".") for path in list_sources())
+    assert [name for name in names if find_subject(f"bodyposenet.common.{name}") is None] == []
