@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.upsampled import decode_upsampled
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
-from bodyposenet.common.evaluation.ceiling import ceiling_ap_of
+from bodyposenet.common.evaluation.ceiling import compute_ceiling_ap
 from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.imaging.fit import plan_fit
@@ -65,9 +65,9 @@ def ceilings(data: Path) -> dict[str, float]:
     path = data / "coco_annotations/person_keypoints_val2017_official538.json.gz"
     results = {}
     for name, (shape, mode) in GEOMETRIES.items():
-        results[f"ceiling_{name}"] = ceiling_ap_of(path, SKELETON, input_shape=shape, mode=mode, min_parts=1)
+        results[f"ceiling_{name}"] = compute_ceiling_ap(path, SKELETON, input_shape=shape, mode=mode, min_parts=1)
     shape, mode = GEOMETRIES["a368"]
-    results["ceiling_a368_default"] = ceiling_ap_of(path, SKELETON, input_shape=shape, mode=mode)
+    results["ceiling_a368_default"] = compute_ceiling_ap(path, SKELETON, input_shape=shape, mode=mode)
     truth, rng = read_annotations(path), np.random.default_rng(0)
     noisy = detections(
         truth, lambda heatmaps, pafs: decode(*(spoilt(heatmaps, 0.02, rng), spoilt(pafs, 0.05, rng)), SKELETON)

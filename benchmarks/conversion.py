@@ -18,10 +18,10 @@ from pycocotools.coco import COCO
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose
-from bodyposenet.common.data.conversion.convert import Work
+from bodyposenet.common.data.conversion.convert import ConversionWork
 from bodyposenet.common.data.conversion.shard_plan import Options
-from bodyposenet.common.data.conversion.split import Source
-from bodyposenet.common.data.conversion.worker_pool import Crew
+from bodyposenet.common.data.conversion.split import DatasetSplit
+from bodyposenet.common.data.conversion.worker_pool import WorkerPool
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec
@@ -43,7 +43,7 @@ def converting(data: Path) -> dict[str, float]:
             coco = COCO(str(file))
         images = Path(spec.root_directory_path) / "images"
         masking, one, two = [], [], []
-        with Crew(1) as alone, Crew(2) as pair:
+        with WorkerPool(1) as alone, WorkerPool(2) as pair:
             seconds_of(spec, pair)  # they import what they need
             for _ in range(ROUNDS):
                 masking.append(seconds_of_masks(coco, images))
@@ -101,12 +101,12 @@ def seconds_of_masks(coco: COCO, images: Path) -> float:
     return time.perf_counter() - begin
 
 
-def seconds_of(spec: DatasetSpec, crew: Crew) -> float:
+def seconds_of(spec: DatasetSpec, crew: WorkerPool) -> float:
     """Converting the photos, from the annotations in memory to shards and manifest on the disk."""
-    source = Source.read(spec, "train")
+    source = DatasetSplit.read(spec, "train")
     shutil.rmtree(Path(spec.root_directory_path) / "masks", ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         options = Options(Path(folder) / "train", "train", 1, 4, generate_masks=True)
-        assert Work(source, options).run(crew, None).images >= PHOTOS
+        assert ConversionWork(source, options).run(crew, None).images >= PHOTOS
         return time.perf_counter() - begin

@@ -66,7 +66,7 @@ def quantized(network: Path) -> Path:
 
 def ap_drops(folder: Path) -> dict[str, float]:
     """AP that the start weights for drawn people lose, on pictures that nobody trained or calibrated with."""
-    from bodyposenet.common.data.photo_set import dataset_spec_of
+    from bodyposenet.common.data.photo_set import make_dataset_spec
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
     from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
@@ -81,7 +81,7 @@ def ap_drops(folder: Path) -> dict[str, float]:
     spec = parse_spec(default("inference"), InferenceSpec)
     synthesize(folder / "photos")
     synthesize(folder / "others", train=PHOTOS, val=1, seed=1)
-    dataset = dataset_spec_of(folder / "photos", default("dataset"))
+    dataset = make_dataset_spec(folder / "photos", default("dataset"))
     trained = weights_path("pretrained:drawn_people")
     float_file = export_onnx(trained, folder / "float.onnx").path
     fitting = Fitting(spec.input_shape, read_card(trained), spec.keep_aspect_ratio_mode)

@@ -19,7 +19,7 @@ from typing import Any
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import Sample
 from bodyposenet.common.data.loading.record_source import RecordSource
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.base import parse_spec
@@ -72,11 +72,11 @@ def memorise(photos: Path, results_dir: Path, spec_path: Path = SPEC) -> dict[st
     """
     from bodyposenet.common.model.training.train import train
 
-    dataset = dataset_spec_of(photos, ALL_PEOPLE)
+    dataset = make_dataset_spec(photos, ALL_PEOPLE)
     records = convert_dataset(dataset, results_dir / "train")
     spec = train_spec(spec_path, results_dir, dataset)
     skeleton = spec.dataloader.pose_config.skeleton()
-    source = Again(RecordSource.of(spec, skeleton))
+    source = Again(RecordSource.open(spec, skeleton))
     steps = spec.num_epoch * (len(source) // spec.dataloader.batch_size)
     trained = train(spec, results_dir / "training", source=source)
     same = dataset.model_copy(update={"test_data": dataset.train_data})

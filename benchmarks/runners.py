@@ -113,7 +113,7 @@ def tell(heading: str, choice: "Choice") -> list[str]:
 
 def measure_aps(folder: Path, file: Path, without_vnni: "Processor") -> Mapping[str, float]:
     """AP of every form of the network of drawn people, on 200 pictures."""
-    from bodyposenet.common.data.photo_set import dataset_spec_of
+    from bodyposenet.common.data.photo_set import make_dataset_spec
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.deploy.runtime.runners import open_runner
     from bodyposenet.common.evaluation.evaluate import evaluate
@@ -123,7 +123,7 @@ def measure_aps(folder: Path, file: Path, without_vnni: "Processor") -> Mapping[
 
     spec = parse_spec(default("inference"), InferenceSpec)
     synthesize(folder / "photos")
-    dataset = dataset_spec_of(folder / "photos", default("dataset"))
+    dataset = make_dataset_spec(folder / "photos", default("dataset"))
     runners = {
         "float": open_runner(folder / "demo.onnx", runner="exact"),
         "exact": open_runner(file, runner="exact"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.base import parse_spec
@@ -44,7 +44,7 @@ def shrink(folder: Path) -> dict[str, Any]:
     photos = folder / "photos"
     if not photos.exists():
         synthesize(photos, train=PICTURES)
-    dataset = dataset_spec_of(photos, default("dataset"))
+    dataset = make_dataset_spec(photos, default("dataset"))
     convert_dataset(dataset, folder / "records" / "train")
     described = folder / "dataset_spec.json"
     described.write_text(dataset.model_dump_json(by_alias=True), encoding="utf-8")
@@ -66,7 +66,7 @@ def shrink(folder: Path) -> dict[str, Any]:
 
     base = train(spec("train"), folder / "base").model
     settings = parse_spec(default("prune") | PRUNE, PruneSpec)
-    data = TrainingData.of(spec("train"), BATCHES)
+    data = TrainingData.read(spec("train"), BATCHES)
     pruned = prune_file(base, folder / "pruned.keras", settings, data=data)
     document = spec("retrain", pretrained_weights=str(pruned.path), load_graph=True, num_epoch=EPOCHS)
     schedule = document.optimizer.learning_rate_schedule.model_copy(update=SCHEDULE)

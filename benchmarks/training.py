@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.loading.batches import Drawing, Sample, epoch_batches
+from bodyposenet.common.data.loading.batches import Sample, TargetDrawing, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
@@ -123,9 +123,9 @@ def _decode(photo: Path) -> bool:
     return cv2.imdecode(np.frombuffer(photo.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
-def drawing() -> Drawing:
+def drawing() -> TargetDrawing:
     """How samples become batches: the defaults of a spec."""
-    return Drawing(BODYPOSENET_18, SIZE, sigma=7.0, paf_width=1.0, scale=(256.0,) * 3, offset=(0.5,) * 3)
+    return TargetDrawing(BODYPOSENET_18, SIZE, sigma=7.0, paf_width=1.0, scale=(256.0,) * 3, offset=(0.5,) * 3)
 
 
 def batched(source: Again, threads: int, epoch: int) -> int:

@@ -77,7 +77,7 @@ def build_step(spec: "TrainSpec", policy: str) -> Callable[[], object]:
     """A step on a batch of noise, from the start weights that the spec names."""
     import numpy as np
 
-    from bodyposenet.common.data.loading.batches import STRIDE, Batch
+    from bodyposenet.common.data.loading.batches import STRIDE, TrainingBatch
     from bodyposenet.common.model.training.initial_network import starting_network
     from bodyposenet.common.model.training.optimizer import make_optimizer
     from bodyposenet.common.model.training.step import make_step, with_loss_scale
@@ -90,7 +90,7 @@ def build_step(spec: "TrainSpec", policy: str) -> Callable[[], object]:
     images = rng.standard_normal((spec.dataloader.batch_size, height, width, 3), np.float32)
     channels = (skeleton.num_joints + 1, 2 * skeleton.num_limbs, 1)
     maps = [rng.random((len(images), height // STRIDE, width // STRIDE, depth), np.float32) for depth in channels]
-    batch = Batch(images, *maps, np.arange(len(images)))
+    batch = TrainingBatch(images, *maps, np.arange(len(images)))
     return lambda: step(batch, RATE).read()
 
 

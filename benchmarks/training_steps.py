@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from bodyposenet.common.data.loading.batches import AHEAD, Batch, Drawing, Source, epoch_batches
+from bodyposenet.common.data.loading.batches import AHEAD, SampleSource, TargetDrawing, TrainingBatch, epoch_batches
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.step import Step, make_step
@@ -44,7 +44,7 @@ ROWS = {
 }
 
 
-def steps(source: Source, drawing: Drawing, batch_size: int) -> dict[str, float]:
+def steps(source: SampleSource, drawing: TargetDrawing, batch_size: int) -> dict[str, float]:
     """All of ``ROWS``.
 
     Args:
@@ -57,7 +57,7 @@ def steps(source: Source, drawing: Drawing, batch_size: int) -> dict[str, float]
     return {"step_overhead": overhead(step, held, source, drawing), "step_vs_keras": over_keras(step, held, drawing)}
 
 
-def overhead(step: Step, held: list[Batch], source: Source, drawing: Drawing) -> float:
+def overhead(step: Step, held: list[TrainingBatch], source: SampleSource, drawing: TargetDrawing) -> float:
     """Median of the ratios of whole steps to steps on batches in memory, taken in turn."""
     ratios = []
     for number in range(ROUNDS + 1):  # the first compiles
@@ -66,7 +66,7 @@ def overhead(step: Step, held: list[Batch], source: Source, drawing: Drawing) ->
     return median(ratios[1:])
 
 
-def whole_step(step: Step, source: Source, drawing: Drawing, batch_size: int, epoch: int) -> float:
+def whole_step(step: Step, source: SampleSource, drawing: TargetDrawing, batch_size: int, epoch: int) -> float:
     """Seconds of a step with its input, once the batches made ahead are used up."""
     batches = epoch_batches(source, drawing, batch_size=batch_size, seed=0, epoch=epoch, threads=os.cpu_count() or 1)
     try:
@@ -76,7 +76,7 @@ def whole_step(step: Step, source: Source, drawing: Drawing, batch_size: int, ep
         batches.close()  # type: ignore[attr-defined]
 
 
-def over_keras(step: Step, held: list[Batch], drawing: Drawing) -> float:
+def over_keras(step: Step, held: list[TrainingBatch], drawing: TargetDrawing) -> float:
     """Median of the ratios of steps to Keras' own, by the faster of its two ways, taken in turn."""
     model, data = keras_model(drawing), [keras_batch(batch) for batch in held]
     whole = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *data)
@@ -92,26 +92,26 @@ def over_keras(step: Step, held: list[Batch], drawing: Drawing) -> float:
     return median(ratios[1:])
 
 
-def keras_batch(batch: Batch) -> tuple[Any, Any]:
+def keras_batch(batch: TrainingBatch) -> tuple[Any, Any]:
     """Input and targets of every stage, as Keras takes them."""
     return batch.images, (*[batch.heatmaps] * STAGES, *[batch.pafs] * STAGES)
 
 
-def new_step(drawing: Drawing) -> Step:
+def new_step(drawing: TargetDrawing) -> Step:
     """Our step on a network of random weights."""
     model = network(drawing)
     spec = parse_spec(MOMENTUM, WeightedMomentumOptimizer)
     return make_step(model, make_optimizer(spec, model, stagewise=True), Loss())
 
 
-def keras_model(drawing: Drawing) -> Any:
+def keras_model(drawing: TargetDrawing) -> Any:
     """The same network, compiled as Keras does it; XLA, which is slower here, is left out."""
     model = network(drawing)
     model.compile(optimizer=keras.optimizers.SGD(RATE, momentum=0.9), loss="mse", jit_compile=False)
     return model
 
 
-def network(drawing: Drawing) -> Any:
+def network(drawing: TargetDrawing) -> Any:
     """The default network of three stages, an eighth as wide."""
     spec = parse_spec({"stages": STAGES, "backbone_attributes": {"width_multiplier": WIDTH}}, ModelSpec)
     return build_model(spec, drawing.skeleton)
@@ -128,7 +128,7 @@ def take(step: Step, batches: Any) -> None:
         late.read()
 
 
-def first(batches: Iterator[Batch], number: int) -> Iterator[Batch]:
+def first(batches: Iterator[TrainingBatch], number: int) -> Iterator[TrainingBatch]:
     """So many batches; the rest stays."""
     for _ in range(number):
         yield next(batches)

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from bodyposenet.components.infer_batch import infer_batch
-from bodyposenet.pipelines.resources import equipped
+from bodyposenet.pipelines.resources import with_resources
 
 
 @dsl.pipeline(name="batch-inference", description="BodyPoseNet: the champion over a folder of photos.")
@@ -33,4 +33,4 @@ def batch_inference(
     task = infer_batch(
         source=source, model_name=model_name, alias=alias, spec=inference_spec, pictures=pictures, draw=draw, work=work
     )
-    return equipped(task, "infer-batch", "Find people").set_caching_options(False).outputs["Output"]
+    return with_resources(task, "infer-batch", "Find people").set_caching_options(False).outputs["Output"]

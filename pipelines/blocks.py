@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from bodyposenet.common.kubeflow.parameter_values import portable
+from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.components.challenge import challenge
 from bodyposenet.components.dataset_convert import dataset_convert
 from bodyposenet.components.dataset_join import dataset_join
@@ -18,15 +18,15 @@ from bodyposenet.components.prune import prune
 from bodyposenet.components.register import register
 from bodyposenet.components.summary import summary
 from bodyposenet.components.train import train
-from bodyposenet.pipelines.resources import CLUSTER, equipped
+from bodyposenet.pipelines.resources import CLUSTER, with_resources
 from bodyposenet.pipelines.specs import NAMES, default
 
 DRAWN = "synthetic:600,200"  # what a pipeline trains on unless it is given photos
-DEFAULTS = {f"{name}_spec": portable(default(name)) for name in NAMES}
+DEFAULTS = {f"{name}_spec": to_kfp(default(name)) for name in NAMES}
 
 
 @dataclass(frozen=True)
-class Data:
+class Graph:
     """What a graph works on.
 
     Attributes:
@@ -40,16 +40,16 @@ class Data:
     dataset: Any
 
     @classmethod
-    def of(cls, seen: Any, data: Any) -> "Data":
+    def start(cls, seen: Any, data: Any) -> "Graph":
         """Find or draw the photos and convert them, in as many parts as the inputs call for."""
         found = photos(data=data, fingerprint=seen.outputs["photos"])
-        equipped(found, "photos", "Photos")
+        with_resources(found, "photos", "Photos")
         photo_set = {"photo_set": found.outputs["photo_set"], "fingerprint": seen.outputs["photos"]}
         photo_set["spec"] = seen.outputs["dataset"]
         with dsl.ParallelFor(seen.outputs["parts"], name="convert") as part:
-            converted = equipped(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
+            converted = with_resources(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
         joined = dataset_join(**photo_set, parts=dsl.Collected(converted.outputs["dataset"]))
-        return cls(seen, photo_set, equipped(joined, "dataset-join", "Join").outputs["dataset"])
+        return cls(seen, photo_set, with_resources(joined, "dataset-join", "Join").outputs["dataset"])
 
     @property
     def inference(self) -> Any:
@@ -58,51 +58,51 @@ class Data:
 
     def trained(self) -> Any:
         """The base network."""
-        return self._fitted("Train", self.seen.outputs["training"], weights_digest=self.seen.outputs["weights"])
+        return self._fit("Train", self.seen.outputs["training"], weights_digest=self.seen.outputs["weights"])
 
     def retrained(self, model: Any) -> Any:
         """A pruned network, trained again."""
-        return self._fitted("Retrain", self.seen.outputs["retraining"], start_from=model)
+        return self._fit("Retrain", self.seen.outputs["retraining"], start_from=model)
 
-    def _fitted(self, title: str, spec: Any, **more: Any) -> Any:
+    def _fit(self, title: str, spec: Any, **more: Any) -> Any:
         where = {"checkpoint_dir": CLUSTER.checkpoints, "gpus": max(1, CLUSTER.gpus)}
         task = train(dataset=self.dataset, spec=spec, **where, **more)
-        return equipped(task, "train", title).outputs["model"]
+        return with_resources(task, "train", title).outputs["model"]
 
     def pruned(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:
         """A network with fewer filters."""
         task = prune(model=model, spec=spec, dataset=self.dataset, train_spec=self.seen.outputs["training"], **cut)
-        return equipped(task, "prune", "Prune")
+        return with_resources(task, "prune", "Prune")
 
-    def exported(self, model: Any, title: str = "Export") -> Any:
+    def export(self, model: Any, title: str = "Export") -> Any:
         """A network as ONNX."""
-        return equipped(export(model=model), "export", title).outputs["onnx"]
+        return with_resources(export(model=model), "export", title).outputs["onnx"]
 
-    def evaluated(self, name: str, **network: Any) -> dsl.PipelineTask:
+    def evaluate(self, name: str, **network: Any) -> dsl.PipelineTask:
         """A network's AP and what it found; ``model`` or ``onnx`` is the network."""
         task = evaluate(dataset=self.dataset, spec=self.inference, name=name, **network)
-        return equipped(task, "evaluate", f"Evaluate {name}")
+        return with_resources(task, "evaluate", f"Evaluate {name}")
 
-    def registered(self, onnx: Any, ap: Any, name: Any, **made: Any) -> dsl.PipelineTask:
+    def register(self, onnx: Any, ap: Any, name: Any, **made: Any) -> dsl.PipelineTask:
         """Register a network; it becomes the champion if it beats that on the same photos."""
         said, task = self.seen.outputs, {"spec": self.inference}
         champion = challenge(champion=said["champion"], dataset=self.dataset, model_name=name, **task)
         task |= {"champion": said["champion"], "inputs": said["inputs"], "name": name}
-        task["champion_ap"] = equipped(champion, "challenge", "Challenge").output
-        return equipped(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
+        task["champion_ap"] = with_resources(champion, "challenge", "Challenge").output
+        return with_resources(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
 
 
-def finished(title: str, *last: dsl.PipelineTask) -> None:
+def note_end(title: str, *last: dsl.PipelineTask) -> None:
     """The task that notes a good end; wherever a run may end it comes after all that have nobody after them."""
-    equipped(finish(), "finish", title).set_caching_options(False).after(*last)
+    with_resources(finish(), "finish", title).set_caching_options(False).after(*last)
 
 
-def summarized(name: str, data: Any) -> dsl.PipelineTask:
+def summarize(name: str, data: Any) -> dsl.PipelineTask:
     """The task that tells what became of a run; for :class:`dsl.ExitHandler`."""
-    return equipped(summary(name=name, data=data), "summary", "Summary").set_caching_options(False)
+    return with_resources(summary(name=name, data=data), "summary", "Summary").set_caching_options(False)
 
 
-def looked_at(**inputs: Any) -> dsl.PipelineTask:
+def read_inputs(**inputs: Any) -> dsl.PipelineTask:
     """The task that reads the inputs, in every run anew: what a path or an address holds may have changed."""
     task = fingerprint(defaults=DEFAULTS, gpus=max(1, CLUSTER.gpus), **inputs)
-    return equipped(task, "fingerprint", "Fingerprint").set_caching_options(False)
+    return with_resources(task, "fingerprint", "Fingerprint").set_caching_options(False)

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED
-from bodyposenet.common.pages.numbers import precision, shown
+from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
@@ -58,7 +58,7 @@ def demo(
     """
     begun = time.monotonic()
     if data:
-        dataset_spec_of(Path(data))  # now, rather than after the tasks before the one that would find out
+        make_dataset_spec(Path(data))  # now, rather than after the tasks before the one that would find out
     output = Path(output).resolve()
     output.mkdir(parents=True, exist_ok=True)
     arguments = {
@@ -113,7 +113,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
     """Write the summary and the report beside the pipeline's artifacts."""
     report = {name: Path(path) for name, path in ended["Report"].files.items()}
     shutil.copyfile(report["page"], output / "report.html")
-    figures = unflattened(json.loads(report["figures"].read_text(encoding="utf-8")))
+    figures = unflatten(json.loads(report["figures"].read_text(encoding="utf-8")))
     start = ended["Start weights"].numbers.get("ap", NOBODY)
     summary = {
         "ceiling_ap": figures.pop("ceiling_ap"),
@@ -126,7 +126,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
     return summary
 
 
-def unflattened(figures: Mapping[str, float]) -> dict[str, Any]:
+def unflatten(figures: Mapping[str, float]) -> dict[str, Any]:
     """``{"base.ap": 0.6}`` as ``{"base": {"ap": 0.6}}``."""
     nested: dict[str, Any] = {}
     for name, value in figures.items():
@@ -177,8 +177,8 @@ def show(summary: dict[str, Any], output: Path) -> str:
         "",
         write_table(stages, summary["ceiling_ap"]),
         "",
-        f"start weights AP {shown(summary['start_ap'], precision)}, "
-        f"ceiling AP of the set {shown(summary['ceiling_ap'], precision)}",
+        f"start weights AP {format_measure(summary['start_ap'], precision)}, "
+        f"ceiling AP of the set {format_measure(summary['ceiling_ap'], precision)}",
         f"report   {output / 'report.html'}",
         f"summary  {output / 'summary.json'}",
         f"MLflow   {_store(os.environ['MLFLOW_TRACKING_URI'])}",

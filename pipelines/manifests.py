@@ -5,7 +5,7 @@ from pathlib import Path
 from kfp import compiler
 
 from bodyposenet.pipelines.compile import PIPELINES
-from bodyposenet.pipelines.package import package_of
+from bodyposenet.pipelines.package import find_package
 
 
 def write_manifests(folder: Path, namespace: str) -> list[Path]:
@@ -18,7 +18,7 @@ def write_manifests(folder: Path, namespace: str) -> list[Path]:
 
 
 def _write(name: str, file: Path, namespace: str) -> Path:
-    package = package_of(name)
+    package = find_package(name)
     options = compiler.KubernetesManifestOptions(
         pipeline_name=package.name,
         pipeline_version_name=f"{package.name}-{package.version}",

@@ -65,7 +65,7 @@ class Package:
             for name, each in written.items()
         }
 
-    def uncached(self) -> "Package":
+    def without_cache(self) -> "Package":
         """The same pipeline, of which no task is taken from the cache."""
         spec = copy.deepcopy(self.spec)
         for task in _tasks(spec):
@@ -81,7 +81,7 @@ class Package:
         return str(yaml.safe_dump_all([self.spec, *([self.platform] if self.platform else [])]))
 
 
-def package_of(named: str) -> Package:
+def find_package(named: str) -> Package:
     """Compile the pipeline of this name, or read the compiled one in a file.
 
     Args:
@@ -109,7 +109,7 @@ def _read(path: Path) -> Package:
     from google.protobuf import json_format
 
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, json_format.ParseError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise UserError(
@@ -117,7 +117,7 @@ def _read(path: Path) -> Package:
         ) from None
 
 
-def _parsed(text: str) -> Package:
+def _parse(text: str) -> Package:
     """The package that a text holds; anything that Kubeflow would not know is an error."""
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2

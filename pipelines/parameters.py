@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.kubeflow.parameter_values import portable
+from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.pipelines.package import Input
@@ -38,7 +38,7 @@ def from_words(words: Mapping[str, str], inputs: Mapping[str, Input]) -> dict[st
     Raises:
         UserError: A file that is named cannot be read.
     """
-    return {name: _value(_fetched(name, word, Path()), inputs.get(name)) for name, word in words.items()}
+    return {name: _value(_fetch(name, word, Path()), inputs.get(name)) for name, word in words.items()}
 
 
 def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Path) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Pa
         UserError: A file that is named cannot be read, or lies elsewhere.
     """
     return {
-        name: _value(_fetched(name, value, folder, inside=True), inputs.get(name)) if _names_file(value) else value
+        name: _value(_fetch(name, value, folder, inside=True), inputs.get(name)) if _names_file(value) else value
         for name, value in values.items()
     }
 
@@ -73,14 +73,14 @@ def problems(values: Mapping[str, Any], inputs: Mapping[str, Input]) -> Iterator
 
 def sendable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as they travel."""
-    return {name: portable(value) for name, value in values.items()}
+    return {name: to_kfp(value) for name, value in values.items()}
 
 
 def _names_file(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(FILE)
 
 
-def _fetched(name: str, word: str, folder: Path, *, inside: bool = False) -> str:
+def _fetch(name: str, word: str, folder: Path, *, inside: bool = False) -> str:
     """A word itself, or the text of the file that it names."""
     if not word.startswith(FILE):
         return word

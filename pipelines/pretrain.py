@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import EndlessScenes, synthesize
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
@@ -27,12 +27,12 @@ from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.widen import widen
-from bodyposenet.common.model.training.train import Training, card_of, train
+from bodyposenet.common.model.training.train import Training, make_card, train
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.model_key import opened
+from bodyposenet.common.storage.model_key import open_model_file
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def pretrain(results_dir: Path) -> dict[str, Any]:
     if not widened.is_file():
         model = build_model(wide.model, BODYPOSENET_18)
         widen(load_model(first.model)[0], model)
-        save_model(model, widened, card_of(wide, BODYPOSENET_18))
+        save_model(model, widened, make_card(wide, BODYPOSENET_18))
     second = train(
         wide.model_copy(update={"pretrained_weights": str(widened)}),
         results_dir / "wide",
@@ -74,7 +74,7 @@ def pretrain(results_dir: Path) -> dict[str, Any]:
     shipped = SHIPPED / f"{NAME}.keras"
     pack(second.model, shipped)
     measured = {**measure(shipped, size), "narrow_ap": measure(first.model, size)["ap"]}
-    log_of = {"narrow": _log_of(first), "wide": _log_of(second)}
+    log_of = {"narrow": _make_log(first), "wide": _make_log(second)}
     (SHIPPED / f"{NAME}.json").write_text(json.dumps({**measured, "epochs": log_of}, indent=1) + "\n", encoding="utf-8")
     return measured
 
@@ -82,17 +82,17 @@ def pretrain(results_dir: Path) -> dict[str, Any]:
 def pack(source: Path, output: Path) -> None:
     """Write a model file with its weights rounded to bfloat16's precision, and compressed."""
     model, card = load_model(source)
-    model.set_weights([rounded(weights) for weights in model.get_weights()])
+    model.set_weights([round_weights(weights) for weights in model.get_weights()])
     with tempfile.TemporaryDirectory() as folder:
         loose, packed = Path(folder) / "loose.keras", Path(folder) / "packed.keras"
         save_model(model, loose, card)
-        with opened(loose) as file, zipfile.ZipFile(file) as old, zipfile.ZipFile(packed, "w") as new:
+        with open_model_file(loose) as file, zipfile.ZipFile(file) as old, zipfile.ZipFile(packed, "w") as new:
             for member in old.infolist():
                 new.writestr(zipfile.ZipInfo(member.filename), old.read(member), zipfile.ZIP_LZMA)
         shutil.copyfile(packed, output)
 
 
-def rounded(weights: np.ndarray) -> np.ndarray:
+def round_weights(weights: np.ndarray) -> np.ndarray:
     """float32 weights, to nearest, with the lower half of their bits zero."""
     bits = np.ascontiguousarray(weights, np.float32).view(np.uint32)
     half = np.uint32(1 << (KEPT_BITS - 1))
@@ -104,13 +104,13 @@ def measure(model: Path, size: tuple[int, int], pictures: int = HELD_OUT) -> dic
     spec = InferenceSpec(input_shape=size)
     with tempfile.TemporaryDirectory() as folder:
         synthesize(Path(folder), train=0, val=pictures)
-        dataset = dataset_spec_of(Path(folder))
+        dataset = make_dataset_spec(Path(folder))
         found = evaluate(open_runner(model), spec, dataset, Path(folder) / "results")
         ceiling = ceiling_ap(dataset, spec, BODYPOSENET_18)
     return {"ap": found.ap, "ceiling_ap": ceiling, "pictures": pictures, "bytes": model.stat().st_size}
 
 
-def _log_of(done: Training) -> list[dict[str, float]]:
+def _make_log(done: Training) -> list[dict[str, float]]:
     names = ("epoch", "loss", "learning_rate", "seconds")
     return [{name: float(f"{row[name]:.4g}") for name in names} for row in done.history]
 

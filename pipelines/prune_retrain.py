@@ -9,29 +9,29 @@ from bodyposenet.components.gate import gate
 from bodyposenet.components.prune_rounds import prune_rounds
 from bodyposenet.components.report import report
 from bodyposenet.components.sample_calibration import sample_calibration
-from bodyposenet.pipelines.blocks import DRAWN, Data, finished, looked_at, summarized
-from bodyposenet.pipelines.resources import equipped
+from bodyposenet.pipelines.blocks import DRAWN, Graph, note_end, read_inputs, summarize
+from bodyposenet.pipelines.resources import with_resources
 
 
-def cut(data: Data, base: Any) -> Any:
+def cut(data: Graph, base: Any) -> Any:
     """The base network with fewer filters: all rounds but the last, and the last one's pruning."""
     spec = {"spec": data.seen.outputs["pruning"], "retrain_spec": data.seen.outputs["retraining"]}
-    early = equipped(prune_rounds(model=base, dataset=data.dataset, **spec), "prune-rounds", "Earlier rounds")
+    early = with_resources(prune_rounds(model=base, dataset=data.dataset, **spec), "prune-rounds", "Earlier rounds")
     return data.pruned(early.outputs["pruned"], early.outputs["Output"]).outputs["pruned"]
 
 
-def quantized(data: Data, onnx: Any) -> Any:
+def quantize(data: Graph, onnx: Any) -> Any:
     """An exported network with 8-bit weights and activations, but for those that would cost too much AP."""
     said = data.seen.outputs
     sampled = sample_calibration(**data.photo_set, images=said["calibration_images"])
-    stand_ins = equipped(sampled, "sample-calibration", "Sample").outputs["photos"]
+    stand_ins = with_resources(sampled, "sample-calibration", "Sample").outputs["photos"]
     budget = {"keep": said["keep_float"], "max_drop": said["max_int8_drop"], "dataset": data.dataset}
     task = calibrate(onnx=onnx, photos=stand_ins, spec=data.inference, method=said["method"], **budget)
-    return equipped(task, "calibrate", "Calibrate").outputs["int8"]
+    return with_resources(task, "calibrate", "Calibrate").outputs["int8"]
 
 
 def register_if_good(
-    data: Data, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any, compared: dsl.PipelineTask
+    data: Graph, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any, compared: dsl.PipelineTask
 ) -> None:
     """Register a network whose AP is high enough, and whose 8-bit form loses little of it; either way this is the end.
 
@@ -45,33 +45,33 @@ def register_if_good(
         compared: The report, which is written before.
     """
     wanted = {"min_ap": min_ap, "max_int8_drop": data.seen.outputs["max_int8_drop"]}
-    good = equipped(gate(float_ap=aps["retrained_ap"], int8_ap=aps["int8_ap"], **wanted), "gate", "Gate")
+    good = with_resources(gate(float_ap=aps["retrained_ap"], int8_ap=aps["int8_ap"], **wanted), "gate", "Gate")
     with dsl.If(good.outputs["Output"] == True, name="good enough"):  # noqa: E712 - compared by Kubeflow
-        registered = data.registered(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
-        finished("Finish", registered, compared)
+        registered = data.register(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
+        note_end("Finish", registered, compared)
     with dsl.If(good.outputs["Output"] == False, name="not good enough"):  # noqa: E712
-        finished("Finish unregistered", compared)
+        note_end("Finish unregistered", compared)
 
 
-def prune_and_retrain(data: Data, min_ap: Any, name: Any) -> None:
+def prune_and_retrain(data: Graph, min_ap: Any, name: Any) -> None:
     """The whole graph from photos to registry and report."""
     base = data.trained()
     pruned = cut(data, base)
     retrained = data.retrained(pruned)
-    onnx = data.exported(retrained)
-    int8 = quantized(data, onnx)
+    onnx = data.export(retrained)
+    int8 = quantize(data, onnx)
     scores = {
-        "base": data.evaluated("base", model=base),
-        "pruned": data.evaluated("pruned", model=pruned),
-        "retrained": data.evaluated("retrained", onnx=onnx),
-        "int8": data.evaluated("int8", onnx=int8),
+        "base": data.evaluate("base", model=base),
+        "pruned": data.evaluate("pruned", model=pruned),
+        "retrained": data.evaluate("retrained", onnx=onnx),
+        "int8": data.evaluate("int8", onnx=int8),
     }
     aps = {f"{stage}_ap": score.outputs["Output"] for stage, score in scores.items()}
     compared = report(
         base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=data.dataset, **aps,
         detections=scores["int8"].outputs["detections"], spec=data.inference,
     )  # fmt: skip
-    register_if_good(data, onnx, int8, aps, min_ap, name, equipped(compared, "report", "Report"))
+    register_if_good(data, onnx, int8, aps, min_ap, name, with_resources(compared, "report", "Report"))
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")
@@ -105,10 +105,10 @@ def prune_retrain(
         only_if_new: End early if a run with the same photos, weights and specs came to a good end.
         salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
     """
-    with dsl.ExitHandler(summarized("prune-retrain", data), name="whole run"):
+    with dsl.ExitHandler(summarize("prune-retrain", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec, "deploy_spec": deploy_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "bound": min_ap}
-        seen = looked_at(data=data, start_weights=start_weights, **specs, **rest)
+        seen = read_inputs(data=data, start_weights=start_weights, **specs, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
-            prune_and_retrain(Data.of(seen, data), min_ap, model_name)
+            prune_and_retrain(Graph.start(seen, data), min_ap, model_name)

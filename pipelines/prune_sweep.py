@@ -5,30 +5,30 @@ from typing import Any
 from kfp import dsl
 
 from bodyposenet.components.choose_smallest import choose_smallest
-from bodyposenet.pipelines.blocks import DRAWN, Data, finished, looked_at, summarized
-from bodyposenet.pipelines.resources import equipped
+from bodyposenet.pipelines.blocks import DRAWN, Graph, note_end, read_inputs, summarize
+from bodyposenet.pipelines.resources import with_resources
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
 
 
-def sweep(data: Data, cuts: Any, max_ap_drop: Any, name: Any) -> None:
+def sweep(data: Graph, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     """One training, and a pruned network for each cut; the smallest good one is registered."""
     trained = data.trained()
-    base = data.exported(trained, "Export base")
+    base = data.export(trained, "Export base")
     with dsl.ParallelFor(cuts, name="cut") as cut:
         smaller = data.pruned(trained, data.seen.outputs["pruning"], cut=cut)
-        onnx = data.exported(data.retrained(smaller.outputs["pruned"]))
-        score = data.evaluated("retrained", onnx=onnx)
+        onnx = data.export(data.retrained(smaller.outputs["pruned"]))
+        score = data.evaluate("retrained", onnx=onnx)
     choice = choose_smallest(
-        base=base, base_ap=data.evaluated("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
+        base=base, base_ap=data.evaluate("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
         figures=dsl.Collected(smaller.outputs["metrics"]), aps=dsl.Collected(score.outputs["Output"]), cuts=cuts,
         max_ap_drop=max_ap_drop,
     )  # fmt: skip
-    ap = equipped(choice, "choose-smallest", "Choose").outputs["Output"]
+    ap = with_resources(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap > 0.0, name="one is good enough"):
-        finished("Finish", data.registered(choice.outputs["chosen"], ap, name))
+        note_end("Finish", data.register(choice.outputs["chosen"], ap, name))
     with dsl.If(ap <= 0.0, name="none is good enough"):
-        finished("Finish unregistered", choice)
+        note_end("Finish unregistered", choice)
 
 
 @dsl.pipeline(name="prune-sweep", description="BodyPoseNet: prune in several ways, register the smallest good network.")
@@ -62,11 +62,11 @@ def prune_sweep(
         only_if_new: End early if a run with the same photos, weights, specs and cuts came to a good end.
         salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
     """
-    with dsl.ExitHandler(summarized("prune-sweep", data), name="whole run"):
+    with dsl.ExitHandler(summarize("prune-sweep", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "cuts": cuts}
         rest["bound"] = max_ap_drop
-        seen = looked_at(data=data, start_weights=start_weights, **specs, **rest)
+        seen = read_inputs(data=data, start_weights=start_weights, **specs, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
-            sweep(Data.of(seen, data), cuts, max_ap_drop, model_name)
+            sweep(Graph.start(seen, data), cuts, max_ap_drop, model_name)

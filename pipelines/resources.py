@@ -25,7 +25,7 @@ RUN_LABEL = "metadata.labels['pipeline/runid']"
 
 
 @dataclass(frozen=True)
-class Need:
+class TaskResources:
     """What a task asks for.
 
     Attributes:
@@ -45,30 +45,30 @@ class Need:
     tries: int = 10
 
 
-SMALL = Need("1", "2G", hours=1)
-QUICK = Need("1", "2G", hours=1, tries=1)
-TRAINING = Need("4", "12G", gpu=True, shared="2Gi", hours=72)
+SMALL = TaskResources("1", "2G", hours=1)
+QUICK = TaskResources("1", "2G", hours=1, tries=1)
+TRAINING = TaskResources("4", "12G", gpu=True, shared="2Gi", hours=72)
 NEEDS = {
-    "fingerprint": Need("1", "2G", tries=1),
+    "fingerprint": TaskResources("1", "2G", tries=1),
     "photos": SMALL,
-    "dataset-convert": Need("2", "4G", hours=12),
-    "dataset-join": Need("1", "4G"),
-    "sample-calibration": Need("1", "4G"),
+    "dataset-convert": TaskResources("2", "4G", hours=12),
+    "dataset-join": TaskResources("1", "4G"),
+    "sample-calibration": TaskResources("1", "4G"),
     "train": TRAINING,
-    "prune": Need("2", "6G"),
+    "prune": TaskResources("2", "6G"),
     "prune-rounds": TRAINING,  # retrains, too
-    "export": Need("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
-    "calibrate": Need("2", "6G", hours=6),
-    "bundle": Need("1", "4G", hours=1),
-    "build-engine": Need("2", "6G", gpu=True),
-    "evaluate": Need("2", "6G", hours=6),
-    "challenge": Need("2", "6G", hours=6),
-    "report": Need("2", "10G"),
+    "export": TaskResources("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
+    "calibrate": TaskResources("2", "6G", hours=6),
+    "bundle": TaskResources("1", "4G", hours=1),
+    "build-engine": TaskResources("2", "6G", gpu=True),
+    "evaluate": TaskResources("2", "6G", hours=6),
+    "challenge": TaskResources("2", "6G", hours=6),
+    "report": TaskResources("2", "10G"),
     "gate": QUICK,
     "choose-smallest": QUICK,
-    "register": Need("1", "4G", hours=1),
+    "register": TaskResources("1", "4G", hours=1),
     "finish": SMALL,
-    "infer-batch": Need("2", "4G", hours=72),
+    "infer-batch": TaskResources("2", "4G", hours=72),
     "summary": SMALL,
 }
 
@@ -94,7 +94,7 @@ class Cluster:
     retries: int = 3
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Cluster":
+    def read(cls, environment: Mapping[str, str]) -> "Cluster":
         """As the environment says.
 
         Raises:
@@ -131,10 +131,10 @@ def _yes(environment: Mapping[str, str], name: str) -> bool:
     return text in ("1", "true")
 
 
-CLUSTER = Cluster.of(os.environ)
+CLUSTER = Cluster.read(os.environ)
 
 
-def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
+def with_resources(task: PipelineTask, need: str, title: str) -> PipelineTask:
     """Give a task its name on the page, its resources, its retries and its environment.
 
     The run's id comes from a pod label and not from an argument, which would defeat Kubeflow's cache.
@@ -147,12 +147,12 @@ def equipped(task: PipelineTask, need: str, title: str) -> PipelineTask:
     kubernetes.set_timeout(task, int(wanted.hours * HOUR))
     if wanted.shared:
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)
-    _placed(task, wanted)
-    _informed(task)
+    _place(task, wanted)
+    _inform(task)
     return task
 
 
-def _placed(task: PipelineTask, wanted: Need) -> None:
+def _place(task: PipelineTask, wanted: TaskResources) -> None:
     """The nodes that the task may run on, and the volume that it finds there."""
     if wanted.gpu and CLUSTER.gpus:
         task.set_accelerator_type(CLUSTER.gpu_kind).set_accelerator_limit(CLUSTER.gpus)
@@ -163,7 +163,7 @@ def _placed(task: PipelineTask, wanted: Need) -> None:
         kubernetes.mount_pvc(task, CLUSTER.volume, CLUSTER.mount)
 
 
-def _informed(task: PipelineTask) -> None:
+def _inform(task: PipelineTask) -> None:
     """What the task finds in its environment."""
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=RUN_LABEL)
     kubernetes.use_config_map_as_env(

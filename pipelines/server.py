@@ -51,12 +51,12 @@ class Server:
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, which is made if need be."""
-        found = self._named(self._experiments.experiment_service_list_experiments, "experiments", name)
+        found = self._find_by_name(self._experiments.experiment_service_list_experiments, "experiments", name)
         return str((found or self._new_experiment(name)).experiment_id)
 
     def pipeline(self, name: str) -> str | None:
         """The id of a pipeline, if there is one of this name."""
-        found = self._named(self._pipelines.pipeline_service_list_pipelines, "pipelines", name)
+        found = self._find_by_name(self._pipelines.pipeline_service_list_pipelines, "pipelines", name)
         return found and str(found.pipeline_id)
 
     def new_pipeline(self, name: str, description: str) -> str:
@@ -69,7 +69,7 @@ class Server:
     def version(self, pipeline: str, name: str) -> str | None:
         """The id of a pipeline's version, if there is one of this name."""
         request = self._pipelines.pipeline_service_list_pipeline_versions
-        answer = self._call(request, pipeline, filter=_named(name), page_size=PAGE)
+        answer = self._call(request, pipeline, filter=_filter_by_name(name), page_size=PAGE)
         found = answer.pipeline_versions
         return str(found[0].pipeline_version_id) if found else None
 
@@ -91,7 +91,7 @@ class Server:
 
     def schedules(self) -> list[Any]:
         """All recurring runs."""
-        return list(self._listed(self._schedules.recurring_run_service_list_recurring_runs, "recurring_runs"))
+        return list(self._list(self._schedules.recurring_run_service_list_recurring_runs, "recurring_runs"))
 
     def new_schedule(self, recurring: Any) -> str:
         """Make a recurring run, and return its id."""
@@ -121,10 +121,10 @@ class Server:
     def _in_namespace(self) -> dict[str, str]:
         return {"namespace": self.namespace} if self.namespace else {}
 
-    def _named(self, request: Callable[..., Any], field: str, name: str) -> Any:
-        return next(self._listed(request, field, filter=_named(name)), None)
+    def _find_by_name(self, request: Callable[..., Any], field: str, name: str) -> Any:
+        return next(self._list(request, field, filter=_filter_by_name(name)), None)
 
-    def _listed(self, request: Callable[..., Any], field: str, **given: Any) -> Iterator[Any]:
+    def _list(self, request: Callable[..., Any], field: str, **given: Any) -> Iterator[Any]:
         """Everything of a list, page after page."""
         token = ""
         while True:
@@ -141,7 +141,7 @@ class Server:
         try:
             answer = request(*args, **given, _request_timeout=PATIENCE)
         except api.ApiException as error:
-            raise _refused(error, self.host) from None
+            raise _translate_refusal(error, self.host) from None
         except HTTPError as error:
             raise _away(error, self.host) from None
         if "json" not in (self._client.last_response.getheader("content-type") or ""):
@@ -172,14 +172,14 @@ def _token_file() -> str:
         ) from None
 
 
-def _named(name: str) -> str:
+def _filter_by_name(name: str) -> str:
     """Kubeflow's filter for one name."""
     return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
 
 
-def _refused(error: Any, host: str) -> UserError:
+def _translate_refusal(error: Any, host: str) -> UserError:
     """What an answer with a code of 400 or more means."""
-    said = _said(error.body)
+    said = _read_reason(error.body)
     if error.status == 401:
         return UserError("it does not know who asks (401)", where=host, fix=LOGIN)
     if error.status == 403:
@@ -198,7 +198,7 @@ def _refused(error: Any, host: str) -> UserError:
     return UserError(f"it refuses this ({error.status}{said})", where=host, fix="mend that, and run this again")
 
 
-def _said(body: Any) -> str:
+def _read_reason(body: Any) -> str:
     """``: reason`` of an answer in JSON, nothing of any other."""
     try:
         told = json.loads(body)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bodyposenet.common.kubeflow import container_images
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -70,7 +70,7 @@ def test_the_readme_lists_the_pipeline_s_parameters_and_plain_defaults():
     assert list(told) == list(wanted)
     for name, parameter in wanted.items():
         if name.endswith("_spec"):
-            assert yaml.safe_load((ROOT / "pipelines" / told[name]).read_text()) == whole(DEFAULTS[name])
+            assert yaml.safe_load((ROOT / "pipelines" / told[name]).read_text()) == restore_ints(DEFAULTS[name])
         else:
             assert told[name] == (str(parameter.default) or "empty")
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     DiskType,
+    common_options,
     example,
-    found_model,
-    keyed,
+    find_model,
+    key_option,
     option,
     parse_size,
-    shared,
     warn_of_plain,
 )
 
@@ -46,21 +46,26 @@ def _size(name: str, text: str) -> Any:
 @option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Memory of the layers, in bytes.")
 @option("--data_type", type=click.Choice(["fp32", "fp16", "int8"]), help="Insist on it: an engine has its model's.")
 @option("--library", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="What builds.  [default: what is installed]")
-@option("--engine_for", cls=Several, metavar="KIND...", help="GPUs to build for without one: sm86; TensorRT-RTX only.")
+@option(
+    "--engine_for",
+    cls=MultiValueOption,
+    metavar="KIND...",
+    help="GPUs to build for without one: sm86; TensorRT-RTX only.",
+)
 @option("--timing_cache", type=DiskType(), help="File of measured times, to build faster again; TensorRT only.")
 @option("-v", "--verbose", is_flag=True, help="Print more.")
-@keyed
-@shared
+@key_option
+@common_options
 def build_engine(model: str, engine_file: Path | None, **options: Any) -> None:
     """Compile an ONNX model for the GPU at hand, or for GPUs that are named."""
-    source = found_model(model)
+    source = find_model(model)
     output = engine_file or source.with_suffix(".engine")
     folder = results_dir(options["results_dir"], output.parent)
     warn_of_plain(source, output)
-    built(source, output, wanted(options), folder)
+    build(source, output, read_request(options), folder)
 
 
-def wanted(options: dict[str, Any]) -> "EngineOptions":
+def read_request(options: dict[str, Any]) -> "EngineOptions":
     """The engine that the flags ask for."""
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
 
@@ -79,7 +84,7 @@ def wanted(options: dict[str, Any]) -> "EngineOptions":
     )
 
 
-def built(source: Path, output: Path, options: "EngineOptions", folder: Path) -> "Engine":
+def build(source: Path, output: Path, options: "EngineOptions", folder: Path) -> "Engine":
     """Build an engine and tell of it.
 
     Args:

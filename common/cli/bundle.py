@@ -8,9 +8,9 @@ from bodyposenet.common.cli.launcher import Verb
 from bodyposenet.common.cli.options import (
     DiskType,
     example,
-    found_model,
-    keyed,
-    leveled,
+    find_model,
+    key_option,
+    log_level_option,
     option,
     parse_dims,
     warn_of_plain,
@@ -34,8 +34,8 @@ def _parse_dims(ctx: click.Context, param: click.Parameter, given: str | None) -
 @option("--batch_size", default=1, type=click.IntRange(1), help="Most pictures of a batch.")
 @option("--name", default="bodyposenet", help="Of the model, in Triton's repository.")
 @option("--peaks", default=0, type=click.IntRange(0, 1024), help="Also put out so many peaks of each joint.")
-@keyed
-@leveled
+@key_option
+@log_level_option
 def bundle(
     model: str, server: str, output: Path, input_dims: tuple[int, int, int] | None, batch_size: int, name: str,
     peaks: int, **_: object,
@@ -44,7 +44,7 @@ def bundle(
     from bodyposenet.common.cli.options import input_size
     from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
-    source = found_model(model)
+    source = find_model(model)
     warn_of_plain(source, output)
     if server == "deepstream":
         size = input_size(input_dims, "channels_last") if input_dims else None

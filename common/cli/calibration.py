@@ -87,7 +87,7 @@ def calibrate(
     else:
         named = Path(options["cal_cache_file"]) if options["cal_cache_file"] else None
         cache = files.stage(named) if named else None
-        budget = Budget(source, options["max_drop"], measured_drop(network, options))
+        budget = Budget(source, options["max_drop"], measure_drop(network, options))
         keep = budget.choose if options["keep_fp32"] == AUTO else options["keep_fp32"]
         done = quantize_int8(network, source, output, method=options["cal_method"], cache=cache, keep=keep)
         told = f"and {named or files.output.with_name(done.cache.name)}: calibrated with {done.images} photos"
@@ -102,7 +102,7 @@ def calibrate(
     return done
 
 
-def measured_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
+def measure_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
     """AP lost on the held-out photos of the dataset that the flags name, if they do."""
     if not options["dataset_spec"]:
         return None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Verb, counted, results_dir, task
-from bodyposenet.common.cli.options import PlaceType, example, mapped, option, shared
+from bodyposenet.common.cli.launcher import Verb, pluralize, results_dir, task
+from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import is_remote
 
@@ -24,10 +24,10 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     Raises:
         click.BadParameter: It is no such text, or there is no such part.
     """
-    from bodyposenet.common.data.conversion.shard_plan import part_of
+    from bodyposenet.common.data.conversion.shard_plan import read_part
 
     try:
-        return None if given is None else part_of(given)
+        return None if given is None else read_part(given)
     except UserError as error:
         raise click.BadParameter(f"{error.problem}; {error.fix}") from None
 
@@ -50,8 +50,8 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("--strict", is_flag=True, help="Stop at wrong annotations and images; else they are left out.")
 @option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
-@mapped
-@shared
+@path_map_option
+@common_options
 def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", **options: Any) -> None:
     """Convert COCO keypoints and images to record shards and a manifest.json beside them.
 
@@ -78,7 +78,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
 @click.command("dataset_join", cls=Verb, epilog=example("bpnet dataset_join -o data/train parts/*"))
 @click.argument("folders", nargs=-1, required=True, type=PlaceType())
 @option("-o", "--output_filename", required=True, type=PlaceType(), help="Folder and name of the shards.")
-@shared
+@common_options
 def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: Any) -> None:
     """Make one set of the parts in FOLDERS that dataset_convert --part wrote."""
     from bodyposenet.common.data.conversion.join import join_parts
@@ -101,10 +101,10 @@ def _tell_problems(problems: Sequence[str], report: Path | None) -> None:
         click.echo(f"problem: {problem}", err=True)
     if len(problems) > MOST_TOLD:
         more = len(problems) - MOST_TOLD
-        click.echo(f"and {counted(more, 'more problem')}; see {report}", err=True)
+        click.echo(f"and {pluralize(more, 'more problem')}; see {report}", err=True)
 
 
 def _summary(done: "Conversion") -> str:
     what = f"{done.images} images, {done.people} people, {done.samples} samples"
-    left_out = f"{counted(len(done.skipped) + done.refused, 'image')} left out"
-    return f"wrote {counted(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"
+    left_out = f"{pluralize(len(done.skipped) + done.refused, 'image')} left out"
+    return f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.cluster import CONFIG, WORKERS, cluster_of
+from bodyposenet.common.model.training.cluster import CONFIG, WORKERS, read_cluster
 
 
-class Several(click.Option):
+class MultiValueOption(click.Option):
     """An option that takes every value up to the next flag, as argparse's ``nargs="*"``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -25,8 +25,10 @@ class Several(click.Option):
 
 
 def spread(args: Sequence[str], params: Sequence[click.Parameter]) -> list[str]:
-    """``-el a b`` as ``-el a -el b``, which click understands, for the options that are :class:`Several`."""
-    options = {_plain(name): option for option in params if isinstance(option, Several) for name in option.opts}
+    """``-el a b`` as ``-el a -el b``, which click understands, for the options that are :class:`MultiValueOption`."""
+    options = {
+        _plain(name): option for option in params if isinstance(option, MultiValueOption) for name in option.opts
+    }
     spread_args: list[str] = []
     name = ""
     for word in args:
@@ -57,7 +59,7 @@ def _switch(name: str, **kwargs: Any) -> Callable[[], click.Option]:
 LAUNCH_FLAGS = {
     "gpus": _flag(click.Option, "--gpus", type=int, metavar="N", help="How many GPUs to train on.  [default: 1]"),
     "gpu_index": _flag(
-        Several, "--gpu_index", type=click.INT, metavar="N...", help="Which GPUs.  [default: the first ones]"
+        MultiValueOption, "--gpu_index", type=click.INT, metavar="N...", help="Which GPUs.  [default: the first ones]"
     ),
     "num_processes": _flag(
         click.Option,
@@ -96,7 +98,7 @@ class Devices:
     blocking: bool = False
 
     @classmethod
-    def of(cls, launch: dict[str, Any]) -> "Devices":
+    def read(cls, launch: dict[str, Any]) -> "Devices":
         """The devices that the launcher's flags ask for; flags that were not given are None."""
         given = {
             "gpus": launch["gpus"],
@@ -163,11 +165,11 @@ class Devices:
     def _check_nodes(self, verb: str) -> None:
         if verb != "train":
             raise UserError(f"{verb} runs on one machine", where="--multi-node", fix="leave it out")
-        if not cluster_of(os.environ).shared:
+        if not read_cluster(os.environ).shared:
             raise UserError(
                 f"neither {CONFIG} nor {WORKERS} tells of other machines",
                 where="--multi-node",
-                fix=f"set {CONFIG}, or the variables that `python -m {cluster_of.__module__}` reads in a job's pods",
+                fix=f"set {CONFIG}, or the variables that `python -m {read_cluster.__module__}` reads in a job's pods",
             )
 
 

@@ -2,12 +2,12 @@
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded, counted
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand, pluralize
 from bodyposenet.common.cli.options import example
 from bodyposenet.common.exits import USER
 
 
-@click.command("doctor", cls=Guarded, epilog=example("bpnet doctor"))
+@click.command("doctor", cls=ErrorHandlingCommand, epilog=example("bpnet doctor"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.option(
     "--warm", "beforehand", is_flag=True, help="Compile beforehand what the first use would; print that only."
@@ -37,7 +37,7 @@ def _warm(as_json: bool) -> str:
     if as_json:
         return json.dumps({"functions": done.functions, "seconds": done.seconds, "folder": str(done.folder)}, indent=2)
     told = (
-        f"compiled {counted(done.functions, 'function')} in {done.seconds:.0f} s"
+        f"compiled {pluralize(done.functions, 'function')} in {done.seconds:.0f} s"
         if done.functions
         else "all was compiled"
     )

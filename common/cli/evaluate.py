@@ -8,19 +8,19 @@ import click
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     PlaceType,
+    common_options,
     example,
-    folder_of,
-    found_model,
-    keyed,
+    find_model,
+    key_option,
     log_notes,
-    mapped,
     option,
-    shared,
+    path_map_option,
+    results_folder,
 )
 from bodyposenet.common.deploy.runtime.providers import DEVICES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.runner_names import RUNNER_NAMES
-from bodyposenet.common.storage.files import joined, place, reported
+from bodyposenet.common.storage.files import as_path, join, translate_errors
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -40,7 +40,7 @@ def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple
         raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")
     if model is None:
         click.echo(f"note: -m is not given; taking model_path of {path}, {name}", err=True)
-    return spec, found_model(name)
+    return spec, find_model(name)
 
 
 def _inference_flags(function: Any) -> Any:
@@ -59,9 +59,9 @@ def _inference_flags(function: Any) -> Any:
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
 @option("--ceiling", is_flag=True, help="Score the labels, too, drawn as maps: the most that a network can reach.")
 @option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
-@mapped
-@keyed
-@shared
+@path_map_option
+@key_option
+@common_options
 def evaluate(
     inference_spec: str,
     model_filename: str | None,
@@ -75,7 +75,7 @@ def evaluate(
 
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    folder = results_dir(options["results_dir"], folder_of(model) / "evaluate", bucket=True)
+    folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
     from bodyposenet.common.evaluation.evaluate import evaluate as score
 
     with task("evaluate", folder, status=False) as run:
@@ -95,8 +95,8 @@ def evaluate(
 
 def _is_drawn(dataset: "DatasetSpec") -> bool:
     """Whether ``bpnet synthesize`` drew the test set: an AP on it means little without its ceiling."""
-    path = joined(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
-    with reported(path), path.open("rb") as file:
+    path = join(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
+    with translate_errors(path), path.open("rb") as file:
         return b"drawn people" in file.read(200)
 
 
@@ -116,9 +116,9 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
 @option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
 @option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
 @option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
-@mapped
-@keyed
-@shared
+@path_map_option
+@key_option
+@common_options
 def inference(
     inference_spec: str,
     model_filename: str | None,
@@ -130,10 +130,10 @@ def inference(
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.inference.inference import default_results_dir, infer
 
-    folder = results_dir(options.pop("results_dir"), default_results_dir(place(source)), bucket=True)
+    folder = results_dir(options.pop("results_dir"), default_results_dir(as_path(source)), bucket=True)
     options.pop("log_level")
     with task("inference", folder, status=False) as run:
-        done = infer(model, spec, input=place(source), results_dir=folder, **options)
+        done = infer(model, spec, input=as_path(source), results_dir=folder, **options)
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)

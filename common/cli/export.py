@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.cli.calibration import COUNTS, calibrate, form_ending, ranges_source
-from bodyposenet.common.cli.launcher import RemainsError, Several, Verb, results_dir, task
+from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     DiskType,
+    common_options,
     example,
-    found_model,
+    find_model,
     input_size,
-    keyed,
-    mapped,
+    key_option,
     option,
     parse_dims,
-    shared,
+    path_map_option,
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
@@ -26,7 +26,7 @@ from bodyposenet.common.storage.together import Together, is_unfinished
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.export.interface import Interface
-    from bodyposenet.common.tracking import Run
+    from bodyposenet.common.tracking import TrackedRun
 
 METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
@@ -52,7 +52,7 @@ EXAMPLE = example(
 @option("--cal_data_file", default="", help="HDF5 tensorfile to calibrate with; made of the photos if missing.")
 @option("--cal_cache_file", default="", help="TensorRT calibration cache; read if it exists.  [default: beside -o]")
 @option("--cal_method", default="entropy", type=click.Choice(METHODS), help="How ranges are cut.")
-@option("--keep-fp32", cls=Several, metavar="NAME...", help="Convolutions that int8 leaves in float; or auto.")
+@option("--keep-fp32", cls=MultiValueOption, metavar="NAME...", help="Convolutions that int8 leaves in float; or auto.")
 @option("--max-drop", default=0.02, type=click.FloatRange(0), help="Of AP, that auto may cost; see --dataset_spec.")
 @option("--dataset_spec", default="", help="Its held-out photos tell the AP.  [default: the maps' relative error]")
 @option("--inference_spec", default="", help="How people are found in them.  [default: padded to -d]")
@@ -68,12 +68,12 @@ EXAMPLE = example(
 @option("-u", "--upsample_ratio", default=4, type=click.IntRange(1, 8), help="How much finer.")
 @option("--uint8-input", is_flag=True, help="Take RGB pixels; the network normalises them itself.")
 @option("-v", "--verbose", is_flag=True, help="Print more.")
-@mapped
-@keyed
-@shared
+@path_map_option
+@key_option
+@common_options
 def export(model: str, output_file: str | None, **options: Any) -> None:
     """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
-    source = found_model(model)
+    source = find_model(model)
     output = output_path(source, output_file)
     warn_of_name(output)
     folder = results_dir(options["results_dir"], output.parent)
@@ -110,12 +110,12 @@ def write_forms(source: Path, files: Together, size: tuple[int, int], options: d
             run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
             written += [quantized.cpu_path, quantized.path]
         for path in written:
-            change_interface(path, interface_of(options, size))
+            change_interface(path, read_interface(options, size))
         files.publish()
     return written[-1]
 
 
-def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
+def read_interface(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
     """What the flags want of the networks' inputs and outputs."""
     from bodyposenet.common.deploy.export.interface import Interface
 
@@ -127,7 +127,7 @@ def interface_of(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
     )
 
 
-def halve(network: Path, files: Together, run: "Run") -> Path:
+def halve(network: Path, files: Together, run: "TrackedRun") -> Path:
     """Write an ONNX file in half precision beside itself."""
     from bodyposenet.common.deploy.export.fp16 import export_half
 

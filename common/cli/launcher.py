@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, Several, spread
+from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOption, spread
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
-from bodyposenet.common.storage.errors import reported
-from bodyposenet.common.storage.files import is_remote, place
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import as_path, is_remote
 
 if TYPE_CHECKING:
-    from bodyposenet.common.tracking import Run
+    from bodyposenet.common.tracking import TrackedRun
 
 COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 RESULTS = "bodyposenet.results_dir"
@@ -35,12 +35,12 @@ class RemainsError(UserError):
     exit_code = 3
 
 
-class Guarded(click.Command):
+class ErrorHandlingCommand(click.Command):
     """A command whose users' errors are told without a traceback."""
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command; end with the exit code of what went wrong."""
-        code = guarded(ctx, lambda: click.Command.invoke(self, ctx))
+        code = guard(ctx, lambda: click.Command.invoke(self, ctx))
         if code:
             ctx.exit(code)
 
@@ -63,18 +63,18 @@ class Verb(click.Command):
         launch = {name: before.get(name) if value in (None, ()) else value for name, value in given.items()}
         ctx.meta[LAUNCH] = launch
         with _logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
-            code = guarded(ctx, lambda: self._run(ctx, launch))
+            code = guard(ctx, lambda: self._run(ctx, launch))
             click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
         if code:
             ctx.exit(code)
 
     def _run(self, ctx: click.Context, launch: dict[str, Any]) -> None:
         name_folders()
-        Devices.of(launch).take(str(self.name))
+        Devices.read(launch).take(str(self.name))
         super().invoke(ctx)
 
 
-def guarded(ctx: click.Context, run: Callable[[], object]) -> int:
+def guard(ctx: click.Context, run: Callable[[], object]) -> int:
     """Call ``run``, tell what goes wrong on stderr and in status.json, and return the exit code."""
     try:
         run()
@@ -101,17 +101,17 @@ def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = Fal
     Raises:
         UserError: The folder cannot be made, or is in a bucket and the verb cannot write there.
     """
-    folder = place(given or otherwise)
+    folder = as_path(given or otherwise)
     if is_remote(folder) and not bucket:
         raise UserError("this verb writes to a disk only", where=str(folder), fix="give a local folder with -r")
-    with reported(folder):
+    with translate_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     click.get_current_context().meta[RESULTS] = folder
     return folder
 
 
 @contextlib.contextmanager
-def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
+def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[TrackedRun]":
     """Track a verb in MLflow where that is set up, and in status.json.
 
     Args:
@@ -131,12 +131,12 @@ def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[Run]":
         log.write("SUCCESS", message=f"{name} finished")
 
 
-def counted(number: int, thing: str) -> str:
+def pluralize(number: int, thing: str) -> str:
     """``1 epoch``, ``2 epochs``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def launched() -> dict[str, Any]:
+def launch_options() -> dict[str, Any]:
     """The launcher flags of the verb that runs: gpus, gpu_index, num_processes, use_amp, log_file."""
     return dict(click.get_current_context().meta.get(LAUNCH, {}))
 
@@ -175,7 +175,7 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
     """Our log lines on stderr, from ``level`` on; stdout and stderr appended to ``log_file`` too."""
     with contextlib.ExitStack() as stack:
         if log_file:
-            file = stack.enter_context(_appended(Path(log_file)))
+            file = stack.enter_context(_opens_to_append(Path(log_file)))
             stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))
             stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
         handler = logging.StreamHandler(sys.stderr)
@@ -191,7 +191,7 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _appended(path: Path) -> Iterator[TextIO]:
+def _opens_to_append(path: Path) -> Iterator[TextIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8")
@@ -202,7 +202,7 @@ def _appended(path: Path) -> Iterator[TextIO]:
 
 
 @functools.cache
-def plugged() -> dict[str, EntryPoint]:
+def find_plugins() -> dict[str, EntryPoint]:
     """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
     return {entry.name: entry for entry in entry_points(group=COMMANDS)}
 
@@ -222,16 +222,16 @@ class Verbs(click.Group):
         return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
 
     def _is_verb(self, word: str) -> bool:
-        return word.replace("-", "_") in self.commands or word in plugged()
+        return word.replace("-", "_") in self.commands or word in find_plugins()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs here and those of the package's other parts."""
-        return sorted({*super().list_commands(ctx), *plugged()})
+        return sorted({*super().list_commands(ctx), *find_plugins()})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """A verb by its name; those of other parts are loaded only now."""
         own = super().get_command(ctx, name)
-        return plugged()[name].load() if own is None and name in plugged() else own
+        return find_plugins()[name].load() if own is None and name in find_plugins() else own
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run the command line; an interrupt before a verb has begun ends quietly too."""
@@ -241,4 +241,15 @@ class Verbs(click.Group):
             sys.exit(INTERRUPTED)
 
 
-__all__ = ["Guarded", "RemainsError", "Several", "Verb", "Verbs", "counted", "launched", "results_dir", "task", "tell"]
+__all__ = [
+    "ErrorHandlingCommand",
+    "MultiValueOption",
+    "RemainsError",
+    "Verb",
+    "Verbs",
+    "launch_options",
+    "pluralize",
+    "results_dir",
+    "task",
+    "tell",
+]

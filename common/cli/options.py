@@ -11,7 +11,7 @@ import click
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import is_encrypted
 from bodyposenet.common.storage.errors import GS, is_remote
-from bodyposenet.common.storage.files import place
+from bodyposenet.common.storage.files import as_path
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in cl
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path; another kind of URL is refused."""
         try:
-            return place(value)
+            return as_path(value)
         except UserError as error:
             self.fail(str(error), param, ctx)
 
@@ -95,18 +95,18 @@ def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
     return click.option(*names, **kwargs)
 
 
-def shared(function: F) -> F:
+def common_options(function: F) -> F:
     """The flags of every verb: results folder and log level."""
-    return option("-r", "--results_dir", type=PlaceType(), help=RESULTS)(leveled(function))
+    return option("-r", "--results_dir", type=PlaceType(), help=RESULTS)(log_level_option(function))
 
 
-def leveled(function: F) -> F:
+def log_level_option(function: F) -> F:
     """``-l``: how much is logged."""
     level = click.Choice(LEVELS, case_sensitive=False)
     return option("-l", "-ll", "--log_level", type=level, default="INFO", help="Least level of log lines.")(function)
 
 
-def keyed(function: F) -> F:
+def key_option(function: F) -> F:
     """``-k``: the key that the verb reads and writes model files with; the verb itself does not get it."""
 
     @functools.wraps(function)
@@ -119,7 +119,7 @@ def keyed(function: F) -> F:
     return option("-k", "--key", help=text)(cast("F", with_key))
 
 
-def mapped(function: F) -> F:
+def path_map_option(function: F) -> F:
     """``--path-map``, for specs that name the paths of another machine."""
     text = "Where a path in a spec begins with OLD, read NEW. May be repeated."
     return click.option("--path-map", multiple=True, callback=parse_path_map, metavar="OLD=NEW", help=text)(function)
@@ -153,7 +153,7 @@ def log_notes(spec: "Strict", path: str) -> None:
         log.info("%s: %s", path, note)
 
 
-def found_model(path: Path | str) -> Path:
+def find_model(path: Path | str) -> Path:
     """``path``, or the open file that stands beside it where TAO's scripts expect ``.tlt``, ``.hdf5`` or ``.etlt``.
 
     Raises:
@@ -172,7 +172,7 @@ def found_model(path: Path | str) -> Path:
     return beside
 
 
-def folder_of(path: Path) -> Path:
+def results_folder(path: Path) -> Path:
     """The folder that results go to when none is named: that of the model or the output."""
     return path if path.is_dir() else path.parent
 

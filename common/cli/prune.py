@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Several, Verb, results_dir, task
+from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     DiskType,
+    common_options,
     example,
-    found_model,
-    keyed,
-    mapped,
+    find_model,
+    key_option,
     option,
     parse_size,
-    shared,
+    path_map_option,
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
@@ -44,7 +44,9 @@ def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -
 @option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this; 16 suits ONNX Runtime.")
 @option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
 @option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
-@option("-el", "--excluded_layers", cls=Several, metavar="NAME...", help="Whole layers; or patterns: stage1_*.")
+@option(
+    "-el", "--excluded_layers", cls=MultiValueOption, metavar="NAME...", help="Whole layers; or patterns: stage1_*."
+)
 @option("--criterion", default="l2_norm", type=click.Choice(CRITERIA), help="What tells how much a filter matters.")
 @option("--target_params", type=float, help="Search the threshold that leaves at most this share of the parameters.")
 @option("--target_flops", type=float, help="The same of the floating-point operations.")
@@ -53,9 +55,9 @@ def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -
 @option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
 @option("--input_size", callback=_parse_size, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
 @option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
-@mapped
-@keyed
-@shared
+@path_map_option
+@key_option
+@common_options
 def prune(
     model: str,
     output_file: Path | None,
@@ -76,7 +78,7 @@ def prune(
     if output_file is None and not dry_run:
         raise UserError("no output file", where="bpnet prune", fix="give -o FILE, or --dry-run to look before")
     folder = None if output_file is None else results_dir(named, output_file.parent)
-    source = found_model(model)
+    source = find_model(model)
     settings = parse_spec(options, PruneSpec, where="bpnet prune")
     data = _training_data(experiment_spec_file, batches, path_map) if settings.criterion == "taylor" else None
     if output_file is None or folder is None or dry_run:
@@ -110,4 +112,4 @@ def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "T
         )
     from bodyposenet.common.prune.taylor import TrainingData
 
-    return TrainingData.of(load_spec(spec_file, TrainSpec, path_map=path_map), count)
+    return TrainingData.read(load_spec(spec_file, TrainSpec, path_map=path_map), count)

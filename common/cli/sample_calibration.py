@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
-from bodyposenet.common.cli.options import RESULTS, PlaceType, example, leveled, option
+from bodyposenet.common.cli.options import RESULTS, PlaceType, example, log_level_option, option
 
 EXAMPLE = example(
     "bpnet sample_calibration -a data/annotations/person_keypoints_train2017.json -i data/train2017 \\",
@@ -24,7 +24,7 @@ EXAMPLE = example(
 @option("-r", "--randomize", is_flag=True, help="Choose other photos every time; the seed is told.")
 @option("--seed", type=click.IntRange(0), help="The same seed chooses the same photos.  [default: 0]")
 @option("--results_dir", type=PlaceType(), help=RESULTS)
-@leveled
+@log_level_option
 def sample_calibration(
     annotation_file: Path,
     image_root_dir: Path,

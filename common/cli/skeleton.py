@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded
-from bodyposenet.common.cli.options import PlaceType, example, mapped, option
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
+from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -17,11 +17,11 @@ def skeleton() -> None:
     """Work with skeletons."""
 
 
-@skeleton.command("fit", cls=Guarded, epilog=example("bpnet skeleton fit -d coco_spec.json -o prior.json"))
+@skeleton.command("fit", cls=ErrorHandlingCommand, epilog=example("bpnet skeleton fit -d coco_spec.json -o prior.json"))
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its training half is read.")
 @option("-o", "--output_file", required=True, type=PlaceType(), help="The prior, JSON.")
 @option("-p", "--pose_config", type=click.Path(), help="Pose config with the skeleton.  [default: TAO's 18 joints]")
-@mapped
+@path_map_option
 def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map: "PathMap") -> None:
     """Fit the build of bodies, by which decoding joins the pieces of people; name it as "prior" in the pose config."""
     from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior

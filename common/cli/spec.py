@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded
-from bodyposenet.common.cli.options import example, mapped
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
+from bodyposenet.common.cli.options import example, path_map_option
 from bodyposenet.common.errors import SpecError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ def spec_group() -> None:
     """Look at spec files."""
 
 
-@spec_group.command("check", cls=Guarded, epilog=example("bpnet spec check train.yaml coco_spec.json"))
+@spec_group.command("check", cls=ErrorHandlingCommand, epilog=example("bpnet spec check train.yaml coco_spec.json"))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
-@mapped
+@path_map_option
 def check(files: tuple[str, ...], path_map: "PathMap") -> None:
     """Say what each spec is, or print every problem of every file and exit 2."""
     from bodyposenet.common.spec import load_spec

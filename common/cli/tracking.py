@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import DiskType, example
 
 
@@ -13,7 +13,7 @@ def tracking_group() -> None:
     """Work with the MLflow store that MLFLOW_TRACKING_URI names."""
 
 
-@tracking_group.command("send", cls=Guarded, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
+@tracking_group.command("send", cls=ErrorHandlingCommand, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
 @click.argument("folder", type=DiskType())
 def send(folder: Path) -> None:
     """Send what was kept in FOLDER while the store was away."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Verb, counted, launched, results_dir, task
-from bodyposenet.common.cli.options import example, keyed, log_notes, mapped, option, shared
+from bodyposenet.common.cli.launcher import Verb, launch_options, pluralize, results_dir, task
+from bodyposenet.common.cli.options import common_options, example, key_option, log_notes, option, path_map_option
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.cluster import Cluster, cluster_of
+from bodyposenet.common.model.training.cluster import TrainingCluster, read_cluster
 from bodyposenet.common.storage.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
 @option("-e", "--experiment_spec_file", required=True, type=click.Path(), help="Train spec, YAML.")
 @option("--dry-run", is_flag=True, help="Print the resolved spec, steps, precision and memory; train nothing.")
-@mapped
-@keyed
-@shared
+@path_map_option
+@key_option
+@common_options
 def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **options: Any) -> None:
     """Train a network, or retrain a pruned one (load_graph: true); run it again to resume."""
     from bodyposenet.common.spec import load_spec
@@ -31,13 +31,13 @@ def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **optio
 
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)
     log_notes(spec, experiment_spec_file)
-    if launched()["use_amp"] and spec.mixed_precision != "force":
+    if launch_options()["use_amp"] and spec.mixed_precision != "force":
         spec = spec.model_copy(update={"mixed_precision": True})
-    cluster = cluster_of(os.environ, gpus=launched()["gpus"] or 1)
+    cluster = read_cluster(os.environ, gpus=launch_options()["gpus"] or 1)
     named = options["results_dir"] or spec.checkpoint_dir
     with using_key(key_in_use() or spec.key):
         if dry_run:
-            click.echo(_described(spec, cluster, Path(named) if named else None), nl=False)
+            click.echo(_describe(spec, cluster, Path(named) if named else None), nl=False)
         elif named:
             _train(spec, named, cluster)
         else:
@@ -45,14 +45,14 @@ def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **optio
             raise UserError("no results folder", where=experiment_spec_file, fix=fix)
 
 
-def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
+def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> None:
     """Train in the folder that the command line or the spec names."""
     folder = results_dir(named, Path()) if cluster.chief else Path(named)  # only the chief writes there
     spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
     from bodyposenet.common.model.training.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
-    from bodyposenet.common.evaluation.validation import validation_of
+    from bodyposenet.common.evaluation.validation import make_validation
     from bodyposenet.common.model.training.train import train as train_model
 
     ending = ".keras" if key_in_use() is None else ".tlt"
@@ -67,15 +67,15 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: Cluster) -> None:
 
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = train_model(
-            spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves,
+            spec, folder, source=plan.source, validate=make_validation(plan), told=run.log_curves,
             chosen=note, cluster=cluster, ending=ending,
         )  # fmt: skip
         run.log_metrics({"params": done.params})
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
-    click.echo(f"wrote {done.model}: {done.params:,} parameters, {counted(len(done.history), 'epoch')}{loss}")
+    click.echo(f"wrote {done.model}: {done.params:,} parameters, {pluralize(len(done.history), 'epoch')}{loss}")
 
 
-def _described(spec: "TrainSpec", cluster: Cluster, folder: Path | None) -> str:
+def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) -> str:
     from bodyposenet.common.model.training.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)

@@ -13,7 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.files import is_remote, joined, place, read_bytes, whole_file
+from bodyposenet.common.storage.files import as_path, is_remote, join, read_bytes, whole_file
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.photo_store import open_photos
 
@@ -42,8 +42,8 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
     if not source:
         synthesize(output, train=train, val=val, seed=seed)
         return output
-    folder = place(source) if is_remote(source) else Path(source).resolve()
-    dataset_spec_of(folder)
+    folder = as_path(source) if is_remote(source) else Path(source).resolve()
+    make_dataset_spec(folder)
     (output / POINTER).write_text(json.dumps({"source": str(folder)}), encoding="utf-8")
     return folder
 
@@ -51,10 +51,10 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
 def photos_in(output: Path) -> Path:
     """The folder that a photo set means."""
     pointer = Path(output) / POINTER
-    return place(json.loads(pointer.read_text(encoding="utf-8"))["source"]) if pointer.is_file() else Path(output)
+    return as_path(json.loads(pointer.read_text(encoding="utf-8"))["source"]) if pointer.is_file() else Path(output)
 
 
-def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
+def make_dataset_spec(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
     """The dataset spec of a photo set.
 
     Args:
@@ -66,7 +66,7 @@ def dataset_spec_of(folder: Path, settings: Mapping[str, Any] | None = None) -> 
     Raises:
         UserError: Folders or files are missing or ambiguous, or the settings are no dataset spec.
     """
-    folder = place(folder)
+    folder = as_path(folder)
     if not folder.is_dir():
         raise UserError(
             "there is no such folder", where=str(folder), fix="give a folder with images/ and COCO keypoint files"
@@ -94,11 +94,11 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     Returns:
         The spec with its test half in the folder; :func:`spec_in` reads it wherever the folder is by then.
     """
-    annotations = joined(spec.root_directory_path, spec.test_data.annotation_root_dir_path)
+    annotations = join(spec.root_directory_path, spec.test_data.annotation_root_dir_path)
     name = f"annotations{''.join(annotations.suffixes)}"
     _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
     held_out = read_annotations(annotations, spec.people, flags=spec.visibility_flags.codes(), strict=False)
-    images = joined(spec.root_directory_path, spec.test_data.images_root_dir_path)
+    images = join(spec.root_directory_path, spec.test_data.images_root_dir_path)
     photos = open_photos(images)
     for photo in {*held_out.images.file_names} & {*photos.listing()}:
         if stays_inside(photo):

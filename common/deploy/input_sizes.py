@@ -12,7 +12,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class InputSizes:
     """The inputs that a network takes.
 
     Attributes:
@@ -51,14 +51,14 @@ class Sizes:
             raise UserError(f"takes inputs of {self}, not {size[0]}x{size[1]}", where=where, fix=fix)
 
 
-def sizes_of(runner: Any) -> Sizes | None:
+def read_sizes(runner: Any) -> InputSizes | None:
     """What a runner takes; None where it takes any size that the stride divides."""
-    found: Sizes | None = getattr(runner, "sizes", None)
+    found: InputSizes | None = getattr(runner, "sizes", None)
     return found
 
 
 def in_batches(
-    run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], images: np.ndarray, sizes: Sizes
+    run: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], images: np.ndarray, sizes: InputSizes
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run pictures through a network that takes only so many at once.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.model_key import foreign, opened, written
+from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,7 +37,7 @@ def read_model(path: Path) -> "ModelProto":
 
     if not path.is_file():
         raise UserError("no such file", where=str(path))
-    with opened(path) as file:
+    with open_model_file(path) as file:
         try:
             model = onnx.load(file)
         except DecodeError as error:
@@ -62,7 +62,7 @@ def write_model(model: "ModelProto", path: Path, *, openly: bool = False) -> Non
     if openly:
         write_whole(path, content)
         return
-    with written(path) as file:
+    with create_model_file(path) as file:
         file.write(content)
 
 
@@ -86,7 +86,7 @@ def forget_parity(model: "ModelProto") -> None:
     model.metadata_props.extend(kept)
 
 
-def card_of(metadata: dict[str, str], where: Path) -> Card:
+def read_card(metadata: dict[str, str], where: Path) -> Card:
     """The card among a model's metadata.
 
     Raises:
@@ -102,8 +102,8 @@ def card_of(metadata: dict[str, str], where: Path) -> Card:
 
 
 def card_of_model(model: "ModelProto", where: Path) -> Card:
-    """The card of a model in memory; as for :func:`card_of`."""
-    return card_of({entry.key: entry.value for entry in model.metadata_props}, where)
+    """The card of a model in memory; as for :func:`read_card`."""
+    return read_card({entry.key: entry.value for entry in model.metadata_props}, where)
 
 
 def require_outputs(names: list[str], where: Path) -> None:

@@ -29,7 +29,7 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class Runner:
+class RunnerFinding:
     """A library that runs exported networks.
 
     Attributes:
@@ -53,14 +53,14 @@ class Choices:
     """
 
     precision: Precision
-    runners: list[Runner]
+    runners: list[RunnerFinding]
 
 
 def examine_choices() -> Choices:
     """Measure what a training would compute in, and list what can run networks."""
     from bodyposenet.common.deploy.runtime.runner_choice import list_runners
 
-    runners = [Runner(found.name, found.available, found.reason) for found in list_runners()]
+    runners = [RunnerFinding(found.name, found.available, found.reason) for found in list_runners()]
     return Choices(examine_precision(), runners)
 
 

@@ -21,7 +21,7 @@ LITTLE_MEMORY = 4e9  # bytes; the demo takes up to that
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuFinding:
     """A GPU as NVIDIA's driver describes it."""
 
     name: str
@@ -55,7 +55,7 @@ class Machine:
     core_limit: float | None
     memory_bytes: int | None
     memory_limit_bytes: int | None
-    gpus: list[Gpu]
+    gpus: list[GpuFinding]
     gpu_note: str
     temporary_folder: str | None
     temporary_free_bytes: int | None
@@ -171,7 +171,7 @@ def _read_number(file: Path) -> float | None:
     return float(words[0]) if words and words[0].lstrip("-").isdigit() else None
 
 
-def list_gpus() -> tuple[list[Gpu], str]:
+def list_gpus() -> tuple[list[GpuFinding], str]:
     """Return NVIDIA's GPUs, and why there are none where that is so."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -181,7 +181,7 @@ def list_gpus() -> tuple[list[Gpu], str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return [], f"unknown: {type(error).__name__} of nvidia-smi"
     rows = [[part.strip() for part in line.split(",")] for line in told.stdout.splitlines()]
-    gpus = [Gpu(name=row[0], driver=row[1], memory=row[2]) for row in rows if len(row) == 3]
+    gpus = [GpuFinding(name=row[0], driver=row[1], memory=row[2]) for row in rows if len(row) == 3]
     said = (told.stdout + told.stderr).strip().splitlines()
     return gpus, "" if gpus else f"none: nvidia-smi says {said[0] if said else 'nothing'}"
 

@@ -75,13 +75,13 @@ def warm() -> Warmth:
 def call_all(folder: Path) -> None:
     """Draw people, convert them, make a batch with all that varies in it, and decode perfect maps of others."""
     from bodyposenet.common.data.conversion.convert import convert_dataset
-    from bodyposenet.common.data.photo_set import dataset_spec_of
+    from bodyposenet.common.data.photo_set import make_dataset_spec
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
     from bodyposenet.common.skeleton.skeleton import COCO_17
 
     synthesize(folder / "photos", train=4, val=2, size=SIZE)
-    dataset = dataset_spec_of(folder / "photos", {"dataset": "coco"})
+    dataset = make_dataset_spec(folder / "photos", {"dataset": "coco"})
     convert_dataset(dataset, folder / "records", mode="train", generate_masks=True)
     make_one_batch(dataset, folder)
     ceiling_ap(dataset, InferenceSpec(input_shape=SIZE), COCO_17)

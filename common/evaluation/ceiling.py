@@ -37,7 +37,7 @@ def ceiling_ap(
     return ceiling_metrics(read_test_set(dataset), spec, skeleton, stride=stride, sigma=sigma)[MAIN]
 
 
-def ceiling_ap_of(
+def compute_ceiling_ap(
     annotations: Path,
     skeleton: Skeleton,
     *,

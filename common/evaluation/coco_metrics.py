@@ -12,7 +12,7 @@ import numpy as np
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import PERSON
-from bodyposenet.common.skeleton.skeleton import sigma_of
+from bodyposenet.common.skeleton.skeleton import find_sigma
 from bodyposenet.common.storage.files import whole_file
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
@@ -50,7 +50,7 @@ def coco_metrics(
     """
     truth = annotations if isinstance(annotations, CocoSet) else read_annotations(annotations, joints)
     _refuse_strangers(truth, detections)
-    spreads = np.array([sigma_of(joint) for joint in truth.joints] if sigmas is None else sigmas)
+    spreads = np.array([find_sigma(joint) for joint in truth.joints] if sigmas is None else sigmas)
     if len(spreads) != len(truth.joints):
         raise UserError(f"{len(spreads)} OKS sigmas for {len(truth.joints)} joints", where=str(truth.path))
     if not truth.photos:

@@ -17,7 +17,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import place
+from bodyposenet.common.storage.files import as_path
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -99,14 +99,14 @@ def evaluate(
     Raises:
         UserError: The model or the annotations cannot be used, or none of the photos.
     """
-    results_dir = place(results_dir)
+    results_dir = as_path(results_dir)
     status = StatusLog(results_dir)
     status.write("STARTED", "Starting evaluation.")
     opened, spec = open_model(model, spec, device, runner)
     truth, folder = read_test_set(dataset), images_folder(dataset)
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, progress)
-    outcome = _scored(opened, spec, truth, folder, found, skipped, results_dir)
+    outcome = _score(opened, spec, truth, folder, found, skipped, results_dir)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
     return outcome
@@ -150,7 +150,7 @@ def _pixels(photos: PhotoStore, folder: Path, photo: Photo) -> Any:
     return image
 
 
-def _scored(
+def _score(
     runner: "Runner",
     spec: InferenceSpec,
     truth: CocoSet,

@@ -10,10 +10,10 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annot
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton.skeleton import Skeleton, sigma_of
+from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.files import joined
+from bodyposenet.common.storage.files import join
 
 COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people
 Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3), box (4,), area, crowd
@@ -25,17 +25,17 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
     Raises:
         UserError: The file is missing or wrong.
     """
-    path = joined(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
+    path = join(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
     codes = dataset.visibility_flags.codes()
     truth = read_annotations(path, dataset.people, flags=codes)
     if all(number == code for number, code in codes.items()):
         return truth
-    return truth.recoded(codes)
+    return truth.recode_flags(codes)
 
 
 def images_folder(dataset: DatasetSpec) -> Path:
     """The folder of the test photos."""
-    return joined(dataset.root_directory_path, dataset.test_data.images_root_dir_path)
+    return join(dataset.root_directory_path, dataset.test_data.images_root_dir_path)
 
 
 def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:
@@ -55,10 +55,10 @@ def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:
 def sigmas_for(joints: Sequence[str], skeleton: Skeleton) -> list[float]:
     """OKS spread of each of the annotations' joints: the skeleton's, or that of COCO by the name of the joint."""
     own = dict(zip(skeleton.joints, skeleton.sigmas, strict=True))
-    return [own.get(joint, sigma_of(joint)) for joint in joints]
+    return [own.get(joint, find_sigma(joint)) for joint in joints]
 
 
-def truth_of(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], where: str = "records") -> CocoSet:
+def build_truth(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], where: str = "records") -> CocoSet:
     """The annotations of records, as :func:`~bodyposenet.common.evaluation.coco_metrics.coco_metrics` takes them.
 
     Photos are numbered from 0 in their order, as numbers of several datasets may collide. What a mask leaves out counts
@@ -74,7 +74,7 @@ def truth_of(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], whe
     for number, record in enumerate(records):
         sizes.append((record.height, record.width))
         rows += _people(number, record, datasets[record.dataset], names)
-        rows += [(number, np.zeros((len(names), 3)), box, box[2] * box[3], True) for box in _left_out(record)]
+        rows += [(number, np.zeros((len(names), 3)), box, box[2] * box[3], True) for box in _find_left_out(record)]
     heights, widths = np.array(sizes, np.int64).reshape(-1, 2).T
     numbers = np.arange(len(sizes))
     return CocoSet(
@@ -92,7 +92,7 @@ def _people(number: int, record: Record, spec: DatasetSpec, names: Sequence[str]
     return [(number, joints, box, float(area), False) for joints, box, area in people]
 
 
-def _left_out(record: Record) -> Floats:
+def _find_left_out(record: Record) -> Floats:
     """``(R, 4)`` boxes of the regions that the mask leaves out."""
     if record.mask is None:
         return np.zeros((0, 4))

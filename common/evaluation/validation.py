@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.loading.batches import Batch, Sample, make_batch
+from bodyposenet.common.data.loading.batches import Sample, TrainingBatch, make_batch
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
-from bodyposenet.common.evaluation.ground_truth import require_common_joints, sigmas_for, truth_of
+from bodyposenet.common.evaluation.ground_truth import build_truth, require_common_joints, sigmas_for
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 THREADS = os.cpu_count() or 1
 
 
-def validation_of(plan: Plan) -> "Validation | None":
+def make_validation(plan: Plan) -> "Validation | None":
     """What a plan's training is validated with; None where no records are held out."""
     return None if plan.validation is None else Validation(plan, HeldOut(plan.validation))
 
@@ -51,7 +51,7 @@ class HeldOut:
     @cached_property
     def truth(self) -> CocoSet:
         """The people in the photos."""
-        return truth_of(self.records(), self.source.datasets, where="val_records_path")
+        return build_truth(self.records(), self.source.datasets, where="val_records_path")
 
     def __len__(self) -> int:
         return len(self.firsts)
@@ -103,7 +103,7 @@ class Validation:
         total = sum(len(batch.images) * float(self._loss(batch)) for batch in self._batches())
         return total / len(self.photos)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[TrainingBatch]:
         size = self.plan.spec.dataloader.batch_size
         parts = [np.arange(len(self.photos))[start : start + size] for start in range(0, len(self.photos), size)]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="validation") as pool:

@@ -43,11 +43,11 @@ class Fit:
 
     def to_input(self, points: np.ndarray) -> np.ndarray:
         """``(..., 2)`` x, y in photo pixels to input pixels, float64."""
-        return _mapped(self.matrix, points)
+        return _map(self.matrix, points)
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
         """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
-        return _mapped(np.linalg.inv(self.matrix), points)
+        return _map(np.linalg.inv(self.matrix), points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
     """
     borders = _borders(photo, size) if mode == "pad_image_input" else (0, 0, 0, 0)
     framed = photo[0] + borders[0] + borders[1], photo[1] + borders[2] + borders[3]
-    resized = _adjusted(photo, size) if mode == "adjust_network_input" else size
+    resized = _adjust(photo, size) if mode == "adjust_network_input" else size
     _refuse_lines(photo, max(framed[0] * framed[1], resized[0] * resized[1]))
     scale_y, scale_x = resized[0] / framed[0], resized[1] / framed[1]
     matrix = np.array(
@@ -110,9 +110,9 @@ def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) 
         stride: See :func:`plan_fit`.
     """
     fit = plan_fit((image.shape[0], image.shape[1]), size, mode, stride)
-    framed = _bordered(image, fit.borders)
+    framed = _add_borders(image, fit.borders)
     resized = cv2.resize(framed, fit.resized[::-1], interpolation=cv2.INTER_CUBIC)
-    return Fitted(_bordered(resized, (0, fit.size[0] - fit.resized[0], 0, fit.size[1] - fit.resized[1])), fit)
+    return Fitted(_add_borders(resized, (0, fit.size[0] - fit.resized[0], 0, fit.size[1] - fit.resized[1])), fit)
 
 
 def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
@@ -149,7 +149,7 @@ def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     mapped: np.ndarray = np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
     return mapped
 
@@ -164,7 +164,7 @@ def _borders(photo: Size, size: Size) -> Borders:
     return 0, 0, total // 2, total - total // 2
 
 
-def _adjusted(photo: Size, size: Size) -> Size:
+def _adjust(photo: Size, size: Size) -> Size:
     """``size`` with one side longer, so that it has the photo's shape."""
     (height, width), (rows, columns) = photo, size
     if width * rows > height * columns:
@@ -184,7 +184,7 @@ def _up_to(length: int, stride: int) -> int:
     return -(-length // stride) * stride
 
 
-def _bordered(image: np.ndarray, borders: Borders) -> np.ndarray:
+def _add_borders(image: np.ndarray, borders: Borders) -> np.ndarray:
     return cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=GREY) if any(borders) else image
 
 

@@ -8,7 +8,7 @@ _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame marker
 _JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 
 
-def header_size(data: bytes) -> tuple[int, int] | None:
+def read_header_size(data: bytes) -> tuple[int, int] | None:
     """``(height, width)`` that the header of a JPEG or PNG file states, as stored: before any rotation by EXIF."""
     if data.startswith(_PNG) and data[12:16] == b"IHDR":
         return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
@@ -28,7 +28,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def decoded_size(data: bytes) -> tuple[int, int] | None:
+def decode_size(data: bytes) -> tuple[int, int] | None:
     """``(height, width)`` of the decoded image, or None where it does not decode."""
     if not data:
         return None

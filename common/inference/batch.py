@@ -12,12 +12,12 @@ from typing import Any
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import Entry, write_files
 from bodyposenet.common.inference.detector import open_model
-from bodyposenet.common.inference.gallery_picks import Notable
+from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.inference.inference import SUFFIXES
-from bodyposenet.common.inference.photo_reader import Looker, ahead
+from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import Stat, is_remote, joined, listing, place, read_bytes, whole_file
+from bodyposenet.common.storage.files import Stat, as_path, is_remote, join, listing, read_bytes, whole_file
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -38,7 +38,7 @@ class Parts:
     """
 
     def __init__(self, work: Path, key: str) -> None:
-        self.folder = joined(work, f"parts-{key[:16]}")
+        self.folder = join(work, f"parts-{key[:16]}")
 
     def done(self) -> set[int]:
         """Numbers of the parts that are there."""
@@ -66,11 +66,11 @@ class Parts:
             self._file(number).unlink(missing_ok=True)
 
     def _file(self, number: int) -> Path:
-        return joined(self.folder, f"{number:06d}{SUFFIX}")
+        return join(self.folder, f"{number:06d}{SUFFIX}")
 
 
 @dataclass
-class Batch:
+class BatchInference:
     """What was found.
 
     Attributes:
@@ -123,7 +123,7 @@ def infer_batch(
     extra: Mapping[str, Any] | None = None,
     notable: int = 24,
     progress: bool | None = None,
-) -> Batch:
+) -> BatchInference:
     """Find the people in all photos of a folder and below it, and write what was found.
 
     Photos are numbered from 1 in the order of their names: COCO's ``image_id``. Entries of ``detections.json`` have it
@@ -144,20 +144,20 @@ def infer_batch(
         UserError: The model cannot be used, or there are no photos, or none that can be read. One that cannot, among
             others, is reported instead.
     """
-    folder = place(results_dir)
+    folder = as_path(results_dir)
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     store = open_photos(source)
     listed = _photos(store, source)
     runner, spec = open_model(model, spec)
-    looker = Looker(runner, spec, store, source)
-    parts = Parts(place(work or folder), _key(model, spec, source, listed))
+    looker = PhotoReader(runner, spec, store, source)
+    parts = Parts(as_path(work or folder), _key(model, spec, source, listed))
     resumed = _find_all(looker, parts, list(listed), progress)
-    batch = Batch(folder, resumed=resumed, digest=_digest(listed))
-    picks = Notable(notable)
+    batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
+    picks = PhotoSampler(notable)
     entries = (found for part in range(_parts(listed)) for found in parts.read(part))
-    write_files(folder, runner.card.skeleton, spec, _seen(entries, batch.count, picks.offer), extra or {})
-    batch.notable = picks.picked()
+    write_files(folder, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
+    batch.notable = picks.pick()
     parts.remove()
     if batch.unreadable == batch.photos:
         problem = f"none of the {batch.photos} photos can be used"
@@ -194,7 +194,7 @@ def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Sta
     return hashlib.sha256(f"{network} {spec.model_dump_json()} {source} {_digest(listed)}".encode()).hexdigest()
 
 
-def _find_all(looker: Looker, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
+def _find_all(looker: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
     """Make the parts that are not there; the number of photos in those that are."""
     done = parts.done()
     chunks = [range(start, min(start + PART, len(names))) for start in range(0, len(names), PART)]
@@ -207,7 +207,7 @@ def _find_all(looker: Looker, parts: Parts, names: Sequence[str], progress: bool
             if number in done:
                 continue
             made = []
-            for place_in_list, pixels in ahead(lambda index: looker.pixels(names[index]), chunk):
+            for place_in_list, pixels in prefetch(lambda index: looker.pixels(names[index]), chunk):
                 made.append(looker.entry(place_in_list + 1, names[place_in_list], pixels))
                 bar.update()
             parts.keep(number, made)
@@ -218,7 +218,7 @@ def _parts(listed: Sized) -> int:
     return -(-len(listed) // PART)
 
 
-def _seen(entries: Iterable[Entry], *eyes: Callable[[Entry], None]) -> Iterator[Entry]:
+def _show_all(entries: Iterable[Entry], *eyes: Callable[[Entry], None]) -> Iterator[Entry]:
     """The entries, each shown to all on its way."""
     for found in entries:
         for eye in eyes:

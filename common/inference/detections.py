@@ -124,13 +124,13 @@ def write_files(
         people = _Array(plain, "", "\n")
         for found in entries:
             photos.add(found)
-            for person in to_coco(people_of(found, skeleton), skeleton, joints, found["image_meta"]["id"]):
+            for person in to_coco(read_people(found, skeleton), skeleton, joints, found["image_meta"]["id"]):
                 people.add(person)
         photos.close()
         people.close()
 
 
-def people_of(found: Entry, skeleton: Skeleton) -> People:
+def read_people(found: Entry, skeleton: Skeleton) -> People:
     """The people of an entry; a joint's score is 1 where it was found, else 0."""
     places = np.reshape(np.asarray(found.get("keypoints", []), np.float32), (-1, skeleton.num_joints, 2))
     seen = places.any(axis=-1, keepdims=True).astype(np.float32)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodyposenet.common.deploy.input_sizes import Sizes, sizes_of
+from bodyposenet.common.deploy.input_sizes import InputSizes, read_sizes
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, normalise, plan_fit
 from bodyposenet.common.pose import People, decode
@@ -87,7 +87,7 @@ def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Ma
 
 def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
     rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
-    fitted = _fitted(runner, image, (rows, columns), spec)
+    fitted = _fit(runner, image, (rows, columns), spec)
     image = normalise(fitted.image, runner.card)
     heatmaps, pafs = (maps[0] for maps in runner(image[None]))
     if spec.flip:
@@ -98,9 +98,9 @@ def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: fl
     return (heatmaps, pafs), fitted.fit
 
 
-def _fitted(runner: "Runner", image: np.ndarray, size: tuple[int, int], spec: InferenceSpec) -> Fitted:
+def _fit(runner: "Runner", image: np.ndarray, size: tuple[int, int], spec: InferenceSpec) -> Fitted:
     """The photo as the spec wants it; padded where the network does not take what it would be adjusted to."""
-    sizes, mode, stride = sizes_of(runner), spec.keep_aspect_ratio_mode, runner.card.stride
+    sizes, mode, stride = read_sizes(runner), spec.keep_aspect_ratio_mode, runner.card.stride
     if sizes is not None and not sizes.hold(plan_fit((image.shape[0], image.shape[1]), size, mode, stride).size):
         mode = "pad_image_input"
     return fit_image(image, size, mode, stride)
@@ -161,12 +161,12 @@ def open_model(
     from bodyposenet.common.deploy.runtime.runners import open_runner
 
     if not isinstance(model, str | Path):
-        return model, followed(spec, sizes_of(model), model.card.stride, "the model")
+        return model, adapt_spec(spec, read_sizes(model), model.card.stride, "the model")
     opened = open_runner(Path(model), stage=spec.output_stage_to_use, device=device, runner=runner or spec.runner)
-    return opened, followed(spec, sizes_of(opened), opened.card.stride, str(model))
+    return opened, adapt_spec(spec, read_sizes(opened), opened.card.stride, str(model))
 
 
-def followed(spec: InferenceSpec, sizes: Sizes | None, stride: int, where: str) -> InferenceSpec:
+def adapt_spec(spec: InferenceSpec, sizes: InputSizes | None, stride: int, where: str) -> InferenceSpec:
     """The spec as a network of limited sizes can follow it, as TAO does: photos padded to its one size, one scale.
 
     Args:
@@ -180,12 +180,12 @@ def followed(spec: InferenceSpec, sizes: Sizes | None, stride: int, where: str) 
     """
     if sizes is None:
         return spec
-    if not sizes.hold(_filled(spec, 1.0, stride)):
+    if not sizes.hold(_fill(spec, 1.0, stride)):
         problem = f"takes inputs of {sizes}, and the spec's input_shape is {'x'.join(map(str, spec.input_shape))}"
         fix = f"set input_shape to [{sizes.smallest[0]}, {sizes.smallest[1]}]" if sizes.fixed else "change input_shape"
         raise UserError(problem, where=where, fix=fix)
     changes: dict[str, object] = {}
-    if spec.multi_scale_inference and not all(sizes.hold(_filled(spec, scale, stride)) for scale in spec.scales):
+    if spec.multi_scale_inference and not all(sizes.hold(_fill(spec, scale, stride)) for scale in spec.scales):
         log.warning("%s takes inputs of %s only: multi_scale_inference is off", where, sizes)
         changes["multi_scale_inference"] = False
     if sizes.fixed and spec.keep_aspect_ratio_mode == "adjust_network_input":
@@ -194,7 +194,7 @@ def followed(spec: InferenceSpec, sizes: Sizes | None, stride: int, where: str) 
     return spec.model_copy(update=changes) if changes else spec
 
 
-def _filled(spec: InferenceSpec, scale: float, stride: int) -> tuple[int, int]:
+def _fill(spec: InferenceSpec, scale: float, stride: int) -> tuple[int, int]:
     """The input at a scale, filled up to the stride."""
     height, width = (-(-max(1, round(side * scale)) // stride) * stride for side in spec.input_shape)
     return height, width

@@ -14,7 +14,7 @@ def _name(entry: Entry) -> str:
     return hashlib.sha256(str(entry["full_image_path"]).encode()).hexdigest()
 
 
-def _crowded(entry: Entry) -> tuple[float, str]:
+def _is_crowded(entry: Entry) -> tuple[float, str]:
     return len(entry["scores"]), _name(entry)
 
 
@@ -26,11 +26,11 @@ def _empty(entry: Entry) -> tuple[float, str]:
     return 0.0, _name(entry)
 
 
-KINDS: dict[str, Rank] = {"crowded": _crowded, "doubtful": _doubtful, "empty": _empty}
+KINDS: dict[str, Rank] = {"crowded": _is_crowded, "doubtful": _doubtful, "empty": _empty}
 SHARES = {"crowded": 0.5, "doubtful": 0.25, "empty": 0.25}
 
 
-class Notable:
+class PhotoSampler:
     """Photos with most people, with the least certain person, and with nobody; memory does not grow with the photos.
 
     Args:
@@ -53,7 +53,7 @@ class Notable:
             if len(best) > self._number:
                 heapq.heappop(best)
 
-    def picked(self) -> dict[str, list[Entry]]:
+    def pick(self) -> dict[str, list[Entry]]:
         """The photos by kind, the most notable first; each once. What one kind lacks, the others make up for."""
         ranked = {kind: [entry for _, _, entry in sorted(best, reverse=True)] for kind, best in self._best.items()}
         found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}

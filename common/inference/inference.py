@@ -17,7 +17,7 @@ from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import is_remote, joined, listing, place, read_bytes
+from bodyposenet.common.storage.files import as_path, is_remote, join, listing, read_bytes
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def infer(
     """
     from bodyposenet.common.deploy.runtime.runners import describe_runner
 
-    wanted, extra = list_photos(input_type, place(input), image_root_path)
-    folder = place(results_dir or default_results_dir(place(input)))
+    wanted, extra = list_photos(input_type, as_path(input), image_root_path)
+    folder = as_path(results_dir or default_results_dir(as_path(input)))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     opened, spec = open_model(model, spec, device, runner)
@@ -137,7 +137,7 @@ def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[
             raise UserError("is no folder", where=str(source), fix="give a folder, or --input_type image")
         files = [source / name for name in sorted(_names(source)) if Path(name).suffix.lower() in SUFFIXES]
         return [{"full_image_path": str(path)} for path in files], {}
-    path = _rooted(str(source), root)
+    path = _resolve(str(source), root)
     if not path.is_file():
         fix = "give a file, or --input_type dir" if path.is_dir() else "check --input and --image_root_path"
         raise UserError("there is no such image file", where=str(path), fix=fix)
@@ -151,10 +151,10 @@ def _names(folder: Path) -> Iterator[str]:
     return (path.name for path in folder.iterdir() if path.is_file())
 
 
-def _rooted(name: str, root: Path | None) -> Path:
+def _resolve(name: str, root: Path | None) -> Path:
     """``name`` below the root, or as it is where only that exists."""
-    below = joined(root, name) if root else place(name)
-    return place(name) if not below.exists() and place(name).exists() else below
+    below = join(root, name) if root else as_path(name)
+    return as_path(name) if not below.exists() and as_path(name).exists() else below
 
 
 def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
@@ -164,7 +164,7 @@ def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, 
     if not isinstance(photos, list):
         fix = "give a list of paths, or an object with 'images', a list of objects with 'full_image_path'"
         raise UserError("lists no images", where=str(source), fix=fix)
-    return [_named(photo, f"{source}: images[{index}]", root) for index, photo in enumerate(photos)], extra
+    return [_name(photo, f"{source}: images[{index}]", root) for index, photo in enumerate(photos)], extra
 
 
 def _load(source: Path) -> Any:
@@ -176,11 +176,11 @@ def _load(source: Path) -> Any:
         raise UserError("is no text", where=str(source), fix="give a JSON file") from None
 
 
-def _named(photo: object, where: str, root: Path | None) -> Entry:
+def _name(photo: object, where: str, root: Path | None) -> Entry:
     fields = {"full_image_path": photo} if isinstance(photo, str) else photo
     if not isinstance(fields, Mapping) or not isinstance(fields.get("full_image_path"), str):
         raise UserError("has no 'full_image_path'", where=where, fix="give each image a path, as a string")
-    return {**fields, "full_image_path": str(_rooted(fields["full_image_path"], root))}
+    return {**fields, "full_image_path": str(_resolve(fields["full_image_path"], root))}
 
 
 class _Work:
@@ -192,7 +192,7 @@ class _Work:
         self.pictures: list[Path] = []
 
     def entry(self, index: int, given: Entry) -> Entry:
-        path = place(given["full_image_path"])
+        path = as_path(given["full_image_path"])
         try:
             image = read_image(path)
             people = find_people(self.runner, image, self.spec)

@@ -10,11 +10,11 @@ import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image
-from bodyposenet.common.imaging.headers import header_size
+from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import joined, reported
+from bodyposenet.common.storage.files import join, translate_errors
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB
 Item = TypeVar("Item")
 
 
-class Looker:
+class PhotoReader:
     """Looks at one photo after another.
 
     Args:
@@ -50,10 +50,10 @@ class Looker:
         except AwayError:
             raise
         except UserError as error:
-            with reported(self.source):
+            with translate_errors(self.source):
                 open_photos(self.source)
             return error
-        return _decoded(data, str(self._path(name)))
+        return _decode(data, str(self._path(name)))
 
     def entry(self, number: int, name: str, pixels: np.ndarray | UserError) -> Entry:
         """What ``detections.json`` says of a photo."""
@@ -67,11 +67,11 @@ class Looker:
             return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
 
     def _path(self, name: str) -> Path:
-        return joined(self.source, name)
+        return join(self.source, name)
 
 
-def _decoded(data: bytes, where: str) -> np.ndarray | UserError:
-    height, width = header_size(data) or (0, 0)
+def _decode(data: bytes, where: str) -> np.ndarray | UserError:
+    height, width = read_header_size(data) or (0, 0)
     if height * width > LARGEST_PHOTO:
         pixels = f"has {height * width / 1e6:.0f} megapixels; {LARGEST_PHOTO / 1e6:.0f} are taken"
         return UserError(pixels, where=where, fix="make it smaller")
@@ -81,7 +81,7 @@ def _decoded(data: bytes, where: str) -> np.ndarray | UserError:
         return error
 
 
-def ahead(read: Callable[[int], Item], wanted: Iterable[int]) -> Iterator[tuple[int, Item]]:
+def prefetch(read: Callable[[int], Item], wanted: Iterable[int]) -> Iterator[tuple[int, Item]]:
     """Read in threads what is wanted, a few things ahead of whoever uses them.
 
     Args:

@@ -6,21 +6,21 @@ from typing import Any
 NULL = "null"  # stands for None: the SDK refuses that anywhere in a dict, be it a default or an argument
 
 
-def portable(value: Any) -> Any:
-    """A spec's dict as the SDK takes it; :func:`whole` is the way back."""
+def to_kfp(value: Any) -> Any:
+    """A spec's dict as the SDK takes it; :func:`restore_ints` is the way back."""
     if isinstance(value, Mapping):
-        return {key: portable(entry) for key, entry in value.items()}
+        return {key: to_kfp(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [portable(entry) for entry in value]
+        return [to_kfp(entry) for entry in value]
     return NULL if value is None else value
 
 
-def whole(value: Any) -> Any:
+def restore_ints(value: Any) -> Any:
     """Numbers as they were written, and null for its word: Kubeflow's dicts come back with every number a float."""
     if isinstance(value, Mapping):
-        return {key: whole(entry) for key, entry in value.items()}
+        return {key: restore_ints(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [whole(entry) for entry in value]
+        return [restore_ints(entry) for entry in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return None if value == NULL else value

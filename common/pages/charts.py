@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bodyposenet.common.pages.numbers import DASH, known, shown
+from bodyposenet.common.pages.numbers import DASH, format_measure, is_known
 from bodyposenet.common.pages.page import coordinate, svg
 
 Point = tuple[float, float]
@@ -32,24 +32,26 @@ def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[floa
     Returns:
         An ``<svg>``.
     """
-    top = 18 if mark is not None and known(mark) else 4
+    top = 18 if mark is not None and is_known(mark) else 4
     height = top + BAR_ROW * len(bars) + 4
     lengths = bar_lengths([*bars.values(), mark])
     drawn = [
-        _bar(name, shown(value, text), length, top + BAR_ROW * row, row)
+        _bar(name, format_measure(value, text), length, top + BAR_ROW * row, row)
         for row, ((name, value), length) in enumerate(zip(bars.items(), lengths, strict=False))
     ]
-    if mark is not None and known(mark):
+    if mark is not None and is_known(mark):
         drawn.insert(0, _bar_mark(BAR_LEFT + lengths[-1], height, f"{mark_name} {text(mark)}".strip()))
-    said = ", ".join(f"{name} {shown(value, text)}" for name, value in bars.items())
+    said = ", ".join(f"{name} {format_measure(value, text)}" for name, value in bars.items())
     return svg("bars", f"{title}: {said}", (height, BAR_WIDTH), drawn)
 
 
 def bar_lengths(values: Sequence[float | None]) -> list[float]:
     """Lengths in user units: the largest value fills the room, what was not measured has length 0."""
-    largest = max((float(value or 0) for value in values if known(value)), default=0.0)
+    largest = max((float(value or 0) for value in values if is_known(value)), default=0.0)
     room = BAR_WIDTH - BAR_LEFT - BAR_RIGHT
-    return [room * max(0.0, float(value or 0) / largest) if known(value) and largest > 0 else 0.0 for value in values]
+    return [
+        room * max(0.0, float(value or 0) / largest) if is_known(value) and largest > 0 else 0.0 for value in values
+    ]
 
 
 def _bar(name: str, figure: str, length: float, y: float, row: int) -> Markup:
@@ -146,7 +148,7 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str
     Returns:
         An ``<svg>``; nothing if there is nothing to draw.
     """
-    finite = {name: [point for point in points if known(point[1])] for name, points in series.items()}
+    finite = {name: [point for point in points if is_known(point[1])] for name, points in series.items()}
     every = [point for points in finite.values() for point in points]
     if not every:
         return Markup("")
@@ -226,7 +228,7 @@ def unbroken(points: Sequence[Point]) -> list[list[Point]]:
     """The stretches of points between those whose y is no finite number."""
     parts: list[list[Point]] = [[]]
     for point in points:
-        if known(point[1]):
+        if is_known(point[1]):
             parts[-1].append(point)
         elif parts[-1]:
             parts.append([])

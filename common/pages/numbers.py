@@ -7,14 +7,14 @@ DASH = "–"  # noqa: RUF001 - what stands where nothing was measured
 MINUS = "−"  # noqa: RUF001
 
 
-def known(value: float | None) -> bool:
+def is_known(value: float | None) -> bool:
     """Whether something was measured."""
     return value is not None and math.isfinite(value)
 
 
 def share(part: float | None, whole: float | None) -> float:
     """A part of a whole; NaN where either was not measured."""
-    if part is None or whole is None or not known(part) or not known(whole) or whole == 0:
+    if part is None or whole is None or not is_known(part) or not is_known(whole) or whole == 0:
         return math.nan
     return part / whole
 
@@ -57,6 +57,6 @@ def _with_prefix(value: float, unit: str) -> str:
     return f"{value:.0f} {unit}".rstrip()
 
 
-def shown(value: float | None, text: Callable[[float], str]) -> str:
+def format_measure(value: float | None, text: Callable[[float], str]) -> str:
     """A value as text; a dash where nothing was measured."""
-    return text(float(value)) if value is not None and known(value) else DASH
+    return text(float(value)) if value is not None and is_known(value) else DASH

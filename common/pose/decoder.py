@@ -49,7 +49,7 @@ def decode(
     Raises:
         UserError: The maps are not those of the skeleton.
     """
-    maps, fields = _checked(heatmaps, pafs, skeleton)
+    maps, fields = _check(heatmaps, pafs, skeleton)
     prior = skeleton.prior.arrays if skeleton.prior else NO_PRIOR
     thresholds = np.float32(heatmap_threshold), np.float32(paf_threshold)
     grid = float(stride), sigma / stride
@@ -63,7 +63,7 @@ def decode(
     return _fill(people, skeleton) if fill_missing else people
 
 
-def _checked(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
     """The maps as compiled code takes them.
 
     Raises:

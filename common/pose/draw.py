@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.skeleton.joint_names import names_part, side_of
+from bodyposenet.common.skeleton.joint_names import find_side, names_part
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
 Colour = tuple[int, int, int]
@@ -52,7 +52,7 @@ def draw_people(
 
 def limb_colour(start: str, end: str) -> Colour:
     """RGB of the limb between two joints: by the side of the body and the part of it that it belongs to."""
-    sides = {side_of(name) for name in (start, end)} - {""}
+    sides = {find_side(name) for name in (start, end)} - {""}
     parts = {part for name in (start, end) for word, part in PARTS.items() if names_part(name, word)}
     side = sides.pop() if len(sides) == 1 else ""
     return COLOURS[side][parts.pop() if len(parts) == 1 else "trunk"]
@@ -94,14 +94,14 @@ def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour
     if length > 0:
         across = np.array([-along[1], along[0]]) * (width / 2 / length)
         corners = np.array([start + across, end + across, end - across, start - across])
-        cv2.fillConvexPoly(canvas, _fixed(corners), colour, cv2.LINE_AA, FRACTION_BITS)
+        cv2.fillConvexPoly(canvas, _to_fixed_point(corners), colour, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _dot(canvas: np.ndarray, centre: np.ndarray, colour: Colour, radius: float) -> None:
-    x, y = _fixed(np.asarray(centre))
+    x, y = _to_fixed_point(np.asarray(centre))
     cv2.circle(canvas, (int(x), int(y)), round(radius * 2**FRACTION_BITS), colour, -1, cv2.LINE_AA, FRACTION_BITS)
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
+def _to_fixed_point(points: np.ndarray) -> np.ndarray:
     """Pixels to OpenCV's fixed point; far outside the picture all is as far."""
     return np.asarray(np.round(np.clip(points, -20_000, 40_000) * 2**FRACTION_BITS), np.int32)

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.refine import FRAME, add_hidden, refined
+from bodyposenet.common.pose.refine import FRAME, add_hidden, refine
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
         found = len(own)
         for peak in range(found):
             row, column = own[peak]
-            places[peak, 0], places[peak, 1] = refined(plane, row, column, variance, 0, 0)
+            places[peak, 0], places[peak, 1] = refine(plane, row, column, variance, 0, 0)
             heights[peak] = plane[row, column]
         if found < most:
             found = add_hidden(plane, threshold, variance, own, places, heights)

@@ -22,15 +22,15 @@ SLACK, WIDEST = 1.2, 3.0  # a lone peak may be wider than measured, and is measu
 
 
 @njit(nogil=True, cache=True)
-def refined(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def refine(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A peak's x and y, in cells; neighbours on its blind sides (-1 left or above, 1 right or below) are ignored."""
     rows, columns = plane.shape
     first, last_column, last_row = FRAME, columns - FRAME - 1, rows - FRAME - 1
     centre, left, right, above, below = logarithms(plane, row, column)
     has_left, has_right = column > first and blind_x >= 0, column < last_column and blind_x <= 0
     has_above, has_below = row > first and blind_y >= 0, row < last_row and blind_y <= 0
-    across = _trusted(left, centre, right, variance) if has_left and has_right else -1.0
-    down = _trusted(above, centre, below, variance) if has_above and has_below else -1.0
+    across = _is_trusted(left, centre, right, variance) if has_left and has_right else -1.0
+    down = _is_trusted(above, centre, below, variance) if has_above and has_below else -1.0
     spare = max(across, down) if max(across, down) > 0 else variance
     x = column + _offset(left, centre, right, has_left, has_right, across if across > 0 else spare)
     y = row + _offset(above, centre, below, has_above, has_below, down if down > 0 else spare)
@@ -46,7 +46,7 @@ def logarithms(plane, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 @njit(nogil=True, cache=True)
-def measured(before, centre, after, widest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def measure(before, centre, after, widest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Variance of a Gaussian, by the logarithms of three values."""
     curvature = 2 * centre - before - after
     return min(1 / curvature, widest) if curvature > 0 else widest
@@ -58,8 +58,8 @@ def _log(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 @njit(nogil=True, cache=True)
-def _trusted(before, centre, after, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return max(measured(before, centre, after, WIDE * variance), NARROW * variance)
+def _is_trusted(before, centre, after, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return max(measure(before, centre, after, WIDE * variance), NARROW * variance)
 
 
 @njit(nogil=True, cache=True)
@@ -93,9 +93,9 @@ def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ign
         if row < 0 or _near(cells, row, column, peak):
             continue
         down, right = _side(row - cells[peak, 0]), _side(column - cells[peak, 1])
-        places[found, 0], places[found, 1] = refined(plane, row, column, variance, -right, -down)
+        places[found, 0], places[found, 1] = refine(plane, row, column, variance, -right, -down)
         heights[found] = plane[row, column]
-        places[peak, 0], places[peak, 1] = refined(plane, own[0], own[1], variance, right, down)
+        places[peak, 0], places[peak, 1] = refine(plane, own[0], own[1], variance, right, down)
         found += 1
     return found
 
@@ -129,8 +129,8 @@ def _slope(plane, peak, threshold, variance):  # type: ignore[no-untyped-def]  #
 def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Variance that a lone peak may have: the lesser of both axes', since the other may be two peaks'."""
     centre, left, right, above, below = logarithms(plane, row, column)
-    across = measured(left, centre, right, WIDEST * variance)
-    return SLACK * max(min(across, measured(above, centre, below, WIDEST * variance)), variance)
+    across = measure(left, centre, right, WIDEST * variance)
+    return SLACK * max(min(across, measure(above, centre, below, WIDEST * variance)), variance)
 
 
 @njit(nogil=True, cache=True)

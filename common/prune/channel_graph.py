@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Run:
+class ChannelRun:
     """Neighbouring channels of a tensor that are all the channels of one layer.
 
     Attributes:
@@ -18,7 +18,7 @@ class Run:
     width: int
 
 
-Layout = tuple[Run, ...]  # the channels of a tensor, in order
+Layout = tuple[ChannelRun, ...]  # the channels of a tensor, in order
 
 
 def width(layout: Layout) -> int:
@@ -71,7 +71,7 @@ class ChannelGraph:
 
     def fixed(self, name: str, channels: int) -> Layout:
         """The layout of channels that nothing drops."""
-        layout = (Run(name, channels),)
+        layout = (ChannelRun(name, channels),)
         self.pin(layout)
         return layout
 

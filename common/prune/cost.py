@@ -8,13 +8,13 @@ from typing import Any
 from bodyposenet.common.model.network.flops import layer_multiply_adds
 from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
 from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.layer_axes import axes_of
+from bodyposenet.common.prune.layer_axes import find_axes
 
 Kept = Mapping[str, Indices]  # for each prunable layer, by path, the indices of its filters that stay
 
 
 @dataclass(frozen=True)
-class Sizes:
+class NetworkCost:
     """Parameters and multiply-adds of a network, and of what pruning would leave of it.
 
     Attributes:
@@ -28,7 +28,7 @@ class Sizes:
     macs: dict[str, int]
 
     @classmethod
-    def of(cls, model: Any, graph: ChannelGraph, size: tuple[int, int]) -> "Sizes":
+    def count(cls, model: Any, graph: ChannelGraph, size: tuple[int, int]) -> "NetworkCost":
         """Those of a network for pictures of ``size``, ``(height, width)`` in pixels."""
         macs = {graph.paths[key]: count for key, count in layer_multiply_adds(model, size).items() if count}
         return cls(graph, model.count_params(), macs)
@@ -38,7 +38,7 @@ class Sizes:
         """Floating-point operations of the whole for one picture: two for each multiply-add."""
         return 2.0 * sum(self.macs.values())
 
-    def params_of(self, kept: Kept) -> int:
+    def count_params(self, kept: Kept) -> int:
         """Parameters if only the filters of ``kept`` stay."""
         gone = 0
         for path, layer in self.graph.layers.items():
@@ -46,7 +46,7 @@ class Sizes:
                 gone += math.prod(variable.shape) - math.prod(self._shape(path, layer, variable, kept))
         return self.params - gone
 
-    def flops_of(self, kept: Kept) -> float:
+    def count_flops(self, kept: Kept) -> float:
         """Floating-point operations if only the filters of ``kept`` stay."""
         macs = dict(self.macs)
         for path in macs.keys() & self.graph.layers.keys():
@@ -58,13 +58,13 @@ class Sizes:
     def _shape(self, path: str, layer: Any, variable: Any, kept: Kept) -> list[int]:
         """Shape of a weight with the channels that stay."""
         shape, read = list(variable.shape), self.graph.reads.get(path, ())
-        for axis, which in axes_of(layer, variable).items():
+        for axis, which in find_axes(layer, variable).items():
             if which == "made" and path in kept:
                 shape[axis] = len(kept[path])
             if which == "read" and shape[axis] == width(read):
-                shape[axis] = _left(read, kept)
+                shape[axis] = _count_left(read, kept)
         return shape
 
 
-def _left(layout: Layout, kept: Kept) -> int:
+def _count_left(layout: Layout, kept: Kept) -> int:
     return sum(len(kept[run.source]) if run.source in kept else run.width for run in layout)

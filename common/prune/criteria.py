@@ -69,12 +69,12 @@ def filter_norms(layer: Any) -> Scores:
     Raises:
         UserError: A weight is infinite or no number.
     """
-    return np.asarray(np.sqrt(np.einsum("df,df->f", *2 * [filters_of(layer)])))
+    return np.asarray(np.sqrt(np.einsum("df,df->f", *2 * [list_filters(layer)])))
 
 
 def filter_distances(layer: Any) -> Scores:
     """The sum of the Euclidean distances of each filter to the others, ``(F,)``; see :func:`filter_norms`."""
-    filters = filters_of(layer)
+    filters = list_filters(layer)
     products = filters.T @ filters
     squares = np.diag(products)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
@@ -82,7 +82,7 @@ def filter_distances(layer: Any) -> Scores:
     return np.asarray(distances.sum(axis=1))
 
 
-def filters_of(layer: Any) -> NDArray[np.float64]:
+def list_filters(layer: Any) -> NDArray[np.float64]:
     """The filters of a layer, as in :func:`filter_norms`, as columns: ``(D, F)`` float64."""
     return columns(layer, _sound(layer, layer.kernel))
 

@@ -14,7 +14,7 @@ from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, mo
 from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.prune.rebuild import rebuild
 from bodyposenet.common.prune.taylor import TrainingData
-from bodyposenet.common.prune.thresholds import Cut, Ladder, Weighed, chosen, ladder, shortfall, weigh
+from bodyposenet.common.prune.thresholds import Cut, Ladder, ScoredNetwork, choose_cut, ladder, shortfall, weigh
 from bodyposenet.common.spec.prune import PruneSpec
 
 SIZE = (256, 256)  # pixels, where nothing tells another
@@ -115,11 +115,11 @@ def prune_model(
         UserError: The network has layers that pruning cannot follow, no layer of an excluded name, or no threshold
             leaves as little as the target.
     """
-    weighed = weigh(model, settings, criterion or criterion_of(settings), whole=keep_whole, size=size)
-    return cut_down(model, weighed, chosen(weighed, settings), settings)
+    weighed = weigh(model, settings, criterion or make_criterion(settings), whole=keep_whole, size=size)
+    return cut_down(model, weighed, choose_cut(weighed, settings), settings)
 
 
-def cut_down(model: Any, weighed: Weighed, cut: Cut, settings: PruneSpec) -> Pruned:
+def cut_down(model: Any, weighed: ScoredNetwork, cut: Cut, settings: PruneSpec) -> Pruned:
     """The network that a cut leaves."""
     smaller = rebuild(model, weighed.graph, cut.filters)
     depths = {path: int(layer.kernel.shape[-1]) for path, layer in weighed.graph.producers.items()}
@@ -136,7 +136,7 @@ def cut_down(model: Any, weighed: Weighed, cut: Cut, settings: PruneSpec) -> Pru
     )
 
 
-def criterion_of(settings: PruneSpec) -> Criterion:
+def make_criterion(settings: PruneSpec) -> Criterion:
     """The criterion that the settings name.
 
     Raises:
@@ -173,7 +173,7 @@ def prune_file(
         raise UserError("is the model to prune itself", where=str(output), fix="give another output file")
     model, card = load_model(source)
     size = size or card.input_size
-    pruned = prune_model(model, settings, criterion=_learned(settings, model, data), size=size)
+    pruned = prune_model(model, settings, criterion=_make_learned(settings, model, data), size=size)
     save_model(pruned.model, output, card)
     return PruneOutcome(
         path=output,
@@ -201,13 +201,13 @@ def ladder_file(
     """
     source = model_file(Path(source))
     model, card = load_model(source)
-    criterion = _learned(settings, model, data) or criterion_of(settings)
+    criterion = _make_learned(settings, model, data) or make_criterion(settings)
     weighed = weigh(model, settings, criterion, whole=(), size=size or card.input_size)
-    own = chosen(weighed, settings).threshold
+    own = choose_cut(weighed, settings).threshold
     return Ladder(weighed, ladder(weighed, own), own, size or card.input_size, source.stat().st_size)
 
 
-def _learned(settings: PruneSpec, model: Any, data: TrainingData | None) -> Criterion | None:
+def _make_learned(settings: PruneSpec, model: Any, data: TrainingData | None) -> Criterion | None:
     """The criterion that looks at training data, if it is the one that is asked for, and there are some."""
     if settings.criterion != "taylor" or data is None:
         return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
 from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.layer_axes import axes_of
+from bodyposenet.common.prune.layer_axes import find_axes
 from bodyposenet.common.prune.tracing import flat
 
 L = keras.layers
@@ -31,21 +31,21 @@ def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any
     """
     clones: dict[int, Any] = {}
 
-    def resized(layer: Any) -> Any:
+    def resize(layer: Any) -> Any:
         if id(layer) not in clones:
             inputs = graph.inputs.get(graph.paths.get(id(layer), ""))
-            clones[id(layer)] = _resized(layer, graph, kept) if inputs is None else whole(layer, inputs)
+            clones[id(layer)] = _resize(layer, graph, kept) if inputs is None else whole(layer, inputs)
         return clones[id(layer)]
 
     def whole(model: Any, inputs: Sequence[Layout] = ()) -> Any:
         pictures = [_picture(*pair, kept) for pair in zip(flat(model).inputs, inputs, strict=True)] if inputs else None
         given = None if pictures is None else keras.tree.pack_sequence_as(model.input, pictures)
-        return keras.models.clone_model(model, input_tensors=given, clone_function=resized)
+        return keras.models.clone_model(model, input_tensors=given, clone_function=resize)
 
     smaller = whole(model)
     for layer in _leaves(model, graph):
         if layer.weights:
-            clones[id(layer)].set_weights(_sliced(layer, graph, kept))
+            clones[id(layer)].set_weights(_slice(layer, graph, kept))
     return smaller
 
 
@@ -79,7 +79,7 @@ def _leaves(model: Any, graph: ChannelGraph) -> Iterator[Any]:
             yield layer
 
 
-def _resized(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any:
+def _resize(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any:
     path, config = graph.paths.get(id(layer), ""), layer.get_config()
     if path in kept:
         config["units" if isinstance(layer, L.Dense) else "filters"] = len(kept[path])
@@ -90,7 +90,7 @@ def _resized(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> An
     return type(layer).from_config(config)
 
 
-def _sliced(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> list[NDArray[Any]]:
+def _slice(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> list[NDArray[Any]]:
     """The weights of a layer, in Keras' order, without those of dropped channels."""
     path = graph.paths.get(id(layer), "")
     read = graph.reads.get(path, ())
@@ -98,7 +98,7 @@ def _sliced(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> lis
     arrays = []
     for variable in layer.weights:
         array = np.asarray(variable)
-        for axis, which in axes_of(layer, variable).items():
+        for axis, which in find_axes(layer, variable).items():
             indices = stay[which]
             if indices is not None and (which == "made" or array.shape[axis] == width(read)):
                 array = np.take(array, indices, axis=axis)

@@ -17,7 +17,7 @@ from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.model_key import opened
+from bodyposenet.common.storage.model_key import open_model_file
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ def prune_in_rounds(
     for number in range(1, 1 + (rounds if only is None else only)):
         place = folder / f"round_{number}"
         cut = cut_left(settings, done, to_go=rounds - number + 1)
-        figures = _pruned(model, place, number, cut, retraining)
-        history = _retrained(place, number, retraining, told, kept=_find_precision(folder, number - 1))
+        figures = _prune(model, place, number, cut, retraining)
+        history = _retrain(place, number, retraining, told, kept=_find_precision(folder, number - 1))
         done.append(Round(**figures, history=history))
         log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
         model = place / MODEL_NAME
@@ -109,12 +109,12 @@ def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> Prune
 
 def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
     """What the settings' criterion looks at; None for most criteria."""
-    return TrainingData.of(spec, BATCHES) if settings.criterion == "taylor" else None
+    return TrainingData.read(spec, BATCHES) if settings.criterion == "taylor" else None
 
 
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:
     """Note in the folder what its rounds are of; one that holds others is left alone."""
-    with opened(model) as file:  # the content: a file encrypted again is another, its network the same
+    with open_model_file(model) as file:  # the content: a file encrypted again is another, its network the same
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     plan = {
         "source": digest,
@@ -131,7 +131,7 @@ def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec
         )
 
 
-def _pruned(model: Path, place: Path, number: int, cut: PruneSpec, retraining: TrainSpec) -> dict[str, Any]:
+def _prune(model: Path, place: Path, number: int, cut: PruneSpec, retraining: TrainSpec) -> dict[str, Any]:
     """Prune for a round, if that is not done; its figures."""
     if not (place / FIGURES).is_file():
         done = prune_file(model, place / PRUNED, cut, data=training_data(cut, retraining))
@@ -148,12 +148,12 @@ def _find_precision(folder: Path, number: int) -> str:
     return choice.name if choice else ""
 
 
-def _retrained(
+def _retrain(
     place: Path, number: int, retraining: TrainSpec, told: Told | None, *, kept: str
 ) -> list[dict[str, float]]:
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
-        from bodyposenet.common.evaluation.validation import validation_of
+        from bodyposenet.common.evaluation.validation import make_validation
         from bodyposenet.common.model.training.plan import make_plan
         from bodyposenet.common.model.training.train import train
 
@@ -161,7 +161,7 @@ def _retrained(
         spec = retraining.model_copy(update=start | {"final_model_name": Path(MODEL_NAME).stem})
         plan = make_plan(spec)
         train(
-            spec, place, source=plan.source, validate=validation_of(plan),
+            spec, place, source=plan.source, validate=make_validation(plan),
             told=None if told is None else lambda entries: told(number, entries), kept=kept,
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bodyposenet.common.data.loading.batches import Batch
+from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.prune.channel_graph import ChannelGraph
@@ -26,17 +26,17 @@ class TrainingData:
         loss: What was minimised.
     """
 
-    batches: tuple[Batch, ...]
+    batches: tuple[TrainingBatch, ...]
     loss: Loss = field(default_factory=Loss)
 
     @classmethod
-    def of(cls, spec: TrainSpec, count: int) -> "TrainingData":
+    def read(cls, spec: TrainSpec, count: int) -> "TrainingData":
         """The first batches of a training; fewer if an epoch has no more.
 
         Raises:
             UserError: The spec does not fit its data.
         """
-        plain = {"augmentation_config": spec.dataloader.augmentation_config.switched_off()}
+        plain = {"augmentation_config": spec.dataloader.augmentation_config.switch_off()}
         loader = spec.dataloader.model_copy(update=plain)
         plan = make_plan(spec.model_copy(update={"dataloader": loader, "pretrained_weights": None}))
         return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss)
@@ -65,7 +65,7 @@ def taylor(model: Any, data: TrainingData) -> Criterion:
     return criterion
 
 
-def _changes(model: Any, layers: dict[str, Any], batch: Batch, loss: Loss) -> dict[str, Scores]:
+def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Loss) -> dict[str, Scores]:
     """For each layer ``(F,)``, by how much the batch's loss would change without each filter, to first order."""
     images, heatmaps, pafs, mask = (tf.constant(part) for part in batch[:FLOATS])
     weights = {path: _own(layer) for path, layer in layers.items()}

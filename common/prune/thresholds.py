@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.channel_graph import ChannelGraph, Run
-from bodyposenet.common.prune.cost import Sizes
+from bodyposenet.common.prune.channel_graph import ChannelGraph, ChannelRun
+from bodyposenet.common.prune.cost import NetworkCost
 from bodyposenet.common.prune.criteria import Criterion, Indices, Scores, Votes, choose, equalize, normalize
 from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
@@ -57,7 +57,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class ScoredNetwork:
     """A network whose filters are weighed: what any threshold would leave of it can be told.
 
     Attributes:
@@ -70,7 +70,7 @@ class Weighed:
     graph: ChannelGraph
     groups: tuple[Group, ...]
     settings: PruneSpec
-    sizes: Sizes
+    sizes: NetworkCost
 
     @cached_property
     def thresholds(self) -> list[float]:
@@ -96,12 +96,12 @@ class Weighed:
     def cut(self, threshold: float) -> Cut:
         """What this threshold leaves."""
         filters = self.filters(threshold)
-        return Cut(threshold, filters, self.sizes.params_of(filters), self.sizes.flops_of(filters))
+        return Cut(threshold, filters, self.sizes.count_params(filters), self.sizes.count_flops(filters))
 
 
 def weigh(
     model: Any, settings: PruneSpec, criterion: Criterion, *, whole: Collection[str], size: tuple[int, int]
-) -> Weighed:
+) -> ScoredNetwork:
     """Weigh the filters of a network.
 
     Args:
@@ -115,11 +115,11 @@ def weigh(
         UserError: The network has layers that pruning cannot follow, or no layer of an excluded name.
     """
     graph = read_graph(model, whole=(*settings.excluded_layers, *whole))
-    groups = tuple(_grouped(graph, settings, criterion(graph)))
-    return Weighed(graph, groups, settings, Sizes.of(model, graph, size))
+    groups = tuple(_group(graph, settings, criterion(graph)))
+    return ScoredNetwork(graph, groups, settings, NetworkCost.count(model, graph, size))
 
 
-def _grouped(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[Group]:
+def _group(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[Group]:
     scores = _by_source(graph, settings, votes)
     for paths, free in graph.groups():
         depth = int(graph.producers[paths[0]].kernel.shape[-1])
@@ -133,13 +133,13 @@ def _by_source(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Mappin
     scores: dict[str, list[Scores]] = defaultdict(list)
     for path, vote in votes.items():
         whole, offset = normalize(vote, settings.normalizer), 0
-        for run in (Run(path, len(vote)),) if path in graph.producers else graph.reads[path]:
+        for run in (ChannelRun(path, len(vote)),) if path in graph.producers else graph.reads[path]:
             scores[run.source].append(whole[offset : offset + run.width])
             offset += run.width
     return scores
 
 
-def chosen(weighed: Weighed, settings: PruneSpec) -> Cut:
+def choose_cut(weighed: ScoredNetwork, settings: PruneSpec) -> Cut:
     """What the settings ask for: their threshold, or the one that leaves the share that is their target.
 
     Raises:
@@ -152,7 +152,7 @@ def chosen(weighed: Weighed, settings: PruneSpec) -> Cut:
     return weighed.cut(settings.pruning_threshold)
 
 
-def largest(weighed: Weighed, *, params: float = 1.0, flops: float = 1.0) -> Cut:
+def largest(weighed: ScoredNetwork, *, params: float = 1.0, flops: float = 1.0) -> Cut:
     """The largest network that has at most these shares of the parameters and of the FLOPs.
 
     Raises:
@@ -173,7 +173,7 @@ def largest(weighed: Weighed, *, params: float = 1.0, flops: float = 1.0) -> Cut
     return weighed.cut(shortest(steps[low], after))
 
 
-def _out_of_reach(weighed: Weighed, least: Cut, params: float, flops: float) -> UserError:
+def _out_of_reach(weighed: ScoredNetwork, least: Cut, params: float, flops: float) -> UserError:
     key, share, left = "target_params", params, least.params / weighed.sizes.params
     if flops < 1:
         key, share, left = "target_flops", flops, least.flops / weighed.sizes.flops
@@ -194,7 +194,7 @@ def shortest(low: float, high: float) -> float:
     return low
 
 
-def shortfall(weighed: Weighed, settings: PruneSpec, cut: Cut) -> str:
+def shortfall(weighed: ScoredNetwork, settings: PruneSpec, cut: Cut) -> str:
     """A sentence if a network is far below its target; else nothing."""
     for key, target, share in (
         ("target_params", settings.target_params, cut.params / weighed.sizes.params),
@@ -208,7 +208,7 @@ def shortfall(weighed: Weighed, settings: PruneSpec, cut: Cut) -> str:
     return ""
 
 
-def ladder(weighed: Weighed, *more: float) -> list[Cut]:
+def ladder(weighed: ScoredNetwork, *more: float) -> list[Cut]:
     """Cuts that leave ever less: thresholds for every tenth of the parameters that can be had, and those given."""
     thresholds = {0.0, *more}
     least = weighed.cut(weighed.thresholds[-1]).params / weighed.sizes.params
@@ -228,19 +228,19 @@ class Ladder:
         file_bytes: Of the model file.
     """
 
-    weighed: Weighed
+    weighed: ScoredNetwork
     cuts: list[Cut]
     threshold: float
     size: tuple[int, int]
     file_bytes: int
 
-    def bytes_of(self, cut: Cut) -> int:
+    def estimate_bytes(self, cut: Cut) -> int:
         """About how large the pruned model's file would be."""
         return self.file_bytes - FLOAT * (self.weighed.sizes.params - cut.params)
 
     def text(self) -> str:
         """Parameters, GFLOPs, file size, and filters layer by layer, as tables for a terminal."""
-        return f"{_aligned(self._figures())}\n\n{_aligned(self._layers())}\n"
+        return f"{_align(self._figures())}\n\n{_align(self._layers())}\n"
 
     def _figures(self) -> list[list[str]]:
         sizes, (height, width) = self.weighed.sizes, self.size
@@ -249,7 +249,7 @@ class Ladder:
             rows.append([
                 f"{cut.threshold:g}", f"{cut.params:,}", f"{cut.params / sizes.params:.1%}",
                 f"{cut.flops / 1e9:.3f}", f"{cut.flops / sizes.flops if sizes.flops else 1:.1%}",
-                f"{self.bytes_of(cut) / 1e6:.2f}", HERE if cut.threshold == self.threshold else "",
+                f"{self.estimate_bytes(cut) / 1e6:.2f}", HERE if cut.threshold == self.threshold else "",
             ])  # fmt: skip
         return rows
 
@@ -268,7 +268,7 @@ def _spread(cuts: Sequence[Cut], most: int) -> list[Cut]:
     return [cuts[round(number * (len(cuts) - 1) / (most - 1))] for number in range(most)]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def _align(rows: Sequence[Sequence[str]]) -> str:
     """Rows as columns: the first flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, Run, width
+from bodyposenet.common.prune.channel_graph import ChannelGraph, ChannelRun, Layout, width
 
 L = keras.layers
 PRODUCERS = (L.Conv2D, L.Dense)  # their filters can be dropped
@@ -57,7 +57,7 @@ def read_graph(model: Any, *, whole: Collection[str] = ()) -> ChannelGraph:
     """
     function = flat(model)
     graph = ChannelGraph(paths=dict(_paths(function)))
-    kept = {path for name in whole for path in _named(name, list(graph.paths.values()))}
+    kept = {path for name in whole for path in _find_named(name, list(graph.paths.values()))}
     pictures = [graph.fixed(tensor.name, tensor.shape[-1]) for tensor in function.inputs]
     for layout in _follow(graph, function, pictures, kept):
         graph.pin(layout)
@@ -93,7 +93,7 @@ def _has_graph(operation: Any) -> bool:
     )
 
 
-def _named(name: str, paths: Sequence[str]) -> list[str]:
+def _find_named(name: str, paths: Sequence[str]) -> list[str]:
     """The layers that a name, a path or a pattern of them means."""
     for spelling in (name, name.replace("/", "_")):
         found = [path for path in paths if fnmatchcase(path, spelling) or fnmatchcase(path.split("/")[-1], spelling)]
@@ -111,7 +111,7 @@ def _follow(graph: ChannelGraph, function: Any, given: Sequence[Layout], whole: 
     """Layouts of the outputs of a model, from those of its inputs."""
     layouts = {id(tensor): layout for tensor, layout in zip(function.inputs, given, strict=True)}
     for node in _calls(function):
-        made = _made(graph, node, [layouts[id(tensor)] for tensor in node.input_tensors], whole)
+        made = _trace_outputs(graph, node, [layouts[id(tensor)] for tensor in node.input_tensors], whole)
         layouts.update({id(tensor): layout for tensor, layout in zip(node.outputs, made, strict=True)})
     return [layouts[id(tensor)] for tensor in function.outputs]
 
@@ -122,7 +122,7 @@ def _calls(function: Any) -> Iterator[Any]:
         yield from (node for node in function._nodes_by_depth[depth] if not node.is_input)
 
 
-def _made(graph: ChannelGraph, node: Any, given: list[Layout], whole: Collection[str]) -> list[Layout]:
+def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: Collection[str]) -> list[Layout]:
     """Layouts of what a call makes."""
     layer, path = node.operation, graph.paths[id(node.operation)]
     if _has_graph(layer) and path not in whole:
@@ -190,7 +190,7 @@ def _unfit(call: Call) -> str | None:
 def _produce(graph: ChannelGraph, call: Call) -> Layout:
     graph.read(call.path, call.given[0])
     graph.producers[call.path] = call.layer
-    return (Run(call.path, call.channels),)
+    return (ChannelRun(call.path, call.channels),)
 
 
 def _transpose(graph: ChannelGraph, call: Call) -> Layout:

@@ -38,13 +38,13 @@ def _row(name: str, kept: int, of: int, unit: float, y: float) -> Markup:
         '<rect class="stayed" x="{x}" y="{y}" width="{k}" height="{h}" rx="2"/>'
         '<text class="figure" x="{fx}" y="{m}">{figure}</text></g>'
     ).format(
-        said=f"{name}: {kept} of {of}", name=_shortened(name), nx=LEFT - 8, x=LEFT, y=coordinate(y + (ROW - THICK) / 2),
+        said=f"{name}: {kept} of {of}", name=_shorten(name), nx=LEFT - 8, x=LEFT, y=coordinate(y + (ROW - THICK) / 2),
         m=coordinate(y + ROW / 2), w=coordinate(of * unit), k=coordinate(kept * unit), h=THICK,
         fx=coordinate(LEFT + of * unit + 6), figure=str(of) if kept == of else f"{kept} of {of}",
     )  # fmt: skip
 
 
-def _shortened(name: str, most: int = 26) -> str:
+def _shorten(name: str, most: int = 26) -> str:
     """A name that fits: the middle of a long one is left out."""
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from bodyposenet.common.pages.numbers import (
     MINUS,
     count,
-    known,
+    format_measure,
+    is_known,
     milliseconds,
     percent,
     plain,
     precision,
     share,
-    shown,
     size,
 )
 
@@ -80,25 +80,25 @@ def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, l
 
 def _cells(stage: Stage, base: Stage, ceiling_ap: float | None) -> list[Cell]:
     cells = [cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
-    return [cells[0], Cell(shown(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
+    return [cells[0], Cell(format_measure(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
 
 
 def cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
     """One measure of a network, and its difference from the base's."""
-    if is_base or not known(value) or not known(base):
-        return Cell(shown(value, column.text))
+    if is_base or not is_known(value) or not is_known(base):
+        return Cell(format_measure(value, column.text))
     difference = float(value or 0) - float(base or 0)
-    change = signed(difference, precision) if column.key == "ap" else _relative(share(difference, base))
+    change = format_signed(difference, precision) if column.key == "ap" else _relative(share(difference, base))
     if not any(digit in change for digit in "123456789"):
         return Cell(column.text(float(value or 0)), change)
     return Cell(column.text(float(value or 0)), change, "good" if (difference > 0) == column.more_is_better else "bad")
 
 
 def _relative(change: float) -> str:
-    return signed(change, percent) if known(change) else ""
+    return format_signed(change, percent) if is_known(change) else ""
 
 
-def signed(value: float, text: Callable[[float], str]) -> str:
+def format_signed(value: float, text: Callable[[float], str]) -> str:
     """A difference with its sign; what is written as zero has none but ±."""
     written = text(abs(value))
     sign = "+" if value > 0 else MINUS
@@ -115,17 +115,21 @@ def verdict(stages: Sequence[Stage], ceiling_ap: float | None) -> str:
 def _parts(stages: Sequence[Stage], ceiling_ap: float | None) -> list[str]:
     base, small, int8 = stages[0], final_float(stages), stage_named(stages, "int8")
     kept = share(small.params, base.params)
-    parts = [f"pruned to {percent(kept)} of the parameters" if known(kept) and small is not base else ""]
-    if known(base.ap) and known(small.ap):
+    parts = [f"pruned to {percent(kept)} of the parameters" if is_known(kept) and small is not base else ""]
+    if is_known(base.ap) and is_known(small.ap):
         of_ceiling = share(small.ap, ceiling_ap)
-        moved = f"AP {shown(base.ap, precision)} → {shown(small.ap, precision)}" if small is not base else ""
+        moved = (
+            f"AP {format_measure(base.ap, precision)} → {format_measure(small.ap, precision)}"
+            if small is not base
+            else ""
+        )
         parts.append(
-            (moved or f"AP {shown(base.ap, precision)}")
-            + (f" ({percent(of_ceiling)} of the ceiling)" if known(of_ceiling) else "")
+            (moved or f"AP {format_measure(base.ap, precision)}")
+            + (f" ({percent(of_ceiling)} of the ceiling)" if is_known(of_ceiling) else "")
         )
     speed = share(base.latency_ms, int8.latency_ms) if int8 else math.nan
-    if int8 and known(speed):
-        at = f" at AP {shown(int8.ap, precision)}" if known(int8.ap) else ""
+    if int8 and is_known(speed):
+        at = f" at AP {format_measure(int8.ap, precision)}" if is_known(int8.ap) else ""
         parts.append(f"INT8 runs {speed:.1f}× as fast as the base{at}")  # noqa: RUF001
     return parts
 

@@ -60,9 +60,9 @@ class Gallery:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def drawn(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
+def draw(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
     """A photo made as small as the page has room for, with people drawn on it; ``(H, W, 3)`` RGB uint8."""
-    small, scale = _fitted(image, LONGEST), min(1.0, LONGEST / max(image.shape[:2]))
+    small, scale = _fit(image, LONGEST), min(1.0, LONGEST / max(image.shape[:2]))
     keypoints = people.keypoints.copy()
     keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
     return draw_people(small, People(keypoints, people.scores), skeleton)
@@ -84,7 +84,7 @@ def write_gallery(path: Path, shown: Gallery) -> Path:
     for section in shown.sections:
         pictures = []
         for caption, image in section.pictures:
-            found = _embedded(caption, image, room // left)
+            found = _embed(caption, image, room // left)
             left -= 1
             if found:
                 pictures.append(found)
@@ -114,10 +114,10 @@ def _more(told: int, of: int) -> str:
     return f"The first {told} of {of:,}; all are in detections.json."
 
 
-def _embedded(caption: str, image: np.ndarray, most: int) -> Picture | None:
+def _embed(caption: str, image: np.ndarray, most: int) -> Picture | None:
     """The picture in so many bytes at most; None where even the smallest takes more."""
     for longest, quality in STEPS:
-        small = _fitted(image, longest)
+        small = _fit(image, longest)
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
         text = base64.b64encode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()).decode()
         if len(text) <= most:
@@ -125,7 +125,7 @@ def _embedded(caption: str, image: np.ndarray, most: int) -> Picture | None:
     return None
 
 
-def _fitted(image: np.ndarray, longest: int) -> np.ndarray:
+def _fit(image: np.ndarray, longest: int) -> np.ndarray:
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     if scale >= 1:

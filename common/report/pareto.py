@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bodyposenet.common.pages.numbers import known, percent, plain, precision, share
+from bodyposenet.common.pages.numbers import is_known, percent, plain, precision, share
 from bodyposenet.common.report.comparison_table import Stage
 
 ROUNDING = 1e-9  # of a difference of two APs
@@ -12,7 +12,7 @@ LEAST = 1e-6  # AP of a network that finds somebody
 
 
 @dataclass(frozen=True)
-class Choice:
+class ParetoChoice:
     """Which of several networks to go on with.
 
     Attributes:
@@ -31,16 +31,16 @@ def on_front(stages: Sequence[Stage]) -> list[bool]:
 
     Those that were not measured are never on the front.
     """
-    return [_measured(one) and not any(_beats(other, one) for other in stages) for one in stages]
+    return [_is_measured(one) and not any(_beats(other, one) for other in stages) for one in stages]
 
 
-def _measured(stage: Stage) -> bool:
-    return known(stage.ap) and known(stage.gflops)
+def _is_measured(stage: Stage) -> bool:
+    return is_known(stage.ap) and is_known(stage.gflops)
 
 
 def _beats(one: Stage, other: Stage) -> bool:
     """Whether a network is nowhere worse than another, and somewhere better."""
-    if not _measured(one):
+    if not _is_measured(one):
         return False
     ours, theirs = _rank(one), _rank(other)
     return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
@@ -51,7 +51,7 @@ def _rank(stage: Stage) -> tuple[float, float]:
     return float(stage.gflops or 0), -float(stage.ap or 0)
 
 
-def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> Choice:
+def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> ParetoChoice:
     """The network with the fewest GFLOPs whose AP is at most so much below the base's; of equals the better one.
 
     Args:
@@ -59,24 +59,24 @@ def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> Choice:
         stages: The networks.
         max_ap_drop: Greatest loss of AP.
     """
-    if base.ap is None or not known(base.ap):
-        return Choice(None, None, "The AP of the base was not measured: nothing is promoted.")
+    if base.ap is None or not is_known(base.ap):
+        return ParetoChoice(None, None, "The AP of the base was not measured: nothing is promoted.")
     least = base.ap - max_ap_drop
-    measured = [place for place, stage in enumerate(stages) if _measured(stage)]
+    measured = [place for place, stage in enumerate(stages) if _is_measured(stage)]
     good = [place for place in measured if float(stages[place].ap or 0) >= max(least - ROUNDING, LEAST)]
     if good:
         place = min(good, key=lambda place: _rank(stages[place]))
-        return Choice(place, least, _why(stages[place], base, max_ap_drop))
+        return ParetoChoice(place, least, _why(stages[place], base, max_ap_drop))
     none = f"No network keeps AP {precision(least)}, which is {precision(max_ap_drop)} below the base's"
     if measured:
         best = max((stages[place] for place in measured), key=lambda stage: float(stage.ap or 0))
         none += f"; the best, {best.name}, has {precision(float(best.ap or 0))}"
-    return Choice(None, least, f"{none}. Nothing is promoted.")
+    return ParetoChoice(None, least, f"{none}. Nothing is promoted.")
 
 
 def _why(stage: Stage, base: Stage, max_ap_drop: float) -> str:
     kept = share(stage.gflops, base.gflops)
-    of_base = f" ({percent(kept)} of the base)" if known(kept) else ""
+    of_base = f" ({percent(kept)} of the base)" if is_known(kept) else ""
     lost = precision(abs(float(base.ap or 0) - float(stage.ap or 0)))
     side = "below" if float(stage.ap or 0) < float(base.ap or 0) else "above"
     against = f"{lost} {side} the base" if any(digit in lost for digit in "123456789") else "as the base"

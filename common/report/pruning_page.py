@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodyposenet.common.pages.numbers import count, known, percent, plain, share
+from bodyposenet.common.pages.numbers import count, is_known, percent, plain, share
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.run_report import fact_text
@@ -33,7 +33,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
         verdict=_verdict(done, gflops),
         tiles=[
             (percent(done.kept), "of the parameters", f"{count(done.params_after)} of {count(done.params_before)}"),
-            (percent(gflops) if known(gflops) else "–", "of the GFLOPs",  # noqa: RUF001
+            (percent(gflops) if is_known(gflops) else "–", "of the GFLOPs",  # noqa: RUF001
              f"{plain(done.gflops_after)} of {plain(done.gflops_before)} at {done.size[0]}x{done.size[1]}"),
             (percent(kept / of) if of else "–", "of the filters", f"{kept:,} of {of:,}"),  # noqa: RUF001
             (f"{done.threshold:.4g}", "threshold", "found" if _target(spec) else "given"),
@@ -47,7 +47,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
 
 
 def _verdict(done: "PruneOutcome", gflops: float) -> str:
-    work = f" and {percent(gflops)} of the floating-point operations" if known(gflops) else ""
+    work = f" and {percent(gflops)} of the floating-point operations" if is_known(gflops) else ""
     sentence = f"{percent(done.kept)} of the parameters{work} are left."
     return f"{sentence} {done.note}".strip()
 

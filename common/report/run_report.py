@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bodyposenet.common.pages import charts
-from bodyposenet.common.pages.numbers import DASH, known, percent, precision, share, shown
+from bodyposenet.common.pages.numbers import DASH, format_measure, is_known, percent, precision, share
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.comparison_table import (
@@ -86,11 +86,11 @@ def write_report(
         tiles=tiles(stages, ceiling_ap),
         headings=HEADINGS,
         rows=rows(stages, ceiling_ap) if stages else [],
-        ceiling=shown(ceiling_ap, precision),
+        ceiling=format_measure(ceiling_ap, precision),
         bars=_bars(stages, ceiling_ap),
         channels=channels_svg(channels or {}),
         lines=_lines(curves),
-        pictures=_fitting([embedded(caption, image) for caption, image in pictures]),
+        pictures=_fitting([embed(caption, image) for caption, image in pictures]),
         facts=[(name, fact_text(value)) for name, value in facts.items()],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,16 +104,28 @@ def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
         return []
     base, small = stages[0], final_float(stages)
     fast = stage_named(stages, "int8") or small
-    compared = f"; base {shown(base.ap, precision)}" if small is not base else ""
-    figures = [(shown(small.ap, precision), "AP", f"{small.name}{compared}; ceiling {shown(ceiling_ap, precision)}")]
+    compared = f"; base {format_measure(base.ap, precision)}" if small is not base else ""
+    figures = [
+        (
+            format_measure(small.ap, precision),
+            "AP",
+            f"{small.name}{compared}; ceiling {format_measure(ceiling_ap, precision)}",
+        )
+    ]
     if small is not base:
         figures.append(
-            (shown(share(small.params, base.params), percent), "of the parameters", f"{small.name} against base")
+            (
+                format_measure(share(small.params, base.params), percent),
+                "of the parameters",
+                f"{small.name} against base",
+            )
         )
     if fast is not base:
-        figures.append((shown(share(fast.bytes, base.bytes), percent), "of the file size", f"{fast.name} against base"))
         figures.append(
-            (shown(share(base.latency_ms, fast.latency_ms), _times), "CPU speed", f"{fast.name} against base")
+            (format_measure(share(fast.bytes, base.bytes), percent), "of the file size", f"{fast.name} against base")
+        )
+        figures.append(
+            (format_measure(share(base.latency_ms, fast.latency_ms), _times), "CPU speed", f"{fast.name} against base")
         )
     return [figure for figure in figures if figure[0] != DASH]
 
@@ -133,7 +145,7 @@ def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
             ),
         )
         for column, bars in measures.items()
-        if any(known(value) for value in bars.values())
+        if any(is_known(value) for value in bars.values())
     ]
 
 
@@ -182,7 +194,7 @@ def _fitting(pictures: Sequence[Picture]) -> list[Picture]:
     return [picture for picture, size in zip(pictures, sizes, strict=True) if size <= MOST_BYTES]
 
 
-def embedded(caption: str, image: np.ndarray) -> Picture:
+def embed(caption: str, image: np.ndarray) -> Picture:
     """A picture made no larger than the page needs, as a JPEG in base64."""
     import cv2
 
@@ -197,7 +209,7 @@ def embedded(caption: str, image: np.ndarray) -> Picture:
 
 def fact_text(value: Any) -> str:
     """A fact as text; a dash for what is unknown."""
-    if value is None or value == "" or (isinstance(value, float) and not known(value)):
+    if value is None or value == "" or (isinstance(value, float) and not is_known(value)):
         return DASH
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -13,27 +13,29 @@ EXPLAINED = {
 SHOWN = ("AP_0.50-0.95_all", "ap", "loss", "val_ap", "params", "gflops", "kept", "champion_ap", "ceiling_ap")
 
 
-def told_by(state: str) -> str:
+def describe_state(state: str) -> str:
     """How a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
     return state if state in (SUCCEEDED, FAILED) else ENDED
 
 
-def summarized(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
+def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
     """A heading, the failures, and a table of the tasks.
 
     Args:
         name: Of the pipeline.
         data: What it was given.
-        state: How it ended: one of those of ``tracking.history``, or of :func:`told_by`.
+        state: How it ended: one of those of ``tracking.history``, or of :func:`describe_state`.
         error: What Kubeflow says of a failure; nothing if there was none.
         rows: What the tracking store knows of its tasks.
     """
     lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
     lines += [EXPLAINED[state], ""] if state in EXPLAINED else []
     failed = [row for row in rows if row.status == "FAILED" and state != SUCCEEDED]  # else another attempt did better
-    lines += [line for row in failed for line in _told(f"{row.name} failed", row.failure or "its log says why")]
+    lines += [
+        line for row in failed for line in _format_reason(f"{row.name} failed", row.failure or "its log says why")
+    ]
     if error and not failed:
-        lines += _told("failed", error)
+        lines += _format_reason("failed", error)
     lines += [""] if lines[-1] else []
     if not rows:
         return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
@@ -52,7 +54,7 @@ def _numbers(row: TaskRow) -> str:
     return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
 
 
-def _told(what: str, reason: str) -> list[str]:
+def _format_reason(what: str, reason: str) -> list[str]:
     """An entry of a list; of several reasons a list in it."""
     first, *more = (" ".join(line.split()) for line in reason.splitlines() if line.strip())
     return [f"- **{what}**: {first}"] if not more else [f"- **{what}**:", *(f"  - {line}" for line in (first, *more))]

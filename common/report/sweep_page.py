@@ -7,10 +7,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bodyposenet.common.pages.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
-from bodyposenet.common.pages.numbers import DASH, known, percent, precision, share, shown
+from bodyposenet.common.pages.numbers import DASH, format_measure, is_known, percent, precision, share
 from bodyposenet.common.pages.page import coordinate, render, svg
-from bodyposenet.common.report.comparison_table import COLUMNS, Cell, Stage, signed
-from bodyposenet.common.report.pareto import Choice, on_front
+from bodyposenet.common.report.comparison_table import COLUMNS, Cell, Stage, format_signed
+from bodyposenet.common.report.pareto import ParetoChoice, on_front
 
 SIZE = (320, 480)  # height, width
 TOP, RIGHT, LEFT = 20, 20, 62
@@ -29,7 +29,7 @@ class Row:
     chosen: bool
 
 
-def write_sweep_page(path: Path, base: Stage, stages: Sequence[Stage], choice: Choice) -> Path:
+def write_sweep_page(path: Path, base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> Path:
     """Write the page about a sweep: one file that a browser shows anywhere.
 
     Args:
@@ -62,46 +62,46 @@ def write_sweep_page(path: Path, base: Stage, stages: Sequence[Stage], choice: C
     return path
 
 
-def _tiles(base: Stage, stages: Sequence[Stage], choice: Choice) -> list[tuple[str, str, str]]:
+def _tiles(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> list[tuple[str, str, str]]:
     """Figure, name and explanation of what the page opens with."""
     if choice.place is None:
         return []
     one = stages[choice.place]
-    tiles = [(shown(one.ap, precision), "AP", f"{one.name}; base {shown(base.ap, precision)}")]
+    tiles = [(format_measure(one.ap, precision), "AP", f"{one.name}; base {format_measure(base.ap, precision)}")]
     for column, of in zip(COLUMNS[1:4], ("parameters", "GFLOPs", "file size"), strict=True):
         ours, theirs = getattr(one, column.key), getattr(base, column.key)
-        if known(share(ours, theirs)):
+        if is_known(share(ours, theirs)):
             tiles.append(
                 (percent(share(ours, theirs)), f"of the {of}", f"{column.text(ours)} of {column.text(theirs)}")
             )
     return tiles
 
 
-def _row(stage: Stage, base: Stage, choice: Choice, front: bool, place: int) -> Row:
+def _row(stage: Stage, base: Stage, choice: ParetoChoice, front: bool, place: int) -> Row:
     ap, *others = COLUMNS[:4]
-    cells = [Cell(shown(stage.ap, ap.text)), _lost(stage, base, choice)]
+    cells = [Cell(format_measure(stage.ap, ap.text)), _compute_loss(stage, base, choice)]
     for column in others:
         value, kept = getattr(stage, column.key), share(getattr(stage, column.key), getattr(base, column.key))
-        of_base = percent(kept) if stage is not base and known(kept) else ""
-        cells.append(Cell(shown(value, column.text), of_base))
+        of_base = percent(kept) if stage is not base and is_known(kept) else ""
+        cells.append(Cell(format_measure(value, column.text), of_base))
     return Row(stage.name, [*cells, Cell("yes" if front else "no")], stage is not base and place == choice.place)
 
 
-def _lost(stage: Stage, base: Stage, choice: Choice) -> Cell:
+def _compute_loss(stage: Stage, base: Stage, choice: ParetoChoice) -> Cell:
     if stage is base or stage.ap is None or base.ap is None:
         return Cell(DASH)
     beyond = choice.least_ap is not None and stage.ap < choice.least_ap - 1e-9
-    return Cell(signed(base.ap - stage.ap, precision).removeprefix("+"), tone="bad" if beyond else "")
+    return Cell(format_signed(base.ap - stage.ap, precision).removeprefix("+"), tone="bad" if beyond else "")
 
 
-def front_chart(base: Stage, stages: Sequence[Stage], choice: Choice) -> Markup:
+def front_chart(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> Markup:
     """The networks as points over their GFLOPs, the front as a line, and the least AP that will do.
 
     Returns:
         An ``<svg>``; nothing if nothing was measured.
     """
     every = [base, *stages]
-    drawn = [one for one in every if known(one.ap) and known(one.gflops)]
+    drawn = [one for one in every if is_known(one.ap) and is_known(one.gflops)]
     if not drawn:
         return Markup("")
     x, y = _axes(drawn, choice.least_ap)
@@ -112,13 +112,13 @@ def front_chart(base: Stage, stages: Sequence[Stage], choice: Choice) -> Markup:
     parts += [_budget(x, y, choice.least_ap), _stairs([at[id(one)] for one in drawn if id(one) in best])]
     for one in drawn:
         kind = "base" if one is base else "best" if id(one) in best else "beaten"
-        parts.append(_dot(at[id(one)], kind, ringed=one is chosen, said=_said(one)))
+        parts.append(_dot(at[id(one)], kind, ringed=one is chosen, said=_describe(one)))
     frame, free = (x.start, y.end, x.end, y.start), _budget_box(x, y, choice.least_ap)
     parts += _labels([(at[id(one)], one.name) for one in drawn], frame, free)
-    return svg("front", "AP against GFLOPs: " + "; ".join(_said(one) for one in drawn), SIZE, parts)
+    return svg("front", "AP against GFLOPs: " + "; ".join(_describe(one) for one in drawn), SIZE, parts)
 
 
-def _said(stage: Stage) -> str:
+def _describe(stage: Stage) -> str:
     return f"{stage.name}: AP {precision(float(stage.ap or 0))} at {float(stage.gflops or 0):.3g} GFLOPs"
 
 

@@ -38,10 +38,10 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
     return write_report(
         path,
         title="A network's training",
-        said=_said(history),
+        said=_describe(history),
         ceiling_ap=None,
         stages=[],
-        curves={"training": [_drawn(epoch) for epoch in history]},
+        curves={"training": [_draw(epoch) for epoch in history]},
         pictures=_first_batch(folder / FIRST_BATCH),
         gallery=("First batch", "Augmented pictures, with what the network was to learn from them."),
         facts={
@@ -55,11 +55,11 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
     )
 
 
-def _drawn(epoch: Mapping[str, Any]) -> dict[str, Any]:
+def _draw(epoch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: epoch[key] for key, name in CURVES.items() if key in epoch}
 
 
-def _said(history: Sequence[Mapping[str, Any]]) -> str:
+def _describe(history: Sequence[Mapping[str, Any]]) -> str:
     """How the training went, in a sentence."""
     first, last = history[0], history[-1]
     sentence = f"Loss {first['loss']:.4g} in the first epoch, {last['loss']:.4g} in the last of {len(history)}"

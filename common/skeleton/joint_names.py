@@ -24,7 +24,7 @@ def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def side_of(joint: str) -> str:
+def find_side(joint: str) -> str:
     """``left``, ``right``, or nothing for a joint that names no side."""
     pair = next(_readings(joint, (WORDS, JOINED)), ("", ""))
     return ("left" if pair[0] == joint else "right") if pair[0] else ""
@@ -42,11 +42,11 @@ def _readings(joint: str, patterns: Sequence[re.Pattern[str]] = (WORDS, JOINED, 
         for word in pattern.finditer(joint):
             side = word[0].lower()
             if side in OTHER:
-                other = joint[: word.start()] + _written_as(word[0], OTHER[side]) + joint[word.end() :]
+                other = joint[: word.start()] + _match_case(word[0], OTHER[side]) + joint[word.end() :]
                 yield (joint, other) if side in LEFT else (other, joint)
 
 
-def _written_as(model: str, word: str) -> str:
+def _match_case(model: str, word: str) -> str:
     """A word in small or capital letters like another."""
     if model.isupper():
         return word.upper()

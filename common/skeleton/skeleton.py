@@ -110,7 +110,7 @@ class Skeleton:
         others = dict(pairs) | {right: left for left, right in pairs}
         return np.array([self.joints.index(others.get(name, name)) for name in self.joints], np.int64)
 
-    def taught_by(self, names: Sequence[str]) -> set[str]:
+    def select_taught(self, names: Sequence[str]) -> set[str]:
         """Those of these joints that a dataset with joints of these names has, or that are computed of them."""
         return {*names, *(joint for joint, _ in self._computable(names))} & {*self.joints}
 
@@ -160,7 +160,7 @@ class Skeleton:
     def from_dict(cls, data: dict[str, Any]) -> "Skeleton":
         """The inverse of :meth:`to_dict`; data without a word on a prior get that of their joints, if one is known."""
         joints = tuple(data["joints"])
-        prior = data["prior"] and BodyPrior.from_dict(data["prior"]) if "prior" in data else known_prior(joints)
+        prior = data["prior"] and BodyPrior.from_dict(data["prior"]) if "prior" in data else find_prior(joints)
         return cls(
             name=data["name"],
             joints=joints,
@@ -182,12 +182,12 @@ def _mean_joint(parents: np.ndarray) -> np.ndarray:
     return np.where(visibility[:, None] > 0, np.c_[parents[..., :2].mean(axis=1), visibility], 0.0)
 
 
-def sigma_of(joint: str) -> float:
+def find_sigma(joint: str) -> float:
     """OKS spread of a joint, by the body part in its name."""
     return next((sigma for part, sigma in COCO_SIGMAS.items() if names_part(joint, part)), DEFAULT_SIGMA)
 
 
-def known_prior(joints: Sequence[str]) -> BodyPrior | None:
+def find_prior(joints: Sequence[str]) -> BodyPrior | None:
     """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
     data = json.loads(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text(encoding="utf-8"))
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
@@ -231,9 +231,9 @@ def make_skeleton(name: str, joints: Sequence[str], limbs: Sequence[Sequence[int
         name=name,
         joints=tuple(joints),
         limbs=tuple((int(a), int(b)) for a, b in limbs),
-        sigmas=tuple(sigma_of(joint) for joint in joints),
+        sigmas=tuple(find_sigma(joint) for joint in joints),
         computed=computed,
-        prior=known_prior(joints),
+        prior=find_prior(joints),
     )
 
 

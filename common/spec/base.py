@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.spec.document import Document, bare_classes, read_document
-from bodyposenet.common.spec.problems import told
+from bodyposenet.common.spec.problems import format_errors
 
 PathMap = Sequence[tuple[str, str]]
 LINE_ENDS = {"\x85", "\u2028", "\u2029"}
@@ -31,7 +31,7 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
-def _remapped(path: str, info: ValidationInfo) -> str:
+def _remap(path: str, info: ValidationInfo) -> str:
     """``path`` with the longest matching prefix of the path map replaced."""
     pairs: PathMap = (info.context or {}).get("path_map", ())
     for old, new in sorted(pairs, key=lambda pair: -len(pair[0])):
@@ -51,7 +51,7 @@ NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number)]
 Name = Annotated[str, Field(min_length=1)]
-PathText = Annotated[str, Field(min_length=1), AfterValidator(_remapped)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_remap)]
 
 
 def load_spec(path: str | Path, model: type[Spec], *, path_map: PathMap = ()) -> Spec:
@@ -65,7 +65,7 @@ def load_spec(path: str | Path, model: type[Spec], *, path_map: PathMap = ()) ->
     Raises:
         SpecError: With every problem of the file, one ``file:line: key: problem`` a line.
     """
-    return validated(read_document(path), model, path_map)
+    return validate(read_document(path), model, path_map)
 
 
 def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<given>", path_map: PathMap = ()) -> Spec:
@@ -76,7 +76,7 @@ def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<giv
     """
     if not isinstance(data, Mapping):
         raise SpecError([f"{where}: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
-    return validated(Document(where, bare_classes(data)), model, path_map)
+    return validate(Document(where, bare_classes(data)), model, path_map)
 
 
 def dump_yaml(spec: BaseModel) -> str:
@@ -89,14 +89,14 @@ class _Dumper(yaml.SafeDumper):
     """PyYAML leaves Unicode's line ends as they are, and then reads them as spaces."""
 
 
-def _escaped(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _escape(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if LINE_ENDS & {*text} else None)
 
 
-_Dumper.add_representer(str, _escaped)
+_Dumper.add_representer(str, _escape)
 
 
-def validated(document: Document, model: type[Spec], path_map: PathMap = ()) -> Spec:
+def validate(document: Document, model: type[Spec], path_map: PathMap = ()) -> Spec:
     """A document as the spec that it should be.
 
     Raises:
@@ -106,7 +106,7 @@ def validated(document: Document, model: type[Spec], path_map: PathMap = ()) -> 
     try:
         spec = model.model_validate(document.data, context={"path_map": path_map})
     except ValidationError as error:
-        problems += told(error, model, document)
+        problems += format_errors(error, model, document)
     if problems:
         raise SpecError([message for _, message in sorted(problems, key=lambda problem: problem[0])])
     return spec

@@ -7,8 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, PathText, Strict
 from bodyposenet.common.spec.document import Loc
-from bodyposenet.common.spec.pose_config import Category, lack_of_person, person_of
-from bodyposenet.common.spec.problems import BESIDE, MisfitError, did_you_mean
+from bodyposenet.common.spec.pose_config import Category, find_person, lack_of_person
+from bodyposenet.common.spec.problems import BESIDE, SpecMisfitError, did_you_mean
 
 Visibility = Literal["visible", "annotatable", "occluded", "truncated", "not_labeled", "not_labeled_in_dataset"]
 COCO_WORDS: tuple[tuple[str, Visibility], ...] = (
@@ -48,7 +48,7 @@ class VisibilityFlags(Strict):
             if first[number] != word
         ]
         if twice:
-            raise MisfitError(*twice)
+            raise SpecMisfitError(*twice)
         return value
 
     @field_validator("mapping")
@@ -59,9 +59,9 @@ class VisibilityFlags(Strict):
             ((word,), "missing; 'value' has this key") for word in words if word not in mapping
         ]
         if missing:
-            raise MisfitError(*missing)
+            raise SpecMisfitError(*missing)
         if words and not any(mapping[word] in SEEN for word in words):
-            raise MisfitError(((), f"no word means {' or '.join(SEEN)}, so no joint would ever be labelled"))
+            raise SpecMisfitError(((), f"no word means {' or '.join(SEEN)}, so no joint would ever be labelled"))
         return mapping
 
     def codes(self) -> dict[int, int]:
@@ -109,7 +109,7 @@ class DatasetSpec(Strict):
 
     @field_validator("categories")
     @classmethod
-    def _named_differently(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+    def _require_names_to_differ(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
         names = [category.name for category in categories]
         twice: list[tuple[Loc, str]] = [
             ((index, "name"), f"category {name!r} is described twice")
@@ -117,7 +117,7 @@ class DatasetSpec(Strict):
             if name in names[:index]
         ]
         if twice:
-            raise MisfitError(*twice)
+            raise SpecMisfitError(*twice)
         return categories
 
     @field_validator("person_categories")
@@ -128,7 +128,7 @@ class DatasetSpec(Strict):
         categories = info.data["categories"]
         lack = lack_of_person(categories) if people is None else ""
         if lack:
-            raise MisfitError(((BESIDE, "categories"), f"{lack}, or several be named in 'person_categories'"))
+            raise SpecMisfitError(((BESIDE, "categories"), f"{lack}, or several be named in 'person_categories'"))
         known = [category.name for category in categories]
         wrong: list[tuple[Loc, str]] = [
             ((index,), f"no such category (got {name!r}){did_you_mean(name, known)}")
@@ -136,13 +136,13 @@ class DatasetSpec(Strict):
             if name not in known
         ]
         if wrong:
-            raise MisfitError(*wrong)
+            raise SpecMisfitError(*wrong)
         return people
 
     @property
     def people(self) -> Mapping[str, tuple[str, ...]]:
         """The joints of each category of people, in the order of its annotations' triplets."""
-        wanted = self.person_categories or (person_of(self.categories).name,)
+        wanted = self.person_categories or (find_person(self.categories).name,)
         return {category.name: category.keypoints for category in self.categories if category.name in wanted}
 
     @property

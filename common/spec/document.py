@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.storage.files import found_bytes
+from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
 Loc = tuple[str | int, ...]
@@ -65,7 +65,7 @@ class Document:
         """One problem for each key that is written twice in one mapping."""
         return [
             (line + 1, f"{self.where}:{line + 1}: {'.'.join(loc)}: key is written twice; keep one of them")
-            for line, loc in _repeated(self.root, (), set())
+            for line, loc in _find_repeated(self.root, (), set())
         ]
 
 
@@ -109,7 +109,7 @@ def bare_classes(data: Any) -> Any:
 
 def _read_text(path: str | Path) -> str:
     try:
-        found = found_bytes(path)
+        found = find_bytes(path)
         if found is None:
             raise SpecError([f"{path}: there is no such file"])
         return found.decode("utf-8-sig")
@@ -178,14 +178,16 @@ def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
     return None
 
 
-def _repeated(node: yaml.Node | None, loc: tuple[str, ...], seen: set[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _find_repeated(
+    node: yaml.Node | None, loc: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Line and place of every second, third... mention of a key; a node with aliases is visited once."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            yield from _repeated(item, (*loc, str(index)), seen)
+            yield from _find_repeated(item, (*loc, str(index)), seen)
     if not isinstance(node, yaml.MappingNode):
         return
     counts: Counter[str] = Counter()
@@ -194,4 +196,4 @@ def _repeated(node: yaml.Node | None, loc: tuple[str, ...], seen: set[int]) -> I
         counts[key] += 1
         if counts[key] > 1 and key != "<<":
             yield name.start_mark.line, (*loc, key)
-        yield from _repeated(value, (*loc, key), seen)
+        yield from _find_repeated(value, (*loc, key), seen)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.problems import SpecMisfitError
 from bodyposenet.common.spec.runner_names import RunnerName
 
 
@@ -55,5 +55,5 @@ class InferenceSpec(Strict):
     @classmethod
     def _null_is_not_none(cls, mode: Any) -> Any:
         if mode == "None":
-            raise MisfitError(((), "'None' is text in YAML; did you mean null, without quotes?"))
+            raise SpecMisfitError(((), "'None' is text in YAML; did you mean null, without quotes?"))
         return mode

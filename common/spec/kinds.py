@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import SpecError
-from bodyposenet.common.skeleton.joint_names import pairs_by_name, side_of
+from bodyposenet.common.skeleton.joint_names import find_side, pairs_by_name
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.document import CLASS_KEY, read_document
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.spec.pose_config import Category, PoseConfig, person_of
+from bodyposenet.common.spec.pose_config import Category, PoseConfig, find_person
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -72,7 +72,7 @@ def _inference(spec: InferenceSpec) -> str:
 
 
 def _pose_config(spec: PoseConfig) -> str:
-    person = person_of(spec.categories)
+    person = find_person(spec.categories)
     limbs = _count(len(person.limbs), "limb")
     return f"pose config, {spec.pose_config_type}, {_count(person.num_joints, 'joint')}, {limbs}"
 
@@ -105,11 +105,11 @@ def notes(spec: Strict) -> list[str]:
 
 
 def _pose_notes(spec: PoseConfig) -> Iterator[str]:
-    person = person_of(spec.categories)
+    person = find_person(spec.categories)
     pairs = pairs_by_name(person.keypoints) if spec.flip_pairs is None else spec.flip_pairs
     paired = {joint for pair in pairs for joint in pair}
     for joint in person.keypoints:
-        if side_of(joint) and joint not in paired and spec.flip_pairs is None:
+        if find_side(joint) and joint not in paired and spec.flip_pairs is None:
             yield f"joint {joint!r} has no partner on the other side: a mirror leaves it as it is; see flip_pairs"
     reached, *others = _pieces(person)
     if others:

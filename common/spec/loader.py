@@ -17,7 +17,7 @@ from bodyposenet.common.spec.base import (
     Strict,
 )
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.problems import SpecMisfitError
 
 STRIDE = 8  # input pixels per cell of the labels: TAO's, and that of every backbone here
 
@@ -63,9 +63,9 @@ class PoseConfigRef(Strict):
 
     @field_validator("pose_config")
     @classmethod
-    def _given_once(cls, config: PoseConfig | None, info: ValidationInfo) -> PoseConfig | None:
+    def _require_one(cls, config: PoseConfig | None, info: ValidationInfo) -> PoseConfig | None:
         if config is not None and info.data.get("pose_config_path") is not None:
-            raise MisfitError(((), "pose_config_path names one already; give either of them"))
+            raise SpecMisfitError(((), "pose_config_path names one already; give either of them"))
         return config
 
     def skeleton(self) -> Skeleton:
@@ -141,7 +141,7 @@ class SpatialAugParams(Strict):
 
     @field_validator("rotate_deg_min", "translate_min_x", "translate_min_y", "translate_ratio_min", mode="before")
     @classmethod
-    def _mirrored(cls, least: Any, info: ValidationInfo) -> Any:
+    def _mirror(cls, least: Any, info: ValidationInfo) -> Any:
         greatest = str(info.field_name).replace("_min", "_max")
         return -info.data.get(greatest, 0.0) if least is None else least
 
@@ -150,7 +150,7 @@ class SpatialAugParams(Strict):
     def _in_order(cls, least: float, info: ValidationInfo) -> float:
         greatest = str(info.field_name).replace("_min", "_max")
         if least > info.data.get(greatest, least):
-            raise MisfitError(((), f"should be at most {greatest}, {info.data[greatest]:g} (got {least:g})"))
+            raise SpecMisfitError(((), f"should be at most {greatest}, {info.data[greatest]:g} (got {least:g})"))
         return least
 
 
@@ -197,10 +197,10 @@ class AugmentationConfig(Strict):
 
     @field_validator("spatial_aug_params", mode="before")
     @classmethod
-    def _unmoved(cls, params: Any) -> Any:
+    def _require_unmoved(cls, params: Any) -> Any:
         return SpatialAugParams() if params is None else params
 
-    def switched_off(self) -> "AugmentationConfig":
+    def switch_off(self) -> "AugmentationConfig":
         """What shows the validation records: nothing varied but by ``identity_spatial_aug_params``."""
         params = self.identity_spatial_aug_params
         if params is None:
@@ -253,5 +253,5 @@ class Dataloader(Strict):
         height, width = info.data["image_config"].image_dims.size
         if (pose.target_shape[0] * STRIDE, pose.target_shape[1] * STRIDE) != (height, width):
             need = f"image_dims divided by {STRIDE}: {height}x{width} needs [{height / STRIDE:g}, {width / STRIDE:g}]"
-            raise MisfitError((("target_shape",), f"should be {need} (got {list(pose.target_shape)})"))
+            raise SpecMisfitError((("target_shape",), f"should be {need} (got {list(pose.target_shape)})"))
         return pose

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.problems import SpecMisfitError
 
 LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34), "resnet": (18, 34, 50)}
@@ -43,24 +43,26 @@ class BackboneAttributes(Strict):
 
     @field_validator("nlayers")
     @classmethod
-    def _known_depth(cls, nlayers: int | None, info: ValidationInfo) -> int | None:
+    def _require_known_depth(cls, nlayers: int | None, info: ValidationInfo) -> int | None:
         architecture = info.data.get("architecture")
         if nlayers is None and architecture in ("helnet", "resnet"):
-            raise MisfitError(((), f"missing; a {architecture} needs its number of layers"))
+            raise SpecMisfitError(((), f"missing; a {architecture} needs its number of layers"))
         choices = LAYERS.get(str(architecture))
         if nlayers is not None and choices and nlayers not in choices:
-            raise MisfitError(((), f"{architecture} has {', '.join(map(str, choices))} layers (got {nlayers})"))
+            raise SpecMisfitError(((), f"{architecture} has {', '.join(map(str, choices))} layers (got {nlayers})"))
         if architecture == "mobilenet_v2" and nlayers is not None:
-            raise MisfitError(((), f"a mobilenet_v2 has one depth; leave this out (got {nlayers})"))
+            raise SpecMisfitError(((), f"a mobilenet_v2 has one depth; leave this out (got {nlayers})"))
         if architecture == "helnet" and nlayers in UNKNOWN_HELNETS:
-            raise MisfitError(((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})"))
+            raise SpecMisfitError(
+                ((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})")
+            )
         return nlayers
 
     @field_validator("mtype")
     @classmethod
     def _at_stride_8(cls, mtype: str, info: ValidationInfo) -> str:
         if info.data.get("architecture") == "helnet" and mtype == "default":
-            raise MisfitError(((), "a helnet of this type ends at stride 16, labels are at 8; take 's8_3rdblock'"))
+            raise SpecMisfitError(((), "a helnet of this type ends at stride 16, labels are at 8; take 's8_3rdblock'"))
         return mtype
 
     @field_validator("width_multiplier", mode="before")
@@ -105,5 +107,5 @@ class ModelSpec(Strict):
     @classmethod
     def _two_a_limb(cls, channels: int) -> int:
         if channels % 2:
-            raise MisfitError(((), f"should be even, two channels a limb (got {channels})"))
+            raise SpecMisfitError(((), f"should be even, two channels a limb (got {channels})"))
         return channels

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Float, Fraction, Name, Natural, NotNegative, Positive, Strict
-from bodyposenet.common.spec.problems import MisfitError
+from bodyposenet.common.spec.problems import SpecMisfitError
 
 Decay = Annotated[Float, Field(ge=0, lt=1)]
 
@@ -35,7 +35,7 @@ class SoftstartAnnealingLearningRateSchedule(Strict):
     def _least(cls, rate: float, info: ValidationInfo) -> float:
         base = info.data.get("base_learning_rate", rate)
         if rate > base:
-            raise MisfitError(((), f"should be at most base_learning_rate, {base:g} (got {rate:g})"))
+            raise SpecMisfitError(((), f"should be at most base_learning_rate, {base:g} (got {rate:g})"))
         return rate
 
     @field_validator("annealing")
@@ -43,7 +43,7 @@ class SoftstartAnnealingLearningRateSchedule(Strict):
     def _after_the_rise(cls, annealing: float, info: ValidationInfo) -> float:
         soft_start = info.data.get("soft_start", annealing)
         if annealing < soft_start:
-            raise MisfitError(((), f"should be at least soft_start, {soft_start:g} (got {annealing:g})"))
+            raise SpecMisfitError(((), f"should be at least soft_start, {soft_start:g} (got {annealing:g})"))
         return annealing
 
 
@@ -68,7 +68,7 @@ class BpNetExponentialDecayLRSchedule(Strict):
     def _least(cls, rate: float, info: ValidationInfo) -> float:
         greatest = info.data.get("learning_rate", rate)
         if rate > greatest:
-            raise MisfitError(((), f"should be at most learning_rate, {greatest:g} (got {rate:g})"))
+            raise SpecMisfitError(((), f"should be at most learning_rate, {greatest:g} (got {rate:g})"))
         return rate
 
 

@@ -10,8 +10,8 @@ from pydantic import ValidationInfo, field_validator
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, load_prior, make_skeleton
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
-from bodyposenet.common.spec.problems import MisfitError, did_you_mean
-from bodyposenet.common.storage.files import place
+from bodyposenet.common.spec.problems import SpecMisfitError, did_you_mean
+from bodyposenet.common.storage.files import as_path
 
 PERSON = "person"
 Problems = Iterator[tuple[Loc, str]]
@@ -46,12 +46,12 @@ class Category(Strict):
 
     @field_validator("keypoints")
     @classmethod
-    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _require_unique_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         twice: list[tuple[Loc, str]] = [
             ((index,), f"joint {name!r} is named twice") for index, name in enumerate(names) if name in names[:index]
         ]
         if twice:
-            raise MisfitError(*twice)
+            raise SpecMisfitError(*twice)
         return names
 
     @field_validator("num_joints")
@@ -59,7 +59,7 @@ class Category(Strict):
     def _counts_the_keypoints(cls, count: int, info: ValidationInfo) -> int:
         names = info.data.get("keypoints")
         if names is not None and count != len(names):
-            raise MisfitError(((), f"should be {len(names)}, the number of keypoints (got {count})"))
+            raise SpecMisfitError(((), f"should be {len(names)}, the number of keypoints (got {count})"))
         return count
 
     @field_validator("skeleton")
@@ -68,7 +68,9 @@ class Category(Strict):
         count = len(info.data.get("keypoints", ()))
         wrong = [(index, limb) for index, limb in enumerate(limbs or ()) if not all(1 <= end <= count for end in limb)]
         if wrong and count:
-            raise MisfitError(*(((i,), f"joints are numbered 1 to {count} (got {list(limb)})") for i, limb in wrong))
+            raise SpecMisfitError(
+                *(((i,), f"joints are numbered 1 to {count} (got {list(limb)})") for i, limb in wrong)
+            )
         return limbs
 
     @field_validator("skeleton_edge_names")
@@ -80,17 +82,17 @@ class Category(Strict):
         if edges is not None and limbs is not None and len(edges) != len(limbs):
             problems.append(((), f"should name the {len(limbs)} limbs of 'skeleton' (got {len(edges)} names)"))
         if problems:
-            raise MisfitError(*problems)
+            raise SpecMisfitError(*problems)
         return edges
 
 
-def person_of(categories: Sequence[Category]) -> Category:
+def find_person(categories: Sequence[Category]) -> Category:
     """The category named ``person``, or the only one; validation has made sure that there is one."""
     return next((category for category in categories if category.name == PERSON), categories[0])
 
 
 def lack_of_person(categories: Sequence[Category]) -> str:
-    """What keeps :func:`person_of` from telling the person: none is named so, and several could be meant."""
+    """What keeps :func:`find_person` from telling the person: none is named so, and several could be meant."""
     if len(categories) == 1 or any(category.name == PERSON for category in categories):
         return ""
     names = ", ".join(repr(category.name) for category in categories) or "none"
@@ -121,12 +123,12 @@ class PoseConfig(Strict):
     def _has_a_skeleton(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
         lack = lack_of_person(categories)
         if lack:
-            raise MisfitError(((), lack))
-        person = person_of(categories)
+            raise SpecMisfitError(((), lack))
+        person = find_person(categories)
         problems = list(_limb_problems(person))
         if problems:
             number = categories.index(person)
-            raise MisfitError(*(((number, *place), problem) for place, problem in problems))
+            raise SpecMisfitError(*(((number, *place), problem) for place, problem in problems))
         return categories
 
     @field_validator("sigmas")
@@ -134,15 +136,15 @@ class PoseConfig(Strict):
     def _one_sigma_a_joint(cls, sigmas: tuple[float, ...] | None, info: ValidationInfo) -> object:
         known = _joints_in(info)
         if sigmas is not None and known and len(sigmas) != len(known):
-            raise MisfitError(((), f"should hold {len(known)} numbers, one a joint (got {len(sigmas)})"))
+            raise SpecMisfitError(((), f"should hold {len(known)} numbers, one a joint (got {len(sigmas)})"))
         return sigmas
 
     @field_validator("computed")
     @classmethod
-    def _computed_from_joints(cls, computed: dict[str, tuple[str, ...]] | None, info: ValidationInfo) -> object:
+    def _require_computed_from_joints(cls, computed: dict[str, tuple[str, ...]] | None, info: ValidationInfo) -> object:
         problems = list(_computing_problems(computed or {}, _joints_in(info)))
         if problems:
-            raise MisfitError(*problems)
+            raise SpecMisfitError(*problems)
         return computed
 
     @field_validator("flip_pairs")
@@ -150,7 +152,7 @@ class PoseConfig(Strict):
     def _each_joint_in_one_pair(cls, pairs: tuple[tuple[str, str], ...] | None, info: ValidationInfo) -> object:
         problems = list(_pairing_problems(pairs or (), _joints_in(info)))
         if problems:
-            raise MisfitError(*problems)
+            raise SpecMisfitError(*problems)
         return pairs
 
     def skeleton(self) -> Skeleton:
@@ -159,13 +161,13 @@ class PoseConfig(Strict):
         Raises:
             UserError: The prior's file is missing, wrong, or of other joints.
         """
-        person = person_of(self.categories)
+        person = find_person(self.categories)
         made = make_skeleton(self.pose_config_type, person.keypoints, person.limbs)
         return replace(
             made,
             sigmas=self.sigmas or made.sigmas,
             computed=made.computed if self.computed is None else tuple(_parents_first(self.computed)),
-            prior=made.prior if self.prior is None else load_prior(place(self.prior), made.joints),
+            prior=made.prior if self.prior is None else load_prior(as_path(self.prior), made.joints),
             flip_pairs=self.flip_pairs,
         )
 
@@ -184,7 +186,7 @@ def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleto
 def _joints_in(info: ValidationInfo) -> tuple[str, ...]:
     """Joints of the config that is being validated; none if its categories are wrong."""
     categories = cast("tuple[Category, ...]", info.data.get("categories", ()))
-    return person_of(categories).keypoints if categories else ()
+    return find_person(categories).keypoints if categories else ()
 
 
 def _unknown_names(edges: Sequence[Sequence[str]], known: Sequence[str]) -> Problems:

@@ -11,7 +11,7 @@ from bodyposenet.common.spec.document import CLASS_KEY, Document, Loc
 BESIDE = ".."
 
 
-class MisfitError(ValueError):
+class SpecMisfitError(ValueError):
     """Values that are fine alone and do not go together; validators raise it.
 
     Args:
@@ -24,10 +24,12 @@ class MisfitError(ValueError):
         super().__init__("; ".join(message for _, message in problems))
 
 
-def told(error: ValidationError, model: type[BaseModel], document: Document) -> list[tuple[int, str]]:
+def format_errors(error: ValidationError, model: type[BaseModel], document: Document) -> list[tuple[int, str]]:
     """Every problem of ``error`` as ``(line, file:line: key: problem)``."""
     return [
-        document.tell(loc, problem) for item in error.errors(include_url=False) for loc, problem in _of(item, model)
+        document.tell(loc, problem)
+        for item in error.errors(include_url=False)
+        for loc, problem in _describe(item, model)
     ]
 
 
@@ -37,11 +39,11 @@ def did_you_mean(word: object, known: Iterable[object]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
+def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
     cause = context.get("error")
-    if isinstance(cause, MisfitError):
-        yield from ((_joined(loc, place), message) for place, message in cause.problems)
+    if isinstance(cause, SpecMisfitError):
+        yield from ((_join(loc, place), message) for place, message in cause.problems)
     elif kind == "extra_forbidden":
         yield loc, _unknown_key(str(loc[-1]), _keys_at(model, loc[:-1]))
     elif kind == "missing":
@@ -55,7 +57,7 @@ def _of(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
         yield loc, _complaint(item)
 
 
-def _joined(loc: Loc, place: Loc) -> Loc:
+def _join(loc: Loc, place: Loc) -> Loc:
     return (*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)
 
 

@@ -28,7 +28,7 @@ from bodyposenet.common.spec.optimizer import (
     SoftstartAnnealingLearningRateSchedule,
     WeightedMomentumOptimizer,
 )
-from bodyposenet.common.spec.problems import MisfitError, did_you_mean
+from bodyposenet.common.spec.problems import SpecMisfitError, did_you_mean
 
 __all__ = [
     "Adam",
@@ -66,7 +66,7 @@ def _check_wish(wish: Any) -> Any:
     if wish is None or isinstance(wish, bool) or (isinstance(wish, str) and wish in WISHES):
         return wish
     near = did_you_mean(wish, [choice for choice in WISHES if isinstance(choice, str)])
-    raise MisfitError(((), f"should be auto, true, false, force or null (got {wish!r}){near}"))
+    raise SpecMisfitError(((), f"should be auto, true, false, force or null (got {wish!r}){near}"))
 
 
 Wish = Annotated[bool | Literal["auto", "force"] | None, BeforeValidator(_check_wish)]
@@ -93,7 +93,7 @@ class FinetuningConfig(Strict):
     @classmethod
     def _needs_a_checkpoint(cls, wanted: bool, info: ValidationInfo) -> bool:
         if wanted and "checkpoint_path" in info.data and info.data["checkpoint_path"] is None:
-            raise MisfitError((("checkpoint_path",), "missing; is_finetune_exp needs the checkpoint to go on from"))
+            raise SpecMisfitError((("checkpoint_path",), "missing; is_finetune_exp needs the checkpoint to go on from"))
         return wanted
 
 
@@ -168,9 +168,9 @@ class TrainSpec(Strict):
     @classmethod
     def _is_text(cls, key: Any) -> Any:
         if key is not None and not isinstance(key, str):
-            raise MisfitError(((), f"should be text, in quotes; this is a {type(key).__name__}"))
+            raise SpecMisfitError(((), f"should be text, in quotes; this is a {type(key).__name__}"))
         if key == "":
-            raise MisfitError(((), "is empty; give one, or leave it out to write open files"))
+            raise SpecMisfitError(((), "is empty; give one, or leave it out to write open files"))
         return key
 
     @field_validator("checkpoint_n_epoch")
@@ -178,14 +178,14 @@ class TrainSpec(Strict):
     def _within_the_training(cls, epochs: int, info: ValidationInfo) -> int:
         total = info.data.get("num_epoch", epochs)
         if epochs > total:
-            raise MisfitError(((), f"should be at most num_epoch, {total} (got {epochs})"))
+            raise SpecMisfitError(((), f"should be at most num_epoch, {total} (got {epochs})"))
         return epochs
 
     @field_validator("load_graph")
     @classmethod
     def _needs_a_graph(cls, wanted: bool, info: ValidationInfo) -> bool:
         if wanted and "pretrained_weights" in info.data and info.data["pretrained_weights"] is None:
-            raise MisfitError(((), "true needs pretrained_weights, the model whose graph is trained (got null)"))
+            raise SpecMisfitError(((), "true needs pretrained_weights, the model whose graph is trained (got null)"))
         return wanted
 
     @field_validator("early_stopping")
@@ -193,7 +193,7 @@ class TrainSpec(Strict):
     def _needs_validation(cls, stopping: EarlyStopping | None, info: ValidationInfo) -> EarlyStopping | None:
         loader = info.data.get("dataloader")
         if stopping is not None and loader is not None and not loader.dataset_config.val_records_path:
-            raise MisfitError(((), "needs AP to go by: name val_records_path in dataloader.dataset_config"))
+            raise SpecMisfitError(((), "needs AP to go by: name val_records_path in dataloader.dataset_config"))
         return stopping
 
     @field_validator("finetuning_config", mode="before")

@@ -55,7 +55,7 @@ class Header(NamedTuple):
         return HEADER.pack(MAGIC, VERSION, *self.cost, self.chunk, self.salt)
 
     @classmethod
-    def of(cls, content: bytes, where: str) -> "Header":
+    def unpack(cls, content: bytes, where: str) -> "Header":
         """The inverse of :meth:`packed`.
 
         Raises:
@@ -76,7 +76,7 @@ class Header(NamedTuple):
         """What encrypts and decrypts this file's chunks."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        return AESGCM(_derived(_secret(key), self.salt, self.cost))
+        return AESGCM(_derive(_secret(key), self.salt, self.cost))
 
 
 def _secret(key: str) -> bytes:
@@ -91,7 +91,7 @@ def _secret(key: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=8)  # a verb opens the same few files again and again
-def _derived(secret: bytes, salt: bytes, cost: Cost) -> bytes:
+def _derive(secret: bytes, salt: bytes, cost: Cost) -> bytes:
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     return Scrypt(salt=salt, length=32, n=1 << cost.log_n, r=cost.r, p=cost.p).derive(secret)
@@ -203,7 +203,7 @@ def decrypting(file: BinaryIO, key: str, *, where: str) -> BinaryIO:
         LockedError: The key is another, or the file is damaged; the same when a damaged chunk is read later.
         UserError: The key is empty.
     """
-    header = Header.of(file.read(HEADER.size), where)
+    header = Header.unpack(file.read(HEADER.size), where)
     return io.BufferedReader(_Opener(file, header, header.cipher(key), where))
 
 
@@ -254,11 +254,11 @@ class _Opener(io.RawIOBase):
             try:
                 self._kept = number, self._cipher.decrypt(nonce, frame, self._header)
             except InvalidTag:
-                raise _locked(self._where, number) from None
+                raise _report_locked(self._where, number) from None
         return self._kept[1]
 
 
-def _locked(where: str, number: int) -> LockedError:
+def _report_locked(where: str, number: int) -> LockedError:
     if number:
         problem = f"is damaged or cut short: its beginning fits the key, chunk {number + 1} does not"
         return LockedError(problem, where=where, fix="copy it again")

@@ -32,7 +32,7 @@ def is_remote(path: "str | Path") -> bool:
 
 
 @contextlib.contextmanager
-def reported(path: "str | Path", *, fix: str = "") -> Iterator[None]:
+def translate_errors(path: "str | Path", *, fix: str = "") -> Iterator[None]:
     """Tell what the storage says against this path in a line: a full disk, a folder or bucket that is gone.
 
     Errors that name another file pass as they are.
@@ -47,13 +47,13 @@ def reported(path: "str | Path", *, fix: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = _told(error, path, fix)
+        told = _describe(error, path, fix)
         if told is None:
             raise
         raise told from error
 
 
-def _told(error: OSError, path: "str | Path", fix: str) -> UserError | None:
+def _describe(error: OSError, path: "str | Path", fix: str) -> UserError | None:
     if is_remote(path):
         return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
     where = _own(error, Path(path))

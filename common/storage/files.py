@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.errors import is_remote, reported
+from bodyposenet.common.storage.errors import is_remote, translate_errors
 
 if TYPE_CHECKING:
     from bodyposenet.common.storage.gcs import Remote
 
 __all__ = [
     "Stat",
-    "found_bytes",
+    "as_path",
+    "find_bytes",
     "is_remote",
-    "joined",
+    "join",
     "listing",
-    "place",
     "read_bytes",
-    "reported",
     "rewrite",
+    "translate_errors",
     "whole_file",
 ]
 
@@ -46,7 +46,7 @@ class Stat(NamedTuple):
     version: str
 
 
-def place(path: "str | Path") -> Path:
+def as_path(path: "str | Path") -> Path:
     """A path as text becomes one to use: ``gs://`` paths too, which ``Path`` would mangle.
 
     Returns:
@@ -68,9 +68,9 @@ def place(path: "str | Path") -> Path:
     return cast("Path", _remote(path))
 
 
-def joined(folder: "str | Path", name: "str | Path") -> Path:
+def join(folder: "str | Path", name: "str | Path") -> Path:
     """A path below a folder; one that is a whole path already stays what it is."""
-    return place(name) if is_remote(name) else place(folder) / name
+    return as_path(name) if is_remote(name) else as_path(folder) / name
 
 
 def _remote(path: str) -> "Remote":
@@ -91,16 +91,16 @@ def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
     Raises:
         UserError: It cannot be read.
     """
-    found = found_bytes(path)
+    found = find_bytes(path)
     if found is None:
         raise UserError("there is no such file", where=str(path), fix=fix or "check the path")
     return found
 
 
-def found_bytes(path: "str | Path") -> bytes | None:
+def find_bytes(path: "str | Path") -> bytes | None:
     """A file's content, or None where there is none; as for :func:`read_bytes` otherwise."""
-    path = place(path)
-    with reported(path):
+    path = as_path(path)
+    with translate_errors(path):
         try:
             return _read(path)
         except FileNotFoundError:
@@ -128,8 +128,8 @@ def whole_file(path: "str | Path") -> Iterator[BinaryIO]:
     Raises:
         UserError: It cannot be written.
     """
-    path = place(path)
-    with reported(path), _whole_object(_object(path)) if is_remote(path) else _whole_local(path) as file:
+    path = as_path(path)
+    with translate_errors(path), _whole_object(_object(path)) if is_remote(path) else _whole_local(path) as file:
         yield file
 
 
@@ -187,11 +187,11 @@ def rewrite(path: "str | Path", change: Callable[[bytes | None], bytes]) -> None
     Raises:
         UserError: The file cannot be read or written.
     """
-    path = place(path)
+    path = as_path(path)
     if is_remote(path):
         _rewrite_object(_object(path), change)
         return
-    with reported(path), _alone(path.parent):
+    with translate_errors(path), _alone(path.parent):
         for aside in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # a writer was killed: nobody else is here
             aside.unlink(missing_ok=True)
         old = path.read_bytes() if path.exists() else None
@@ -201,7 +201,7 @@ def rewrite(path: "str | Path", change: Callable[[bytes | None], bytes]) -> None
 
 def _rewrite_object(path: "Remote", change: Callable[[bytes | None], bytes]) -> None:
     for _ in range(TRIES):
-        with reported(str(path)):
+        with translate_errors(str(path)):
             try:
                 old, version = path.fs.get_version(path.path)
             except FileNotFoundError:
@@ -228,8 +228,8 @@ def listing(folder: "str | Path") -> dict[str, Stat]:
     Raises:
         UserError: There is no such folder, or it cannot be read.
     """
-    folder = place(folder)
-    with reported(folder, fix="name a folder that exists"):
+    folder = as_path(folder)
+    with translate_errors(folder, fix="name a folder that exists"):
         if is_remote(folder):
             return _objects(_object(folder))
         return dict(_files(str(folder), "", set()))
@@ -256,7 +256,7 @@ def _files(folder: str, prefix: str, seen: set[str]) -> Iterator[tuple[str, Stat
 
 
 @contextlib.contextmanager
-def laid(path: Path, token: str = "") -> Iterator[BinaryIO]:
+def write_unsynced(path: Path, token: str = "") -> Iterator[BinaryIO]:
     """Open a file that appears when it is complete; unlike ``whole_file`` it does not wait for the disk.
 
     Args:
@@ -272,7 +272,7 @@ def laid(path: Path, token: str = "") -> Iterator[BinaryIO]:
             yield file
         return
     aside = path.with_name(f".{path.name}.{token or secrets.token_hex(4)}.tmp")
-    with reported(path):
+    with translate_errors(path):
         try:
             with open(aside, "wb") as file:
                 yield file

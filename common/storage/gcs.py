@@ -62,7 +62,7 @@ class Bucket(gcsfs.core.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no ty
         except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
-            raise _told(error, self._location) from error
+            raise _describe(error, self._location) from error
 
     call = fsspec.asyn.sync_wrapper(_call)
 
@@ -176,7 +176,7 @@ def _client(_process: int, emulator: str, key: str) -> Bucket:
     try:
         return Bucket(token=token, block_size=BLOCK, **options)
     except google.auth.exceptions.GoogleAuthError as error:
-        raise _told(error, "gs://") from error
+        raise _describe(error, "gs://") from error
 
 
 def _account(key: str) -> dict[str, str]:
@@ -192,7 +192,7 @@ def _account(key: str) -> dict[str, str]:
     return dict(account)
 
 
-def _told(error: Exception, where: str) -> Exception:
+def _describe(error: Exception, where: str) -> Exception:
     """What a user needs to know of a failed request."""
     said = " ".join(str(error).split())[:300]
     code = getattr(error, "code", None)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path, PureWindowsPath
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, reported
+from bodyposenet.common.storage.files import is_remote, translate_errors
 
 FIX = "take the file from whom you trust, or mend the name"
 LINKED = "put the file itself there, in place of the link"
@@ -60,7 +60,7 @@ def remove_inside(folder: Path, name: str, *, where: str) -> None:
     path = folder / name
     if not is_remote(folder):
         _refuse_links(path.parent, folder, where)
-    with reported(path):
+    with translate_errors(path):
         path.unlink(missing_ok=True)
 
 

@@ -62,7 +62,7 @@ def _of_environment() -> str | None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_model_file(path: Path) -> Iterator[BinaryIO]:
     """Open a model file's content, decrypted if need be, to read and seek in.
 
     Raises:
@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
+def create_model_file(path: Path) -> Iterator[BinaryIO]:
     """Write a model file, whole or not at all; encrypted if a key is in use. It is a stream: no seeking.
 
     Raises:

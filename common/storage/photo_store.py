@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import Stat, is_remote, listing, place, reported
+from bodyposenet.common.storage.files import Stat, as_path, is_remote, listing, translate_errors
 from bodyposenet.common.storage.inside import stays_inside
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_photos(where: str | Path) -> PhotoStore:
     Raises:
         UserError: There is no such folder or archive, or it is damaged.
     """
-    where = place(where)
+    where = as_path(where)
     for archive in (where, *where.parents):
         if archive.suffix.lower() == ".zip" and _is_file(archive):
             inside = str(where)[len(str(archive)) :].strip("/")
@@ -64,11 +64,11 @@ def open_photos(where: str | Path) -> PhotoStore:
 
 
 def _is_file(path: Path) -> bool:
-    with reported(path):
+    with translate_errors(path):
         return path.is_file()
 
 
-def _checked(name: str, where: str) -> str:
+def _check(name: str, where: str) -> str:
     if not stays_inside(name):
         fix = "name files by their path below the folder of images, without '..'"
         raise UserError(f"{name!r} is no name of a file in here", where=where, fix=fix)
@@ -96,8 +96,8 @@ class FolderPhotos:
 
     def read(self, name: str) -> bytes:
         """A file's content."""
-        path = self.folder / _checked(name, str(self.folder))
-        with reported(path, fix=LEAVE_OUT):
+        path = self.folder / _check(name, str(self.folder))
+        with translate_errors(path, fix=LEAVE_OUT):
             data = _read_object(cast("Remote", path)) if is_remote(path) else _read_file(path)
         _photo_sized(len(data), str(path))
         return data
@@ -113,7 +113,7 @@ def _read_file(path: Path) -> bytes:
         return file.read(min(size, MOST_BYTES) + 1)
 
 
-class Entry(NamedTuple):
+class ZipEntry(NamedTuple):
     """A packed file: where it begins in the archive, its packed and unpacked bytes, and its checksum."""
 
     offset: int
@@ -137,7 +137,7 @@ class ZipPhotos:
 
     def __init__(self, archive: Path, inside: str = "") -> None:
         self.archive, self.inside = archive, inside
-        with reported(archive):
+        with translate_errors(archive):
             self._version = _version(archive)
 
     def check(self) -> None:
@@ -161,18 +161,18 @@ class ZipPhotos:
     def read(self, name: str) -> bytes:
         """A packed file's content, held to its checksum."""
         where = f"{self.archive}/{self.inside}{name}"
-        entry = self._entries().get(self.inside + _checked(name, str(self.archive)))
+        entry = self._entries().get(self.inside + _check(name, str(self.archive)))
         if entry is None:
             raise UserError("there is no such file in the archive", where=where, fix=LEAVE_OUT)
         _readable(entry, where)
-        with reported(self.archive):
-            data = _unpacked(self.archive, entry)
+        with translate_errors(self.archive):
+            data = _unpack(self.archive, entry)
         if data is None or len(data) != entry.size or zlib.crc32(data) != entry.crc:
             raise UserError("is packed wrongly, or damaged", where=where, fix=REPACK)
         return data
 
-    def _entries(self) -> dict[str, Entry]:
-        with reported(self.archive):
+    def _entries(self) -> dict[str, ZipEntry]:
+        with translate_errors(self.archive):
             return _directory(str(self.archive), self._version)
 
 
@@ -185,11 +185,11 @@ def _version(archive: Path) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _directory(archive: str, _version: str) -> dict[str, Entry]:
+def _directory(archive: str, _version: str) -> dict[str, ZipEntry]:
     """The entries of an archive, by name; once in a process."""
-    path = place(archive)
+    path = as_path(archive)
     try:
-        with _opened(path) as file, zipfile.ZipFile(file) as packed:
+        with _open_zip(path) as file, zipfile.ZipFile(file) as packed:
             return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_photo(info)}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, UserError):
@@ -197,7 +197,7 @@ def _directory(archive: str, _version: str) -> dict[str, Entry]:
         raise UserError(f"this is no whole zip archive ({error})", where=archive, fix=REPACK) from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open_zip(path: Path) -> BinaryIO:
     if is_remote(path):
         remote = cast("Remote", path)
         return cast("BinaryIO", remote.fs.open(remote.path, "rb", block_size=1 << 20, cache_type="readahead"))
@@ -208,14 +208,14 @@ def _is_photo(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and stays_inside(info.filename)
 
 
-def _entry(info: zipfile.ZipInfo) -> Entry:
+def _entry(info: zipfile.ZipInfo) -> ZipEntry:
     locked = bool(info.flag_bits & 0x41)  # encrypted, or strongly encrypted
     name_bytes = len(info.orig_filename.encode("utf-8", "surrogateescape"))
     sizes = info.compress_size, info.file_size, info.CRC
-    return Entry(info.header_offset, *sizes, info.compress_type, locked, name_bytes)
+    return ZipEntry(info.header_offset, *sizes, info.compress_type, locked, name_bytes)
 
 
-def _readable(entry: Entry, where: str) -> None:
+def _readable(entry: ZipEntry, where: str) -> None:
     """Refuse what cannot or must not be unpacked."""
     if entry.locked:
         raise UserError("is encrypted", where=where, fix="pack the photos without a password")
@@ -227,7 +227,7 @@ def _readable(entry: Entry, where: str) -> None:
         raise UserError(f"would unpack to {ratio} times its size: no photo does", where=where, fix=LEAVE_OUT)
 
 
-def _unpacked(archive: Path, entry: Entry) -> bytes | None:
+def _unpack(archive: Path, entry: ZipEntry) -> bytes | None:
     """The content of a packed file, at most one byte more than its size; None where there is none."""
     if entry.offset < 0 or entry.packed > entry.size + entry.size // 64 + SLACK:  # packing adds less
         return None

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 EVERY = 30.0  # seconds between lines
 
 
-class Pace:
+class ProgressLog:
     """Counts what is done.
 
     Args:
@@ -28,7 +28,7 @@ class Pace:
         self.start = self.said = time.monotonic()
         self.bar = Bar(total=total, initial=done, desc=name, unit=unit, disable=not sys.stderr.isatty())
 
-    def __enter__(self) -> "Pace":
+    def __enter__(self) -> "ProgressLog":
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyposenet.common.storage.files import is_remote, place, rewrite
+from bodyposenet.common.storage.files import as_path, is_remote, rewrite
 
 Status = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"
@@ -23,7 +23,7 @@ class StatusLog:
     """
 
     def __init__(self, results_dir: str | Path) -> None:
-        self.path = place(results_dir) / FILE_NAME
+        self.path = as_path(results_dir) / FILE_NAME
         self._kept: dict[str, Mapping[str, Any]] = {}
 
     def write(

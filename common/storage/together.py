@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.storage.files import reported, whole_file
+from bodyposenet.common.storage.files import translate_errors, whole_file
 from bodyposenet.common.storage.inside import is_plain
 from bodyposenet.common.storage.locking import hold_folder
 
@@ -54,12 +54,12 @@ class Together:
         self.output, self.keep = output, tuple(keep)
         self.folder = output.with_name(f".{output.name}.staging")
         self._elsewhere = {f"{ELSEWHERE}{number}": path for number, path in enumerate(elsewhere)}
-        self._journal = _journal_of(output)
+        self._journal = _journal_path(output)
         self._lock = contextlib.ExitStack()
         self._published = False
 
     def __enter__(self) -> Self:
-        with reported(self.folder), self._lock:
+        with translate_errors(self.folder), self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(hold_folder(self.folder, "another run is writing this", where=str(self.output)))
             self._rename()
@@ -70,7 +70,7 @@ class Together:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock, reported(self.folder):
+        with self._lock, translate_errors(self.folder):
             if kind is None and self._published:
                 self._sweep()
                 self.folder.rmdir()
@@ -92,7 +92,7 @@ class Together:
 
     def publish(self) -> None:
         """Let everything in the folder appear, whatever was there under these names before."""
-        with reported(self.folder):
+        with translate_errors(self.folder):
             staged = tuple(sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(".")))
             self._note(Journal(staged, (*_read(self._journal).wrote, *staged)))
             self._rename()
@@ -123,10 +123,10 @@ class Together:
 
 def is_unfinished(output: Path) -> bool:
     """Whether an output is that of a run that was killed before it had ended, so that the next may replace it."""
-    return output.name in _read(_journal_of(output)).wrote
+    return output.name in _read(_journal_path(output)).wrote
 
 
-def _journal_of(output: Path) -> Path:
+def _journal_path(output: Path) -> Path:
     return output.with_name(f".{output.name}.journal")
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.tasks.files import Settings, noted
-from bodyposenet.common.tracking import Dataset, Registered, Run, fetch, find_version, settings_in, task_run
+from bodyposenet.common.tasks.files import Settings, note
+from bodyposenet.common.tracking import Dataset, Registered, TrackedRun, fetch, find_version, settings_in, task_run
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from bodyposenet.common.inference.batch import Batch
+    from bodyposenet.common.inference.batch import BatchInference
     from bodyposenet.common.inference.detections import Entry
     from bodyposenet.common.report.gallery import Section
     from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -83,8 +83,8 @@ def infer_batch(
         raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
     folder = Path(found)
     with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
-        network = _fetched(name, alias, whole(settings), Path(aside))
-        source = source or _drawn(folder / DRAWN, draw)
+        network = _fetch(name, alias, restore_ints(settings), Path(aside))
+        source = source or _draw(folder / DRAWN, draw)
         model = {"name": name, "version": network.version.version}
         done = batch.infer_batch(
             network.file, network.spec, source, folder, work=work, extra={"model": model}, notable=pictures
@@ -92,10 +92,10 @@ def infer_batch(
         _write_page(Path(page), done, network, source)
         _log(run, done, network, source)
         run.log_artifact(Path(page), "report")
-    return done.summary(), noted(_numbers(done), metrics)
+    return done.summary(), note(_numbers(done), metrics)
 
 
-def _fetched(name: str, alias: str, settings: Settings, folder: Path) -> Network:
+def _fetch(name: str, alias: str, settings: Settings, folder: Path) -> Network:
     from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
     from bodyposenet.common.tracking.pyfunc import inference_spec
 
@@ -109,24 +109,24 @@ def _fetched(name: str, alias: str, settings: Settings, folder: Path) -> Network
     return Network(name, version, file, card.skeleton, spec)
 
 
-def _drawn(folder: Path, number: int) -> str:
+def _draw(folder: Path, number: int) -> str:
     """A folder with drawn photos; they stay beside the detections, which name them."""
     synthesize(folder, train=number, val=0)
     return str(folder / "images")
 
 
-def _numbers(done: "Batch") -> dict[str, float]:
+def _numbers(done: "BatchInference") -> dict[str, float]:
     return {name: float(getattr(done, name)) for name in NUMBERS}
 
 
-def _log(run: Run, done: "Batch", network: Network, source: str) -> None:
+def _log(run: TrackedRun, done: "BatchInference", network: Network, source: str) -> None:
     run.log_params(network.spec.model_dump(mode="json"), prefix="spec")
     run.log_params({"model": network.name, "version": network.version.version, "source": source}, prefix="data")
     run.log_dataset(lambda: Dataset(Path(source).name, done.digest, source, {"images": done.photos}, "inference"))
     run.log_metrics(_numbers(done))
 
 
-def _write_page(page: Path, done: "Batch", network: Network, source: str) -> None:
+def _write_page(page: Path, done: "BatchInference", network: Network, source: str) -> None:
     from bodyposenet.common.report.gallery import Gallery, write_gallery
 
     facts = {"network": f"{network.name}, version {network.version.version}", "photos": source}
@@ -137,7 +137,7 @@ def _write_page(page: Path, done: "Batch", network: Network, source: str) -> Non
     write_gallery(page, shown)
 
 
-def _tiles(done: "Batch") -> Sequence[tuple[str, str, str]]:
+def _tiles(done: "BatchInference") -> Sequence[tuple[str, str, str]]:
     seen = done.photos - done.unreadable
     average = f"{done.people / seen:.1f} in a photo" if seen else ""
     tiles = [
@@ -149,7 +149,7 @@ def _tiles(done: "Batch") -> Sequence[tuple[str, str, str]]:
     return [(f"{number:,}", name, hint) for number, name, hint in tiles]
 
 
-def _sections(done: "Batch", skeleton: "Skeleton", source: str) -> "list[Section]":
+def _sections(done: "BatchInference", skeleton: "Skeleton", source: str) -> "list[Section]":
     from bodyposenet.common.report.gallery import Section
 
     return [
@@ -162,8 +162,8 @@ def _sections(done: "Batch", skeleton: "Skeleton", source: str) -> "list[Section
 def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> "Iterator[tuple[str, np.ndarray]]":
     """Caption and picture of each photo that can still be read."""
     from bodyposenet.common.imaging.fit import decode_image
-    from bodyposenet.common.inference.detections import people_of
-    from bodyposenet.common.report.gallery import drawn
+    from bodyposenet.common.inference.detections import read_people
+    from bodyposenet.common.report.gallery import draw
     from bodyposenet.common.storage.photo_store import open_photos
 
     store = open_photos(source)
@@ -173,7 +173,7 @@ def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> 
             image = decode_image(store.read(name), where=name)
         except UserError:  # it has gone since
             continue
-        yield _caption(entry, name), drawn(image, people_of(entry, skeleton), skeleton)
+        yield _caption(entry, name), draw(image, read_people(entry, skeleton), skeleton)
 
 
 def _caption(entry: "Entry", name: str) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
-from bodyposenet.common.kubeflow.parameter_values import whole
-from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, noted
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
 
@@ -19,9 +19,9 @@ SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of
 def gather_photos(data: str, photos: str) -> dict[str, Any]:
     """Point at the photo set, or draw people; what the artifact is to say of itself."""
     from bodyposenet.common.data.photo_set import gather
-    from bodyposenet.common.tasks.run_inputs import drawn_of
+    from bodyposenet.common.tasks.run_inputs import parse_synthetic
 
-    drawn = drawn_of(data)
+    drawn = parse_synthetic(data)
     with task_run("photos", buffer=Path(photos)) as run:
         run.log_params({"source": data}, prefix="data")
         found = gather("", Path(photos), **drawn._asdict()) if drawn else gather(data.strip(), Path(photos))
@@ -37,11 +37,11 @@ def convert(
     ``fingerprint`` is the photo set's, if it is known.
     """
     from bodyposenet.common.data.conversion.convert import convert_dataset
-    from bodyposenet.common.data.conversion.shard_plan import part_of
-    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.conversion.shard_plan import read_part
+    from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
 
-    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
-    index, of = part_of(part)
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
+    index, of = read_part(part)
     folder = Path(dataset)
     name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
     with task_run(name, buffer=folder) as run:
@@ -59,15 +59,15 @@ def convert(
                 copy_whole(Path(done.report), Path(page))
         run.log_metrics(numbers)
         run.log_artifact(Path(page), "report")
-    return noted(numbers, metrics)
+    return note(numbers, metrics)
 
 
 def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
     """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
     from bodyposenet.common.data.conversion.join import join_parts
-    from bodyposenet.common.data.photo_set import dataset_spec_of, keep_test_half, photos_in
+    from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, photos_in
 
-    spec = dataset_spec_of(photos_in(Path(photos)), whole(settings))
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
     folder = Path(dataset)
     with task_run("dataset_join", buffer=folder) as run:
         numbers = {}
@@ -76,7 +76,7 @@ def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, me
         kept = keep_test_half(spec, folder)
         (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         run.log_metrics(numbers)
-    return noted(numbers, metrics)
+    return note(numbers, metrics)
 
 
 def _counts(name: str, done: "Conversion") -> dict[str, float]:
@@ -88,11 +88,11 @@ def sample_calibration(
     photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
 ) -> dict[str, float]:
     """Copy training photos that stand for all: as many as asked, or all that qualify."""
-    from bodyposenet.common.data.conversion.split import Source
-    from bodyposenet.common.data.photo_set import dataset_spec_of, photos_in
+    from bodyposenet.common.data.conversion.split import DatasetSplit
+    from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
     from bodyposenet.common.data.sampling.calibration_sample import copy_sample
 
-    source = Source.read(dataset_spec_of(photos_in(Path(photos)), whole(settings)), "train")
+    source = DatasetSplit.read(make_dataset_spec(photos_in(Path(photos)), restore_ints(settings)), "train")
     least = source.spec.data_filtering_params.min_acceptable_kpts
     output = Path(calibration) / CALIBRATION_IMAGES
     with task_run("sample_calibration", buffer=Path(calibration)) as run:
@@ -100,4 +100,4 @@ def sample_calibration(
         done = copy_sample(source.coco, source.store, output, num_images=images, min_kpts=least, seed=seed, fewer=True)
         numbers = {"images": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)}
         run.log_metrics(numbers)
-    return noted({name: float(number) for name, number in numbers.items()}, metrics)
+    return note({name: float(number) for name, number in numbers.items()}, metrics)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
-from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, noted
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, note
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def export(
         for path in paths:
             run.log_artifact(files.output.with_name(path.name), "model")
         run.log_metrics(numbers)
-    return noted(numbers, metrics)
+    return note(numbers, metrics)
 
 
 def calibrate(
@@ -74,7 +74,7 @@ def calibrate(
     from bodyposenet.common.evaluation.ap_drop import ap_drop
 
     Path(int8).mkdir(parents=True, exist_ok=True)
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
     source = Path(onnx) / ONNX
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
     images = from_folder(Path(photos) / CALIBRATION_IMAGES, fitting)
@@ -93,7 +93,7 @@ def calibrate(
         for path in (done.path, done.cpu_path, done.cache):
             run.log_artifact(path, "model")
     Path(summary).write_text(budget.markdown(done.kept), encoding="utf-8")
-    return list(done.kept), noted(numbers, metrics)
+    return list(done.kept), note(numbers, metrics)
 
 
 def for_gpus(onnx: str) -> Path:
@@ -133,7 +133,7 @@ def build_engine(
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
     from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
     source = for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,4 +149,4 @@ def build_engine(
         run.log_metrics(numbers)
         for path in (done.path, done.card_path):
             run.log_artifact(path, "engine")
-    return noted(numbers, metrics)
+    return note(numbers, metrics)

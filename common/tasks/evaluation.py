@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, noted
+from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, note
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.datasets import held_out
+from bodyposenet.common.tracking.datasets import find_held_out
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
@@ -24,18 +24,18 @@ def evaluate(
     """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
     from bodyposenet.common.evaluation.evaluate import evaluate as evaluate_model
 
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
     truth = spec_in(Path(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
         run.log_params({**spec.model_dump(mode="json"), "model": name}, prefix="spec")
         done = evaluate_model(model_in(model), spec, truth, Path(detections))
-        run.log_dataset(lambda: held_out(Path(dataset) / "test", truth.dataset, done.images))
+        run.log_dataset(lambda: find_held_out(Path(dataset) / "test", truth.dataset, done.images))
         numbers = {_metric_name(key): value for key, value in done.metrics.items()}
         run.log_params({"ran": done.ran}, prefix="data")
         numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
         numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
         run.log_metrics(numbers)
-    return done.ap, noted(numbers, metrics)
+    return done.ap, note(numbers, metrics)
 
 
 def _metric_name(name: str) -> str:
@@ -66,7 +66,8 @@ def choose_smallest(
     before = {name.removesuffix("_before"): value for name, value in figures[0].items() if name.endswith("_before")}
     start = _stage("base", base, base_ap, before)
     stages = [
-        _stage(cut_name(whole(cut)), onnx, ap, row) for (onnx, _, ap, cut), row in zip(made, figures, strict=True)
+        _stage(cut_name(restore_ints(cut)), onnx, ap, row)
+        for (onnx, _, ap, cut), row in zip(made, figures, strict=True)
     ]
     choice = choose(start, stages, max_ap_drop)
     with task_run("choose_smallest", buffer=Path(chosen)) as run:
@@ -77,12 +78,12 @@ def choose_smallest(
             _write(Path(chosen) / NOTHING, choice.reason)
         else:
             copy_whole(model_in(made[choice.place][0]), Path(chosen) / ONNX)
-            numbers |= {"ap": ap, **_measured(stages[choice.place])}
+            numbers |= {"ap": ap, **_measure(stages[choice.place])}
         _write(Path(reason), choice.reason)
         run.log_params({"choice": choice.reason}, prefix="data")
         run.log_metrics(numbers)
         run.log_artifact(Path(page), "report")
-    return ap, noted(numbers, metrics)
+    return ap, note(numbers, metrics)
 
 
 def _stage(name: str, onnx: str, ap: float, numbers: Settings) -> Stage:
@@ -91,7 +92,7 @@ def _stage(name: str, onnx: str, ap: float, numbers: Settings) -> Stage:
     return Stage(name, None if ap == NOBODY else ap, numbers.get("params"), numbers.get("gflops"), size)
 
 
-def _measured(stage: Stage) -> dict[str, float]:
+def _measure(stage: Stage) -> dict[str, float]:
     numbers = {"params": stage.params, "gflops": stage.gflops, "bytes": stage.bytes}
     return {name: float(number) for name, number in numbers.items() if number is not None}
 

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def told(task: Callable[P, T]) -> Callable[P, T]:
+def report_failures(task: Callable[P, T]) -> Callable[P, T]:
     """A task that ends its process with a reason instead of a traceback where the input is at fault.
 
     The reason goes to stderr and, in a pod, to its termination message; the exit code is that of the command line: 2
@@ -26,7 +26,7 @@ def told(task: Callable[P, T]) -> Callable[P, T]:
     """
 
     @functools.wraps(task)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return task(*args, **kwargs)
         except Exception as error:
@@ -36,7 +36,7 @@ def told(task: Callable[P, T]) -> Callable[P, T]:
             _last_words(report)
             raise SystemExit(code) from None
 
-    return guarded
+    return run
 
 
 def _last_words(report: str) -> None:

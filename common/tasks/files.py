@@ -22,7 +22,7 @@ def model_in(model: str) -> Path:
     return next(path for name in (INT8_CPU, ONNX, MODEL) if (path := Path(model) / name).is_file())
 
 
-def digest_of(value: Any) -> str:
+def compute_digest(value: Any) -> str:
     """A short digest of settings: equal ones have the same."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -33,7 +33,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def noted(numbers: dict[str, float], metrics: str) -> dict[str, float]:
+def note(numbers: dict[str, float], metrics: str) -> dict[str, float]:
     """Write numbers where a Metrics artifact is: kfp.local caches only tasks whose artifacts have files."""
     Path(metrics).parent.mkdir(parents=True, exist_ok=True)
     Path(metrics).write_text(json.dumps(numbers), encoding="utf-8")

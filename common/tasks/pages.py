@@ -9,11 +9,11 @@ import numpy as np
 
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
-from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, noted
+from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, note
 from bodyposenet.common.tracking import task_run
 
 
@@ -45,7 +45,7 @@ def report(
         int8=files["int8"] / INT8_CPU,
     )
     truth = spec_in(Path(dataset))
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
@@ -67,7 +67,7 @@ def report(
         run.log_metrics(told)
         run.log_params({"ran": compared.describe()}, prefix="data")
         run.log_artifact(Path(page), "report")
-    return noted({name: value for name, value in told.items() if value is not None}, figures)
+    return note({name: value for name, value in told.items() if value is not None}, figures)
 
 
 def _history(model: Path) -> Sequence[Settings]:

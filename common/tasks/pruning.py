@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
-from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, noted
+from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, note
 from bodyposenet.common.tasks.training import train_spec_for
 from bodyposenet.common.tracking import task_run
 
@@ -24,7 +24,7 @@ def prune(
     from bodyposenet.common.prune.rounds import training_data
     from bodyposenet.common.report.pruning_page import write_pruning_page
 
-    spec = parse_spec(with_cut(whole(settings), whole(cut or {})), PruneSpec, where="prune_spec")
+    spec = parse_spec(with_cut(restore_ints(settings), restore_ints(cut or {})), PruneSpec, where="prune_spec")
     training = train_spec_for(train_settings, dataset) if train_settings and dataset else None
     with task_run("prune", buffer=Path(pruned)) as run:
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
@@ -37,7 +37,7 @@ def prune(
         write_pruning_page(Path(picture), done, spec)
         run.log_artifact(Path(picture), "report")
     Path(summary).write_text(done.markdown(), encoding="utf-8")
-    return done.kept, noted(numbers, metrics)
+    return done.kept, note(numbers, metrics)
 
 
 def with_cut(settings: Settings, cut: Settings) -> dict[str, Any]:
@@ -57,16 +57,16 @@ def prune_rounds(
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
     source, folder = Path(model) / MODEL, Path(pruned)
-    spec = parse_spec(whole(settings), PruneSpec, where="prune_spec")
+    spec = parse_spec(restore_ints(settings), PruneSpec, where="prune_spec")
     rounds = spec.rounds
     if rounds == 1:
         copy_whole(source, folder / MODEL)
-        return _as_dict(spec), noted({"rounds": 0.0}, metrics)
+        return _as_dict(spec), note({"rounds": 0.0}, metrics)
     with task_run("prune_rounds", buffer=folder) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
 
         def told(number: int, entries: Sequence[Settings]) -> None:
-            run.log_curves([_renamed(entry, f"round_{number}.") for entry in entries])
+            run.log_curves([_rename(entry, f"round_{number}.") for entry in entries])
 
         done = prune_in_rounds(
             source,
@@ -83,10 +83,10 @@ def prune_rounds(
         run.log_artifact(folder / MODEL, "model")
     numbers = {"rounds": float(len(done)), "params_before": done[0].params_before, "params": done[-1].params}
     numbers |= {"gflops_before": done[0].gflops_before, "gflops": done[-1].gflops}
-    return _as_dict(cut_left(spec, done, to_go=1).model_copy(update={"rounds": 1})), noted(numbers, metrics)
+    return _as_dict(cut_left(spec, done, to_go=1).model_copy(update={"rounds": 1})), note(numbers, metrics)
 
 
-def _renamed(entry: Settings, prefix: str) -> dict[str, Any]:
+def _rename(entry: Settings, prefix: str) -> dict[str, Any]:
     """An epoch's entry with names of its own, but for the epoch."""
     return {name if name == "epoch" else prefix + name: value for name, value in entry.items()}
 

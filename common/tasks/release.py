@@ -6,13 +6,13 @@ from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, file_digest
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.mlflow_store import tracking_uri
-from bodyposenet.common.tracking.registry import champion_of, fetch, promote, registered_as
+from bodyposenet.common.tracking.registry import fetch, find_champion, find_registered, promote
 
 NETWORK_TAG = "network_sha256"
 TAGS = ("inputs", "params", "gflops", "skeleton", "joints", "stride", "input_size", "spec")  # of a version
@@ -75,7 +75,7 @@ def challenge(champion: str, name: str, dataset: str, settings: Settings) -> flo
 
     if not champion:
         return NOBODY
-    spec = parse_spec(whole(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
     with tempfile.TemporaryDirectory() as folder, task_run("challenge", buffer=Path(folder)) as run:
         network = fetch(name, champion, Path(folder) / "champion")
         done = evaluate(network, spec, spec_in(Path(dataset)), Path(folder) / "found")
@@ -84,7 +84,7 @@ def challenge(champion: str, name: str, dataset: str, settings: Settings) -> flo
     return done.ap
 
 
-def crown(ap: float, champion: str, champion_ap: float) -> Verdict:
+def beats_champion(ap: float, champion: str, champion_ap: float) -> Verdict:
     """Whether a network takes the champion's place.
 
     Args:
@@ -99,7 +99,7 @@ def crown(ap: float, champion: str, champion_ap: float) -> Verdict:
     return Verdict(False, f"AP {ap:.3f} does not beat version {champion}, which has {champion_ap:.3f} on these photos.")
 
 
-def meanwhile(verdict: Verdict, ap: float, version: str, champion: str, name: str, tags: Settings) -> Verdict:
+def recheck_champion(verdict: Verdict, ap: float, version: str, champion: str, name: str, tags: Settings) -> Verdict:
     """A verdict, unless another network has become the champion since the run began.
 
     Args:
@@ -110,11 +110,11 @@ def meanwhile(verdict: Verdict, ap: float, version: str, champion: str, name: st
         name: The registered model.
         tags: Of the network.
     """
-    now = champion_of(name)
+    now = find_champion(name)
     if not verdict.passed or now is None or now.version in (version, champion):
         return verdict
     if now.ap is not None and tags.get("inputs") and now.tags.get("inputs") == tags["inputs"]:
-        return crown(ap, now.version, now.ap)  # made from the same, so measured on the same photos
+        return beats_champion(ap, now.version, now.ap)  # made from the same, so measured on the same photos
     reason = f"Version {now.version} has become the champion meanwhile; run again to challenge that."
     return Verdict(False, reason)
 
@@ -144,22 +144,24 @@ def register(
     with task_run("register") as run:  # without a buffer: what only lies in this pod is not registered
         if int8 is not None:
             run.log_artifact(Path(int8))
-        version = registered_as(name, str(told.get("inputs", "")), told[NETWORK_TAG])
+        version = find_registered(name, str(told.get("inputs", "")), told[NETWORK_TAG])
         if not version:
             metrics = {**aps, **({"champion_ap": champion_ap} if champion else {})}
-            version = register_model(source, metrics=metrics, name=name, settings=whole(settings), tags=told)
+            version = register_model(source, metrics=metrics, name=name, settings=restore_ints(settings), tags=told)
         if tracking_uri() and not version:
             raise UserError("the store did not take the network", where=name, fix="see the log, and run it again")
-        verdict = meanwhile(crown(aps["ap"], champion, champion_ap), aps["ap"], version, champion, name, told)
+        verdict = recheck_champion(
+            beats_champion(aps["ap"], champion, champion_ap), aps["ap"], version, champion, name, told
+        )
         if verdict.passed and version:
             promote(name, version, over=champion)
         run.log_params({"reason": verdict.reason}, prefix="data")
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_text(_told(name, version, verdict), encoding="utf-8")
+    Path(page).write_text(_describe(name, version, verdict), encoding="utf-8")
     return version
 
 
-def _told(name: str, version: str, verdict: Verdict) -> str:
+def _describe(name: str, version: str, verdict: Verdict) -> str:
     if not version:
         return "Nothing was registered: no tracking store is set, or it is away.\n"
     place = f"models:/{name}@{'champion' if verdict.passed else 'candidate'}"

@@ -6,15 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.kubeflow.parameter_values import portable, whole
-from bodyposenet.common.report.run_summary import summarized, told_by
+from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
+from bodyposenet.common.report.run_summary import describe_state, summarize
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
-from bodyposenet.common.tasks.files import Settings, digest_of
+from bodyposenet.common.tasks.files import Settings, compute_digest
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.history import ASKED, COMPLETES, SAME_AS, asked_in, completed, find_ending, task_rows
+from bodyposenet.common.tracking.history import (
+    ASKED,
+    COMPLETES,
+    SAME_AS,
+    find_completed,
+    find_ending,
+    read_digest,
+    task_rows,
+)
 from bodyposenet.common.tracking.mlflow_store import pipeline_run
-from bodyposenet.common.tracking.registry import champion_of
+from bodyposenet.common.tracking.registry import find_champion
 
 UNKNOWN = "unknown"  # what was asked for, where the tracking store did not take it
 
@@ -47,14 +55,14 @@ def fingerprint(
 
     with task_run("fingerprint") as run:
         read = read_inputs(
-            texts, whole(defaults), data=data, start_weights=start_weights, salt=salt,
-            more=whole({"cuts": list(cuts), "gpus": gpus}),
+            texts, restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
+            more=restore_ints({"cuts": list(cuts), "gpus": gpus}),
         )  # fmt: skip
         deploy = parse_spec(read.specs.get("deploy_spec", {}), DeploySpec, where="deploy_spec")
-        asked = digest_of([read.digest, model_name, bound])
+        asked = compute_digest([read.digest, model_name, bound])
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
-        champion = champion_of(model_name, inputs=read.digest)
-        done = completed(asked) if only_if_new else ""
+        champion = find_champion(model_name, inputs=read.digest)
+        done = find_completed(asked) if only_if_new else ""
         run.log_params({SAME_AS: done} if done else {ASKED: asked}, prefix="data")
     news = not done
     reason = "new inputs" if news else f"nothing new: run {done} had the same photos, weights and specs"
@@ -71,7 +79,7 @@ def finish() -> None:
     It is called where only a good end arrives. A store that does not answer costs the note, and not the run.
     """
     try:
-        asked = asked_in(pipeline_run())
+        asked = read_digest(pipeline_run())
     except Exception as problem:
         log.warning("the tracking store does not tell what was asked for: %s", problem)
         asked = ""
@@ -97,7 +105,7 @@ def summary(name: str, data: str, state: str, error: str, page: str) -> None:
         log.warning("the tracking store does not tell of the tasks: %s", problem)
         rows, ending = [], ""
     with task_run("summary"):
-        text = summarized(name, data, ending or told_by(state), error, rows)
+        text = summarize(name, data, ending or describe_state(state), error, rows)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
     Path(page).write_text(text, encoding="utf-8")
     print(text)
@@ -109,5 +117,5 @@ def _write(outputs: Mapping[str, str], values: Mapping[str, Any]) -> None:
         if name in outputs:
             Path(outputs[name]).parent.mkdir(parents=True, exist_ok=True)
             Path(outputs[name]).write_text(
-                value if isinstance(value, str) else json.dumps(portable(value)), encoding="utf-8"
+                value if isinstance(value, str) else json.dumps(to_kfp(value)), encoding="utf-8"
             )

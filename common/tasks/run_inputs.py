@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bodyposenet import __version__
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.spec.base import Strict, validated
+from bodyposenet.common.spec.base import Strict, validate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.spec.document import Document, bare_classes, parse_document, read_document
@@ -19,7 +19,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.storage.files import is_remote, listing, place
+from bodyposenet.common.storage.files import as_path, is_remote, listing
 
 SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
@@ -31,7 +31,7 @@ ELSEWHERE = "/filled/in/by/the/pipeline"
 Settings = Mapping[str, Any]
 
 
-class Drawn(NamedTuple):
+class SyntheticSpec(NamedTuple):
     """How many pictures to draw, and the seed of the drawing."""
 
     train: int
@@ -40,7 +40,7 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Read:
+class RunInputs:
     """What the inputs of a run came to.
 
     Attributes:
@@ -60,19 +60,19 @@ class Read:
     @property
     def digest(self) -> str:
         """One text for everything that the run's outcome depends on."""
-        return _hashed({"version": __version__, **vars(self)})
+        return _hash({"version": __version__, **vars(self)})
 
 
 def read_inputs(
     texts: Mapping[str, str], defaults: Mapping[str, Settings], *, data: str, start_weights: str = "", salt: str = "",
     more: Any = None,
-) -> Read:  # fmt: skip
+) -> RunInputs:  # fmt: skip
     """Read and check everything that a pipeline run is given, and tell all mistakes at once.
 
     Args:
         texts: For each spec a path or ``gs://`` URI, or YAML or JSON itself; nothing means the default.
         defaults: Settings of each spec where nothing is given.
-        data: See :func:`drawn_of`; otherwise a folder, on a disk or in a bucket.
+        data: See :func:`parse_synthetic`; otherwise a folder, on a disk or in a bucket.
         start_weights: Replaces ``pretrained_weights`` of the train spec.
         salt: Another text makes every task run again.
         more: What else the outcome depends on, as JSON data.
@@ -81,17 +81,17 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read.
     """
-    specs = _checked_specs(texts, defaults)
+    specs = _check_specs(texts, defaults)
     if start_weights and "train_spec" in specs:
         specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
     weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
-    drawn = drawn_of(data)
-    photos = _hashed({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
+    drawn = parse_synthetic(data)
+    photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
-    return Read(specs, photos, weights_digest(weights), parts_for(count), more)
+    return RunInputs(specs, photos, weights_digest(weights), parts_for(count), more)
 
 
-def drawn_of(data: str) -> Drawn | None:
+def parse_synthetic(data: str) -> SyntheticSpec | None:
     """``synthetic:600,200`` as so many pictures to draw, ``synthetic:600,200,7`` with that seed; None for a folder.
 
     Raises:
@@ -106,7 +106,7 @@ def drawn_of(data: str) -> Drawn | None:
     if not found or not int(found[1]) or not int(found[2]):
         fix = "write synthetic:TRAIN,VAL or synthetic:TRAIN,VAL,SEED, such as synthetic:600,200"
         raise UserError(f"{data!r} does not say how many pictures to draw", where="data", fix=fix)
-    return Drawn(int(found[1]), int(found[2]), int(found[3] or 0))
+    return SyntheticSpec(int(found[1]), int(found[2]), int(found[3] or 0))
 
 
 def parts_for(photos: int) -> list[str]:
@@ -139,13 +139,13 @@ def weights_digest(path: str) -> str:
 
 
 def _folder_digest(data: str) -> str:
-    dataset_spec_of(place(data.strip()))  # that it is a photo set shows now, not in a task later on
+    make_dataset_spec(as_path(data.strip()))  # that it is a photo set shows now, not in a task later on
     return fingerprint(data.strip())
 
 
 def _photos_in(data: str) -> int:
     endings = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-    return sum(name.lower().endswith(endings) for name in listing(place(data.strip())))
+    return sum(name.lower().endswith(endings) for name in listing(as_path(data.strip())))
 
 
 def _document(text: str, where: str, default: Settings) -> Document:
@@ -162,7 +162,7 @@ def _is_place(text: str) -> bool:
     return is_remote(text) or ("\n" not in text and "{" not in text and ": " not in text)
 
 
-def _checked_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
+def _check_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
     """Settings by the name of their spec; the problems of all of them at once."""
     problems: list[str] = []
     specs: dict[str, dict[str, Any]] = {}
@@ -171,7 +171,7 @@ def _checked_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -
         try:
             document = _document(text, name, defaults[name])
             _refuse_key(document, name)
-            validated(Document(document.where, fill(document.data), document.root), model)
+            validate(Document(document.where, fill(document.data), document.root), model)
             specs[name] = dict(document.data)
         except UserError as error:
             problems += str(error).splitlines()
@@ -216,5 +216,5 @@ MODELS: dict[str, tuple[Callable[[Settings], dict[str, Any]], type[Strict]]] = {
 }
 
 
-def _hashed(value: Any) -> str:
+def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

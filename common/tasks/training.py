@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
-from bodyposenet.common.kubeflow.parameter_values import whole
-from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import is_remote, read_bytes
-from bodyposenet.common.tasks.files import MODEL, Settings, digest_of, noted
+from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import shards
 from bodyposenet.common.tracking.mlflow_store import pipeline_run
@@ -48,11 +48,11 @@ def train(
     from bodyposenet.common.model.network.flops import network_facts
     from bodyposenet.common.model.training.plan import make_plan
 
-    with fetched_weights(settings) as local:
+    with fetch_weights(settings) as local:
         spec = train_spec_for(local, dataset, start)
-        cluster = Cluster(gpus=gpus)
+        cluster = TrainingCluster(gpus=gpus)
         plan = make_plan(spec, cluster=cluster)
-        from bodyposenet.common.evaluation.validation import validation_of
+        from bodyposenet.common.evaluation.validation import make_validation
         from bodyposenet.common.model.training.train import train as train_model
 
         folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
@@ -61,7 +61,7 @@ def train(
             for name, context in {"train": "training", "val": "validation"}.items():
                 run.log_dataset(partial(shards, Path(dataset), name, context))
             done = train_model(
-                spec, folder, source=plan.source, validate=validation_of(plan), told=run.log_curves,
+                spec, folder, source=plan.source, validate=make_validation(plan), told=run.log_curves,
                 chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"), cluster=cluster,
             )  # fmt: skip
             run.log_metrics({"params": done.params})
@@ -71,9 +71,9 @@ def train(
             run.log_artifact(Path(page), "report")
     last = done.history[-1]
     told = {name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last}
-    facts = network_facts(Path(model) / MODEL) | {"spec": digest_of(settings), "precision": done.precision.name}
+    facts = network_facts(Path(model) / MODEL) | {"spec": compute_digest(settings), "precision": done.precision.name}
     facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
-    numbers = noted({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
+    numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
     _tidy(folder, Path(model))  # last: until everything is there, another attempt finds a finished training
     return facts, numbers
 
@@ -84,7 +84,7 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
         return Path(model)
     settings, dataset, start, weights = inputs
     contents = [content_digest(path) for path in (dataset, start) if path]
-    return Path(checkpoints) / digest_of([pipeline_run(), settings, weights, *contents])
+    return Path(checkpoints) / compute_digest([pipeline_run(), settings, weights, *contents])
 
 
 def content_digest(artifact: str) -> str:
@@ -109,7 +109,7 @@ def _tidy(folder: Path, model: Path) -> None:
 
 
 @contextmanager
-def fetched_weights(settings: Settings) -> Iterator[Settings]:
+def fetch_weights(settings: Settings) -> Iterator[Settings]:
     """A train spec whose start weights are on the disk for as long as the block runs."""
     weights = settings.get("pretrained_weights")
     if not isinstance(weights, str) or not is_remote(weights):
@@ -123,10 +123,10 @@ def fetched_weights(settings: Settings) -> Iterator[Settings]:
 
 def train_spec_for(settings: Settings, dataset: str, start: str | None = None) -> TrainSpec:
     """A train spec for a dataset, from the spec's start or from the network in ``start``."""
-    return parse_spec(_located(whole(settings), Path(dataset), start), TrainSpec, where="train_spec")
+    return parse_spec(_locate(restore_ints(settings), Path(dataset), start), TrainSpec, where="train_spec")
 
 
-def _located(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
+def _locate(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
     """A train spec's data with its paths set to artifacts."""
     name = json.loads((dataset / DATASET_SPEC).read_text(encoding="utf-8"))["dataset"]
     loader = dict(settings.get("dataloader", {}))

@@ -45,6 +45,6 @@ def shards(folder: Path, name: str, context: str) -> Dataset:
     return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)
 
 
-def held_out(folder: Path, name: str, images: int) -> Dataset:
+def find_held_out(folder: Path, name: str, images: int) -> Dataset:
     """The photos and annotations of a converted dataset that evaluations use."""
     return Dataset(f"{name} test", fingerprint(folder), str(folder), {"images": images}, "evaluation")

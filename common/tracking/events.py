@@ -13,7 +13,7 @@ import numpy as np
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import is_remote
 from bodyposenet.common.tracking.datasets import Dataset
-from bodyposenet.common.tracking.mlflow_store import Store, impatient, log, quiet_mlflow, refused
+from bodyposenet.common.tracking.mlflow_store import Store, impatient, is_refusal, log, quiet_mlflow
 
 LONGEST_VALUE = 500  # characters of a parameter; MLflow 3 takes 6000, but nobody reads them in a table
 LONGEST_TAG = 5000  # characters; MLflow's limit is 8000
@@ -102,7 +102,7 @@ def tell(store: Store, run_id: str, event: Event) -> str:
         try:
             return _TELL[event["op"]](store, run_id, event)
         except Exception as error:
-            if not refused(error):
+            if not is_refusal(error):
                 raise
             log.warning("the tracking store refused %s: %s", event["op"], error)
             return ""
@@ -115,7 +115,7 @@ def _tell_params(store: Store, run_id: str, event: Event) -> str:
         try:
             store.client.log_batch(run_id, params=batch)
         except Exception as error:
-            if not refused(error):
+            if not is_refusal(error):
                 raise
             _tell_one_by_one(store, run_id, batch)
     for name, text in event["whole"].items():
@@ -129,7 +129,7 @@ def _tell_one_by_one(store: Store, run_id: str, batch: list[Any]) -> None:
         try:
             store.client.log_batch(run_id, params=[param])
         except Exception as error:
-            if not refused(error):
+            if not is_refusal(error):
                 raise
             log.warning("the tracking store refused parameter %s: %s", param.key, error)
 

@@ -39,7 +39,7 @@ class TaskRow:
     metrics: dict[str, float]
 
 
-def completed(digest: str) -> str:
+def find_completed(digest: str) -> str:
     """The newest pipeline run that was asked for the same and came to a good end, by its name; nothing without one.
 
     Without a tracking store nobody remembers.
@@ -60,7 +60,7 @@ def completed(digest: str) -> str:
     return ""
 
 
-def asked_in(pipeline: str) -> str:
+def read_digest(pipeline: str) -> str:
     """What a pipeline run was asked for, as a digest; nothing if that was not new, or if nothing is tracked."""
     digests = [run.data.params.get(f"data.{ASKED}", "") for run in _runs(pipeline)]
     return next((digest for digest in reversed(digests) if digest), "")

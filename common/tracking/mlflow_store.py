@@ -44,7 +44,7 @@ def pipeline_run() -> str:
     return given.replace("'", "").strip()  # MLflow's search language has no escape for a quote
 
 
-def shown(uri: str) -> str:
+def hide_password(uri: str) -> str:
     """The address without a password that may be in it."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
@@ -72,7 +72,7 @@ def quiet_mlflow() -> Iterator[None]:
         yield
 
 
-def refused(error: Exception) -> bool:
+def is_refusal(error: Exception) -> bool:
     """Whether the store understood a request and rejected it: sending it again later would not help."""
     status = getattr(error, "get_http_status_code", None)
     return status is not None and status() == 400  # 401, 403, 404 and 5xx are about the store, not about the request
@@ -81,7 +81,7 @@ def refused(error: Exception) -> bool:
 def reason(error: Exception) -> str:
     """What went wrong with the store, in a line and without its password."""
     first_line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}".replace(tracking_uri(), shown(tracking_uri()))[:300]
+    return f"{type(error).__name__}: {first_line}".replace(tracking_uri(), hide_password(tracking_uri()))[:300]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Store:
         """The address of a run's page; a database has none."""
         if not self.uri.startswith(("http://", "https://")):
             return ""
-        return f"{shown(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
+        return f"{hide_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
 
 
 def open_store(run_id: str = "") -> Store:
@@ -116,7 +116,7 @@ def open_store(run_id: str = "") -> Store:
     """
     with impatient(), quiet_mlflow():
         client, uri = connect(), tracking_uri()
-        return Store(client, uri, _experiment_of(client, run_id) or _experiment(client, uri))
+        return Store(client, uri, _find_experiment(client, run_id) or _experiment(client, uri))
 
 
 def connect() -> Any:
@@ -127,7 +127,7 @@ def connect() -> Any:
     return MlflowClient(tracking_uri=tracking_uri())
 
 
-def _experiment_of(client: Any, run_id: str) -> str:
+def _find_experiment(client: Any, run_id: str) -> str:
     """The experiment of a run, or the one that the environment names."""
     given = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
     return str(client.get_run(run_id).info.experiment_id) if run_id else given

@@ -13,11 +13,11 @@ from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
     end_run,
+    hide_password,
     impatient,
     log,
     open_store,
     reason,
-    shown,
     start_run,
     tracking_uri,
 )
@@ -57,10 +57,10 @@ class Buffer:
     def keep(self, event: Event) -> None:
         """Write an event; a file or folder it names is copied, for it may be gone later."""
         if "path" in event:
-            event = event | {"path": self._copied(Path(event["path"]))}
+            event = event | {"path": self._copy(Path(event["path"]))}
         self._append(event)
 
-    def _copied(self, path: Path) -> str:
+    def _copy(self, path: Path) -> str:
         inside = Path("files") / uuid.uuid4().hex[:8] / path.name
         (self.folder / inside).parent.mkdir(parents=True)
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, self.folder / inside)
@@ -98,7 +98,7 @@ def send_buffered(folder: Path) -> list[str]:
     except Exception as error:
         raise UserError(
             f"the tracking store does not take the runs: {reason(error)}",
-            where=shown(tracking_uri()),
+            where=hide_password(tracking_uri()),
             fix="send again later; nothing that was kept is lost",
         ) from error
 
@@ -138,10 +138,10 @@ def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Ev
             with impatient():
                 end_run(store, run_id, event["status"], event["time"], owned=start.owned)
         return
-    tell(store, run_id, event | ({"path": str(_kept_file(folder, event["path"]))} if "path" in event else {}))
+    tell(store, run_id, event | ({"path": str(_find_kept(folder, event["path"]))} if "path" in event else {}))
 
 
-def _kept_file(folder: Path, name: str) -> Path:
+def _find_kept(folder: Path, name: str) -> Path:
     """A file, or a folder of them, that was copied into the kept run: what lies elsewhere is not sent."""
     where = str(folder / LINES)
     path = join_inside(folder, name, where=where)

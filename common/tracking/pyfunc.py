@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Person = dict[str, Any]
 
 
-class PoseModel:
+class RegisteredPoseModel:
     """Finds people in photos.
 
     Args:
@@ -50,7 +50,7 @@ class PoseModel:
         Raises:
             UserError: This is not a photo.
         """
-        data = _unwrapped(data)
+        data = _unwrap(data)
         if isinstance(data, (list, tuple)) or getattr(data, "ndim", 0) == 4:
             return [self._people(_photo(item)) for item in data]
         return self._people(_photo(data))
@@ -74,7 +74,7 @@ def inference_spec(card: "Card", settings: Mapping[str, Any], *, where: str) -> 
     return parse_spec({"input_shape": list(card.input_size)} | dict(settings), InferenceSpec, where=where)
 
 
-def _unwrapped(data: Any) -> Any:
+def _unwrap(data: Any) -> Any:
     """Photos without what pandas and MLflow's server put around them: tables of one column, arrays of text."""
     if isinstance(data, Mapping) and len(data) == 1:
         (data,) = data.values()
@@ -112,6 +112,6 @@ def _from_base64(text: str) -> bytes:
         raise UserError(f"{text[:40]!r} is no photo in base64", fix=fix) from None
 
 
-def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> PoseModel:
+def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> RegisteredPoseModel:
     """MLflow's entry: the stored file, and the settings stored with it."""
-    return PoseModel(Path(path), (model_config or {}).get("inference", {}))
+    return RegisteredPoseModel(Path(path), (model_config or {}).get("inference", {}))

@@ -14,9 +14,16 @@ from typing import Any
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import events
-from bodyposenet.common.tracking.mlflow_store import connect, impatient, quiet_mlflow, reason, shown, tracking_uri
+from bodyposenet.common.tracking.mlflow_store import (
+    connect,
+    hide_password,
+    impatient,
+    quiet_mlflow,
+    reason,
+    tracking_uri,
+)
 from bodyposenet.common.tracking.runs import current_run, task_run
-from bodyposenet.common.tracking.versions import unpacked
+from bodyposenet.common.tracking.versions import unpack
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +108,7 @@ def _facts(onnx: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     return {"skeleton": card.skeleton.name, "spec_sha256": hashlib.sha256(spec.encode()).hexdigest()}
 
 
-def champion_of(name: str, *, inputs: str = "") -> Registered | None:
+def find_champion(name: str, *, inputs: str = "") -> Registered | None:
     """The version that a new network has to beat.
 
     Args:
@@ -118,7 +125,7 @@ def champion_of(name: str, *, inputs: str = "") -> Registered | None:
     if not tracking_uri():
         log.info("MLFLOW_TRACKING_URI is not set: there is no champion of %s", name)
         return None
-    with _answered(name) as client:
+    with _ask(name) as client:
         found = _at(client, name, _aliases(client, name).get(CHAMPION, ""))
         seen: set[str] = set()
         while found and inputs and found.tags.get(INPUTS) == inputs and found.version not in seen:
@@ -127,7 +134,7 @@ def champion_of(name: str, *, inputs: str = "") -> Registered | None:
         return None if found and found.version in seen else found
 
 
-def registered_as(name: str, inputs: str, network: str) -> str:
+def find_registered(name: str, inputs: str, network: str) -> str:
     """The version that holds this very network, made from these inputs; nothing where there is none.
 
     Args:
@@ -140,7 +147,7 @@ def registered_as(name: str, inputs: str, network: str) -> str:
     """
     if not tracking_uri():
         return ""
-    with _answered(name) as client:
+    with _ask(name) as client:
         wanted = f"name = '{name}' AND tags.`{INPUTS}` = '{inputs}'"
         found = client.search_model_versions(wanted, max_results=100)
         return next((str(each.version) for each in found if each.tags.get("network_sha256") == network), "")
@@ -152,7 +159,7 @@ def promote(name: str, version: str, *, over: str = "") -> None:
     Args:
         name: The registered model.
         version: The version.
-        over: The version that it beat, if there was one; see :func:`champion_of`.
+        over: The version that it beat, if there was one; see :func:`find_champion`.
 
     Raises:
         UserError: There is no such version, or the store does not answer.
@@ -160,7 +167,7 @@ def promote(name: str, version: str, *, over: str = "") -> None:
     if not tracking_uri():
         log.info("MLFLOW_TRACKING_URI is not set: nothing is promoted")
         return
-    with _answered(name) as client:
+    with _ask(name) as client:
         if not _at(client, name, version):
             raise UserError(f"there is no version {version!r}", where=name, fix="name a registered version")
         client.set_model_version_tag(name, version, BEAT, over)
@@ -185,11 +192,11 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
     if found is None:
         raise UserError(f"has no version or alias {version_or_alias!r}", where=name, fix="register a network first")
     folder.mkdir(parents=True, exist_ok=True)
-    with _answered(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
+    with _ask(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
         from mlflow.artifacts import download_artifacts
 
         uri = f"models:/{name}/{found.version}"
-        onnx, settings = unpacked(Path(download_artifacts(uri, dst_path=aside, tracking_uri=tracking_uri())), uri)
+        onnx, settings = unpack(Path(download_artifacts(uri, dst_path=aside, tracking_uri=tracking_uri())), uri)
         with whole_file(folder / SETTINGS) as file:
             file.write(json.dumps(settings, indent=1).encode())
         shutil.move(onnx, folder / NETWORK)
@@ -209,13 +216,13 @@ def find_version(name: str, version_or_alias: str) -> Registered | None:
     """
     if not tracking_uri():
         raise UserError("MLFLOW_TRACKING_URI is not set", where=name, fix="set it to the store that has the model")
-    with _answered(name) as client:
+    with _ask(name) as client:
         given = version_or_alias
         return _at(client, name, given if given.isdecimal() else _aliases(client, name).get(given, ""))
 
 
 @contextmanager
-def _answered(name: str, *, upload: bool = False) -> Iterator[Any]:
+def _ask(name: str, *, upload: bool = False) -> Iterator[Any]:
     """MLflow's client; whatever it raises becomes a message."""
     try:
         with impatient(upload=upload), quiet_mlflow():
@@ -223,7 +230,7 @@ def _answered(name: str, *, upload: bool = False) -> Iterator[Any]:
     except UserError:
         raise
     except Exception as error:
-        problem = f"{shown(tracking_uri())} does not tell of it ({reason(error)})"
+        problem = f"{hide_password(tracking_uri())} does not tell of it ({reason(error)})"
         raise UserError(
             problem, where=name, fix="check MLFLOW_TRACKING_URI and that server, and run it again"
         ) from error

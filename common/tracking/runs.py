@@ -15,22 +15,22 @@ from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
     end_run,
+    hide_password,
     impatient,
     log,
     open_store,
     pipeline_run,
     reason,
-    shown,
     start_run,
     tracking_uri,
 )
 from bodyposenet.common.tracking.offline_buffer import Buffer, Start
-from bodyposenet.common.tracking.system_metrics import sampled
+from bodyposenet.common.tracking.system_metrics import sampling
 
-_current: ContextVar["Run | None"] = ContextVar("current_run", default=None)
+_current: ContextVar["TrackedRun | None"] = ContextVar("current_run", default=None)
 
 
-class Run:
+class TrackedRun:
     """The run of one task, as :func:`task_run` opens it.
 
     It goes to the store; to a buffer beside the output once the store does not answer; or nowhere where no store is
@@ -108,7 +108,7 @@ class Run:
 
     def system_metrics(self) -> AbstractContextManager[None]:
         """Within it, what the machine is busy with is logged every few seconds, as MLflow's page shows it."""
-        return sampled(self.log_metrics, wanted=bool(self._store or self._buffer))
+        return sampling(self.log_metrics, wanted=bool(self._store or self._buffer))
 
     def _open(self) -> None:
         """Join or make the run in the store; if that fails, the buffer it is."""
@@ -141,12 +141,12 @@ class Run:
         """Stop talking to the store: it has been asked once, and every further question could cost its timeout."""
         self._store = None
         if self._beside is None:
-            log.warning("%s: tracking stops: %s", shown(tracking_uri()), reason(error))
+            log.warning("%s: tracking stops: %s", hide_password(tracking_uri()), reason(error))
             return
         self._buffer = Buffer(self._beside, self._start)
         log.warning(
             "%s does not take this run (%s); it is kept in %s, send it with: bpnet tracking send %s",
-            shown(tracking_uri()),
+            hide_password(tracking_uri()),
             reason(error),
             self._buffer.folder,
             self._beside,
@@ -164,7 +164,7 @@ class Run:
 
 
 @contextmanager
-def task_run(name: str, *, buffer: Path | None = None) -> Iterator[Run]:
+def task_run(name: str, *, buffer: Path | None = None) -> Iterator[TrackedRun]:
     """Track a task: its run in MLflow, which ends when the block does, as failed if it raises.
 
     The environment says where: ``MLFLOW_TRACKING_URI`` names the store (unset: nothing is tracked, and MLflow not
@@ -180,7 +180,7 @@ def task_run(name: str, *, buffer: Path | None = None) -> Iterator[Run]:
         The run to log to.
     """
     joined = os.environ.get("MLFLOW_RUN_ID", "")
-    run = Run(Start(name, pipeline_run(), run_id=joined, owned=not joined), buffer)
+    run = TrackedRun(Start(name, pipeline_run(), run_id=joined, owned=not joined), buffer)
     if tracking_uri():
         run._open()
     else:
@@ -198,6 +198,6 @@ def task_run(name: str, *, buffer: Path | None = None) -> Iterator[Run]:
         _current.reset(token)
 
 
-def current_run() -> Run | None:
+def current_run() -> TrackedRun | None:
     """The run of the innermost :func:`task_run` block, if any."""
     return _current.get()

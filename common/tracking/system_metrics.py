@@ -17,7 +17,7 @@ Told = Callable[..., None]
 
 
 @contextmanager
-def sampled(told: Told, *, wanted: bool = True) -> Iterator[None]:
+def sampling(told: Told, *, wanted: bool = True) -> Iterator[None]:
     """Within it processor, memory, disk, network and GPUs are sampled, as MLflow itself does in runs of its own making.
 
     GPUs need ``nvidia-ml-py``. ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false`` turns it off.

@@ -72,7 +72,7 @@ def _save(onnx: Path, folder: Path, run_id: str, model_id: str, settings: Mappin
     )
 
 
-def unpacked(folder: Path, where: str) -> tuple[Path, dict[str, Any]]:
+def unpack(folder: Path, where: str) -> tuple[Path, dict[str, Any]]:
     """The network in a folder that :func:`add_version` stored, and the settings that go with it.
 
     Raises:

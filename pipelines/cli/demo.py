@@ -4,14 +4,16 @@ from pathlib import Path
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 
 OUTPUT = "build/demo"
 
 
 @click.command(
-    "demo", cls=Guarded, epilog=example("bpnet demo", "bpnet demo -o build/mine --data /data/mine --epochs 2")
+    "demo",
+    cls=ErrorHandlingCommand,
+    epilog=example("bpnet demo", "bpnet demo -o build/mine --data /data/mine --epochs 2"),
 )
 @click.option("-o", "--output", default=OUTPUT, type=click.Path(path_type=Path), help="Folder.", show_default=True)
 @click.option("--data", default="", help="Folder with images/ and COCO keypoint files.  [default: drawn people]")

@@ -20,14 +20,14 @@ CLUSTER = {  # options, and the variables that say the same
 }
 
 
-def connected(function: F) -> F:
+def connection_options(function: F) -> F:
     """``--host`` and ``--namespace``: where Kubeflow Pipelines is."""
     host = click.option("--host", envvar=HOST, help=f"Address of Kubeflow Pipelines.  [default: ${HOST}]")
     whose = f"Of a Kubeflow with several users.  [default: ${NAMESPACE}]"
     return host(click.option("--namespace", envvar=NAMESPACE, help=whose)(function))
 
 
-def parametrised(function: F) -> F:
+def parameter_options(function: F) -> F:
     """``-p``: parameters of a pipeline."""
     text = "Parameter of the pipeline; KEY=@FILE takes the file's text. May be repeated."
     return click.option("-p", "--parameter", "words", multiple=True, callback=pairs, metavar="KEY=VALUE", help=text)(
@@ -35,7 +35,7 @@ def parametrised(function: F) -> F:
     )
 
 
-def clustered(function: F) -> F:
+def cluster_options(function: F) -> F:
     """What differs from cluster to cluster; the pipelines read it from the environment when they are imported."""
 
     @functools.wraps(function)

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from bodyposenet.common.cli.launcher import Guarded
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
-from bodyposenet.pipelines.cli.flags import clustered, connected, parametrised
+from bodyposenet.pipelines.cli.flags import cluster_options, connection_options, parameter_options
 from bodyposenet.pipelines.cli.schedule import schedule_one
 
 LOCAL, REMOTE = ("output", "data", "epochs"), ("host", "words", "experiment", "run_name", "wait", "no_cache")
@@ -22,13 +22,15 @@ def pipeline() -> None:
 pipeline.add_command(schedule_one)
 
 
-@pipeline.command("compile", cls=Guarded, epilog=example("bpnet pipeline compile -o compiled --gpus 1 --volume photos"))
+@pipeline.command(
+    "compile", cls=ErrorHandlingCommand, epilog=example("bpnet pipeline compile -o compiled --gpus 1 --volume photos")
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: the package's]"
 )
 @click.option("--kubernetes-manifest-format", "kubernetes_manifest", is_flag=True, help=MANIFEST)
 @click.option("--namespace", default="kubeflow", show_default=True, help="Of these resources.")
-@clustered
+@cluster_options
 def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace: str) -> None:
     """Compile every pipeline to YAML for Kubeflow Pipelines."""
     from bodyposenet.pipelines.compile import compile_all
@@ -40,23 +42,25 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
         click.echo(f"wrote {path}")
 
 
-@pipeline.command("upload", cls=Guarded, epilog=example("bpnet pipeline upload prune_retrain --host http://kfp:8080"))
+@pipeline.command(
+    "upload", cls=ErrorHandlingCommand, epilog=example("bpnet pipeline upload prune_retrain --host http://kfp:8080")
+)
 @click.argument("named", metavar="NAME|FILE")
-@connected
+@connection_options
 def upload(named: str, host: str | None, namespace: str | None) -> None:
     """Upload a new version of a pipeline; one that is there already is left alone."""
-    from bodyposenet.pipelines.package import package_of
+    from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.server import Server
     from bodyposenet.pipelines.submit import upload as upload_package
 
-    package = package_of(named)
+    package = find_package(named)
     done = upload_package(Server(host, namespace), package)
     click.echo(f"{package.name} {package.version}: {'uploaded' if done.new else 'is there already, nothing to do'}")
 
 
 @pipeline.command(
     "run",
-    cls=Guarded,
+    cls=ErrorHandlingCommand,
     epilog=example(
         "bpnet pipeline run -o build/mine --data /data/mine --epochs 2",
         "bpnet pipeline run prune_retrain -p model_name=mine --host http://kfp:8080 --wait",
@@ -68,8 +72,8 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
 )
 @click.option("--data", default="", help="Here: folder with images/ and COCO keypoint files.  [default: drawn people]")
 @click.option("--epochs", type=click.IntRange(1), help="Here: of both trainings.  [default: the specs']")
-@connected
-@parametrised
+@connection_options
+@parameter_options
 @click.option("--experiment", default="bodyposenet", show_default=True, help="Where the run is filed.")
 @click.option("--run-name", default="", help="Of the run.  [default: the pipeline's, and the time]")
 @click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it does not succeed.")
@@ -93,16 +97,16 @@ def _submit(
     wait: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Start a run on Kubeflow; nothing is sent before its parameters are known to fit."""
-    from bodyposenet.pipelines.package import package_of
+    from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.parameters import from_words
     from bodyposenet.pipelines.server import Server
     from bodyposenet.pipelines.submit import check, follow, start
 
-    package = package_of(named)
+    package = find_package(named)
     values = from_words(words, package.inputs)
     check(values, package)
     server = Server(host, namespace)
-    sent = package.uncached() if no_cache else package
+    sent = package.without_cache() if no_cache else package
     run_id = start(server, sent, values, experiment=experiment, name=run_name)
     click.echo(f"run {run_id}: {server.page(run_id)}")
     if wait:

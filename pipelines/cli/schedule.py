@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from bodyposenet.common.cli.launcher import Guarded, counted
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand, pluralize
 from bodyposenet.common.cli.options import example
-from bodyposenet.pipelines.cli.flags import connected, parametrised
+from bodyposenet.pipelines.cli.flags import connection_options, parameter_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 DIFFERS = 1  # exit code of a diff that found something
@@ -22,53 +22,55 @@ def schedule() -> None:
     """Compare the declared schedules with Kubeflow's, or make them true."""
 
 
-def declared_options(function: F) -> F:
+def declaration_options(function: F) -> F:
     """The folder of the declarations, and the set that they are."""
     folder = click.argument("folder", default="manifests/schedules", type=click.Path(path_type=Path))
     text = "Name of this folder's schedules among others on the same Kubeflow; only its own are disabled."
-    return folder(click.option("--set", "owner", default="default", show_default=True, help=text)(connected(function)))
+    return folder(
+        click.option("--set", "owner", default="default", show_default=True, help=text)(connection_options(function))
+    )
 
 
-@schedule.command("diff", cls=Guarded, epilog=example("bpnet schedule diff --host http://kfp:8080"))
-@declared_options
+@schedule.command("diff", cls=ErrorHandlingCommand, epilog=example("bpnet schedule diff --host http://kfp:8080"))
+@declaration_options
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
-    from bodyposenet.pipelines.schedules.schedule_apply import planned
+    from bodyposenet.pipelines.schedules.schedule_apply import plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
-    changes = planned(Server(host, namespace), declared, owner)
+    changes = plan_changes(Server(host, namespace), declared, owner)
     for change in changes:
         click.echo("\n".join(change.told(datetime.now(UTC))))
     differ = sum(change.kind != "same" for change in changes)
-    click.echo(f"{differ} of {counted(len(changes), 'schedule')} would change. {CLOCK}")
+    click.echo(f"{differ} of {pluralize(len(changes), 'schedule')} would change. {CLOCK}")
     ctx.exit(DIFFERS if differ else 0)
 
 
-@schedule.command("apply", cls=Guarded, epilog=example("bpnet schedule apply --host http://kfp:8080"))
-@declared_options
+@schedule.command("apply", cls=ErrorHandlingCommand, epilog=example("bpnet schedule apply --host http://kfp:8080"))
+@declaration_options
 def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Make Kubeflow run what FOLDER declares, and nothing twice.
 
     What is unchanged is left alone, what has changed is replaced, and a schedule whose file is gone is disabled.
     """
-    from bodyposenet.pipelines.schedules.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
     server = Server(host, namespace)
-    changes = planned(server, declared, owner)
+    changes = plan_changes(server, declared, owner)
     apply(server, changes, owner, click.echo)
     differed = sum(change.kind != "same" for change in changes)
-    click.echo(f"{differed} of {counted(len(changes), 'schedule')} changed. {CLOCK}")
+    click.echo(f"{differed} of {pluralize(len(changes), 'schedule')} changed. {CLOCK}")
 
 
 @click.command(
     "schedule",
-    cls=Guarded,
+    cls=ErrorHandlingCommand,
     epilog=example('bpnet pipeline schedule prune_retrain --name nightly --cron "0 0 2 * * *" -p model_name=mine'),
 )
 @click.argument("pipeline", metavar="NAME|FILE")
@@ -78,8 +80,8 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
 @click.option("--experiment", help="Where its runs are filed.  [default: bodyposenet]")
 @click.option("--no-cache", is_flag=True, help="Take no task from Kubeflow's cache.")
 @click.option("--disabled", is_flag=True, help="Let it be there, and not run.")
-@connected
-@parametrised
+@connection_options
+@parameter_options
 def schedule_one(
     words: dict[str, str], host: str | None, namespace: str | None, no_cache: bool, disabled: bool, **given: Any
 ) -> None:
@@ -88,11 +90,11 @@ def schedule_one(
     The same again changes nothing; anything else of this name replaces it. Schedules that are to last are better
     declared in files: ``bpnet schedule apply``.
     """
-    from bodyposenet.pipelines.schedules.schedule_apply import apply, planned
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, plan_changes
     from bodyposenet.pipelines.schedules.schedules import from_flags
     from bodyposenet.pipelines.server import Server
 
     declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})
     server = Server(host, namespace)
-    apply(server, planned(server, [declared], BY_HAND)[:1], BY_HAND, click.echo)  # others made by hand stay
+    apply(server, plan_changes(server, [declared], BY_HAND)[:1], BY_HAND, click.echo)  # others made by hand stay
     click.echo(CLOCK)

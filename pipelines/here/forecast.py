@@ -71,10 +71,10 @@ def foresee(data: str, epochs: Sequence[int]) -> dict[str, float]:
         ``seconds``, and the speeds that say so.
     """
     speeds, photos = measure_speeds(), count_photos(data)
-    return {"seconds": seconds_of(Work(*photos, (epochs[0], epochs[1])), speeds), **asdict(speeds)}
+    return {"seconds": estimate_seconds(Work(*photos, (epochs[0], epochs[1])), speeds), **asdict(speeds)}
 
 
-def seconds_of(work: Work, speeds: Speeds) -> float:
+def estimate_seconds(work: Work, speeds: Speeds) -> float:
     """How long a piece of work takes at given speeds."""
     slower = (TURNS_THERE / speeds.turns) ** TRUST
     gflop = sum(work.trained * epochs * step for epochs, step in zip(work.epochs, STEP_GFLOP, strict=True))
@@ -85,15 +85,15 @@ def seconds_of(work: Work, speeds: Speeds) -> float:
 
 def count_photos(data: str) -> tuple[int, int]:
     """Photos to train on, and held out."""
-    from bodyposenet.common.data.conversion.split import Source
-    from bodyposenet.common.data.photo_set import dataset_spec_of
-    from bodyposenet.common.tasks.run_inputs import drawn_of
+    from bodyposenet.common.data.conversion.split import DatasetSplit
+    from bodyposenet.common.data.photo_set import make_dataset_spec
+    from bodyposenet.common.tasks.run_inputs import parse_synthetic
 
-    drawn = drawn_of(data)
+    drawn = parse_synthetic(data)
     if drawn:
         return drawn.train, drawn.val
-    spec = dataset_spec_of(Path(data))
-    trained, held_out = (len(Source.read(spec, mode).coco.images.ids) for mode in ("train", "test"))
+    spec = make_dataset_spec(Path(data))
+    trained, held_out = (len(DatasetSplit.read(spec, mode).coco.images.ids) for mode in ("train", "test"))
     return trained, held_out
 
 

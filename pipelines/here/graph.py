@@ -58,7 +58,7 @@ class Host:
 
 
 @dataclass
-class Stage:
+class RunningStage:
     """The task that a thread is at."""
 
     title: str
@@ -68,7 +68,7 @@ class Stage:
     used: float = 0.0
 
 
-CURRENT: ContextVar[Stage] = ContextVar("stage")
+CURRENT: ContextVar[RunningStage] = ContextVar("stage")
 
 
 class Teller:
@@ -97,7 +97,7 @@ class Teller:
 
     def stage(self, title: str, component: str, run: Callable[[], tuple[Mapping[str, Any], bool]]) -> None:
         """Run a stage and tell how it went; ``run`` returns its outputs and whether it came to a good end."""
-        stage = Stage(title, component)
+        stage = RunningStage(title, component)
         CURRENT.set(stage)
         outputs, good = run()
         state: State = ("done" if stage.began else "kept") if good else "failed"
@@ -162,12 +162,12 @@ def run_pipeline(job: Job) -> None:
     """Run the compiled pipeline with what earlier runs have finished."""
     from kfp import local
 
-    from bodyposenet.pipelines.here.local import tried_once
+    from bodyposenet.pipelines.here.local import compile_without_retries
 
     warnings.simplefilter("ignore")  # a process on this machine takes no resources and no image
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner, pipeline_root=job.root, raise_on_error=True, enable_caching=True, cache_root=job.cache)
-    tried_once(job.pipeline, checkpoints=job.checkpoints)(**job.arguments)
+    compile_without_retries(job.pipeline, checkpoints=job.checkpoints)(**job.arguments)
 
 
 def run_extra(teller: Teller, title: str, extra: Extra, results: Path, **more: Any) -> None:

@@ -19,7 +19,7 @@ def read_compiled(name: str) -> list[dict[str, Any]]:
     return list(yaml.load_all((COMPILED / f"{name}.yaml").read_text(encoding="utf-8"), _Loader))
 
 
-def tried_once(name: str, *, checkpoints: str = "") -> Any:
+def compile_without_retries(name: str, *, checkpoints: str = "") -> Any:
     """A compiled pipeline whose tasks are not tried again: what fails on this machine fails at once the next time, too.
 
     Args:

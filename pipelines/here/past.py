@@ -34,14 +34,14 @@ def sole_user(folder: Path) -> Iterator[int]:
     """
     with (folder / LOCK).open("w", encoding="utf-8") as file:
         end = time.monotonic() + PATIENCE
-        while not _locked(file.fileno()):
+        while not _lock(file.fileno()):
             if time.monotonic() > end:
                 raise UserError("another run is at work in this folder", where=str(folder), fix="wait, or name another")
             time.sleep(0.1)
         yield file.fileno()
 
 
-def _locked(descriptor: int) -> bool:
+def _lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

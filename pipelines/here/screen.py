@@ -45,7 +45,7 @@ class Screen:
             self.say(f"This will take {key_number(news) or 'a while'} on this machine.")
             return
         self._ended += 1
-        self.say(ended_line(news))
+        self.say(format_end(news))
 
     def tick(self, note: Mapping[str, Any] | None) -> None:
         """Draw the stage at work, with the note of how far it is."""
@@ -66,7 +66,7 @@ class Screen:
         self._file.flush()
 
 
-def ended_line(news: News) -> str:
+def format_end(news: News) -> str:
     """A stage that has ended: name, state, time, and the number that says most of it, or why it failed."""
     clock = spell(news.seconds) if news.state != "kept" else DASH
     said = news.reason.splitlines()[0] if news.reason else key_number(news)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bodyposenet.common.cli.launcher import counted
+from bodyposenet.common.cli.launcher import pluralize
 from bodyposenet.common.pages.numbers import count, percent, precision, size
 from bodyposenet.pipelines.here.messages import News
 
@@ -33,12 +33,12 @@ def _photos(numbers: Numbers) -> str:
     return f"{numbers['metrics.train_images']:.0f} + {numbers['metrics.val_images']:.0f} photos"
 
 
-def _quantized(numbers: Numbers) -> str:
+def _is_quantized(numbers: Numbers) -> str:
     return f"{size(numbers['metrics.bytes_cpu'])}, {numbers['metrics.kept_in_float']:.0f} convolutions in float"
 
 
 def _rounds(numbers: Numbers) -> str:
-    return counted(int(numbers["metrics.rounds"]), "round") if numbers["metrics.rounds"] else "none"
+    return pluralize(int(numbers["metrics.rounds"]), "round") if numbers["metrics.rounds"] else "none"
 
 
 TELLING: dict[str, Callable[[Numbers], str]] = {
@@ -48,7 +48,7 @@ TELLING: dict[str, Callable[[Numbers], str]] = {
     "prune": lambda numbers: f"{percent(numbers['Output'])} left: {count(numbers['pruned.params'])} parameters",
     "export": lambda numbers: size(numbers["metrics.bytes"]),
     "sample-calibration": lambda numbers: f"{numbers['metrics.images']:.0f} photos",
-    "calibrate": _quantized,
+    "calibrate": _is_quantized,
     "evaluate": _ap("Output"),
     "gate": lambda numbers: "good enough" if numbers["Output"] else "not good enough",
     "challenge": _ap("Output"),

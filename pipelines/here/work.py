@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.tasks.failure import told
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.pipelines.here.messages import Ordered
 
 FILE = "ephemeral_component.py"  # kfp's own name for it
@@ -22,7 +22,9 @@ def carry_out(task: Ordered) -> None:
     """Call the function that a task names, and keep what it returns where that is wanted."""
     module, _, name = task.target.partition(":")
     work = getattr(importlib.import_module(module), name)
-    found = (told(work) if task.result else work)(**task.arguments)  # components tell of their failures themselves
+    found = (report_failures(work) if task.result else work)(
+        **task.arguments
+    )  # components tell of their failures themselves
     if task.result:
         with whole_file(Path(task.result)) as file:
             file.write(json.dumps(found).encode())

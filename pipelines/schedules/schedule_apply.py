@@ -11,13 +11,13 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.pipelines.parameters import sendable
-from bodyposenet.pipelines.schedules.schedule_plan import Change, marked, plan, read
+from bodyposenet.pipelines.schedules.schedule_plan import Change, describe_run, plan, read
 from bodyposenet.pipelines.schedules.schedules import Declared
 from bodyposenet.pipelines.server import Server
 from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
 
 
-def planned(server: Server, declared: Sequence[Declared], owner: str) -> list[Change]:
+def plan_changes(server: Server, declared: Sequence[Declared], owner: str) -> list[Change]:
     """What differs between a server and what is declared."""
     packages = {each.package.version: each.package for each in declared}
     uploaded = {version: find_version(server, package) for version, package in packages.items()}
@@ -73,7 +73,7 @@ def _recurring(server: Server, declared: Declared, owner: str, *, on: bool) -> A
     schedule, uploaded = declared.schedule, upload(server, declared.package)
     return api.V2beta1RecurringRun(
         display_name=schedule.name,
-        description=marked(declared, owner),
+        description=describe_run(declared, owner),
         experiment_id=server.experiment(schedule.experiment),
         pipeline_version_reference=_reference(uploaded),
         runtime_config=api.V2beta1RuntimeConfig(parameters=sendable(declared.values)),

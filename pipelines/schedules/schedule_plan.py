@@ -20,7 +20,7 @@ Kind = Literal["new", "changed", "disabled", "same"]
 
 
 @dataclass(frozen=True)
-class Present:
+class ExistingSchedule:
     """A recurring run that is there.
 
     Attributes:
@@ -62,8 +62,8 @@ class Change:
     name: str
     kind: Kind
     declared: Declared | None
-    present: tuple[Present, ...] = ()
-    keep: Present | None = None
+    present: tuple[ExistingSchedule, ...] = ()
+    keep: ExistingSchedule | None = None
     reasons: tuple[str, ...] = ()
 
     def told(self, now: datetime) -> Iterator[str]:
@@ -77,22 +77,22 @@ class Change:
             yield f"    {schedule.when(now) if schedule.enabled else 'disabled'}"
 
 
-def read(recurring: Any) -> Present:
+def read(recurring: Any) -> ExistingSchedule:
     """A recurring run, and what its description says of where it comes from."""
     found = MARK.search(recurring.description or "")
     if found is None:
-        return Present(recurring, "", str(recurring.display_name), "")
-    return Present(recurring, found["owner"], found["name"], found["digest"])
+        return ExistingSchedule(recurring, "", str(recurring.display_name), "")
+    return ExistingSchedule(recurring, found["owner"], found["name"], found["digest"])
 
 
-def marked(declared: Declared, owner: str) -> str:
+def describe_run(declared: Declared, owner: str) -> str:
     """The description of a declared schedule's recurring run."""
     mark = f"[bpnet {owner}/{declared.schedule.name} {declared.digest}]"
     return f"{declared.schedule.description} {mark}".strip()
 
 
 def plan(
-    declared: Sequence[Declared], present: Sequence[Present], uploaded: dict[str, Uploaded | None], owner: str
+    declared: Sequence[Declared], present: Sequence[ExistingSchedule], uploaded: dict[str, Uploaded | None], owner: str
 ) -> list[Change]:
     """Compare what is declared with what is there.
 
@@ -116,7 +116,7 @@ def plan(
     return changes + [Change(each.name, "disabled", None, (each,)) for each in left]
 
 
-def compare(declared: Declared, present: Sequence[Present], uploaded: Uploaded | None) -> Change:
+def compare(declared: Declared, present: Sequence[ExistingSchedule], uploaded: Uploaded | None) -> Change:
     """What is to be done about one declared schedule.
 
     One that was disabled and is to run is made anew: enabled again, it would at once make up for what it missed.
@@ -137,7 +137,7 @@ def compare(declared: Declared, present: Sequence[Present], uploaded: Uploaded |
     return Change(name, "changed" if reasons else "same", declared, tuple(present), keep, reasons)
 
 
-def _refuse_strangers(names: Sequence[str], present: Sequence[Present], owner: str) -> None:
+def _refuse_strangers(names: Sequence[str], present: Sequence[ExistingSchedule], owner: str) -> None:
     for each in present:
         if each.owner != owner and each.enabled and str(each.recurring.display_name) in names:
             whose = f"the set {each.owner!r}" if each.owner else "somebody else"
@@ -147,13 +147,13 @@ def _refuse_strangers(names: Sequence[str], present: Sequence[Present], owner: s
             )  # fmt: skip
 
 
-def _runs_version(present: Present, uploaded: Uploaded | None) -> bool:
+def _runs_version(present: ExistingSchedule, uploaded: Uploaded | None) -> bool:
     """Whether a recurring run's version of the pipeline is still there."""
     reference = present.recurring.pipeline_version_reference
     return uploaded is not None and reference is not None and reference.pipeline_version_id == uploaded.version
 
 
-def _reasons(declared: Declared, present: Present, uploaded: Uploaded | None, count: int) -> list[str]:
+def _reasons(declared: Declared, present: ExistingSchedule, uploaded: Uploaded | None, count: int) -> list[str]:
     """What of a recurring run is not as declared."""
     anew = present.digest != declared.digest
     told = _differences(declared, present.recurring) if anew else []
@@ -168,7 +168,7 @@ def _reasons(declared: Declared, present: Present, uploaded: Uploaded | None, co
 
 def _differences(declared: Declared, recurring: Any) -> list[str]:
     """Each value that differs, as ``what: old -> new``."""
-    old, new = _present_values(recurring), _declared_values(declared)
+    old, new = _present_values(recurring), _list_values(declared)
     names = sorted(old.keys() | new.keys())
     return [
         f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}"
@@ -177,7 +177,7 @@ def _differences(declared: Declared, recurring: Any) -> list[str]:
     ]
 
 
-def _declared_values(declared: Declared) -> dict[str, Any]:
+def _list_values(declared: Declared) -> dict[str, Any]:
     schedule = declared.schedule
     values = {f"parameters.{name}": value for name, value in sendable(declared.values).items()}
     return values | {

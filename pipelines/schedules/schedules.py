@@ -16,8 +16,8 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.spec.base import Bool, Name, Strict, load_spec, parse_spec
 from bodyposenet.common.spec.document import Document, read_document
-from bodyposenet.common.spec.problems import MisfitError
-from bodyposenet.pipelines.package import Package, package_of
+from bodyposenet.common.spec.problems import SpecMisfitError
+from bodyposenet.pipelines.package import Package, find_package
 from bodyposenet.pipelines.parameters import from_spec, from_words, problems
 from bodyposenet.pipelines.schedules import cron
 from bodyposenet.pipelines.submit import EXPERIMENT, check
@@ -40,7 +40,7 @@ def _cron(text: str) -> str:
     try:
         cron.parse(text)
     except ValueError as error:
-        raise MisfitError(((), str(error))) from None
+        raise SpecMisfitError(((), str(error))) from None
     return " ".join(text.split())
 
 
@@ -94,11 +94,11 @@ class Schedule(Strict):
     @model_validator(mode="after")
     def _one_trigger(self) -> Self:
         if self.cron is None and self.interval is None:
-            raise MisfitError(((), "give cron or interval"))
+            raise SpecMisfitError(((), "give cron or interval"))
         if self.cron is not None and self.interval is not None:
-            raise MisfitError((("interval",), "cron is given, too; keep one of them"))
+            raise SpecMisfitError((("interval",), "cron is given, too; keep one of them"))
         if self.start_time and self.end_time and self.start_time >= self.end_time:
-            raise MisfitError((("end_time",), "not after start_time"))
+            raise SpecMisfitError((("end_time",), "not after start_time"))
         return self
 
     def next_runs(self, now: datetime) -> list[datetime]:
@@ -151,7 +151,7 @@ def read_folder(folder: Path) -> list[Declared]:
             raise UserError("there is no such folder", where=str(folder), fix="check the path")
         fix = "to stop the last one, keep its file and write enabled: false"
         raise UserError("no schedules in this folder", where=str(folder), fix=fix)
-    packages = cache(package_of)
+    packages = cache(find_package)
     read, wrong = [], []
     for file in files:
         try:
@@ -164,7 +164,7 @@ def read_folder(folder: Path) -> list[Declared]:
     return [declared for _, declared in read]
 
 
-def read_file(file: Path, packages: Callable[[str], Package] = package_of) -> Declared:
+def read_file(file: Path, packages: Callable[[str], Package] = find_package) -> Declared:
     """The schedule that a file declares.
 
     Args:
@@ -174,7 +174,7 @@ def read_file(file: Path, packages: Callable[[str], Package] = package_of) -> De
     Raises:
         SpecError: With every problem of the file, one ``file:line: key: problem`` a line.
     """
-    return fitted(load_spec(file, Schedule), read_document(file), file.parent, packages)
+    return fit(load_spec(file, Schedule), read_document(file), file.parent, packages)
 
 
 def from_flags(words: Mapping[str, str], given: Mapping[str, Any]) -> Declared:
@@ -188,15 +188,15 @@ def from_flags(words: Mapping[str, str], given: Mapping[str, Any]) -> Declared:
         UserError: A parameter does not fit the pipeline.
         SpecError: With every problem of the schedule itself.
     """
-    package = package_of(given["pipeline"])
+    package = find_package(given["pipeline"])
     values = from_words(words, package.inputs)
     check(values, package)
     said = {name: value for name, value in given.items() if value is not None}
     schedule = parse_spec(said, Schedule, where="bpnet pipeline schedule")
-    return Declared(schedule, package if schedule.cache else package.uncached(), values)
+    return Declared(schedule, package if schedule.cache else package.without_cache(), values)
 
 
-def fitted(schedule: Schedule, document: Document, folder: Path, packages: Callable[[str], Package]) -> Declared:
+def fit(schedule: Schedule, document: Document, folder: Path, packages: Callable[[str], Package]) -> Declared:
     """A schedule with its pipeline, and its parameters checked against that.
 
     Args:
@@ -217,7 +217,7 @@ def fitted(schedule: Schedule, document: Document, folder: Path, packages: Calla
     wrong = [document.tell(("parameters", name), problem) for name, problem in problems(values, package.inputs)]
     if wrong:
         raise SpecError([message for _, message in sorted(wrong)])
-    return Declared(schedule, package if schedule.cache else package.uncached(), values)
+    return Declared(schedule, package if schedule.cache else package.without_cache(), values)
 
 
 def _twins(read: Sequence[tuple[Path, Declared]]) -> Iterator[str]:

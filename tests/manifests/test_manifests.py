@@ -21,7 +21,7 @@ from support.manifest_rules import broken_rules, keys_wanted
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.model.training.cluster import cluster_of
+from bodyposenet.common.model.training.cluster import read_cluster
 from bodyposenet.common.spec import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.pipelines.resources import SECRETS, TRACKING_CONFIG
@@ -181,7 +181,7 @@ def test_workers_of_indexed_jobs_find_each_other(objects):
         job, service = names[pods.where]
         env = {entry["name"]: entry.get("value", "") for entry in container["env"]}
         port = container["ports"][0]["containerPort"]
-        clusters = [cluster_of(env | {"JOB_COMPLETION_INDEX": str(index)}) for index in range(2)]
+        clusters = [read_cluster(env | {"JOB_COMPLETION_INDEX": str(index)}) for index in range(2)]
         assert [cluster.index for cluster in clusters] == [0, 1]
         assert {cluster.workers for cluster in clusters} == {tuple(f"{job}-{n}.{service}:{port}" for n in range(2))}
 
@@ -201,7 +201,7 @@ def test_the_training_operator_finds_what_it_looks_for(objects):
     assert (container["name"], container["ports"][0]["name"]) == ("tensorflow", "tfjob-port")
     hosts = [f"bodyposenet-tfjob-worker-{n}.bodyposenet.svc:2222" for n in range(2)]
     config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": 1}, "environment": "cloud"}
-    assert cluster_of({"TF_CONFIG": json.dumps(config)}).workers == tuple(hosts)
+    assert read_cluster({"TF_CONFIG": json.dumps(config)}).workers == tuple(hosts)
 
 
 def test_gke_trains_on_gpus_within_its_quota_and_dev_on_processors():

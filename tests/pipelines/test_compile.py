@@ -21,7 +21,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 import bodyposenet
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow import container_images
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -341,9 +341,9 @@ def through_kubeflow(settings):
 @pytest.mark.parametrize(("name", "model"), MODELS.items())
 def test_a_shipped_spec_means_the_same_after_kubeflow_made_its_numbers_floats(name, model):
     given = default(name)
-    arrived = whole(through_kubeflow(given))
+    arrived = restore_ints(through_kubeflow(given))
     assert read(arrived, model) == read(given, model)
-    assert json.dumps(arrived, sort_keys=True) == json.dumps(whole(given), sort_keys=True)
+    assert json.dumps(arrived, sort_keys=True) == json.dumps(restore_ints(given), sort_keys=True)
 
 
 def read(settings, model):
@@ -362,7 +362,7 @@ def read(settings, model):
 def test_whole_numbers_come_back_whole_and_others_stay():
     given = {"a": 3.0, "b": 0.5, "c": [1.0, {"d": 2.0}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
     wanted = {"a": 3, "b": 0.5, "c": [1, {"d": 2}], "e": True, "f": None, "g": "4.0", "h": 1e-4}
-    assert json.dumps(whole(given)) == json.dumps(wanted)
+    assert json.dumps(restore_ints(given)) == json.dumps(wanted)
 
 
 def test_a_demo_on_a_folder_without_photos_ends_before_any_task(tmp_path):

@@ -9,7 +9,7 @@ from support.kubeflow_rules import check_pipeline
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines.compile import PIPELINES
-from bodyposenet.pipelines.package import package_of
+from bodyposenet.pipelines.package import find_package
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # of a resource
 
@@ -42,7 +42,7 @@ def test_a_version_belongs_to_its_pipeline_and_both_to_the_namespace(resources, 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_they_are_shown_by_the_names_of_uploads_and_hold_the_same_documents(resources, name):
     pipeline, version = resources[name]
-    package = package_of(name)
+    package = find_package(name)
     assert pipeline["spec"]["displayName"] == package.name
     assert version["spec"]["displayName"] == package.version
     assert version["spec"]["pipelineSpec"] == package.spec

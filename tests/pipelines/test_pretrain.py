@@ -26,7 +26,7 @@ CORNERS = [1 + 2**-8, 1 + 2**-8 - 2**-23, 1 + 2**-8 + 2**-23, 2 - 2**-9, 0.0, -0
 @given(st.lists(FLOATS, min_size=1))
 def test_weights_are_rounded_to_the_nearest_bfloat16(values):
     weights = np.array([*values, *CORNERS], np.float32)
-    kept = pretrain.rounded(weights)
+    kept = pretrain.round_weights(weights)
     assert kept.dtype == np.float32
     assert np.array_equal(kept, kept.astype(ml_dtypes.bfloat16).astype(np.float32)), "bfloat16 holds them exactly"
     nearest = weights.astype(ml_dtypes.bfloat16).astype(np.float32)  # ties go to even there, away from zero here
@@ -36,10 +36,10 @@ def test_weights_are_rounded_to_the_nearest_bfloat16(values):
 def test_rounding_keeps_shapes_and_does_not_touch_what_it_is_given():
     weights = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4)
     before = weights.copy()
-    turned = pretrain.rounded(weights.transpose())
-    assert np.array_equal(turned, pretrain.rounded(weights).transpose())
+    turned = pretrain.round_weights(weights.transpose())
+    assert np.array_equal(turned, pretrain.round_weights(weights).transpose())
     assert np.array_equal(weights, before)
-    assert pretrain.rounded(np.float32([])).shape == (0,)
+    assert pretrain.round_weights(np.float32([])).shape == (0,)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_packed_network_is_the_same_but_for_the_last_digits(packed):
     assert kept_card == card == CARD
     assert small.get_config() == loose.get_config()
     for before, after in zip(loose.get_weights(), small.get_weights(), strict=True):
-        assert np.array_equal(after, pretrain.rounded(before))
+        assert np.array_equal(after, pretrain.round_weights(before))
         assert np.allclose(after, before, rtol=2**-8, atol=0)
 
 

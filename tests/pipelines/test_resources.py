@@ -70,20 +70,20 @@ def test_secrets_are_kubernetes_secrets_and_nothing_else(compiled):
 
 
 def test_without_settings_there_is_neither_gpu_nor_volume():
-    assert Cluster.of({}) == Cluster()
-    assert Cluster.of({}).checkpoints == ""
+    assert Cluster.read({}) == Cluster()
+    assert Cluster.read({}).checkpoints == ""
 
 
 @pytest.mark.parametrize("name", ["BODYPOSENET_GPUS", "BODYPOSENET_RETRIES", "BODYPOSENET_SPOT"])
 @pytest.mark.parametrize("value", ["many", "-1", "1.5"])
 def test_a_setting_that_is_none_is_refused_by_its_name(name, value):
     with pytest.raises(UserError, match=f"{name}: should be"):
-        Cluster.of({name: value})
+        Cluster.read({name: value})
 
 
 @pytest.mark.parametrize(("value", "spot"), [("1", True), ("True", True), ("0", False), ("false", False), ("", False)])
 def test_spot_is_yes_or_no_in_any_of_the_usual_spellings(value, spot):
-    assert Cluster.of({"BODYPOSENET_SPOT": value}).spot is spot
+    assert Cluster.read({"BODYPOSENET_SPOT": value}).spot is spot
 
 
 def test_last_words_go_where_kubernetes_looks():

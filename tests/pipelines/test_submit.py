@@ -15,7 +15,7 @@ from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines import submit
 from bodyposenet.pipelines.compile import PIPELINES
-from bodyposenet.pipelines.package import package_of
+from bodyposenet.pipelines.package import find_package
 from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
 
 
@@ -49,7 +49,7 @@ def the(entries):
 def test_an_upload_makes_the_pipeline_and_a_version_named_after_what_is_in_it(fake, tiny):
     result = run("upload", tiny)
     assert result.exit_code == 0, result.output
-    version = package_of(str(tiny)).version
+    version = find_package(str(tiny)).version
     assert re.fullmatch(rf"{re.escape(__version__)}-[0-9a-f]{{12}}", version)
     assert result.stdout == f"tiny {version}: uploaded\n"
     assert the(fake.pipelines)["display_name"] == "tiny"

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of
+from bodyposenet.common.data.photo_set import DATASET_SPEC, make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import synthesize
 
 
 def convert_drawn(folder, *, train=6, val=4, size=(120, 160)):
     """The dataset spec of drawn pictures whose records are in ``<folder>/records``."""
     synthesize(folder / "drawn", train=train, val=val, size=size)
-    spec = dataset_spec_of(folder / "drawn")
+    spec = make_dataset_spec(folder / "drawn")
     for mode, name in (("train", "train"), ("test", "val")):
         convert_dataset(spec, folder / "records" / name, mode=mode)
     (folder / DATASET_SPEC).write_text(spec.model_dump_json(by_alias=True))
@@ -25,5 +25,5 @@ def records_of(folder, **changes):
         "train_records_path": ["train"],
         "val_records_folder_path": records,
         "val_records_path": ["val"],
-        "dataset_specs": {dataset_spec_of(Path(folder) / "drawn").dataset: str(Path(folder) / DATASET_SPEC)},
+        "dataset_specs": {make_dataset_spec(Path(folder) / "drawn").dataset: str(Path(folder) / DATASET_SPEC)},
     } | changes

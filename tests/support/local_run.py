@@ -11,7 +11,7 @@ from kfp.local import subprocess_task_handler
 from kfp.local.io import IOStore
 
 from bodyposenet.pipelines.demo import as_text
-from bodyposenet.pipelines.here.local import tried_once
+from bodyposenet.pipelines.here.local import compile_without_retries
 from bodyposenet.pipelines.specs import default
 
 # A process on this machine takes no resources and no image; kfp.local says so of every task.
@@ -75,7 +75,7 @@ def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", state=
         runner = runner or local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(root), raise_on_error=True, **cache)
         try:
-            tried_once(pipeline)(**as_text(arguments))
+            compile_without_retries(pipeline)(**as_text(arguments))
         except RuntimeError as error:
             failure = str(error)
     (made,) = root.iterdir()

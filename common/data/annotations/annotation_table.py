@@ -35,14 +35,14 @@ def annotation_table(
         file: The file's name.
         problems: Gets what is wrong.
     """
-    drafts = [_Draft(rows, entries, columns, kinds, flags) for columns, rows in _rows_of(entries, kinds).items()]
-    draft = _joined(drafts, len(kinds.joints))
-    photos = _index_of(draft.image_ids, images.ids)
+    drafts = [_Draft(rows, entries, columns, kinds, flags) for columns, rows in _group_rows(entries, kinds).items()]
+    draft = _join(drafts, len(kinds.joints))
+    photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= photos < 0
     reader = _Reader(kinds, images, flags, file, problems)
     for place in np.flatnonzero(draft.suspect):
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
-    photos = _index_of(draft.image_ids, images.ids)
+    photos = _find_indices(draft.image_ids, images.ids)
     photos[draft.lost] = -1
     _hold_boxes_to_photos(draft, photos, images, file, problems)
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
@@ -60,7 +60,7 @@ def annotation_table(
     )
 
 
-def _rows_of(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
+def _group_rows(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
     """Numbers of the entries of each kind of people, by the kind's joints."""
     fallback = kinds.default or ()
     if not kinds.columns:  # the file describes no people: all are
@@ -123,7 +123,7 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> 
     return keypoints
 
 
-def _joined(drafts: list[_Draft], joints: int) -> _Draft:
+def _join(drafts: list[_Draft], joints: int) -> _Draft:
     """The annotations of all kinds, in the order of the file."""
     if not drafts:
         return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
@@ -138,7 +138,7 @@ def _joined(drafts: list[_Draft], joints: int) -> _Draft:
     return whole
 
 
-def _index_of(ids: Numbers, known: Numbers) -> Numbers:
+def _find_indices(ids: Numbers, known: Numbers) -> Numbers:
     """``(A,)`` the place of each id among the known ones, -1 where it is none of them."""
     if not len(known):
         return np.full(len(ids), -1)

@@ -37,11 +37,11 @@ def people_kinds(
     Raises:
         UserError: The file names no joints and the spec neither, or they disagree.
     """
-    own = _described(categories, file)
+    own = _describe(categories, file)
     if joints is None:
         if not own:
             raise _not_coco(file, "no category names 'keypoints'")
-        return _joined([(number, names) for number, (_, names) in own.items()])
+        return _join([(number, names) for number, (_, names) in own.items()])
     asked = joints if isinstance(joints, Mapping) else {"person": joints}
     matched = [(number, name) for number, (name, _) in own.items() if name in asked]
     if not matched and len(asked) == 1:
@@ -55,10 +55,10 @@ def people_kinds(
         )
     for number, name in matched:
         _hold_to_spec(own[number][1], asked[name], file)
-    return _joined([(number, asked[name]) for number, name in matched], list(asked.values()))
+    return _join([(number, asked[name]) for number, name in matched], list(asked.values()))
 
 
-def _described(categories: Sequence[object], file: str) -> dict[int, tuple[str, tuple[str, ...]]]:
+def _describe(categories: Sequence[object], file: str) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Name and joints of each category that has joints."""
     if not isinstance(categories, list):
         raise _not_coco(file, "'categories' is no list")
@@ -92,7 +92,7 @@ def _hold_to_spec(own: Sequence[str], asked: Sequence[str], file: str) -> None:
         )
 
 
-def _joined(kinds: Sequence[tuple[int, Sequence[str]]], asked: Sequence[Sequence[str]] = ()) -> Kinds:
+def _join(kinds: Sequence[tuple[int, Sequence[str]]], asked: Sequence[Sequence[str]] = ()) -> Kinds:
     """Put joints together: those asked for, in that order, whichever categories a file has and in whatever order."""
     lists = [names for _, names in kinds] or list(asked)
     joints = tuple(dict.fromkeys(name for names in asked or lists for name in names))

@@ -22,7 +22,7 @@ from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.visibility import recode
-from bodyposenet.common.storage.files import place
+from bodyposenet.common.storage.files import as_path
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -139,7 +139,7 @@ class CocoSet:
         """``(A,)`` annotations that a network can learn from: one person each, with keypoints."""
         return ~self.annotations.crowds & (self.annotations.num_keypoints > 0)
 
-    def recoded(self, codes: Mapping[int, int]) -> "CocoSet":
+    def recode_flags(self, codes: Mapping[int, int]) -> "CocoSet":
         """The same set with other visibility flags: 0 not labelled, 1 hidden, 2 visible.
 
         Args:
@@ -173,7 +173,7 @@ def read_annotations(
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
-    path = place(path)
+    path = as_path(path)
     with collector_paused():
         coco = _read(path, load_document(path, joints), joints, flags or COCO_FLAGS)
     if strict:

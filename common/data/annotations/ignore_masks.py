@@ -112,10 +112,10 @@ class _Outline:
 
 def _region(outlines: list[_Outline], faults: list[Fault] | None) -> npt.NDArray[np.bool_]:
     """``(H, W)`` the union of what these people cover."""
-    return _drawn(run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])).view(bool)
+    return _draw(run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])).view(bool)
 
 
-def _drawn(runs: dict[str, Any]) -> Mask:
+def _draw(runs: dict[str, Any]) -> Mask:
     """``(H, W)`` 1 inside the runs and 0 outside."""
     with warnings.catch_warnings():  # pycocotools 2.0.11's arrays predate NumPy 2's copy keyword; nothing is lost
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
@@ -132,7 +132,7 @@ def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str
         )
     counts = shape["counts"]
     whole = photo.height * photo.width
-    if isinstance(counts, str) and _fills(_unpacked(counts), whole):
+    if isinstance(counts, str) and _fills(_unpack(counts), whole):
         return {"size": size, "counts": counts.encode()}
     if isinstance(counts, list) and set(map(type, counts)) == {int} and min(counts) >= 0 and sum(counts) == whole:
         return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
@@ -144,7 +144,7 @@ def _fills(counts: npt.NDArray[np.int64], whole: int) -> bool:
     return bool(len(counts) and counts.min() >= 0 and counts.max() <= whole and counts.sum() == whole)
 
 
-def _unpacked(packed: str) -> npt.NDArray[np.int64]:
+def _unpack(packed: str) -> npt.NDArray[np.int64]:
     """Counts from COCO's text form: five bits a character, lowest first, each count less the one two before it.
 
     Returns:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.problems import Problem, refuse
-from bodyposenet.common.data.conversion.jobs import Made
+from bodyposenet.common.data.conversion.jobs import ChunkResult
 from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
 from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
-from bodyposenet.common.data.conversion.split import Source
-from bodyposenet.common.data.conversion.staging import Shard, Staging
-from bodyposenet.common.data.conversion.worker_pool import Crew, cores
+from bodyposenet.common.data.conversion.split import DatasetSplit
+from bodyposenet.common.data.conversion.staging import StagedShard, Staging
+from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, laid, place
-from bodyposenet.common.storage.progress import Pace
+from bodyposenet.common.storage.files import as_path, is_remote, write_unsynced
+from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -69,41 +69,41 @@ def convert_dataset(
     Raises:
         UserError: A setting or the annotation file is wrong, every photo is, or with ``strict`` anything is.
     """
-    prefix = place(output)
+    prefix = as_path(output)
     options = Options(prefix, mode, num_partitions, num_shards, generate_masks, check_files, strict, part)
     options.check()
-    results = None if results_dir is None else place(results_dir)
+    results = None if results_dir is None else as_path(results_dir)
     read_manifest(prefix.parent)  # one that cannot be added to is told now, before hours of work
-    source = Source.read(spec, mode)
+    source = DatasetSplit.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
-    with Crew(count) as crew:
+    with WorkerPool(count) as crew:
         if strict:
             problems = _problems_beforehand(source, options, crew)
             if problems and results is not None:
                 _write_report(source, problems, results / options.set_name, source.digest[:16])
             refuse(problems)
-        return Work(source, options).run(crew, results)
+        return ConversionWork(source, options).run(crew, results)
 
 
-def _problems_beforehand(source: Source, options: Options, crew: Crew) -> list[Problem]:
+def _problems_beforehand(source: DatasetSplit, options: Options, crew: WorkerPool) -> list[Problem]:
     """What can be known to be wrong before anything is written."""
     problems = [*source.coco.problems, *source.problems()]
     if options.check_files:
         known = {problem.image_id for problem in problems}
         recipe = source.recipe(thorough=True, mask_files=False, token="")
-        with Pace("checking", len(source.usable)) as pace:
+        with ProgressLog("checking", len(source.usable)) as pace:
             for check in crew.run(source.checks(recipe)):
                 pace.add(check.photos)
                 problems += [problem for problem in check.problems if problem.image_id not in known]
     return problems
 
 
-class Work:
+class ConversionWork:
     """A conversion, once its input is known."""
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: DatasetSplit, options: Options) -> None:
         self.source, self.options = source, options
-        planned = options.planned(len(source.usable))
+        planned = options.plan_shards(len(source.usable))
         self.plan = plan_shards(planned, options.part)
         index, of = options.part or (0, 1)
         masked = source.mask_only if options.generate_masks else ()
@@ -113,7 +113,7 @@ class Work:
         thorough = options.check_files and not options.strict  # those have been looked at
         self.recipe = source.recipe(thorough=thorough, mask_files=options.generate_masks, token=self.key)
 
-    def run(self, crew: Crew, results_dir: Path | None) -> Conversion:
+    def run(self, crew: WorkerPool, results_dir: Path | None) -> Conversion:
         """Write what is missing, then publish all of it."""
         prefix = self.options.prefix
         with open_staging(prefix.with_name(self.options.set_name), self.key) as staging:
@@ -131,20 +131,20 @@ class Work:
             staging.clear()
         return conversion
 
-    def _shards(self) -> list[Shard]:
+    def _shards(self) -> list[StagedShard]:
         prefix = self.options.prefix
         return [
-            Shard(prefix.with_name(shard.file), shard.label, [name for name, _ in shard.pieces()])
+            StagedShard(prefix.with_name(shard.file), shard.label, [name for name, _ in shard.pieces()])
             for shard in self.plan
         ]
 
-    def _make(self, crew: Crew, staging: Staging) -> None:
+    def _make(self, crew: WorkerPool, staging: Staging) -> None:
         total = sum(len(numbers) for _, numbers in self.masks) + sum(len(shard.numbers) for shard in self.plan)
         done = sum(made.photos for made in staging.made.values())
         if done:
             log.info("%s: goes on after %d of %d photos", self.options.prefix, done, total)
         try:
-            with Pace(self.options.prefix.name, total, done=done) as pace:
+            with ProgressLog(self.options.prefix.name, total, done=done) as pace:
                 for made in crew.run(self._jobs(staging)):
                     staging.add(made)
                     pace.add(made.photos)
@@ -154,7 +154,7 @@ class Work:
             self._sweep_masks()
             raise
 
-    def _jobs(self, staging: Staging) -> Iterator[Callable[[], Made]]:
+    def _jobs(self, staging: Staging) -> Iterator[Callable[[], ChunkResult]]:
         """What is not there yet."""
         for shard in self.plan:
             for name, numbers in shard.pieces():
@@ -182,7 +182,7 @@ class Work:
         without = [name for name, other in before.items() if self._is_other_division(other)]
         manifest = publish_set(staging, self.options.set_name, document, without=without)
         problems = (*self.source.coco.problems, *described.problems)
-        done = Conversion.of(document, prefix.parent, manifest, problems)
+        done = Conversion.read(document, prefix.parent, manifest, problems)
         return replace(done, refused=self.source.coco.refused)
 
     def _is_other_division(self, other: dict[str, Any]) -> bool:
@@ -201,11 +201,11 @@ class Work:
 
 def _write_summary(done: Conversion, base: Path, token: str) -> None:
     shown = {name: value for name, value in vars(done).items() if name != "problems"}
-    with laid(base.with_name(f"{base.name}.conversion.json"), token) as file:
+    with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
 
 
-def _write_report(source: Source, problems: Sequence[Problem], base: Path, token: str) -> Path:
+def _write_report(source: DatasetSplit, problems: Sequence[Problem], base: Path, token: str) -> Path:
     """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
     from bodyposenet.common.data.report.dataset_report import report_dataset
 
@@ -214,6 +214,6 @@ def _write_report(source: Source, problems: Sequence[Problem], base: Path, token
         read = source.store.read
         page = report_dataset(Path(made), source.coco, source.choice, problems, spec=source.spec, read=read)
         for path in sorted(Path(made).iterdir()):
-            with laid(base.with_name(f"{base.name}.{path.name}"), token) as file:
+            with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
                 file.write(path.read_bytes())
     return base.with_name(f"{base.name}.{page.name}")

@@ -17,7 +17,7 @@ from bodyposenet.common.data.conversion.photo_checks import photo_problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.storage.files import is_remote, laid, reported
+from bodyposenet.common.storage.files import is_remote, translate_errors, write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
 from bodyposenet.common.storage.photo_store import PhotoStore
 
@@ -26,7 +26,7 @@ UNSAFE, MISSING = "file_name", "image cannot be read"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ConversionJob:
     """What all pieces of a conversion have in common.
 
     Attributes:
@@ -86,9 +86,9 @@ class Recipe:
         encoded = None if mask is None else encode_mask(mask)
         if encoded is not None and self.mask_folder is not None and stays_inside(photo.file_name):
             path = join_inside(self.mask_folder, mask_name(photo), where=self.annotations)
-            with reported(path):
+            with translate_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            with laid(path, f"{self.token}-{secrets.token_hex(4)}") as file:  # photos may share a name
+            with write_unsynced(path, f"{self.token}-{secrets.token_hex(4)}") as file:  # photos may share a name
                 file.write(encoded)
         return encoded
 
@@ -129,7 +129,7 @@ def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) ->
 
 
 @dataclass
-class Made:
+class ChunkResult:
     """What a piece came to.
 
     Attributes:
@@ -166,14 +166,14 @@ class Made:
         """As text."""
         return json.dumps(asdict(self)).encode()
 
-    def described_in(self, folder: Path) -> "Made":
+    def describe_in(self, folder: Path) -> "ChunkResult":
         """Write the description to the folder of the piece, which makes the piece count."""
-        with laid(folder / f"{self.name}{DESCRIPTION}") as file:
+        with write_unsynced(folder / f"{self.name}{DESCRIPTION}") as file:
             file.write(self.to_json())
         return self
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Made":
+    def from_json(cls, text: bytes) -> "ChunkResult":
         """The inverse of :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
@@ -195,17 +195,17 @@ class Piece:
     folder: Path
     photos: Photos
     mains: Sequence[tuple[int, ...]]
-    recipe: Recipe
+    recipe: ConversionJob
 
-    def __call__(self) -> Made:
+    def __call__(self) -> ChunkResult:
         """Do it, a photo in memory at a time."""
-        made = Made(self.name, len(self.photos))
-        with laid(self.folder / f"{self.name}{DATA}") as file:
+        made = ChunkResult(self.name, len(self.photos))
+        with write_unsynced(self.folder / f"{self.name}{DATA}") as file:
             for photo, mains in zip(self.photos, self.mains, strict=True):
                 record = self._record(photo, mains, made.problems)
                 if record is not None:
                     file.write(made.add(record))
-        return made.described_in(self.folder)
+        return made.describe_in(self.folder)
 
     def _record(self, photo: Photo, mains: tuple[int, ...], problems: list[Problem]) -> Record | None:
         image = self.recipe.read(photo)
@@ -224,14 +224,14 @@ class MaskPiece:
     name: str
     folder: Path
     photos: Photos
-    recipe: Recipe
+    recipe: ConversionJob
 
-    def __call__(self) -> Made:
+    def __call__(self) -> ChunkResult:
         """Do it."""
-        made = Made(self.name, len(self.photos))
+        made = ChunkResult(self.name, len(self.photos))
         for photo in self.photos:
             self.recipe.mask(photo, made.problems)
-        return made.described_in(self.folder)
+        return made.describe_in(self.folder)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class Check:
     """A job: look at photos without writing anything; the attributes are those of a :class:`Piece`."""
 
     photos: Photos
-    recipe: Recipe
+    recipe: ConversionJob
 
     def __call__(self) -> Checked:
         """Do it."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.conversion.publish import Conversion, open_staging, publish_set, total
-from bodyposenet.common.data.conversion.staging import Shard
+from bodyposenet.common.data.conversion.staging import StagedShard
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import place, reported
+from bodyposenet.common.storage.files import as_path, translate_errors
 
 DIVIDE = "convert every part, with the same spec and flags, and name all folders"
 
@@ -53,9 +53,9 @@ def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
     Raises:
         UserError: A part is missing, there twice, damaged, or of another conversion.
     """
-    prefix = place(output)
-    parts = _complete([part for folder in folders for part in _parts_in(place(folder), prefix.name)], prefix.name)
-    shards = _interleaved([[(part, shard) for shard in part.document["shards"]] for part in parts])
+    prefix = as_path(output)
+    parts = _complete([part for folder in folders for part in _parts_in(as_path(folder), prefix.name)], prefix.name)
+    shards = _interleave([[(part, shard) for shard in part.document["shards"]] for part in parts])
     skipped = {file: reasons for part in parts for file, reasons in part.document["part"]["skipped"].items()}
     document = {key: value for key, value in parts[0].document.items() if key != "part"}
     document = total(document | {"shards": [shard for _, shard in shards]}, skipped)
@@ -64,11 +64,11 @@ def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
         raise UserError("every photo was left out", where=reason, fix="check images_root_dir_path")
     key = hashlib.sha256("".join(f"{part.name} {part.document}" for part in parts).encode()).hexdigest()[:16]
     with open_staging(prefix, key) as staging:
-        staging.bring([_taken(part, shard, prefix, number) for number, (part, shard) in enumerate(shards)])
+        staging.bring([_take(part, shard, prefix, number) for number, (part, shard) in enumerate(shards)])
         here = {part.name for part in parts if str(part.folder) == str(prefix.parent)}
         manifest = publish_set(staging, prefix.name, document, without=here)
         staging.clear()
-    return Conversion.of(document, prefix.parent, manifest)
+    return Conversion.read(document, prefix.parent, manifest)
 
 
 def _parts_in(folder: Path, base: str) -> list[Part]:
@@ -101,17 +101,17 @@ def _complete(parts: list[Part], base: str) -> list[Part]:
     return parts
 
 
-def _interleaved(rows: Sequence[Sequence[tuple[Part, dict[str, Any]]]]) -> list[tuple[Part, dict[str, Any]]]:
+def _interleave(rows: Sequence[Sequence[tuple[Part, dict[str, Any]]]]) -> list[tuple[Part, dict[str, Any]]]:
     """Shards in the order of the whole plan, of which part ``i`` has every so manieth from the ``i``-th on."""
     longest = max(map(len, rows))
     return [row[place] for place in range(longest) for row in rows if place < len(row)]
 
 
-def _taken(part: Part, shard: dict[str, Any], prefix: Path, number: int) -> Shard:
+def _take(part: Part, shard: dict[str, Any], prefix: Path, number: int) -> StagedShard:
     whole = shard_path(part.folder, shard)
-    with reported(whole, fix=DIVIDE):
+    with translate_errors(whole, fix=DIVIDE):
         size = whole.stat().st_size
     if size != shard["bytes"]:
         problem = f"the shard has {size} bytes, its manifest says {shard['bytes']}"
         raise UserError(problem, where=str(whole), fix="convert this part again")
-    return Shard(prefix.with_name(shard["file"]), f"{number:05d}", whole=whole)
+    return StagedShard(prefix.with_name(shard["file"]), f"{number:05d}", whole=whole)

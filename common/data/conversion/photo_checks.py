@@ -2,7 +2,7 @@
 
 from bodyposenet.common.data.annotations.coco import Photo
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.imaging.headers import decoded_size, header_size
+from bodyposenet.common.imaging.headers import decode_size, read_header_size
 
 
 def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = False) -> Problem | None:
@@ -17,9 +17,9 @@ def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = Fals
     Returns:
         What is wrong: it is no image, damaged, or of another size; None if it is sound.
     """
-    size = header_size(data)
+    size = read_header_size(data)
     if size is None or (thorough and size == (photo.height, photo.width)):
-        size = decoded_size(data)
+        size = decode_size(data)
     if size is None:
         return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
     if size != (photo.height, photo.width):

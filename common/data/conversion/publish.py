@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.conversion.jobs import Made
+from bodyposenet.common.data.conversion.jobs import ChunkResult
 from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is_shard
-from bodyposenet.common.data.conversion.split import Source
+from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.storage.files import is_remote
@@ -44,7 +44,7 @@ class Conversion:
     report: Path | None = None
 
     @classmethod
-    def of(
+    def read(
         cls, document: dict[str, Any], folder: Path, manifest: Path, problems: Sequence[Problem] = ()
     ) -> "Conversion":
         """What a manifest says of a set."""
@@ -81,11 +81,13 @@ def open_staging(prefix: Path, key: str) -> Staging:
     return BucketStaging(prefix, key)
 
 
-def describe_set(source: Source, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, Made]) -> Described:
+def describe_set(
+    source: DatasetSplit, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, ChunkResult]
+) -> Described:
     """Describe a set of which every piece is made."""
     spec = source.spec.model_dump(mode="json", by_alias=True)
     pieces = {shard.file: [made[name] for name, _ in shard.pieces()] for shard in planned}
-    skipped = {file: _skipped(parts) for file, parts in pieces.items()}
+    skipped = {file: _list_skipped(parts) for file, parts in pieces.items()}
     document = {
         "dataset": source.spec.dataset,
         "dataset_spec": spec,
@@ -146,12 +148,12 @@ def document_base(name: str, document: Mapping[str, Any]) -> str:
     return str(document["part"]["of_set"]) if "part" in document else name
 
 
-def _skipped(pieces: Sequence[Made]) -> list[str]:
+def _list_skipped(pieces: Sequence[ChunkResult]) -> list[str]:
     problems = (problem for piece in pieces for problem in piece.problems if not problem.kept)
     return [f"{problem.where}: {problem.text}" for problem in problems]
 
 
-def _shard(file: str, pieces: Sequence[Made]) -> dict[str, Any]:
+def _shard(file: str, pieces: Sequence[ChunkResult]) -> dict[str, Any]:
     """A shard that is the pieces one after another."""
     offsets: list[int] = []
     size = 0

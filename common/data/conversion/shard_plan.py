@@ -55,7 +55,7 @@ class Options:
             return self.prefix.name
         return f"{self.prefix.name}.part-{self.part[0]:03d}-of-{self.part[1]:03d}"
 
-    def planned(self, count: int) -> list[tuple[str, list[int]]]:
+    def plan_shards(self, count: int) -> list[tuple[str, list[int]]]:
         """File name and photos of every shard of the whole set."""
         return plan(count, self.prefix.name, self.num_partitions, self.num_shards)
 
@@ -124,7 +124,7 @@ def _cut(numbers: list[int], num_shards: int) -> Iterator[tuple[str, list[int]]]
         yield f"-shard-{shard:05d}-of-{num_shards:05d}", numbers[shard * size : end]
 
 
-def part_of(text: str) -> tuple[int, int]:
+def read_part(text: str) -> tuple[int, int]:
     """``2/8`` as the index of a part, from 0, and how many there are.
 
     Raises:

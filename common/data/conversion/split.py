@@ -15,15 +15,15 @@ import numpy.typing as npt
 from bodyposenet import __version__
 from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_annotations
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
-from bodyposenet.common.data.annotations.person_filter import Choice, choose
+from bodyposenet.common.data.annotations.person_filter import PersonFilter, choose
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
-from bodyposenet.common.data.conversion.jobs import MISSING, Check, MaskPiece, Piece, Recipe, outline_problems
+from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionJob, MaskPiece, Piece, outline_problems
 from bodyposenet.common.data.importers import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import Stat, joined, read_bytes
+from bodyposenet.common.storage.files import Stat, join, read_bytes
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_photos
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class DatasetSplit:
     """One set of a dataset.
 
     Attributes:
@@ -50,18 +50,18 @@ class Source:
     spec: Any
     paths: Any
     coco: CocoSet
-    choice: Choice
+    choice: PersonFilter
     digest: str
 
     @classmethod
-    def read(cls, spec: "DatasetSpec", mode: str) -> "Source":
+    def read(cls, spec: "DatasetSpec", mode: str) -> "DatasetSplit":
         """Read the annotations of a dataset's ``train`` or ``test`` half.
 
         Raises:
             UserError: They cannot be read, or nobody in them is of interest.
         """
         paths = spec.train_data if mode == "train" else spec.test_data
-        file = joined(spec.root_directory_path, paths.annotation_root_dir_path)
+        file = join(spec.root_directory_path, paths.annotation_root_dir_path)
         coco = read_annotations(file, spec.people, flags=spec.visibility_flags.codes(), strict=False)
         source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
         if not len(source.usable):
@@ -70,7 +70,7 @@ class Source:
             raise UserError(f"no person of interest in {count} photos", where=where, fix=fix)
         return source._with_names_found()
 
-    def _with_names_found(self) -> "Source":
+    def _with_names_found(self) -> "DatasetSplit":
         """The same, with the photos' names as the store has them: annotation tools change names."""
         names = [_plain(name) for name in self.coco.images.file_names]
         meant = match((name for name in names if name not in self.listing and stays_inside(name)), self.listing)
@@ -84,7 +84,7 @@ class Source:
     @property
     def folder(self) -> Path:
         """Where the photos are."""
-        return joined(self.spec.root_directory_path, self.paths.images_root_dir_path)
+        return join(self.spec.root_directory_path, self.paths.images_root_dir_path)
 
     @cached_property
     def store(self) -> PhotoStore:
@@ -119,10 +119,10 @@ class Source:
         """Photos that have a mask, perhaps, and no record."""
         return np.setdiff1d(self._masked, self.usable)
 
-    def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> Recipe:
+    def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> ConversionJob:
         """How records are made of photos."""
         root, store = self.spec.root_directory_path, self.store
-        return Recipe(
+        return ConversionJob(
             store=store,
             folder=self.folder,
             anchor=store.archive if isinstance(store, ZipPhotos) else self.folder,
@@ -131,20 +131,20 @@ class Source:
             dataset=self.spec.dataset,
             annotations=str(self.coco.path),
             thorough=thorough,
-            mask_folder=joined(root, self.paths.mask_root_dir_path) if mask_files else None,
+            mask_folder=join(root, self.paths.mask_root_dir_path) if mask_files else None,
             token=token,
         )
 
-    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: Recipe) -> Piece:
+    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionJob) -> Piece:
         """The job that makes records of some of the usable photos."""
         photos = self.usable[list(numbers)]
         return Piece(name, folder, self._photos(photos), [self.mains(photo) for photo in photos], recipe)
 
-    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: Recipe) -> MaskPiece:
+    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionJob) -> MaskPiece:
         """The job that draws the masks of some of the photos that have nothing else."""
         return MaskPiece(name, folder, self._photos(self.mask_only[list(numbers)]), recipe)
 
-    def checks(self, recipe: Recipe) -> Iterator[Check]:
+    def checks(self, recipe: ConversionJob) -> Iterator[Check]:
         """Jobs that look at every usable photo."""
         for _, numbers in shard_plan.cut_pieces("", range(len(self.usable))):
             yield Check(self._photos(self.usable[list(numbers)]), recipe)

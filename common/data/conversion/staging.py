@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
-from bodyposenet.common.storage.files import is_remote, laid, read_bytes, reported, whole_file
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, ChunkResult
+from bodyposenet.common.storage.files import is_remote, read_bytes, translate_errors, whole_file, write_unsynced
 from bodyposenet.common.storage.locking import hold_folder
 
 BLOCK = 1 << 20  # bytes
@@ -22,7 +22,7 @@ PART = ".part"
 TRIES = 5  # to remove a folder in which a dying process may still write
 
 
-class Shard:
+class StagedShard:
     """A shard in the making.
 
     Args:
@@ -55,13 +55,13 @@ class Staging:
     def __init__(self, prefix: Path, key: str) -> None:
         self.prefix, self.key = prefix, key
         self.folder = prefix.with_name(f".{prefix.name}.{key}")
-        self.made: dict[str, Made] = {}
-        self.shards: list[Shard] = []
-        self._shard_of: dict[str, Shard] = {}
+        self.made: dict[str, ChunkResult] = {}
+        self.shards: list[StagedShard] = []
+        self._shard_of: dict[str, StagedShard] = {}
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> "Staging":
-        with reported(self.folder), self._lock:
+        with translate_errors(self.folder), self._lock:
             for other in self._others(self._neighbours()):
                 self._remove_other(self.folder.with_name(other))
             self._open()
@@ -93,7 +93,7 @@ class Staging:
         """Keep other conversions out of a folder."""
         return hold_folder(folder, "another conversion to this name is running", where=str(self.prefix))
 
-    def recover(self, shards: Sequence[Shard], others: Sequence[str] = ()) -> None:
+    def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished, and remove what they began.
 
         Args:
@@ -102,7 +102,7 @@ class Staging:
         """
         self.shards = list(shards)
         self._shard_of = {name: shard for shard in shards for name in shard.names}
-        with reported(self.folder):
+        with translate_errors(self.folder):
             found = self._descriptions()
             if self.is_ready and all(self._is_whole(shard, found) for shard in shards):
                 self.made = found
@@ -115,7 +115,7 @@ class Staging:
             for shard in shards:
                 self._join(shard)
 
-    def bring(self, shards: Sequence[Shard]) -> None:
+    def bring(self, shards: Sequence[StagedShard]) -> None:
         """Take complete files as shards: links where that can be, else copies.
 
         Args:
@@ -130,7 +130,7 @@ class Staging:
                 with contextlib.suppress(OSError):  # another disk
                     os.link(whole, part)
                     continue
-            with reported(whole), laid(part) as file, whole.open("rb") as taken:
+            with translate_errors(whole), write_unsynced(part) as file, whole.open("rb") as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
     @property
@@ -138,7 +138,7 @@ class Staging:
         """Whether all shards are complete."""
         return self._file(READY).exists()
 
-    def add(self, made: Made) -> None:
+    def add(self, made: ChunkResult) -> None:
         """Take a finished piece."""
         self.made[made.name] = made
         if made.name in self._shard_of:
@@ -154,7 +154,7 @@ class Staging:
             These files; those of an attempt that got as far as this, if one did.
         """
         if not self.is_ready:
-            with reported(self.folder):
+            with translate_errors(self.folder):
                 self._settle()
                 with whole_file(self._file(READY)) as file:
                     file.write(json.dumps(list(replaced)).encode())
@@ -164,7 +164,7 @@ class Staging:
     def publish(self) -> None:
         """Let the shards appear under their names."""
         for shard in self.shards:
-            with reported(shard.final), contextlib.suppress(FileNotFoundError):  # an earlier attempt did
+            with translate_errors(shard.final), contextlib.suppress(FileNotFoundError):  # an earlier attempt did
                 os.replace(self._part(shard), shard.final)
 
     def tidy(self) -> None:
@@ -175,7 +175,7 @@ class Staging:
 
     def clear(self) -> None:
         """Remove the folder."""
-        with reported(self.folder):
+        with translate_errors(self.folder):
             for left in range(TRIES - 1, -1, -1):
                 if self.folder.exists():
                     shutil.rmtree(self.folder, ignore_errors=left > 0)
@@ -183,23 +183,23 @@ class Staging:
     def _file(self, name: str) -> Path:
         return self.folder / name
 
-    def _part(self, shard: Shard) -> Path:
+    def _part(self, shard: StagedShard) -> Path:
         return self._file(shard.label + PART)
 
-    def _descriptions(self) -> dict[str, Made]:
+    def _descriptions(self) -> dict[str, ChunkResult]:
         found = {}
         for file in self.folder.glob(f"*{DESCRIPTION}"):
             with contextlib.suppress(ValueError, TypeError):  # one that a power cut emptied
-                found[file.stem] = Made.from_json(file.read_bytes())
+                found[file.stem] = ChunkResult.from_json(file.read_bytes())
         return found
 
-    def _is_whole(self, shard: Shard, found: dict[str, Made]) -> bool:
+    def _is_whole(self, shard: StagedShard, found: dict[str, ChunkResult]) -> bool:
         """Whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
         size = sum(found[name].size for name in shard.names if name in found)
         return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
 
-    def _recover(self, shard: Shard, found: dict[str, Made]) -> None:
+    def _recover(self, shard: StagedShard, found: dict[str, ChunkResult]) -> None:
         with open(self._part(shard), "ab+") as file:
             file.seek(0)
             end = 0
@@ -213,7 +213,7 @@ class Staging:
             if place < shard.joined or (name in found and self._is_sound(found[name])):
                 self.made[name] = found[name]
 
-    def _is_sound(self, made: Made) -> bool:
+    def _is_sound(self, made: ChunkResult) -> bool:
         path = self._file(made.name + DATA)
         if not path.is_file() or path.stat().st_size != made.size:
             return False
@@ -228,12 +228,12 @@ class Staging:
             if path.name not in keep:
                 path.unlink()
 
-    def _join(self, shard: Shard) -> None:
+    def _join(self, shard: StagedShard) -> None:
         """Append the pieces that are next."""
         part = self._part(shard)
         while shard.joined < len(shard.names) and (name := shard.names[shard.joined]) in self.made:
             piece = self._file(name + DATA)
-            with reported(part), open(part, "ab") as file, open(piece, "rb") as taken:
+            with translate_errors(part), open(part, "ab") as file, open(piece, "rb") as taken:
                 _append(file, taken)
             piece.unlink()
             shard.joined += 1
@@ -254,7 +254,7 @@ def _append(file: BinaryIO, taken: BinaryIO) -> None:
         os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_DONTNEED)
 
 
-def _is_next(file: BinaryIO, made: Made) -> bool:
+def _is_next(file: BinaryIO, made: ChunkResult) -> bool:
     """Whether a piece is what comes next in a file."""
     crc, left = 0, made.size
     while left and (block := file.read(min(left, BLOCK))):

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, Made
-from bodyposenet.common.data.conversion.staging import BLOCK, Shard, Staging
-from bodyposenet.common.storage.files import read_bytes, reported, whole_file
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, ChunkResult
+from bodyposenet.common.data.conversion.staging import BLOCK, StagedShard, Staging
+from bodyposenet.common.storage.files import read_bytes, translate_errors, whole_file
 
 if TYPE_CHECKING:
     from bodyposenet.common.storage.gcs import Remote
@@ -37,10 +37,10 @@ class BucketStaging(Staging):
     def _remove_other(self, folder: Path) -> None:
         _remove_all(folder)
 
-    def recover(self, shards: Sequence[Shard], others: Sequence[str] = ()) -> None:
+    def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished."""
         self.shards = list(shards)
-        with reported(self.folder):
+        with translate_errors(self.folder):
             sizes = {name: size for name, size, _ in _remote(self.folder).fs.below(_remote(self.folder).path)}
             found = _side_by_side(self._description, [name for name in sizes if name.endswith(DESCRIPTION)])
         wanted = {name for shard in shards for name in shard.names}
@@ -48,10 +48,10 @@ class BucketStaging(Staging):
             if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.size):
                 self.made[made.name] = made
 
-    def _description(self, name: str) -> Made:
-        return Made.from_json(read_bytes(self._file(name)))
+    def _description(self, name: str) -> ChunkResult:
+        return ChunkResult.from_json(read_bytes(self._file(name)))
 
-    def _join(self, shard: Shard) -> None:
+    def _join(self, shard: StagedShard) -> None:
         """Not before all pieces are there."""
 
     def _settle(self) -> None:
@@ -61,11 +61,11 @@ class BucketStaging(Staging):
         """Stream each shard's pieces into an object."""
         _side_by_side(self._stream, self.shards)
 
-    def bring(self, shards: Sequence[Shard]) -> None:
+    def bring(self, shards: Sequence[StagedShard]) -> None:
         """Take complete files as shards; they are copied when they are published."""
         self.shards = list(shards)
 
-    def _stream(self, shard: Shard) -> None:
+    def _stream(self, shard: StagedShard) -> None:
         if shard.whole is not None:
             self._copy(shard.whole, shard.final)
             return
@@ -75,7 +75,7 @@ class BucketStaging(Staging):
 
     def _copy(self, whole: Path, final: Path) -> None:
         if str(whole) != str(final):
-            with reported(whole), whole_file(final) as file, whole.open("rb") as taken:
+            with translate_errors(whole), whole_file(final) as file, whole.open("rb") as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
     def tidy(self) -> None:
@@ -91,7 +91,7 @@ def _remote(path: Path) -> "Remote":
 
 
 def _remove_all(folder: Path) -> None:
-    with reported(folder):
+    with translate_errors(folder):
         names = [name for name, *_ in _remote(folder).fs.below(_remote(folder).path)]
         _side_by_side(lambda name: (folder / name).unlink(missing_ok=True), names)
 

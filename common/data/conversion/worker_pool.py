@@ -34,7 +34,7 @@ def cores() -> int:
         return usable
 
 
-class Crew:
+class WorkerPool:
     """Workers, started when the crew is entered and ended when it is left, whatever they do by then.
 
     A worker is a fresh Python process: it shares no thread, lock or open file with this one, and does not run the
@@ -48,7 +48,7 @@ class Crew:
         self.processes = processes
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         try:
             while self.processes > 1 and len(self._workers) < self.processes:
                 self._workers.append(_Worker())
@@ -117,7 +117,7 @@ class _Worker:
         try:
             self.connection.send_bytes(pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL))
         except (BrokenPipeError, ConnectionResetError):
-            raise self._lost() from None
+            raise self._report_loss() from None
         self.jobs += 1
 
     def take(self) -> Any:
@@ -125,13 +125,13 @@ class _Worker:
         try:
             good, made = self.connection.recv()
         except (EOFError, ConnectionResetError):
-            raise self._lost() from None
+            raise self._report_loss() from None
         self.jobs -= 1
         if not good:
             raise made
         return made
 
-    def _lost(self) -> UserError:
+    def _report_loss(self) -> UserError:
         code = self.process.wait()
         how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return UserError(
@@ -151,7 +151,7 @@ def serve(number: int) -> None:
     threading.Thread(target=_listen, args=(connection, jobs), daemon=True).start()
     while True:
         with contextlib.suppress(OSError):  # the other end has gone: _listen ends this process
-            connection.send(_tried(jobs.get()))
+            connection.send(_try(jobs.get()))
 
 
 def _listen(connection: Connection, jobs: "queue.SimpleQueue[bytes]") -> None:
@@ -163,7 +163,7 @@ def _listen(connection: Connection, jobs: "queue.SimpleQueue[bytes]") -> None:
             os._exit(0)
 
 
-def _tried(job: bytes) -> tuple[bool, Any]:
+def _try(job: bytes) -> tuple[bool, Any]:
     try:
         return True, pickle.loads(job)()
     except Exception as error:

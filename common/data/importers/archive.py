@@ -40,7 +40,7 @@ def gunzip(data: bytes, where: str) -> bytes:
         UserError: It is damaged, cut short, or unpacks to an absurd size.
     """
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        return _bounded(file, len(data), where)
+        return _read_bounded(file, len(data), where)
 
 
 def annotation_file(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
@@ -68,21 +68,21 @@ def annotation_file(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
 def _member(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name for name in archive.namelist() if not _is_clutter(name)]
-        name = _chosen(names, choice, where)
+        name = _choose(names, choice, where)
         info, place = archive.getinfo(name), f"{where}: {name}"
         if name.startswith("/") or ".." in name.split("/"):
             raise UserError("this name leaves the archive's folder", where=place, fix="pack the archive again")
         if info.flag_bits & 1:
             raise UserError("it is encrypted", where=place, fix="pack it again without a password")
         with archive.open(info) as file:
-            return place, _bounded(file, info.compress_size, place)
+            return place, _read_bounded(file, info.compress_size, place)
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def _bounded(file: _Readable, packed: int, where: str) -> bytes:
+def _read_bounded(file: _Readable, packed: int, where: str) -> bytes:
     """Read a compressed file, but not more than its packed size can honestly hold."""
     most = max(FREE_BYTES, min(MOST_BYTES, MOST_RATIO * packed))
     try:
@@ -103,12 +103,12 @@ def _is_clutter(name: str) -> bool:
     return name.endswith("/") or name.startswith("__MACOSX/") or posixpath.basename(name).startswith(".")
 
 
-def _chosen(names: Sequence[str], choice: str, where: str) -> str:
+def _choose(names: Sequence[str], choice: str, where: str) -> str:
     documents = [name for name in names if name.lower().endswith((".json", ".json.gz"))]
     people = [name for name in documents if posixpath.basename(name).startswith(_KEYPOINTS)]
     results = [name for name in documents if posixpath.basename(name) == "result.json"]
     if choice:
-        return _named(documents, choice, where)
+        return _find_named(documents, choice, where)
     usable = people or results or documents
     if not usable:
         raise foreign.no_annotations(names, where)
@@ -122,7 +122,7 @@ def _chosen(names: Sequence[str], choice: str, where: str) -> str:
     return usable[0]
 
 
-def _named(documents: Sequence[str], choice: str, where: str) -> str:
+def _find_named(documents: Sequence[str], choice: str, where: str) -> str:
     for name in documents:
         if choice in (name, posixpath.basename(name), _subset(name)):
             return name

@@ -25,7 +25,7 @@ def wrote(document: Fields) -> bool:
     return marked or any(entry.get("keypoints") == [] for entry in objects(document.get("categories")))
 
 
-def mended(document: Fields, where: str) -> Fields:
+def mend(document: Fields, where: str) -> Fields:
     """The document with its skeletons under labels that have joints.
 
     Raises:

@@ -37,7 +37,7 @@ def number_in(entry: dict[str, Any], key: str) -> int | None:
     return value if type(value) is int else None
 
 
-def text_of(data: bytes, where: str) -> str:
+def decode_text(data: bytes, where: str) -> str:
     """Decode UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     Raises:

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.fault import Fault
-from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, gather, owner_of
-from bodyposenet.common.data.importers.photo_names import path_in, shortened
-from bodyposenet.common.data.importers.regions import CROWD, Drawing, Region, read_drawing, said
+from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
+from bodyposenet.common.data.importers.photo_names import path_in, shorten
+from bodyposenet.common.data.importers.regions import CROWD, AnnotatedPhoto, Region, normalize_label, read_drawing
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.problems import did_you_mean
 
@@ -31,7 +31,7 @@ class _Task:
 
     number: int
     reference: str | None
-    drawing: Drawing
+    drawing: AnnotatedPhoto
 
 
 def are_tasks(entries: Sequence[Any]) -> bool:
@@ -56,8 +56,8 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
         UserError: Nobody annotated anything, or there are no keypoints, or no boxes around people.
     """
     tasks = _tasks(entries, where)
-    labels = _Labels.of(tasks, joints, where)
-    photos = shortened([path_in(task.reference) if task.reference else "" for task in tasks])
+    labels = _Labels.read(tasks, joints, where)
+    photos = shorten([path_in(task.reference) if task.reference else "" for task in tasks])
     images, annotations = [], []
     for task, name in zip(tasks, photos, strict=True):
         images.append(_image(task, name))
@@ -76,7 +76,7 @@ def _annotations(task: Fields) -> list[Any] | None:
 
 def _tasks(entries: Sequence[Any], where: str) -> list[_Task]:
     tasks = [entry for entry in entries if isinstance(entry, dict)]
-    chosen = [(task, annotation) for task in tasks if (annotation := _chosen(_annotations(task) or []))]
+    chosen = [(task, annotation) for task in tasks if (annotation := _choose(_annotations(task) or []))]
     if not chosen:
         guessed = any(task.get("predictions") for task in tasks)
         raise UserError(
@@ -94,7 +94,7 @@ def _tasks(entries: Sequence[Any], where: str) -> list[_Task]:
     ]
 
 
-def _chosen(annotations: list[Any]) -> Fields | None:
+def _choose(annotations: list[Any]) -> Fields | None:
     usable = _usable(annotations)
     return next((entry for entry in usable if entry.get("ground_truth")), next(iter(usable), None))
 
@@ -151,8 +151,8 @@ class _Labels:
     joints: dict[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, tasks: Sequence[_Task], joints: Joints, where: str) -> "_Labels":
-        points, boxes = _counted(tasks, "point"), _counted(tasks, "box", "polygon")
+    def read(cls, tasks: Sequence[_Task], joints: Joints, where: str) -> "_Labels":
+        points, boxes = _count(tasks, "point"), _count(tasks, "box", "polygon")
         if not points:
             raise UserError("nobody labelled a keypoint in it", where=where, fix=foreign.BOXES_FIX)
         if not boxes:
@@ -162,7 +162,7 @@ class _Labels:
         named = dict(joints) if isinstance(joints, Mapping) else {}
         kinds = _kinds(tasks, list(boxes), list(named))
         known = [joint for names in named.values() for joint in names] or list(cast(Sequence[str], joints or ()))
-        spelling = {said(joint): joint for joint in known or sorted(points)}
+        spelling = {normalize_label(joint): joint for joint in known or sorted(points)}
         if known:
             _check_labels(points, spelling, where)
         every = tuple(known or sorted(points))
@@ -175,7 +175,9 @@ class _Labels:
         ]
 
     def annotation(self, person: Labelled, task: _Task) -> Fields:
-        kind = next(self.kinds[said(label)] for label in person.box.labels if said(label) in self.kinds)
+        kind = next(
+            self.kinds[normalize_label(label)] for label in person.box.labels if normalize_label(label) in self.kinds
+        )
         names = self.joints[kind]
         points = {joint: point for joint, point in person.joints.items() if joint in names and point.flag}
         keypoints: list[float] = []
@@ -212,7 +214,7 @@ class _Labels:
         ]
 
 
-def _counted(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
+def _count(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
     """How often a region of these shapes has each label."""
     regions = (region for task in tasks for region in task.drawing.regions.values() if region.shape in shapes)
     return Counter(label for region in regions for label in region.labels[:1])
@@ -220,20 +222,20 @@ def _counted(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
 
 def _kinds(tasks: Sequence[_Task], labels: Sequence[str], named: Sequence[str]) -> dict[str, str]:
     """Labels of boxes that are people: the spec's, or "person", and those that keypoints were put into; or else all."""
-    wanted = {said(name): name for name in named or ["person"]}
+    wanted = {normalize_label(name): name for name in named or ["person"]}
     owners: set[str] = set()
     for task in tasks:
         for point in task.drawing.regions.values():
-            owner = owner_of(point, task.drawing.regions, {}) if point.shape == "point" else None
-            owners.update(map(said, task.drawing.regions[owner].labels[:1]) if owner else ())
-    kinds = {said(label): wanted.get(said(label), label) for label in labels}
+            owner = find_owner(point, task.drawing.regions, {}) if point.shape == "point" else None
+            owners.update(map(normalize_label, task.drawing.regions[owner].labels[:1]) if owner else ())
+    kinds = {normalize_label(label): wanted.get(normalize_label(label), label) for label in labels}
     return {key: name for key, name in kinds.items() if key in wanted or key in owners} or kinds
 
 
 def _check_labels(points: Counter[str], spelling: Mapping[str, str], where: str) -> None:
     """Refuse labels that seem to mean a joint which no label names; warn of others."""
-    unknown = [label for label in points if said(label) not in spelling]
-    unused = [joint for key, joint in spelling.items() if key not in set(map(said, points))]
+    unknown = [label for label in points if normalize_label(label) not in spelling]
+    unused = [joint for key, joint in spelling.items() if key not in set(map(normalize_label, points))]
     if unknown and unused:
         raise UserError(
             f"keypoint label {unknown[0]!r} is no joint of the dataset spec{did_you_mean(unknown[0], unused)}",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.importers import archive, cvat, foreign, label_studio, load, studio_coco
-from bodyposenet.common.data.importers.document import parse, text_of
+from bodyposenet.common.data.importers.document import decode_text, parse
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
@@ -49,7 +49,7 @@ def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
         return label_studio.from_tasks(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
-    return load.checked(document, where)
+    return load.check(document, where)
 
 
 def _text(path: str) -> tuple[str, str]:
@@ -64,10 +64,10 @@ def _text(path: str) -> tuple[str, str]:
     if data.startswith(archive.GZIP):
         data = archive.gunzip(data, where)
     foreign.refuse_text(data, where)
-    return text_of(data, where), where
+    return decode_text(data, where), where
 
 
-def checked(document: Fields, where: str) -> Fields:
+def check(document: Fields, where: str) -> Fields:
     """The document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
 
     A sound file costs nothing here for each annotation: every search stops at the first keypoints.
@@ -78,10 +78,10 @@ def checked(document: Fields, where: str) -> Fields:
     if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
         raise foreign.not_coco(document, where)
     if studio_coco.wrote(document):
-        return studio_coco.mended(document, where)
+        return studio_coco.mend(document, where)
     annotations = document["annotations"]
     if cvat.wrote(document):
-        return cvat.mended(document, where)
+        return cvat.mend(document, where)
     if annotations and not any(_has_keypoints(annotations)):
         raise foreign.boxes_only(where)
     return document

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bodyposenet.common.data.importers.regions import Drawing, Region, said
+from bodyposenet.common.data.importers.regions import AnnotatedPhoto, Region, normalize_label
 
 Loose = tuple[str, Region]  # a joint, and a keypoint of it that was put into no box
 
@@ -42,17 +42,19 @@ class Crowd:
     unboxed: list[Region]
 
 
-def joint_of(point: Region, spelling: Mapping[str, str]) -> str | None:
+def find_joint(point: Region, spelling: Mapping[str, str]) -> str | None:
     """The joint that a keypoint's labels name.
 
     Args:
         point: The keypoint.
-        spelling: The name of each joint by the spelling that :func:`said` gives it.
+        spelling: The name of each joint by the spelling that :func:`normalize_label` gives it.
     """
-    return next((spelling[said(label)] for label in point.labels if said(label) in spelling), None)
+    return next(
+        (spelling[normalize_label(label)] for label in point.labels if normalize_label(label) in spelling), None
+    )
 
 
-def gather(drawing: Drawing, kinds: Collection[str], spelling: Mapping[str, str]) -> Crowd:
+def gather(drawing: AnnotatedPhoto, kinds: Collection[str], spelling: Mapping[str, str]) -> Crowd:
     """Sort a photo's keypoints to its people.
 
     A keypoint belongs to the box that it was put into, or related to, in the tool. Otherwise it belongs to the box
@@ -60,18 +62,20 @@ def gather(drawing: Drawing, kinds: Collection[str], spelling: Mapping[str, str]
 
     Args:
         drawing: What was drawn.
-        kinds: Labels of boxes that are people, in the spelling of :func:`said`.
+        kinds: Labels of boxes that are people, in the spelling of :func:`normalize_label`.
         spelling: Name of each joint, by its spelling.
     """
     boxes = [region for region in drawing.regions.values() if region.shape != "point"]
-    people = {box.number: Labelled(box) for box in boxes if any(said(label) in kinds for label in box.labels)}
-    links = _linked(drawing)
+    people = {
+        box.number: Labelled(box) for box in boxes if any(normalize_label(label) in kinds for label in box.labels)
+    }
+    links = _follow_links(drawing)
     loose: list[Loose] = []
     for point in drawing.regions.values():
-        joint = joint_of(point, spelling) if point.shape == "point" else None
+        joint = find_joint(point, spelling) if point.shape == "point" else None
         if joint is None:
             continue
-        owner = owner_of(point, drawing.regions, links)
+        owner = find_owner(point, drawing.regions, links)
         if owner in people:
             people[owner].add(joint, point)
         elif owner is None:
@@ -79,7 +83,7 @@ def gather(drawing: Drawing, kinds: Collection[str], spelling: Mapping[str, str]
     return Crowd(list(people.values()), _settle(loose, list(people.values())))
 
 
-def owner_of(point: Region, regions: Mapping[str, Region], links: Mapping[str, Sequence[str]]) -> str | None:
+def find_owner(point: Region, regions: Mapping[str, Region], links: Mapping[str, Sequence[str]]) -> str | None:
     """The id of the box that a keypoint was put into, over any number of keypoints between, or was related to."""
     seen: set[str] = set()
     number = point.parent
@@ -92,7 +96,7 @@ def owner_of(point: Region, regions: Mapping[str, Region], links: Mapping[str, S
     return related.pop() if len(related) == 1 else None
 
 
-def _linked(drawing: Drawing) -> dict[str, list[str]]:
+def _follow_links(drawing: AnnotatedPhoto) -> dict[str, list[str]]:
     links: dict[str, list[str]] = {}
     for one, other in drawing.links:
         links.setdefault(one, []).append(other)

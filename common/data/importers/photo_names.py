@@ -36,7 +36,7 @@ def path_in(reference: str) -> str:
         return reference.split("://", 1)[1]
     query = parse_qs(url.query)
     if "fileuri" in query:
-        return _decoded(query["fileuri"][0]).split("://", 1)[-1]
+        return _decode(query["fileuri"][0]).split("://", 1)[-1]
     for key in ("d", "filepath"):
         if key in query:
             return _upload(query[key][0])
@@ -49,7 +49,7 @@ def _upload(path: str) -> str:
     return _UPLOAD.sub("", path.replace("\\", "/")).lstrip("/")
 
 
-def _decoded(text: str) -> str:
+def _decode(text: str) -> str:
     """A reference that Label Studio wrote in base 64, or as it is."""
     if "://" in text:
         return text
@@ -59,7 +59,7 @@ def _decoded(text: str) -> str:
         return text
 
 
-def shortened(paths: Sequence[str]) -> list[str]:
+def shorten(paths: Sequence[str]) -> list[str]:
     """The paths without the folders that all of them begin with."""
     folders = [posixpath.dirname(path).split("/") for path in paths]
     common = 0
@@ -86,12 +86,12 @@ def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
     for file in files:
         by_base[posixpath.basename(file)].append(file)
     missing = {name for name in names if name not in files}
-    meant = {name: found for name in missing if (found := _meant(name, by_base)) is not None}
+    meant = {name: found for name in missing if (found := _find_meant(name, by_base)) is not None}
     claims = Counter([*meant.values(), *(name for name in set(names) if name in files)])
     return {name: meant[name] for name in names if name in meant and claims[meant[name]] == 1}
 
 
-def _meant(name: str, by_base: dict[str, list[str]]) -> str | None:
+def _find_meant(name: str, by_base: dict[str, list[str]]) -> str | None:
     base = posixpath.basename(name)
     for candidate in dict.fromkeys((base, _ADDED.sub("", base))):
         files = by_base.get(candidate, [])

@@ -61,7 +61,7 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class AnnotatedPhoto:
     """Everything on one photo.
 
     Attributes:
@@ -75,7 +75,7 @@ class Drawing:
     links: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_drawing(results: Iterable[Any]) -> Drawing:
+def read_drawing(results: Iterable[Any]) -> AnnotatedPhoto:
     """Put the results of one annotation together."""
     entries = [entry for entry in results if isinstance(entry, dict)]
     size = next(filter(None, map(_size, entries)), None)
@@ -84,23 +84,23 @@ def read_drawing(results: Iterable[Any]) -> Drawing:
         if isinstance(entry.get("value"), dict):
             groups.setdefault(str(entry.get("id", f"number {index}")), []).append(entry)
     regions = (_region(number, group, size) for number, group in groups.items())
-    return Drawing(size, {region.number: region for region in regions if region}, list(_links(entries)))
+    return AnnotatedPhoto(size, {region.number: region for region in regions if region}, list(_links(entries)))
 
 
-def number_of(value: object) -> float:
+def parse_number(value: object) -> float:
     """A JSON number as a float; NaN for anything else, and for what no photo is large enough for."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return math.nan
     return float(value)
 
 
-def said(text: object) -> str:
+def normalize_label(text: object) -> str:
     """A remark or label in one spelling."""
     return " ".join(str(text).lower().replace("_", " ").replace("-", " ").split())
 
 
 def _size(entry: Fields) -> tuple[int, int] | None:
-    height, width = number_of(entry.get("original_height")), number_of(entry.get("original_width"))
+    height, width = parse_number(entry.get("original_height")), parse_number(entry.get("original_width"))
     whole = height.is_integer() and width.is_integer() and height > 0 and width > 0
     return (int(height), int(width)) if whole else None
 
@@ -118,7 +118,7 @@ def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> R
         return None
     labels = tuple(dict.fromkeys(label for value in values for label in _labels(value)))
     parent = next((entry["parentID"] for entry in group if isinstance(entry.get("parentID"), str)), None)
-    remarks = frozenset(map(said, (*labels[1:], *_remarks(group))))
+    remarks = frozenset(map(normalize_label, (*labels[1:], *_remarks(group))))
     return Region(number, *drawn, labels, remarks, parent)
 
 
@@ -135,7 +135,7 @@ def _outline(value: Fields, size: tuple[int, int] | None) -> tuple[str, Floats] 
     if "height" not in value:
         return ("point", start[None]) if "radiusX" not in value else None
     extent = np.array(_pair([value.get("width"), value["height"]])) * scale
-    return "box", _corners(start, extent, number_of(value.get("rotation") or 0))
+    return "box", _corners(start, extent, parse_number(value.get("rotation") or 0))
 
 
 def _corners(start: Floats, extent: Floats, degrees: float) -> Floats:
@@ -148,7 +148,7 @@ def _corners(start: Floats, extent: Floats, degrees: float) -> Floats:
 
 def _pair(values: object) -> tuple[float, float]:
     if isinstance(values, list) and len(values) == 2:
-        return number_of(values[0]), number_of(values[1])
+        return parse_number(values[0]), parse_number(values[1])
     return math.nan, math.nan
 
 

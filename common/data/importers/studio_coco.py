@@ -12,7 +12,7 @@ from typing import Any
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.document import number_in, objects
-from bodyposenet.common.data.importers.photo_names import shortened
+from bodyposenet.common.data.importers.photo_names import shorten
 from bodyposenet.common.errors import UserError
 
 Fields = dict[str, Any]
@@ -30,7 +30,7 @@ def wrote(document: Fields) -> bool:
     return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
 
-def mended(document: Fields, where: str) -> Fields:
+def mend(document: Fields, where: str) -> Fields:
     """Put keypoints and boxes together.
 
     Raises:
@@ -43,7 +43,7 @@ def mended(document: Fields, where: str) -> Fields:
     log.warning(_ORDER, where)
     images = _images(document["images"], where)
     known = {number_in(image, "id") for image in images}
-    people = [_joined(entry, boxes, where) for entry in posed if number_in(entry, "image_id") in known]
+    people = [_join(entry, boxes, where) for entry in posed if number_in(entry, "image_id") in known]
     labelled = {number_in(person, "image_id") for person in people}
     alone = [entry for number, entries in boxes.items() if number not in labelled for entry in entries]
     blank = {"keypoints": [0] * (3 * len(joints)), "num_keypoints": 0}
@@ -85,7 +85,7 @@ def _people(document: Fields, boxes: Sequence[Fields], where: str) -> tuple[str,
     return person or (used[0] if len(used) == 1 else "person"), dict(by_photo)
 
 
-def _joined(entry: Fields, boxes: dict[int | None, list[Fields]], where: str) -> Fields:
+def _join(entry: Fields, boxes: dict[int | None, list[Fields]], where: str) -> Fields:
     """One photo's keypoints with its only box."""
     around = boxes.get(number_in(entry, "image_id"), [])
     if len(around) != 1:
@@ -105,7 +105,7 @@ def _images(entries: object, where: str) -> list[Fields]:
     names = [str(entry.get("file_name") or "").replace("\\", "/") for entry in images]
     bare = [name.rsplit("../", 1)[-1].removeprefix("images/") for name in names]
     first: dict[str, Fields] = {}
-    for entry, name in zip(images, shortened(bare), strict=True):
+    for entry, name in zip(images, shorten(bare), strict=True):
         first.setdefault(name, entry | {"file_name": name})
     if len(first) < len(images):
         log.warning("%s: of photos that several people annotated, the first annotation counts", where)

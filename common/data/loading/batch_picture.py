@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.loading.batches import STRIDE, Batch
+from bodyposenet.common.data.loading.batches import STRIDE, TrainingBatch
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, limb_colour
 from bodyposenet.common.pose.peaks import find_peaks
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -26,7 +26,7 @@ LEAST = 0.2  # of a heatmap's value at a joint
 
 
 def batch_picture(
-    batch: Batch, skeleton: Skeleton, *, scale: tuple[float, ...], offset: tuple[float, ...], sigma: float = 7.0
+    batch: TrainingBatch, skeleton: Skeleton, *, scale: tuple[float, ...], offset: tuple[float, ...], sigma: float = 7.0
 ) -> Image:
     """Draw the first samples of a batch with their targets, read back from the maps that the network learns.
 
@@ -44,7 +44,7 @@ def batch_picture(
         ``(H, W, 3)`` RGB.
     """
     tiles = [
-        _captioned(_tile(batch, place, skeleton, scale, offset, sigma), int(batch.image_ids[place]))
+        _add_caption(_tile(batch, place, skeleton, scale, offset, sigma), int(batch.image_ids[place]))
         for place in range(min(MOST, len(batch.images)))
     ]
     columns = min(min(COLUMNS, key=lambda columns: -len(tiles) % columns), len(tiles))
@@ -59,7 +59,12 @@ def batch_picture(
 
 
 def _tile(
-    batch: Batch, place: int, skeleton: Skeleton, scale: tuple[float, ...], offset: tuple[float, ...], sigma: float
+    batch: TrainingBatch,
+    place: int,
+    skeleton: Skeleton,
+    scale: tuple[float, ...],
+    offset: tuple[float, ...],
+    sigma: float,
 ) -> Image:
     """One sample with its targets."""
     values = (batch.images[place] + np.asarray(offset, np.float32)) * np.asarray(scale, np.float32)
@@ -67,13 +72,13 @@ def _tile(
     zoom = LONGEST / max(photo.shape[:2])
     size = (round(photo.shape[1] * zoom), round(photo.shape[0] * zoom))
     canvas = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC))
-    canvas = _striped(canvas, batch.mask[place, ..., 0])
+    canvas = _draw_stripes(canvas, batch.mask[place, ..., 0])
     canvas = _limbs(canvas, batch.pafs[place], skeleton)
     _joints(canvas, batch.heatmaps[place], skeleton, zoom, sigma)
     return canvas
 
 
-def _striped(canvas: Image, mask: Maps) -> Image:
+def _draw_stripes(canvas: Image, mask: Maps) -> Image:
     """Stripes where errors do not count, cell by cell."""
     height, width = canvas.shape[:2]
     away = 1 - np.clip(cv2.resize(np.nan_to_num(mask), (width, height), interpolation=cv2.INTER_NEAREST), 0, 1)
@@ -106,7 +111,7 @@ def _joints(canvas: Image, heatmaps: Maps, skeleton: Skeleton, zoom: float, sigm
             cv2.circle(canvas, at, 2, WHITE, -1, cv2.LINE_AA)
 
 
-def _captioned(tile: Image, image_id: int) -> Image:
+def _add_caption(tile: Image, image_id: int) -> Image:
     """The tile, and its photo's number below."""
     strip = np.full((STRIP, tile.shape[1], 3), PAPER, np.uint8)
     cv2.putText(strip, f"photo {image_id}", (2, STRIP - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)

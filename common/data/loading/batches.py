@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.loading.buffer_pool import Lender
+from bodyposenet.common.data.loading.buffer_pool import BufferPool
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.encoder import encode_into
@@ -23,7 +23,7 @@ READERS = 16  # threads, at least, where each sample is waited for: requests to 
 COUNTS = 255  # of a mask, as records hold it: here errors count
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What the network learns from at once; arrays are float32 but for the last.
 
     Attributes:
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
     image_ids: np.ndarray
 
 
-_MEMORY = Lender(keep=2 * AHEAD)
+_MEMORY = BufferPool(keep=2 * AHEAD)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Sample:
     image_id: int = -1
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Where samples come from."""
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class TargetDrawing:
     """How samples become batches.
 
     Attributes:
@@ -106,15 +106,15 @@ class Drawing:
         scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
         return np.arange(256, dtype=np.float32)[:, None] * (1 / scale) - offset
 
-    def empty(self, samples: int) -> Batch:
+    def empty(self, samples: int) -> TrainingBatch:
         """A batch to be filled."""
         height, width = self.size
         grid = (samples, height // STRIDE, width // STRIDE)
         depths = (self.skeleton.num_joints + 1, 2 * self.skeleton.num_limbs, 1)
         shapes = [(samples, height, width, 3), *((*grid, depth) for depth in depths)]
-        return Batch(*_MEMORY.lend([(shape, np.float32) for shape in shapes] + [((samples,), np.int64)]))
+        return TrainingBatch(*_MEMORY.acquire([(shape, np.float32) for shape in shapes] + [((samples,), np.int64)]))
 
-    def draw(self, sample: Sample, batch: Batch, place: int) -> None:
+    def draw(self, sample: Sample, batch: TrainingBatch, place: int) -> None:
         """Put a sample in its place of a batch."""
         if sample.image.shape != batch.images.shape[1:] or sample.image.dtype != np.uint8:
             raise ValueError(f"sample of {sample.image.shape}, {sample.image.dtype} for batches of {self.size}, uint8")
@@ -127,14 +127,14 @@ class Drawing:
         batch.image_ids[place] = sample.image_id
 
 
-def order_of(epoch: int, *, samples: int, seed: int) -> np.ndarray:
+def shuffle_order(epoch: int, *, samples: int, seed: int) -> np.ndarray:
     """``(samples,)`` int64: the order in which an epoch visits the samples, any of all orders."""
     return np.random.default_rng([seed, epoch]).permutation(samples)
 
 
 def epoch_batches(
-    source: Source,
-    drawing: Drawing,
+    source: SampleSource,
+    drawing: TargetDrawing,
     *,
     batch_size: int,
     seed: int,
@@ -142,7 +142,7 @@ def epoch_batches(
     first: int = 0,
     threads: int = 2,
     shard: tuple[int, int] = (0, 1),
-) -> Iterator[Batch]:
+) -> Iterator[TrainingBatch]:
     """The batches of one epoch, made ahead of use.
 
     Args:
@@ -165,7 +165,7 @@ def epoch_batches(
             where="dataloader.batch_size",
             fix="give more data or a smaller batch",
         )
-    order = order_of(epoch, samples=len(source), seed=seed)
+    order = shuffle_order(epoch, samples=len(source), seed=seed)
     begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
     threads = max(threads, READERS) if getattr(source, "remote", False) else threads
     ahead = max(AHEAD, -(-2 * threads // max(end - begin, 1)))
@@ -183,7 +183,7 @@ def epoch_batches(
             batch.cancel()
 
 
-def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int) -> Batch:
+def make_batch(source: SampleSource, drawing: TargetDrawing, indices: np.ndarray, epoch: int) -> TrainingBatch:
     """Draw the samples ``indices`` of an epoch into one batch, here and now."""
     batch = drawing.empty(len(indices))
     for place, index in enumerate(indices):
@@ -194,7 +194,9 @@ def make_batch(source: Source, drawing: Drawing, indices: np.ndarray, epoch: int
 class _Unfinished:
     """A batch whose samples are being drawn by threads, each into its place."""
 
-    def __init__(self, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int, *, threads: int) -> None:
+    def __init__(
+        self, source: SampleSource, drawing: TargetDrawing, indices: np.ndarray, epoch: int, *, threads: int
+    ) -> None:
         self._batch = drawing.empty(len(indices))
         some = max(1, len(indices) // (2 * threads))  # to be handed over at once
         self._drawn: list[Future[None]] = [
@@ -202,7 +204,7 @@ class _Unfinished:
             for start in range(0, len(indices), some)
         ]
 
-    def result(self) -> Batch:
+    def result(self) -> TrainingBatch:
         """The batch, once it is whole; or the error of the first sample that failed."""
         try:
             for drawn in self._drawn:
@@ -217,7 +219,7 @@ class _Unfinished:
         for drawn in self._drawn:
             drawn.cancel()
 
-    def _draw(self, source: Source, drawing: Drawing, indices: np.ndarray, epoch: int, start: int) -> None:
+    def _draw(self, source: SampleSource, drawing: TargetDrawing, indices: np.ndarray, epoch: int, start: int) -> None:
         for place, index in enumerate(indices.tolist(), start):
             drawing.draw(source.sample(index, epoch), self._batch, place)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 ALIGNMENT = 64  # bytes; TensorFlow takes such arrays without a copy
 
 
-class Lender:
+class BufferPool:
     """Lends blocks of one size.
 
     Args:
@@ -22,7 +22,7 @@ class Lender:
     def __init__(self, keep: int) -> None:
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=keep)
 
-    def lend(self, shapes: list[tuple[tuple[int, ...], Any]]) -> list[npt.NDArray[Any]]:
+    def acquire(self, shapes: list[tuple[tuple[int, ...], Any]]) -> list[npt.NDArray[Any]]:
         """Arrays of these shapes and types, side by side in one block; what they hold is not known.
 
         The block is lent again once the last of them, and of all views of them, is gone.

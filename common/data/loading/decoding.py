@@ -40,7 +40,7 @@ def factor_for(scale: float) -> int:
     return next((factor for factor, most in FACTORS if scale <= most), 1)
 
 
-def photo_of(record: Record, factor: int = 1) -> Pixels:
+def decode_photo(record: Record, factor: int = 1) -> Pixels:
     """``(H, W, 3)`` RGB: the record's photo with each ``factor`` x ``factor`` of its pixels averaged to one.
 
     At the right and the bottom a square may reach beyond the photo.
@@ -49,11 +49,11 @@ def photo_of(record: Record, factor: int = 1) -> Pixels:
         UserError: It cannot be decoded.
     """
     if factor == 1 or not record.image.startswith(JPEG):
-        return _averaged(_decoded(record.image, record, STORED), factor)
-    return _decoded(record.image, record, STORED | REDUCED[factor])
+        return _average(_decode(record.image, record, STORED), factor)
+    return _decode(record.image, record, STORED | REDUCED[factor])
 
 
-def mask_of(record: Record) -> Pixels | None:
+def decode_mask(record: Record) -> Pixels | None:
     """``(H, W)`` 255 where the loss counts; None where that is everywhere.
 
     Raises:
@@ -62,10 +62,10 @@ def mask_of(record: Record) -> Pixels | None:
     if record.mask is None:
         return None
     bitmap = read_bitmap(record.mask)
-    return _decoded(record.mask, record, cv2.IMREAD_GRAYSCALE) if bitmap is None else bitmap
+    return _decode(record.mask, record, cv2.IMREAD_GRAYSCALE) if bitmap is None else bitmap
 
 
-def _averaged(image: Pixels, factor: int) -> Pixels:
+def _average(image: Pixels, factor: int) -> Pixels:
     if factor == 1:
         return image
     height, width = image.shape[:2]
@@ -74,7 +74,7 @@ def _averaged(image: Pixels, factor: int) -> Pixels:
     return np.asarray(cv2.resize(framed, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _decoded(data: bytes, record: Record, mode: int) -> Pixels:
+def _decode(data: bytes, record: Record, mode: int) -> Pixels:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None:
         raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_photo
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
-from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of
+from bodyposenet.common.data.loading.decoding import decode_mask, decode_photo, factor_for
 from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
@@ -45,7 +45,7 @@ class RecordSource:
     seed: int
 
     @classmethod
-    def of(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
+    def open(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
         """The training records of a train spec.
 
         Raises:
@@ -101,12 +101,12 @@ class RecordSource:
         if warp.mirrored:
             keypoints = keypoints[:, self.skeleton.flip_order]
         factor = factor_for(warp.scale)
-        image = warp.from_reduced(factor).image(photo_of(record, factor), self.size)
+        image = warp.from_reduced(factor).image(decode_photo(record, factor), self.size)
         if tint:
             tint.apply(image, warp, (record.height, record.width))
         return Sample(
             image=image,
-            mask=warp.mask(mask_of(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
+            mask=warp.mask(decode_mask(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
             joints=warp.points(keypoints[..., :2]),
             visible=keypoints[..., 2] > 0,
             image_id=record.image_id,
@@ -138,7 +138,7 @@ def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> No
     Raises:
         UserError: All of them.
     """
-    known = skeleton.taught_by(dataset.joints)
+    known = skeleton.select_taught(dataset.joints)
     strange = [joint for joint in skeleton.joints if joint not in known]
     if not known:
         raise UserError(

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records.record import Record, main_people_of
+from bodyposenet.common.data.records.record import Record, read_main_people
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import found_bytes, place, rewrite
+from bodyposenet.common.storage.files import as_path, find_bytes, rewrite
 from bodyposenet.common.storage.inside import is_plain, join_inside
 
 NAME = "manifest.json"
@@ -54,16 +54,16 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
     Raises:
         UserError: A name is neither, or a shard is missing or damaged.
     """
-    folder = place(folder)
+    folder = as_path(folder)
     sets = read_manifest(folder)["sets"]
-    paths = [path for name in names for path in _paths_of(folder, name, sets)]
+    paths = [path for name in names for path in _list_paths(folder, name, sets)]
     twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
     return [_open(path, sets) for path in paths]
 
 
-def _paths_of(folder: Path, name: str, sets: dict[str, Any]) -> list[Path]:
+def _list_paths(folder: Path, name: str, sets: dict[str, Any]) -> list[Path]:
     return [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
 
 
@@ -84,7 +84,7 @@ def _open(path: Path, sets: dict[str, Any]) -> Shard:
                 _hold_to_manifest(records, entry)
                 return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]))
     records = RecordFile(path)
-    return Shard(records, tuple(main_people_of(payload) for payload in records))
+    return Shard(records, tuple(read_main_people(payload) for payload in records))
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: The file is no manifest, or one of a newer version.
     """
     path = folder / NAME
-    return _parsed(found_bytes(path), path)
+    return _parse(find_bytes(path), path)
 
 
 def _hold_to_form(manifest: Any, path: Path) -> None:
@@ -128,7 +128,7 @@ def _are_sets(sets: Any) -> bool:
     )
 
 
-def _parsed(content: bytes | None, path: Path) -> dict[str, Any]:
+def _parse(content: bytes | None, path: Path) -> dict[str, Any]:
     if content is None:
         return {"schema": SCHEMA, "sets": {}}
     try:
@@ -156,11 +156,11 @@ def add_set(folder: Path, name: str, described: dict[str, Any], *, without: Coll
     """
     path = folder / NAME
 
-    def added(content: bytes | None) -> bytes:
-        manifest = _parsed(content, path)
+    def add(content: bytes | None) -> bytes:
+        manifest = _parse(content, path)
         kept = {other: found for other, found in manifest["sets"].items() if other not in without}
         manifest["sets"] = kept | {name: described}
         return json.dumps(manifest, sort_keys=True).encode()
 
-    rewrite(path, added)
+    rewrite(path, add)
     return path

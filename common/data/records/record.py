@@ -102,7 +102,7 @@ class Record:
             ) from None
 
 
-def main_people_of(payload: bytes) -> tuple[int, ...]:
+def read_main_people(payload: bytes) -> tuple[int, ...]:
     """Indices of a serialized record's people of interest."""
     return Record.from_bytes(payload).main
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, place, reported, whole_file
+from bodyposenet.common.storage.files import as_path, is_remote, translate_errors, whole_file
 
 if TYPE_CHECKING:
     from bodyposenet.common.storage.gcs import Remote
@@ -33,7 +33,7 @@ _CONVERT_AGAIN = "convert the dataset again"
 _NAME_A_FILE = "name a file that dataset_convert wrote"
 
 
-def masked_crc(data: bytes) -> int:
+def compute_masked_crc(data: bytes) -> int:
     """CRC-32C of the bytes, rotated and offset as TensorFlow stores it."""
     crc = int(google_crc32c.value(data))
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -42,7 +42,9 @@ def masked_crc(data: bytes) -> int:
 def frame(payload: bytes) -> bytes:
     """The payload between its header and footer."""
     length = _LENGTH.pack(len(payload))
-    return b"".join((length, FOOTER.pack(masked_crc(length)), payload, FOOTER.pack(masked_crc(payload))))
+    return b"".join(
+        (length, FOOTER.pack(compute_masked_crc(length)), payload, FOOTER.pack(compute_masked_crc(payload)))
+    )
 
 
 def write_records(path: Path, payloads: Iterable[bytes]) -> list[int]:
@@ -83,7 +85,7 @@ class RecordFile:
     """
 
     def __init__(self, path: str | Path, offsets: Sequence[int] | None = None) -> None:
-        self.path = place(path)
+        self.path = as_path(path)
         self._bytes: mmap.mmap | bytes | _Object = _open(self.path)
         self.size = len(self._bytes)
         walked = self._walk() if offsets is None else offsets
@@ -130,23 +132,23 @@ class RecordFile:
         start = offset + HEADER.size
         end = start + self._length(source, offset)
         payload = source[start:end]
-        if FOOTER.unpack(source[end : end + FOOTER.size])[0] != masked_crc(payload):
-            raise self._damaged(offset, "the payload does not match its checksum")
+        if FOOTER.unpack(source[end : end + FOOTER.size])[0] != compute_masked_crc(payload):
+            raise self._report_damage(offset, "the payload does not match its checksum")
         return payload
 
     def _length(self, source: "mmap.mmap | bytes | _Ahead", offset: int) -> int:
         """Length of the payload of the record at an offset, once its whole frame is known to be in the file."""
         header = source[offset : offset + HEADER.size] if 0 <= offset <= self.size - HEADER.size else b""
         if len(header) < HEADER.size:
-            raise self._damaged(offset, "no record here: the file is cut short")
+            raise self._report_damage(offset, "no record here: the file is cut short")
         length, crc = HEADER.unpack(header)
-        if crc != masked_crc(header[: _LENGTH.size]):
-            raise self._damaged(offset, "no record here: the length does not match its checksum")
+        if crc != compute_masked_crc(header[: _LENGTH.size]):
+            raise self._report_damage(offset, "no record here: the length does not match its checksum")
         if offset + length + FRAME > self.size:
-            raise self._damaged(offset, "the record is cut short")
+            raise self._report_damage(offset, "the record is cut short")
         return int(length)
 
-    def _damaged(self, offset: int, problem: str) -> UserError:
+    def _report_damage(self, offset: int, problem: str) -> UserError:
         return UserError(problem, where=f"{self.path}: offset {offset}", fix=_CONVERT_AGAIN)
 
 
@@ -155,7 +157,7 @@ class _Object:
 
     def __init__(self, path: "Remote") -> None:
         self.path = path
-        with reported(str(path), fix=_NAME_A_FILE):
+        with translate_errors(str(path), fix=_NAME_A_FILE):
             self._size = int(path.fs.info(path.path)["size"])
 
     def __len__(self) -> int:
@@ -163,7 +165,7 @@ class _Object:
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from ``start`` to ``end``, or to the file's."""
-        with reported(str(self.path), fix=_CONVERT_AGAIN):
+        with translate_errors(str(self.path), fix=_CONVERT_AGAIN):
             data = self.path.fs.read(self.path.path, start, min(end, self._size))
         if len(data) < min(end, self._size) - start:
             raise UserError("the file has changed while it was read", where=str(self.path), fix="start again")

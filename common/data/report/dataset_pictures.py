@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
-from bodyposenet.common.data.annotations.person_filter import Choice
+from bodyposenet.common.data.annotations.person_filter import PersonFilter
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import header_size
+from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -28,7 +28,7 @@ ROWS = 3  # of pictures: from few people to many; in each, as many from small pe
 
 
 def sample_pictures(
-    coco: CocoSet, choice: Choice, read: Callable[[str], bytes], skeleton: Skeleton
+    coco: CocoSet, choice: PersonFilter, read: Callable[[str], bytes], skeleton: Skeleton
 ) -> list[tuple[str, bytes]]:
     """Draw nine photos of a set that differ in people and sizes: always the same nine.
 
@@ -103,23 +103,23 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
     Raises:
         UserError: The photo does not decode, or not to the size that the annotations say.
     """
-    canvas, scale = _shrunk(_decoded(data, photo))
+    canvas, scale = _shrunk(_decode(data, photo))
     mask = ignore_mask(photo, [])
     if mask is not None:
-        canvas = _striped(canvas, mask)
+        canvas = _draw_stripes(canvas, mask)
     mine = {int(index) for index in mains}
     others = [person for index, person in enumerate(photo.people) if index not in mine and person.labelled]
     chosen = [photo.people[index] for index in sorted(mine)]
-    canvas = _drawn(canvas, others, skeleton, scale, OTHER)
-    canvas = _drawn(canvas, chosen, skeleton, scale, None)
+    canvas = _draw(canvas, others, skeleton, scale, OTHER)
+    canvas = _draw(canvas, chosen, skeleton, scale, None)
     bgr = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
 
 
-def _decoded(data: bytes, photo: Photo) -> Image:
+def _decode(data: bytes, photo: Photo) -> Image:
     """``(H, W, 3)`` RGB, as stored: annotations know no rotation by EXIF."""
     flags, image = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, None
-    if data and header_size(data) in (None, (photo.height, photo.width)):
+    if data and read_header_size(data) in (None, (photo.height, photo.width)):
         with contextlib.suppress(cv2.error):  # it says that it has more pixels than OpenCV takes
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None or image.shape[:2] != (photo.height, photo.width):
@@ -137,7 +137,7 @@ def _shrunk(image: Image) -> tuple[Image, float]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
-def _striped(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
+def _draw_stripes(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
     """Stripes of a colour where the mask is 0, in ``(H, W, 3)``, with a line around."""
     height, width = canvas.shape[:2]
     inside = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) == 0
@@ -148,7 +148,7 @@ def _striped(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.drawContours(mixed, outlines, -1, MASKED, 1, cv2.LINE_AA))
 
 
-def _drawn(canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: float, colour: Colour | None) -> Image:
+def _draw(canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: float, colour: Colour | None) -> Image:
     """The people with their boxes; those of interest, whose limbs have no one colour, in a firmer one."""
     if not people:
         return canvas

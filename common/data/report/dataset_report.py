@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.annotations.person_filter import Choice
+from bodyposenet.common.data.annotations.person_filter import PersonFilter
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
-from bodyposenet.common.imaging.headers import header_size
-from bodyposenet.common.pages.histograms import group_name, grouped, histogram, shares
+from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.pages.histograms import group, group_name, histogram, shares
 from bodyposenet.common.pages.page import render
-from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, sigma_of
-from bodyposenet.common.storage.files import place, whole_file
+from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
+from bodyposenet.common.storage.files import as_path, whole_file
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -35,7 +35,7 @@ Chart = tuple[str, str, Markup]
 def report_dataset(
     folder: str | Path,
     coco: CocoSet,
-    choice: Choice,
+    choice: PersonFilter,
     problems: Sequence[Problem],
     *,
     spec: "DatasetSpec",
@@ -56,7 +56,7 @@ def report_dataset(
     """
     codes = spec.visibility_flags.codes()
     plain = all(flag == code for flag, code in codes.items())
-    coco = coco if plain else coco.recoded(codes)
+    coco = coco if plain else coco.recode_flags(codes)
     people = [category for category in spec.categories if category.name in spec.people]
     edges = [(kind.keypoints[start], kind.keypoints[end]) for kind in people for start, end in kind.limbs]
     pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges))
@@ -69,7 +69,7 @@ def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -
     wanted = edges or [(COCO_17.joints[start], COCO_17.joints[end]) for start, end in COCO_17.limbs]
     places = {name: number for number, name in enumerate(joints)}
     limbs = tuple((places[a], places[b]) for a, b in dict.fromkeys(wanted) if a in places and b in places)
-    return Skeleton("dataset", tuple(joints), limbs, tuple(map(sigma_of, joints)))
+    return Skeleton("dataset", tuple(joints), limbs, tuple(map(find_sigma, joints)))
 
 
 def write_report(
@@ -102,10 +102,10 @@ def write_report(
         filtered=[(entry, shares(_part(entry["people"], counts["annotations"]))) for entry in described["filtered"]],
         charts=charts(described) if counts["annotations"] else [],
         joints=[(joint, shares([(part, joint[part]) for part in LABELS])) for joint in described["joints"]],
-        pictures=[_embedded(text, jpeg) for text, jpeg in pictures],
+        pictures=[_embed(text, jpeg) for text, jpeg in pictures],
         facts=[("Annotations", described["file"])],
     )
-    folder = place(folder)
+    folder = as_path(folder)
     with whole_file(folder / DATA) as file:
         file.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
     with whole_file(folder / PAGE) as file:
@@ -116,12 +116,12 @@ def write_report(
 def verdict(counts: Mapping[str, int]) -> str:
     """What there is to learn from, in two sentences."""
     if not counts["annotations"]:
-        return f"{_of(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
+        return f"{_pluralize(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
     people, chosen = counts["people"], counts["of_interest"]
     verb = "shows" if counts["photos"] == 1 else "show"
-    shown = f"{_of(counts['photos'], 'photo')} {verb} {_of(people, 'person')} with keypoints"
+    shown = f"{_pluralize(counts['photos'], 'photo')} {verb} {_pluralize(people, 'person')} with keypoints"
     learned = f"{chosen:,} of them are of interest and get training samples" if chosen else "nobody is of interest"
-    found = f"{_of(counts['problems'], 'problem')} found" if counts["problems"] else "No problem found"
+    found = f"{_pluralize(counts['problems'], 'problem')} found" if counts["problems"] else "No problem found"
     return f"{shown}; {learned}. {found}."
 
 
@@ -130,7 +130,7 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
     people, chosen = counts["people"], counts["of_interest"]
     labelled = counts["joints_visible"] + counts["joints_hidden"]
     hidden = f"labelled of a person; {_percent(counts['joints_hidden'], labelled)} of them hidden"
-    strangers = f"and {_of(counts['crowds'], 'crowd')}, {counts['people_without_keypoints']:,} without keypoints"
+    strangers = f"and {_pluralize(counts['crowds'], 'crowd')}, {counts['people_without_keypoints']:,} without keypoints"
     return [
         (f"{counts['photos']:,}", "photos", f"{counts['photos_of_interest']:,} with somebody of interest"),
         (f"{people:,}", "people", strangers),
@@ -142,8 +142,8 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
 
 def charts(described: Mapping[str, Any]) -> list[Chart]:
     """Heading, explanation and chart of each distribution."""
-    shared, joints = _crowded(described["people_per_photo"]), described["joints_per_person"]
-    groups = grouped(joints["from"][-1])
+    shared, joints = _count_crowds(described["people_per_photo"]), described["joints_per_person"]
+    groups = group(joints["from"][-1])
     by_group = {part: [sum(joints[key][n] for n in group) for group in groups] for part, key in PARTS.items()}
     pixels, image = described["heights_px"], described["heights_of_image"]
     return [
@@ -158,7 +158,7 @@ def charts(described: Mapping[str, Any]) -> list[Chart]:
     ]  # fmt: skip
 
 
-def _crowded(photos: Sequence[int]) -> dict[str, int]:
+def _count_crowds(photos: Sequence[int]) -> dict[str, int]:
     """Photos by their number of people; those with ``CROWDED`` and more together."""
     counts = {str(number): count for number, count in enumerate(photos[:CROWDED])}
     return counts | ({f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {})
@@ -176,8 +176,8 @@ def _part(count: int, whole: int) -> list[tuple[str, int]]:
     return [("of-interest", count), ("rest", max(0, whole - count))]
 
 
-def _embedded(text: str, jpeg: bytes) -> dict[str, Any]:
-    height, width = header_size(jpeg) or (1, 1)
+def _embed(text: str, jpeg: bytes) -> dict[str, Any]:
+    height, width = read_header_size(jpeg) or (1, 1)
     return {"caption": text, "jpeg": base64.b64encode(jpeg).decode(), "height": height, "width": width}
 
 
@@ -185,6 +185,6 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else DASH
 
 
-def _of(count: int, thing: str) -> str:
+def _pluralize(count: int, thing: str) -> str:
     """``1 person``, ``2 people``."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {'people' if thing == 'person' else thing + 's'}"

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.annotations.person_filter import REASONS, Choice, FilteringParams
+from bodyposenet.common.data.annotations.person_filter import REASONS, FilteringParams, PersonFilter
 from bodyposenet.common.data.annotations.problems import Problem
 
 HEIGHTS = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)  # pixels: where the groups of heights begin
@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.int64]
 
 
 def describe(
-    coco: CocoSet, choice: Choice, problems: Sequence[Problem], params: FilteringParams | None = None
+    coco: CocoSet, choice: PersonFilter, problems: Sequence[Problem], params: FilteringParams | None = None
 ) -> dict[str, Any]:
     """Count what is in a dataset.
 
@@ -48,12 +48,12 @@ def describe(
         "heights_px": _histogram(heights[labelled], mains[labelled], HEIGHTS),
         "heights_of_image": _histogram(shares[labelled], mains[labelled], TENTHS),
         "people_per_photo": np.bincount(per_photo).tolist(),
-        "filtered": _filtered(choice, params),
+        "filtered": _count_filtered(choice, params),
         "problems": _problems(problems),
     }
 
 
-def _counts(coco: CocoSet, choice: Choice, per_photo: Counts) -> dict[str, int]:
+def _counts(coco: CocoSet, choice: PersonFilter, per_photo: Counts) -> dict[str, int]:
     """The set in a dozen numbers."""
     people, labelled, first = coco.annotations, coco.labelled, coco.annotations.first
     flags = people.keypoints[labelled][..., 2]
@@ -94,17 +94,17 @@ def _per_number(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], most: in
     return _histogram(values, mains, range(most + 1))
 
 
-def _filtered(choice: Choice, params: FilteringParams | None) -> list[dict[str, Any]]:
+def _count_filtered(choice: PersonFilter, params: FilteringParams | None) -> list[dict[str, Any]]:
     """How many people each test of the filter turned away, and what it asks."""
     counts = np.bincount(choice.reasons, minlength=len(REASONS)).tolist()
-    asked = _asked(params) if params else {}
+    asked = _describe_params(params) if params else {}
     return [
         {"reason": reason, "people": count, "asked": asked.get(reason, "")}
         for reason, count in zip(REASONS, counts, strict=True)
     ]
 
 
-def _asked(params: FilteringParams) -> dict[str, str]:
+def _describe_params(params: FilteringParams) -> dict[str, str]:
     return {
         "few keypoints": f"fewer than {params.min_acceptable_kpts} joints labelled",
         "low": f"box lower than {params.min_acceptable_height:g} pixels",

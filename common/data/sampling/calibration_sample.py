@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
-from bodyposenet.common.data.sampling.stratified import representative, traits_of
+from bodyposenet.common.data.sampling.stratified import read_traits, representative
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decoded_size
+from bodyposenet.common.imaging.headers import decode_size
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.storage.files import is_remote, place, reported, whole_file
+from bodyposenet.common.storage.files import as_path, is_remote, translate_errors, whole_file
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 THREADS = 8  # photos that are copied at a time
@@ -68,10 +68,10 @@ def sample_calibration(
     Raises:
         UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
     """
-    coco = read_annotations(place(annotations), strict=False)
+    coco = read_annotations(as_path(annotations), strict=False)
     store = open_photos(images)
     return copy_sample(
-        coco, store, place(output), num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
+        coco, store, as_path(output), num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
     )
 
 
@@ -101,14 +101,14 @@ def copy_sample(
     Raises:
         UserError: As there.
     """
-    traits = traits_of(coco, min_persons, min_kpts)
+    traits = read_traits(coco, min_persons, min_kpts)
     qualified = len(traits.photos)
     if not qualified or (qualified < num_images and not fewer):
         fix = f"use -n {qualified}, or lower -pth or -kth" if qualified else "lower -pth or -kth"
         raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
     order, chosen = representative(traits, min(num_images, qualified), seed)
     names = [coco.images.file_names[number] for number in traits.photos[order]]
-    with _filled(output) as folder:
+    with _fill(output) as folder:
         copier = _Copier(store, folder, names, flat_names(coco.images.file_names), fewer)
         copies = copier.copy(chosen.tolist())
     return CalibrationSample(output, tuple(sorted(copies)), qualified, tuple(copier.left_out))
@@ -178,7 +178,7 @@ class _Copier:
             raise
         except UserError as error:
             return str(error)
-        if decoded_size(data) is None:
+        if decode_size(data) is None:
             return f"{name}: this is no readable image"
         with whole_file(self.folder / self.flat[name]) as file:
             file.write(data)
@@ -206,9 +206,9 @@ def _take_nearest(free: list[int], spot: int) -> int:
 
 
 @contextlib.contextmanager
-def _filled(output: Path) -> Iterator[Path]:
+def _fill(output: Path) -> Iterator[Path]:
     """A folder to write; where it was absent it appears at the end, else what is in it goes if something fails."""
-    with reported(output):
+    with translate_errors(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             problem = "the folder is not empty" if output.is_dir() else "this is a file"
             raise UserError(problem, where=str(output), fix="name another folder, or empty it")

@@ -37,22 +37,22 @@ class Traits:
         return np.asarray(self.joints.sum(axis=1))
 
 
-def traits_of(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
+def read_traits(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
     """The photos of a set that have people enough with joints enough, crowds aside; each file once."""
     table, names = coco.annotations, coco.images.file_names
     counted = ~table.crowds & (table.num_keypoints >= min_kpts)
     photo_of = table.photo_of[counted]
     heights = table.boxes[counted, 3] / coco.images.heights[photo_of]
     ticks = np.quantile(heights, np.linspace(0, 1, HEIGHTS + 1)[1:-1]) if len(heights) else heights
-    joints = _counted(photo_of, table.num_keypoints[counted], (len(names), len(coco.joints) + 1))
-    sizes = _counted(photo_of, np.searchsorted(ticks, heights), (len(names), HEIGHTS))
+    joints = _count(photo_of, table.num_keypoints[counted], (len(names), len(coco.joints) + 1))
+    sizes = _count(photo_of, np.searchsorted(ticks, heights), (len(names), HEIGHTS))
     first = {name: number for number, name in zip(reversed(range(len(names))), reversed(names), strict=True)}
     once = np.array(sorted(first.values()), np.int64)
     photos = once[joints[once].sum(axis=1) >= min_persons]
     return Traits(photos, joints[photos], sizes[photos])
 
 
-def _counted(rows: Numbers, columns: Numbers, shape: tuple[int, int]) -> Numbers:
+def _count(rows: Numbers, columns: Numbers, shape: tuple[int, int]) -> Numbers:
     counts = np.zeros(shape, np.int64)
     np.add.at(counts, (rows, columns), 1)
     return counts

@@ -46,7 +46,7 @@ def synthesize(
     return files
 
 
-def scene_of(seed: tuple[int, ...], index: int, size: tuple[int, int]) -> Scene:
+def make_scene(seed: tuple[int, ...], index: int, size: tuple[int, int]) -> Scene:
     """Scene ``index`` of a stream."""
     return random_scene(np.random.default_rng([*seed, index]), size)
 
@@ -67,7 +67,7 @@ def _draw_set(images: Path, name: str, count: int, seed: tuple[int, int], size: 
         "categories": [person],
     }
     for index in range(count):
-        scene = scene_of(seed, index, size)
+        scene = make_scene(seed, index, size)
         image_id = seed[1] * 1_000_000 + index + 1
         file_name = f"{name}_{index:06d}.jpg"
         cv2.imwrite(str(images / file_name), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -125,14 +125,14 @@ class EndlessScenes:
         joints = self.skeleton.take(COCO_17.joints, keypoints)
         return Sample(
             image=warp.image(scene.image, self.size),
-            mask=warp.mask(ignored_in(scene), grid, STRIDE),
+            mask=warp.mask(draw_ignore_mask(scene), grid, STRIDE),
             joints=warp.points(joints[..., :2]),
             visible=joints[..., 2] > 0,
             image_id=index,
         )
 
 
-def ignored_in(scene: Scene) -> np.ndarray | None:
+def draw_ignore_mask(scene: Scene) -> np.ndarray | None:
     """``(H, W)`` uint8, 0 over crowds and unlabelled people and 255 elsewhere; None where there are none."""
     unlabelled = [person.mask for person in scene.people if not person.keypoints[:, 2].any()]
     if not unlabelled:

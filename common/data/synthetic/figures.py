@@ -68,7 +68,7 @@ def random_figure(rng: np.random.Generator, height: float) -> Figure:
     """A figure in a random pose, view and dress, ``height`` pixels tall, its top left at the origin."""
     yaw = rng.choice([rng.normal(0, 0.5), rng.normal(np.pi, 0.4), rng.uniform(-np.pi, np.pi)], p=[0.7, 0.2, 0.1])
     joints = _rotate(_pose(rng, float(yaw)), float(rng.normal(0, 0.1)))
-    labelled = _labelled(float(yaw))
+    labelled = _find_labelled(float(yaw))
     shapes = _dress(joints, float(yaw), rng)
     figure = Figure(joints, labelled, shapes)
     low, high = figure.extent
@@ -139,7 +139,7 @@ def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
     return points @ turn.T
 
 
-def _labelled(yaw: float) -> np.ndarray:
+def _find_labelled(yaw: float) -> np.ndarray:
     """What an annotator would place: no face from behind, no ear on the far side of the head."""
     labelled = np.ones(17, bool)
     if np.cos(yaw) < BACK_VIEW:

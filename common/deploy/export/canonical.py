@@ -27,7 +27,7 @@ def canonicalise(model: "ModelProto", layers: Collection[str], outputs: Collecti
     graph = model.graph
     by_name = {value.name: value for value in graph.output}
     _replace(graph.output, [by_name[name] for name in outputs])
-    _replace(graph.node, list(ordered(graph)))
+    _replace(graph.node, list(sort_nodes(graph)))
     _rename(graph, layers)
     _order_initializers(graph)
     for kind, values in (("input", graph.input), ("output", graph.output)):
@@ -39,7 +39,7 @@ def canonicalise(model: "ModelProto", layers: Collection[str], outputs: Collecti
     _replace(model.opset_import, [opset for opset in model.opset_import if opset.domain in used])
 
 
-def ordered(graph: "GraphProto") -> Iterator["NodeProto"]:
+def sort_nodes(graph: "GraphProto") -> Iterator["NodeProto"]:
     """The nodes that the outputs need, each after what it reads: depth first, outputs and inputs in their order."""
     producer = {name: node for node in graph.node for name in node.output}
     done: set[str] = set()
@@ -57,7 +57,7 @@ def ordered(graph: "GraphProto") -> Iterator["NodeProto"]:
             stack.extend((source, False) for source in reversed(node.input))
 
 
-def layer_of(name: str, layers: Collection[str]) -> str | None:
+def find_layer(name: str, layers: Collection[str]) -> str | None:
     """The Keras layer in a TensorFlow name such as ``functional_1/block_1a_conv_1_2/convolution:0``, if any."""
     for part in name.split(":")[0].split("/"):
         for candidate in (part, re.sub(r"_\d+$", "", part)):
@@ -91,7 +91,7 @@ def _stem(node: "NodeProto", names: dict[str, str], constants: Collection[str], 
     if node.op_type == "Transpose":
         return f"{names[node.input[0]]}/transpose"
     sources = [*(name for name in node.input if name in constants), node.name, *node.output]
-    return next((layer for name in sources if (layer := layer_of(name, layers))), node.op_type.lower())
+    return next((layer for name in sources if (layer := find_layer(name, layers))), node.op_type.lower())
 
 
 def _free(stem: str, suffix: str, taken: Collection[str]) -> str:

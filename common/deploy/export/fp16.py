@@ -72,10 +72,10 @@ def half(model: "ModelProto", *, where: str = "the model") -> "ModelProto":
     forget_parity(halved)
     graph = halved.graph
     inner = {value.name: f"{value.name}/half" for value in [*graph.input, *graph.output]}
-    kept = _kept_in_float(graph)
+    kept = _find_floats(graph)
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
-            tensor.CopyFrom(_halved(tensor, where))
+            tensor.CopyFrom(_to_half(tensor, where))
     for node in graph.node:
         _halve(node, inner, where)
     casts = [_cast(value.name, inner[value.name], TensorProto.FLOAT16) for value in graph.input]
@@ -86,7 +86,7 @@ def half(model: "ModelProto", *, where: str = "the model") -> "ModelProto":
     return halved
 
 
-def _kept_in_float(graph: "GraphProto") -> set[str]:
+def _find_floats(graph: "GraphProto") -> set[str]:
     """The constants that an operation takes in 32 bits only."""
     return {
         name
@@ -107,10 +107,10 @@ def _halve(node: "NodeProto", inner: dict[str, str], where: str) -> None:
         if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
             attribute.i = TensorProto.FLOAT16
         elif attribute.HasField("t") and attribute.t.data_type == TensorProto.FLOAT:
-            attribute.t.CopyFrom(_halved(attribute.t, where))
+            attribute.t.CopyFrom(_to_half(attribute.t, where))
 
 
-def _halved(tensor: "TensorProto", where: str) -> "TensorProto":
+def _to_half(tensor: "TensorProto", where: str) -> "TensorProto":
     from onnx import numpy_helper
 
     values = numpy_helper.to_array(tensor)

@@ -132,7 +132,7 @@ def for_nvidia_sdk(model: "ModelProto", ratio: int, limbs: int) -> "ModelProto":
             axis.dim_value *= ratio
         else:
             axis.dim_param = name
-    ordered = [_copied(values[name]) for name in (pafs, heatmaps)]
+    ordered = [_copy_message(values[name]) for name in (pafs, heatmaps)]
     del graph.output[:]
     graph.output.extend(ordered)
     return changed
@@ -156,7 +156,7 @@ def _copy(model: "ModelProto") -> "ModelProto":
     return copy
 
 
-def _copied(message: Any) -> Any:
+def _copy_message(message: Any) -> Any:
     return type(message).FromString(message.SerializeToString())
 
 
@@ -166,7 +166,7 @@ def _read_instead(graph: Any, name: str, other: str) -> None:
 
 
 def _put_first(graph: Any, nodes: "list[NodeProto]") -> None:
-    rest = [_copied(node) for node in graph.node]
+    rest = [_copy_message(node) for node in graph.node]
     del graph.node[:]
     graph.node.extend([*nodes, *rest])
 

@@ -63,7 +63,7 @@ def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export
     error = parity(network, exported.SerializeToString(), card.stride)
     if not error <= TOLERANCE:
         raise UserError(f"ONNX differs from Keras by {error:.1e} of the largest value", where=str(model))
-    put_card(exported, card, **{PARITY_KEY: bound(error)})
+    put_card(exported, card, **{PARITY_KEY: round_up_error(error)})
     write_model(exported, output)
     return Export(output, output.stat().st_size, error)
 
@@ -158,7 +158,7 @@ def _worst(one: Maps, other: Maps, stride: int) -> float:
     return worst
 
 
-def bound(error: float) -> str:
+def round_up_error(error: float) -> str:
     """The power of ten that an error does not exceed: it is the same on every machine where the error itself is not."""
     return f"{10.0 ** np.ceil(np.log10(max(error, np.finfo(np.float32).eps))):.0e}"
 

@@ -19,7 +19,7 @@ class Dilated(keras.layers.Conv2D):
 
     def call(self, inputs: Any) -> Any:
         """The convolution, its bias and its activation."""
-        return finished(self, tf.nn.conv2d(inputs, self.kernel, 1, paddings(self), dilations=self.dilation_rate))
+        return finish(self, tf.nn.conv2d(inputs, self.kernel, 1, paddings(self), dilations=self.dilation_rate))
 
 
 class DilatedDepthwise(keras.layers.DepthwiseConv2D):
@@ -31,7 +31,7 @@ class DilatedDepthwise(keras.layers.DepthwiseConv2D):
             input=inputs, filter=tf.convert_to_tensor(self.kernel), strides=[1, 1, 1, 1], padding="EXPLICIT",
             explicit_paddings=[side for axis in paddings(self) for side in axis], dilations=[1, *self.dilation_rate, 1],
         )  # fmt: skip
-        return finished(self, y)
+        return finish(self, y)
 
 
 class Passed(keras.layers.Layer):
@@ -53,7 +53,7 @@ def paddings(layer: Any) -> list[list[int]]:
     return [[0, 0], *([total // 2, total - total // 2] for total in around), [0, 0]]
 
 
-def finished(layer: Any, y: Any) -> Any:
+def finish(layer: Any, y: Any) -> Any:
     """What follows a layer's convolution."""
     y = tf.nn.bias_add(y, layer.bias) if layer.use_bias else y
     return layer.activation(y)

@@ -55,7 +55,7 @@ def deepstream_bundle(
     _refuse_unsigned(network, model)
     require_float_input(network, str(model))
     height, width = _fitting(size or card.input_size, card.stride)
-    network = _searched(network, card, peaks)
+    network = _add_search(network, card, peaks)
     mode = network_mode(network)
     config = {
         "gpu-id": 0,
@@ -103,7 +103,7 @@ def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: in
         raise UserError(f"the name {name!r} is none for a model", fix="use letters, digits, _ and -")
     network = read_model(model)
     card = card_of_model(network, model)
-    network = _searched(network, card, peaks)
+    network = _add_search(network, card, peaks)
     paths = [folder / name / path for path in ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json")]
     write_whole(paths[0], _triton_config(network, card, name, batch_size).encode())
     write_model(network, paths[1], openly=True)
@@ -155,7 +155,7 @@ def skeleton_sheet(card: Card) -> dict[str, Any]:
     }
 
 
-def _searched(network: "ModelProto", card: Card, peaks: int) -> "ModelProto":
+def _add_search(network: "ModelProto", card: Card, peaks: int) -> "ModelProto":
     return with_peaks(network, card.skeleton.num_joints, most=peaks) if peaks else network
 
 

@@ -22,7 +22,7 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
 from bodyposenet.common.skeleton.card import Card
-from bodyposenet.common.storage.files import joined, listing, place
+from bodyposenet.common.storage.files import as_path, join, listing
 
 PHOTOS = (".jpg", ".jpeg", ".png")
 SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
@@ -103,32 +103,32 @@ def from_folder(
     Raises:
         UserError: The folder is missing or holds too few photos.
     """
-    where = place(folder)
+    where = as_path(folder)
     files = {name: stat for name, stat in sorted(listing(where).items()) if "/" not in name}
     photos = [name for name in files if name.lower().endswith(PHOTOS)]
     if not photos and (MANIFEST in files or any(SHARD.fullmatch(name) for name in files)):
         return from_shards(where, fitting, batches=batches, batch_size=batch_size)
-    chosen = _chosen(photos, batches, batch_size, where)
-    reads = [partial(_read_photo, joined(where, name), fitting) for name in chosen]
+    chosen = _choose(photos, batches, batch_size, where)
+    reads = [partial(_read_photo, join(where, name), fitting) for name in chosen]
     told = [[name, *files[name]] for name in chosen]
-    return CalibrationImages(_grouped(reads, batch_size), _digest("photos", batch_size, told, fitting))
+    return CalibrationImages(_group(reads, batch_size), _digest("photos", batch_size, told, fitting))
 
 
 def from_shards(
     folder: str | Path, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
 ) -> CalibrationImages:
     """Photos in a folder's record shards: of the set ``train`` if there is one; as for :func:`from_folder`."""
-    where = place(folder)
+    where = as_path(folder)
     sets = read_manifest(where)["sets"]
     names = [TRAIN] if TRAIN in sets else list(sets)
     names = names or [name for name in sorted(listing(where)) if SHARD.fullmatch(name)]
     log.info("calibration photos are those of %s in %s", ", ".join(names), where)
     shards = open_shards(where, names)
     records = [(shard, number) for shard in shards for number in range(len(shard))]
-    chosen = _chosen(records, batches, batch_size, where)
+    chosen = _choose(records, batches, batch_size, where)
     reads = [partial(_read_record, shard, number, fitting) for shard, number in chosen]
     told = [[shard.records.path.name, shard.records.size, number] for shard, number in chosen]
-    return CalibrationImages(_grouped(reads, batch_size), _digest("records", batch_size, told, fitting))
+    return CalibrationImages(_group(reads, batch_size), _digest("records", batch_size, told, fitting))
 
 
 def from_tensorfile(
@@ -194,7 +194,7 @@ def _read_stored(file: Tensorfile, number: int, most: int | None) -> np.ndarray:
     return file[number][:most]
 
 
-def _chosen(found: Sequence[T], batches: int | None, batch_size: int, where: Path) -> list[T]:
+def _choose(found: Sequence[T], batches: int | None, batch_size: int, where: Path) -> list[T]:
     """As many as are wanted, in an order of chance; all, in theirs, if nobody says how many."""
     if batches is None:
         return list(found)
@@ -206,7 +206,7 @@ def _chosen(found: Sequence[T], batches: int | None, batch_size: int, where: Pat
     return random.Random(SEED).sample(found, wanted)
 
 
-def _grouped(reads: Sequence[Read], size: int) -> list[Sequence[Read]]:
+def _group(reads: Sequence[Read], size: int) -> list[Sequence[Read]]:
     return [reads[start : start + size] for start in range(0, len(reads), size)]
 
 

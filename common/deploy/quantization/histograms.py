@@ -39,7 +39,7 @@ class Histogram:
     high: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Histogram":
+    def count(cls, values: np.ndarray) -> "Histogram":
         """Count an array of any shape.
 
         Raises:
@@ -55,10 +55,10 @@ class Histogram:
     def merge(self, other: "Histogram") -> "Histogram":
         """The histogram of both tensors' values."""
         exponent = max(self.exponent, other.exponent)
-        counts = self.widened(exponent) + other.widened(exponent)
+        counts = self.widen(exponent) + other.widen(exponent)
         return Histogram(counts, exponent, min(self.low, other.low), max(self.high, other.high))
 
-    def widened(self, exponent: int) -> np.ndarray:
+    def widen(self, exponent: int) -> np.ndarray:
         """The counts over a range that is ``2 ** (exponent - self.exponent)`` times as wide."""
         factor = min(2 ** (exponent - self.exponent), BINS)
         counts = np.zeros_like(self.counts)

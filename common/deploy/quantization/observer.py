@@ -19,11 +19,11 @@ from bodyposenet.common.deploy.export.interface import require_float_input
 from bodyposenet.common.deploy.onnx_file import INPUT
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.quantization.histograms import Histogram
-from bodyposenet.common.deploy.quantization.qdq import rounded_tensors
+from bodyposenet.common.deploy.quantization.qdq import list_rounded
 from bodyposenet.common.deploy.runner import require_images
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.progress import Pace
+from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -66,7 +66,7 @@ class Saved:
     key: str
 
     @classmethod
-    def of(cls, path: Path, model: "ModelProto", images: CalibrationImages) -> "Saved":
+    def open(cls, path: Path, model: "ModelProto", images: CalibrationImages) -> "Saved":
         """The file for a network and pictures."""
         network = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
         return cls(path, json.dumps({"network": network, "images": images.digest, "batches": len(images)}))
@@ -126,11 +126,11 @@ def observe(
     """
     require_float_input(model, "calibration")
     planned = images if isinstance(images, CalibrationImages) else None
-    kept = Saved.of(saved, model, planned) if saved and planned else None
+    kept = Saved.open(saved, model, planned) if saved and planned else None
     found = kept.read() if kept else Observation()
-    names = observed_tensors(model.graph)
-    session = _tapped(model, names)
-    with Pace("calibrate", len(planned) if planned else 0, done=found.batches, unit="batch") as pace:
+    names = list_observed(model.graph)
+    session = _open_tapped(model, names)
+    with ProgressLog("calibrate", len(planned) if planned else 0, done=found.batches, unit="batch") as pace:
         if kept:
             kept.write(found)
         for batch in planned.after(found.batches) if planned else images:
@@ -145,9 +145,9 @@ def observe(
     return found
 
 
-def observed_tensors(graph: "GraphProto") -> list[str]:
+def list_observed(graph: "GraphProto") -> list[str]:
     """The model's input, the tensors to be rounded and the outputs, each once."""
-    return list(dict.fromkeys([INPUT, *rounded_tensors(graph), *(value.name for value in graph.output)]))
+    return list(dict.fromkeys([INPUT, *list_rounded(graph), *(value.name for value in graph.output)]))
 
 
 def warn_of_zeros(histograms: Mapping[str, Histogram]) -> None:
@@ -164,13 +164,13 @@ def _count(found: Observation, names: list[str], session: Any, batch: np.ndarray
     values = session.run(names[1:], {INPUT: batch.astype(np.float32)})
     for name, value in zip(names, [batch, *values], strict=True):
         try:
-            found.add(name, Histogram.of(value))
+            found.add(name, Histogram.count(value))
         except UserError as error:
             raise UserError(f"tensor {name} holds NaN or infinity", where=where) from error
     found.images += len(batch)
 
 
-def _tapped(model: "ModelProto", names: list[str]) -> Any:
+def _open_tapped(model: "ModelProto", names: list[str]) -> Any:
     """A session that returns any of the named tensors."""
     from onnx import TensorProto, helper
     from onnxruntime import InferenceSession

@@ -36,12 +36,12 @@ class Grid:
     zero_point: np.int8 | np.uint8
 
     @classmethod
-    def signed(cls, amax: float) -> "Grid":
+    def make_signed(cls, amax: float) -> "Grid":
         """-127 to 127 over ``[-amax, amax]``."""
         return cls(max(amax, TINY) / 127, np.int8(0))
 
     @classmethod
-    def unsigned(cls, low: float, high: float) -> "Grid":
+    def make_unsigned(cls, low: float, high: float) -> "Grid":
         """0 to 255 over ``[low, high]``, widened to hold 0, which is met exactly."""
         low, high = min(low, 0.0), max(high, 0.0)
         scale = max(high - low, TINY) / 255
@@ -53,7 +53,7 @@ def convolutions(graph: "GraphProto") -> list[str]:
     return [node.name for node in graph.node if node.op_type in CONVOLUTIONS]
 
 
-def rounded_tensors(graph: "GraphProto", keep: Collection[str] = ()) -> list[str]:
+def list_rounded(graph: "GraphProto", keep: Collection[str] = ()) -> list[str]:
     """The tensors to round, in the graph's order: all that convolutions and concatenations read.
 
     Args:
@@ -72,7 +72,7 @@ def rounded_tensors(graph: "GraphProto", keep: Collection[str] = ()) -> list[str
 
 def concatenations(graph: "GraphProto") -> list[tuple[str, list[str]]]:
     """Each rounded concatenation: its output and its inputs."""
-    rounded = set(rounded_tensors(graph))
+    rounded = set(list_rounded(graph))
     return [
         (node.output[0], list(node.input))
         for node in graph.node
@@ -80,7 +80,7 @@ def concatenations(graph: "GraphProto") -> list[tuple[str, list[str]]]:
     ]
 
 
-def place(
+def insert_qdq(
     model: "ModelProto", grids: Mapping[str, Grid], *, round_biases: bool, keep: Collection[str] = ()
 ) -> "ModelProto":
     """A copy of the model with Q/DQ pairs on the tensors to round and with 8-bit kernels.
@@ -91,7 +91,7 @@ def place(
         round_biases: Store biases as 32-bit integers too, on the scale of input times kernel.
         keep: Convolutions that stay float; tensors that only they read are not rounded.
     """
-    grids = {name: grids[name] for name in rounded_tensors(model.graph, keep) if name in grids}
+    grids = {name: grids[name] for name in list_rounded(model.graph, keep) if name in grids}
     quantized: ModelProto = type(model).FromString(model.SerializeToString())
     forget_parity(quantized)
     graph = quantized.graph
@@ -126,14 +126,14 @@ class _Writer:
         self.constant(scale, np.float32(grid.scale))
         self.constant(zero, np.asarray(grid.zero_point))
         self.add("QuantizeLinear", [name, scale, zero], f"{name}/quantized")
-        self.add("DequantizeLinear", [f"{name}/quantized", scale, zero], dequantized(name))
+        self.add("DequantizeLinear", [f"{name}/quantized", scale, zero], name_dequantized(name))
 
     def node(self, node: "NodeProto", grids: Mapping[str, Grid], *, round_biases: bool) -> None:
         """Copy a node; one that computes in 8 bits reads rounded tensors."""
         copy = type(node).FromString(node.SerializeToString())
         rounded = node.op_type in QUANTIZED and node.name not in self.keep
         if rounded and all(name in grids for name in _activations(node)):
-            copy.input[: len(_activations(node))] = [dequantized(name) for name in _activations(node)]
+            copy.input[: len(_activations(node))] = [name_dequantized(name) for name in _activations(node)]
             if node.op_type in CONVOLUTIONS:
                 copy.input[1:] = self.parameters(node, grids[node.input[0]], round_biases)
         self.graph.node.append(copy)
@@ -159,8 +159,8 @@ class _Writer:
         for suffix, array in (("quantized", values), ("scale", scale), ("zero_point", zero)):
             self.constant(f"{name}/{suffix}", array)
         inputs = [f"{name}/quantized", f"{name}/scale", f"{name}/zero_point"]
-        self.add("DequantizeLinear", inputs, dequantized(name), axis=axis)
-        return dequantized(name)
+        self.add("DequantizeLinear", inputs, name_dequantized(name), axis=axis)
+        return name_dequantized(name)
 
     def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> None:
         from onnx import helper
@@ -204,7 +204,7 @@ def kernel_scales(kernel: np.ndarray, axis: int, bias: np.ndarray | None, input_
     return np.where(scale > DEAD, scale, 1.0).astype(np.float32)
 
 
-def dequantized(name: str) -> str:
+def name_dequantized(name: str) -> str:
     """What the rounded form of a tensor is called."""
     return f"{name}/dequantized"
 

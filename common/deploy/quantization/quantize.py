@@ -13,7 +13,7 @@ from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
 from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram, Method, threshold
 from bodyposenet.common.deploy.quantization.observer import observe, warn_of_zeros
-from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, place, rounded_tensors
+from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, insert_qdq, list_rounded
 from bodyposenet.common.deploy.quantization.tensorrt_cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
@@ -93,19 +93,19 @@ def quantize_int8(
     if method not in METHODS:
         raise UserError(f"unknown calibration method {method!r}", fix=f"choose {', '.join(METHODS)}")
     model = read_model(onnx)
-    kept = keep if callable(keep) else _known(keep, model, onnx)
+    kept = keep if callable(keep) else _match_convolutions(keep, model, onnx)
     path = output_paths(output)[0]
     part = path.with_name(f".{path.stem}.part.npz")
     found = observe(model, images, stride=card_of_model(model, onnx).stride, saved=part)
     warn_of_zeros(found.histograms)
-    signed = shared_amax(model.graph, found.histograms, method)
-    ranges = Ranges(signed, unsigned_spans(model.graph, found.histograms, method), found.images)
+    signed = compute_shared_amax(model.graph, found.histograms, method)
+    ranges = Ranges(signed, compute_spans(model.graph, found.histograms, method), found.images)
     done = write_int8(model, ranges, output, cache, keep=kept(model, ranges) if callable(kept) else kept)
     part.unlink(missing_ok=True)
     return done
 
 
-def _known(keep: Collection[str], model: "ModelProto", where: Path) -> tuple[str, ...]:
+def _match_convolutions(keep: Collection[str], model: "ModelProto", where: Path) -> tuple[str, ...]:
     """The convolutions that patterns name, in the graph's order."""
     names = convolutions(model.graph)
     for pattern in keep:
@@ -132,9 +132,9 @@ def quantize_with_cache(onnx: Path, cache: Path, output: Path, *, keep: Collecti
         UserError: The file is no cache, or not of this network, or there is no such convolution.
     """
     model = read_model(onnx)
-    kept = _known(keep, model, onnx)
+    kept = _match_convolutions(keep, model, onnx)
     scales = parse_cache(read_bytes(cache).decode(errors="replace"), where=str(cache))
-    wanted = rounded_tensors(model.graph, kept)
+    wanted = list_rounded(model.graph, kept)
     missing = [name for name in wanted if name not in scales]
     if missing:
         more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
@@ -166,23 +166,23 @@ def write_int8(
         keep: Convolutions that stay float.
     """
     path, cpu_path, beside = output_paths(output)
-    write_model(signed_form(model, ranges, keep), path)
-    write_model(unsigned_form(model, ranges, keep), cpu_path)
+    write_model(make_signed_form(model, ranges, keep), path)
+    write_model(make_unsigned_form(model, ranges, keep), cpu_path)
     if not keep_cache:
         write_whole(cache or beside, cache_text(ranges.signed).encode())
     return Quantized(path, cpu_path, cache or beside, ranges.images, tuple(keep))
 
 
-def signed_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
+def make_signed_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
     """The 8-bit form for TensorRT."""
-    grids = {name: Grid.signed(ranges.signed[name]) for name in rounded_tensors(model.graph, keep)}
-    return place(model, grids, round_biases=False, keep=keep)
+    grids = {name: Grid.make_signed(ranges.signed[name]) for name in list_rounded(model.graph, keep)}
+    return insert_qdq(model, grids, round_biases=False, keep=keep)
 
 
-def unsigned_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
+def make_unsigned_form(model: "ModelProto", ranges: Ranges, keep: Collection[str] = ()) -> "ModelProto":
     """The 8-bit form for ONNX Runtime on a processor."""
-    grids = {name: Grid.unsigned(*ranges.spans[name]) for name in rounded_tensors(model.graph, keep)}
-    return place(model, grids, round_biases=True, keep=keep)
+    grids = {name: Grid.make_unsigned(*ranges.spans[name]) for name in list_rounded(model.graph, keep)}
+    return insert_qdq(model, grids, round_biases=True, keep=keep)
 
 
 def not_negative(graph: "GraphProto") -> set[str]:
@@ -203,7 +203,7 @@ def output_paths(output: Path) -> tuple[Path, Path, Path]:
     return first, second, third
 
 
-def shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, float]:
+def compute_shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, float]:
     """The magnitude at which each tensor is clipped to signed 8 bits; all parts of a concatenation share one.
 
     TensorRT concatenates 8-bit numbers as they are only where they are on one scale.
@@ -219,13 +219,13 @@ def shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram], method
     return amax
 
 
-def unsigned_spans(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, Span]:
+def compute_spans(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, Span]:
     """The values that each tensor keeps in unsigned 8 bits; after a ReLU they begin at 0.
 
     A concatenation spans its parts, and a part that nothing else reads takes its span: it is then rounded once, not
     twice.
     """
-    spans = {name: unsigned_span(histogram, method) for name, histogram in histograms.items()}
+    spans = {name: compute_span(histogram, method) for name, histogram in histograms.items()}
     readers = [name for node in graph.node for name in node.input]
     for whole, parts in concatenations(graph):
         spans[whole] = min(spans[name][0] for name in parts), max(spans[name][1] for name in parts)
@@ -233,7 +233,7 @@ def unsigned_spans(graph: "GraphProto", histograms: Mapping[str, Histogram], met
     return spans
 
 
-def unsigned_span(histogram: Histogram, method: Method) -> Span:
+def compute_span(histogram: Histogram, method: Method) -> Span:
     """A tensor's values, clipped."""
     levels = 256 if histogram.low >= 0 else 128  # of magnitudes: a signed tensor's two halves share the 256
     limit = threshold(histogram, method, levels=levels)

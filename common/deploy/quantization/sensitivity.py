@@ -9,10 +9,10 @@ import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 from bodyposenet.common.deploy.quantization.qdq import convolutions
-from bodyposenet.common.deploy.quantization.quantize import Ranges, signed_form, unsigned_form
+from bodyposenet.common.deploy.quantization.quantize import Ranges, make_signed_form, make_unsigned_form
 from bodyposenet.common.deploy.runtime.agreement import map_error
 from bodyposenet.common.deploy.runtime.sessions import open_session
-from bodyposenet.common.storage.progress import Pace
+from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -25,7 +25,7 @@ Drop = Callable[["ModelProto"], float]  # what an 8-bit form of the network cost
 
 
 @dataclass(frozen=True)
-class Choice:
+class FloatChoice:
     """Which convolutions stay float, and why.
 
     Attributes:
@@ -67,7 +67,7 @@ class Budget:
     images: Iterable[np.ndarray]
     most: float
     drop: Drop | None = None
-    choice: Choice | None = None
+    choice: FloatChoice | None = None
 
     @property
     def unit(self) -> str:
@@ -103,7 +103,7 @@ class Budget:
 
 def choose_kept(
     model: "ModelProto", ranges: Ranges, images: Iterable[np.ndarray], most: float, drop: Drop | None = None
-) -> Choice:
+) -> FloatChoice:
     """Find the fewest convolutions to leave in float.
 
     Convolutions are ranked by the error of the maps with each alone in 8 bits. The shortest beginning of that ranking
@@ -127,12 +127,12 @@ def choose_kept(
     def worst(kept: Collection[str]) -> float:
         key = frozenset(kept)
         if key not in known:
-            known[key] = max(cost(signed_form(model, ranges, key)), cost(unsigned_form(model, ranges, key)))
+            known[key] = max(cost(make_signed_form(model, ranges, key)), cost(make_unsigned_form(model, ranges, key)))
             log.info("%d of %d convolutions in float: drop %.4f", len(key), len(order), known[key])
         return known[key]
 
     kept = fewest(order, lambda names: worst(names) <= most)
-    return Choice(
+    return FloatChoice(
         tuple(name for name in convolutions(model.graph) if name in kept), worst(kept), worst(()), errors, len(known)
     )
 
@@ -167,9 +167,9 @@ def layer_errors(
     """The error of the maps with each convolution alone in 8 bits, the form for TensorRT; the largest first."""
     names = convolutions(model.graph)
     errors = {}
-    with Pace("sensitivity", len(names), unit="layer") as pace:
+    with ProgressLog("sensitivity", len(names), unit="layer") as pace:
         for name in names:
-            alone = signed_form(model, ranges, [other for other in names if other != name])
+            alone = make_signed_form(model, ranges, [other for other in names if other != name])
             errors[name] = map_error(reference, _maps(alone, pictures))
             pace.add(1)
     return dict(sorted(errors.items(), key=lambda item: -item[1]))

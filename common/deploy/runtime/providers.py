@@ -34,11 +34,11 @@ def providers_for(device: Device, available: Sequence[str]) -> list[Provider]:
         raise UserError(
             f"this ONNX Runtime has no {NEEDED[device]}, only {', '.join(available)}", where="--device", fix=fix
         )
-    engines: list[Provider] = [(NEEDED["tensorrt"], cached())] if device == "tensorrt" else []
+    engines: list[Provider] = [(NEEDED["tensorrt"], cache_engines())] if device == "tensorrt" else []
     return [*engines, NEEDED["cuda"], CPU] if NEEDED["cuda"] in available else [*engines, CPU]
 
 
-def cached() -> dict[str, Any]:
+def cache_engines() -> dict[str, Any]:
     """Let the TensorRT provider keep the engines that it builds: a new shape takes it minutes."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodyposenet" / "tensorrt"
     return {

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
-from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, card_of, require_outputs
+from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
+from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, read_card, require_outputs
 from bodyposenet.common.deploy.runner import Maps, Runner, as_pixels, require_images
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.runtime.forms import Compute
@@ -21,7 +21,7 @@ from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.runner_names import RunnerName, resolve_runner
-from bodyposenet.common.storage.model_key import foreign, opened
+from bodyposenet.common.storage.model_key import foreign, open_model_file
 
 ONNX_SUFFIXES = (".onnx", ".etlt")
 
@@ -100,7 +100,7 @@ def measure_speed_up(runner: Runner) -> float | None:
 
 
 def _is_keras(path: Path) -> bool:
-    with opened(path) as file:
+    with open_model_file(path) as file:
         return zipfile.is_zipfile(file)
 
 
@@ -125,7 +125,7 @@ class LiveRunner:
         if not 1 <= chosen <= stages:
             raise UserError(f"there is no stage {stage}", where=where, fix=f"the network has stages 1 to {stages}")
         maps = [model.outputs[chosen - 1], model.outputs[stages + chosen - 1]]
-        self._maps = _traced(keras.Model(model.inputs[0], maps))
+        self._maps = _trace(keras.Model(model.inputs[0], maps))
 
     def __call__(self, images: np.ndarray) -> Maps:
         """See :class:`Runner`."""
@@ -177,8 +177,8 @@ class OnnxRunner:
         processor = processor or read_processor()
         self._session = open_session(path, threads, device, processor=processor)
         require_outputs([output.name for output in self._session.get_outputs()], path)
-        self.card = card_of(self._session.get_modelmeta().custom_metadata_map, path)
-        self.sizes = _fixed_sizes(self._session.get_inputs()[0].shape)
+        self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
+        self.sizes = _read_sizes(self._session.get_inputs()[0].shape)
         self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
         self._compute: Compute | None = None
@@ -230,7 +230,7 @@ def from_pixels(pixels: np.ndarray, card: Card) -> np.ndarray:
     return normalised
 
 
-def _traced(model: Any) -> Any:
+def _trace(model: Any) -> Any:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)], autograph=False)
@@ -252,11 +252,11 @@ def _limit_tensorflow(threads: int | None) -> None:
         return
 
 
-def _fixed_sizes(shape: Sequence[int | str | None]) -> Sizes | None:
+def _read_sizes(shape: Sequence[int | str | None]) -> InputSizes | None:
     """What an ONNX model's input takes; None where it takes anything."""
     batch, height, width = (side if isinstance(side, int) else 0 for side in shape[:3])
     if not (batch or height or width):
         return None
     size = (height, width)
     largest = (height or UNBOUNDED, width or UNBOUNDED)
-    return Sizes(size, largest, batch or 1, batch or None)
+    return InputSizes(size, largest, batch or 1, batch or None)

@@ -7,7 +7,7 @@ from bodyposenet.common.deploy.runtime.providers import Device, providers_for, r
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.storage.encryption import is_encrypted
-from bodyposenet.common.storage.model_key import foreign, opened
+from bodyposenet.common.storage.model_key import foreign, open_model_file
 
 
 def open_session(
@@ -62,5 +62,5 @@ def read_content(model: Path | bytes) -> bytes:
     """Return a model's bytes, opened with the key if it is encrypted."""
     if isinstance(model, bytes):
         return model
-    with opened(model) as file:
+    with open_model_file(model) as file:
         return file.read()

@@ -117,7 +117,7 @@ def build_engine(onnx: Path, engine_file: Path, options: EngineOptions | None = 
     return Engine(engine_file, told, len(content), seconds)
 
 
-def precision_of(model: "ModelProto") -> Precision:
+def find_precision(model: "ModelProto") -> Precision:
     """The narrowest type that a model's convolutions compute in."""
     from onnx import TensorProto
 
@@ -135,7 +135,7 @@ def require_precision(model: "ModelProto", wanted: Precision | None, where: Path
     """
     from onnx import TensorProto
 
-    found = precision_of(model)
+    found = find_precision(model)
     if found == "int8" and any(tensor.data_type == TensorProto.UINT8 for tensor in model.graph.initializer):
         fix = "give the other one that export wrote, without .cpu in its name"
         raise UserError("this 8-bit model is the one for processors", where=str(where), fix=fix)
@@ -158,7 +158,7 @@ def plan_shapes(model: "ModelProto", options: EngineOptions, size: Size, stride:
     Raises:
         UserError: They are no multiples of the stride, are out of order, or contradict the model's own.
     """
-    fixed = fixed_shape(model)
+    fixed = read_shape(model)
     typical = options.size or (fixed[1] or size[0], fixed[2] or size[1])
     sizes = (options.min_size or typical, typical, options.max_size or typical)
     often = max(options.batch, options.min_batch)
@@ -177,7 +177,7 @@ def plan_shapes(model: "ModelProto", options: EngineOptions, size: Size, stride:
     return smallest, best, largest
 
 
-def fixed_shape(model: "ModelProto") -> tuple[int, int, int, int]:
+def read_shape(model: "ModelProto") -> tuple[int, int, int, int]:
     """The input's shape; 0 where it is open."""
     dims = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     return (dims[0], dims[1], dims[2], dims[3])

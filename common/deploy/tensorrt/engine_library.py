@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import found_bytes, whole_file
-from bodyposenet.common.storage.progress import Pace
+from bodyposenet.common.storage.files import find_bytes, whole_file
+from bodyposenet.common.storage.progress import ProgressLog
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,14 @@ def choose_library(name: LibraryName | None, gpus: Sequence[str]) -> "Library":
         UserError: It is not installed, its libraries are missing, or it cannot build for other machines' GPUs.
     """
     if name is None:
-        name = "tensorrt-rtx" if gpus else _installed()
+        name = "tensorrt-rtx" if gpus else _list_installed()
     if gpus and name == "tensorrt":
         problem = "TensorRT builds for the GPU at hand only"
         raise UserError(problem, where="--engine_for", fix="leave it out, or take --library tensorrt-rtx")
     return Library(name)
 
 
-def _installed() -> LibraryName:
+def _list_installed() -> LibraryName:
     for name, module in MODULES.items():
         try:
             importlib.import_module(module)
@@ -90,14 +90,14 @@ class Library:
         """
         if self.name == "tensorrt":
             return (find_gpu("build on the machine that will run the engine, or name its GPU: --engine_for sm86").kind,)
-        known = self.known_gpus()
+        known = self.list_gpus()
         for name in named:
             if name not in known:
                 fix = f"TensorRT-RTX {self.version} builds for {', '.join(known)}"
                 raise UserError(f"unknown kind of GPU: {name}", where="--engine_for", fix=fix)
         return tuple(dict.fromkeys(named)) or (ANY_RTX,)
 
-    def known_gpus(self) -> list[str]:
+    def list_gpus(self) -> list[str]:
         """The kinds of GPU that TensorRT-RTX builds for ahead of time."""
         return [name.lower() for name in self.trt.ComputeCapability.__members__ if name.startswith("SM")]
 
@@ -122,7 +122,7 @@ class Library:
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = trt.OnnxParser(network, said)
         if not parser.parse(model):
-            reasons = [_told(parser.get_error(index)) for index in range(parser.num_errors)]
+            reasons = [_describe_error(parser.get_error(index)) for index in range(parser.num_errors)]
             raise UserError(f"{self.name} cannot read the model: {'; '.join(reasons)}")
         config = self._config(builder, inputs, workspace)
         self._name_gpus(config, gpus)
@@ -161,7 +161,7 @@ class Library:
         if self.name == "tensorrt-rtx":
             log.warning("TensorRT-RTX measures nothing while it builds: the timing cache %s is not used", path)
             return None
-        cache = config.create_timing_cache(found_bytes(path) or b"")
+        cache = config.create_timing_cache(find_bytes(path) or b"")
         if not config.set_timing_cache(cache, False):
             raise UserError(
                 "no timing cache of this library and GPU", where=str(path), fix="name another, or remove it"
@@ -169,7 +169,7 @@ class Library:
         return path
 
 
-def _told(error: Any) -> str:
+def _describe_error(error: Any) -> str:
     """What an ONNX parser found wrong."""
     return f"{error.node_operator()} {error.node_name()}: {error.code().name}, {error.desc()}"
 
@@ -194,18 +194,18 @@ class Complaints:
         log.log(self._levels.get(level, logging.DEBUG), "%s: %s", self.name, text)
 
 
-class Progress:
+class BuildProgress:
     """How far a build is. Ctrl-C ends it at its next step. To be mixed with a library's ``IProgressMonitor``."""
 
     def __init__(self) -> None:
-        self.pace: Pace | None = None
+        self.pace: ProgressLog | None = None
         self.outermost, self.interrupted = "", False
 
     def phase_start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase begins; the library calls this."""
         log.debug("building: %s", name)
         if not parent:
-            self.outermost, self.pace = name, Pace("build_engine", steps, unit="step")
+            self.outermost, self.pace = name, ProgressLog("build_engine", steps, unit="step")
 
     def phase_finish(self, name: str) -> None:
         """A phase is done; the library calls this."""
@@ -242,6 +242,6 @@ def logger(name: LibraryName) -> Any:
 def _monitor(trt: Any) -> Any:
     def start(self: Any) -> None:
         trt.IProgressMonitor.__init__(self)
-        Progress.__init__(self)
+        BuildProgress.__init__(self)
 
-    return type("Monitor", (Progress, trt.IProgressMonitor), {"__init__": start})()
+    return type("Monitor", (BuildProgress, trt.IProgressMonitor), {"__init__": start})()

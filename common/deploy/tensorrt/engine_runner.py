@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.deploy.input_sizes import Sizes, in_batches
+from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, require_outputs
 from bodyposenet.common.deploy.runner import Maps, require_images
 from bodyposenet.common.deploy.tensorrt.cuda import Stream, find_gpu
@@ -40,13 +40,13 @@ class EngineRunner:
         require_kind(self.engine_card, self.gpu.kind, path)
         self._trt = library.trt
         self._runtime = library.trt.Runtime(logger(library.name))  # it must outlive the engine
-        self._engine = self._deserialized(library, content)
+        self._engine = self._deserialize(library, content)
         self._outputs = _outputs(self._trt, self._engine)
         require_outputs(self._outputs, path)
         self._context = self._engine.create_execution_context()
         self._stream = Stream()
 
-    def _deserialized(self, library: Library, content: bytes) -> Any:
+    def _deserialize(self, library: Library, content: bytes) -> Any:
         said, card = logger(library.name), self.engine_card
         said.problems.clear()
         engine = self._runtime.deserialize_cuda_engine(content)
@@ -83,10 +83,10 @@ class EngineRunner:
         return array
 
 
-def sizes_in(card: EngineCard) -> Sizes:
+def sizes_in(card: EngineCard) -> InputSizes:
     """The inputs that an engine takes."""
     smallest, largest = card.shapes["min"], card.shapes["max"]
-    return Sizes((smallest[1], smallest[2]), (largest[1], largest[2]), smallest[0], largest[0])
+    return InputSizes((smallest[1], smallest[2]), (largest[1], largest[2]), smallest[0], largest[0])
 
 
 def require_kind(card: EngineCard, kind: str, path: Path) -> None:

@@ -16,7 +16,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[None]:
+def hdf5_errors(path: Path) -> Iterator[None]:
     """Turn whatever libraries raise on a file that is not whole into one error that names it.
 
     Raises:
@@ -36,7 +36,7 @@ def whole(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, content: BinaryIO | None = None) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, content: BinaryIO | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file to read; errors name ``path``.
 
     Args:
@@ -46,7 +46,7 @@ def opened(path: Path, content: BinaryIO | None = None) -> Iterator[h5py.File]:
     Raises:
         UserError: The file is damaged, or something in it is refused.
     """
-    with whole(path), h5py.File(content or path, "r") as file:
+    with hdf5_errors(path), h5py.File(content or path, "r") as file:
         yield file
 
 

@@ -24,7 +24,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
-from bodyposenet.common.storage.model_key import foreign, key_in_use, opened, written
+from bodyposenet.common.storage.model_key import create_model_file, foreign, key_in_use, open_model_file
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] 
         CARD_MEMBER: card.to_dict(),
     }
     with (
-        _weights_of(model, path.parent, in_memory=key_in_use() is not None) as weights,
-        written(path) as file,
+        _save_weights(model, path.parent, in_memory=key_in_use() is not None) as weights,
+        create_model_file(path) as file,
         zipfile.ZipFile(file, "w") as archive,
     ):
         for name, text in texts.items():
@@ -76,7 +76,7 @@ class _InMemory(io.BytesIO):
 
 
 @contextmanager
-def _weights_of(model: Any, folder: Path, *, in_memory: bool) -> Iterator[BinaryIO]:
+def _save_weights(model: Any, folder: Path, *, in_memory: bool) -> Iterator[BinaryIO]:
     """A network's weights in Keras' HDF5 form; on a disk in the folder, unless they are to be in memory."""
     if in_memory:
         memory = _InMemory()
@@ -131,7 +131,7 @@ def _of_tao(path: Path) -> tuple[Any, Card]:
 def _network(path: Path) -> Any:
     import keras
 
-    with opened(path) as file:
+    with open_model_file(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
@@ -143,7 +143,7 @@ def _network(path: Path) -> Any:
         except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            raise _damaged(path, error) from error
+            raise _report_damage(path, error) from error
 
 
 def _load_weights(model: Any, archive: zipfile.ZipFile, *, in_memory: bool) -> None:
@@ -173,7 +173,7 @@ def read_card(path: Path) -> Card:
     Raises:
         UserError: The file is no Keras zip, is locked, or has no card that can be read.
     """
-    with opened(path) as file:
+    with open_model_file(path) as file:
         if not zipfile.is_zipfile(file):
             kinds = "neither a Keras zip nor TAO's open .hdf5"
             raise foreign(path, kinds, "give the file that `bpnet train` or `bpnet prune` wrote")
@@ -191,10 +191,10 @@ def _card_in(archive: zipfile.ZipFile, path: Path) -> Card:
     except LockedError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
+        raise _report_damage(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def _report_damage(path: Path, error: Exception) -> UserError:
     reason = (str(error).splitlines() or [""])[0][:200]
     return UserError(
         f"this model file is damaged, or was written by another version: {type(error).__name__}: {reason}",

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.hdf5 import Arrays, array, member, opened, text, texts
+from bodyposenet.common.model.files.hdf5 import Arrays, array, member, open_hdf5, text, texts
 
 Config = dict[str, Any]
 Tensors = dict[tuple[str, int], Any]
@@ -39,7 +39,7 @@ FIXED = {  # what only one value of can be rebuilt
 }
 
 
-def renamed(name: str) -> str:
+def rename(name: str) -> str:
     """A layer's name as Keras 3 takes it."""
     return name.replace("/", "_")
 
@@ -49,24 +49,24 @@ def model_config(file: h5py.File) -> Config | None:
     if "model_config" not in file.attrs:
         return None
     config: Config = json.loads(text(file.attrs["model_config"]))
-    return _unwrapped(config["config"]) if config["class_name"] in NETWORKS else {"layers": []}
+    return _unwrap(config["config"]) if config["class_name"] in NETWORKS else {"layers": []}
 
 
-def flattened(config: Config | None) -> frozenset[str]:
+def flatten(config: Config | None) -> frozenset[str]:
     """Names of the layers of a network."""
-    return frozenset(renamed(layer["config"]["name"]) for layer in config["layers"]) if config else frozenset()
+    return frozenset(rename(layer["config"]["name"]) for layer in config["layers"]) if config else frozenset()
 
 
-def _unwrapped(config: Config) -> Config:
+def _unwrap(config: Config) -> Config:
     """The network within a network of an input and that network; outputs in the wrapper's order."""
     inner = [layer["config"] for layer in config["layers"] if layer["class_name"] in NETWORKS]
     if len(inner) != 1 or len(config["layers"]) != 2:
         return config
     outputs = [inner[0]["output_layers"][tensor] for _, _, tensor in config["output_layers"]]
-    return _unwrapped({**inner[0], "output_layers": outputs})
+    return _unwrap({**inner[0], "output_layers": outputs})
 
 
-def named_layers(root: h5py.Group, known: Collection[str]) -> dict[str, Arrays]:
+def list_layers(root: h5py.Group, known: Collection[str]) -> dict[str, Arrays]:
     """The arrays of each layer of a file, and of networks nested in it.
 
     Args:
@@ -81,19 +81,19 @@ def named_layers(root: h5py.Group, known: Collection[str]) -> dict[str, Arrays]:
         group = member(root, name)
         weights = texts(group.attrs, "weight_names")
         scopes = dict.fromkeys(weight.rpartition("/")[0] for weight in weights)
-        nested = len(scopes) > 1 or (renamed(name) not in known and any(_known(s, name, known) for s in scopes))
+        nested = len(scopes) > 1 or (rename(name) not in known and any(_find_known(s, name, known) for s in scopes))
         for scope in scopes if nested else [None] * bool(weights):
             own = [weight for weight in weights if scope in (None, weight.rpartition("/")[0])]
-            layer = renamed(name) if scope is None else (_known(scope, name, known) or renamed(scope))
+            layer = rename(name) if scope is None else (_find_known(scope, name, known) or rename(scope))
             if layer in layers:
                 raise UserError(f"has two layers named {layer!r}", where=root.file.filename, fix="save it again")
             layers[layer] = tuple(array(group, weight) for weight in own)
     return layers
 
 
-def _known(scope: str, network: str, known: Collection[str]) -> str | None:
+def _find_known(scope: str, network: str, known: Collection[str]) -> str | None:
     """The known layer whose weights have this scope, within a nested network."""
-    name = renamed(scope.removeprefix(f"{network}/"))
+    name = rename(scope.removeprefix(f"{network}/"))
     for candidate in (name, re.sub(r"_\d+$", "", name)):
         if candidate in known:
             return candidate
@@ -109,7 +109,7 @@ def read_network(path: Path) -> Any:
     Raises:
         UserError: The file has weights only, or a network of parts that are not rebuilt, or is damaged.
     """
-    with opened(path) as file:
+    with open_hdf5(path) as file:
         config = model_config(file)
         if config is None:
             raise UserError(
@@ -118,7 +118,7 @@ def read_network(path: Path) -> Any:
                 fix="set load_graph to false, or give the whole model's .keras or TAO .hdf5",
             )
         root = member(file, "model_weights") if "model_weights" in file else file
-        weights = named_layers(root, flattened(config))
+        weights = list_layers(root, flatten(config))
         return _rebuilt(config, weights, path)
 
 
@@ -131,7 +131,7 @@ def _rebuilt(config: Config, weights: dict[str, Arrays], path: Path) -> Any:
     for entry in config["layers"]:
         name, kind = entry["config"]["name"], entry["class_name"]
         if kind == "InputLayer":
-            tensors[name, 0] = keras.Input(_shape(entry["config"]), name=renamed(name))
+            tensors[name, 0] = keras.Input(_shape(entry["config"]), name=rename(name))
         else:
             made[name] = getattr(keras.layers, kind)(**_settings(entry))
     _connect(config["layers"], made, tensors, path)
@@ -160,7 +160,7 @@ def check_layers(entries: Iterable[Config], weights: dict[str, Arrays], path: Pa
                     f"{key} {config[key]!r} is not rebuilt here", where=where, fix="set load_graph to false"
                 )
         if kind == "Conv2D":
-            held = [values.shape for values in weights.get(renamed(config["name"]), ())]
+            held = [values.shape for values in weights.get(rename(config["name"]), ())]
             if not held or (*held[0][:2], held[0][-1]) != (*config["kernel_size"], config["filters"]):
                 raise UserError(
                     f"its weights {held} do not fit its {config['filters']} filters", where=where, fix="copy it again"
@@ -176,7 +176,7 @@ def _settings(entry: Config) -> Config:
     """Keyword arguments of a layer."""
     config = entry["config"]
     kept = {key: config[key] for key in LAYERS[entry["class_name"]] if key in config}
-    return kept | {"name": renamed(config["name"])}
+    return kept | {"name": rename(config["name"])}
 
 
 def _connect(entries: Iterable[Config], made: dict[str, Any], tensors: Tensors, path: Path) -> None:

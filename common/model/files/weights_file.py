@@ -13,11 +13,11 @@ from typing import Any
 import h5py
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.hdf5 import MOST_BYTES, Arrays, array, member, opened, text, texts, whole
+from bodyposenet.common.model.files.hdf5 import MOST_BYTES, Arrays, array, hdf5_errors, member, open_hdf5, text, texts
 from bodyposenet.common.model.files.model_file import model_file
-from bodyposenet.common.model.files.tao_hdf5 import flattened, model_config, named_layers
+from bodyposenet.common.model.files.tao_hdf5 import flatten, list_layers, model_config
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, foreign
-from bodyposenet.common.storage.model_key import opened as opened_model
+from bodyposenet.common.storage.model_key import open_model_file as opened_model
 
 WEIGHTS_MEMBER = "model.weights.h5"
 KNOWN = "a .keras file, a .weights.h5 of Keras 3, an open .hdf5 of TAO, or Keras Applications' VGG19 .h5"
@@ -53,9 +53,9 @@ def read_weights(path: Path, known: Collection[str] = ()) -> Stored:
     """
     path = model_file(path) if path.is_dir() else path
     if holds_hdf5(path):
-        with opened(path) as file:
+        with open_hdf5(path) as file:
             return _hdf5(path, file, known)
-    with opened_model(path) as content, whole(path), zipfile.ZipFile(content) as archive:
+    with opened_model(path) as content, hdf5_errors(path), zipfile.ZipFile(content) as archive:
         return Stored(path, "Keras model", _in_archive(path, archive))
 
 
@@ -80,7 +80,7 @@ def _hdf5(path: Path, file: h5py.File, known: Collection[str]) -> Stored:
     if texts(root.attrs, "layer_names"):
         config = model_config(file)
         kind = "TAO or Keras 2 weights" if config is None else "TAO or Keras 2 model"
-        return Stored(path, kind, named_layers(root, flattened(config) or known))
+        return Stored(path, kind, list_layers(root, flatten(config) or known))
     return Stored(path, "Keras 3 weights", _keras3(path, file))
 
 
@@ -90,7 +90,7 @@ def _in_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, Arrays]:
         raise UserError(f"is a zip without {WEIGHTS_MEMBER}, so no Keras model", where=str(path), fix=f"give {KNOWN}")
     if archive.getinfo(WEIGHTS_MEMBER).file_size > MOST_BYTES:
         raise UserError("holds more weights than any network here", where=str(path), fix=f"give {KNOWN}")
-    with opened(path, io.BytesIO(archive.read(WEIGHTS_MEMBER))) as file:
+    with open_hdf5(path, io.BytesIO(archive.read(WEIGHTS_MEMBER))) as file:
         return _keras3(path, file)
 
 

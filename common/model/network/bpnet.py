@@ -34,14 +34,14 @@ def build_model(spec: ModelSpec, skeleton: Skeleton) -> Any:
         heatmaps of stage 1 to T, each ``(B, H/8, W/8, K + 1)``, then the part affinity fields of stage 1 to T, each
         ``(B, H/8, W/8, 2 L)``, all linear float32.
     """
-    style = Style.of(spec)
+    style = Style.read(spec)
     image = keras.Input((None, None, 3), name="input_1")
     features = backbone(image, spec.backbone_attributes, style)
     features = conv(features, TRUNK, 3, name="channel_reduction_conv", style=style)
     maps: list[Maps] = []
     for index in range(1, spec.stages + 1):
         paf, heat = branches(features, maps[-1] if maps else None, spec, style, index=index)
-        maps.append(drawn(heat, paf, skeleton, style, prefix=f"stage{index}", final=1 < index == spec.stages))
+        maps.append(draw_maps(heat, paf, skeleton, style, prefix=f"stage{index}", final=1 < index == spec.stages))
     heatmaps, pafs = zip(*maps, strict=True)
     return keras.Model(image, [*heatmaps, *pafs], name="bpnet")
 
@@ -69,7 +69,7 @@ def branches(features: Any, before: Maps | None, spec: ModelSpec, style: Style, 
     paf = conv(paf, channels, 1, name=f"{names[0]}_conv{last}", style=style)
     heat = conv(heat, channels, 1, name=f"{names[1]}_conv{last}", style=style)
     if index > 1 and spec.use_self_attention:
-        return gated(paf, names[0], "tanh", style), gated(heat, names[1], "sigmoid", style)
+        return apply_gate(paf, names[0], "tanh", style), apply_gate(heat, names[1], "sigmoid", style)
     return paf, heat
 
 
@@ -80,13 +80,13 @@ def tower(x: Any, kernels: Sequence[int], prefix: str, style: Style) -> Any:
     return x
 
 
-def gated(x: Any, prefix: str, gate: str, style: Style) -> Any:
+def apply_gate(x: Any, prefix: str, gate: str, style: Style) -> Any:
     """Features weighted by what a convolution makes of them: self-attention, as TAO has it."""
     attention = conv(x, 128, 3, name=f"{prefix}_attention_conv", style=style, activation=gate)
     return keras.layers.Multiply(name=f"{prefix}_attention")([x, attention])
 
 
-def drawn(heat: Any, paf: Any, skeleton: Skeleton, style: Style, *, prefix: str, final: bool) -> Maps:
+def draw_maps(heat: Any, paf: Any, skeleton: Skeleton, style: Style, *, prefix: str, final: bool) -> Maps:
     """The maps of a stage, from the features for each kind."""
     heat_name, paf_name = f"{prefix}_heat_branch_out", f"{prefix}_paf_branch_out"
     if final:

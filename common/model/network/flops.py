@@ -28,11 +28,11 @@ def layer_multiply_adds(model: Any, size: tuple[int, int]) -> dict[int, int]:
     """Multiply-adds of each layer, in all its calls, by its ``id``; see :func:`flops`."""
     macs: dict[int, int] = defaultdict(int)
 
-    def counted(operation: Any) -> Callable[..., Any]:
+    def count(operation: Any) -> Callable[..., Any]:
         def shapes(*args: Any, **kwargs: Any) -> Any:
             inner = _graph(operation)
             if inner is not None:
-                return inner._run_through_graph(args[0], operation_fn=counted)
+                return inner._run_through_graph(args[0], operation_fn=count)
             made = operation.compute_output_spec(*args, **kwargs)
             macs[id(operation)] += multiply_adds(operation, args[0], made)
             return made
@@ -40,7 +40,7 @@ def layer_multiply_adds(model: Any, size: tuple[int, int]) -> dict[int, int]:
         return shapes
 
     pictures = [_picture(tensor, size) for tensor in model.inputs]
-    _graph(model)._run_through_graph(pictures, operation_fn=counted)
+    _graph(model)._run_through_graph(pictures, operation_fn=count)
     return macs
 
 

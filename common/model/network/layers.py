@@ -42,7 +42,7 @@ class Style:
     bias_factor: float
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> "Style":
+    def read(cls, spec: ModelSpec) -> "Style":
         """The style that a model spec asks for."""
         backbone = spec.backbone_attributes
         return cls(
@@ -108,7 +108,7 @@ def unit(
         style.channels(full), kernel, strides=stride, dilation_rate=dilation, padding="same",
         name=f"{name}_conv_{part}", **style.weights(backbone_initializer(style), style.backbone_bias),
     )(x)  # fmt: skip
-    return normalized(x, name=name, style=style, part=part, relu=relu)
+    return normalize(x, name=name, style=style, part=part, relu=relu)
 
 
 def depthwise_unit(x: Any, *, name: str, style: Style, stride: int = 1, dilation: int = 1) -> Any:
@@ -121,10 +121,10 @@ def depthwise_unit(x: Any, *, name: str, style: Style, stride: int = 1, dilation
     x = keras.layers.DepthwiseConv2D(
         3, strides=stride, dilation_rate=dilation, padding="same", name=f"{name}_depthwise", **own
     )(x)
-    return normalized(x, name=name, style=style, part="depthwise", relu="depthwise_relu")
+    return normalize(x, name=name, style=style, part="depthwise", relu="depthwise_relu")
 
 
-def normalized(x: Any, *, name: str, style: Style, part: str, relu: str | None) -> Any:
+def normalize(x: Any, *, name: str, style: Style, part: str, relu: str | None) -> Any:
     """What follows a backbone's convolution: batch normalization, where the spec wants it, and ReLU."""
     if style.normalized:
         x = keras.layers.BatchNormalization(momentum=style.bn_momentum, name=f"{name}_bn_{part}")(x)

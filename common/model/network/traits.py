@@ -86,7 +86,7 @@ def tell_filters(network: Network) -> list[tuple[int, int]]:
     full = {"channel_reduction_conv": TRUNK} | (VGG if find_architecture(network) == "vgg" else {})
     last = len(find_kernels(network, 1) or ()) + 1
     full |= {f"stage1_{kind}_conv{last}": FIRST_STAGE for kind in ("paf", "paf_branch")}
-    return [(channels, kernel_of(network[name])[-1]) for name, channels in full.items() if name in network]
+    return [(channels, find_kernel(network[name])[-1]) for name, channels in full.items() if name in network]
 
 
 def round_filters(filters: float) -> int:
@@ -109,7 +109,7 @@ def count_stages(network: Network) -> int | None:
 def find_kernels(network: Network, stage: int) -> list[int] | None:
     """The kernels of a stage's convolutions, in their order; the last convolution, of 1, is not the spec's."""
     found = {
-        int(match[2]): kernel_of(network[name])[0]
+        int(match[2]): find_kernel(network[name])[0]
         for name in network
         if (match := CONVOLUTION.fullmatch(name)) and int(match[1]) == stage
     }
@@ -135,10 +135,10 @@ def has_attention(network: Network) -> bool | None:
 
 def count_maps(network: Network, name: str) -> int | None:
     """The channels of the last maps of a kind."""
-    return kernel_of(network[name])[-1] if network.get(name) else None
+    return find_kernel(network[name])[-1] if network.get(name) else None
 
 
-def kernel_of(shapes: Shapes) -> tuple[int, ...]:
+def find_kernel(shapes: Shapes) -> tuple[int, ...]:
     """The shape of a layer's kernel."""
     return shapes[0] if shapes else (0,)
 

@@ -17,7 +17,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Filled:
+class TransferReport:
     """Which layers of a network took weights, and why the others did not.
 
     Attributes:
@@ -49,26 +49,32 @@ class Filled:
 
     def warnings(self) -> list[str]:
         """A line for each reason why layers start from scratch, with the first few of them."""
-        lines = [f"start from scratch, not in the file: {first_of(self.missing)}"] if self.missing else []
+        lines = [f"start from scratch, not in the file: {format_first(self.missing)}"] if self.missing else []
         lines = [*map(str, self.differences()), *lines] if self.missing or self.misfits else []
         if self.misfits:
-            shown = [f"{name} ({written(file)}, here {written(ours)})" for name, (file, ours) in self.misfits.items()]
-            lines.append(f"start from scratch, of another shape in the file: {first_of(shown)}")
+            shown = [
+                f"{name} ({format_shapes(file)}, here {format_shapes(ours)})"
+                for name, (file, ours) in self.misfits.items()
+            ]
+            lines.append(f"start from scratch, of another shape in the file: {format_first(shown)}")
         return lines
 
     def differences(self) -> list[Difference]:
         """The settings in which the network and the file's differ."""
         taken = self.layers | self.missing
         ours = taken | {name: ours for name, (_, ours) in self.misfits.items()}
-        return compare(ours, {name: shapes_of(arrays) for name, arrays in self.source.layers.items()})
+        return compare(ours, {name: list_shapes(arrays) for name, arrays in self.source.layers.items()})
 
     def table(self) -> str:
         """Every layer of the network and every layer left over in the file, as text in columns."""
         rows = [("layer", "weights", "in the network", "in the file")]
-        rows += [(name, "filled", written(shapes), written(shapes)) for name, shapes in self.layers.items()]
-        rows += [(name, "other shape", written(ours), written(file)) for name, (file, ours) in self.misfits.items()]
-        rows += [(name, "not in the file", written(shapes), "-") for name, shapes in self.missing.items()]
-        rows += [(name, "left over", "-", written(shapes)) for name, shapes in self.left_over.items()]
+        rows += [(name, "filled", format_shapes(shapes), format_shapes(shapes)) for name, shapes in self.layers.items()]
+        rows += [
+            (name, "other shape", format_shapes(ours), format_shapes(file))
+            for name, (file, ours) in self.misfits.items()
+        ]
+        rows += [(name, "not in the file", format_shapes(shapes), "-") for name, shapes in self.missing.items()]
+        rows += [(name, "left over", "-", format_shapes(shapes)) for name, shapes in self.left_over.items()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([self.summary(), *self.source.notes, "", *lines]) + "\n"
@@ -81,7 +87,7 @@ class Filled:
         return path
 
 
-def fill(model: Any, source: Stored) -> Filled:
+def load_matching_weights(model: Any, source: Stored) -> TransferReport:
     """Give the layers of ``model`` the weights of the layers of the same name, where the shapes agree.
 
     Raises:
@@ -94,30 +100,30 @@ def fill(model: Any, source: Stored) -> Filled:
         ours = tuple(tuple(variable.shape) for variable in layer.weights)
         if name not in given:
             missing[name] = ours
-        elif shapes_of(given[name]) != ours:
-            misfits[name] = (shapes_of(given[name]), ours)
+        elif list_shapes(given[name]) != ours:
+            misfits[name] = (list_shapes(given[name]), ours)
         else:
             layer.set_weights(given[name])
             filled[name] = ours
-    left = {name: shapes_of(arrays) for name, arrays in given.items() if arrays and name not in network}
-    done = Filled(source, filled, missing, misfits, left)
+    left = {name: list_shapes(arrays) for name, arrays in given.items() if arrays and name not in network}
+    done = TransferReport(source, filled, missing, misfits, left)
     if not filled:
-        raise UserError("no layer takes any weights: " + told(done), where=str(source.path), fix=advice(done))
+        raise UserError("no layer takes any weights: " + describe(done), where=str(source.path), fix=advice(done))
     return done
 
 
-def told(done: Filled) -> str:
+def describe(done: TransferReport) -> str:
     """What there was instead of a layer that fits: the settings that differ, or else the layers."""
     if done.differences():
         return "; ".join(map(str, done.differences()))
     lines = [*done.warnings()]
-    lines += [f"the file has {first_of(done.left_over)}"] if done.left_over else []
+    lines += [f"the file has {format_first(done.left_over)}"] if done.left_over else []
     return "; ".join(lines)
 
 
-def advice(done: Filled) -> str:
+def advice(done: TransferReport) -> str:
     """What to do where nothing fits."""
-    if is_pruned({name: shapes_of(arrays) for name, arrays in done.source.layers.items()}):
+    if is_pruned({name: list_shapes(arrays) for name, arrays in done.source.layers.items()}):
         return "the file's network was pruned: set load_graph: true, which takes it as it is"
     if remedies := [each.remedy for each in done.differences() if each.remedy]:
         return f"set {', '.join(remedies)}"
@@ -126,17 +132,17 @@ def advice(done: Filled) -> str:
     return "give the weights of such a network, or leave pretrained_weights out"
 
 
-def shapes_of(arrays: Iterable[Any]) -> Shapes:
+def list_shapes(arrays: Iterable[Any]) -> Shapes:
     """The shapes of some arrays."""
     return tuple(tuple(values.shape) for values in arrays)
 
 
-def written(shapes: Shapes) -> str:
+def format_shapes(shapes: Shapes) -> str:
     """Shapes as text: ``3x3x3x64, 64``."""
     return ", ".join("x".join(map(str, shape)) or "1" for shape in shapes) or "none"
 
 
-def first_of(names: Iterable[str]) -> str:
+def format_first(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     every = list(names)
     return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")

@@ -19,7 +19,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
-from bodyposenet.common.storage.model_key import opened
+from bodyposenet.common.storage.model_key import open_model_file
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class DamagedError(UserError):
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """How far a training has come.
 
     Attributes:
@@ -82,10 +82,10 @@ class Checkpoint(NamedTuple):
 
     model: Any
     optimizer: list[np.ndarray]
-    standing: Standing
+    standing: TrainingState
 
 
-def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card, standing: Standing) -> None:
+def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card, standing: TrainingState) -> None:
     """Write a checkpoint, whole or not at all.
 
     The file is a model file that every command reads; the rest of the state are further members of its zip.
@@ -199,7 +199,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     standing = read_standing(path)
     try:
-        with opened(path) as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
             if broken:
                 raise zipfile.BadZipFile(f"{broken} is broken")
@@ -209,32 +209,32 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except LockedError:
         raise
     except BROKEN as error:
-        raise _damaged(path, error) from None
+        raise _report_damage(path, error) from None
 
 
-def read_standing(path: Path) -> Standing:
+def read_standing(path: Path) -> TrainingState:
     """How far the training of a checkpoint had come, without loading Keras; raises as :func:`load_checkpoint`."""
     if not path.is_file():
         raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
     try:
-        with opened(path) as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
             if OPTIMIZER in archive.namelist():
                 return _standing_in(archive)
     except LockedError:
         raise
     except BROKEN as error:
-        raise _damaged(path, error) from None
+        raise _report_damage(path, error) from None
     raise UserError("is a network, not a checkpoint", where=str(path), fix="give it as pretrained_weights instead")
 
 
-def _standing_in(archive: zipfile.ZipFile) -> Standing:
+def _standing_in(archive: zipfile.ZipFile) -> TrainingState:
     history = json.loads(archive.read(HISTORY))
     if STANDING not in archive.namelist():  # written before there were checkpoints within an epoch
-        return Standing(epoch=len(history), history=history)
-    return Standing(**json.loads(archive.read(STANDING)), history=history)
+        return TrainingState(epoch=len(history), history=history)
+    return TrainingState(**json.loads(archive.read(STANDING)), history=history)
 
 
-def _damaged(path: Path, error: Exception) -> DamagedError:
+def _report_damage(path: Path, error: Exception) -> DamagedError:
     return DamagedError(
         f"this checkpoint cannot be read: {error}",
         where=str(path),

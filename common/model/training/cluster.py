@@ -34,7 +34,7 @@ TRAINERS = ("chief", "worker")  # the kinds of task that train, the first one fi
 
 
 @dataclass(frozen=True)
-class Cluster:
+class TrainingCluster:
     """The processes of a training, and which of them this one is.
 
     Attributes:
@@ -73,10 +73,10 @@ class Cluster:
         return json.dumps({"cluster": {"worker": list(self.workers)}, "task": task})
 
 
-ALONE = Cluster()
+ALONE = TrainingCluster()
 
 
-def cluster_of(environ: Mapping[str, str], *, gpus: int = 1) -> Cluster:
+def read_cluster(environ: Mapping[str, str], *, gpus: int = 1) -> TrainingCluster:
     """The cluster that the environment tells of; one process where it tells nothing.
 
     Args:
@@ -87,15 +87,15 @@ def cluster_of(environ: Mapping[str, str], *, gpus: int = 1) -> Cluster:
         UserError: A variable is missing or makes no sense.
     """
     if environ.get(CONFIG, "").strip():
-        workers, index = _configured(environ[CONFIG])
+        workers, index = _read_tf_config(environ[CONFIG])
     elif WORKERS in environ:
-        workers, index = _indexed(environ)
+        workers, index = _read_indices(environ)
     else:
         workers, index = ALONE.workers, ALONE.index
-    return Cluster(workers, index, gpus)
+    return TrainingCluster(workers, index, gpus)
 
 
-def _configured(text: str) -> tuple[tuple[str, ...], int]:
+def _read_tf_config(text: str) -> tuple[tuple[str, ...], int]:
     """Workers and own index by ``TF_CONFIG``; a chief counts as the first worker."""
     try:
         config = json.loads(text)
@@ -118,7 +118,7 @@ def _configured(text: str) -> tuple[tuple[str, ...], int]:
 _EXAMPLE = 'write {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
-def _indexed(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
+def _read_indices(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
     """Workers and own index by the variables of an indexed job."""
     count, index = _number(environ, WORKERS, least=1), _number(environ, INDEX, least=0)
     port = _number(environ, PORT, least=1, most=MOST_PORTS, otherwise=USUAL_PORT)
@@ -131,7 +131,7 @@ def _indexed(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]:
     service = environ.get(SERVICE, "")
     if not service:
         raise UserError("is not set", where=SERVICE, fix="set it to the headless service that is the pods' subdomain")
-    job = environ.get(JOB) or _job_of(environ.get("HOSTNAME") or socket.gethostname(), index)
+    job = environ.get(JOB) or _read_job(environ.get("HOSTNAME") or socket.gethostname(), index)
     return tuple(f"{job}-{number}.{service}:{port}" for number in range(count)), index
 
 
@@ -146,7 +146,7 @@ def _number(
     return int(text)
 
 
-def _job_of(host: str, index: int) -> str:
+def _read_job(host: str, index: int) -> str:
     """The job's name by a pod's host name, ``JOB-INDEX``."""
     name, _, number = host.partition(".")[0].rpartition("-")
     if not name or number != str(index):
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print ``TF_CONFIG``, or run a command with it."""
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     try:
-        config = cluster_of(os.environ).config()
+        config = read_cluster(os.environ).config()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

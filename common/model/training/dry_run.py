@@ -26,7 +26,7 @@ def describe(plan: Plan, results_dir: Path | None = None) -> str:
         UserError: They do not.
     """
     choice = starting_precision(plan, results_dir)
-    model, memory = built(plan, choice.policy)
+    model, memory = build(plan, choice.policy)
     photos = 0 if plan.validation is None else sum(len(shard) for shard in plan.validation.shards)
     held_out = f", {photos:,} photos held out for validation" if photos else ", no validation"
     epochs = plan.epochs - plan.first
@@ -40,7 +40,7 @@ def describe(plan: Plan, results_dir: Path | None = None) -> str:
     return dump_yaml(plan.spec) + "".join(f"# {line}\n" for line in lines)
 
 
-def built(plan: Plan, policy: str = FLOAT32) -> tuple[Any, Memory]:
+def build(plan: Plan, policy: str = FLOAT32) -> tuple[Any, Memory]:
     """The network as training starts with it, and the memory that its training will need."""
     spec = plan.spec
     model = starting_network(spec, plan.skeleton, policy=policy)

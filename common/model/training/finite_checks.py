@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.loading.batches import Batch
+from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.errors import UserError
 
 SLOWER = "lower the learning rate, or start it softer"
 KEPT = "the checkpoints so far are kept: run again to go on from the newest"
 
 
-def check_batch_loss(loss: float, batch: Batch, *, epoch: int, step: int, steps: int) -> None:
+def check_batch_loss(loss: float, batch: TrainingBatch, *, epoch: int, step: int, steps: int) -> None:
     """Stop where the loss is not finite.
 
     Args:

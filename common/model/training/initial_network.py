@@ -13,7 +13,7 @@ from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.network.transfer import Filled, fill
+from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
@@ -59,12 +59,12 @@ def starting_network(
         UserError: The weights cannot be read, none of them fits, or they do not fit the spec or the skeleton.
     """
     if spec.load_graph:
-        model = _checked_graph(spec, skeleton)
+        model = _check_graph(spec, skeleton)
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
         return in_policy(model, policy, regularized=False)
     model = build_model(spec.model, skeleton)
     if spec.pretrained_weights:
-        _tell(fill(model, _weights_for(model, spec)), results_dir)
+        _tell(load_matching_weights(model, _weights_for(model, spec)), results_dir)
     return in_policy(model, policy)
 
 
@@ -78,7 +78,7 @@ def _weights_for(model: Any, spec: TrainSpec) -> Stored:
     return as_backbone(stored, model, scale=seen.image_scale, offset=seen.image_offset)
 
 
-def _tell(filled: Filled, results_dir: Path | None) -> None:
+def _tell(filled: TransferReport, results_dir: Path | None) -> None:
     """Log what took weights, and write all of it beside the results."""
     log.info("%s", filled.summary())
     for note in filled.source.notes:
@@ -111,7 +111,7 @@ def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
     return copy
 
 
-def _checked_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
+def _check_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
     """The network in the file itself, held against the spec and the skeleton."""
     path = weights_path(str(spec.pretrained_weights))
     if path.is_file() and holds_hdf5(path):

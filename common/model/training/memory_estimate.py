@@ -62,17 +62,17 @@ def estimate(plan: Plan, model: Any, optimizer: Any) -> Memory:
     )
     state = sum(math.prod(variable.shape) for variable in optimizer.variables)
     return Memory(
-        maps=kept_outputs(model, (height, width)) * spec.dataloader.batch_size * number,
+        maps=count_kept_outputs(model, (height, width)) * spec.dataloader.batch_size * number,
         weights=(2 * model.count_params() + state) * NUMBER,
         batches=picture * plan.batch_size * (AHEAD + 2) * NUMBER,
     )
 
 
-def kept_outputs(model: Any, size: tuple[int, int]) -> int:
+def count_kept_outputs(model: Any, size: tuple[int, int]) -> int:
     """Numbers that the way back needs of one picture of ``size`` (height, width)."""
     kept: list[int] = []
 
-    def counted(operation: Any) -> Callable[..., Any]:
+    def count(operation: Any) -> Callable[..., Any]:
         def shapes(*args: Any, **kwargs: Any) -> Any:
             made = operation.compute_output_spec(*args, **kwargs)
             if not isinstance(operation, FREED):
@@ -82,5 +82,5 @@ def kept_outputs(model: Any, size: tuple[int, int]) -> int:
         return shapes
 
     picture = keras.KerasTensor((1, *size, 3), dtype="float32")
-    model._run_through_graph([picture], operation_fn=counted)
+    model._run_through_graph([picture], operation_fn=count)
     return sum(kept)

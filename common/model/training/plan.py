@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from bodyposenet.common.data.loading.batches import STRIDE, Batch, Drawing, Source, epoch_batches
+from bodyposenet.common.data.loading.batches import STRIDE, SampleSource, TargetDrawing, TrainingBatch, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.training.checkpoints import read_standing
-from bodyposenet.common.model.training.cluster import ALONE, Cluster
+from bodyposenet.common.model.training.cluster import ALONE, TrainingCluster
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.model_key import opened
+from bodyposenet.common.storage.model_key import open_model_file
 
 TAO_CHECKPOINT = ".ckzip"
 
@@ -41,10 +41,10 @@ class Plan:
 
     spec: TrainSpec
     skeleton: Skeleton
-    source: Source
+    source: SampleSource
     validation: RecordSource | None
     inference: InferenceSpec
-    cluster: Cluster = ALONE
+    cluster: TrainingCluster = ALONE
     first: int = 0
 
     @property
@@ -66,13 +66,13 @@ class Plan:
     @property
     def card(self) -> Card:
         """The card of the network that comes out."""
-        return card_of(self.spec, self.skeleton)
+        return make_card(self.spec, self.skeleton)
 
     @cached_property
-    def drawing(self) -> Drawing:
+    def drawing(self) -> TargetDrawing:
         """How samples become batches."""
         card, normalization = self.card, self.spec.dataloader.normalization_params
-        return Drawing(
+        return TargetDrawing(
             skeleton=self.skeleton,
             size=card.input_size,
             sigma=card.sigma,
@@ -83,7 +83,7 @@ class Plan:
             mask_offset=normalization.mask_offset[0],
         )
 
-    def batches(self, epoch: int, *, first: int) -> Iterator[Batch]:
+    def batches(self, epoch: int, *, first: int) -> Iterator[TrainingBatch]:
         """This process's parts of the batches of an epoch, from number ``first`` on."""
         return epoch_batches(
             self.source, self.drawing, batch_size=self.batch_size, seed=self.spec.random_seed, epoch=epoch,
@@ -91,7 +91,7 @@ class Plan:
         )  # fmt: skip
 
 
-def make_plan(spec: TrainSpec, source: Source | None = None, *, cluster: Cluster = ALONE) -> Plan:
+def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: TrainingCluster = ALONE) -> Plan:
     """Hold a train spec against its data, its weights and its skeleton.
 
     Args:
@@ -108,9 +108,9 @@ def make_plan(spec: TrainSpec, source: Source | None = None, *, cluster: Cluster
     first = _epochs_seen(spec)
     validation = None
     if source is None:
-        source = RecordSource.of(spec, skeleton)
+        source = RecordSource.open(spec, skeleton)
         _check_datasets(source)
-        validation = _held_out(spec, source)
+        validation = _open_validation(spec, source)
     if spec.jit_compile and cluster.replicas > 1:
         raise UserError(
             f"XLA compiles for one device, not {cluster.replicas}", where="jit_compile", fix="set it to null"
@@ -125,7 +125,7 @@ def make_plan(spec: TrainSpec, source: Source | None = None, *, cluster: Cluster
     return plan
 
 
-def card_of(spec: TrainSpec, skeleton: Skeleton) -> Card:
+def make_card(spec: TrainSpec, skeleton: Skeleton) -> Card:
     """The card of a network trained by this spec."""
     loader = spec.dataloader
     return Card(
@@ -158,7 +158,7 @@ def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
         raise UserError(
             f"there is no such file: {path}", where="pretrained_weights", fix="check the path, or set it to null"
         )
-    with opened(path) as file:  # a key that does not fit is told now
+    with open_model_file(path) as file:  # a key that does not fit is told now
         is_keras = zipfile.is_zipfile(file)
     if not (spec.load_graph and is_keras):
         return
@@ -205,14 +205,14 @@ def _check_datasets(source: RecordSource) -> None:
             )
 
 
-def _held_out(spec: TrainSpec, source: RecordSource) -> RecordSource | None:
+def _open_validation(spec: TrainSpec, source: RecordSource) -> RecordSource | None:
     """The validation records of a spec, as they are but for its ``identity_spatial_aug_params``."""
     config = spec.dataloader.dataset_config
     if not config.val_records_path:
         return None
     folder = config.val_records_folder_path or config.train_records_folder_path
     shards = tuple(open_shards(folder, config.val_records_path))
-    held_out = replace(source, shards=shards, augmentation=source.augmentation.switched_off())
+    held_out = replace(source, shards=shards, augmentation=source.augmentation.switch_off())
     _check_datasets(held_out)
     return held_out
 

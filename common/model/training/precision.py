@@ -210,11 +210,11 @@ def _build_step(name: str, shape: tuple[int, int, int, int]) -> Callable[[], Any
     images, weights = (tf.constant(rng.standard_normal(size), name) for size in (shape, kernel))
 
     @tf.function(jit_compile=False, autograph=False)
-    def compiled() -> Any:
+    def run_step() -> Any:
         with tf.GradientTape() as tape:
             tape.watch([images, weights])
             maps = tf.nn.conv2d(images, weights, 1, "SAME")
         parts = [maps, *tape.gradient(maps, [images, weights])]
         return tf.stack([tf.cast(tf.reshape(part, [-1])[0], FLOAT32) for part in parts])
 
-    return lambda: compiled().numpy()
+    return lambda: run_step().numpy()

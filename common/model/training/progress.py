@@ -19,7 +19,7 @@ IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes sets it in every container
 FIGURES = ("val_loss", "val_ap")
 
 
-class Progress:
+class TrainingProgress:
     """A bar on a terminal, a line now and then in a log, and TAO's ``status.json`` (reference 1.8).
 
     In a Kubernetes pod the line is a JSON object on standard output.
@@ -40,7 +40,7 @@ class Progress:
         self.said = time.monotonic()
         self.begun: tuple[float, float] | None = None  # time and epochs done, after this run's first step
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "TrainingProgress":
         self.status.write("STARTED", message="Training started.", precision=self.precision)
         return self
 
@@ -61,7 +61,7 @@ class Progress:
             rate: The learning rate that it took.
         """
         now, done = time.monotonic(), epoch + (number + 1) / self.steps
-        left = self._left(now, done)
+        left = self._estimate_left(now, done)
         if number == 0:
             self.bar.reset()
         self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
@@ -74,7 +74,7 @@ class Progress:
     def epoch(self, means: Mapping[str, float]) -> None:
         """Note the end of an epoch, with its entry in the history."""
         done = int(means["epoch"])
-        left = spell(self._left(time.monotonic(), done))
+        left = spell(self._estimate_left(time.monotonic(), done))
         found = "".join(f", {name.replace('_', ' ')} {means[name]:.4g}" for name in FIGURES if name in means)
         log.info(
             "epoch %d of %d done: loss %.4g%s, %.3g images/s, %s left",
@@ -90,7 +90,7 @@ class Progress:
             eta=left,
         )
 
-    def _left(self, now: float, done: float) -> float | None:
+    def _estimate_left(self, now: float, done: float) -> float | None:
         """Seconds until the last epoch is done, at the pace so far: validation and checkpoints are part of it."""
         if self.begun is None:  # the first step of a run also compiles
             self.begun = (now, done)
@@ -111,7 +111,7 @@ class Progress:
         sys.stdout.flush()
 
 
-class Silence(Progress):
+class Silence(TrainingProgress):
     """What those processes of a training tell that are not its chief: nothing."""
 
     def __enter__(self) -> "Silence":

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.model.training.cluster import TrainingCluster
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ GO = b"go\n"
 LONGEST = 80  # bytes of a greeting
 
 
-def meet(cluster: Cluster, patience: float = PATIENCE) -> None:
+def meet(cluster: TrainingCluster, patience: float = PATIENCE) -> None:
     """Return when all workers are here: each knocks at the chief's port, which lets all go at once.
 
     Args:
@@ -36,7 +36,7 @@ def meet(cluster: Cluster, patience: float = PATIENCE) -> None:
     if cluster.chief:
         _gather(cluster, deadline)
     else:
-        _knock(cluster, deadline)
+        _connect(cluster, deadline)
 
 
 def listens(address: str, seconds: float) -> bool:
@@ -67,11 +67,11 @@ class _Deadline:
             log.info("waiting for %s", missing)
 
 
-def _gather(cluster: Cluster, deadline: _Deadline) -> None:
+def _gather(cluster: TrainingCluster, deadline: _Deadline) -> None:
     """The chief's part."""
     wanted = set(range(1, len(cluster.workers)))
     with contextlib.ExitStack() as stack:
-        door = stack.enter_context(_door(cluster.workers[0]))
+        door = stack.enter_context(_listen(cluster.workers[0]))
         here: dict[int, socket.socket] = {}
         while wanted - here.keys():
             absent = [f"worker {number} ({cluster.workers[number]})" for number in sorted(wanted - here.keys())]
@@ -79,7 +79,7 @@ def _gather(cluster: Cluster, deadline: _Deadline) -> None:
             if not select.select([door], [], [], PAUSE)[0]:
                 continue
             guest = stack.enter_context(door.accept()[0])
-            number = _greeted(guest, len(cluster.workers))
+            number = _handshake(guest, len(cluster.workers))
             if number in wanted:
                 here[number] = guest
         door.close()
@@ -89,7 +89,7 @@ def _gather(cluster: Cluster, deadline: _Deadline) -> None:
 
 
 @contextlib.contextmanager
-def _door(address: str) -> Iterator[socket.socket]:
+def _listen(address: str) -> Iterator[socket.socket]:
     host, port = _split(address)
     here = host in LOOPBACK  # nobody else is let in
     both = socket.has_dualstack_ipv6() and not here
@@ -103,7 +103,7 @@ def _door(address: str) -> Iterator[socket.socket]:
         yield door
 
 
-def _greeted(guest: socket.socket, workers: int) -> int | None:
+def _handshake(guest: socket.socket, workers: int) -> int | None:
     """The number of the worker that has knocked; None for strangers, and for workers of another cluster."""
     guest.settimeout(PAUSE)
     try:
@@ -115,19 +115,19 @@ def _greeted(guest: socket.socket, workers: int) -> int | None:
     return int(number[0]) if fits else None
 
 
-def _knock(cluster: Cluster, deadline: _Deadline) -> None:
+def _connect(cluster: TrainingCluster, deadline: _Deadline) -> None:
     """Everybody else's part."""
     chief = cluster.workers[0]
     while True:
         deadline.waits_for(f"the chief, worker 0 ({chief}), with all others")
         with contextlib.suppress(OSError), socket.create_connection(_split(chief), timeout=PAUSE) as door:
             door.sendall(f"{GREETING} {cluster.index} {len(cluster.workers)}\n".encode())
-            if _let_in(door, deadline, chief):
+            if _wait_release(door, deadline, chief):
                 return
         time.sleep(PAUSE)
 
 
-def _let_in(door: socket.socket, deadline: _Deadline, chief: str) -> bool:
+def _wait_release(door: socket.socket, deadline: _Deadline, chief: str) -> bool:
     """Wait for the chief's word; False if it hangs up."""
     while True:
         deadline.waits_for(f"workers that the chief ({chief}) waits for")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bodyposenet.common.data.loading.batches import Batch
+from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.model.network.losses import StageLosses, pose_loss
 from bodyposenet.common.spec.train import Loss
 
@@ -17,14 +17,14 @@ FLOATS = 4  # parts of a batch that a step computes with
 SCALED = "float16"  # the precision whose gradients vanish unless the loss is scaled up
 
 
-def make_loss(model: Any, loss: Loss) -> Callable[[Batch], Any]:
+def make_loss(model: Any, loss: Loss) -> Callable[[TrainingBatch], Any]:
     """Build the function that measures ``model`` on a batch, as inference sees it, without regularisation."""
 
     @tf.function(jit_compile=False, autograph=False)
-    def compiled(images: Any, heatmaps: Any, pafs: Any, mask: Any) -> Any:
+    def compute_loss(images: Any, heatmaps: Any, pafs: Any, mask: Any) -> Any:
         return pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
 
-    return lambda batch: compiled(*(tf.constant(part) for part in batch[:FLOATS]))
+    return lambda batch: compute_loss(*(tf.constant(part) for part in batch[:FLOATS]))
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def make_step(model: Any, optimizer: Any, loss: Loss, *, strategy: Any = None, j
             total = losses.total + penalty
             minimised = optimizer.scale_loss(total / replicas)  # gradients are summed over the replicas
         variables = model.trainable_variables
-        optimizer.apply(_agreed(tape.gradient(minimised, variables), optimizer, replicas), variables)
-        return _stacked(losses, total, penalty, leave) / replicas
+        optimizer.apply(_agree(tape.gradient(minimised, variables), optimizer, replicas), variables)
+        return _stack(losses, total, penalty, leave) / replicas
 
     @tf.function(jit_compile=bool(jit_compile), autograph=False)
-    def compiled(batch: Sequence[Any], learning_rate: Any, leave: Any) -> Any:
+    def run_step(batch: Sequence[Any], learning_rate: Any, leave: Any) -> Any:
         optimizer.learning_rate = learning_rate
         found = strategy.run(part, args=(*batch, leave))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
-    def step(batch: Batch, learning_rate: float, *, leave: bool = False) -> Scalars:
+    def step(batch: TrainingBatch, learning_rate: float, *, leave: bool = False) -> Scalars:
         numbers = np.float32(learning_rate), np.float32(leave)
-        return Scalars(names, compiled(_dealt(batch, strategy), *map(tf.constant, numbers)))
+        return Scalars(names, run_step(_dealt(batch, strategy), *map(tf.constant, numbers)))
 
     return step
 
@@ -117,7 +117,7 @@ def _see_all_replicas(model: Any) -> None:
             layer.synchronized = True
 
 
-def _agreed(gradients: list[Any], optimizer: Any, replicas: int) -> list[Any]:
+def _agree(gradients: list[Any], optimizer: Any, replicas: int) -> list[Any]:
     """Gradients that are no numbers anywhere are so everywhere: then no replica applies them."""
     if replicas == 1 or not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return gradients
@@ -128,7 +128,7 @@ def _agreed(gradients: list[Any], optimizer: Any, replicas: int) -> list[Any]:
     return [None if part is None else part + added for part in gradients]
 
 
-def _stacked(losses: StageLosses, total: Any, penalty: Any, leave: Any) -> Any:
+def _stack(losses: StageLosses, total: Any, penalty: Any, leave: Any) -> Any:
     """One tensor, so that one transfer brings them all."""
     return tf.stack([total, penalty, *losses.heatmaps, *losses.pafs, leave])
 
@@ -139,7 +139,7 @@ def _names(stages: int) -> tuple[str, ...]:
     return ("loss", "regularization", *heatmaps, *pafs)
 
 
-def _dealt(batch: Batch, strategy: Any) -> tuple[Any, ...]:
+def _dealt(batch: TrainingBatch, strategy: Any) -> tuple[Any, ...]:
     """The batch as tensors, dealt out among the devices of this process."""
     parts = batch[:FLOATS]
     local = len(strategy.extended.worker_devices) if strategy.num_replicas_in_sync > 1 else 1

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.model.training.rendezvous import listens, meet
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class LostWorkerError(UserError):
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of a training, joined.
 
     Attributes:
@@ -46,7 +46,7 @@ class Team:
         strategy: A ``tf.distribute.Strategy``; None where there is one process with one device.
     """
 
-    cluster: Cluster
+    cluster: TrainingCluster
     strategy: Any = None
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -75,7 +75,7 @@ class Team:
             self._sum(np.float64(0))
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watch(self) -> Iterator[None]:
         """Work with the others; tell it clearly where one of them is lost.
 
         Raises:
@@ -87,7 +87,7 @@ class Team:
             if not self.cluster.shared:
                 raise
             log.debug("%s", error)
-            lost = lost_workers(self.cluster, str(error))
+            lost = find_lost_workers(self.cluster, str(error))
             time.sleep(LINGER)
             raise LostWorkerError(
                 f"{lost} is gone, so training stopped",
@@ -106,20 +106,20 @@ class Team:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
 
 
-def form_team(cluster: Cluster) -> Team:
+def form_team(cluster: TrainingCluster) -> ProcessGroup:
     """Join the processes and devices; TensorFlow must not have computed anything yet.
 
     Raises:
         UserError: This machine lacks devices, or a process does not come in time.
     """
     if cluster.shared:
-        return Team(cluster, _many_workers(cluster))
+        return ProcessGroup(cluster, _many_workers(cluster))
     if cluster.gpus > 1:
-        return Team(cluster, tf.distribute.MirroredStrategy(_devices(cluster.gpus)))
-    return Team(cluster)
+        return ProcessGroup(cluster, tf.distribute.MirroredStrategy(_devices(cluster.gpus)))
+    return ProcessGroup(cluster)
 
 
-def lost_workers(cluster: Cluster, message: str) -> str:
+def find_lost_workers(cluster: TrainingCluster, message: str) -> str:
     """Which of the others no longer listen; by TensorFlow's message, if all still do."""
     others = [number for number in range(len(cluster.workers)) if number != cluster.index]
     gone = [number for number in others if not listens(cluster.workers[number], PROBE)]
@@ -143,7 +143,7 @@ def _refuse(wanted: int, present: int) -> None:
     raise UserError(f"{wanted} GPUs are asked for, and TensorFlow says {there}", where="--gpus", fix=fix)
 
 
-def _many_workers(cluster: Cluster) -> Any:
+def _many_workers(cluster: TrainingCluster) -> Any:
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus) < cluster.gpus > 1:
         _refuse(cluster.gpus, len(gpus))

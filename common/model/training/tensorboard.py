@@ -59,7 +59,7 @@ class Summaries:
 
     def _scalars(self, number: int, values: Mapping[str, float]) -> None:
         value = tf.compat.v1.Summary.Value
-        points = [value(tag=tag_of(name), simple_value=float(value_)) for name, value_ in values.items()]
+        points = [value(tag=make_tag(name), simple_value=float(value_)) for name, value_ in values.items()]
         if points:
             self._write(step=number, summary=tf.compat.v1.Summary(value=points))
 
@@ -67,7 +67,7 @@ class Summaries:
         self._writer.write(tf.compat.v1.Event(wall_time=time.time(), **fields).SerializeToString())
 
 
-def tag_of(name: str) -> str:
+def make_tag(name: str) -> str:
     """The name of a curve in TensorBoard."""
     for ours, theirs in STAGES:
         if name.startswith(ours):

@@ -9,17 +9,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from bodyposenet.common.data.loading.batches import Source
+from bodyposenet.common.data.loading.batches import SampleSource
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.training.checkpoints import Epoch, sweep
-from bodyposenet.common.model.training.cluster import ALONE, Cluster
+from bodyposenet.common.model.training.cluster import ALONE, TrainingCluster
 from bodyposenet.common.model.training.first_batch import write_first_batch
 from bodyposenet.common.model.training.initial_network import starting_precision
-from bodyposenet.common.model.training.plan import Plan, card_of, make_plan
+from bodyposenet.common.model.training.plan import Plan, make_card, make_plan
 from bodyposenet.common.model.training.precision import PRECISION, PrecisionChoice
 from bodyposenet.common.model.training.preemption import Interruption, StopAsked, StoppedError
-from bodyposenet.common.model.training.progress import Progress, Silence
-from bodyposenet.common.model.training.strategy import LostWorkerError, Team, form_team
+from bodyposenet.common.model.training.progress import Silence, TrainingProgress
+from bodyposenet.common.model.training.strategy import LostWorkerError, ProcessGroup, form_team
 from bodyposenet.common.model.training.tensorboard import Summaries
 from bodyposenet.common.model.training.trainer import Told, Trainer, Validate, Watchers
 from bodyposenet.common.spec.base import dump_yaml
@@ -27,7 +27,7 @@ from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.model_key import VARIABLE, key_in_use
 
-__all__ = ["Training", "card_of", "train"]
+__all__ = ["Training", "make_card", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ def train(
     spec: TrainSpec,
     results_dir: Path,
     *,
-    source: Source | None = None,
+    source: SampleSource | None = None,
     validate: Validate | None = None,
     told: Told | None = None,
     chosen: Chosen | None = None,
     kept: str = "",
-    cluster: Cluster = ALONE,
+    cluster: TrainingCluster = ALONE,
     ending: str = ".keras",
 ) -> Training:
     """Train, or go on training, the network of a spec.
@@ -100,7 +100,7 @@ def train(
         try:
             with interruption.at_once():
                 team = form_team(cluster)
-            with team.watched():
+            with team.watch():
                 with interruption.at_once():
                     _seed(spec)
                     precision = _agree(plan, results_dir, team, kept)
@@ -112,7 +112,7 @@ def train(
                         chosen(precision)
                 return _run(trainer, interruption, told if told and cluster.chief else _nobody)
         except StopAsked:
-            raise _stopped(trainer, results_dir) from None
+            raise _stop(trainer, results_dir) from None
         except LostWorkerError:
             if interruption.asked:  # all were told to end, and another was faster: this step is not whole
                 raise StoppedError("stopped", where=str(results_dir), fix="run it again to go on") from None
@@ -125,7 +125,7 @@ def _seed(spec: TrainSpec) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _agree(plan: Plan, folder: Path, team: Team, kept: str) -> PrecisionChoice:
+def _agree(plan: Plan, folder: Path, team: ProcessGroup, kept: str) -> PrecisionChoice:
     """Choose the precision; the chief, which has the checkpoints, chooses for all, and tells."""
     own = starting_precision(plan, folder, kept=kept) if team.cluster.chief else None
     choice = PrecisionChoice(**team.told(own and asdict(own)))
@@ -154,8 +154,8 @@ def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
         return _finish(trainer)
 
 
-def _open_progress(trainer: Trainer) -> Progress:
-    told_how_far = Progress if trainer.chief else Silence
+def _open_progress(trainer: Trainer) -> TrainingProgress:
+    told_how_far = TrainingProgress if trainer.chief else Silence
     return told_how_far(
         trainer.results_dir, epochs=trainer.plan.epochs, steps=trainer.plan.steps,
         every=trainer.spec.log_every_n_secs, precision=trainer.precision.name,
@@ -179,7 +179,7 @@ def _write_history(trainer: Trainer) -> None:
         _write(trainer.results_dir / "history.json", json.dumps(trainer.standing.history, indent=1))
 
 
-def _stopped(trainer: Trainer | None, folder: Path) -> StoppedError:
+def _stop(trainer: Trainer | None, folder: Path) -> StoppedError:
     """Save what was done; what to tell."""
     if trainer is None:
         return StoppedError("stopped before the first step", where=str(folder), fix="run it again")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bodyposenet.common.data.loading.batches import Batch
+from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.training.checkpoints import (
@@ -18,7 +18,7 @@ from bodyposenet.common.model.training.checkpoints import (
     LATEST,
     NAME,
     Epoch,
-    Standing,
+    TrainingState,
     keep_newest,
     load_checkpoint,
     newest_checkpoint,
@@ -31,9 +31,9 @@ from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import PrecisionChoice
 from bodyposenet.common.model.training.preemption import Interruption, StopAsked
-from bodyposenet.common.model.training.progress import Progress
+from bodyposenet.common.model.training.progress import TrainingProgress
 from bodyposenet.common.model.training.step import Scalars, make_step, with_loss_scale
-from bodyposenet.common.model.training.strategy import Team
+from bodyposenet.common.model.training.strategy import ProcessGroup
 from bodyposenet.common.model.training.tensorboard import Summaries
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.train import EarlyStopping
@@ -56,7 +56,7 @@ class Watchers:
         interruption: Knows whether the training is to end.
     """
 
-    progress: Progress
+    progress: TrainingProgress
     summaries: Summaries
     told: Told
     interruption: Interruption
@@ -65,7 +65,7 @@ class Watchers:
 class _Taken(NamedTuple):
     """A step that may not be done yet: its batch, its learning rate and what it will have found."""
 
-    batch: Batch
+    batch: TrainingBatch
     rate: float
     found: Scalars
 
@@ -83,7 +83,7 @@ class Trainer:
     """
 
     def __init__(
-        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: Team, precision: PrecisionChoice,
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: ProcessGroup, precision: PrecisionChoice,
         ending: str,
     ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
@@ -102,7 +102,7 @@ class Trainer:
             self.step = make_step(
                 self.model, self.optimizer, spec.loss, strategy=team.strategy, jit_compile=spec.jit_compile
             )
-        self.standing = Standing(epoch=plan.first, steps=plan.steps, precision=precision.name)
+        self.standing = TrainingState(epoch=plan.first, steps=plan.steps, precision=precision.name)
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
 
@@ -115,7 +115,7 @@ class Trainer:
         """Go on from the newest whole checkpoint; a fine-tuning that has none yet begins with the spec's."""
         if self.chief:
             self._resume()
-        self.standing = Standing(**self.team.told(vars(self.standing)))
+        self.standing = TrainingState(**self.team.told(vars(self.standing)))
         self.team.level([*self.model.variables, *self.optimizer.variables])
 
     def _resume(self) -> None:

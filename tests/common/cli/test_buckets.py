@@ -11,7 +11,14 @@ from support.perfect import PerfectRunner, standing
 from support.spec_files import DATASET, changed
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
+from bodyposenet.common.data.photo_set import (
+    DATASET_SPEC,
+    gather,
+    keep_test_half,
+    make_dataset_spec,
+    photos_in,
+    spec_in,
+)
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
 from bodyposenet.common.inference.inference import infer
@@ -19,7 +26,7 @@ from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.storage.files import listing, place, read_bytes, whole_file
+from bodyposenet.common.storage.files import as_path, listing, read_bytes, whole_file
 from bodyposenet.common.storage.status_log import StatusLog
 
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
@@ -100,7 +107,7 @@ def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
     here = evaluate(runner, settings, dataset, tmp_path / "out")
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    there = evaluate(runner, settings, moved, place(f"{bucket}/out"))
+    there = evaluate(runner, settings, moved, as_path(f"{bucket}/out"))
     assert (there.metrics, there.skipped) == (here.metrics, [])
     assert read_bytes(f"{bucket}/out/results.csv") == (tmp_path / "out/results.csv").read_bytes()
 
@@ -115,8 +122,10 @@ def test_inference_takes_photos_of_a_bucket(bucket, tmp_path, kind):
     source = {"dir": f"{bucket}/photos", "json": f"{bucket}/list.json", "image": f"{bucket}/photos/{name}"}[kind]
     settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    root = place(f"{bucket}/photos") if kind == "json" else None
-    done = infer(runner, settings, input_type=kind, input=place(source), image_root_path=root, dump_visualizations=True)
+    root = as_path(f"{bucket}/photos") if kind == "json" else None
+    done = infer(
+        runner, settings, input_type=kind, input=as_path(source), image_root_path=root, dump_visualizations=True
+    )
     assert (done.images, done.skipped) == (1 if kind == "image" else 2, [])
     assert str(done.detections).startswith(f"{bucket}/")
     assert len(listing(done.detections.parent / "images_annotated")) == done.images
@@ -129,7 +138,7 @@ def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_ke
     assert str(folder) == str(photos_in(tmp_path / "set")) == f"{bucket}/drawn"
     before = fingerprint(folder)
     assert fingerprint(folder) == before
-    spec = dataset_spec_of(folder)
+    spec = make_dataset_spec(folder)
     kept = keep_test_half(spec, tmp_path / "kept")
     (tmp_path / "kept" / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True))
     found = read_test_set(spec_in(tmp_path / "kept"))
@@ -145,14 +154,14 @@ def test_names_that_leave_the_folder_are_not_kept(tmp_path):
     document = json.loads(annotations.read_text())
     document["images"][0]["file_name"] = f"../images/{document['images'][0]['file_name']}"
     annotations.write_text(json.dumps(document))
-    keep_test_half(dataset_spec_of(tmp_path / "drawn"), tmp_path / "kept")
+    keep_test_half(make_dataset_spec(tmp_path / "drawn"), tmp_path / "kept")
     assert sorted(listing(tmp_path / "kept")) == ["test/annotations.json"]
 
 
 def test_a_prior_is_fitted_from_and_to_a_bucket(bucket, tmp_path):
     gather("", tmp_path / "drawn", train=40, val=1)
     upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
-    spec = dataset_spec_of(tmp_path / "drawn").model_copy(update={"root_directory_path": f"{bucket}/drawn"})
+    spec = make_dataset_spec(tmp_path / "drawn").model_copy(update={"root_directory_path": f"{bucket}/drawn"})
     with whole_file(f"{bucket}/spec.json") as file:
         file.write(spec.model_dump_json(by_alias=True).encode())
     done = bpnet("skeleton", "fit", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/prior.json")

@@ -15,7 +15,7 @@ from support.creatures import EXAMPLE, JOINTS, PAGE, PICTURES, SIGMAS, UNION, dr
 
 from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.kubeflow.parameter_values import portable
+from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.spec import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
@@ -145,7 +145,7 @@ def test_a_prior_is_fitted_that_the_pose_config_can_name(ran):
 def through_kubeflow(settings):
     """A dict as a task gets it: floats only, keys in any order."""
     struct = struct_pb2.Struct()
-    struct.update(portable(settings))
+    struct.update(to_kfp(settings))
     return json_format.MessageToDict(struct)
 
 

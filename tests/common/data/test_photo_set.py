@@ -7,7 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, gather, keep_test_half, photos_in, spec_in
+from bodyposenet.common.data.photo_set import (
+    DATASET_SPEC,
+    gather,
+    keep_test_half,
+    make_dataset_spec,
+    photos_in,
+    spec_in,
+)
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
 from bodyposenet.common.skeleton.skeleton import COCO_17
@@ -38,7 +45,7 @@ def test_without_a_source_people_are_drawn_the_same_for_the_same_seed(tmp_path):
     drawn = [[cv2.imread(str(file)) for file in files] for files in photos]
     assert all(np.array_equal(a, b) for a, b in zip(drawn[0], drawn[1], strict=True))
     assert not any(np.array_equal(a, c) for a, c in zip(drawn[0], drawn[2], strict=True))
-    assert halves(dataset_spec_of(sets[0])) == [("images", NAMED[0]), ("images", NAMED[1])]
+    assert halves(make_dataset_spec(sets[0])) == [("images", NAMED[0]), ("images", NAMED[1])]
     assert photos_in(tmp_path / "a") == tmp_path / "a"
 
 
@@ -55,26 +62,26 @@ def test_cocos_own_layout_is_found(tmp_path):
     others = [f"annotations/{kind}_{half}2017.json" for kind in ("instances", "captions") for half in ("train", "val")]
     wanted = [f"annotations/person_keypoints_{half}2017.json" for half in ("train", "val")]
     folder = make(tmp_path, *others, *wanted, folders=("train2017", "val2017"))
-    assert halves(dataset_spec_of(folder)) == [("train2017", wanted[0]), ("val2017", wanted[1])]
+    assert halves(make_dataset_spec(folder)) == [("train2017", wanted[0]), ("val2017", wanted[1])]
 
 
 def test_annotation_files_may_lie_beside_the_photos_under_any_name(tmp_path):
     folder = make(tmp_path, "my_train_labels.json", "my_val_labels.json")
-    assert halves(dataset_spec_of(folder)) == [("images", "my_train_labels.json"), ("images", "my_val_labels.json")]
+    assert halves(make_dataset_spec(folder)) == [("images", "my_train_labels.json"), ("images", "my_val_labels.json")]
 
 
 def test_the_joints_are_cocos_and_the_settings_join_them(tmp_path):
     settings = {"dataset": "mine", "data_filtering_params": {"min_acceptable_kpts": 7}}
-    spec = dataset_spec_of(make(tmp_path, *NAMED), settings)
+    spec = make_dataset_spec(make(tmp_path, *NAMED), settings)
     assert spec.root_directory_path == str(tmp_path)
     assert tuple(spec.categories[0].keypoints) == COCO_17.joints
     assert (spec.dataset, spec.data_filtering_params.min_acceptable_kpts) == ("mine", 7)
-    assert dataset_spec_of(tmp_path).dataset == "coco"
+    assert make_dataset_spec(tmp_path).dataset == "coco"
 
 
 def test_joints_of_the_settings_win(tmp_path):
     person = {"name": "person", "num_joints": 2, "keypoints": ["head", "foot"]}
-    spec = dataset_spec_of(make(tmp_path, *NAMED), {"categories": [person]})
+    spec = make_dataset_spec(make(tmp_path, *NAMED), {"categories": [person]})
     assert list(spec.categories[0].keypoints) == ["head", "foot"]
 
 
@@ -113,13 +120,13 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 def test_settings_that_are_no_dataset_spec_are_told_by_key(tmp_path):
     with pytest.raises(SpecError, match=r"dataset_spec: data_filtering_params\.min_acceptable_kpt: .*did you mean"):
-        dataset_spec_of(make(tmp_path, *NAMED), {"data_filtering_params": {"min_acceptable_kpt": 7}})
+        make_dataset_spec(make(tmp_path, *NAMED), {"data_filtering_params": {"min_acceptable_kpt": 7}})
 
 
 @pytest.mark.data
 def test_the_coco_sample_is_a_photo_set(data_folder, tmp_path):
     folder = gather(str(data_folder / "coco_sample"), tmp_path / "set")
-    for images, annotations in halves(dataset_spec_of(folder)):
+    for images, annotations in halves(make_dataset_spec(folder)):
         listed = json.loads((folder / annotations).read_text())["images"]
         assert listed
         assert all((folder / images / image["file_name"]).is_file() for image in listed)
@@ -127,7 +134,7 @@ def test_the_coco_sample_is_a_photo_set(data_folder, tmp_path):
 
 def test_a_converted_dataset_brings_its_test_half_wherever_it_goes(tmp_path):
     photos = gather("", tmp_path / "photos", train=2, val=3, seed=0)
-    spec = dataset_spec_of(photos)
+    spec = make_dataset_spec(photos)
     folder = tmp_path / "dataset"
     folder.mkdir()
     (folder / DATASET_SPEC).write_text(keep_test_half(spec, folder).model_dump_json(by_alias=True))

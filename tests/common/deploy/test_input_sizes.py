@@ -13,15 +13,15 @@ from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.deploy.input_sizes import Sizes
+from bodyposenet.common.deploy.input_sizes import InputSizes
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.inference.detector import find_people, followed
+from bodyposenet.common.inference.detector import adapt_spec, find_people
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
 ADJUST, PAD = "adjust_network_input", "pad_image_input"
-FIXED = Sizes((368, 368), (368, 368), 1, 1)
-RANGE = Sizes((184, 184), (368, 496), 1, 4)
+FIXED = InputSizes((368, 368), (368, 368), 1, 1)
+RANGE = InputSizes((184, 184), (368, 496), 1, 4)
 
 
 def spec(**keys):
@@ -36,7 +36,7 @@ def warnings(caplog):
 
 def test_one_size_means_padding_and_one_scale_and_both_are_told(warnings):
     asked = spec(multi_scale_inference=True, scales=[0.5, 1], heatmap_threshold=0.2)
-    assert followed(asked, FIXED, 8, "net.engine") == spec(
+    assert adapt_spec(asked, FIXED, 8, "net.engine") == spec(
         keep_aspect_ratio_mode=PAD, scales=[0.5, 1], heatmap_threshold=0.2
     )
     assert [record.getMessage() for record in warnings.records] == [
@@ -58,21 +58,21 @@ def test_one_size_means_padding_and_one_scale_and_both_are_told(warnings):
     ],
 )
 def test_what_a_network_can_follow_is_followed(asked, sizes, warnings):
-    assert followed(asked, sizes, 8, "net") == asked
+    assert adapt_spec(asked, sizes, 8, "net") == asked
     assert not warnings.records
 
 
 def test_scales_beyond_the_sizes_are_left_out(warnings):
     asked = spec(multi_scale_inference=True, scales=[1, 2])
-    assert followed(asked, RANGE, 8, "net") == spec(scales=[1, 2])
+    assert adapt_spec(asked, RANGE, 8, "net") == spec(scales=[1, 2])
     assert "net takes inputs of 184x184 to 368x496 only: multi_scale_inference is off" in warnings.text
 
 
 def test_another_input_shape_is_refused_with_the_one_that_fits():
     with pytest.raises(UserError, match=r"input_shape is 256x256; set input_shape to \[368, 368\]"):
-        followed(spec(input_shape=[256, 256]), FIXED, 8, "net.engine")
+        adapt_spec(spec(input_shape=[256, 256]), FIXED, 8, "net.engine")
     with pytest.raises(UserError, match=r"takes inputs of 184x184 to 368x496, and .* is 96x256"):
-        followed(spec(input_shape=[96, 256]), RANGE, 8, "net.engine")
+        adapt_spec(spec(input_shape=[96, 256]), RANGE, 8, "net.engine")
 
 
 @pytest.mark.parametrize(("size", "mode"), [((333, 400), ADJUST), ((333, 500), PAD)])

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from support.permissions import run_bound
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.doctor.choices import Choices, Precision, Runner, read_answer
+from bodyposenet.common.doctor.choices import Choices, Precision, RunnerFinding, read_answer
 from bodyposenet.common.doctor.compiled import Compiled, look_into, mark_warm
 from bodyposenet.common.doctor.findings import UNABLE, Findings, to_json, to_text
 from bodyposenet.common.doctor.libraries import Extra, Libraries, examine_extra, find_unmeant
 from bodyposenet.common.doctor.line import Line, format_block, format_bytes
-from bodyposenet.common.doctor.machine import Gpu, Machine, list_gpus, read_core_limit, read_limit
+from bodyposenet.common.doctor.machine import GpuFinding, Machine, list_gpus, read_core_limit, read_limit
 from bodyposenet.common.doctor.services import ask_address, describe_services, examine_services, hide_secrets
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "doctor.md"
@@ -31,7 +31,7 @@ MACHINE = Machine(
     core_limit=1.5,
     memory_bytes=16_000_000_000,
     memory_limit_bytes=2_000_000_000,
-    gpus=[Gpu("NVIDIA L4", "550.1", "23034 MiB")],
+    gpus=[GpuFinding("NVIDIA L4", "550.1", "23034 MiB")],
     gpu_note="",
     temporary_folder="/tmp",
     temporary_free_bytes=5_000_000,
@@ -128,7 +128,7 @@ def test_a_quota_is_cores_worth_of_time(group, files, cores):
 def test_gpus_are_what_the_driver_lists(driver):
     driver("echo 'NVIDIA L4, 550.1, 23034 MiB'; echo 'NVIDIA T4, 550.1, 15360 MiB'")
     gpus, note = list_gpus()
-    assert gpus == [Gpu("NVIDIA L4", "550.1", "23034 MiB"), Gpu("NVIDIA T4", "550.1", "15360 MiB")]
+    assert gpus == [GpuFinding("NVIDIA L4", "550.1", "23034 MiB"), GpuFinding("NVIDIA T4", "550.1", "15360 MiB")]
     assert note == ""
 
 
@@ -263,7 +263,7 @@ def find_keys(value):
 
 
 def find_all(able=True):
-    runners = [Runner("onnxruntime", True, "1.32.0: fast")]
+    runners = [RunnerFinding("onnxruntime", True, "1.32.0: fast")]
     services = examine_services({})
     compiled = Compiled("warm", "/cache", 51)
     return Findings(able, MACHINE, LIBRARIES, services, Choices(Precision("float32", "slow"), runners), compiled)

@@ -5,14 +5,14 @@ import pytest
 from support.coco_files import annotation, dataset_spec, document, image, write_annotations
 from support.perfect import standing
 
-from bodyposenet.common.evaluation.ceiling import ceiling_ap, ceiling_ap_of
+from bodyposenet.common.evaluation.ceiling import ceiling_ap, compute_ceiling_ap
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
 
 def ceiling(path, **options):
-    return ceiling_ap_of(path, BODYPOSENET_18, **{"input_shape": (368, 368), **options})
+    return compute_ceiling_ap(path, BODYPOSENET_18, **{"input_shape": (368, 368), **options})
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from support.tiny_training import tiny_spec
 from bodyposenet.common.data.loading.batches import make_batch
 from bodyposenet.common.deploy.runtime.runners import LiveRunner
 from bodyposenet.common.evaluation.evaluate import evaluate
-from bodyposenet.common.evaluation.ground_truth import read_test_set, truth_of
-from bodyposenet.common.evaluation.validation import validation_of
+from bodyposenet.common.evaluation.ground_truth import build_truth, read_test_set
+from bodyposenet.common.evaluation.validation import make_validation
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.plan import make_plan
@@ -41,7 +41,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def found(plan, network):
-    return validation_of(plan)(*network)
+    return make_validation(plan)(*network)
 
 
 def test_the_ap_is_that_of_an_evaluation_of_the_same_photos(dataset, plan, network, found, tmp_path):
@@ -53,7 +53,7 @@ def test_the_ap_is_that_of_an_evaluation_of_the_same_photos(dataset, plan, netwo
 
 
 def test_the_loss_is_the_mean_over_whole_photos(plan, network, found):
-    photos = validation_of(plan).photos
+    photos = make_validation(plan).photos
     assert len(photos) == PHOTOS
     total = 0.0
     for index in range(PHOTOS):
@@ -66,7 +66,7 @@ def test_the_loss_is_the_mean_over_whole_photos(plan, network, found):
 
 
 def test_another_network_is_measured_anew(plan, network, found):
-    validation = validation_of(plan)
+    validation = make_validation(plan)
     model, card = network
     weights = model.get_weights()
     validation(model, card)
@@ -79,7 +79,7 @@ def test_another_network_is_measured_anew(plan, network, found):
 
 def test_records_tell_the_people_that_the_annotations_tell(dataset, plan):
     truth = read_test_set(dataset[1])
-    told = truth_of(validation_of(plan).photos.records(), plan.validation.datasets)
+    told = build_truth(make_validation(plan).photos.records(), plan.validation.datasets)
     assert told.joints == truth.joints
     wanted = {tuple(p.box.round(3)): p for photo in truth.photos for p in photo.people if p.labelled}
     people = [person for photo in told.photos for person in photo.people if person.labelled]
@@ -93,7 +93,7 @@ def test_records_tell_the_people_that_the_annotations_tell(dataset, plan):
 
 def test_people_whom_nobody_labelled_are_a_crowd_in_records(dataset, plan):
     truth = read_test_set(dataset[1])
-    told = truth_of(validation_of(plan).photos.records(), plan.validation.datasets)
+    told = build_truth(make_validation(plan).photos.records(), plan.validation.datasets)
     masked = sum(any(not person.labelled for person in photo.people) for photo in truth.photos)
     crowded = [photo for photo in told.photos if any(person.crowd for person in photo.people)]
     assert len(crowded) == masked
@@ -103,4 +103,4 @@ def test_people_whom_nobody_labelled_are_a_crowd_in_records(dataset, plan):
 def test_training_without_held_out_records_has_no_validation(dataset):
     loader = tiny_spec().model_dump(mode="json", by_alias=True)["dataloader"]
     loader |= {"batch_size": 2, "dataset_config": records_of(dataset[0], val_records_path=[])}
-    assert validation_of(make_plan(tiny_spec(dataloader=loader))) is None
+    assert make_validation(make_plan(tiny_spec(dataloader=loader))) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.imaging.headers import decoded_size, header_size
+from bodyposenet.common.imaging.headers import decode_size, read_header_size
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 formats = st.sampled_from(
@@ -25,7 +25,7 @@ formats = st.sampled_from(
 def test_header_and_pixels_agree(size, format_):
     suffix, options = format_
     data = cv2.imencode(suffix, np.zeros((*size, 3), np.uint8), options)[1].tobytes()
-    assert header_size(data) == size == decoded_size(data)
+    assert read_header_size(data) == size == decode_size(data)
 
 
 def test_a_rotation_in_exif_does_not_turn_the_size():
@@ -35,15 +35,15 @@ def test_a_rotation_in_exif_does_not_turn_the_size():
     data = cv2.imencode(".jpg", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
     turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
     assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[:2] == (30, 20)
-    assert header_size(turned) == (20, 30) == decoded_size(turned)
+    assert read_header_size(turned) == (20, 30) == decode_size(turned)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"GIF89a", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\xff\xd8\xff\xe0\0\0" * 9]
 )
 def test_what_has_no_size_has_none(data):
-    assert header_size(data) is None
-    assert decoded_size(data) is None
+    assert read_header_size(data) is None
+    assert decode_size(data) is None
 
 
 @pytest.mark.data
@@ -52,4 +52,4 @@ def test_real_photos_state_their_size(data_folder):
     assert len(paths) == 61
     for path in paths:
         data = path.read_bytes()
-        assert header_size(data) == decoded_size(data), path.name
+        assert read_header_size(data) == decode_size(data), path.name

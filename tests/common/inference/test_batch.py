@@ -13,7 +13,7 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.batch import PART, infer_batch
-from bodyposenet.common.inference.gallery_picks import Notable
+from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -176,19 +176,19 @@ def entry(name, *scores):
 
 
 def test_photos_worth_a_look_are_the_fullest_the_most_doubtful_and_some_with_nobody():
-    picks = Notable(4)
+    picks = PhotoSampler(4)
     full, doubtful, empty = entry("full", *[0.9] * 5), entry("doubtful", 0.9, 0.1), entry("empty")
     plain = [entry(f"plain {number}", 0.8) for number in range(50)]
     for each in (*plain, full, entry("second", *[0.9] * 4), doubtful, empty, {"full_image_path": "broken"}):
         picks.offer(each)
-    picked = {kind: [each["full_image_path"] for each in entries] for kind, entries in picks.picked().items()}
+    picked = {kind: [each["full_image_path"] for each in entries] for kind, entries in picks.pick().items()}
     assert picked == {"crowded": ["full", "second"], "doubtful": ["doubtful"], "empty": ["empty"]}
 
 
 def test_each_photo_is_picked_once_and_kinds_make_up_for_one_another():
-    picks = Notable(4)
+    picks = PhotoSampler(4)
     for number in range(3):
         picks.offer(entry(f"one {number}", 0.5))
-    picked = [each["full_image_path"] for entries in picks.picked().values() for each in entries]
+    picked = [each["full_image_path"] for entries in picks.pick().values() for each in entries]
     assert sorted(picked) == ["one 0", "one 1", "one 2"]
-    assert not any(Notable(3).picked().values())
+    assert not any(PhotoSampler(3).pick().values())

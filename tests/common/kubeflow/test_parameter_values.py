@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from kfp import dsl, local
 from kfp.compiler import Compiler
 
-from bodyposenet.common.kubeflow.parameter_values import portable, whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-9, 9) | st.text().filter("null".__ne__)
 TREES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
 NULLS = {"keep_aspect_ratio_mode": None, "scales": None, "input_shape": [64, 96], "max_people": 3, "train_spec": "a"}
-PORTABLE = portable(NULLS)
+PORTABLE = to_kfp(NULLS)
 
 
 def through_kubeflow(settings):
@@ -43,25 +43,25 @@ def tells(spec: dict = PORTABLE) -> str:
 
 def as_numbers(tree):
     """The tree with floats that are whole numbers as these, which is all that is lost."""
-    return json.loads(json.dumps(whole(tree)))
+    return json.loads(json.dumps(restore_ints(tree)))
 
 
 @given(st.dictionaries(st.text(), TREES))
 def test_a_dict_comes_back_from_kubeflow_as_it_was(settings):
-    assert json.dumps(whole(through_kubeflow(portable(settings))), sort_keys=True) == json.dumps(
+    assert json.dumps(restore_ints(through_kubeflow(to_kfp(settings))), sort_keys=True) == json.dumps(
         as_numbers(settings), sort_keys=True
     )
 
 
 def test_null_means_what_it_says_and_not_the_default():
-    spec = parse_spec(whole(through_kubeflow(portable(NULLS))), InferenceSpec)
+    spec = parse_spec(restore_ints(through_kubeflow(to_kfp(NULLS))), InferenceSpec)
     assert spec == parse_spec(NULLS, InferenceSpec)
     assert spec.keep_aspect_ratio_mode is None
     assert InferenceSpec().keep_aspect_ratio_mode is not None
 
 
 def test_a_null_that_a_client_sends_as_json_is_one_too():
-    assert whole(through_kubeflow(NULLS)) == NULLS
+    assert restore_ints(through_kubeflow(NULLS)) == NULLS
 
 
 def test_kubeflow_s_own_tools_refuse_none_and_take_the_word(tmp_path):
@@ -71,5 +71,5 @@ def test_kubeflow_s_own_tools_refuse_none_and_take_the_word(tmp_path):
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"), raise_on_error=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You may be attemping to run a task")
-        for run in (tells(), tells(spec=portable(NULLS))):
-            assert whole(json.loads(run.output)) == NULLS
+        for run in (tells(), tells(spec=to_kfp(NULLS))):
+            assert restore_ints(json.loads(run.output)) == NULLS

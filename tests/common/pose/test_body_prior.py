@@ -20,7 +20,7 @@ from bodyposenet.common.skeleton.skeleton import (
     BODYPOSENET_18,
     COCO_17,
     Skeleton,
-    known_prior,
+    find_prior,
     load_prior,
     make_skeleton,
 )
@@ -176,8 +176,8 @@ def test_what_is_too_far_away_for_a_body_is_left_out_of_it():
 
 
 def test_the_built_in_prior_is_of_the_built_in_joints_alone():
-    assert known_prior(NAMES) == BODYPOSENET_18.prior
-    assert known_prior(NAMES[::-1]) is None
+    assert find_prior(NAMES) == BODYPOSENET_18.prior
+    assert find_prior(NAMES[::-1]) is None
 
 
 def deviation(piece, host, points):

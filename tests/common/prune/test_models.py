@@ -10,7 +10,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.prune.criteria import CRITERIA, bn_scale, geometric_median, l2_norm
 from bodyposenet.common.prune.prune import prune_model
-from bodyposenet.common.prune.thresholds import chosen, largest, shortest, weigh
+from bodyposenet.common.prune.thresholds import choose_cut, largest, shortest, weigh
 from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
 
@@ -192,7 +192,7 @@ def test_a_target_out_of_reach_is_refused_with_the_least_that_is_in_reach():
         UserError, match=f"as little as 0.001 of it; the least is {least.params / weighed.sizes.params:.3f}"
     ):
         prune_model(model, PruneSpec(target_params=0.001, pruning_granularity=1, min_num_filters=8))
-    assert chosen(weighed, PruneSpec(target_params=1.0)).params == weighed.sizes.params
+    assert choose_cut(weighed, PruneSpec(target_params=1.0)).params == weighed.sizes.params
 
 
 @pytest.mark.parametrize(

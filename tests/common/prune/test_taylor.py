@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from support.networks import STICK, network, pictures
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.loading.batches import Batch
+from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.prune.prune import prune_file, prune_model
@@ -31,7 +31,7 @@ def model(request):
 def batches(count=2):
     random = np.random.default_rng(5)
     return tuple(
-        Batch(
+        TrainingBatch(
             pictures(2, seed=number),
             random.uniform(0, 1, (2, 8, 8, 3)).astype(np.float32),
             random.uniform(-1, 1, (2, 8, 8, 2)).astype(np.float32),

@@ -9,7 +9,7 @@ from support.page import Page
 from support.person_net import BRIGHT, IN_PHOTO
 
 from bodyposenet.common.pose.people import People
-from bodyposenet.common.report.gallery import LARGEST_PAGE, Gallery, Section, drawn, write_gallery
+from bodyposenet.common.report.gallery import LARGEST_PAGE, Gallery, Section, draw, write_gallery
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 
@@ -69,8 +69,8 @@ def test_people_are_drawn_where_they_are_however_large_the_photo(tmp_path):
     keypoints = np.concatenate([IN_PHOTO, np.ones((18, 1))], axis=1)[None].astype(np.float32)
     large = np.full((2560, 2560, 3), 255, np.uint8)
     keypoints_large = keypoints * (10, 10, 1)
-    small = drawn(BRIGHT, People(keypoints, np.ones(1, np.float32)), BODYPOSENET_18)
-    fitted = drawn(large, People(keypoints_large, np.ones(1, np.float32)), BODYPOSENET_18)
+    small = draw(BRIGHT, People(keypoints, np.ones(1, np.float32)), BODYPOSENET_18)
+    fitted = draw(large, People(keypoints_large, np.ones(1, np.float32)), BODYPOSENET_18)
     assert (small.shape, fitted.shape) == ((256, 256, 3), (640, 640, 3))
     for picture in (small, fitted):
         rows, columns = np.nonzero((picture != 255).any(axis=-1))

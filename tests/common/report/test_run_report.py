@@ -16,8 +16,8 @@ from support.page import Page
 
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.numbers import count, milliseconds, plain, precision, size
-from bodyposenet.common.report.comparison_table import rows, signed, verdict
-from bodyposenet.common.report.run_report import Stage, embedded, fact_text, tiles, write_report, write_table
+from bodyposenet.common.report.comparison_table import format_signed, rows, verdict
+from bodyposenet.common.report.run_report import Stage, embed, fact_text, tiles, write_report, write_table
 
 STAGES = [
     Stage("base", ap=0.460, params=2_000_000, gflops=4.0, bytes=8_000_000, latency_ms=40.0),
@@ -71,9 +71,9 @@ def words(svg):
         (milliseconds(0.5), "0.500 ms"),
         (plain(1234.5), "1234"),
         (plain(0), "0"),
-        (signed(-0.0051, precision), "−0.005"),
-        (signed(0.0051, precision), "+0.005"),
-        (signed(-0.0001, precision), "±0.000"),
+        (format_signed(-0.0051, precision), "−0.005"),
+        (format_signed(0.0051, precision), "+0.005"),
+        (format_signed(-0.0001, precision), "±0.000"),
     ],
 )
 def test_figures_are_written_short(written, wanted):
@@ -265,7 +265,7 @@ def test_curves_leave_out_words_and_join_over_epochs_without_a_figure(tmp_path):
 def test_pictures_keep_their_colours_and_shape_and_shrink_to_the_page():
     photo = np.zeros((900, 1440, 3), np.uint8)
     photo[..., 0] = 240
-    picture = embedded("c", photo)
+    picture = embed("c", photo)
     image = Image.open(io.BytesIO(base64.b64decode(picture.jpeg)))
     assert image.size == (picture.width, picture.height) == (720, 450)
     assert np.abs(np.asarray(image).astype(int).mean((0, 1)) - (240, 0, 0)).max() < 3

@@ -14,14 +14,14 @@ from support.spec_files import DATASET, POSE, STICK, TRAIN
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.pose.draw import limb_colour
-from bodyposenet.common.skeleton.joint_names import pairs_by_name, side_of
+from bodyposenet.common.skeleton.joint_names import find_side, pairs_by_name
 from bodyposenet.common.skeleton.skeleton import (
     BODYPOSENET_18,
     COCO_17,
     DEFAULT_SIGMA,
     Skeleton,
+    find_sigma,
     make_skeleton,
-    sigma_of,
 )
 from bodyposenet.common.spec import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -64,7 +64,7 @@ def kind(name, *joints):
 def test_a_pair_is_found_whatever_the_style_and_the_order(pair):
     for joints in permutations((*pair, "tail")):
         assert pairs_by_name(joints) == (pair,)
-    assert side_of("tail") == side_of("rear") == side_of("leg") == ""
+    assert find_side("tail") == find_side("rear") == find_side("leg") == ""
 
 
 def test_a_joint_named_two_ways_of_which_one_has_no_partner_is_paired_by_the_other():
@@ -169,8 +169,8 @@ def test_a_joint_may_be_computed_of_computed_ones_in_any_order_of_writing(names)
     taken = skeleton.take(("paw_l", "paw_r"), people)
     assert taken[0].tolist() == [[60, 10, 1], [0, 30, 2], [90, 0, 1], [30, 20, 1], [90, 0, 1]]  # a name twice, twice
     assert taken[1].tolist() == [[0, 0, 0], [0, 30, 2], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
-    assert skeleton.taught_by(("paw_l", "paw_r")) == {"mid", "paw_l", "paw_r", "wing_one", "wing_two"}
-    assert skeleton.taught_by(("paw_l", "tail")) == {"paw_l"}
+    assert skeleton.select_taught(("paw_l", "paw_r")) == {"mid", "paw_l", "paw_r", "wing_one", "wing_two"}
+    assert skeleton.select_taught(("paw_l", "tail")) == {"paw_l"}
 
 
 def test_a_lone_category_may_have_any_name_and_several_need_a_person():
@@ -181,8 +181,8 @@ def test_a_lone_category_may_have_any_name_and_several_need_a_person():
 
 def test_spreads_without_any_of_their_own_go_by_the_words_of_the_names():
     wanted = {"LShoulder": 0.079, "hip_l": 0.107, "leftear": 0.035, "eyeR": 0.025, "rear": DEFAULT_SIGMA}
-    assert {name: sigma_of(name) for name in wanted} == wanted
-    np.testing.assert_allclose([sigma_of(name) for name in COCO_17.joints], Params("keypoints").kpt_oks_sigmas)
+    assert {name: find_sigma(name) for name in wanted} == wanted
+    np.testing.assert_allclose([find_sigma(name) for name in COCO_17.joints], Params("keypoints").kpt_oks_sigmas)
 
 
 def test_spreads_of_the_pose_config_are_those_of_the_evaluation_even_for_cocos_joints():

@@ -160,7 +160,7 @@ def test_to_try_a_key_takes_32_mib_and_its_time():
     file = io.BytesIO()
     with encrypting(file, KEY) as sealed:
         sealed.write(b"network")
-    cost = Header.of(file.getvalue()[: HEADER.size], "").cost
+    cost = Header.unpack(file.getvalue()[: HEADER.size], "").cost
     assert 128 * cost.r << cost.log_n == 32 << 20
     assert decrypted(file.getvalue()) == b"network"
 

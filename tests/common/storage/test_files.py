@@ -16,14 +16,14 @@ from support.gcs_server import free_port
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.files import (
-    found_bytes,
+    as_path,
+    find_bytes,
     is_remote,
-    joined,
+    join,
     listing,
-    place,
     read_bytes,
-    reported,
     rewrite,
+    translate_errors,
     whole_file,
 )
 
@@ -42,13 +42,13 @@ def put(path, content):
 
 
 def test_text_becomes_a_path_of_its_kind(bucket):
-    assert place("a/b") == Path("a/b")
-    assert place("C:/photos") == Path("C:/photos")
-    remote = place(f"{bucket}/a/b.tar.gz")
+    assert as_path("a/b") == Path("a/b")
+    assert as_path("C:/photos") == Path("C:/photos")
+    remote = as_path(f"{bucket}/a/b.tar.gz")
     assert str(remote) == f"{bucket}/a/b.tar.gz"
     assert (remote.name, remote.suffixes, str(remote.parent)) == ("b.tar.gz", [".tar", ".gz"], f"{bucket}/a")
     assert str(remote.with_name("c") / "d") == f"{bucket}/a/c/d"
-    assert place(remote) is remote
+    assert as_path(remote) is remote
     assert pickle.loads(pickle.dumps(remote)) == remote
     assert is_remote(remote)
     assert not is_remote("gs")
@@ -57,20 +57,20 @@ def test_text_becomes_a_path_of_its_kind(bucket):
 @pytest.mark.parametrize("text", ["gs:/bucket/a", "gs:///a", "gs://", "s3://bucket/a", "file:///a", "https://a/b"])
 def test_other_urls_are_refused(text):
     with pytest.raises(UserError, match="give a local path or gs://bucket/path"):
-        place(text)
+        as_path(text)
 
 
 def test_a_path_below_a_folder_may_be_whole_already(bucket):
-    assert joined("/data", "images") == Path("/data/images")
-    assert joined("/data", "/other") == Path("/other")
-    assert str(joined(bucket, "images")) == f"{bucket}/images"
-    assert str(joined("/data", f"{bucket}/images")) == f"{bucket}/images"
+    assert join("/data", "images") == Path("/data/images")
+    assert join("/data", "/other") == Path("/other")
+    assert str(join(bucket, "images")) == f"{bucket}/images"
+    assert str(join("/data", f"{bucket}/images")) == f"{bucket}/images"
 
 
 @pytest.mark.parametrize("name", ["plain", ODD])
 def test_what_is_written_is_read_and_listed(folder, name):
-    path = place(folder) / "new" / name
-    assert found_bytes(path) is None
+    path = as_path(folder) / "new" / name
+    assert find_bytes(path) is None
     for content in (b"one", b"", b"another"):
         put(path, content)
         assert read_bytes(path) == content
@@ -124,7 +124,7 @@ def test_a_listing_follows_links_and_passes_by_broken_and_circular_ones(tmp_path
 
 @pytest.mark.parametrize("size", [3, 20 << 20])
 def test_a_write_that_fails_leaves_what_was_there(folder, size):
-    path = place(folder) / "file"
+    path = as_path(folder) / "file"
 
     def fail():
         with whole_file(path) as file:
@@ -136,7 +136,7 @@ def test_a_write_that_fails_leaves_what_was_there(folder, size):
             put(path, before)
         with pytest.raises(RuntimeError, match="in the middle"):
             fail()
-        assert found_bytes(path) == before
+        assert find_bytes(path) == before
         assert sorted(listing(folder) if before else os.listdir(folder) if not is_remote(folder) else []) == (
             ["file"] if before else []
         )
@@ -152,7 +152,7 @@ def test_a_writer_that_is_killed_leaves_no_object(bucket):
     )
     done = subprocess.run([sys.executable, "-c", script, f"{bucket}/file"], capture_output=True)
     assert done.returncode == -9
-    assert found_bytes(f"{bucket}/file") is None
+    assert find_bytes(f"{bucket}/file") is None
 
 
 def test_changes_at_one_time_all_count(folder):
@@ -194,7 +194,7 @@ def test_what_is_missing_is_named(folder):
     "act",
     [
         lambda bucket: read_bytes(f"{bucket}/a"),
-        lambda bucket: found_bytes(f"{bucket}/a"),
+        lambda bucket: find_bytes(f"{bucket}/a"),
         lambda bucket: listing(f"{bucket}/a"),
         lambda bucket: put(f"{bucket}/a", b"few"),
         lambda bucket: put(f"{bucket}/a", bytes(20 << 20)),
@@ -202,7 +202,7 @@ def test_what_is_missing_is_named(folder):
     ],
 )
 def test_a_missing_bucket_is_named_and_not_made(bucket, act):
-    place(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
+    as_path(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(UserError, match="there is no such bucket") as caught:
         act(f"{bucket}-none")
     assert not isinstance(caught.value.__cause__, AssertionError)
@@ -221,7 +221,7 @@ def test_a_file_and_a_folder_are_told_apart(tmp_path):
 def test_errors_of_other_files_pass(tmp_path):
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "out"):
         (tmp_path / "elsewhere/photo").read_bytes()
-    with pytest.raises(UserError, match="out: the disk is full"), reported(tmp_path / "out"):
+    with pytest.raises(UserError, match="out: the disk is full"), translate_errors(tmp_path / "out"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
 
@@ -231,7 +231,7 @@ def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setattr("bodyposenet.common.storage.gcs.PATIENCE", 1.0)
     path = path.format(bucket="gs://any")
-    for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), place(path).exists):
+    for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), as_path(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
             act()
 
@@ -318,7 +318,7 @@ def test_another_kind_of_server_is_told(monkeypatch):
 def test_a_server_that_is_busy_is_asked_again(bucket, monkeypatch):
     """The first two answers are 503, those after them the real server's."""
     put(f"{bucket}/a", b"content")
-    fs, left = place(bucket).fs, [503, 429]
+    fs, left = as_path(bucket).fs, [503, 429]
     send = fs._set_session
 
     async def busy():
@@ -340,10 +340,10 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['gcsfs', 'gcsfs.core', 'upath']))\n"
         "from bodyposenet.common.errors import UserError\n"
-        "from bodyposenet.common.storage.files import place\n"
-        "place('local/path')\n"
+        "from bodyposenet.common.storage.files import as_path\n"
+        "as_path('local/path')\n"
         "try:\n"
-        "    place('gs://bucket/a')\n"
+        "    as_path('gs://bucket/a')\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )
@@ -354,8 +354,8 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
 def test_local_paths_import_no_client():
     script = (
         "import sys\n"
-        "from bodyposenet.common.storage.files import listing, place\n"
-        "listing(place('.'))\n"
+        "from bodyposenet.common.storage.files import listing, as_path\n"
+        "listing(as_path('.'))\n"
         "print({'fsspec', 'gcsfs', 'upath', 'aiohttp'} & {*sys.modules})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

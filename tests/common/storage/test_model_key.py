@@ -19,10 +19,10 @@ from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
 from bodyposenet.common.model.files.weights_file import read_weights
-from bodyposenet.common.model.training.checkpoints import Standing, load_checkpoint, read_standing, save_checkpoint
+from bodyposenet.common.model.training.checkpoints import TrainingState, load_checkpoint, read_standing, save_checkpoint
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
-from bodyposenet.common.storage.model_key import VARIABLE, key_in_use, opened, using_key, written
+from bodyposenet.common.storage.model_key import VARIABLE, create_model_file, key_in_use, open_model_file, using_key
 
 KEY, OTHER = "open sesame", "open barley"
 NO_KEY = rf"is encrypted, and no key is given; give the key .*: -k KEY, or the variable {VARIABLE}"
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     folder, model = tmp_path_factory.mktemp("keyed"), pose_net(stages=2)
     with using_key(KEY):
         save_model(model, folder / "model.keras", CARD)
-        save_checkpoint(folder / "model.epoch-1.keras", model, [np.arange(3.0)], CARD, Standing(epoch=1))
+        save_checkpoint(folder / "model.epoch-1.keras", model, [np.arange(3.0)], CARD, TrainingState(epoch=1))
         export_onnx(folder / "model.keras", folder / "model.onnx")
         export_half(folder / "model.onnx", folder / "model.fp16.onnx")
         quantize_int8(folder / "model.onnx", pictures(2), folder / "model.int8.onnx")
@@ -152,7 +152,7 @@ def test_a_key_ends_with_its_block(monkeypatch):
 
 def test_other_threads_write_with_the_key_too(tmp_path):
     def write():
-        with written(tmp_path / "model") as file:
+        with create_model_file(tmp_path / "model") as file:
             file.write(b"network")
 
     with using_key(KEY):
@@ -210,7 +210,7 @@ def test_no_weights_of_an_encrypted_network_are_on_a_disk_at_any_time(tmp_path, 
     with using_key(KEY):
         save_model(model, tmp_path / "results/model.tlt", CARD, more=look)
         assert load_model(tmp_path / "results/model.tlt")[1] == CARD
-        with opened(tmp_path / "results/model.tlt") as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(tmp_path / "results/model.tlt") as file, zipfile.ZipFile(file) as archive:
             assert archive.read("more") == b"content"
     assert [path.parent.name for path in look.seen] == ["results"]
     assert weights_in(look.seen) == []

@@ -6,11 +6,11 @@ import logging
 import pytest
 
 from bodyposenet.common.storage import progress
-from bodyposenet.common.storage.progress import Pace
+from bodyposenet.common.storage.progress import ProgressLog
 
 
 def test_a_line_tells_the_rate_and_what_is_left():
-    with Pace("train", 1000, done=400) as counter:
+    with ProgressLog("train", 1000, done=400) as counter:
         counter.add(100)
         line = counter.line(20.0)
     assert line == {"task": "train", "done": 500, "of": 1000, "photos_per_second": 5.0, "seconds_left": 100}
@@ -18,7 +18,7 @@ def test_a_line_tells_the_rate_and_what_is_left():
 
 def test_lines_of_json_are_logged_where_there_is_no_terminal(caplog, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    with caplog.at_level(logging.INFO, logger="bodyposenet"), Pace("train", 10) as counter:
+    with caplog.at_level(logging.INFO, logger="bodyposenet"), ProgressLog("train", 10) as counter:
         counter.add(4)
         counter.add(6)
     lines = [json.loads(record.message) for record in caplog.records]
@@ -27,7 +27,7 @@ def test_lines_of_json_are_logged_where_there_is_no_terminal(caplog, monkeypatch
 
 
 def test_lines_are_not_logged_all_the_time(caplog):
-    with caplog.at_level(logging.INFO, logger="bodyposenet"), Pace("train", 1000) as counter:
+    with caplog.at_level(logging.INFO, logger="bodyposenet"), ProgressLog("train", 1000) as counter:
         for _ in range(1000):
             counter.add(1)
     assert caplog.records == []
@@ -35,4 +35,4 @@ def test_lines_are_not_logged_all_the_time(caplog):
 
 @pytest.mark.parametrize("total", [0, 5])
 def test_nothing_done_is_no_error(total):
-    assert Pace("train", total).line(1.0)["seconds_left"] == 0
+    assert ProgressLog("train", total).line(1.0)["seconds_left"] == 0

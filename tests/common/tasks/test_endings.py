@@ -3,11 +3,11 @@
 import pytest
 
 from bodyposenet.common import tasks
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.tracking import task_run
 from bodyposenet.pipelines.blocks import DEFAULTS
 
-NAMES = list(whole(DEFAULTS))
+NAMES = list(restore_ints(DEFAULTS))
 
 
 @pytest.fixture(scope="module")

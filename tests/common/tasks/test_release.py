@@ -8,12 +8,12 @@ from support.gcs_server import free_port
 from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet.common import tasks
-from bodyposenet.common.data.photo_set import DATASET_SPEC, dataset_spec_of, keep_test_half
+from bodyposenet.common.data.photo_set import DATASET_SPEC, keep_test_half, make_dataset_spec
 from bodyposenet.common.deploy.onnx_file import read_model, write_model
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tasks.failure import VARIABLE, told
+from bodyposenet.common.tasks.failure import VARIABLE, report_failures
 from bodyposenet.common.tasks.files import NOBODY, ONNX
-from bodyposenet.common.tracking.registry import champion_of, find_version
+from bodyposenet.common.tracking.registry import find_champion, find_version
 
 SPEC = {"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}
 COCO = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # the joints of IN_PHOTO in COCO's order
@@ -43,7 +43,7 @@ def dataset(tmp_path_factory):
     document = {"images": images, "annotations": [person], "categories": [category()]}
     for half in ("train", "val"):
         (folder / "annotations" / f"person_keypoints_{half}.json").write_text(json.dumps(document))
-    kept = keep_test_half(dataset_spec_of(folder), folder / "dataset")
+    kept = keep_test_half(make_dataset_spec(folder), folder / "dataset")
     (folder / "dataset" / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True))
     return folder / "dataset"
 
@@ -84,13 +84,13 @@ def test_a_network_passes_with_enough_ap_and_little_loss_in_8_bits(tmp_path, mon
 
 def test_only_what_is_better_on_the_same_photos_takes_the_champion_s_place(network, store, tmp_path):
     first, told_first = register(network, tmp_path, 0.5, inputs="a")
-    assert champion_of("crowned").version == first
+    assert find_champion("crowned").version == first
     assert "`models:/crowned@champion`. It is the first champion, with AP 0.500." in told_first
     second, told_second = register(network, tmp_path, 0.6, inputs="b", champion=first, champion_ap=0.6)
-    assert champion_of("crowned").version == first
+    assert find_champion("crowned").version == first
     assert "@candidate`. AP 0.600 does not beat version 1, which has 0.600 on these photos." in told_second
     third, told_third = register(network, tmp_path, 0.61, inputs="c", champion=first, champion_ap=0.6)
-    assert champion_of("crowned").version == third
+    assert find_champion("crowned").version == third
     assert "@champion`. AP 0.610 beats version 1, which has 0.600 on the same photos." in told_third
     assert [first, second, third] == ["1", "2", "3"]
 
@@ -105,7 +105,7 @@ def test_who_became_the_champion_meanwhile_is_not_dethroned_by_a_network_that_it
     first, _ = register(network, tmp_path, 0.5, inputs="a")
     second, _ = register(network, tmp_path, 0.7, inputs="b", champion=first, champion_ap=0.5)
     third, told_third = register(network, tmp_path, 0.6, inputs="c", champion=first, champion_ap=0.5)
-    assert champion_of("crowned").version == second != third
+    assert find_champion("crowned").version == second != third
     assert "Version 2 has become the champion meanwhile; run again to challenge that." in told_third
 
 
@@ -117,7 +117,7 @@ def test_a_worse_twin_of_the_champion_made_from_the_same_does_not_take_its_place
     model.doc_string = "another training"
     write_model(model, other / ONNX)
     twin, told_twin = register(other, tmp_path, 0.4, inputs="a")
-    assert (champion_of("crowned").version, twin) == (first, "2")
+    assert (find_champion("crowned").version, twin) == (first, "2")
     assert "AP 0.400 does not beat version 1, which has 0.500 on these photos." in told_twin
 
 
@@ -163,7 +163,7 @@ def test_a_task_that_fails_leaves_its_reason_where_kubernetes_looks(tmp_path, mo
         raise UserError("is empty", where="photos/", fix="put some in")
 
     with pytest.raises(SystemExit) as ended:
-        told(convert)()
+        report_failures(convert)()
     assert ended.value.code == 2
     report = "convert failed: photos/: is empty; put some in"
     assert (tmp_path / "last_words").read_text() == report
@@ -177,7 +177,7 @@ def test_a_bug_ends_with_1_and_its_traceback(tmp_path, monkeypatch, capfd):
         return 1 // 0
 
     with pytest.raises(SystemExit) as ended:
-        told(convert)()
+        report_failures(convert)()
     assert ended.value.code == 1
     assert "ZeroDivisionError" in capfd.readouterr().err
     assert len((tmp_path / "last_words").read_bytes()) <= 4000

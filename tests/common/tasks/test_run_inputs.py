@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.kubeflow.parameter_values import whole
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.tasks.run_inputs import (
     MOST_PARTS,
     PHOTOS_PER_PART,
-    drawn_of,
+    parse_synthetic,
     parts_for,
     read_inputs,
     weights_digest,
 )
 from bodyposenet.pipelines.blocks import DEFAULTS
 
-DEFAULT = whole(DEFAULTS)
+DEFAULT = restore_ints(DEFAULTS)
 NAMES = list(DEFAULT)
 
 
@@ -82,7 +82,7 @@ def test_a_model_key_in_a_spec_is_refused_before_it_is_an_argument(name):
     ("synthetic:600,200", (600, 200, 0)), (" synthetic:1,2,7 ", (1, 2, 7)), ("/photos", None), ("gs://b/photos", None),
 ])  # fmt: skip
 def test_data_are_drawn_or_a_folder(data, drawn):
-    assert drawn_of(data) == drawn
+    assert parse_synthetic(data) == drawn
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_data_are_drawn_or_a_folder(data, drawn):
 )
 def test_what_is_neither_is_refused_with_an_example(data):
     with pytest.raises(UserError, match="synthetic:600,200"):
-        drawn_of(data)
+        parse_synthetic(data)
 
 
 def test_a_folder_without_photos_is_refused_at_once(tmp_path):

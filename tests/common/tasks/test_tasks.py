@@ -20,7 +20,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import fingerprint
 from bodyposenet.common.tasks.files import NOBODY, model_in
-from bodyposenet.pipelines.demo import unflattened
+from bodyposenet.pipelines.demo import unflatten
 from bodyposenet.pipelines.specs import default
 
 PHOTOS = {"train": 12, "val": 6}
@@ -124,7 +124,7 @@ def run_all(folder):
     said["register"] = tasks.register(at["onnx"], at["int8"], spec, "tiny", version_aps, str(folder / "registered.md"))
     page = str(folder / "report.html")
     outputs = page, str(folder / "figures")
-    said["report"] = unflattened(tasks.report(at, at["dataset"], spec, str(folder / "found_int8"), aps, *outputs))
+    said["report"] = unflatten(tasks.report(at, at["dataset"], spec, str(folder / "found_int8"), aps, *outputs))
     return said
 
 

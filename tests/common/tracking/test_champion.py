@@ -7,8 +7,8 @@ from support.gcs_server import free_port
 from support.person_net import BRIGHT, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking import champion_of, fetch, find_version, promote, register_model, registered_as
-from bodyposenet.common.tracking.pyfunc import PoseModel
+from bodyposenet.common.tracking import fetch, find_champion, find_registered, find_version, promote, register_model
+from bodyposenet.common.tracking.pyfunc import RegisteredPoseModel
 
 DOWN = "http://me:secret@127.0.0.1:{}"
 
@@ -44,11 +44,11 @@ def made(network, store):
 
 
 def test_the_first_network_has_nobody_to_beat_and_the_next_has_the_first(made):
-    assert champion_of("fresh") is None
+    assert find_champion("fresh") is None
     first = made("fresh", "a", ap=0.123456789)
-    assert champion_of("fresh", inputs="a") is None, "a candidate is no champion"
+    assert find_champion("fresh", inputs="a") is None, "a candidate is no champion"
     promote("fresh", first)
-    found = champion_of("fresh", inputs="b")
+    found = find_champion("fresh", inputs="b")
     assert (found.version, found.ap, found.tags["inputs"], found.tags["beat"]) == (first, 0.123456789, "a", "")
     assert found.tags["skeleton"] == "bpnet_18_joints"
     assert len(found.tags["spec_sha256"]) == 64
@@ -58,23 +58,23 @@ def test_a_network_is_not_held_against_itself_but_against_the_one_that_it_beat(m
     old, new = made("again", "a"), made("again", "b")
     promote("again", old)
     promote("again", new, over=old)
-    assert champion_of("again", inputs="b").version == old
-    assert champion_of("again", inputs="c").version == champion_of("again").version == new
+    assert find_champion("again", inputs="b").version == old
+    assert find_champion("again", inputs="c").version == find_champion("again").version == new
     once_more = made("again", "b")
     promote("again", once_more, over=new)
-    assert champion_of("again", inputs="b").version == old
+    assert find_champion("again", inputs="b").version == old
 
 
 def test_the_first_champion_made_from_the_same_inputs_has_nobody_to_beat(made):
     promote("alone", made("alone", "a"))
-    assert champion_of("alone", inputs="a") is None
+    assert find_champion("alone", inputs="a") is None
 
 
 def test_a_champion_that_was_put_back_does_not_go_round_in_circles(made):
     one, two = made("circle", "a"), made("circle", "a")
     promote("circle", two, over=one)
     promote("circle", one, over=two)
-    assert champion_of("circle", inputs="a") is None
+    assert find_champion("circle", inputs="a") is None
 
 
 def test_a_version_that_was_deleted_is_none(made, store):
@@ -83,19 +83,19 @@ def test_a_version_that_was_deleted_is_none(made, store):
     one, two = made("gone", "a"), made("gone", "b")
     promote("gone", two, over=one)
     MlflowClient(tracking_uri=store).delete_model_version("gone", one)
-    assert champion_of("gone", inputs="b") is None
+    assert find_champion("gone", inputs="b") is None
     with pytest.raises(UserError, match=r"gone: there is no version '1'; name a registered version"):
         promote("gone", one)
 
 
 def test_what_was_registered_before_is_known_by_its_inputs(made):
-    assert registered_as("known", "a", "n") == ""
+    assert find_registered("known", "a", "n") == ""
     made("known", "a")
     made("known", "b")
-    assert registered_as("known", "a", "n") == "1"
-    assert registered_as("known", "a", "another") == ""
-    assert registered_as("known", "c", "n") == ""
-    assert registered_as("unknown", "a", "n") == ""
+    assert find_registered("known", "a", "n") == "1"
+    assert find_registered("known", "a", "another") == ""
+    assert find_registered("known", "c", "n") == ""
+    assert find_registered("unknown", "a", "n") == ""
 
 
 def test_a_network_comes_back_with_its_settings_by_version_and_by_alias(network, store, tmp_path):
@@ -106,7 +106,7 @@ def test_a_network_comes_back_with_its_settings_by_version_and_by_alias(network,
         assert file.read_bytes() == network.read_bytes()
         assert json.loads((file.parent / "inference_spec.json").read_text()) == settings
         assert sorted(path.name for path in file.parent.iterdir()) == ["inference_spec.json", "model.onnx"]
-    assert_the_person(PoseModel(file, settings).predict(BRIGHT))
+    assert_the_person(RegisteredPoseModel(file, settings).predict(BRIGHT))
 
 
 def test_what_is_not_there_is_said_before_anything_is_downloaded(network, store, tmp_path):
@@ -133,8 +133,8 @@ def test_somebody_else_s_model_is_refused(store, tmp_path, network):
 @pytest.mark.usefixtures("down")
 def test_a_store_that_is_down_is_not_taken_for_one_without_a_champion(tmp_path):
     for ask in (
-        lambda: champion_of("any"),
-        lambda: registered_as("any", "a", "n"),
+        lambda: find_champion("any"),
+        lambda: find_registered("any", "a", "n"),
         lambda: find_version("any", "1"),
         lambda: fetch("any", "1", tmp_path),
         lambda: promote("any", "1"),
@@ -147,8 +147,8 @@ def test_a_store_that_is_down_is_not_taken_for_one_without_a_champion(tmp_path):
 def test_where_nothing_is_tracked_there_is_no_champion_and_one_line_says_so(monkeypatch, caplog, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     caplog.set_level("INFO")
-    assert champion_of("any") is None
-    assert registered_as("any", "a", "n") == ""
+    assert find_champion("any") is None
+    assert find_registered("any", "a", "n") == ""
     promote("any", "")
     assert [record.message for record in caplog.records] == [
         "MLFLOW_TRACKING_URI is not set: there is no champion of any",

@@ -12,7 +12,7 @@ from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking import register_model, send_buffered, task_run
-from bodyposenet.common.tracking.pyfunc import PoseModel
+from bodyposenet.common.tracking.pyfunc import RegisteredPoseModel
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +137,14 @@ def in_base64(photo):
     ],
 )
 def test_several_photos_in_whatever_they_come_return_a_list_for_each(network, wrapped):
-    bright, dark = PoseModel(network, {}).predict(wrapped([BRIGHT, DARK]))
+    bright, dark = RegisteredPoseModel(network, {}).predict(wrapped([BRIGHT, DARK]))
     assert_the_person(bright)
     assert dark == []
 
 
 @pytest.mark.parametrize("one", [BRIGHT, encoded(BRIGHT), in_base64(BRIGHT), np.array(in_base64(BRIGHT))])
 def test_one_photo_returns_its_people(network, one):
-    assert_the_person(PoseModel(network, {}).predict(one))
+    assert_the_person(RegisteredPoseModel(network, {}).predict(one))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_one_photo_returns_its_people(network, one):
 )  # fmt: skip
 def test_what_is_no_photo_is_refused_with_what_would_be_one(network, data):
     with pytest.raises(UserError, match=r"(photo|image).*; (give|replace)"):
-        PoseModel(network, {}).predict(data)
+        RegisteredPoseModel(network, {}).predict(data)
 
 
 def test_a_file_that_is_no_network_is_not_registered(client, tmp_path):

@@ -15,7 +15,15 @@ from support.documents import SHELL, Plan, Reader, blocks_of
 from support.mlflow_server import serving
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
-from bodyposenet.common.tracking import Dataset, champion_of, fetch, promote, register_model, registered_as, task_run
+from bodyposenet.common.tracking import (
+    Dataset,
+    fetch,
+    find_champion,
+    find_registered,
+    promote,
+    register_model,
+    task_run,
+)
 from bodyposenet.pipelines.catalogue import all_components
 
 pytestmark = pytest.mark.slow
@@ -48,12 +56,12 @@ def test_a_network_goes_into_the_registry_and_comes_out_of_it_over_http(client, 
     settings = {"input_shape": [128, 128]}
     version = register_model(network, metrics={"ap": 0.5}, name="over", tags=tags, settings=settings)
     assert client.get_model_version_by_alias("over", "candidate").tags["gflops"] == "1.5"
-    assert registered_as("over", "digest-1", "n") == version
-    assert registered_as("over", "digest-2", "n") == ""
-    assert champion_of("over") is None
+    assert find_registered("over", "digest-1", "n") == version
+    assert find_registered("over", "digest-2", "n") == ""
+    assert find_champion("over") is None
     promote("over", version)
-    assert (champion_of("over").version, champion_of("over").ap) == (version, 0.5)
-    assert champion_of("over", inputs="digest-1") is None
+    assert (find_champion("over").version, find_champion("over").ap) == (version, 0.5)
+    assert find_champion("over", inputs="digest-1") is None
     file = fetch("over", "champion", tmp_path / "new")
     assert file.read_bytes() == network.read_bytes()
     assert json.loads((file.parent / "inference_spec.json").read_text()) == settings

@@ -13,13 +13,13 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
 from bodyposenet.pipelines.here import past
-from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, measure_code, seconds_of
+from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, estimate_seconds, measure_code
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
 from bodyposenet.pipelines.here.host import end_code, spawn
 from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News, Ordered
 from bodyposenet.pipelines.here.past import name_run, note_end, sole_user
-from bodyposenet.pipelines.here.screen import Screen, at_work, ended_line, spell
+from bodyposenet.pipelines.here.screen import Screen, at_work, format_end, spell
 from bodyposenet.pipelines.here.stages import key_number, titles
 
 
@@ -67,11 +67,11 @@ def test_a_stage_says_the_number_that_matters_most(component, numbers, text):
 
 
 def test_a_stage_that_ended_is_told_with_name_state_time_and_number():
-    assert ended_line(News("Train", "done", "train", 200.0, {"model.ap": 0.5})).split() == [
+    assert format_end(News("Train", "done", "train", 200.0, {"model.ap": 0.5})).split() == [
         "Train", "done", "3:20", "AP", "0.500",
     ]  # fmt: skip
-    assert ended_line(News("Train", "kept", "train", 0.0, {"model.ap": 0.5})).split()[1:3] == ["done", "before"]
-    assert ended_line(News("Train", "failed", "train", 2.0, reason="why\nmore")).endswith("2.0 s  why")
+    assert format_end(News("Train", "kept", "train", 0.0, {"model.ap": 0.5})).split()[1:3] == ["done", "before"]
+    assert format_end(News("Train", "failed", "train", 2.0, reason="why\nmore")).endswith("2.0 s  why")
 
 
 def test_without_a_terminal_a_stage_is_a_plain_line_when_it_has_ended():
@@ -167,15 +167,15 @@ def test_a_run_keeps_its_name_until_it_came_to_a_good_end_or_is_asked_for_someth
 
 def test_a_forecast_grows_with_the_work_and_shrinks_with_the_speeds():
     work, speeds = Work(300, 200, (2, 3)), Speeds(turns=3.5e7, gflops=60.0, share=1.0, processors=2)
-    whole = seconds_of(work, speeds)
+    whole = estimate_seconds(work, speeds)
     assert whole == pytest.approx(87 + (16530 / 60 + 1500 * 0.075) / 2**0.78)
-    assert seconds_of(replace(work, epochs=(4, 3)), speeds) > whole
-    assert seconds_of(replace(work, held_out=400), speeds) == pytest.approx(whole + 42)
-    assert seconds_of(work, replace(speeds, gflops=120.0)) < whole
-    assert seconds_of(work, replace(speeds, turns=1.75e7)) == pytest.approx(
+    assert estimate_seconds(replace(work, epochs=(4, 3)), speeds) > whole
+    assert estimate_seconds(replace(work, held_out=400), speeds) == pytest.approx(whole + 42)
+    assert estimate_seconds(work, replace(speeds, gflops=120.0)) < whole
+    assert estimate_seconds(work, replace(speeds, turns=1.75e7)) == pytest.approx(
         87 * 2**0.5 + (16530 / 60 + 1500 * 0.075 * 2**0.5) / 2**0.78
     )
-    assert seconds_of(work, replace(speeds, share=0.25)) > 2 * whole
+    assert estimate_seconds(work, replace(speeds, share=0.25)) > 2 * whole
 
 
 @pytest.mark.parametrize(("data", "photos"), [("synthetic:300,200", (300, 200)), ("folder", (3, 2))])

@@ -6,7 +6,7 @@ from support.kubeflow_fake import kubeflow
 from support.tiny_pipeline import compiled
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.pipelines.package import package_of
+from bodyposenet.pipelines.package import find_package
 from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
 
 NIGHTLY = """\
@@ -78,7 +78,7 @@ def the(fake):
 
 def test_a_declared_schedule_is_made_as_it_is_declared(fake, declare, tiny):
     applied(declare(NIGHTLY + "experiment: nights\ndescription: While all sleep.\nmax_concurrency: 2\n"))
-    made, version = the(fake), package_of(str(tiny)).version
+    made, version = the(fake), find_package(str(tiny)).version
     assert (made["display_name"], made["mode"], made["no_catchup"]) == ("nightly", "ENABLE", True)
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
     assert made["max_concurrency"] == "2", "JSON of a protobuf has an int64 as text"

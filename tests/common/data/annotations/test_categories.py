@@ -42,7 +42,7 @@ def test_a_joint_that_a_category_lacks_is_not_labelled_whatever_zero_means(tmp_p
     seen = max(flags)
     coco = read(tmp_path, [annotation(1, "fox", [1, 2, seen, 3, 4, seen, 5, 6, seen])], flags=flags, strict=True)
     assert coco.annotations.num_keypoints.tolist() == [3]
-    assert coco.recoded(flags).annotations.keypoints[0, :, 2].tolist() == [2, 2, 2, 0]
+    assert coco.recode_flags(flags).annotations.keypoints[0, :, 2].tolist() == [2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("wrong", [[1, 2], [1, 2, 9, 3, 4, 1, 5, 6, 1], ["a"] * 9])

@@ -115,7 +115,7 @@ def test_a_flag_that_the_dataset_lacks_is_a_problem_and_its_own_flags_are_counte
     coco = read(document([image(1)], [fine, annotation(2, 1, BOX)]), flags=flags)
     assert [person.num_keypoints for person in coco.photos[0].people] == [1, 0]
     assert "the visibility flag 2, the dataset has -1, 1, 5" in str(coco.problems[0])
-    assert coco.recoded(flags).photos[0].people[0].keypoints[:3, 2].tolist() == [2, 0, 0]
+    assert coco.recode_flags(flags).photos[0].people[0].keypoints[:3, 2].tolist() == [2, 0, 0]
 
 
 def test_a_box_beside_its_photo_is_left_out_and_one_that_leaves_it_stays(read):

@@ -16,8 +16,8 @@ from support.stopped import children, spoil_unseen, standing, wait_until_gone
 
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.conversion.split import Source
-from bodyposenet.common.data.conversion.worker_pool import Crew
+from bodyposenet.common.data.conversion.split import DatasetSplit
+from bodyposenet.common.data.conversion.worker_pool import WorkerPool
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import AwayError, UserError
 
@@ -132,12 +132,15 @@ def test_two_conversions_to_one_name_at_once_are_refused(spec, tmp_path, wanted)
 
 def test_a_worker_that_is_killed_is_told():
     jobs = [functools.partial(signal.raise_signal, signal.SIGKILL)]
-    with Crew(2) as crew, pytest.raises(UserError, match=r"a worker process was killed by signal 9; run it again"):
+    with (
+        WorkerPool(2) as crew,
+        pytest.raises(UserError, match=r"a worker process was killed by signal 9; run it again"),
+    ):
         list(crew.run(jobs))
 
 
 def test_a_crew_does_every_job_once_and_passes_errors_on():
-    with Crew(2) as crew:
+    with WorkerPool(2) as crew:
         assert sorted(crew.run([functools.partial(abs, -number) for number in range(50)])) == list(range(50))
         with pytest.raises(ZeroDivisionError):
             list(crew.run([functools.partial(divmod, 1, 0)]))
@@ -178,7 +181,7 @@ def test_a_full_disk_is_told_and_the_conversion_goes_on_once_there_is_space(spec
 
 def test_photos_that_vanish_while_they_are_converted_stop_it(spec, tmp_path):
     """Else a disk that is unmounted would look like photos that are not there, and be left out."""
-    source = Source.read(spec, "train")
+    source = DatasetSplit.read(spec, "train")
     recipe = source.recipe(thorough=False, mask_files=False, token="")
     shutil.rmtree(tmp_path / "data/images")
     with pytest.raises(AwayError, match="images: the photos have gone; bring them back"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.data.importers import match
-from bodyposenet.common.data.importers.photo_names import path_in, shortened
+from bodyposenet.common.data.importers.photo_names import path_in, shorten
 
 TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
 
@@ -50,7 +50,7 @@ def test_the_path_is_found_in_every_kind_of_reference(reference, path):
     ],
 )
 def test_folders_that_all_photos_share_are_cut(paths, names):
-    assert shortened(paths) == names
+    assert shorten(paths) == names
 
 
 PATHS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join), unique=True)
@@ -58,7 +58,7 @@ PATHS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/
 
 @given(PATHS)
 def test_different_photos_keep_different_names(paths):
-    names = shortened(paths)
+    names = shorten(paths)
     assert len(set(names)) == len(paths)
     assert all(path.endswith(name) and name for path, name in zip(paths, names, strict=True))
 

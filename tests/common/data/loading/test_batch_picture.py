@@ -6,7 +6,7 @@ import pytest
 from support.tiny_training import Dots, tiny_spec
 
 from bodyposenet.common.data.loading.batch_picture import GAP, LONGEST, MASKED, PAPER, STRIP, batch_picture
-from bodyposenet.common.data.loading.batches import Drawing, Sample, make_batch
+from bodyposenet.common.data.loading.batches import Sample, TargetDrawing, make_batch
 from bodyposenet.common.model.training.first_batch import write_first_batch
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.pose.draw import WHITE, limb_colour
@@ -34,7 +34,7 @@ class Still:
 
 def drawn(source, **normalisation):
     options = {"scale": (256.0,) * 3, "offset": (0.5,) * 3} | normalisation
-    batch = make_batch(source, Drawing(STICK, source.size, 7.0, 1.0, **options), np.arange(len(source)), 0)
+    batch = make_batch(source, TargetDrawing(STICK, source.size, 7.0, 1.0, **options), np.arange(len(source)), 0)
     return batch_picture(batch, STICK, **options)
 
 

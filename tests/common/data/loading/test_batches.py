@@ -9,7 +9,7 @@ import pytest
 from support.coco_files import annotation, image, write_dataset
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.loading.batches import Drawing, Sample, epoch_batches, make_batch, order_of
+from bodyposenet.common.data.loading.batches import Sample, TargetDrawing, epoch_batches, make_batch, shuffle_order
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
@@ -19,7 +19,7 @@ from bodyposenet.common.spec.base import dump_yaml, parse_spec
 from bodyposenet.common.spec.train import AugmentationConfig, SpatialAugParams, TrainSpec
 
 STICK = make_skeleton("stick", ("head", "foot"), ((0, 1),))
-DRAWING = Drawing(STICK, (32, 40), sigma=7.0, paf_width=1.0, scale=(256.0, 128.0, 64.0), offset=(0.5, 0.25, 0.0))
+DRAWING = TargetDrawing(STICK, (32, 40), sigma=7.0, paf_width=1.0, scale=(256.0, 128.0, 64.0), offset=(0.5, 0.25, 0.0))
 
 
 @dataclass
@@ -80,7 +80,7 @@ def test_seed_and_epoch_decide_the_order():
     assert order() == order()
     assert order(epoch=1) != order()
     assert order(seed=2) != order()
-    assert [number for batch in order() for number in batch] == order_of(0, samples=10, seed=1)[:9].tolist()
+    assert [number for batch in order() for number in batch] == shuffle_order(0, samples=10, seed=1)[:9].tolist()
 
 
 def test_every_sample_gets_its_turn_over_the_epochs():
@@ -312,9 +312,9 @@ def test_a_train_spec_names_the_shards_the_datasets_and_the_size(dataset, tmp_pa
             },
         },
     }  # fmt: skip
-    source = RecordSource.of(parse_spec(data, TrainSpec), BODYPOSENET_18)
+    source = RecordSource.open(parse_spec(data, TrainSpec), BODYPOSENET_18)
     assert len(source) == 4
-    drawing = Drawing(BODYPOSENET_18, source.size, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)
+    drawing = TargetDrawing(BODYPOSENET_18, source.size, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)
     made = list(epoch_batches(source, drawing, batch_size=2, seed=0, epoch=0))
     assert [batch.images.shape for batch in made] == [(2, 64, 96, 3)] * 2
     assert all(batch.heatmaps.shape == (2, 8, 12, 19) and batch.pafs.shape == (2, 8, 12, 38) for batch in made)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.loading.buffer_pool import ALIGNMENT, Lender
+from bodyposenet.common.data.loading.buffer_pool import ALIGNMENT, BufferPool
 
 SHAPES = [((2, 3, 5), np.float32), ((7,), np.int64), ((4, 4), np.uint8)]
 
@@ -17,7 +17,7 @@ def address(array):
 
 
 def test_arrays_have_the_shapes_and_types_asked_for_and_do_not_overlap():
-    arrays = Lender(keep=2).lend(SHAPES)
+    arrays = BufferPool(keep=2).acquire(SHAPES)
     assert [(array.shape, array.dtype) for array in arrays] == [(shape, np.dtype(kind)) for shape, kind in SHAPES]
     for number, array in enumerate(arrays):
         array[:] = number + 1
@@ -28,37 +28,37 @@ def test_arrays_have_the_shapes_and_types_asked_for_and_do_not_overlap():
 
 
 def test_memory_comes_back_once_its_last_array_is_gone():
-    lender = Lender(keep=2)
-    arrays = lender.lend(SHAPES)
+    lender = BufferPool(keep=2)
+    arrays = lender.acquire(SHAPES)
     where = address(arrays[0])
     last = arrays[1][2:4]  # a view of one array holds the block of all
     del arrays
     gc.collect()
-    assert address(lender.lend(SHAPES)[0]) != where
+    assert address(lender.acquire(SHAPES)[0]) != where
     del last
-    assert where in {address(lender.lend(SHAPES)[0]), address(lender.lend(SHAPES)[0])}
+    assert where in {address(lender.acquire(SHAPES)[0]), address(lender.acquire(SHAPES)[0])}
 
 
 def test_a_buffer_that_is_held_by_others_is_not_lent():
-    lender = Lender(keep=2)
-    arrays = lender.lend(SHAPES)
+    lender = BufferPool(keep=2)
+    arrays = lender.acquire(SHAPES)
     where, held = address(arrays[0]), memoryview(arrays[0])
     del arrays
-    assert address(lender.lend(SHAPES)[0]) != where
+    assert address(lender.acquire(SHAPES)[0]) != where
     del held
 
 
 def test_memory_of_another_size_is_not_lent():
-    lender = Lender(keep=2)
-    lender.lend(SHAPES)
-    (large,) = lender.lend([((1000, 1000), np.float32)])
+    lender = BufferPool(keep=2)
+    lender.acquire(SHAPES)
+    (large,) = lender.acquire([((1000, 1000), np.float32)])
     large[:] = 1
     assert large.sum() == 1e6
 
 
 def test_no_more_is_kept_than_was_asked_for():
-    lender = Lender(keep=2)
-    held = [lender.lend(SHAPES) for _ in range(10)]
+    lender = BufferPool(keep=2)
+    held = [lender.acquire(SHAPES) for _ in range(10)]
     del held
     assert len(lender._free) == 2
 
@@ -66,11 +66,11 @@ def test_no_more_is_kept_than_was_asked_for():
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=60))
 def test_arrays_that_are_held_keep_what_was_written(steps):
     """Whatever is lent and given back in whatever order, nobody writes into another's memory."""
-    lender, held = Lender(keep=3), []
+    lender, held = BufferPool(keep=3), []
     for number, (gives, place) in enumerate(steps):
         if gives and held:
             held.pop(place % len(held))
-        arrays = lender.lend(SHAPES)
+        arrays = lender.acquire(SHAPES)
         for array in arrays:
             array[:] = number
         held.append((number, arrays))
@@ -78,11 +78,11 @@ def test_arrays_that_are_held_keep_what_was_written(steps):
 
 
 def test_threads_never_share_memory():
-    lender, wrong = Lender(keep=4), []
+    lender, wrong = BufferPool(keep=4), []
 
     def use(number):
         for _ in range(300):
-            arrays = lender.lend(SHAPES)
+            arrays = lender.acquire(SHAPES)
             arrays[0][:] = number
             wrong.extend(array for array in arrays[:1] if (array != number).any())
 

@@ -6,7 +6,7 @@ import pytest
 from support.record import a_record
 
 from bodyposenet.common.data.loading.affine import Warp
-from bodyposenet.common.data.loading.decoding import factor_for, mask_of, photo_of
+from bodyposenet.common.data.loading.decoding import decode_mask, decode_photo, factor_for
 from bodyposenet.common.errors import UserError
 
 
@@ -57,7 +57,7 @@ def test_a_photo_is_reduced_no_more_than_its_warp_shrinks_it(scale, factor):
 @pytest.mark.parametrize("kind", [".jpg", ".png"])
 def test_a_reduced_photo_is_the_mean_of_its_squares(kind, factor):
     image = photo()
-    reduced = photo_of(record_of(image, kind=kind), factor).astype(float)
+    reduced = decode_photo(record_of(image, kind=kind), factor).astype(float)
     rows, columns = (size // factor for size in image.shape[:2])
     means = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3).mean(axis=(1, 3))
     assert reduced.shape[:2] == tuple(-(-size // factor) for size in image.shape[:2])
@@ -70,8 +70,8 @@ def test_a_shrunken_photo_is_in_place_and_nearer_to_the_exact_one_than_without(k
     image, warp = photo(discs=((150, 100),)), scaled(scale)
     exact = footprints(image, warp)
     record, factor = record_of(image, kind=kind), factor_for(warp.scale)
-    ours = warp.from_reduced(factor).image(photo_of(record, factor), (64, 64))
-    plain = warp.image(photo_of(record), (64, 64))
+    ours = warp.from_reduced(factor).image(decode_photo(record, factor), (64, 64))
+    plain = warp.image(decode_photo(record), (64, 64))
     assert np.abs(ours - exact).mean() < np.abs(plain - exact).mean()
     dark = [np.argwhere(picture[..., 1] < 70).mean(axis=0) for picture in (ours.astype(float), exact)]
     assert np.abs(dark[0] - dark[1]).max() < 0.35
@@ -86,7 +86,7 @@ def test_colours_come_as_rgb_at_every_size():
     image = np.zeros((64, 64, 3), np.uint8)
     image[..., 0] = 200
     for factor in (1, 2, 4, 8):
-        red, green, blue = photo_of(record_of(image), factor).reshape(-1, 3).mean(axis=0)
+        red, green, blue = decode_photo(record_of(image), factor).reshape(-1, 3).mean(axis=0)
         assert abs(red - 200) < 4
         assert max(green, blue) < 4
 
@@ -95,6 +95,6 @@ def test_pictures_that_do_not_decode_are_named():
     record = record_of(photo())
     object.__setattr__(record, "image", record.image[:30])
     object.__setattr__(record, "mask", b"no png")
-    for read in (photo_of, lambda record: photo_of(record, 4), mask_of):
+    for read in (decode_photo, lambda record: decode_photo(record, 4), decode_mask):
         with pytest.raises(UserError, match=f"image {record.image_id}"):
             read(record)

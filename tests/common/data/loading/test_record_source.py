@@ -9,7 +9,7 @@ import pytest
 from support.coco_files import annotation, image, write_dataset
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.loading.batches import AHEAD, READERS, Drawing, epoch_batches
+from bodyposenet.common.data.loading.batches import AHEAD, READERS, TargetDrawing, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
@@ -17,7 +17,7 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
 
 SIZE, BATCH = (32, 32), 4
-DRAWING = Drawing(BODYPOSENET_18, SIZE, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)
+DRAWING = TargetDrawing(BODYPOSENET_18, SIZE, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)
 MOVED = AugmentationConfig(spatial_aug_params=SpatialAugParams(rotate_deg_max=40, flip_lr_prob=0.5))
 
 

@@ -13,7 +13,7 @@ from support.coco_files import annotation, document, image, write_annotations, w
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.sampling.calibration_sample import copy_sample, flat_names, sample_calibration
-from bodyposenet.common.data.sampling.stratified import Traits, representative, traits_of
+from bodyposenet.common.data.sampling.stratified import Traits, read_traits, representative
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.photo_store import open_photos
 
@@ -67,7 +67,7 @@ def distances(coco, traits, photos):
 
 def hold_to_chance(coco, count, at_most):
     """The distances of samples from their set, on average, are at most this share of those of random samples."""
-    traits = traits_of(coco, 1, 5)
+    traits = read_traits(coco, 1, 5)
     ours, random = [], []
     for seed in range(30):
         order, places = representative(traits, count, seed)
@@ -133,12 +133,12 @@ def test_photos_qualify_by_people_with_joints_enough(tmp_path):
     ]
     images = [image(number) for number in range(1, 5)]
     coco = read_annotations(write_annotations(tmp_path / "a.json", document(images, people)))
-    assert traits_of(coco, 1, 5).photos.tolist() == [0, 2]
-    assert traits_of(coco, 2, 5).photos.tolist() == [2]
-    assert traits_of(coco, 2, 6).photos.tolist() == []
-    assert traits_of(coco, 1, 0).photos.tolist() == [0, 1, 2]  # the crowd is nobody
-    assert traits_of(coco, 0, 5).photos.tolist() == [0, 1, 2, 3]
-    found = traits_of(coco, 1, 5)
+    assert read_traits(coco, 1, 5).photos.tolist() == [0, 2]
+    assert read_traits(coco, 2, 5).photos.tolist() == [2]
+    assert read_traits(coco, 2, 6).photos.tolist() == []
+    assert read_traits(coco, 1, 0).photos.tolist() == [0, 1, 2]  # the crowd is nobody
+    assert read_traits(coco, 0, 5).photos.tolist() == [0, 1, 2, 3]
+    found = read_traits(coco, 1, 5)
     assert found.people.tolist() == found.heights.sum(axis=1).tolist() == [1, 2]
     assert [np.flatnonzero(counts).tolist() for counts in found.joints] == [[5], [5, 9]]
 
@@ -261,12 +261,12 @@ def test_what_a_killed_run_left_does_not_stay(tmp_path):
 
 
 def test_a_sample_goes_from_a_bucket_to_a_bucket(tmp_path, bucket):
-    from bodyposenet.common.storage.files import listing, place
+    from bodyposenet.common.storage.files import as_path, listing
 
     file, folder = drawn_set(tmp_path / "set", 6)
     for path in (file, *folder.iterdir()):
-        (place(bucket) / path.parent.name / path.name).write_bytes(path.read_bytes())
-    (place(bucket) / "images" / "002.png").write_bytes(b"no photo")
+        (as_path(bucket) / path.parent.name / path.name).write_bytes(path.read_bytes())
+    (as_path(bucket) / "images" / "002.png").write_bytes(b"no photo")
     source = f"{bucket}/annotations/people.json", f"{bucket}/images"
     done = sample_calibration(*source, f"{bucket}/out", num_images=5)
     assert sorted(listing(f"{bucket}/out")) == list(done.photos) == [f"{n:03d}.png" for n in (1, 3, 4, 5, 6)]

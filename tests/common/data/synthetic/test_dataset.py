@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from bodyposenet.common.data.synthetic.dataset import EndlessScenes, ignored_in, scene_of, synthesize
+from bodyposenet.common.data.synthetic.dataset import EndlessScenes, draw_ignore_mask, make_scene, synthesize
 from bodyposenet.common.data.synthetic.scenes import random_scene
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
@@ -197,8 +197,8 @@ def test_pictures_of_the_two_sets_differ_and_more_of_them_change_none(tmp_path):
 def test_crowds_and_strangers_are_ignored_and_labelled_people_count():
     seen = 0
     for index in range(60):
-        scene = scene_of((9,), index, (120, 160))
-        mask = ignored_in(scene)
+        scene = make_scene((9,), index, (120, 160))
+        mask = draw_ignore_mask(scene)
         unlabelled = [person.mask for person in scene.people if not person.keypoints[:, 2].any()]
         if mask is None:
             assert not unlabelled

@@ -8,7 +8,7 @@ import pytest
 from support.pose_net import CARD, SKELETON, pictures, pose_net
 
 from bodyposenet import __version__
-from bodyposenet.common.deploy.export.canonical import canonicalise, layer_of
+from bodyposenet.common.deploy.export.canonical import canonicalise, find_layer
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx, relative_error
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
@@ -174,7 +174,7 @@ def test_canonical_graphs_do_not_depend_on_the_converters_counters_and_order():
     ],
 )
 def test_a_tensorflow_name_tells_its_layer(name, layer):
-    assert layer_of(name, {"block_1a_conv_1"}) == layer
+    assert find_layer(name, {"block_1a_conv_1"}) == layer
 
 
 def test_relative_error_is_infinite_for_what_cannot_be_compared():

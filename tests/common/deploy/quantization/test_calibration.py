@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder, from_tensorfile
@@ -166,7 +166,7 @@ def test_too_few_photos_are_told(photos, wanted, problem):
 
 def test_record_shards_give_the_pictures_of_their_photos(tmp_path):
     synthesize(tmp_path / "set", train=6, val=2)
-    spec = dataset_spec_of(tmp_path / "set", default("dataset"))
+    spec = make_dataset_spec(tmp_path / "set", default("dataset"))
     convert_dataset(spec, tmp_path / "records" / "train")
     known = np.concatenate(list(from_folder(tmp_path / "set" / "images", FITTING)))
     found = list(from_folder(tmp_path / "records", FITTING, batches=5))

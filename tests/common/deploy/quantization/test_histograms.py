@@ -29,10 +29,10 @@ def draws(seed, count, spread=1.0):
 def test_two_halves_merge_into_the_histogram_of_the_whole_in_any_order(seed, cut, spreads):
     values = draws(seed, 500)
     first, second = values[:cut] * np.float32(spreads[0]), values[cut:] * np.float32(spreads[1])
-    whole = Histogram.of(np.concatenate([first, second]))
+    whole = Histogram.count(np.concatenate([first, second]))
     for merged in (
-        Histogram.of(first).merge(Histogram.of(second)),
-        Histogram.of(second).merge(Histogram.of(first)),
+        Histogram.count(first).merge(Histogram.count(second)),
+        Histogram.count(second).merge(Histogram.count(first)),
     ):
         assert (merged.exponent, merged.low, merged.high) == (whole.exponent, whole.low, whole.high)
         np.testing.assert_array_equal(merged.counts, whole.counts)
@@ -40,30 +40,30 @@ def test_two_halves_merge_into_the_histogram_of_the_whole_in_any_order(seed, cut
 
 def test_bins_are_those_that_numpy_counts():
     values = draws(0, 10_000, spread=0.7)
-    histogram = Histogram.of(values)
+    histogram = Histogram.count(values)
     expected, _ = np.histogram(np.abs(values), BINS, (0, 2.0**histogram.exponent))
     np.testing.assert_array_equal(histogram.counts, expected)
     assert 2.0 ** (histogram.exponent - 1) <= histogram.amax < 2.0**histogram.exponent
 
 
 def test_a_power_of_two_as_largest_value_has_its_bin():
-    histogram = Histogram.of(np.array([1.0, -4.0], np.float32))
+    histogram = Histogram.count(np.array([1.0, -4.0], np.float32))
     assert histogram.counts.sum() == 2
     assert histogram.counts[BINS // 2] == 1  # 4 of [0, 8)
 
 
 def test_zeros_have_a_histogram_and_merge():
-    zeros = Histogram.of(np.zeros(7, np.float32))
+    zeros = Histogram.count(np.zeros(7, np.float32))
     assert zeros.amax == 0
     assert threshold(zeros, "entropy", levels=128) == threshold(zeros, "percentile", levels=128) == 0
-    merged = zeros.merge(Histogram.of(np.array([3.0], np.float32)))
+    merged = zeros.merge(Histogram.count(np.array([3.0], np.float32)))
     assert (merged.counts[0], merged.amax) == (7, 3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers_are_refused(bad):
     with pytest.raises(UserError, match="not a finite number"):
-        Histogram.of(np.array([0, bad], np.float32))
+        Histogram.count(np.array([0, bad], np.float32))
 
 
 def divergence_bin_by_bin(counts, size, levels):
@@ -155,21 +155,21 @@ def test_the_entropy_search_is_the_plain_one_on_a_thousand_histograms():
 
 def test_entropy_clips_a_lone_outlier_and_keeps_what_is_evenly_spread():
     bulk = draws(1, 200_000)
-    outlier = Histogram.of(np.append(bulk, np.float32(30)))
+    outlier = Histogram.count(np.append(bulk, np.float32(30)))
     assert 2 < entropy_threshold(outlier, 128) < 10
-    even = Histogram.of(np.linspace(0, 5, 100_000, dtype=np.float32))
+    even = Histogram.count(np.linspace(0, 5, 100_000, dtype=np.float32))
     assert threshold(even, "entropy", levels=128) > 4.9
 
 
 def test_zeros_of_a_relu_do_not_move_the_entropy_threshold():
     positive = np.abs(draws(2, 100_000))
     with_zeros = np.append(positive, np.zeros(1_000_000, np.float32))
-    assert entropy_threshold(Histogram.of(with_zeros), 128) == entropy_threshold(Histogram.of(positive), 128)
+    assert entropy_threshold(Histogram.count(with_zeros), 128) == entropy_threshold(Histogram.count(positive), 128)
 
 
 def test_minmax_keeps_all_and_percentile_all_but_one_in_ten_thousand():
     values = np.linspace(-1, 3, 400_001, dtype=np.float32)
-    histogram = Histogram.of(values)
+    histogram = Histogram.count(values)
     assert threshold(histogram, "minmax", levels=128) == 3
     kept = np.abs(values) <= threshold(histogram, "percentile", levels=128)
     assert 0.9999 <= kept.mean() < 0.9999 + 4 / BINS
@@ -183,5 +183,5 @@ def test_the_cache_is_tensorrts_text():
 
 
 def test_a_threshold_below_every_value_is_never_chosen():
-    far = Histogram.of(np.linspace(0.9, 1.0, 5000, dtype=np.float32))
+    far = Histogram.count(np.linspace(0.9, 1.0, 5000, dtype=np.float32))
     assert threshold(far, "entropy", levels=128) >= 0.9

@@ -12,8 +12,13 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import put_card
 from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram
 from bodyposenet.common.deploy.quantization.observer import observe
-from bodyposenet.common.deploy.quantization.qdq import Grid, kernel_scales, place, rounded_tensors
-from bodyposenet.common.deploy.quantization.quantize import output_paths, quantize_int8, shared_amax, unsigned_spans
+from bodyposenet.common.deploy.quantization.qdq import Grid, insert_qdq, kernel_scales, list_rounded
+from bodyposenet.common.deploy.quantization.quantize import (
+    compute_shared_amax,
+    compute_spans,
+    output_paths,
+    quantize_int8,
+)
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
@@ -117,7 +122,7 @@ def test_the_cache_holds_the_scales_of_the_tensorrt_model(floats, quantized):
     assert header == "TRT-8501-EntropyCalibration2"
     cached = {name: struct.unpack(">f", bytes.fromhex(value))[0] for name, value in (row.split(": ") for row in lines)}
     known = constants(quantized.path)
-    rounded = rounded_tensors(onnx.load(floats).graph)
+    rounded = list_rounded(onnx.load(floats).graph)
     assert {name: cached[name] for name in rounded} == {name: float(known[f"{name}/scale"]) for name in rounded}
     assert set(cached) - set(rounded) == {"input_1", "heatmap_out", "paf_out"}
 
@@ -209,9 +214,9 @@ def test_a_tensor_in_two_concatenations_ties_all_their_scales():
         helper.make_node("Conv", ["second", "k2"], ["paf_out"]),
     )
     values = {"a": 1.0, "s": 2.0, "z": -5.0, "first": 2.0, "second": 5.0}
-    histograms = {name: Histogram.of(np.array([value], np.float32)) for name, value in values.items()}
-    assert set(shared_amax(model.graph, histograms, "minmax").values()) == {5.0}
-    spans = unsigned_spans(model.graph, histograms, "minmax")
+    histograms = {name: Histogram.count(np.array([value], np.float32)) for name, value in values.items()}
+    assert set(compute_shared_amax(model.graph, histograms, "minmax").values()) == {5.0}
+    spans = compute_spans(model.graph, histograms, "minmax")
     assert spans["first"] == spans["a"] == (1.0, 2.0)
     assert spans["second"] == spans["z"] == (-5.0, 2.0)
     assert spans["s"] == (2.0, 2.0)
@@ -219,11 +224,11 @@ def test_a_tensor_in_two_concatenations_ties_all_their_scales():
 
 def test_a_grid_meets_zero_exactly_and_holds_its_ends():
     for low, high in ((-1.0, 3.0), (0.0, 5.0), (0.5, 2.0), (-4.0, -1.0)):
-        grid = Grid.unsigned(low, high)
+        grid = Grid.make_unsigned(low, high)
         ends = [round(value / grid.scale) + int(grid.zero_point) for value in (min(low, 0), 0, max(high, 0))]
         assert 0 <= ends[0] <= ends[1] <= ends[2] <= 255
         assert grid.scale == pytest.approx((max(high, 0) - min(low, 0)) / 255)
-    assert Grid.signed(12.7) == Grid(pytest.approx(0.1), np.int8(0))
+    assert Grid.make_signed(12.7) == Grid(pytest.approx(0.1), np.int8(0))
 
 
 def test_a_channel_whose_weights_died_keeps_its_bias(tmp_path):
@@ -240,6 +245,8 @@ def test_a_channel_whose_weights_died_keeps_its_bias(tmp_path):
         kernel=np.repeat(kernel, 3, axis=1),
         bias=bias,
     )
-    session = ort.InferenceSession(place(model, {"t": Grid.unsigned(-0.5, 0.5)}, round_biases=True).SerializeToString())
+    session = ort.InferenceSession(
+        insert_qdq(model, {"t": Grid.make_unsigned(-0.5, 0.5)}, round_biases=True).SerializeToString()
+    )
     found = session.run(["heatmap_out"], {"input_1": np.zeros((1, 8, 8, 3), np.float32)})[0]
     np.testing.assert_allclose(found[0, :, 4, 4], bias, atol=1e-4)

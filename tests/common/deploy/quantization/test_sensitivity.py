@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.photo_set import dataset_spec_of
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import read_model
@@ -196,7 +196,7 @@ def test_the_drop_may_be_that_of_ap_on_held_out_photos(tmp_path, monkeypatch):
     trained = weights_path("pretrained:drawn_people")
     network = export_onnx(trained, tmp_path / "net.onnx").path
     synthesize(tmp_path / "set", train=1, val=12)
-    dataset = dataset_spec_of(tmp_path / "set", default("dataset"))
+    dataset = make_dataset_spec(tmp_path / "set", default("dataset"))
     spec = parse_spec(default("inference"), InferenceSpec)
     monkeypatch.setenv("BODYPOSENET_RUNNER", "auto")  # calibration heeds no choice: it writes the same files everywhere
     monkeypatch.setenv("BODYPOSENET_CACHE", str(tmp_path / "cache"))

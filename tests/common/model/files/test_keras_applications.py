@@ -12,7 +12,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.network.transfer import fill
+from bodyposenet.common.model.network.transfer import load_matching_weights
 from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
@@ -59,7 +59,7 @@ def network(**attributes):
 
 def filled(path, seen, **attributes):
     model = network(**attributes)
-    fill(model, as_backbone(read_weights(path), model, **seen))
+    load_matching_weights(model, as_backbone(read_weights(path), model, **seen))
     return model
 
 

@@ -24,7 +24,7 @@ def alone(width=1.0, **attributes):
     """A backbone without the stages."""
     spec = parse_spec({"backbone_attributes": attributes | {"width_multiplier": width}}, ModelSpec)
     image = keras.Input((None, None, 3))
-    return keras.Model(image, backbone(image, spec.backbone_attributes, Style.of(spec)))
+    return keras.Model(image, backbone(image, spec.backbone_attributes, Style.read(spec)))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.files.weights_file import Stored, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
-from bodyposenet.common.model.network.transfer import fill
+from bodyposenet.common.model.network.transfer import load_matching_weights
 from bodyposenet.common.model.training.initial_network import starting_network
-from bodyposenet.common.model.training.train import card_of, train
+from bodyposenet.common.model.training.train import make_card, train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
@@ -31,7 +31,7 @@ def given(tmp_path_factory):
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.uniform(0.01, 0.1, value.shape) for value in model.get_weights()])
     path = tmp_path_factory.mktemp("given") / "model.keras"
-    save_model(model, path, card_of(tiny_spec(), BODYPOSENET_18))
+    save_model(model, path, make_card(tiny_spec(), BODYPOSENET_18))
     return path
 
 
@@ -118,7 +118,7 @@ def test_the_weights_of_a_pruned_network_are_to_be_taken_with_its_graph():
     filters = {"block_1a_conv_1": 48, "block_4a_conv_1": 248, "block_4b_conv_1": 96}
     uneven = {name: (np.zeros((3, 3, 8, count)),) for name, count in filters.items()}
     with pytest.raises(UserError, match="was pruned: set load_graph: true"):
-        fill(model, Stored(Path("pruned.keras"), "Keras model", uneven))
+        load_matching_weights(model, Stored(Path("pruned.keras"), "Keras model", uneven))
 
 
 def test_a_network_that_takes_nothing_is_an_error_that_tells_what_the_file_has():
@@ -127,7 +127,7 @@ def test_a_network_that_takes_nothing_is_an_error_that_tells_what_the_file_has()
     with pytest.raises(
         UserError, match=r"^other\.h5: no layer takes any weights: .*the file has dense; give the weights"
     ):
-        fill(model, stored)
+        load_matching_weights(model, stored)
 
 
 def test_shipped_weights_fill_every_layer_of_the_network_they_were_trained_for():

@@ -11,7 +11,7 @@ from support.worker_processes import EPOCHS, EVERY, Machines, free_addresses, lo
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
-from bodyposenet.common.model.training.cluster import Cluster
+from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.model.training.preemption import ENDED
 from bodyposenet.common.model.training.strategy import LostWorkerError, form_team
 
@@ -28,7 +28,7 @@ def machines():
 def alone(machines, tmp_path_factory):
     """A training of one process."""
     folder = tmp_path_factory.mktemp("alone") / "results"
-    process = machines.start(folder, spec_of(BATCH), Cluster())
+    process = machines.start(folder, spec_of(BATCH), TrainingCluster())
     assert ended(process) == 0, log_of(folder)
     return folder
 
@@ -48,7 +48,7 @@ def started(machines, root, wishes=(None, None), **options):
     addresses = free_addresses(2)
     folders = [root / "chief", root / "other"]
     return [
-        machines.start(folder, spec_of(BATCH // 2, mixed_precision=wish), Cluster(addresses, index), **options)
+        machines.start(folder, spec_of(BATCH // 2, mixed_precision=wish), TrainingCluster(addresses, index), **options)
         for index, (folder, wish) in enumerate(zip(folders, wishes, strict=True))
     ]
 
@@ -75,7 +75,7 @@ def assert_learned_the_same(folder, wanted):
 @pytest.mark.slow
 def test_two_devices_learn_what_one_does_with_the_doubled_batch(machines, alone, tmp_path):
     folder = tmp_path / "results"
-    assert ended(machines.start(folder, spec_of(BATCH // 2), Cluster(gpus=2), devices=2)) == 0, log_of(folder)
+    assert ended(machines.start(folder, spec_of(BATCH // 2), TrainingCluster(gpus=2), devices=2)) == 0, log_of(folder)
     assert_learned_the_same(folder, alone)
 
 
@@ -110,4 +110,4 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
 
 def test_more_gpus_than_there_are_are_refused():
     with pytest.raises(UserError, match=r"--gpus: 2 GPUs are asked for, and TensorFlow says there are none"):
-        form_team(Cluster(gpus=2))
+        form_team(TrainingCluster(gpus=2))

@@ -35,7 +35,7 @@ from support.tiny_training import Dots
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.model.training.dry_run import built
+from bodyposenet.common.model.training.dry_run import build
 from bodyposenet.common.model.training.train import train
 forget_peak()
 found = []
@@ -44,7 +44,7 @@ for path in sys.argv[1:]:  # the smaller first: a peak stays
     size = spec.dataloader.image_config.image_dims.size
     source = Dots(2 * spec.dataloader.batch_size, size=size)
     train(spec, Path(path).parent / Path(path).stem, source=source)
-    found.append([peak_bytes(), built(make_plan(spec, source))[1].total])
+    found.append([peak_bytes(), build(make_plan(spec, source))[1].total])
 json.dump(found, sys.stdout)
 """
 

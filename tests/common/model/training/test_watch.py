@@ -16,7 +16,7 @@ from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
 from bodyposenet.common.model.training.lr_schedule import make_schedule
 from bodyposenet.common.model.training.plan import make_plan
-from bodyposenet.common.model.training.progress import Progress, spell
+from bodyposenet.common.model.training.progress import TrainingProgress, spell
 from bodyposenet.common.model.training.train import train
 from bodyposenet.common.model.training.trainer import stops_early
 from bodyposenet.common.spec.train import EarlyStopping
@@ -200,7 +200,7 @@ def two_steps(folder, monkeypatch, every=0):
     """Two of ten steps, at a clock that ticks five seconds a step."""
     clock = iter(range(0, 1000, 5))
     monkeypatch.setattr("bodyposenet.common.model.training.progress.time.monotonic", lambda: next(clock))
-    with Progress(folder, epochs=2, steps=5, every=every) as progress:
+    with TrainingProgress(folder, epochs=2, steps=5, every=every) as progress:
         progress.bar.mininterval = 0
         progress.step(0, 0, 3.0, 1e-3)
         progress.step(0, 1, 2.0, 1e-3)
