@@ -7,7 +7,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.bulk_fields import Columns, Numbers
 from bodyposenet.common.data.annotations.categories import Kinds
-from bodyposenet.common.data.annotations.entry_fields import Entry, Floats, MisfitError
+from bodyposenet.common.data.annotations.fields import Entry, Floats, MisfitError
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.importers.document import number_in

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.data.annotations.entry_fields import (
+from bodyposenet.common.data.annotations.fields import (
     HUGE,
     MOST_PIXELS,
     MOST_WHOLE,

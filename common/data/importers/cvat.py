@@ -18,14 +18,14 @@ _MARK = {"name": "", "id": 0, "url": ""}  # the licence that Datumaro writes
 log = logging.getLogger(__name__)
 
 
-def wrote(document: Fields) -> bool:
-    """Whether Datumaro wrote the document, to judge by its licence or by labels with empty lists of joints."""
+def is_from_cvat(document: Fields) -> bool:
+    """Whether Datumaro is_from_cvat the document, to judge by its licence or by labels with empty lists of joints."""
     licences = document.get("licenses")
     marked = isinstance(licences, list) and licences[:1] == [_MARK]
     return marked or any(entry.get("keypoints") == [] for entry in objects(document.get("categories")))
 
 
-def mend(document: Fields, where: str) -> Fields:
+def mend_cvat(document: Fields, where: str) -> Fields:
     """The document with its skeletons under labels that have joints.
 
     Raises:

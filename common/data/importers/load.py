@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers import archive, cvat, foreign, label_studio, load, studio_coco
+from bodyposenet.common.data.importers import archive, coco_dialects, cvat, foreign, label_studio, load
 from bodyposenet.common.data.importers.document import decode_text, parse
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
@@ -77,8 +77,8 @@ def check(document: Fields, where: str) -> Fields:
     """
     if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
         raise foreign.not_coco(document, where)
-    if studio_coco.wrote(document):
-        return studio_coco.mend(document, where)
+    if coco_dialects.wrote(document):
+        return coco_dialects.mend(document, where)
     annotations = document["annotations"]
     if cvat.wrote(document):
         return cvat.mend(document, where)

@@ -24,13 +24,13 @@ _ORDER = (
 log = logging.getLogger(__name__)
 
 
-def wrote(document: Fields) -> bool:
-    """Whether Label Studio wrote the document."""
+def is_from_label_studio(document: Fields) -> bool:
+    """Whether Label Studio is_from_label_studio the document."""
     info = document.get("info")
     return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
 
-def mend(document: Fields, where: str) -> Fields:
+def mend_label_studio(document: Fields, where: str) -> Fields:
     """Put keypoints and boxes together.
 
     Raises:
