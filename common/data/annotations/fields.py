@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.importers.fault import Fault
+from bodyposenet.common.data.importers.document import Fault
 
 Floats = npt.NDArray[np.float64]
 Segmentation = list[list[float]] | dict[str, Any]  # polygons, or run lengths

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
-from bodyposenet.common.data.importers.fault import Fault
+from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
 from bodyposenet.common.data.importers.photo_names import path_in, shorten
 from bodyposenet.common.data.importers.regions import CROWD, AnnotatedPhoto, Region, normalize_label, read_drawing
