@@ -11,7 +11,8 @@ import pytest
 from support.coco_files import JOINTS, annotation, document, image
 from support.exports import coco, cvat, shots, studio_coco, studio_tasks, zipped
 
-from bodyposenet.common.data.importers import archive, load_document
+from bodyposenet.common.data.importers import document as archive
+from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.errors import UserError
 
 PEOPLE = document([image(1)], [annotation(1, 1, (10, 10, 60, 80))])
