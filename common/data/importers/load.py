@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers import coco_dialects, cvat, foreign, label_studio, load
+from bodyposenet.common.data.importers import coco_dialects, foreign, label_studio, load
+from bodyposenet.common.data.importers import coco_dialects as cvat
 from bodyposenet.common.data.importers import document as archive
 from bodyposenet.common.data.importers.document import decode_text, parse
 from bodyposenet.common.data.importers.label_studio import Joints
