@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.bulk_fields import Columns, Numbers
 from bodyposenet.common.data.annotations.categories import Kinds
-from bodyposenet.common.data.annotations.fields import Entry, Floats, MisfitError
+from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, MisfitError, Numbers
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.importers.document import number_in

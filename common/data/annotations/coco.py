@@ -13,9 +13,8 @@ from typing import Any, overload
 import numpy as np
 
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
-from bodyposenet.common.data.annotations.bulk_fields import Mask
 from bodyposenet.common.data.annotations.categories import people_kinds
-from bodyposenet.common.data.annotations.fields import Floats, Segmentation
+from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.data.importers import load_document

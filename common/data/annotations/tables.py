@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.bulk_fields import Mask, Numbers
-from bodyposenet.common.data.annotations.fields import MOST_WHOLE, SHOWN, Entry, Floats, MisfitError, Segmentation
+from bodyposenet.common.data.annotations.fields import (
+    MOST_WHOLE,
+    SHOWN,
+    Entry,
+    Floats,
+    Mask,
+    MisfitError,
+    Numbers,
+    Segmentation,
+)
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.storage.inside import stays_inside
 
