@@ -13,10 +13,10 @@ import numpy as np
 from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.conversion.photo_checks import photo_problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.imaging.headers import decode_size, read_header_size
 from bodyposenet.common.storage.files import is_remote, translate_errors, write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
 from bodyposenet.common.storage.photo_store import PhotoStore
@@ -253,3 +253,26 @@ class Check:
         """Do it."""
         found = [self.recipe.read(photo) for photo in self.photos]
         return Checked(len(found), [problem for problem in found if isinstance(problem, Problem)])
+
+
+def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = False) -> Problem | None:
+    """Hold an image file to what the annotations say of it.
+
+    Args:
+        data: The file's bytes.
+        photo: What the annotations say.
+        file: The file's name, for the problem.
+        thorough: Decode it, so that a damaged file is found too; else its header is read.
+
+    Returns:
+        What is wrong: it is no image, damaged, or of another size; None if it is sound.
+    """
+    size = read_header_size(data)
+    if size is None or (thorough and size == (photo.height, photo.width)):
+        size = decode_size(data)
+    if size is None:
+        return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
+    if size != (photo.height, photo.width):
+        text = f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}"
+        return Problem(file, "size of the image", text, "annotate the image as it is", photo.image_id)
+    return None
