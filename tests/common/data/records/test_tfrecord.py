@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.record import a_record
 
-from bodyposenet.common.data.records.example import decode_example, encode_example
 from bodyposenet.common.data.records.manifest import open_shards
-from bodyposenet.common.data.records.record import Record
+from bodyposenet.common.data.records.record import Record, decode_example, encode_example
 from bodyposenet.common.data.records.tfrecord import RecordFile, read_records, whole_file, write_records
 from bodyposenet.common.errors import UserError
 
