@@ -17,8 +17,8 @@ from bodyposenet.common.data.annotations.categories import people_kinds
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
-from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.document import collector_paused
+from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.storage.files import as_path

@@ -1,4 +1,4 @@
-"""Entry: one JSON object, looked at value by value so that what is wrong can be told."""
+"""Fields: values of JSON objects, checked one by one so that what is wrong can be told, or all at once if none is."""
 
 import contextlib
 import json

@@ -20,7 +20,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionJob, MaskPiece, Piece, outline_problems
-from bodyposenet.common.data.importers import match
+from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import Stat, join, read_bytes

@@ -1,8 +1,12 @@
-"""Studio COCO: Label Studio's "COCO" export, which parts boxes from keypoints.
+"""COCO dialects: what tools write as COCO that is not quite COCO, put right.
 
-It writes a box for each rectangle, and for each photo one more annotation of a category ``default`` that has the
-keypoints of all its people, rounded to pixels; of two noses the last stays. So it can be put together only where no
-photo has two people. Versions before 2025 leave keypoints out, or fail.
+Label Studio's "COCO" export parts boxes from keypoints: it writes a box for each rectangle, and for each photo one more
+annotation of a category ``default`` that has the keypoints of all its people, rounded to pixels; of two noses the last
+stays. So it can be put together only where no photo has two people. Versions before 2025 leave keypoints out, or fail.
+
+CVAT writes it with Datumaro, which gives every label a list of joints, empty if it has none; leaves out rectangles,
+polygons and points that belong to no skeleton; and files a skeleton that is grouped with a rectangle under the
+rectangle's label. Joints that are marked "outside" keep their place with the flag 0; "occluded" ones have 1.
 """
 
 import logging
@@ -27,7 +31,7 @@ _MARK = {"name": "", "id": 0, "url": ""}  # the licence that Datumaro writes
 
 
 def is_from_label_studio(document: Fields) -> bool:
-    """Whether Label Studio is_from_label_studio the document."""
+    """Tell whether Label Studio wrote the document."""
     info = document.get("info")
     return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
@@ -115,7 +119,7 @@ def _images(entries: object, where: str) -> list[Fields]:
 
 
 def is_from_cvat(document: Fields) -> bool:
-    """Whether Datumaro is_from_cvat the document, to judge by its licence or by labels with empty lists of joints."""
+    """Tell whether CVAT wrote the document, by its licence or by labels with empty lists of joints."""
     licences = document.get("licenses")
     marked = isinstance(licences, list) and licences[:1] == [_MARK]
     return marked or any(entry.get("keypoints") == [] for entry in objects(document.get("categories")))

@@ -1,4 +1,4 @@
-"""Document: the bytes of a file as one JSON value, or a sentence on why they are none."""
+"""Document: unpack a file of annotations and parse it as one JSON value, or say why it is none."""
 
 import contextlib
 import gc

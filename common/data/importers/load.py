@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers import coco_dialects, foreign, label_studio, load
-from bodyposenet.common.data.importers import coco_dialects as cvat
-from bodyposenet.common.data.importers import document as archive
-from bodyposenet.common.data.importers.document import decode_text, parse
+from bodyposenet.common.data.importers import coco_dialects, foreign, label_studio
+from bodyposenet.common.data.importers.document import GZIP, ZIP, annotation_file, decode_text, gunzip, parse
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
@@ -51,7 +49,7 @@ def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
         return label_studio.from_tasks(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
-    return load.check(document, where)
+    return check(document, where)
 
 
 def _text(path: str) -> tuple[str, str]:
@@ -59,12 +57,12 @@ def _text(path: str) -> tuple[str, str]:
     stem, mark, choice = path.rpartition(".zip#")
     where = f"{stem}.zip" if mark else path
     data = read_bytes(where, fix=_FIX)
-    if data.startswith(archive.ZIP):
-        where, data = archive.annotation_file(data, choice if mark else "", where)
+    if data.startswith(ZIP):
+        where, data = annotation_file(data, choice if mark else "", where)
     elif mark:
         raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
-    if data.startswith(archive.GZIP):
-        data = archive.gunzip(data, where)
+    if data.startswith(GZIP):
+        data = gunzip(data, where)
     foreign.refuse_text(data, where)
     return decode_text(data, where), where
 
@@ -79,11 +77,11 @@ def check(document: Fields, where: str) -> Fields:
     """
     if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
         raise foreign.not_coco(document, where)
-    if coco_dialects.wrote(document):
-        return coco_dialects.mend(document, where)
+    if coco_dialects.is_from_label_studio(document):
+        return coco_dialects.mend_label_studio(document, where)
     annotations = document["annotations"]
-    if cvat.wrote(document):
-        return cvat.mend(document, where)
+    if coco_dialects.is_from_cvat(document):
+        return coco_dialects.mend_cvat(document, where)
     if annotations and not any(_has_keypoints(annotations)):
         raise foreign.boxes_only(where)
     return document

@@ -21,8 +21,8 @@ from support.exports import (
     studio_tasks,
 )
 
-from bodyposenet.common.data.importers import load_document
 from bodyposenet.common.data.importers.label_studio import from_tasks
+from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 
 SIZE = (100, 200)

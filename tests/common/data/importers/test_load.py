@@ -11,8 +11,7 @@ import pytest
 from support.coco_files import JOINTS, annotation, document, image
 from support.exports import coco, cvat, shots, studio_coco, studio_tasks, zipped
 
-from bodyposenet.common.data.importers import document as archive
-from bodyposenet.common.data.importers import load_document
+from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 
 PEOPLE = document([image(1)], [annotation(1, 1, (10, 10, 60, 80))])
@@ -165,7 +164,7 @@ def test_other_formats_are_known_and_the_right_export_is_named(load, content, pr
 
 
 def test_what_unpacks_to_absurd_sizes_is_refused(load, monkeypatch):
-    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("bodyposenet.common.data.importers.document.FREE_BYTES", 1 << 20)
     bomb = b'{"images": [' + b" " * (3 << 20)
     for packed in (gzip.compress(bomb), zipped({"result.json": bomb})):
         assert re.search(r"its \d+ bytes unpack to more than 1048576: no annotation file does that", told(load, packed))

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.importers import match
-from bodyposenet.common.data.importers.photo_names import path_in, shorten
+from bodyposenet.common.data.importers.photo_names import match, path_in, shorten
 
 TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
 

@@ -6,7 +6,7 @@ import pytest
 from support.coco_files import JOINTS
 from support.exports import coco, shots, studio_coco, zipped
 
-from bodyposenet.common.data.importers import load_document
+from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 
 ALONE = shots(crowded=False)

@@ -8,7 +8,7 @@ from support.coco_files import JOINTS
 from support.exports import cvat, shots, zipped
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.importers import load_document
+from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 
 FIX = 'label each person with a skeleton in CVAT, and export "COCO Keypoints 1.0"'
