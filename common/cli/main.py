@@ -1,6 +1,6 @@
 """Command line: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,9 +19,6 @@ from bodyposenet.common.cli.spec import spec_group
 from bodyposenet.common.cli.synthesize import synthesize
 from bodyposenet.common.cli.tracking import tracking_group
 from bodyposenet.common.cli.train import train
-
-if TYPE_CHECKING:
-    pass
 
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
 

@@ -4,37 +4,36 @@ Paths are those of Kubeflow artifacts: a model is a folder, a dataset another. E
 One that fails says why, without a traceback where its input is at fault, and ends the process.
 """
 
-from bodyposenet.common.tasks import (
-    batch_inference,
-    data,
-    deployment,
-    evaluation,
-    pages,
-    pruning,
-    release,
-    run,
-    training,
-)
-from bodyposenet.common.tasks.failure import report_failures
+from bodyposenet.common.tasks.batch_inference import infer_batch
+from bodyposenet.common.tasks.data import convert, gather_photos, join, sample_calibration
+from bodyposenet.common.tasks.deployment import build_engine, bundle, calibrate, export
+from bodyposenet.common.tasks.evaluation import choose_smallest, evaluate
+from bodyposenet.common.tasks.pages import report
+from bodyposenet.common.tasks.pruning import prune, prune_rounds
+from bodyposenet.common.tasks.release import challenge, gate, register
+from bodyposenet.common.tasks.run import fingerprint, finish, summary
+from bodyposenet.common.tasks.training import train
 
-build_engine = report_failures(deployment.build_engine)
-bundle = report_failures(deployment.bundle)
-calibrate = report_failures(deployment.calibrate)
-challenge = report_failures(release.challenge)
-choose_smallest = report_failures(evaluation.choose_smallest)
-convert = report_failures(data.convert)
-evaluate = report_failures(evaluation.evaluate)
-export = report_failures(deployment.export)
-fingerprint = report_failures(run.fingerprint)
-finish = report_failures(run.finish)
-gate = report_failures(release.gate)
-gather_photos = report_failures(data.gather_photos)
-infer_batch = report_failures(batch_inference.infer_batch)
-join = report_failures(data.join)
-prune = report_failures(pruning.prune)
-prune_rounds = report_failures(pruning.prune_rounds)
-register = report_failures(release.register)
-report = report_failures(pages.report)
-sample_calibration = report_failures(data.sample_calibration)
-summary = report_failures(run.summary)
-train = report_failures(training.train)
+__all__ = [
+    "build_engine",
+    "bundle",
+    "calibrate",
+    "challenge",
+    "choose_smallest",
+    "convert",
+    "evaluate",
+    "export",
+    "fingerprint",
+    "finish",
+    "gate",
+    "gather_photos",
+    "infer_batch",
+    "join",
+    "prune",
+    "prune_rounds",
+    "register",
+    "report",
+    "sample_calibration",
+    "summary",
+    "train",
+]

@@ -10,6 +10,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, note
 from bodyposenet.common.tracking import Dataset, Registered, TrackedRun, fetch, find_version, settings_in, task_run
 
@@ -51,6 +52,7 @@ class Network:
     spec: InferenceSpec
 
 
+@report_failures
 def infer_batch(
     source: str, name: str, alias: str, settings: Settings, found: str, page: str, metrics: str, *,
     pictures: int = 24, draw: int = 24, work: str = "",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 
 
+@report_failures
 def gather_photos(data: str, photos: str) -> dict[str, Any]:
     """Point at the photo set, or draw people; what the artifact is to say of itself."""
     from bodyposenet.common.data.photo_set import gather
@@ -28,6 +30,7 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
     return {"source": data, "folder": str(found)}
 
 
+@report_failures
 def convert(
     photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *,
     strict: bool = False, fingerprint: str = "",
@@ -62,6 +65,7 @@ def convert(
     return note(numbers, metrics)
 
 
+@report_failures
 def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
     """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
     from bodyposenet.common.data.conversion.join import join_parts
@@ -84,6 +88,7 @@ def _counts(name: str, done: "Conversion") -> dict[str, float]:
     return {f"{name}_{what}": float(count) for what, count in counts.items()}
 
 
+@report_failures
 def sample_calibration(
     photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
 ) -> dict[str, float]:

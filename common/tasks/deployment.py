@@ -10,6 +10,7 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, note
 from bodyposenet.common.tracking import task_run
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.deploy.tensorrt.engine import Precision
 
 
+@report_failures
 def export(
     model: str, onnx: str, metrics: str, *, data_type: str = "fp32", interface: Settings | None = None
 ) -> dict[str, float]:
@@ -58,6 +60,7 @@ def export(
     return note(numbers, metrics)
 
 
+@report_failures
 def calibrate(
     onnx: str, photos: str, settings: Settings, int8: str, metrics: str, summary: str, *,
     method: str = "entropy", keep: Sequence[str] = (), max_drop: float = 0.02, dataset: str | None = None,
@@ -101,6 +104,7 @@ def for_gpus(onnx: str) -> Path:
     return next((path for name in (INT8, ONNX) if (path := Path(onnx) / name).is_file()), Path(onnx) / ONNX)
 
 
+@report_failures
 def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, peaks: int) -> list[Path]:
     """Write an exported network with the files that ``deepstream`` or ``triton`` wants; returns what was written."""
     from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
@@ -115,6 +119,7 @@ def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, pe
         return triton_bundle(source, folder, name, batch_size=batch_size, peaks=peaks)
 
 
+@report_failures
 def build_engine(
     onnx: str,
     settings: Settings,

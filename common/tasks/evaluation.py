@@ -11,6 +11,7 @@ from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import find_held_out
@@ -18,6 +19,7 @@ from bodyposenet.common.tracking.datasets import find_held_out
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
 
+@report_failures
 def evaluate(
     model: str, dataset: str, settings: Settings, name: str, detections: str, metrics: str
 ) -> tuple[float, dict[str, float]]:
@@ -43,6 +45,7 @@ def _metric_name(name: str) -> str:
     return name.replace(":", "-")
 
 
+@report_failures
 def choose_smallest(
     base: str, base_ap: float, made: Sequence[tuple[str, str, float, Settings]], max_ap_drop: float, chosen: str,
     page: str, metrics: str, reason: str,

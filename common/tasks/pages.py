@@ -13,10 +13,12 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, note
 from bodyposenet.common.tracking import task_run
 
 
+@report_failures
 def report(
     models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str
 ) -> dict[str, float]:

@@ -7,11 +7,13 @@ from typing import Any
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, note
 from bodyposenet.common.tasks.training import train_spec_for
 from bodyposenet.common.tracking import task_run
 
 
+@report_failures
 def prune(
     model: str, settings: Settings, pruned: str, metrics: str, summary: str, picture: str, *,
     cut: Settings | None = None, dataset: str | None = None, train_settings: Settings | None = None,
@@ -47,6 +49,7 @@ def with_cut(settings: Settings, cut: Settings) -> dict[str, Any]:
     return {**(others if any(name in cut for name in amounts) else settings), **cut}
 
 
+@report_failures
 def prune_rounds(
     model: str, dataset: str, settings: Settings, retraining: Settings, pruned: str, metrics: str
 ) -> tuple[dict[str, Any], dict[str, float]]:

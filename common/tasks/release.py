@@ -9,6 +9,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, file_digest
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.mlflow_store import tracking_uri
@@ -32,6 +33,7 @@ class Verdict:
         return self.passed
 
 
+@report_failures
 def gate(float_ap: float, int8_ap: float, *, min_ap: float, max_int8_drop: float, page: str) -> bool:
     """Whether a network is good enough to be registered; the reason goes to a page.
 
@@ -62,6 +64,7 @@ def judge(float_ap: float, int8_ap: float, *, min_ap: float, max_int8_drop: floa
     return Verdict(True, f"AP {float_ap:.3f} in float and {int8_ap:.3f} in 8 bits.")
 
 
+@report_failures
 def challenge(champion: str, name: str, dataset: str, settings: Settings) -> float:
     """AP of the registered champion on a dataset's held-out photos; -1 where there is no champion.
 
@@ -119,6 +122,7 @@ def recheck_champion(verdict: Verdict, ap: float, version: str, champion: str, n
     return Verdict(False, reason)
 
 
+@report_failures
 def register(
     onnx: str, int8: str | None, settings: Settings, name: str, aps: Settings, page: str, *,
     champion: str = "", champion_ap: float = NOBODY, tags: Settings | None = None,

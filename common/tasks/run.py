@@ -10,6 +10,7 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
 from bodyposenet.common.report.run_summary import describe_state, summarize
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, compute_digest
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import (
@@ -29,6 +30,7 @@ UNKNOWN = "unknown"  # what was asked for, where the tracking store did not take
 log = logging.getLogger(__name__)
 
 
+@report_failures
 def fingerprint(
     texts: Mapping[str, str], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
     model_name: str, only_if_new: bool, salt: str, cuts: Sequence[Any] = (), gpus: int = 1, bound: float = 0.0,
@@ -73,6 +75,7 @@ def fingerprint(
     return news
 
 
+@report_failures
 def finish() -> None:
     """Note in the tracking store that a run came to a good end, where its summary and later fingerprints look.
 
@@ -87,6 +90,7 @@ def finish() -> None:
         run.log_params({COMPLETES: asked or UNKNOWN}, prefix="data")
 
 
+@report_failures
 def summary(name: str, data: str, state: str, error: str, page: str) -> None:
     """Write what became of a run, whatever happened: its tasks, why one failed, and their numbers.
 

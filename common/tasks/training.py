@@ -17,6 +17,7 @@ from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import is_remote, read_bytes
+from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import shards
@@ -25,6 +26,7 @@ from bodyposenet.common.tracking.mlflow_store import pipeline_run
 CHECKPOINTS = "model.epoch-*"
 
 
+@report_failures
 def train(
     dataset: str, settings: Settings, start: str | None, model: str, metrics: str, page: str, *,
     checkpoints: str = "", weights_digest: str = "", gpus: int = 1,

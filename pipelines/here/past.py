@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import bodyposenet
-from bodyposenet import common, components, pipelines
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import whole_file
 
@@ -86,8 +85,8 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 def code_digest() -> str:
     """A digest of this package and of the libraries that it computes with: what others made is made again."""
     digest = hashlib.sha256(bodyposenet.__version__.encode())
-    for package in (common, components, pipelines):
-        root = Path(str(package.__file__)).parent
+    for package in ("common", "components", "pipelines"):
+        root = Path(__file__).parents[2] / package
         for path in sorted(root.rglob("*")):
             if path.suffix in (".py", ".yaml", ".json", ".keras", ".html"):
                 digest.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())

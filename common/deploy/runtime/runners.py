@@ -135,7 +135,7 @@ class LiveRunner:
 
 
 class KerasRunner(LiveRunner):
-    """A Keras model file.
+    """A Keras model file, computed in float32: not every processor has the 16 bits that it may have been saved with.
 
     Args:
         path: File or folder.
@@ -146,7 +146,14 @@ class KerasRunner(LiveRunner):
     def __init__(self, path: Path, *, stage: int | None = None, threads: int | None = None) -> None:
         _limit_tensorflow(threads)
         model, card = load_model(path)
-        super().__init__(model, card, stage=stage, where=str(path))
+        super().__init__(_widen(model), card, stage=stage, where=str(path))
+
+
+def _widen(model: Any) -> Any:
+    """Return a network that computes in float32."""
+    from bodyposenet.common.model.network.dtype_policy import FLOAT32, convert_policy, is_mixed
+
+    return convert_policy(model, FLOAT32) if is_mixed(model) else model
 
 
 class OnnxRunner:

@@ -4,8 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
@@ -13,6 +11,7 @@ from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
 from bodyposenet.common.model.training.plan import Plan
@@ -23,7 +22,6 @@ from bodyposenet.common.spec.train import TrainSpec
 log = logging.getLogger(__name__)
 
 BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
-REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "bias_regularizer")
 
 
 def starting_precision(plan: Plan, results_dir: Path | None = None, *, kept: str = "") -> PrecisionChoice:
@@ -61,11 +59,11 @@ def starting_network(
     if spec.load_graph:
         model = _check_graph(spec, skeleton)
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
-        return in_policy(model, policy, regularized=False)
+        return convert_policy(model, policy, regularized=False)
     model = build_model(spec.model, skeleton)
     if spec.pretrained_weights:
         _tell(load_matching_weights(model, _weights_for(model, spec)), results_dir)
-    return in_policy(model, policy)
+    return convert_policy(model, policy)
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:
@@ -87,28 +85,6 @@ def _tell(filled: TransferReport, results_dir: Path | None) -> None:
         log.warning("%s: %s", filled.source.path, line)
     if results_dir:
         log.info("every layer: %s", filled.write(results_dir))
-
-
-def in_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
-    """The same network with another numeric precision; its outputs stay float32.
-
-    Args:
-        model: A functional ``keras.Model``.
-        policy: A Keras dtype policy.
-        regularized: False drops all regularisation, as TAO does when it trains a pruned network (reference 6.6).
-    """
-    outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
-
-    def remade(layer: Any) -> Any:
-        config = layer.get_config()
-        config["dtype"] = "float32" if layer.name in outputs else policy
-        if not regularized:
-            config |= {key: None for key in REGULARIZERS if key in config}
-        return type(layer).from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=remade)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _check_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:

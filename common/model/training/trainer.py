@@ -13,6 +13,7 @@ import numpy as np
 from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.training.checkpoints import (
     BEST,
     LATEST,
@@ -25,7 +26,7 @@ from bodyposenet.common.model.training.checkpoints import (
     save_checkpoint,
 )
 from bodyposenet.common.model.training.finite_checks import check_batch_loss, check_weights
-from bodyposenet.common.model.training.initial_network import in_policy, starting_network
+from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.model.training.lr_schedule import make_schedule
 from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.plan import Plan
@@ -103,7 +104,7 @@ class Trainer:
             self.model = starting_network(spec, plan.skeleton, told, policy=precision.policy)
             optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
             self.optimizer = with_loss_scale(optimizer, self.model)
-        self.twin = in_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
+        self.twin = convert_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
         with team.scope():
             self.step = make_step(
                 self.model, self.optimizer, spec.loss, strategy=team.strategy, jit_compile=spec.jit_compile

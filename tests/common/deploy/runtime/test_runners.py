@@ -14,6 +14,7 @@ from bodyposenet.common.deploy.runtime.providers import providers_for
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.model.network.dtype_policy import convert_policy
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,14 @@ def test_a_keras_model_shows_any_stage(folder):
         np.testing.assert_allclose(pafs, outputs[1 + stage], rtol=1e-4, atol=1e-4)
 
 
-def test_a_network_in_mixed_precision_still_returns_float32(tmp_path):
-    save_model(pose_net(stages=1, policy="mixed_bfloat16"), tmp_path / "half.keras", CARD)
-    assert [maps.dtype for maps in open_runner(tmp_path / "half.keras")(next(pictures(1)))] == [np.float32] * 2
+def test_a_network_in_mixed_precision_computes_in_float32(tmp_path):
+    mixed, image = pose_net(stages=1, policy="mixed_bfloat16"), next(pictures(1))
+    save_model(mixed, tmp_path / "mixed.keras", CARD)
+    save_model(convert_policy(mixed, "float32"), tmp_path / "float.keras", CARD)
+    found, expected = (open_runner(tmp_path / name)(image) for name in ("mixed.keras", "float.keras"))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from support.networks import BACKBONES, KINDS, SHORT, STICK, convolutions, netwo
 
 from bodyposenet.common.model.network.backbones import backbone
 from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.network.layers import Style
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.network.widen import widen
-from bodyposenet.common.model.training.initial_network import in_policy
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.network import ModelSpec
@@ -138,7 +138,7 @@ def test_training_a_pruned_graph_drops_every_penalty(name):
     attributes = BACKBONES[name] | {"use_bias": True}
     model = network(stages=1, kernel_regularization_factor=0.1, backbone_attributes=attributes)
     assert len(model.losses) == sum(1 + layer.use_bias for layer in convolutions(model, depthwise=True).values())
-    assert in_policy(model, "float32", regularized=False).losses == []
+    assert convert_policy(model, "float32", regularized=False).losses == []
 
 
 def test_names_of_towers_are_tao_s_with_underscores():
