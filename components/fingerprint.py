@@ -85,5 +85,5 @@ def fingerprint(
     outputs |= {"method": method, "keep_float": keep_float, "max_int8_drop": max_int8_drop}
     return tasks.fingerprint(
         texts, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
-        only_if_new=only_if_new, salt=salt, cuts=cuts, gpus=gpus, bound=bound,
+        only_if_new=only_if_new, salt=salt, more={"cuts": cuts, "gpus": gpus}, bound=bound,
     )  # fmt: skip

@@ -65,10 +65,11 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
     folder = results_dir(options.pop("results_dir"), output_filename.parent, bucket=True)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     options.pop("log_level")
+    shards = (options.pop("num_partitions"), options.pop("num_shards"))
     half = "train" if mode == "train" else "test"
     with task("dataset_convert", folder) as run:
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = convert_dataset(spec, output_filename, mode=half, results_dir=folder, **options)
+        done = convert_dataset(spec, output_filename, mode=half, shards=shards, results_dir=folder, **options)
         run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
     _tell_problems([str(problem) for problem in done.problems], done.report)
     click.echo(_summary(done))

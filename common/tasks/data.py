@@ -51,11 +51,17 @@ def convert(
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         run.log_params({"part": part}, prefix="data")
         run.log_dataset(lambda: photo_set(photos_in(Path(photos)), spec.dataset, fingerprint))
-        shards = {"num_shards": of if of > 1 else 0, "part": (index, of)}
         numbers = {}
         for name, mode in SETS.items():
             done = convert_dataset(
-                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict, **shards
+                spec,
+                folder / name,
+                mode=mode,
+                check_files=True,
+                results_dir=folder / name,
+                strict=strict,
+                shards=(1, of if of > 1 else 0),
+                part=(index, of),
             )
             numbers |= _counts(name, done)
             if name == "train" and done.report:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 @report_failures
 def fingerprint(
     texts: Mapping[str, str], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
-    model_name: str, only_if_new: bool, salt: str, cuts: Sequence[Any] = (), gpus: int = 1, bound: float = 0.0,
+    model_name: str, only_if_new: bool, salt: str, more: Settings | None = None, bound: float = 0.0,
 ) -> bool:  # fmt: skip
     """Read, check and digest the inputs of a run; whether there is anything to do.
 
@@ -46,8 +46,8 @@ def fingerprint(
         model_name: In MLflow's registry.
         only_if_new: There is nothing to do if a run that was asked for the very same came to a good end.
         salt: Another text makes every task run again.
-        cuts: Of a sweep.
-        gpus: That train side by side; more of them make larger batches.
+        more: What else the tasks depend on: the ``cuts`` of a sweep; the ``gpus`` that train side by side, as more of
+            them make larger batches.
         bound: Of the AP, or of its loss, with which a network is registered.
 
     Returns:
@@ -58,7 +58,7 @@ def fingerprint(
     with task_run("fingerprint") as run:
         read = read_inputs(
             texts, restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
-            more=restore_ints({"cuts": list(cuts), "gpus": gpus}),
+            more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
         )  # fmt: skip
         deploy = parse_spec(read.specs.get("deploy_spec", {}), DeploySpec, where="deploy_spec")
         asked = compute_digest([read.digest, model_name, bound])

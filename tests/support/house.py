@@ -49,18 +49,18 @@ class Bound:
 
 
 BOUNDS = {
-    "loose modules in common/": Bound(43, 43, 4),
-    "files in one folder": Bound(49, 49, 20),
-    "circles of files": Bound(2, 2, 0),
-    "circles of packages": Bound(3, 3, 0),
-    "closure of one training sample": Bound(32, 32, 14),
-    "closure of read a COCO file": Bound(20, 20, 14),
-    "closure of convert": Bound(42, 42, 30),
-    "functions named by participles or *_of, %": Bound(14.2, 14.2, 1),
-    "names of two classes": Bound(16, 16, 0),
+    "loose modules in common/": Bound(43, 4, 4),
+    "files in one folder": Bound(49, 20, 20),
+    "circles of files": Bound(2, 0, 0),
+    "circles of packages": Bound(3, 0, 0),
+    "closure of one training sample": Bound(32, 14, 14),
+    "closure of read a COCO file": Bound(20, 14, 14),
+    "closure of convert": Bound(42, 30, 30),
+    "functions named by participles or *_of, %": Bound(14.1, 1, 1),
+    "names of two classes": Bound(16, 0, 0),
     "functions of 3 lines or fewer, %": Bound(40.5, 40.5, 27),
-    "inputs of a component": Bound(15, 15, 15),
-    "parameters of a function": Bound(12, 12, 10),
+    "inputs of a component or pipeline": Bound(15, 15, 15),
+    "parameters of a function": Bound(11, 10, 10),
 }
 
 
@@ -134,7 +134,7 @@ def list_functions(trees: dict[str, ast.Module]) -> Iterator[tuple[str, ast.Func
                 yield file, node
 
 
-def names_of_decorators(function: ast.FunctionDef) -> set[str]:
+def collect_decorators(function: ast.FunctionDef) -> set[str]:
     """Collect the words of a function's decorators."""
     nodes = [node for decorator in function.decorator_list for node in ast.walk(decorator)]
     return {node.id for node in nodes if isinstance(node, ast.Name)} | {
@@ -143,8 +143,8 @@ def names_of_decorators(function: ast.FunctionDef) -> set[str]:
 
 
 def is_misnamed(function: ast.FunctionDef) -> bool:
-    """Whether a function is named by a participle, or as something of something; properties are things, and may be."""
-    if names_of_decorators(function) & {"property", "cached_property"}:
+    """Tell whether a function is named by a participle, or as something of something; properties are things, and may be."""
+    if collect_decorators(function) & {"property", "cached_property"}:
         return False
     words = function.name.strip("_").split("_")
     first = words[0]
@@ -167,12 +167,19 @@ def list_parameters(function: ast.FunctionDef) -> list[ast.arg]:
 
 
 def is_of_click(function: ast.FunctionDef) -> bool:
-    """Whether click calls a function with all that a command line says."""
-    return bool(names_of_decorators(function) & {"command", "group", "option", "argument"})
+    """Tell whether click calls a function with all that a command line says."""
+    return bool(collect_decorators(function) & {"command", "group", "option", "argument"})
+
+
+def is_component(file: str, function: ast.FunctionDef) -> bool:
+    """Tell whether a function is a component or a pipeline, whose parameters are what Kubeflow's form asks for."""
+    return "pipeline" in collect_decorators(function) or (
+        file.startswith("components/") and not function.name.startswith("_")
+    )
 
 
 def find_inputs(function: ast.FunctionDef) -> list[str]:
-    """Name a component's parameters that are no outputs."""
+    """Name a component's or a pipeline's parameters that are no outputs."""
     return [each.arg for each in list_parameters(function) if "Output" not in ast.unparse(each.annotation)]
 
 
@@ -211,13 +218,13 @@ def list_sizes(trees: dict[str, ast.Module], functions: list[tuple[str, ast.Func
     components, others = Counter(), Counter()
     for file, function in functions:
         name = f"{file}:{function.lineno} {function.name}"
-        if file.startswith("components/") and not function.name.startswith("_"):
+        if is_component(file, function):
             components[name] = len(find_inputs(function))
         elif not is_of_click(function):
             others[name] = len(list_parameters(function))
     return {
         "files in one folder": Counter({k: v for k, v in folders.items() if k not in MANY_FILES}),
-        "inputs of a component": components,
+        "inputs of a component or pipeline": components,
         "parameters of a function": others,
     }
 

@@ -44,7 +44,7 @@ class Bench:
         people += [annotation(9 * photos + number, photos + number, BOX, labelled=0) for number in range(5)]
         spec = write_dataset(root / "data", [image(number, size=SIZE) for number in range(photos + 5)], people)
         small = spec.model_copy(update={"dataset": "older"})
-        convert_dataset(small, root / "old/train", num_partitions=4)
+        convert_dataset(small, root / "old/train", shards=(4, 0))
         convert_dataset(small, root / "old/val", mode="test")
         bench = cls(root, spec, processes, 0.0)
         bench.restore()
@@ -80,7 +80,7 @@ class Bench:
         code = 1
         try:
             out = self.root / "out/train"
-            convert_dataset(self.spec, out, num_shards=3, generate_masks=True, processes=self.processes)
+            convert_dataset(self.spec, out, shards=(1, 3), generate_masks=True, processes=self.processes)
             code = 0
         except BaseException:
             traceback.print_exc()

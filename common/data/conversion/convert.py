@@ -35,8 +35,7 @@ def convert_dataset(
     output: str | Path,
     *,
     mode: str = "train",
-    num_partitions: int = 1,
-    num_shards: int = 0,
+    shards: tuple[int, int] = (1, 0),
     generate_masks: bool = False,
     check_files: bool = False,
     results_dir: str | Path | None = None,
@@ -54,8 +53,7 @@ def convert_dataset(
         output: Folder and base name of the shards: ``data/train`` gives ``data/train-fold-000-of-001``; local or
             ``gs://``.
         mode: ``train`` or ``test``: which of the spec's two sets.
-        num_partitions: Folds, dealt in turn; 0 is one fold that the file names do not mention.
-        num_shards: Files a fold; 0 is one that the file names do not mention.
+        shards: Folds, dealt in turn, and files a fold; 0 is one that the file names do not mention.
         generate_masks: Write the masks as PNG files below the set's ``mask_root_dir_path`` too.
         check_files: Decode every photo, to find those that are damaged; otherwise their headers are read.
         results_dir: Folder for a summary, ``<set>.conversion.json``, and the dataset's report, ``<set>.dataset_report``
@@ -70,7 +68,7 @@ def convert_dataset(
         UserError: A setting or the annotation file is wrong, every photo is, or with ``strict`` anything is.
     """
     prefix = as_path(output)
-    options = Options(prefix, mode, num_partitions, num_shards, generate_masks, check_files, strict, part)
+    options = Options(prefix, mode, *shards, generate_masks, check_files, strict, part)
     options.check()
     results = None if results_dir is None else as_path(results_dir)
     read_manifest(prefix.parent)  # one that cannot be added to is told now, before hours of work

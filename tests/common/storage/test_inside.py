@@ -157,15 +157,15 @@ def test_what_is_no_manifest_is_told_before_any_work(spec, tmp_path, text):
 def test_a_conversion_removes_the_shards_that_it_replaces_and_no_other_file(spec, tmp_path, victim):
     """A manifest that calls somebody's notes, or another set's shard, a shard of its own does not make it one."""
     out = tmp_path / "out"
-    convert_dataset(spec, out / "val", num_partitions=1)
-    convert_dataset(spec, out / "train", num_partitions=2)
+    convert_dataset(spec, out / "val", shards=(1, 0))
+    convert_dataset(spec, out / "train", shards=(2, 0))
     (out / "notes.txt").write_text("mine")
     manifest = json.loads((out / "manifest.json").read_text())
     claimed = [{"file": "notes.txt"}, {"file": "val-fold-000-of-001"}, {"file": "train-fold-007-of-009"}]
     manifest["sets"]["train"]["shards"] += claimed
     (out / "manifest.json").write_text(json.dumps(manifest))
     (out / "train-fold-007-of-009").symlink_to(victim)
-    convert_dataset(spec, out / "train", num_partitions=1)
+    convert_dataset(spec, out / "train", shards=(1, 0))
     assert sorted(path.name for path in out.iterdir()) == [
         "manifest.json", "notes.txt", "train-fold-000-of-001", "val-fold-000-of-001",
     ]  # fmt: skip

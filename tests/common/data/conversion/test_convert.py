@@ -120,13 +120,13 @@ def test_the_order_is_that_of_pythons_generator_seeded_with_42():
 
 def test_the_same_input_gives_the_same_bytes(spec, tmp_path):
     for place in ("one", "two"):
-        convert_dataset(spec, tmp_path / place / "train", num_partitions=2, num_shards=2)
+        convert_dataset(spec, tmp_path / place / "train", shards=(2, 2))
     assert folder_bytes(tmp_path / "one") == folder_bytes(tmp_path / "two")
     assert len(folder_bytes(tmp_path / "one")) == 5
 
 
 def test_the_manifest_describes_every_set_of_its_folder(spec, tmp_path):
-    train = convert_dataset(spec, tmp_path / "train", num_partitions=2)
+    train = convert_dataset(spec, tmp_path / "train", shards=(2, 0))
     convert_dataset(spec, tmp_path / "val", mode="test")
     manifest = json.loads(train.manifest.read_text())
     described = manifest["sets"]["train"]
@@ -142,7 +142,7 @@ def test_the_manifest_describes_every_set_of_its_folder(spec, tmp_path):
 
 
 def test_converting_again_in_another_cut_leaves_no_old_shard(spec, tmp_path):
-    convert_dataset(spec, tmp_path / "out/train", num_partitions=3)
+    convert_dataset(spec, tmp_path / "out/train", shards=(3, 0))
     convert_dataset(spec, tmp_path / "out/train")
     assert sorted(folder_bytes(tmp_path / "out")) == ["manifest.json", "train-fold-000-of-001"]
 
@@ -259,7 +259,7 @@ def test_a_photo_with_a_good_header_and_no_end_is_found_by_check_files(spec, tmp
     ("arguments", "message"),
     [
         ({"mode": "val"}, "there is no mode 'val'; use train or test"),
-        ({"num_partitions": -1}, "-1 partitions of 0 shards"),
+        ({"shards": (-1, 0)}, "-1 partitions of 0 shards"),
     ],
 )
 def test_a_wrong_setting_is_refused(spec, tmp_path, arguments, message):
@@ -303,7 +303,7 @@ def test_memory_holds_a_photo_at_a_time(tmp_path):
 def test_real_photos_are_converted_as_pycocotools_reads_them(data_folder, tmp_path, mode, half):
     root = data_folder / "coco_sample"
     files = {"train": "annotations/person_keypoints_train.json", "test": "annotations/person_keypoints_val.json"}
-    done = convert_dataset(dataset_spec(root, **files), tmp_path / half, mode=mode, num_shards=3, check_files=True)
+    done = convert_dataset(dataset_spec(root, **files), tmp_path / half, mode=mode, shards=(1, 3), check_files=True)
     records = records_in(done)
     oracle = COCO(str(root / files[mode]))
     samples = 0

@@ -43,8 +43,8 @@ def shard_bytes(conversion):
 
 
 def test_a_bucket_gets_the_bytes_that_a_disk_gets(local, remote, bucket, tmp_path):
-    on_disk = convert_dataset(local, tmp_path / "out/train", num_shards=2)
-    in_bucket = convert_dataset(remote, f"{bucket}/out/train", num_shards=2, generate_masks=True, processes=2)
+    on_disk = convert_dataset(local, tmp_path / "out/train", shards=(1, 2))
+    in_bucket = convert_dataset(remote, f"{bucket}/out/train", shards=(1, 2), generate_masks=True, processes=2)
     assert shard_bytes(in_bucket) == shard_bytes(on_disk)
     files = set(listing(f"{bucket}/out"))
     assert files == {"manifest.json", *(path.name for path in on_disk.shards)}
@@ -84,7 +84,7 @@ def bpnet(*arguments):
 def test_the_verbs_read_and_write_nothing_but_a_bucket(local, remote, bucket, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (as_path(bucket) / "spec.json").write_bytes(remote.model_dump_json(by_alias=True).encode())
-    wanted = shard_bytes(convert_dataset(local, tmp_path / "out/train", num_shards=2))
+    wanted = shard_bytes(convert_dataset(local, tmp_path / "out/train", shards=(1, 2)))
     for part in range(2):
         flags = ("-s", 2, "--part", f"{part}/2", "-r", f"{bucket}/results/{part}")
         said = bpnet("dataset_convert", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/parts/{part}/train", *flags)

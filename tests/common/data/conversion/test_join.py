@@ -28,7 +28,7 @@ def spec(tmp_path):
 
 
 def converted(spec, output, **options):
-    return convert_dataset(spec, output, num_shards=SHARDS, **options)
+    return convert_dataset(spec, output, shards=(1, SHARDS), **options)
 
 
 def contents(folder):
@@ -48,7 +48,7 @@ def test_joined_parts_are_the_bytes_of_an_undivided_conversion(spec, tmp_path, o
 
 def test_parts_in_one_folder_become_the_set_where_they_are(spec, tmp_path):
     converted(spec, tmp_path / "whole/train")
-    convert_dataset(spec, tmp_path / "out/train", num_partitions=2)  # an older set: it goes
+    convert_dataset(spec, tmp_path / "out/train", shards=(2, 0))  # an older set: it goes
     converted(spec, tmp_path / "out/train", part=(0, 2))  # an older division: it goes, too
     for index in range(3):
         converted(spec, tmp_path / "out/train", part=(index, 3))
@@ -68,7 +68,7 @@ def test_masks_of_photos_without_records_are_divided_too(spec, tmp_path):
     people = [annotation(100 + number, number + 5, BOX) for number in range(5)]
     spec = write_dataset(tmp_path / "data", [image(number) for number in range(10)], crowds + people)
     for index in range(2):
-        convert_dataset(spec, tmp_path / f"{index}/train", num_shards=2, part=(index, 2), generate_masks=True)
+        convert_dataset(spec, tmp_path / f"{index}/train", shards=(1, 2), part=(index, 2), generate_masks=True)
     assert sorted(contents(tmp_path / "data/masks")) == [f"{number:03d}.png" for number in range(5)]
 
 

@@ -289,7 +289,7 @@ def test_a_picture_that_does_not_decode_is_an_error_that_names_it(dataset, tmp_p
 
 
 def test_a_train_spec_names_the_shards_the_datasets_and_the_size(dataset, tmp_path):
-    convert_dataset(dataset, tmp_path / "records" / "train", num_shards=2)
+    convert_dataset(dataset, tmp_path / "records" / "train", shards=(1, 2))
     spec_path = tmp_path / "coco.yaml"
     spec_path.write_text(dump_yaml(dataset))
     data = {

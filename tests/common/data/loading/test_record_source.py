@@ -29,7 +29,7 @@ def sources(bucket, tmp_path):
     spec = write_dataset(tmp_path / "data", images, people)
     made = []
     for folder in (str(tmp_path / "records"), bucket):
-        convert_dataset(spec, f"{folder}/train", num_shards=3)
+        convert_dataset(spec, f"{folder}/train", shards=(1, 3))
         shards = tuple(open_shards(folder, ["train"]))
         made.append(RecordSource(shards, {"coco": spec}, BODYPOSENET_18, SIZE, MOVED, 3))
     return made
