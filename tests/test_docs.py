@@ -98,3 +98,12 @@ def test_the_tracking_configmap_is_the_one_that_tasks_read():
     config = yaml.safe_load((tasks / listed[0]).read_text())
     assert (config["kind"], config["metadata"]["name"]) == ("ConfigMap", TRACKING_CONFIG)
     assert config["data"].keys() == {"MLFLOW_TRACKING_URI"}
+
+
+def test_the_architecture_draws_the_layers_that_are_held():
+    contract = (ROOT / ".importlinter").read_text().split("layers =\n", 1)[1].split("\n\n", 1)[0]
+    held = [line.strip() for line in contract.splitlines()]
+    page = (ROOT / "docs/architecture.md").read_text()
+    assert page.split("```\n")[1].splitlines() == held
+    listed = re.findall(r"^\| [a-z ]+ \| (`.*?) \|", page, re.MULTILINE)
+    assert [" | ".join(re.findall(r"`(\w+)`", folders)) for folders in listed] == held
