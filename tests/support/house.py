@@ -143,7 +143,7 @@ def collect_decorators(function: ast.FunctionDef) -> set[str]:
 
 
 def is_misnamed(function: ast.FunctionDef) -> bool:
-    """Tell whether a function is named by a participle, or as something of something; properties are things, and may be."""
+    """Tell whether a function is named by a participle, or as something of something; properties may be."""
     if collect_decorators(function) & {"property", "cached_property"}:
         return False
     words = function.name.strip("_").split("_")
