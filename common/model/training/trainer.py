@@ -83,8 +83,8 @@ class Trainer:
     """
 
     def __init__(
-        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: ProcessGroup, precision: PrecisionChoice,
-        ending: str,
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: ProcessGroup,
+        precision: PrecisionChoice, ending: str,
     ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
