@@ -160,7 +160,7 @@ def _worst(one: Maps, other: Maps, stride: int) -> float:
 
 def round_up_error(error: float) -> str:
     """The power of ten that an error does not exceed: it is the same on every machine where the error itself is not."""
-    return f"{10.0 ** np.ceil(np.log10(max(error, np.finfo(np.float32).eps))):.0e}"
+    return f"{10.0 ** np.ceil(np.log10(max(error, float(np.finfo(np.float32).eps)))):.0e}"
 
 
 def relative_error(reference: np.ndarray, other: np.ndarray) -> float:
