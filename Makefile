@@ -45,12 +45,13 @@ docker-test: .venv/.ready ## build the images with a Docker daemon of its own an
 docker-smoke: .venv/.ready ## the same with one image and two tasks
 	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers/test_deploy_image.py
 
-lint: .venv/.ready ## check style, formatting, layers, and the figures of folders and names
+lint: .venv/.ready ## check style, formatting, layers, types, and the figures of folders and names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/tree && mkdir -p build/tree
 	cp -r bodyposenet build/tree/ && cp -r common components pipelines build/tree/bodyposenet/
 	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-cache --config $(CURDIR)/.importlinter
+	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg --cache-dir $(CURDIR)/build/mypy -p bodyposenet
 	$(BIN)/python tests/support/house.py
 
 bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec; BODYPOSENET_TEST_DATA=folder]

@@ -38,9 +38,11 @@ def calibrate(
     """
     from bodyposenet.common import tasks
 
-    chosen = {"method": method, "keep": keep, "max_drop": max_drop, "dataset": dataset.path if dataset else None}
+    held_out = dataset.path if dataset else None
     outputs = int8.path, metrics.path, summary.path
-    kept, numbers = tasks.calibrate(onnx.path, photos.path, spec, *outputs, **chosen)
+    kept, numbers = tasks.calibrate(
+        onnx.path, photos.path, spec, *outputs, method=method, keep=keep, max_drop=max_drop, dataset=held_out
+    )
     facts = {name: value for name, value in onnx.metadata.items() if name != "ap"}
     int8.metadata.update(facts, kept_in_float=kept)
     metrics.metadata.update(numbers)

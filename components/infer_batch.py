@@ -38,9 +38,9 @@ def infer_batch(
     """
     from bodyposenet.common import tasks
 
-    more = {"pictures": pictures, "draw": draw, "work": work}
+    outputs = detections.path, gallery.path, metrics.path
     summary, numbers = tasks.infer_batch(
-        source, model_name, alias, spec, detections.path, gallery.path, metrics.path, **more
+        source, model_name, alias, spec, *outputs, pictures=pictures, draw=draw, work=work
     )
     metrics.metadata.update(numbers)
     return summary

@@ -36,9 +36,9 @@ def prune(
     """
     from bodyposenet.common import tasks
 
-    looked_at = {"cut": cut, "dataset": dataset.path if dataset else None, "train_settings": train_spec}
+    records = dataset.path if dataset else None
     outputs = pruned.path, metrics.path, summary.path, picture.path
-    kept, numbers = tasks.prune(model.path, spec, *outputs, **looked_at)
+    kept, numbers = tasks.prune(model.path, spec, *outputs, cut=cut, dataset=records, train_settings=train_spec)
     kept_facts = {name: value for name, value in model.metadata.items() if name != "ap"}
     pruned.metadata.update(kept_facts, params=numbers["params"], gflops=numbers["gflops"])
     metrics.metadata.update(numbers)

@@ -39,5 +39,8 @@ def register(
     from bodyposenet.common import tasks
 
     aps = {"ap": ap, "int8_ap": int8_ap} if int8 else {"ap": ap}
-    beaten = {"champion": champion, "champion_ap": champion_ap, "tags": {**onnx.metadata, "inputs": inputs}}
-    return tasks.register(onnx.path, int8.path if int8 else None, spec, name, aps, decision.path, **beaten)
+    networks = onnx.path, int8.path if int8 else None
+    tags = {**onnx.metadata, "inputs": inputs}
+    return tasks.register(
+        *networks, spec, name, aps, decision.path, champion=champion, champion_ap=champion_ap, tags=tags
+    )

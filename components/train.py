@@ -34,7 +34,9 @@ def train(
     from bodyposenet.common import tasks
 
     start = start_from.path if start_from else None
-    kept = {"checkpoints": checkpoint_dir, "weights_digest": weights_digest, "gpus": gpus}
-    facts, numbers = tasks.train(dataset.path, spec, start, model.path, metrics.path, curves.path, **kept)
+    outputs = model.path, metrics.path, curves.path
+    facts, numbers = tasks.train(
+        dataset.path, spec, start, *outputs, checkpoints=checkpoint_dir, weights_digest=weights_digest, gpus=gpus
+    )
     model.metadata.update(facts)
     metrics.metadata.update(numbers)

@@ -33,4 +33,5 @@ def batch_inference(
     task = infer_batch(
         source=source, model_name=model_name, alias=alias, spec=inference_spec, pictures=pictures, draw=draw, work=work
     )
-    return with_resources(task, "infer-batch", "Find people").set_caching_options(False).outputs["Output"]
+    found: str = with_resources(task, "infer-batch", "Find people").set_caching_options(False).outputs["Output"]
+    return found

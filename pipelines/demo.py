@@ -159,7 +159,7 @@ def start_numbers(
     """
     from bodyposenet.common.data.photo_set import spec_in
     from bodyposenet.common.evaluation.evaluate import evaluate
-    from bodyposenet.common.model.training.initial_network import weights_path
+    from bodyposenet.common.model.files.bundled import weights_path
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 

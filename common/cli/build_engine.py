@@ -1,5 +1,6 @@
 """Engine verb: an exported network compiled by TensorRT or TensorRT-RTX."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import click
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     DiskType,
+    F,
     common_options,
     example,
     find_model,
@@ -30,7 +32,7 @@ def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -
     return None if given is None else parse_size(ctx, param, given)
 
 
-def _size(name: str, text: str) -> Any:
+def _size(name: str, text: str) -> Callable[[F], F]:
     return option(name, callback=_parse_size, metavar="HEIGHT,WIDTH", help=text)
 
 

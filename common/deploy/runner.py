@@ -30,7 +30,8 @@ class Runner(Protocol):
 def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
     """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
     pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
-    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.rint(pixels).clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annotations
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
+from bodyposenet.common.data.loading.decoding import decode_mask
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
@@ -94,9 +95,9 @@ def _people(number: int, record: Record, spec: DatasetSpec, names: Sequence[str]
 
 def _find_left_out(record: Record) -> Floats:
     """``(R, 4)`` boxes of the regions that the mask leaves out."""
-    if record.mask is None:
+    mask = decode_mask(record)
+    if mask is None:
         return np.zeros((0, 4))
-    mask = cv2.imdecode(np.frombuffer(record.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
     _, _, found, _ = cv2.connectedComponentsWithStats(np.equal(mask, 0).astype(np.uint8))
     return found[1:, :4].astype(float)
 

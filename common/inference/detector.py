@@ -91,8 +91,8 @@ def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: fl
     image = normalise(fitted.image, runner.card)
     heatmaps, pafs = (maps[0] for maps in runner(image[None]))
     if spec.flip:
-        mirrored = (maps[0] for maps in runner(np.ascontiguousarray(image[None, :, ::-1])))
-        other, others = mirror_maps(*mirrored, runner.card.skeleton)
+        mirrored = runner(np.ascontiguousarray(image[None, :, ::-1]))
+        other, others = mirror_maps(mirrored[0][0], mirrored[1][0], runner.card.skeleton)
         heatmaps = (heatmaps + other) / 2
         pafs = (pafs + np.where(np.isnan(others), pafs, others)) / 2  # limbs that have no mirror image
     return (heatmaps, pafs), fitted.fit

@@ -13,7 +13,7 @@ NOTES = "BODYPOSENET_PROGRESS"  # names the file
 OFTEN = 0.2  # seconds between two notes
 
 
-class Bar(tqdm):  # type: ignore[type-arg]
+class Bar(tqdm):
     """tqdm's bar; where ``BODYPOSENET_PROGRESS`` names a file, that gets a line of JSON in its place.
 
     Args:

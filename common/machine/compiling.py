@@ -22,6 +22,7 @@ SUBJECTS = {
     "bodyposenet.common.data.": TRAINING_DATA,
     "bodyposenet.common.pose.": "the decoder, about 20 s",
 }
+SETTINGS: Any = numba.config  # which makes its names when it is imported
 _deciding = threading.Lock()
 
 
@@ -38,7 +39,7 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
         folder = find_compiled_folder() if cache else None
-        if folder is not None and not numba.config.DISABLE_JIT:
+        if folder is not None and not SETTINGS.DISABLE_JIT:
             with _keeping_in(folder):
                 dispatcher.enable_caching()
         return dispatcher
@@ -50,12 +51,12 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
 def _keeping_in(folder: Path) -> Iterator[None]:
     """Within it numba chooses this folder; whoever else uses numba in this process keeps its own."""
     with _deciding:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(folder)
+        before = SETTINGS.CACHE_DIR
+        SETTINGS.CACHE_DIR = str(folder)
         try:
             yield
         finally:
-            numba.config.CACHE_DIR = before
+            SETTINGS.CACHE_DIR = before
 
 
 class Announcer(event.Listener):

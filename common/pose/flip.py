@@ -22,7 +22,7 @@ def mirror_maps(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> t
     for limb, (start, end) in enumerate(skeleton.limbs):
         pair = int(skeleton.flip_order[start]), int(skeleton.flip_order[end])
         if pair in skeleton.limbs:
-            fields[:, :, limb] = given[:, :, skeleton.limbs.index(pair)] * np.float32([-1, 1])
+            fields[:, :, limb] = given[:, :, skeleton.limbs.index(pair)] * np.array([-1, 1], np.float32)
         elif pair[::-1] in skeleton.limbs:  # runs the other way
-            fields[:, :, limb] = given[:, :, skeleton.limbs.index(pair[::-1])] * np.float32([1, -1])
+            fields[:, :, limb] = given[:, :, skeleton.limbs.index(pair[::-1])] * np.array([1, -1], np.float32)
     return heatmaps[:, ::-1][..., order], fields.reshape(pafs.shape)

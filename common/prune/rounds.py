@@ -115,7 +115,7 @@ def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:
     """Note in the folder what its rounds are of; one that holds others is left alone."""
     with open_model_file(model) as file:  # the content: a file encrypted again is another, its network the same
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
     plan = {
         "source": digest,
         "rounds": rounds,

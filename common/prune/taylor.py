@@ -74,7 +74,7 @@ def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Los
         total = pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
     slopes = tape.gradient(total, {path: [variable.value for variable in own] for path, own in weights.items()})
     return {
-        path: sum(_by_filter(layer, *pair) for pair in zip(weights[path], slopes[path], strict=True))
+        path: sum((_by_filter(layer, *pair) for pair in zip(weights[path], slopes[path], strict=True)), np.zeros(()))
         for path, layer in layers.items()
     }
 
@@ -86,4 +86,5 @@ def _own(layer: Any) -> list[Any]:
 def _by_filter(layer: Any, variable: Any, slope: Any) -> Scores:
     """Weight times gradient, summed over each filter; the gradient is None where the loss does not depend on it."""
     values = np.asarray(variable).astype(np.float64)
-    return columns(layer, values * (0.0 if slope is None else np.asarray(slope))).sum(axis=0)
+    total: Scores = columns(layer, values * (0.0 if slope is None else np.asarray(slope))).sum(axis=0)
+    return total

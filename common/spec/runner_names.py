@@ -1,7 +1,7 @@
 """Runner names: by which flags, specs and the environment ask for what runs an exported network."""
 
 import os
-from typing import Literal, cast
+from typing import Literal
 
 from bodyposenet.common.errors import UserError
 
@@ -25,4 +25,4 @@ def resolve_runner(*asked: RunnerName | None) -> RunnerName:
     found = os.environ.get(VARIABLE) or "auto"
     if found not in RUNNER_NAMES:
         raise UserError(f"there is no runner {found!r}", where=VARIABLE, fix=f"choose {', '.join(RUNNER_NAMES)}")
-    return cast("RunnerName", found)
+    return found

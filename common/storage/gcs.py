@@ -39,7 +39,7 @@ CHANCE = random.Random()  # of our own: from the common one a seeded training dr
 _once = gcsfs.core.GCSFileSystem._request.__wrapped__  # without gcsfs's own retries, which take 33 s to give up
 
 
-class Bucket(gcsfs.core.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
+class Bucket(gcsfs.core.GCSFileSystem):
     """The service's client: gives a server up that does not answer, and says plainly what went wrong."""
 
     async def _request(self, *args: Any, data: Any = None, **kwargs: Any) -> Any:

@@ -51,18 +51,12 @@ def convert(
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         run.log_params({"part": part}, prefix="data")
         run.log_dataset(lambda: photo_set(photos_in(Path(photos)), spec.dataset, fingerprint))
-        numbers = {}
+        numbers: dict[str, float] = {}
         for name, mode in SETS.items():
             done = convert_dataset(
-                spec,
-                folder / name,
-                mode=mode,
-                check_files=True,
-                results_dir=folder / name,
-                strict=strict,
-                shards=(1, of if of > 1 else 0),
-                part=(index, of),
-            )
+                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict,
+                shards=(1, of if of > 1 else 0), part=(index, of),
+            )  # fmt: skip
             numbers |= _counts(name, done)
             if name == "train" and done.report:
                 copy_whole(Path(done.report), Path(page))
@@ -80,7 +74,7 @@ def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, me
     spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
     folder = Path(dataset)
     with task_run("dataset_join", buffer=folder) as run:
-        numbers = {}
+        numbers: dict[str, float] = {}
         for name in SETS:
             numbers |= _counts(name, join_parts(parts, folder / name))
         kept = keep_test_half(spec, folder)

@@ -127,7 +127,7 @@ def build_engine(
     metrics: str,
     *,
     gpus: Sequence[str] = (),
-    data_type: "Precision | None" = None,
+    data_type: str | None = None,
     max_batch: int = 1,
 ) -> dict[str, float]:
     """Compile a network: for the kinds of GPU that are named, or for the GPU at hand.
@@ -145,9 +145,8 @@ def build_engine(
     with task_run("build_engine", buffer=folder) as run:
         if data_type == "fp16" and source.name == ONNX:
             source = export_half(source, folder / FP16).path
-        options = EngineOptions(
-            size=spec.input_shape, max_batch=max_batch, gpus=tuple(gpus), data_type=data_type or None
-        )
+        precision = cast("Precision | None", data_type or None)
+        options = EngineOptions(size=spec.input_shape, max_batch=max_batch, gpus=tuple(gpus), data_type=precision)
         done = build(source, folder / ENGINE, options)
         run.log_params({"precision": done.card.precision, "gpus": list(done.card.gpus)}, prefix="engine")
         numbers = {"bytes": float(done.bytes), "seconds": done.seconds}

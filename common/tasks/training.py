@@ -72,7 +72,9 @@ def train(
             write_training_page(Path(page), Path(model), spec, precision=str(done.precision))
             run.log_artifact(Path(page), "report")
     last = done.history[-1]
-    told = {name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last}
+    told: dict[str, float] = {
+        name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last
+    }
     facts = network_facts(Path(model) / MODEL) | {"spec": compute_digest(settings), "precision": done.precision.name}
     facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
     numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)

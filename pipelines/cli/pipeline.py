@@ -80,7 +80,7 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
 @click.option("--no-cache", is_flag=True, help="Take no task from Kubeflow's cache.")
 @click.pass_context
 def run(
-    ctx: click.Context, named: str | None, output: Path, data: str, epochs: int | None, **submission: object
+    ctx: click.Context, /, named: str | None, output: Path, data: str, epochs: int | None, **submission: object
 ) -> None:
     """Start a pipeline on Kubeflow; or, without NAME, run prune_retrain on this machine."""
     _refuse(ctx, REMOTE if named is None else LOCAL, named)

@@ -80,7 +80,8 @@ def estimate_seconds(work: Work, speeds: Speeds) -> float:
     gflop = sum(work.trained * epochs * step for epochs, step in zip(work.epochs, STEP_GFLOP, strict=True))
     training = gflop / speeds.gflops + work.trained * sum(work.epochs) * TRAINED_SECONDS * slower
     plain = (OWN_SECONDS + LOOKED_SECONDS * work.held_out) * slower
-    return plain / min(1.0, ALONE * speeds.share) + training / (speeds.processors**SPREAD * speeds.share)
+    seconds: float = plain / min(1.0, ALONE * speeds.share) + training / (speeds.processors**SPREAD * speeds.share)
+    return seconds
 
 
 def count_photos(data: str) -> tuple[int, int]:

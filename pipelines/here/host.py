@@ -115,7 +115,8 @@ def serve(ties: Ties, graph: subprocess.Popen[bytes]) -> int:
     """
     buffer, worker = bytearray(), 0
     while True:
-        ready = select.select([ties.life, ties.tasks, ties.told], [], [])[0]
+        watched: list[int | socket.socket] = [ties.life, ties.tasks, ties.told]
+        ready = select.select(watched, [], [])[0]
         if ties.life in ready:
             end_all()
         if ties.told in ready:

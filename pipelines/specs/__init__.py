@@ -10,4 +10,5 @@ NAMES = ("dataset", "train", "prune", "retrain", "inference", "deploy")
 
 def default(name: str) -> dict[str, Any]:
     """A shipped spec: one of ``NAMES``."""
-    return yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
+    spec: dict[str, Any] = yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
+    return spec

@@ -39,7 +39,7 @@ def annotation_table(
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= photos < 0
     reader = _Reader(kinds, images, flags, file, problems)
-    for place in np.flatnonzero(draft.suspect):
+    for place in np.flatnonzero(draft.suspect).tolist():
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
     photos = _find_indices(draft.image_ids, images.ids)
     photos[draft.lost] = -1
@@ -241,5 +241,5 @@ def _outside(boxes: Floats, photos: Numbers, images: PhotoTable) -> Iterator[tup
     ends = np.stack([images.widths, images.heights], axis=1)[photos]
     lows, highs = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     leaves = ((lows < -SLACK) | (highs > ends + SLACK)).any(axis=1) & (photos >= 0)
-    gone = ((lows >= ends) | (highs < 0)).any(axis=1)
-    yield from ((int(place), bool(gone[place])) for place in np.flatnonzero(leaves))
+    gone = (lows >= ends) | (highs < 0)
+    yield from ((int(place), bool(gone[place].any())) for place in np.flatnonzero(leaves))

@@ -167,7 +167,9 @@ class Columns:
 
     def flag(self, key: str) -> Mask:
         """``(E,)`` true or false, or numbers; false where they are missing."""
-        return self._whole([int(value) if type(value) is bool else value for value in self._values(key, 0)]) != 0
+        flags = self._whole([int(value) if type(value) is bool else value for value in self._values(key, 0)])
+        true: Mask = flags != 0
+        return true
 
     def whole(self, key: str, default: int | None = None) -> Numbers:
         """``(E,)`` whole numbers."""

@@ -47,7 +47,8 @@ class PersonFilter:
     @property
     def mains(self) -> npt.NDArray[np.bool_]:
         """``(A,)`` people of interest."""
-        return self.reasons == OF_INTEREST
+        mains: npt.NDArray[np.bool_] = self.reasons == OF_INTEREST
+        return mains
 
 
 def choose(coco: CocoSet, params: FilteringParams) -> PersonFilter:

@@ -95,7 +95,7 @@ def photo_table(entries: Sequence[dict[str, Any]], file: str, problems: list[Pro
 
 def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[str, int, int]]:
     """The id, and file name, height and width, of a photo."""
-    values = [fields.get(key) for key in ("id", "file_name", "height", "width")]
+    values: list[Any] = [fields.get(key) for key in ("id", "file_name", "height", "width")]
     if _are_sound(*values):
         image_id, name, height, width = values
         return image_id, (name, height, width)

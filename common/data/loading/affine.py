@@ -27,7 +27,8 @@ class Warp:
 
     def points(self, points: np.ndarray) -> np.ndarray:
         """``(..., 2)`` x, y in the photo to x, y in the input."""
-        return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+        moved: np.ndarray = points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+        return moved
 
     @property
     def scale(self) -> float:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -183,7 +183,9 @@ def epoch_batches(
             batch.cancel()
 
 
-def make_batch(source: SampleSource, drawing: TargetDrawing, indices: np.ndarray, epoch: int) -> TrainingBatch:
+def make_batch(
+    source: SampleSource, drawing: TargetDrawing, indices: Sequence[int] | np.ndarray, epoch: int
+) -> TrainingBatch:
     """Draw the samples ``indices`` of an epoch into one batch, here and now."""
     batch = drawing.empty(len(indices))
     for place, index in enumerate(indices):

@@ -136,7 +136,8 @@ def _down(angle: float) -> Point:
 
 def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return points @ turn.T
+    turned: np.ndarray = points @ turn.T
+    return turned
 
 
 def _find_labelled(yaw: float) -> np.ndarray:
@@ -180,9 +181,9 @@ def _side_colours(rng: np.random.Generator, hue: int) -> tuple[Colour, ...]:
 
 def _arm_shapes(at: dict[str, Point], side: str, colours: tuple[Colour, ...], skin: Colour) -> list[Shape]:
     shoulder, elbow, wrist = (at[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
-    fore = tuple(int(0.55 * a + 0.45 * b) for a, b in zip(skin, colours[2], strict=True))
+    red, green, blue = (int(0.55 * a + 0.45 * b) for a, b in zip(skin, colours[2], strict=True))
     return [
-        Shape(np.array([elbow, wrist]), ARM_WIDTH * 0.75, fore),
+        Shape(np.array([elbow, wrist]), ARM_WIDTH * 0.75, (red, green, blue)),
         Shape(np.array([shoulder, elbow]), ARM_WIDTH, colours[0]),
         Shape(shoulder[None], PAD, colours[4]),
         Shape(elbow[None], PAD, colours[4]),
@@ -208,7 +209,7 @@ def _torso_shapes(at: dict[str, Point], rng: np.random.Generator) -> list[Shape]
     hull = cv2.convexHull(body.astype(np.float32))[:, 0].astype(float)
     return [
         Shape(np.array([neck, hips]), 0.11, shirt),
-        Shape(np.array([at["left_hip"], at["right_hip"]]), 0.09, tuple(int(0.6 * c) for c in shirt)),
+        Shape(np.array([at["left_hip"], at["right_hip"]]), 0.09, _darken(shirt, 0.6)),
         Shape(hull, 0, shirt),
         Shape(np.array([left, right]), 0.055, shirt),
     ]
@@ -222,7 +223,7 @@ def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.
     head = (at["left_ear"] + at["right_ear"]) / 2
     neck = (at["left_shoulder"] + at["right_shoulder"]) / 2
     hair = _colour(rng, (5, 25), (40, 200), (20, 110))
-    dark = tuple(int(0.7 * c) for c in skin)
+    dark = _darken(skin, 0.7)
     shapes = [
         Shape(np.array([neck, head]), 0.05, dark),
         Shape(head[None] + [0, -0.018], 2.15 * HEAD, hair),
@@ -248,6 +249,12 @@ def _colour(
     """A random RGB colour; the ranges are OpenCV's: hue 0..179, the others 0..255."""
     h, s, v = (int(rng.integers(low, high + 1)) for low, high in (hue, saturation, value))
     red, green, blue = _hsv_to_rgb(h % 180 / 30, s / 255, v)
+    return red, green, blue
+
+
+def _darken(colour: Colour, share: float) -> Colour:
+    """The colour with this share of its light."""
+    red, green, blue = (int(share * channel) for channel in colour)
     return red, green, blue
 
 

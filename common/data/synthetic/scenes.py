@@ -87,13 +87,17 @@ def _anywhere(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -
     """A shift that keeps the figure in the picture, or lets a little of it leave."""
     low, high = figure.extent
     slack = 0.08 * (high - low)
-    return rng.uniform(-low - slack, np.maximum(np.array(size[::-1]) - high + slack, -low - slack + 1e-6))
+    most = np.maximum(np.array(size[::-1]) - high + slack, -low - slack + 1e-6)
+    shift: np.ndarray = rng.uniform(-low - slack, most)
+    return shift
 
 
 def _inside(figure: Figure, shift: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     low, high = figure.extent
     slack = 0.08 * (high - low)
-    return np.clip(shift, -low - slack, np.maximum(np.array(size[::-1]) - high + slack, -low - slack))
+    most = np.maximum(np.array(size[::-1]) - high + slack, -low - slack)
+    held: np.ndarray = np.clip(shift, -low - slack, most)
+    return held
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -103,7 +107,8 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     width = max(0.0, min(right, other_right) - max(left, other_left))
     height = max(0.0, min(bottom, other_bottom) - max(top, other_top))
     areas = (right - left) * (bottom - top) + (other_right - other_left) * (other_bottom - other_top)
-    return width * height / (areas - width * height)
+    share: float = width * height / (areas - width * height)
+    return share
 
 
 def _crowd(rng: np.random.Generator, size: tuple[int, int]) -> list[Figure]:
@@ -177,7 +182,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     coarse = rng.integers(20, 236, (int(rng.integers(2, 7)), int(rng.integers(2, 8)), 3)).astype(np.float32)
     grey = coarse.mean(axis=2, keepdims=True)
     coarse = np.clip(grey + (coarse - grey) * rng.uniform(0.1, 0.9), 0, 255).astype(np.uint8)
-    image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    image: np.ndarray = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
     for _ in range(int(rng.integers(4, 14))):
         centre = rng.uniform(0, 1, 2) * size[::-1]
         points = centre + rng.normal(0, 0.12, (4, 2)) * size[1]

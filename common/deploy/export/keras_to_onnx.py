@@ -55,10 +55,12 @@ def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export
         UserError: ``output`` exists, the model's outputs are not those its card tells of, or ONNX Runtime's maps
             differ from Keras' by more than 1e-4.
     """
+    from bodyposenet.common.model.network.dtype_policy import FLOAT32, convert_policy
+
     if output.exists() and not overwrite:
         raise UserError("the file exists", where=str(output), fix="name another output file or remove this one")
     trained, card = load_model(model)
-    network = as_float32(last_stage(trained, card, model))
+    network = convert_policy(last_stage(trained, card, model), FLOAT32)
     exported = convert(network)
     error = parity(network, exported.SerializeToString(), card.stride)
     if not error <= TOLERANCE:
@@ -91,18 +93,6 @@ def last_stage(model: Any, card: Card, where: Path) -> Any:
         fix = "give a network trained for the skeleton on its card"
         raise UserError(f"the maps have {found} channels, the skeleton needs {wanted}", where=str(where), fix=fix)
     return keras.Model(model.inputs[0], [heatmaps, pafs])
-
-
-def as_float32(model: Any) -> Any:
-    """The same network computing in float32 throughout, whatever precision it was trained in."""
-    import keras
-
-    def rebuild(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-    copy = keras.models.clone_model(model, clone_function=rebuild)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def convert(network: Any) -> "ModelProto":
@@ -160,7 +150,7 @@ def _worst(one: Maps, other: Maps, stride: int) -> float:
 
 def round_up_error(error: float) -> str:
     """The power of ten that an error does not exceed: it is the same on every machine where the error itself is not."""
-    return f"{10.0 ** np.ceil(np.log10(max(error, np.finfo(np.float32).eps))):.0e}"
+    return f"{10.0 ** np.ceil(np.log10(max(error, float(np.finfo(np.float32).eps)))):.0e}"
 
 
 def relative_error(reference: np.ndarray, other: np.ndarray) -> float:

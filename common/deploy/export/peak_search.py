@@ -34,9 +34,10 @@ def with_peaks(model: "ModelProto", joints: int, *, most: int = 64, threshold: f
 
     searched: ModelProto = type(model).FromString(model.SerializeToString())
     _Search(searched.graph, joints, most, threshold).write()
+    peaks: list[str | int] = ["batch", joints, most]
     for name, kind, shape in (
-        (PEAK_OUTPUTS[0], TensorProto.FLOAT, ["batch", joints, most]),
-        (PEAK_OUTPUTS[1], TensorProto.INT64, ["batch", joints, most, 2]),
+        (PEAK_OUTPUTS[0], TensorProto.FLOAT, peaks),
+        (PEAK_OUTPUTS[1], TensorProto.INT64, [*peaks, 2]),
     ):
         searched.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
     return searched

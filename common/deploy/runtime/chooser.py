@@ -94,7 +94,7 @@ class Chooser:
         """Open a form that was chosen before; None if that cannot be done any more."""
         form = next((form for form in FORMS if form.name == choice.form), None)
         try:
-            return form and open_form(form, self.content, self.threads, self.processor)[0]
+            return open_form(form, self.content, self.threads, self.processor)[0] if form else None
         except Exception as error:  # whatever a library raises: it is then chosen anew
             log.warning("%s no longer runs in %s: %s", self.where, choice.words, _first_line(error))
             return None

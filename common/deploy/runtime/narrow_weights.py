@@ -76,10 +76,11 @@ def find_factors(weights: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _add_two_largest(rows: np.ndarray) -> np.ndarray:
-    positive = np.maximum(rows, 0)
-    if rows.shape[1] < 2:
-        return positive.sum(axis=1)
-    return np.partition(positive, -2, axis=1)[:, -2:].sum(axis=1)
+    largest = np.maximum(rows, 0)
+    if rows.shape[1] > 2:
+        largest = np.partition(largest, -2, axis=1)[:, -2:]
+    total: np.ndarray = largest.sum(axis=1)
+    return total
 
 
 def _narrow_kernel(node: "NodeProto", axis: int, constants: Mapping[str, "TensorProto"]) -> np.ndarray:

@@ -83,7 +83,7 @@ def is_pruned(network: Network) -> bool:
 
 def tell_filters(network: Network) -> list[tuple[int, int]]:
     """Of each layer whose filters at width 1 are known, these and those that it has."""
-    full = {"channel_reduction_conv": TRUNK} | (VGG if find_architecture(network) == "vgg" else {})
+    full = {"channel_reduction_conv": TRUNK, **(VGG if find_architecture(network) == "vgg" else {})}
     last = len(find_kernels(network, 1) or ()) + 1
     full |= {f"stage1_{kind}_conv{last}": FIRST_STAGE for kind in ("paf", "paf_branch")}
     return [(channels, find_kernel(network[name])[-1]) for name, channels in full.items() if name in network]

@@ -103,7 +103,8 @@ class ProcessGroup:
             return tf.constant(array if first else np.zeros_like(array))
 
         values = self.strategy.experimental_distribute_values_from_function(own)
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+        total: np.ndarray = self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+        return total
 
 
 def form_team(cluster: TrainingCluster) -> ProcessGroup:

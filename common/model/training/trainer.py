@@ -84,15 +84,9 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        results_dir: Path,
-        *,
-        validate: Validate | None,
-        team: ProcessGroup,
-        precision: PrecisionChoice,
-        ending: str,
-    ) -> None:
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: ProcessGroup,
+        precision: PrecisionChoice, ending: str,
+    ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
         self.precision, self.ending = precision, ending
