@@ -1,5 +1,7 @@
 """Validation in training: its AP is that of an evaluation, its loss that of the formula, on each photo once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.drawn_records import convert_drawn, records_of
@@ -7,6 +9,7 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.data.loading.batches import make_batch
 from bodyposenet.common.deploy.runtime.runners import LiveRunner
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import build_truth, read_test_set
 from bodyposenet.common.evaluation.validation import make_validation
@@ -98,6 +101,13 @@ def test_people_whom_nobody_labelled_are_a_crowd_in_records(dataset, plan):
     crowded = [photo for photo in told.photos if any(person.crowd for person in photo.people)]
     assert len(crowded) == masked
     assert all(person.num_keypoints == 0 for photo in crowded for person in photo.people if person.crowd)
+
+
+def test_a_damaged_mask_is_told_with_its_record(plan):
+    record = next(iter(make_validation(plan).photos.records()))
+    with pytest.raises(UserError, match="cannot be decoded") as told:
+        build_truth([replace(record, mask=b"damaged")], plan.validation.datasets)
+    assert record.image_path in str(told.value)
 
 
 def test_training_without_held_out_records_has_no_validation(dataset):
