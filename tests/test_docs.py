@@ -10,7 +10,7 @@ import yaml
 
 from bodyposenet.common.kubeflow import container_images
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
-from bodyposenet.common.spec import load_spec
+from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.kinds import notes

@@ -200,9 +200,9 @@ def test_the_wheel_runs_without_the_tree(installed):
 def test_the_wheel_finds_its_data_without_the_tree(installed):
     code = (
         "from bodyposenet.pipelines.specs import default\n"
-        "from bodyposenet.common.model.training import initial_network as start\n"
+        "from bodyposenet.common.model.files.bundled import weights_path\n"
         "print(default('train')['num_epoch'])\n"
-        "print(start.weights_path(default('train')['pretrained_weights']))\n"
+        "print(weights_path(default('train')['pretrained_weights']))\n"
     )
     epochs, weights = run_installed(installed, "-c", code).split()
     assert int(epochs) >= 1

@@ -108,7 +108,7 @@ def measure_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
         return None
     from bodyposenet.common.cli.options import input_size
     from bodyposenet.common.evaluation.ap_drop import ap_drop
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
 

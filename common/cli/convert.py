@@ -58,7 +58,7 @@ def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_ma
     A conversion that was stopped goes on where it was when it is run again.
     """
     from bodyposenet.common.data.conversion.convert import convert_dataset
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
 
     _refuse_folder(output_filename, "train" if mode == "train" else "val")

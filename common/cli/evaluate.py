@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple[InferenceSpec, Path]":
     """The inference spec, and the model: that of ``-m``, or else the spec's."""
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 
     spec = load_spec(path, InferenceSpec, path_map=path_map)
@@ -70,7 +70,7 @@ def evaluate(
     **options: Any,
 ) -> None:
     """Find the people of a dataset's test images and score them: COCO AP and AR, in results.csv."""
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
 
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)

@@ -162,7 +162,7 @@ def check_flags(options: dict[str, Any]) -> None:
     if options["backend"] == "uff":
         raise UserError("UFF is gone since TensorRT 9", where="--backend", fix="use -t tfonnx")
     if options["experiment_spec"]:
-        from bodyposenet.common.spec import load_spec
+        from bodyposenet.common.spec.base import load_spec
         from bodyposenet.common.spec.train import TrainSpec
 
         load_spec(options["experiment_spec"], TrainSpec, path_map=options["path_map"])

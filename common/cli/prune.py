@@ -70,7 +70,7 @@ def prune(
     **options: Any,
 ) -> None:
     """Cut away the filters that matter least; train the result again (load_graph: true)."""
-    from bodyposenet.common.spec import parse_spec
+    from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.prune import PruneSpec
 
     named = options.pop("results_dir")
@@ -101,7 +101,7 @@ def prune(
 
 
 def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "TrainingData":
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.train import TrainSpec
 
     if spec_file is None:

@@ -26,7 +26,7 @@ def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map:
     """Fit the build of bodies, by which decoding joins the pieces of people; name it as "prior" in the pose config."""
     from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
     from bodyposenet.common.pose.body_prior import write_prior
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.pose_config import load_skeleton
 

@@ -22,7 +22,7 @@ def spec_group() -> None:
 @path_map_option
 def check(files: tuple[str, ...], path_map: "PathMap") -> None:
     """Say what each spec is, or print every problem of every file and exit 2."""
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.kinds import describe, detect_kind, notes
 
     problems = []

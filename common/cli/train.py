@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @common_options
 def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **options: Any) -> None:
     """Train a network, or retrain a pruned one (load_graph: true); run it again to resume."""
-    from bodyposenet.common.spec import load_spec
+    from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.train import TrainSpec
 
     spec = load_spec(experiment_spec_file, TrainSpec, path_map=path_map)

@@ -68,7 +68,7 @@ class RegisteredPoseModel:
 
 def inference_spec(card: "Card", settings: Mapping[str, Any], *, where: str) -> "InferenceSpec":
     """A network's inference spec: some keys of it, and the input size of the training unless they name another."""
-    from bodyposenet.common.spec import parse_spec
+    from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 
     return parse_spec({"input_shape": list(card.input_size)} | dict(settings), InferenceSpec, where=where)

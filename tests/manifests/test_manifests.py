@@ -22,7 +22,7 @@ from support.manifest_rules import broken_rules, keys_wanted
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.training.cluster import read_cluster
-from bodyposenet.common.spec import load_spec
+from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.pipelines.resources import SECRETS, TRACKING_CONFIG
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bodyposenet.common.spec import parse_spec
+from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import TrainSpec
 

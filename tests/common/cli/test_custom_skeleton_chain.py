@@ -17,7 +17,7 @@ from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.model.files.model_file import read_card
-from bodyposenet.common.spec import parse_spec
+from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
 from bodyposenet.common.tasks.files import MODEL
 

@@ -23,7 +23,7 @@ from bodyposenet.common.skeleton.skeleton import (
     find_sigma,
     make_skeleton,
 )
-from bodyposenet.common.spec import load_spec, parse_spec
+from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.kinds import describe, notes
 from bodyposenet.common.spec.pose_config import PoseConfig

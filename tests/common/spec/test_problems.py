@@ -6,7 +6,7 @@ import pytest
 from support.spec_files import DATASET, POSE, STICK, TRAIN, changed
 
 from bodyposenet.common.errors import SpecError
-from bodyposenet.common.spec import load_spec, parse_spec
+from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.pose_config import PoseConfig

@@ -11,7 +11,7 @@ from support.spec_files import DATASET, FILES, INFERENCE, POSE, STICK, TRAIN, ch
 
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-from bodyposenet.common.spec import dump_yaml, load_spec, parse_spec
+from bodyposenet.common.spec.base import dump_yaml, load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.kinds import describe, detect_kind, notes

@@ -21,7 +21,7 @@ from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-from bodyposenet.common.spec import load_spec
+from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.pose_config import load_skeleton
 
