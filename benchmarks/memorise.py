@@ -76,7 +76,7 @@ def memorise(photos: Path, results_dir: Path, spec_path: Path = SPEC) -> dict[st
     records = convert_dataset(dataset, results_dir / "train")
     spec = train_spec(spec_path, results_dir, dataset)
     skeleton = spec.dataloader.pose_config.skeleton()
-    source = Again(RecordSource.open(spec, skeleton))
+    source = Again(RecordSource.from_spec(spec, skeleton))
     steps = spec.num_epoch * (len(source) // spec.dataloader.batch_size)
     trained = train(spec, results_dir / "training", source=source)
     same = dataset.model_copy(update={"test_data": dataset.train_data})

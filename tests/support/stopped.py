@@ -14,7 +14,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.storage import progress
 shard_plan.PIECE = 3
-progress.Pace.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
+progress.ProgressLog.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
 main(["dataset_convert", *sys.argv[1:]])
 """
 

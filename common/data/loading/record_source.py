@@ -45,7 +45,7 @@ class RecordSource:
     seed: int
 
     @classmethod
-    def open(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
+    def from_spec(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
         """The training records of a train spec.
 
         Raises:

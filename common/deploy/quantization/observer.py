@@ -66,7 +66,7 @@ class Saved:
     key: str
 
     @classmethod
-    def open(cls, path: Path, model: "ModelProto", images: CalibrationImages) -> "Saved":
+    def load(cls, path: Path, model: "ModelProto", images: CalibrationImages) -> "Saved":
         """The file for a network and pictures."""
         network = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
         return cls(path, json.dumps({"network": network, "images": images.digest, "batches": len(images)}))
@@ -126,7 +126,7 @@ def observe(
     """
     require_float_input(model, "calibration")
     planned = images if isinstance(images, CalibrationImages) else None
-    kept = Saved.open(saved, model, planned) if saved and planned else None
+    kept = Saved.load(saved, model, planned) if saved and planned else None
     found = kept.read() if kept else Observation()
     names = list_observed(model.graph)
     session = _open_tapped(model, names)

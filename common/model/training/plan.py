@@ -108,7 +108,7 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
     first = _epochs_seen(spec)
     validation = None
     if source is None:
-        source = RecordSource.open(spec, skeleton)
+        source = RecordSource.from_spec(spec, skeleton)
         _check_datasets(source)
         validation = _open_validation(spec, source)
     if spec.jit_compile and cluster.replicas > 1:

@@ -42,7 +42,7 @@ def converted(tmp_path_factory):
 
 
 def source_of(folder, spec, **augmentation):
-    return RecordSource.open(train_spec_of(folder, spec, **augmentation), SKELETON)
+    return RecordSource.from_spec(train_spec_of(folder, spec, **augmentation), SKELETON)
 
 
 def renumbered(folder, target, numbers):
@@ -127,10 +127,10 @@ def test_joints_that_the_network_and_the_dataset_do_not_share_are_told_before_tr
     (tmp_path / "toy.json").write_text(json.dumps({"categories": [strange]}))
     train = train_spec_of(folder, spec)
     with pytest.raises(UserError, match=r"used\.json: its joints \(nose, tail, LFore, …\) are none of the network's"):
-        RecordSource.open(train, load_skeleton(tmp_path / "toy.json"))
-    RecordSource.open(train, SKELETON)
+        RecordSource.from_spec(train, load_skeleton(tmp_path / "toy.json"))
+    RecordSource.from_spec(train, SKELETON)
     assert caplog.messages == []
-    RecordSource.open(train, BODYPOSENET_18)  # a nose in common
+    RecordSource.from_spec(train, BODYPOSENET_18)  # a nose in common
     (said,) = caplog.messages
     assert "no such joints as the pose config's neck, right_shoulder" in said
 

@@ -312,7 +312,7 @@ def test_a_train_spec_names_the_shards_the_datasets_and_the_size(dataset, tmp_pa
             },
         },
     }  # fmt: skip
-    source = RecordSource.open(parse_spec(data, TrainSpec), BODYPOSENET_18)
+    source = RecordSource.from_spec(parse_spec(data, TrainSpec), BODYPOSENET_18)
     assert len(source) == 4
     drawing = TargetDrawing(BODYPOSENET_18, source.size, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)
     made = list(epoch_batches(source, drawing, batch_size=2, seed=0, epoch=0))
