@@ -1,4 +1,4 @@
-"""Command line: the verb that trains."""
+"""Train verb: the flags of ``bpnet train``."""
 
 import os
 from pathlib import Path

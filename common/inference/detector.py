@@ -1,4 +1,4 @@
-"""Predict: the people in one photo, in its own pixels."""
+"""Detector: the people in one photo, in its own pixels."""
 
 import logging
 from pathlib import Path

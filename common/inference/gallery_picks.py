@@ -1,4 +1,4 @@
-"""Notable: of very many photos the few that a person should look at, picked as they come by."""
+"""Gallery picks: of very many photos the few that a person should look at, picked as they come by."""
 
 import hashlib
 import heapq

@@ -1,4 +1,4 @@
-"""Dataset charts: how often each size, count and joint occurs, as small SVG pictures in the page's colours."""
+"""Histograms: how often each size, count and joint occurs, as small SVG pictures in the page's colours."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Sweep: a page that compares what several cuts left of a network."""
+"""Sweep page: what several cuts left of a network, compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Fingerprint: a digest of a folder's content, so that a pipeline converts data again only when it changed."""
+"""Digests: one of a folder's content, so that a pipeline converts data again only when it changed."""
 
 import hashlib
 import os

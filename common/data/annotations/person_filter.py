@@ -1,4 +1,4 @@
-"""Filtering: which people of a photo are worth a training sample of their own."""
+"""Person filter: which people of a photo are worth a training sample of their own."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Pieces: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
+"""Jobs: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
 
 import json
 import secrets

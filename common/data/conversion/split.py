@@ -1,4 +1,4 @@
-"""Source: one set of a dataset: its photos, who in them is of interest, and the jobs that make records of them."""
+"""Split: one set of a dataset: its photos, who in them is of interest, and the jobs that make records of them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Bucket staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
+"""GCS staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
 
 import contextlib
 import shutil

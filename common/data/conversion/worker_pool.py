@@ -1,4 +1,4 @@
-"""Crew: processes that do jobs side by side, and go when this process goes."""
+"""Worker pool: processes that do jobs side by side, and go when this process goes."""
 
 import contextlib
 import os

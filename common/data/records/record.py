@@ -1,4 +1,4 @@
-"""Records: one photo with its people, as a shard stores it."""
+"""Record: one photo with its people, as a shard stores it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

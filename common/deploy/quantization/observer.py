@@ -1,4 +1,4 @@
-"""Observation: what the tensors of a float network hold over calibration pictures.
+"""Observer: what the tensors of a float network hold over calibration pictures.
 
 One picture is in memory at a time, histograms merge exactly, and what was counted is saved now and then: a calibration
 that was killed goes on where it was and ends with the same bytes.

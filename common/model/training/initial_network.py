@@ -1,4 +1,4 @@
-"""Start: the network that training begins with, and its numeric precision."""
+"""Initial network: what a training begins with, and its numeric precision."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Team: the processes and devices of a training as TensorFlow joins them, and what they tell each other."""
+"""Strategy: the processes and devices of a training as TensorFlow joins them, and what they tell each other."""
 
 import contextlib
 import faulthandler
