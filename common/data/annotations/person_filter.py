@@ -35,7 +35,7 @@ CROWDED = 64  # people of a photo; fewer are compared all photos at a time
 
 
 @dataclass(frozen=True, eq=False)
-class PersonFilter:
+class PersonChoice:
     """Which people of a set are of interest.
 
     Attributes:
@@ -50,7 +50,7 @@ class PersonFilter:
         return self.reasons == OF_INTEREST
 
 
-def choose(coco: CocoSet, params: FilteringParams) -> PersonFilter:
+def choose(coco: CocoSet, params: FilteringParams) -> PersonChoice:
     """Choose the people of interest of a whole set; see :func:`main_people`."""
     people = coco.annotations
     reasons = np.zeros(len(people.ids), np.uint8)
@@ -66,7 +66,7 @@ def choose(coco: CocoSet, params: FilteringParams) -> PersonFilter:
     able = np.flatnonzero(reasons == OF_INTEREST)
     ratio = params.min_acceptable_interperson_dist_ratio
     reasons[able[_beside_others(people.boxes[able], people.photo_of[able], ratio)]] = BESIDE
-    return PersonFilter(reasons)
+    return PersonChoice(reasons)
 
 
 def main_people(photo: Photo, params: FilteringParams) -> list[int]:
