@@ -36,7 +36,7 @@ CROWDED = 64  # people of a photo; fewer are compared all photos at a time
 
 @dataclass(frozen=True, eq=False)
 class PersonChoice:
-    """Which people of a set are of interest.
+    """Which people of a set were chosen, and why the others were not.
 
     Attributes:
         reasons: ``(A,)`` uint8 for each annotation, an index into ``REASONS``: why it was turned away, if it was.

@@ -180,7 +180,7 @@ def _write_history(trainer: Trainer) -> None:
 
 
 def _stop(trainer: Trainer | None, folder: Path) -> StoppedError:
-    """Save what was done; what to tell."""
+    """Save what was done, and return what to tell."""
     if trainer is None:
         return StoppedError("stopped before the first step", where=str(folder), fix="run it again")
     trainer.save_latest()

@@ -87,12 +87,12 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
     reaches(chief, EVERY, pair[0])
     os.kill(pair[1].pid, signal.SIGTERM)
     assert [ended(process) for process in pair] == [ENDED, ENDED], log_of(chief)
-    standing = read_state(chief / LATEST)
-    assert standing.epoch >= EVERY
-    assert f"stopped after epoch {standing.epoch}" in log_of(chief)
+    state = read_state(chief / LATEST)
+    assert state.epoch >= EVERY
+    assert f"stopped after epoch {state.epoch}" in log_of(chief)
 
     pair = started(machines, tmp_path, seconds=0.005)
-    reaches(chief, standing.epoch // EVERY * EVERY + EVERY, pair[0])
+    reaches(chief, state.epoch // EVERY * EVERY + EVERY, pair[0])
     pair[1].kill()
     begun = time.monotonic()
     assert ended(pair[0]) == LostWorkerError.exit_code, log_of(chief)
