@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_is_told():
         list(pool.run(jobs))
 
 
-def test_a_crew_does_every_job_once_and_passes_errors_on():
+def test_a_pool_does_every_job_once_and_passes_errors_on():
     with WorkerPool(2) as pool:
         assert sorted(pool.run([functools.partial(abs, -number) for number in range(50)])) == list(range(50))
         with pytest.raises(ZeroDivisionError):
