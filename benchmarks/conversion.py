@@ -101,12 +101,12 @@ def seconds_of_masks(coco: COCO, images: Path) -> float:
     return time.perf_counter() - begin
 
 
-def seconds_of(spec: DatasetSpec, crew: WorkerPool) -> float:
+def seconds_of(spec: DatasetSpec, pool: WorkerPool) -> float:
     """Converting the photos, from the annotations in memory to shards and manifest on the disk."""
     source = DatasetSplit.read(spec, "train")
     shutil.rmtree(Path(spec.root_directory_path) / "masks", ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         options = Options(Path(folder) / "train", "train", 1, 4, generate_masks=True)
-        assert ConversionWork(source, options).run(crew, None).images >= PHOTOS
+        assert ConversionWork(source, options).run(pool, None).images >= PHOTOS
         return time.perf_counter() - begin

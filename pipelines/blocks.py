@@ -27,7 +27,7 @@ DEFAULTS = {f"{name}_spec": to_kfp(default(name)) for name in NAMES}
 
 @dataclass(frozen=True)
 class Graph:
-    """What a graph works on.
+    """A graph in the making, and what its tasks work on.
 
     Attributes:
         seen: The task that read the inputs; its outputs are their settings and digests.
@@ -56,11 +56,11 @@ class Graph:
         """Settings of the evaluations."""
         return self.seen.outputs["inference"]
 
-    def trained(self) -> Any:
+    def train(self) -> Any:
         """The base network."""
         return self._fit("Train", self.seen.outputs["training"], weights_digest=self.seen.outputs["weights"])
 
-    def retrained(self, model: Any) -> Any:
+    def retrain(self, model: Any) -> Any:
         """A pruned network, trained again."""
         return self._fit("Retrain", self.seen.outputs["retraining"], start_from=model)
 
@@ -69,7 +69,7 @@ class Graph:
         task = train(dataset=self.dataset, spec=spec, **where, **more)
         return with_resources(task, "train", title).outputs["model"]
 
-    def pruned(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:
+    def prune(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:
         """A network with fewer filters."""
         task = prune(model=model, spec=spec, dataset=self.dataset, train_spec=self.seen.outputs["training"], **cut)
         return with_resources(task, "prune", "Prune")

@@ -13,30 +13,30 @@ from bodyposenet.pipelines.blocks import DRAWN, Graph, note_end, read_inputs, su
 from bodyposenet.pipelines.resources import with_resources
 
 
-def cut(data: Graph, base: Any) -> Any:
+def cut(graph: Graph, base: Any) -> Any:
     """The base network with fewer filters: all rounds but the last, and the last one's pruning."""
-    spec = {"spec": data.seen.outputs["pruning"], "retrain_spec": data.seen.outputs["retraining"]}
-    early = with_resources(prune_rounds(model=base, dataset=data.dataset, **spec), "prune-rounds", "Earlier rounds")
-    return data.pruned(early.outputs["pruned"], early.outputs["Output"]).outputs["pruned"]
+    spec = {"spec": graph.seen.outputs["pruning"], "retrain_spec": graph.seen.outputs["retraining"]}
+    early = with_resources(prune_rounds(model=base, dataset=graph.dataset, **spec), "prune-rounds", "Earlier rounds")
+    return graph.prune(early.outputs["pruned"], early.outputs["Output"]).outputs["pruned"]
 
 
-def quantize(data: Graph, onnx: Any) -> Any:
+def quantize(graph: Graph, onnx: Any) -> Any:
     """An exported network with 8-bit weights and activations, but for those that would cost too much AP."""
-    said = data.seen.outputs
-    sampled = sample_calibration(**data.photo_set, images=said["calibration_images"])
+    said = graph.seen.outputs
+    sampled = sample_calibration(**graph.photo_set, images=said["calibration_images"])
     stand_ins = with_resources(sampled, "sample-calibration", "Sample").outputs["photos"]
-    budget = {"keep": said["keep_float"], "max_drop": said["max_int8_drop"], "dataset": data.dataset}
-    task = calibrate(onnx=onnx, photos=stand_ins, spec=data.inference, method=said["method"], **budget)
+    budget = {"keep": said["keep_float"], "max_drop": said["max_int8_drop"], "dataset": graph.dataset}
+    task = calibrate(onnx=onnx, photos=stand_ins, spec=graph.inference, method=said["method"], **budget)
     return with_resources(task, "calibrate", "Calibrate").outputs["int8"]
 
 
 def register_if_good(
-    data: Graph, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any, compared: dsl.PipelineTask
+    graph: Graph, onnx: Any, int8: Any, aps: dict[str, Any], min_ap: Any, name: Any, compared: dsl.PipelineTask
 ) -> None:
     """Register a network whose AP is high enough, and whose 8-bit form loses little of it; either way this is the end.
 
     Args:
-        data: What it all works on.
+        graph: What it all works on.
         onnx: The network.
         int8: Its quantized files.
         aps: Of all stages.
@@ -44,34 +44,34 @@ def register_if_good(
         name: In the registry.
         compared: The report, which is written before.
     """
-    wanted = {"min_ap": min_ap, "max_int8_drop": data.seen.outputs["max_int8_drop"]}
+    wanted = {"min_ap": min_ap, "max_int8_drop": graph.seen.outputs["max_int8_drop"]}
     good = with_resources(gate(float_ap=aps["retrained_ap"], int8_ap=aps["int8_ap"], **wanted), "gate", "Gate")
     with dsl.If(good.outputs["Output"] == True, name="good enough"):  # noqa: E712 - compared by Kubeflow
-        registered = data.register(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
+        registered = graph.register(onnx, aps["retrained_ap"], name, int8=int8, int8_ap=aps["int8_ap"])
         note_end("Finish", registered, compared)
     with dsl.If(good.outputs["Output"] == False, name="not good enough"):  # noqa: E712
         note_end("Finish unregistered", compared)
 
 
-def prune_and_retrain(data: Graph, min_ap: Any, name: Any) -> None:
+def prune_and_retrain(graph: Graph, min_ap: Any, name: Any) -> None:
     """The whole graph from photos to registry and report."""
-    base = data.trained()
-    pruned = cut(data, base)
-    retrained = data.retrained(pruned)
-    onnx = data.export(retrained)
-    int8 = quantize(data, onnx)
+    base = graph.train()
+    pruned = cut(graph, base)
+    retrained = graph.retrain(pruned)
+    onnx = graph.export(retrained)
+    int8 = quantize(graph, onnx)
     scores = {
-        "base": data.evaluate("base", model=base),
-        "pruned": data.evaluate("pruned", model=pruned),
-        "retrained": data.evaluate("retrained", onnx=onnx),
-        "int8": data.evaluate("int8", onnx=int8),
+        "base": graph.evaluate("base", model=base),
+        "pruned": graph.evaluate("pruned", model=pruned),
+        "retrained": graph.evaluate("retrained", onnx=onnx),
+        "int8": graph.evaluate("int8", onnx=int8),
     }
     aps = {f"{stage}_ap": score.outputs["Output"] for stage, score in scores.items()}
     compared = report(
-        base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=data.dataset, **aps,
-        detections=scores["int8"].outputs["detections"], spec=data.inference,
+        base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=graph.dataset, **aps,
+        detections=scores["int8"].outputs["detections"], spec=graph.inference,
     )  # fmt: skip
-    register_if_good(data, onnx, int8, aps, min_ap, name, with_resources(compared, "report", "Report"))
+    register_if_good(graph, onnx, int8, aps, min_ap, name, with_resources(compared, "report", "Report"))
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")

@@ -11,22 +11,22 @@ from bodyposenet.pipelines.resources import with_resources
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
 
 
-def sweep(data: Graph, cuts: Any, max_ap_drop: Any, name: Any) -> None:
+def sweep(graph: Graph, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     """One training, and a pruned network for each cut; the smallest good one is registered."""
-    trained = data.trained()
-    base = data.export(trained, "Export base")
+    trained = graph.train()
+    base = graph.export(trained, "Export base")
     with dsl.ParallelFor(cuts, name="cut") as cut:
-        smaller = data.pruned(trained, data.seen.outputs["pruning"], cut=cut)
-        onnx = data.export(data.retrained(smaller.outputs["pruned"]))
-        score = data.evaluate("retrained", onnx=onnx)
+        smaller = graph.prune(trained, graph.seen.outputs["pruning"], cut=cut)
+        onnx = graph.export(graph.retrain(smaller.outputs["pruned"]))
+        score = graph.evaluate("retrained", onnx=onnx)
     choice = choose_smallest(
-        base=base, base_ap=data.evaluate("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
+        base=base, base_ap=graph.evaluate("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
         figures=dsl.Collected(smaller.outputs["metrics"]), aps=dsl.Collected(score.outputs["Output"]), cuts=cuts,
         max_ap_drop=max_ap_drop,
     )  # fmt: skip
     ap = with_resources(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap > 0.0, name="one is good enough"):
-        note_end("Finish", data.register(choice.outputs["chosen"], ap, name))
+        note_end("Finish", graph.register(choice.outputs["chosen"], ap, name))
     with dsl.If(ap <= 0.0, name="none is good enough"):
         note_end("Finish unregistered", choice)
 

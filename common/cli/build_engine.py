@@ -1,4 +1,4 @@
-"""Engine verb: an exported network compiled by TensorRT or TensorRT-RTX."""
+"""Build-engine verb: an exported network compiled by TensorRT or TensorRT-RTX."""
 
 from collections.abc import Callable
 from pathlib import Path

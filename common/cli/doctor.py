@@ -1,4 +1,4 @@
-"""Command line: ``bpnet doctor``, what this machine and this installation can do."""
+"""Doctor verb: what this machine and this installation can do."""
 
 import click
 

@@ -175,7 +175,7 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
     """Our log lines on stderr, from ``level`` on; stdout and stderr appended to ``log_file`` too."""
     with contextlib.ExitStack() as stack:
         if log_file:
-            file = stack.enter_context(_opens_to_append(Path(log_file)))
+            file = stack.enter_context(_appending(Path(log_file)))
             stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))
             stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
         handler = logging.StreamHandler(sys.stderr)
@@ -191,7 +191,7 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opens_to_append(path: Path) -> Iterator[TextIO]:
+def _appending(path: Path) -> Iterator[TextIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8")

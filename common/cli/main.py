@@ -1,4 +1,4 @@
-"""Command line: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
+"""Main: ``bpnet``, TAO's verbs and flags; each verb checks its input and calls one library function."""
 
 from typing import Any
 

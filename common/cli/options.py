@@ -1,4 +1,4 @@
-"""Flags: the options that several verbs share, and how their text becomes values."""
+"""Options: the flags that several verbs share, and how their text becomes values."""
 
 import functools
 import logging

@@ -1,4 +1,4 @@
-"""Command line: the verb that prunes."""
+"""Prune verb: the flags of ``bpnet prune``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

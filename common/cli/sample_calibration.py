@@ -1,4 +1,4 @@
-"""Command line: the verbs that prepare data."""
+"""Sample-calibration verb: photos to calibrate a quantized network with."""
 
 import secrets
 from pathlib import Path

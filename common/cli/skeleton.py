@@ -1,4 +1,4 @@
-"""Command line: ``bpnet skeleton``, what is known of bodies."""
+"""Skeleton verbs: what is known of bodies."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

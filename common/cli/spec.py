@@ -1,4 +1,4 @@
-"""Command line: the verbs that look at spec files."""
+"""Spec verbs: what spec files are, and what is wrong with them."""
 
 from typing import TYPE_CHECKING
 

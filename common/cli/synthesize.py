@@ -1,4 +1,4 @@
-"""Command line: the verb that draws people."""
+"""Synthesize verb: drawn people as a dataset."""
 
 from pathlib import Path
 

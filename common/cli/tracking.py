@@ -1,4 +1,4 @@
-"""Command line: the verbs that work with the MLflow store."""
+"""Tracking verbs: what there is to do with the MLflow store."""
 
 from pathlib import Path
 

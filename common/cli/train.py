@@ -1,4 +1,4 @@
-"""Command line: the verb that trains."""
+"""Train verb: the flags of ``bpnet train``."""
 
 import os
 from pathlib import Path
@@ -67,7 +67,7 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> 
 
         run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
         done = train_model(
-            spec, folder, source=plan.source, validate=make_validation(plan), told=run.log_curves,
+            spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
             chosen=note, cluster=cluster, ending=ending,
         )  # fmt: skip
         run.log_metrics({"params": done.params})

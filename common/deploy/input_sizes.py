@@ -1,4 +1,4 @@
-"""Sizes: the inputs that a compiled network takes, where it does not take any."""
+"""Input sizes: those that a compiled network takes, where it does not take all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Evaluate: people found, against people annotated."""
+"""Evaluation: people found, against people annotated."""

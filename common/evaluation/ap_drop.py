@@ -1,4 +1,4 @@
-"""Drop: the AP that rounded forms of a network lose."""
+"""AP drop: the AP that rounded forms of a network lose."""
 
 import tempfile
 from collections.abc import Callable

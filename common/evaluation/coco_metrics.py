@@ -1,4 +1,4 @@
-"""OKS: how well people were found, in COCO's ten numbers."""
+"""COCO metrics: how well people were found, in COCO's ten numbers."""
 
 import contextlib
 import csv

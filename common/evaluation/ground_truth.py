@@ -1,4 +1,4 @@
-"""Truth: the test half of a dataset, as the people that are to be found."""
+"""Ground truth: the test half of a dataset, as the people that are to be found."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bitmaps: PNGs of one bit a pixel, as masks are kept, read in a third of the time that OpenCV takes.
+"""Bitmask PNG: pictures of one bit a pixel, as masks are kept, read in a third of the time that OpenCV takes.
 
 PNG (Portable Network Graphics) Specification, third edition, W3C: sections 9, filtering, and 11.2, critical chunks.
 """

@@ -1,4 +1,4 @@
-"""Preprocess: a photo fitted to the network, and the way back for what is found in it.
+"""Fit: a photo fitted to the network, and the way back for what is found in it.
 
 One convention throughout: pixel centres lie at whole numbers, so a resize by ``s`` takes ``x`` to
 ``(x + .5) * s - .5``, which is what ``cv2.resize`` does to the pixels.

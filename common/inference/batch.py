@@ -150,9 +150,9 @@ def infer_batch(
     store = open_photos(source)
     listed = _photos(store, source)
     runner, spec = open_model(model, spec)
-    looker = PhotoReader(runner, spec, store, source)
+    reader = PhotoReader(runner, spec, store, source)
     parts = Parts(as_path(work or folder), _key(model, spec, source, listed))
-    resumed = _find_all(looker, parts, list(listed), progress)
+    resumed = _find_all(reader, parts, list(listed), progress)
     batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
     picks = PhotoSampler(notable)
     entries = (found for part in range(_parts(listed)) for found in parts.read(part))
@@ -194,7 +194,7 @@ def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Sta
     return hashlib.sha256(f"{network} {spec.model_dump_json()} {source} {_digest(listed)}".encode()).hexdigest()
 
 
-def _find_all(looker: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
+def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
     """Make the parts that are not there; the number of photos in those that are."""
     done = parts.done()
     chunks = [range(start, min(start + PART, len(names))) for start in range(0, len(names), PART)]
@@ -207,8 +207,8 @@ def _find_all(looker: PhotoReader, parts: Parts, names: Sequence[str], progress:
             if number in done:
                 continue
             made = []
-            for place_in_list, pixels in prefetch(lambda index: looker.pixels(names[index]), chunk):
-                made.append(looker.entry(place_in_list + 1, names[place_in_list], pixels))
+            for place_in_list, pixels in prefetch(lambda index: reader.pixels(names[index]), chunk):
+                made.append(reader.entry(place_in_list + 1, names[place_in_list], pixels))
                 bar.update()
             parts.keep(number, made)
     return resumed

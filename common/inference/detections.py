@@ -1,4 +1,4 @@
-"""Results: the files that evaluation and inference leave, named and laid out as TAO's."""
+"""Detections: the files that evaluation and inference leave, named and laid out as TAO's."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

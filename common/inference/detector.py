@@ -1,4 +1,4 @@
-"""Predict: the people in one photo, in its own pixels."""
+"""Detector: the people in one photo, in its own pixels."""
 
 import logging
 from pathlib import Path
@@ -180,12 +180,12 @@ def adapt_spec(spec: InferenceSpec, sizes: InputSizes | None, stride: int, where
     """
     if sizes is None:
         return spec
-    if not sizes.hold(_fill(spec, 1.0, stride)):
+    if not sizes.hold(_round_up(spec, 1.0, stride)):
         problem = f"takes inputs of {sizes}, and the spec's input_shape is {'x'.join(map(str, spec.input_shape))}"
         fix = f"set input_shape to [{sizes.smallest[0]}, {sizes.smallest[1]}]" if sizes.fixed else "change input_shape"
         raise UserError(problem, where=where, fix=fix)
     changes: dict[str, object] = {}
-    if spec.multi_scale_inference and not all(sizes.hold(_fill(spec, scale, stride)) for scale in spec.scales):
+    if spec.multi_scale_inference and not all(sizes.hold(_round_up(spec, scale, stride)) for scale in spec.scales):
         log.warning("%s takes inputs of %s only: multi_scale_inference is off", where, sizes)
         changes["multi_scale_inference"] = False
     if sizes.fixed and spec.keep_aspect_ratio_mode == "adjust_network_input":
@@ -194,7 +194,7 @@ def adapt_spec(spec: InferenceSpec, sizes: InputSizes | None, stride: int, where
     return spec.model_copy(update=changes) if changes else spec
 
 
-def _fill(spec: InferenceSpec, scale: float, stride: int) -> tuple[int, int]:
+def _round_up(spec: InferenceSpec, scale: float, stride: int) -> tuple[int, int]:
     """The input at a scale, filled up to the stride."""
     height, width = (-(-max(1, round(side * scale)) // stride) * stride for side in spec.input_shape)
     return height, width

@@ -1,4 +1,4 @@
-"""Notable: of very many photos the few that a person should look at, picked as they come by."""
+"""Gallery picks: of very many photos the few that a person should look at, picked as they come by."""
 
 import hashlib
 import heapq
@@ -14,19 +14,19 @@ def _name(entry: Entry) -> str:
     return hashlib.sha256(str(entry["full_image_path"]).encode()).hexdigest()
 
 
-def _is_crowded(entry: Entry) -> tuple[float, str]:
+def _rank_crowded(entry: Entry) -> tuple[float, str]:
     return len(entry["scores"]), _name(entry)
 
 
-def _doubtful(entry: Entry) -> tuple[float, str]:
+def _rank_doubtful(entry: Entry) -> tuple[float, str]:
     return -min(entry["scores"]), _name(entry)
 
 
-def _empty(entry: Entry) -> tuple[float, str]:
+def _rank_empty(entry: Entry) -> tuple[float, str]:
     return 0.0, _name(entry)
 
 
-KINDS: dict[str, Rank] = {"crowded": _is_crowded, "doubtful": _doubtful, "empty": _empty}
+KINDS: dict[str, Rank] = {"crowded": _rank_crowded, "doubtful": _rank_doubtful, "empty": _rank_empty}
 SHARES = {"crowded": 0.5, "doubtful": 0.25, "empty": 0.25}
 
 

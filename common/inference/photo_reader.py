@@ -1,4 +1,4 @@
-"""Looker: from a photo's name to its entry in ``detections.json``, whatever is wrong with the photo."""
+"""Photo reader: from a photo's name to its entry in ``detections.json``, whatever is wrong with the photo."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

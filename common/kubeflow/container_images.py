@@ -1,4 +1,4 @@
-"""Images: the names of the containers that components run in."""
+"""Container images: what those are called that components run in."""
 
 import os
 

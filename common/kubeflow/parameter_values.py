@@ -1,4 +1,4 @@
-"""Settings: specs as dicts on their way through Kubeflow, which knows neither whole numbers nor, in its SDK, null."""
+"""Parameter values: specs as dicts on their way through Kubeflow, which has no whole numbers, and its SDK no null."""
 
 from collections.abc import Mapping
 from typing import Any

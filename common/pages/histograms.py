@@ -1,4 +1,4 @@
-"""Dataset charts: how often each size, count and joint occurs, as small SVG pictures in the page's colours."""
+"""Histograms: how often each size, count and joint occurs, as small SVG pictures in the page's colours."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int
     return svg("columns", f"{title} by {x_name}: {said}", SIZE, drawn)
 
 
-def group(most: int) -> list[range]:
+def make_groups(most: int) -> list[range]:
     """The numbers from 1 to ``most`` in neighbouring groups of one size, no more of them than a chart has columns."""
     size = max(1, -(-most // MOST_COLUMNS))
     return [range(at, min(at + size, most + 1)) for at in range(1, most + 1, size)]

@@ -1,4 +1,4 @@
-"""Prior: the build of bodies, fitted to the joints that people have in a dataset."""
+"""Body prior: the build of bodies, fitted to the joints that people have in a dataset."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Targets: joints drawn as the maps that a network learns.
+"""Encoder: joints drawn as the maps that a network learns.
 
 Heatmaps are Gaussians at the joints, part affinity fields unit vectors along the limbs: Cao et al., "Realtime
 Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017, sections 2.2 and 2.3). Both are sampled at cell

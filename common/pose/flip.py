@@ -1,4 +1,4 @@
-"""Mirror: maps of a mirrored picture, brought back to the picture's own left and right."""
+"""Flip: maps of a mirrored picture, brought back to the picture's own left and right."""
 
 import numpy as np
 

@@ -29,8 +29,8 @@ def refine(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-u
     centre, left, right, above, below = logarithms(plane, row, column)
     has_left, has_right = column > first and blind_x >= 0, column < last_column and blind_x <= 0
     has_above, has_below = row > first and blind_y >= 0, row < last_row and blind_y <= 0
-    across = _is_trusted(left, centre, right, variance) if has_left and has_right else -1.0
-    down = _is_trusted(above, centre, below, variance) if has_above and has_below else -1.0
+    across = _clip_variance(left, centre, right, variance) if has_left and has_right else -1.0
+    down = _clip_variance(above, centre, below, variance) if has_above and has_below else -1.0
     spare = max(across, down) if max(across, down) > 0 else variance
     x = column + _offset(left, centre, right, has_left, has_right, across if across > 0 else spare)
     y = row + _offset(above, centre, below, has_above, has_below, down if down > 0 else spare)
@@ -58,7 +58,7 @@ def _log(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 @njit(nogil=True, cache=True)
-def _is_trusted(before, centre, after, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _clip_variance(before, centre, after, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return max(measure(before, centre, after, WIDE * variance), NARROW * variance)
 
 

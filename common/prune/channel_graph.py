@@ -1,4 +1,4 @@
-"""Graph: where every channel of a Keras network was born, and which layers must drop theirs together."""
+"""Channel graph: where every channel of a Keras network was born, and which layers must drop theirs together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

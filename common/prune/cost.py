@@ -1,4 +1,4 @@
-"""Sizes: what a network would cost with fewer channels, counted without building it."""
+"""Cost: what a network would cost with fewer channels, counted without building it."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Axes: along which axes of a layer's weights its channels lie."""
+"""Layer axes: along which axes of a layer's weights its channels lie."""
 
 from typing import Any, Literal
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 PLAN, FIGURES, PRUNED = "rounds.json", "round.json", "pruned.keras"
 BATCHES = 20  # that the criterion taylor looks at
 
-Told = Callable[[int, Sequence[Mapping[str, float]]], None]
+OnEpoch = Callable[[int, Sequence[Mapping[str, float]]], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Round:
 
 def prune_in_rounds(
     source: Path, folder: Path, settings: PruneSpec, retraining: TrainSpec, *, rounds: int, only: int | None = None,
-    told: Told | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> list[Round]:  # fmt: skip
     """Prune and retrain a network in rounds; run again on the same folder, it goes on where it was.
 
@@ -64,7 +64,7 @@ def prune_in_rounds(
         retraining: What follows each pruning; its start is filled in.
         rounds: In all.
         only: Do so many of them only; all by default.
-        told: Called with a round's number and new entries of its training's history.
+        on_epoch: Called with a round's number and new entries of its training's history.
 
     Returns:
         The rounds that are done.
@@ -82,7 +82,7 @@ def prune_in_rounds(
         place = folder / f"round_{number}"
         cut = cut_left(settings, done, to_go=rounds - number + 1)
         figures = _prune(model, place, number, cut, retraining)
-        history = _retrain(place, number, retraining, told, kept=_find_precision(folder, number - 1))
+        history = _retrain(place, number, retraining, on_epoch, kept=_find_precision(folder, number - 1))
         done.append(Round(**figures, history=history))
         log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
         model = place / MODEL_NAME
@@ -149,7 +149,7 @@ def _find_precision(folder: Path, number: int) -> str:
 
 
 def _retrain(
-    place: Path, number: int, retraining: TrainSpec, told: Told | None, *, kept: str
+    place: Path, number: int, retraining: TrainSpec, on_epoch: OnEpoch | None, *, kept: str
 ) -> list[dict[str, float]]:
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
@@ -162,7 +162,7 @@ def _retrain(
         plan = make_plan(spec)
         train(
             spec, place, source=plan.source, validate=make_validation(plan),
-            told=None if told is None else lambda entries: told(number, entries), kept=kept,
+            on_epoch=None if on_epoch is None else lambda entries: on_epoch(number, entries), kept=kept,
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
         left.unlink()

@@ -1,4 +1,4 @@
-"""Choosing: what every threshold would leave of a network, and the threshold that leaves a wanted share."""
+"""Thresholds: what each would leave of a network, and the one that leaves a wanted share."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence

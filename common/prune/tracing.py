@@ -1,4 +1,4 @@
-"""Follow: the channels of a network from its inputs to its outputs, through every kind of layer, nested models too."""
+"""Tracing: the channels of a network from its inputs to its outputs, through every kind of layer, nested models too."""
 
 import difflib
 from collections.abc import Callable, Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Stages: base, pruned, retrained and INT8 network side by side, as cells of a table and as one sentence."""
+"""Comparison table: base, pruned, retrained and INT8 network side by side, as cells of a table and as one sentence."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Front: of several networks those that no other beats, and the smallest that is good enough."""
+"""Pareto front: of several networks those that no other beats, and the smallest that is good enough."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

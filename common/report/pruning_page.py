@@ -1,4 +1,4 @@
-"""Pruning: a page about what was cut out of a network."""
+"""Pruning page: what was cut out of a network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

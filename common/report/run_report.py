@@ -1,4 +1,4 @@
-"""HTML: one page that shows what pruning and quantization made of a network, with nothing outside it."""
+"""Run report: one page that shows what pruning and quantization made of a network, with nothing outside it."""
 
 import base64
 import itertools

@@ -1,4 +1,4 @@
-"""Summary: what became of a pipeline run, as Markdown."""
+"""Run summary: what became of a pipeline run, as Markdown."""
 
 from collections.abc import Sequence
 

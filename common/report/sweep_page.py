@@ -1,4 +1,4 @@
-"""Sweep: a page that compares what several cuts left of a network."""
+"""Sweep page: what several cuts left of a network, compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def _tiles(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> list[t
 
 def _row(stage: Stage, base: Stage, choice: ParetoChoice, front: bool, place: int) -> Row:
     ap, *others = COLUMNS[:4]
-    cells = [Cell(format_measure(stage.ap, ap.text)), _compute_loss(stage, base, choice)]
+    cells = [Cell(format_measure(stage.ap, ap.text)), _format_lost(stage, base, choice)]
     for column in others:
         value, kept = getattr(stage, column.key), share(getattr(stage, column.key), getattr(base, column.key))
         of_base = percent(kept) if stage is not base and is_known(kept) else ""
@@ -87,7 +87,7 @@ def _row(stage: Stage, base: Stage, choice: ParetoChoice, front: bool, place: in
     return Row(stage.name, [*cells, Cell("yes" if front else "no")], stage is not base and place == choice.place)
 
 
-def _compute_loss(stage: Stage, base: Stage, choice: ParetoChoice) -> Cell:
+def _format_lost(stage: Stage, base: Stage, choice: ParetoChoice) -> Cell:
     if stage is base or stage.ap is None or base.ap is None:
         return Cell(DASH)
     beyond = choice.least_ap is not None and stage.ap < choice.least_ap - 1e-9

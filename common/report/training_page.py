@@ -1,4 +1,4 @@
-"""Training: a page with the curves of a training and its first batch."""
+"""Training page: the curves of a training and its first batch."""
 
 import json
 from collections.abc import Mapping, Sequence

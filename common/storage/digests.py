@@ -1,4 +1,4 @@
-"""Fingerprint: a digest of a folder's content, so that a pipeline converts data again only when it changed."""
+"""Digests: one of a folder's content, so that a pipeline converts data again only when it changed."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def fingerprint(folder: str | Path) -> str:
         UserError: There is no such folder.
     """
     if is_remote(folder):
-        return _list(folder)
+        return _digest_listing(folder)
     root = Path(folder)
     if not root.is_dir():
         raise UserError("no such folder", where=str(root), fix="name the folder that holds images and annotations")
@@ -35,7 +35,7 @@ def fingerprint(folder: str | Path) -> str:
     return whole.hexdigest()
 
 
-def _list(folder: str | Path) -> str:
+def _digest_listing(folder: str | Path) -> str:
     whole = hashlib.sha256()
     for name, (size, version) in sorted(listing(folder).items()):
         if not any(part.startswith(".") for part in name.split("/")):

@@ -1,4 +1,4 @@
-"""Crypto: files under a key that somebody types, AES-256-GCM in chunks, so that no large file is in memory whole.
+"""Encryption: files under a key that somebody types, AES-256-GCM in chunks, so that no large file is in memory whole.
 
 A file is a header of 32 bytes and one frame for each chunk. The header tells how scrypt makes the file's own AES key of
 the typed one and a random salt. A frame is the encrypted chunk and its tag. Its nonce is the chunk's number and whether

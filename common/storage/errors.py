@@ -1,4 +1,4 @@
-"""Faults: what a disk or a bucket says against a path, told so that it can be mended."""
+"""Storage errors: what a disk or a bucket says against a path, told so that it can be mended."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Buckets: Google Cloud Storage as paths; imported only where a path begins with ``gs://``."""
+"""GCS: Google Cloud Storage as paths; imported only where a path begins with ``gs://``."""
 
 import asyncio
 import functools

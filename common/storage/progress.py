@@ -1,4 +1,4 @@
-"""Pace: how far a long task is: a bar on a terminal, a line of JSON now and then in a log."""
+"""Progress: how far a long task is: a bar on a terminal, a line of JSON now and then in a log."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Status: what a task is doing, one JSON object a line, in TAO's ``status.json``."""
+"""Status log: what a task is doing, one JSON object a line, in TAO's ``status.json``."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Tasks with the registry's networks: find people in very many photos."""
+"""Batch inference: find people in very many photos with a registered network."""
 
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Tasks with scores: evaluate networks, and write the pages that compare them."""
+"""Evaluation tasks: score a network, and choose the smallest that is good enough."""
 
 import json
 from collections.abc import Sequence

@@ -68,7 +68,7 @@ def prune_rounds(
     with task_run("prune_rounds", buffer=folder) as run, run.system_metrics():
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
 
-        def told(number: int, entries: Sequence[Settings]) -> None:
+        def on_epoch(number: int, entries: Sequence[Settings]) -> None:
             run.log_curves([_rename(entry, f"round_{number}.") for entry in entries])
 
         done = prune_in_rounds(
@@ -78,7 +78,7 @@ def prune_rounds(
             train_spec_for(retraining, dataset),
             rounds=rounds,
             only=rounds - 1,
-            told=told,
+            on_epoch=on_epoch,
         )
         for one in done:
             run.log_metrics({"params": one.params, "gflops": one.gflops, "threshold": one.threshold}, step=one.number)

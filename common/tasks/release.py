@@ -1,4 +1,4 @@
-"""Tasks that decide: whether a network is good enough, whether it beats the champion, and its place in the registry."""
+"""Release tasks: whether a network is good enough, whether it beats the champion, and its place in the registry."""
 
 import tempfile
 from dataclasses import dataclass

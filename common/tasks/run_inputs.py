@@ -1,4 +1,4 @@
-"""Inputs: what a pipeline run is given as text in a form, read, checked and digested before anything runs."""
+"""Run inputs: what a pipeline run is given as text in a form, read, checked and digested before anything runs."""
 
 import hashlib
 import json

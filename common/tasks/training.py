@@ -63,7 +63,7 @@ def train(
             for name, context in {"train": "training", "val": "validation"}.items():
                 run.log_dataset(partial(shards, Path(dataset), name, context))
             done = train_model(
-                spec, folder, source=plan.source, validate=make_validation(plan), told=run.log_curves,
+                spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
                 chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"), cluster=cluster,
             )  # fmt: skip
             run.log_metrics({"params": done.params})

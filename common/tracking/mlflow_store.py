@@ -1,4 +1,4 @@
-"""Store: open the MLflow store that the environment names, and find the runs that belong together in it."""
+"""MLflow store: open the one that the environment names, and find the runs that belong together in it."""
 
 import logging
 import os

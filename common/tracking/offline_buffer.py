@@ -1,4 +1,4 @@
-"""Buffer: a run kept on disk while the tracking store is away, and sent when it is back."""
+"""Offline buffer: a run kept on disk while the tracking store is away, and sent when it is back."""
 
 import json
 import shutil

@@ -13,24 +13,24 @@ log = logging.getLogger(__name__)
 PREFIX = "system/"  # by which MLflow's page tells them from others
 INTERVAL, SECONDS = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", 10.0  # between samples
 
-Told = Callable[..., None]
+OnSample = Callable[..., None]
 
 
 @contextmanager
-def sampling(told: Told, *, wanted: bool = True) -> Iterator[None]:
+def sampling(on_sample: OnSample, *, wanted: bool = True) -> Iterator[None]:
     """Within it processor, memory, disk, network and GPUs are sampled, as MLflow itself does in runs of its own making.
 
     GPUs need ``nvidia-ml-py``. ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false`` turns it off.
 
     Args:
-        told: Called with the numbers by name, and ``step``, from a thread; never after the block.
+        on_sample: Called with the numbers by name, and ``step``, from a thread; never after the block.
         wanted: Whether to sample at all.
     """
     if not wanted or os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() in ("false", "0"):
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_sample, args=(told, ended), name="system metrics", daemon=True)
+    thread = threading.Thread(target=_sample, args=(on_sample, ended), name="system metrics", daemon=True)
     thread.start()
     try:
         yield
@@ -39,13 +39,13 @@ def sampling(told: Told, *, wanted: bool = True) -> Iterator[None]:
         thread.join()
 
 
-def _sample(told: Told, ended: threading.Event) -> None:
+def _sample(on_sample: OnSample, ended: threading.Event) -> None:
     try:
         seconds, monitors = float(os.environ.get(INTERVAL) or SECONDS), _monitors()
         for step in itertools.count():
             if ended.wait(seconds):
                 return
-            told(_numbers(monitors), step=step)
+            on_sample(_numbers(monitors), step=step)
     except Exception as error:  # whatever is wrong with sampling, the training goes on
         log.warning("system metrics are not tracked: %s", error)
 

@@ -43,7 +43,7 @@ def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespa
     declared = read_folder(folder)
     changes = plan_changes(Server(host, namespace), declared, owner)
     for change in changes:
-        click.echo("\n".join(change.told(datetime.now(UTC))))
+        click.echo("\n".join(change.describe(datetime.now(UTC))))
     differ = sum(change.kind != "same" for change in changes)
     click.echo(f"{differ} of {pluralize(len(changes), 'schedule')} would change. {CLOCK}")
     ctx.exit(DIFFERS if differ else 0)

@@ -33,7 +33,7 @@ def _photos(numbers: Numbers) -> str:
     return f"{numbers['metrics.train_images']:.0f} + {numbers['metrics.val_images']:.0f} photos"
 
 
-def _is_quantized(numbers: Numbers) -> str:
+def _int8_form(numbers: Numbers) -> str:
     return f"{size(numbers['metrics.bytes_cpu'])}, {numbers['metrics.kept_in_float']:.0f} convolutions in float"
 
 
@@ -48,7 +48,7 @@ TELLING: dict[str, Callable[[Numbers], str]] = {
     "prune": lambda numbers: f"{percent(numbers['Output'])} left: {count(numbers['pruned.params'])} parameters",
     "export": lambda numbers: size(numbers["metrics.bytes"]),
     "sample-calibration": lambda numbers: f"{numbers['metrics.images']:.0f} photos",
-    "calibrate": _is_quantized,
+    "calibrate": _int8_form,
     "evaluate": _ap("Output"),
     "gate": lambda numbers: "good enough" if numbers["Output"] else "not good enough",
     "challenge": _ap("Output"),

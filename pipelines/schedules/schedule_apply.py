@@ -37,7 +37,7 @@ def apply(server: Server, changes: Sequence[Change], owner: str, say: Say) -> No
             told = f"{done} of {len(changes)} schedules are as declared, run this again for the rest"
             fix = "; ".join(part for part in (error.fix, told) if part)
             raise type(error)(error.problem, where=f"{change.name}: {error.where}", fix=fix) from None
-        for line in change.told(datetime.now(UTC)):
+        for line in change.describe(datetime.now(UTC)):
             say(line)
 
 

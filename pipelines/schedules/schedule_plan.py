@@ -66,7 +66,7 @@ class Change:
     keep: ExistingSchedule | None = None
     reasons: tuple[str, ...] = ()
 
-    def told(self, now: datetime) -> Iterator[str]:
+    def describe(self, now: datetime) -> Iterator[str]:
         """Lines that tell it."""
         words = {"new": "new", "changed": "changed", "disabled": "not declared, disabled", "same": "unchanged"}
         yield f"{SIGNS[self.kind]} {self.name}: {words[self.kind]}"

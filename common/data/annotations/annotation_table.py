@@ -1,4 +1,4 @@
-"""Annotations: the people of a file, checked in bulk and put in the order of their photos."""
+"""Annotation table: the people of a file, checked in bulk and put in the order of their photos."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

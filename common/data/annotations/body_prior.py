@@ -1,4 +1,4 @@
-"""Bodies: the build of the people in a dataset, for the skeleton's prior."""
+"""Body prior: the build of the people in a dataset, for the skeleton that decoding goes by."""
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.pose.body_prior import fit_prior

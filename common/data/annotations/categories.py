@@ -1,4 +1,4 @@
-"""Kinds: which categories of an annotation file are people, and what their joints are called."""
+"""Categories: which of them in an annotation file are people, and what their joints are called."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Masks: where a photo shows people that nobody labelled, so that the loss must not count there."""
+"""Ignore masks: where a photo shows people that nobody labelled, so that the loss must not count there."""
 
 import warnings
 from typing import Any

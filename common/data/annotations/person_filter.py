@@ -1,4 +1,4 @@
-"""Filtering: which people of a photo are worth a training sample of their own."""
+"""Person filter: which people of a photo are worth a training sample of their own."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,8 +35,8 @@ CROWDED = 64  # people of a photo; fewer are compared all photos at a time
 
 
 @dataclass(frozen=True, eq=False)
-class PersonFilter:
-    """Which people of a set are of interest.
+class PersonChoice:
+    """Which people of a set were chosen, and why the others were not.
 
     Attributes:
         reasons: ``(A,)`` uint8 for each annotation, an index into ``REASONS``: why it was turned away, if it was.
@@ -51,7 +51,7 @@ class PersonFilter:
         return mains
 
 
-def choose(coco: CocoSet, params: FilteringParams) -> PersonFilter:
+def choose(coco: CocoSet, params: FilteringParams) -> PersonChoice:
     """Choose the people of interest of a whole set; see :func:`main_people`."""
     people = coco.annotations
     reasons = np.zeros(len(people.ids), np.uint8)
@@ -67,7 +67,7 @@ def choose(coco: CocoSet, params: FilteringParams) -> PersonFilter:
     able = np.flatnonzero(reasons == OF_INTEREST)
     ratio = params.min_acceptable_interperson_dist_ratio
     reasons[able[_beside_others(people.boxes[able], people.photo_of[able], ratio)]] = BESIDE
-    return PersonFilter(reasons)
+    return PersonChoice(reasons)
 
 
 def main_people(photo: Photo, params: FilteringParams) -> list[int]:

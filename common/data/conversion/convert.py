@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.problems import Problem, refuse
-from bodyposenet.common.data.conversion.jobs import ChunkResult
+from bodyposenet.common.data.conversion.jobs import PieceResult
 from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
 from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
 from bodyposenet.common.data.conversion.split import DatasetSplit
@@ -74,24 +74,24 @@ def convert_dataset(
     read_manifest(prefix.parent)  # one that cannot be added to is told now, before hours of work
     source = DatasetSplit.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
-    with WorkerPool(count) as crew:
+    with WorkerPool(count) as pool:
         if strict:
-            problems = _problems_beforehand(source, options, crew)
+            problems = _problems_beforehand(source, options, pool)
             if problems and results is not None:
                 _write_report(source, problems, results / options.set_name, source.digest[:16])
             refuse(problems)
-        return ConversionWork(source, options).run(crew, results)
+        return ConversionWork(source, options).run(pool, results)
 
 
-def _problems_beforehand(source: DatasetSplit, options: Options, crew: WorkerPool) -> list[Problem]:
+def _problems_beforehand(source: DatasetSplit, options: Options, pool: WorkerPool) -> list[Problem]:
     """What can be known to be wrong before anything is written."""
     problems = [*source.coco.problems, *source.problems()]
     if options.check_files:
         known = {problem.image_id for problem in problems}
         recipe = source.recipe(thorough=True, mask_files=False, token="")
-        with ProgressLog("checking", len(source.usable)) as pace:
-            for check in crew.run(source.checks(recipe)):
-                pace.add(check.photos)
+        with ProgressLog("checking", len(source.usable)) as progress:
+            for check in pool.run(source.checks(recipe)):
+                progress.add(check.photos)
                 problems += [problem for problem in check.problems if problem.image_id not in known]
     return problems
 
@@ -111,12 +111,12 @@ class ConversionWork:
         thorough = options.check_files and not options.strict  # those have been looked at
         self.recipe = source.recipe(thorough=thorough, mask_files=options.generate_masks, token=self.key)
 
-    def run(self, crew: WorkerPool, results_dir: Path | None) -> Conversion:
+    def run(self, pool: WorkerPool, results_dir: Path | None) -> Conversion:
         """Write what is missing, then publish all of it."""
         prefix = self.options.prefix
         with open_staging(prefix.with_name(self.options.set_name), self.key) as staging:
             staging.recover(self._shards(), [name for name, _ in self.masks])
-            self._make(crew, staging)
+            self._make(pool, staging)
             described = describe_set(self.source, self.options, self.plan, staging.made)
             self._hold(described, staging)
             conversion = self._publish(described, staging)
@@ -136,23 +136,23 @@ class ConversionWork:
             for shard in self.plan
         ]
 
-    def _make(self, crew: WorkerPool, staging: Staging) -> None:
+    def _make(self, pool: WorkerPool, staging: Staging) -> None:
         total = sum(len(numbers) for _, numbers in self.masks) + sum(len(shard.numbers) for shard in self.plan)
         done = sum(made.photos for made in staging.made.values())
         if done:
             log.info("%s: goes on after %d of %d photos", self.options.prefix, done, total)
         try:
-            with ProgressLog(self.options.prefix.name, total, done=done) as pace:
-                for made in crew.run(self._jobs(staging)):
+            with ProgressLog(self.options.prefix.name, total, done=done) as progress:
+                for made in pool.run(self._jobs(staging)):
                     staging.add(made)
-                    pace.add(made.photos)
+                    progress.add(made.photos)
         except BaseException:
-            crew.end()
+            pool.end()
             staging.tidy()
             self._sweep_masks()
             raise
 
-    def _jobs(self, staging: Staging) -> Iterator[Callable[[], ChunkResult]]:
+    def _jobs(self, staging: Staging) -> Iterator[Callable[[], PieceResult]]:
         """What is not there yet."""
         for shard in self.plan:
             for name, numbers in shard.pieces():

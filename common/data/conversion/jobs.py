@@ -1,4 +1,4 @@
-"""Pieces: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
+"""Jobs: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ UNSAFE, MISSING = "file_name", "image cannot be read"
 
 
 @dataclass(frozen=True)
-class ConversionJob:
+class ConversionRecipe:
     """What all pieces of a conversion have in common.
 
     Attributes:
@@ -129,7 +129,7 @@ def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) ->
 
 
 @dataclass
-class ChunkResult:
+class PieceResult:
     """What a piece came to.
 
     Attributes:
@@ -166,14 +166,14 @@ class ChunkResult:
         """As text."""
         return json.dumps(asdict(self)).encode()
 
-    def describe_in(self, folder: Path) -> "ChunkResult":
+    def write_description(self, folder: Path) -> "PieceResult":
         """Write the description to the folder of the piece, which makes the piece count."""
         with write_unsynced(folder / f"{self.name}{DESCRIPTION}") as file:
             file.write(self.to_json())
         return self
 
     @classmethod
-    def from_json(cls, text: bytes) -> "ChunkResult":
+    def from_json(cls, text: bytes) -> "PieceResult":
         """The inverse of :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
@@ -195,17 +195,17 @@ class Piece:
     folder: Path
     photos: Photos
     mains: Sequence[tuple[int, ...]]
-    recipe: ConversionJob
+    recipe: ConversionRecipe
 
-    def __call__(self) -> ChunkResult:
+    def __call__(self) -> PieceResult:
         """Do it, a photo in memory at a time."""
-        made = ChunkResult(self.name, len(self.photos))
+        made = PieceResult(self.name, len(self.photos))
         with write_unsynced(self.folder / f"{self.name}{DATA}") as file:
             for photo, mains in zip(self.photos, self.mains, strict=True):
                 record = self._record(photo, mains, made.problems)
                 if record is not None:
                     file.write(made.add(record))
-        return made.describe_in(self.folder)
+        return made.write_description(self.folder)
 
     def _record(self, photo: Photo, mains: tuple[int, ...], problems: list[Problem]) -> Record | None:
         image = self.recipe.read(photo)
@@ -224,14 +224,14 @@ class MaskPiece:
     name: str
     folder: Path
     photos: Photos
-    recipe: ConversionJob
+    recipe: ConversionRecipe
 
-    def __call__(self) -> ChunkResult:
+    def __call__(self) -> PieceResult:
         """Do it."""
-        made = ChunkResult(self.name, len(self.photos))
+        made = PieceResult(self.name, len(self.photos))
         for photo in self.photos:
             self.recipe.mask(photo, made.problems)
-        return made.describe_in(self.folder)
+        return made.write_description(self.folder)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class Check:
     """A job: look at photos without writing anything; the attributes are those of a :class:`Piece`."""
 
     photos: Photos
-    recipe: ConversionJob
+    recipe: ConversionRecipe
 
     def __call__(self) -> Checked:
         """Do it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.conversion.jobs import ChunkResult
+from bodyposenet.common.data.conversion.jobs import PieceResult
 from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is_shard
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, Staging
@@ -82,7 +82,7 @@ def open_staging(prefix: Path, key: str) -> Staging:
 
 
 def describe_set(
-    source: DatasetSplit, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, ChunkResult]
+    source: DatasetSplit, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, PieceResult]
 ) -> Described:
     """Describe a set of which every piece is made."""
     spec = source.spec.model_dump(mode="json", by_alias=True)
@@ -148,12 +148,12 @@ def document_base(name: str, document: Mapping[str, Any]) -> str:
     return str(document["part"]["of_set"]) if "part" in document else name
 
 
-def _list_skipped(pieces: Sequence[ChunkResult]) -> list[str]:
+def _list_skipped(pieces: Sequence[PieceResult]) -> list[str]:
     problems = (problem for piece in pieces for problem in piece.problems if not problem.kept)
     return [f"{problem.where}: {problem.text}" for problem in problems]
 
 
-def _shard(file: str, pieces: Sequence[ChunkResult]) -> dict[str, Any]:
+def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:
     """A shard that is the pieces one after another."""
     offsets: list[int] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Plan: which photos go to which shard, and which pieces a shard is made of, before any work is done."""
+"""Shard plan: which photos go to which shard, and which pieces a shard is made of, before any work is done."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""Source: one set of a dataset: its photos, who in them is of interest, and the jobs that make records of them."""
+"""Split: one set of a dataset: its photos, who in them is of interest, and the jobs that make records of them."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ import numpy.typing as npt
 from bodyposenet import __version__
 from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_annotations
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
-from bodyposenet.common.data.annotations.person_filter import PersonFilter, choose
+from bodyposenet.common.data.annotations.person_filter import PersonChoice, choose
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
-from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionJob, MaskPiece, Piece, outline_problems
+from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRecipe, MaskPiece, Piece, outline_problems
 from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
@@ -50,7 +50,7 @@ class DatasetSplit:
     spec: Any
     paths: Any
     coco: CocoSet
-    choice: PersonFilter
+    choice: PersonChoice
     digest: str
 
     @classmethod
@@ -119,10 +119,10 @@ class DatasetSplit:
         """Photos that have a mask, perhaps, and no record."""
         return np.setdiff1d(self._masked, self.usable)
 
-    def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> ConversionJob:
+    def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> ConversionRecipe:
         """How records are made of photos."""
         root, store = self.spec.root_directory_path, self.store
-        return ConversionJob(
+        return ConversionRecipe(
             store=store,
             folder=self.folder,
             anchor=store.archive if isinstance(store, ZipPhotos) else self.folder,
@@ -135,16 +135,16 @@ class DatasetSplit:
             token=token,
         )
 
-    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionJob) -> Piece:
+    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:
         """The job that makes records of some of the usable photos."""
         photos = self.usable[list(numbers)]
         return Piece(name, folder, self._photos(photos), [self.mains(photo) for photo in photos], recipe)
 
-    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionJob) -> MaskPiece:
+    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> MaskPiece:
         """The job that draws the masks of some of the photos that have nothing else."""
         return MaskPiece(name, folder, self._photos(self.mask_only[list(numbers)]), recipe)
 
-    def checks(self, recipe: ConversionJob) -> Iterator[Check]:
+    def checks(self, recipe: ConversionRecipe) -> Iterator[Check]:
         """Jobs that look at every usable photo."""
         for _, numbers in shard_plan.cut_pieces("", range(len(self.usable))):
             yield Check(self._photos(self.usable[list(numbers)]), recipe)

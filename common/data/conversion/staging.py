@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, ChunkResult
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
 from bodyposenet.common.storage.files import is_remote, read_bytes, translate_errors, whole_file, write_unsynced
 from bodyposenet.common.storage.locking import hold_folder
 
@@ -55,7 +55,7 @@ class Staging:
     def __init__(self, prefix: Path, key: str) -> None:
         self.prefix, self.key = prefix, key
         self.folder = prefix.with_name(f".{prefix.name}.{key}")
-        self.made: dict[str, ChunkResult] = {}
+        self.made: dict[str, PieceResult] = {}
         self.shards: list[StagedShard] = []
         self._shard_of: dict[str, StagedShard] = {}
         self._lock = contextlib.ExitStack()
@@ -138,7 +138,7 @@ class Staging:
         """Whether all shards are complete."""
         return self._file(READY).exists()
 
-    def add(self, made: ChunkResult) -> None:
+    def add(self, made: PieceResult) -> None:
         """Take a finished piece."""
         self.made[made.name] = made
         if made.name in self._shard_of:
@@ -186,20 +186,20 @@ class Staging:
     def _part(self, shard: StagedShard) -> Path:
         return self._file(shard.label + PART)
 
-    def _descriptions(self) -> dict[str, ChunkResult]:
+    def _descriptions(self) -> dict[str, PieceResult]:
         found = {}
         for file in self.folder.glob(f"*{DESCRIPTION}"):
             with contextlib.suppress(ValueError, TypeError):  # one that a power cut emptied
-                found[file.stem] = ChunkResult.from_json(file.read_bytes())
+                found[file.stem] = PieceResult.from_json(file.read_bytes())
         return found
 
-    def _is_whole(self, shard: StagedShard, found: dict[str, ChunkResult]) -> bool:
+    def _is_whole(self, shard: StagedShard, found: dict[str, PieceResult]) -> bool:
         """Whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
         size = sum(found[name].size for name in shard.names if name in found)
         return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
 
-    def _recover(self, shard: StagedShard, found: dict[str, ChunkResult]) -> None:
+    def _recover(self, shard: StagedShard, found: dict[str, PieceResult]) -> None:
         with open(self._part(shard), "ab+") as file:
             file.seek(0)
             end = 0
@@ -213,7 +213,7 @@ class Staging:
             if place < shard.joined or (name in found and self._is_sound(found[name])):
                 self.made[name] = found[name]
 
-    def _is_sound(self, made: ChunkResult) -> bool:
+    def _is_sound(self, made: PieceResult) -> bool:
         path = self._file(made.name + DATA)
         if not path.is_file() or path.stat().st_size != made.size:
             return False
@@ -254,7 +254,7 @@ def _append(file: BinaryIO, taken: BinaryIO) -> None:
         os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_DONTNEED)
 
 
-def _is_next(file: BinaryIO, made: ChunkResult) -> bool:
+def _is_next(file: BinaryIO, made: PieceResult) -> bool:
     """Whether a piece is what comes next in a file."""
     crc, left = 0, made.size
     while left and (block := file.read(min(left, BLOCK))):

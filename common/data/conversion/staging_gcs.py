@@ -1,4 +1,4 @@
-"""Bucket staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
+"""GCS staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
 
 import contextlib
 import shutil
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, ChunkResult
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
 from bodyposenet.common.data.conversion.staging import BLOCK, StagedShard, Staging
 from bodyposenet.common.storage.files import read_bytes, translate_errors, whole_file
 
@@ -48,8 +48,8 @@ class BucketStaging(Staging):
             if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.size):
                 self.made[made.name] = made
 
-    def _description(self, name: str) -> ChunkResult:
-        return ChunkResult.from_json(read_bytes(self._file(name)))
+    def _description(self, name: str) -> PieceResult:
+        return PieceResult.from_json(read_bytes(self._file(name)))
 
     def _join(self, shard: StagedShard) -> None:
         """Not before all pieces are there."""

@@ -1,4 +1,4 @@
-"""Crew: processes that do jobs side by side, and go when this process goes."""
+"""Worker pool: processes that do jobs side by side, and go when this process goes."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def cores() -> int:
 
 
 class WorkerPool:
-    """Workers, started when the crew is entered and ended when it is left, whatever they do by then.
+    """Workers, started when the pool is entered and ended when it is left, whatever they do by then.
 
     A worker is a fresh Python process: it shares no thread, lock or open file with this one, and does not run the
     program's main module again. It ends by itself when this process is killed.

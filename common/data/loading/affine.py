@@ -1,4 +1,4 @@
-"""Augment: one affine matrix from a photo to the network's input, for image, mask and joints alike.
+"""Affine: one matrix from a photo to the network's input, for image, mask and joints alike.
 
 Pixel centres are at whole numbers in the photo and in the input.
 """

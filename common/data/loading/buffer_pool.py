@@ -1,4 +1,4 @@
-"""Leases: memory for batches that is used again once nobody holds the batch.
+"""Buffer pool: memory for batches that is used again once nobody holds the batch.
 
 Fresh memory costs a page fault for every page that is first written to, which is a tenth of what a batch costs to make.
 """

@@ -1,4 +1,4 @@
-"""Samples: converted records, augmented for training."""
+"""Record source: converted records as samples, augmented for training."""
 
 import logging
 from collections.abc import Mapping

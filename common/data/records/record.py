@@ -1,4 +1,4 @@
-"""Records: one photo with its people, as a shard stores it."""
+"""Record: one photo with its people, as a shard stores it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -174,7 +174,7 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
     for name in sorted(features):
         entry = example.features.feature.add(key=name)
         values = _as_list(features[name])
-        getattr(entry.value, _make_list(values)).value.extend(
+        getattr(entry.value, _find_field(values)).value.extend(
             value.encode() if isinstance(value, str) else value for value in values
         )
     return bytes(example.SerializeToString())
@@ -203,7 +203,7 @@ def _as_list(value: Feature) -> list[Any]:
     return [value] if isinstance(value, bytes | str | int | float) else list(value)
 
 
-def _make_list(values: list[Any]) -> str:
+def _find_field(values: list[Any]) -> str:
     """The Feature field that holds these values; an empty list is one of ints."""
     if not values or all(isinstance(value, int) for value in values):
         return "int64_list"

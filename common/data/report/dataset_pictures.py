@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
-from bodyposenet.common.data.annotations.person_filter import PersonFilter
+from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
@@ -28,7 +28,7 @@ ROWS = 3  # of pictures: from few people to many; in each, as many from small pe
 
 
 def sample_pictures(
-    coco: CocoSet, choice: PersonFilter, read: Callable[[str], bytes], skeleton: Skeleton
+    coco: CocoSet, choice: PersonChoice, read: Callable[[str], bytes], skeleton: Skeleton
 ) -> list[tuple[str, bytes]]:
     """Draw nine photos of a set that differ in people and sizes: always the same nine.
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.annotations.person_filter import PersonFilter
+from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
-from bodyposenet.common.pages.histograms import group, group_name, histogram, shares
+from bodyposenet.common.pages.histograms import group_name, histogram, make_groups, shares
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
 from bodyposenet.common.storage.files import as_path, whole_file
@@ -35,7 +35,7 @@ Chart = tuple[str, str, Markup]
 def report_dataset(
     folder: str | Path,
     coco: CocoSet,
-    choice: PersonFilter,
+    choice: PersonChoice,
     problems: Sequence[Problem],
     *,
     spec: "DatasetSpec",
@@ -143,7 +143,7 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
 def charts(described: Mapping[str, Any]) -> list[Chart]:
     """Heading, explanation and chart of each distribution."""
     shared, joints = _count_crowds(described["people_per_photo"]), described["joints_per_person"]
-    groups = group(joints["from"][-1])
+    groups = make_groups(joints["from"][-1])
     by_group = {part: [sum(joints[key][n] for n in group) for group in groups] for part, key in PARTS.items()}
     pixels, image = described["heights_px"], described["heights_of_image"]
     return [

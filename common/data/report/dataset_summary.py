@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.annotations.person_filter import REASONS, FilteringParams, PersonFilter
+from bodyposenet.common.data.annotations.person_filter import REASONS, FilteringParams, PersonChoice
 from bodyposenet.common.data.annotations.problems import Problem
 
 HEIGHTS = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)  # pixels: where the groups of heights begin
@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.int64]
 
 
 def describe(
-    coco: CocoSet, choice: PersonFilter, problems: Sequence[Problem], params: FilteringParams | None = None
+    coco: CocoSet, choice: PersonChoice, problems: Sequence[Problem], params: FilteringParams | None = None
 ) -> dict[str, Any]:
     """Count what is in a dataset.
 
@@ -53,7 +53,7 @@ def describe(
     }
 
 
-def _counts(coco: CocoSet, choice: PersonFilter, per_photo: Counts) -> dict[str, int]:
+def _counts(coco: CocoSet, choice: PersonChoice, per_photo: Counts) -> dict[str, int]:
     """The set in a dozen numbers."""
     people, labelled, first = coco.annotations, coco.labelled, coco.annotations.first
     flags = people.keypoints[labelled][..., 2]
@@ -94,7 +94,7 @@ def _per_number(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], most: in
     return _histogram(values, mains, range(most + 1))
 
 
-def _count_filtered(choice: PersonFilter, params: FilteringParams | None) -> list[dict[str, Any]]:
+def _count_filtered(choice: PersonChoice, params: FilteringParams | None) -> list[dict[str, Any]]:
     """How many people each test of the filter turned away, and what it asks."""
     counts = np.bincount(choice.reasons, minlength=len(REASONS)).tolist()
     asked = _describe_params(params) if params else {}

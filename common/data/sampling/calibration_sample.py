@@ -108,7 +108,7 @@ def copy_sample(
         raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
     order, chosen = representative(traits, min(num_images, qualified), seed)
     names = [coco.images.file_names[number] for number in traits.photos[order]]
-    with _fill(output) as folder:
+    with _filling(output) as folder:
         copier = _Copier(store, folder, names, flat_names(coco.images.file_names), fewer)
         copies = copier.copy(chosen.tolist())
     return CalibrationSample(output, tuple(sorted(copies)), qualified, tuple(copier.left_out))
@@ -206,7 +206,7 @@ def _take_nearest(free: list[int], spot: int) -> int:
 
 
 @contextlib.contextmanager
-def _fill(output: Path) -> Iterator[Path]:
+def _filling(output: Path) -> Iterator[Path]:
     """A folder to write; where it was absent it appears at the end, else what is in it goes if something fails."""
     with translate_errors(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -1,4 +1,4 @@
-"""Calibration choice: photos that have the mixture of people, joints and sizes of the set that they are chosen from."""
+"""Stratified choice: photos that have the mixture of people, joints and sizes of the set that they are chosen from."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Synthetic: drawn people as a dataset on disk, and as an endless source to train on."""
+"""Synthetic dataset: drawn people, as a dataset on disk and as an endless source to train on."""
 
 import json
 from dataclasses import dataclass

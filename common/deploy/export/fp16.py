@@ -1,4 +1,4 @@
-"""Half precision: a float model as an FP16-typed one, whose inputs and outputs stay float.
+"""FP16: a float model in half precision, whose inputs and outputs stay float.
 
 TensorRT 11 has no flag for FP16 and TensorRT-RTX never had one: a network computes in the types that it is written in.
 """

@@ -1,4 +1,4 @@
-"""Export: a Keras pose network as an ONNX model that gives the same maps."""
+"""Keras to ONNX: a pose network as an ONNX model that gives the same maps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

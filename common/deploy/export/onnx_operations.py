@@ -1,4 +1,4 @@
-"""Operations: a network in those that an ONNX graph has, before it is converted.
+"""ONNX operations: a network in those that an ONNX graph has, before it is converted.
 
 Keras deals the cells of a tensor out to a batch where it convolves with dilations, and gathers them after
 (``SpaceToBatchND``), which has gradients on every device; an ONNX ``Conv`` has dilations itself. And the converter

@@ -1,4 +1,4 @@
-"""Bundles: an exported network with the files that DeepStream or Triton serves it by.
+"""Serving bundle: an exported network with the files that DeepStream or Triton serves it by.
 
 Neither server was run with them: what they hold is held to the servers' documentation and to the network. Servers know
 no key, so the network in a bundle is open.

@@ -1,4 +1,4 @@
-"""Ranges: which values a tensor takes, counted image by image, and where best to clip them.
+"""Histograms: which values a tensor takes, counted image by image, and where best to clip them.
 
 A histogram's range is a power of two and doubles when a larger value comes, which merges bins two by two and loses
 nothing. So one pass over the images is enough, memory does not grow with their number, and histograms of two halves

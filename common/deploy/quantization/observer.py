@@ -1,4 +1,4 @@
-"""Observation: what the tensors of a float network hold over calibration pictures.
+"""Observer: what the tensors of a float network hold over calibration pictures.
 
 One picture is in memory at a time, histograms merge exactly, and what was counted is saved now and then: a calibration
 that was killed goes on where it was and ends with the same bytes.
@@ -130,14 +130,14 @@ def observe(
     found = kept.read() if kept else Observation()
     names = list_observed(model.graph)
     session = _open_tapped(model, names)
-    with ProgressLog("calibrate", len(planned) if planned else 0, done=found.batches, unit="batch") as pace:
+    with ProgressLog("calibrate", len(planned) if planned else 0, done=found.batches, unit="batch") as progress:
         if kept:
             kept.write(found)
         for batch in planned.after(found.batches) if planned else images:
             if batch is not None:
                 _count(found, names, session, batch, stride)
             found.batches += 1
-            pace.add(1)
+            progress.add(1)
             if kept and found.batches % EVERY == 0:
                 kept.write(found)
     if not found.images:

@@ -1,4 +1,4 @@
-"""Placement: where a float graph is rounded to 8 bits, written as QuantizeLinear/DequantizeLinear pairs.
+"""Q/DQ: where a float graph is rounded to 8 bits, written as QuantizeLinear/DequantizeLinear pairs.
 
 Rounded are the tensors that convolutions and concatenations read, after their activation: ``Conv > Relu > Q > DQ >
 Conv``. What the last convolutions compute stays float. Both runtimes read Q/DQ pairs, but fuse different forms of them:

@@ -1,4 +1,4 @@
-"""Calibration: pictures in, 8-bit models out, on the CPU and in the memory of one picture."""
+"""Quantize: pictures in, 8-bit models out, on the CPU and in the memory of one picture."""
 
 import difflib
 import fnmatch

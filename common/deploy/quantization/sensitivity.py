@@ -167,11 +167,11 @@ def layer_errors(
     """The error of the maps with each convolution alone in 8 bits, the form for TensorRT; the largest first."""
     names = convolutions(model.graph)
     errors = {}
-    with ProgressLog("sensitivity", len(names), unit="layer") as pace:
+    with ProgressLog("sensitivity", len(names), unit="layer") as progress:
         for name in names:
             alone = make_signed_form(model, ranges, [other for other in names if other != name])
             errors[name] = map_error(reference, _maps(alone, pictures))
-            pace.add(1)
+            progress.add(1)
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 

@@ -1,4 +1,4 @@
-"""Calibration cache: a network's ranges in the text form that TensorRT up to version 10 reads (reference 8, 8d)."""
+"""TensorRT cache: a network's calibrated ranges in the text form that versions up to 10 read (reference 8, 8d)."""
 
 import re
 import struct

@@ -38,14 +38,14 @@ def choose_library(name: LibraryName | None, gpus: Sequence[str]) -> "Library":
         UserError: It is not installed, its libraries are missing, or it cannot build for other machines' GPUs.
     """
     if name is None:
-        name = "tensorrt-rtx" if gpus else _list_installed()
+        name = "tensorrt-rtx" if gpus else _find_installed()
     if gpus and name == "tensorrt":
         problem = "TensorRT builds for the GPU at hand only"
         raise UserError(problem, where="--engine_for", fix="leave it out, or take --library tensorrt-rtx")
     return Library(name)
 
 
-def _list_installed() -> LibraryName:
+def _find_installed() -> LibraryName:
     for name, module in MODULES.items():
         try:
             importlib.import_module(module)
@@ -198,14 +198,14 @@ class BuildProgress:
     """How far a build is. Ctrl-C ends it at its next step. To be mixed with a library's ``IProgressMonitor``."""
 
     def __init__(self) -> None:
-        self.pace: ProgressLog | None = None
+        self.progress: ProgressLog | None = None
         self.outermost, self.interrupted = "", False
 
     def phase_start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase begins; the library calls this."""
         log.debug("building: %s", name)
         if not parent:
-            self.outermost, self.pace = name, ProgressLog("build_engine", steps, unit="step")
+            self.outermost, self.progress = name, ProgressLog("build_engine", steps, unit="step")
 
     def phase_finish(self, name: str) -> None:
         """A phase is done; the library calls this."""
@@ -215,16 +215,16 @@ class BuildProgress:
     def step_complete(self, name: str, step: int) -> bool:
         """A step is done; the library calls this, and goes on if it returns True."""
         try:
-            if self.pace and name == self.outermost:
-                self.pace.add(1)
+            if self.progress and name == self.outermost:
+                self.progress.add(1)
         except KeyboardInterrupt:
             self.interrupted = True
         return not self.interrupted
 
     def close(self) -> None:
         """Take the bar away."""
-        if self.pace:
-            self.pace.bar.close()
+        if self.progress:
+            self.progress.bar.close()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Shipped: the files that a train spec names weights by, found without Keras."""
+"""Bundled: the files that a train spec names weights by, found without Keras."""
 
 from pathlib import Path
 

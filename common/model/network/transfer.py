@@ -1,4 +1,4 @@
-"""Filling: a network's layers take the weights of a file's layers of the same name; who did and who did not is told."""
+"""Transfer: a network's layers take the weights of a file's layers of the same name, and tell which did not."""
 
 import os
 from collections.abc import Iterable

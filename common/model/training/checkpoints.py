@@ -28,7 +28,7 @@ NAME = "model.epoch-{}.keras"
 PATTERN = re.compile(r"model\.epoch-(\d+)\.(?:keras|tlt)")
 LATEST = "model.latest.keras"  # made within an epoch
 BEST = "model.best.keras"  # a network only, of the best AP so far
-OPTIMIZER, HISTORY, STANDING = "optimizer.npz", "history.json", "training.json"
+OPTIMIZER, HISTORY, STATE = "optimizer.npz", "history.json", "training.json"
 LEFT = (".saving-*", ".*.keras.*.tmp", ".*.tlt.*.tmp", ".*.json.*.tmp", ".*.yaml.*.tmp")  # what is on its way
 BROKEN = (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # what reading a torn file raises
 
@@ -82,10 +82,10 @@ class Checkpoint(NamedTuple):
 
     model: Any
     optimizer: list[np.ndarray]
-    standing: TrainingState
+    state: TrainingState
 
 
-def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card, standing: TrainingState) -> None:
+def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card, state: TrainingState) -> None:
     """Write a checkpoint, whole or not at all.
 
     The file is a model file that every command reads; the rest of the state are further members of its zip.
@@ -95,14 +95,14 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
         model: The network, in float32.
         optimizer: The optimizer's variables, or their values.
         card: How to feed and read the network.
-        standing: How far the training has come.
+        state: How far the training has come.
     """
-    state = io.BytesIO()
-    np.savez(state, *(np.asarray(variable) for variable in optimizer))
-    rest = {name: value for name, value in vars(standing).items() if name != "history"}
-    texts = {HISTORY: json.dumps(standing.history), STANDING: json.dumps(rest)}
+    file = io.BytesIO()
+    np.savez(file, *(np.asarray(variable) for variable in optimizer))
+    rest = {name: value for name, value in vars(state).items() if name != "history"}
+    texts = {HISTORY: json.dumps(state.history), STATE: json.dumps(rest)}
     more = {name: text.encode() for name, text in texts.items()}
-    save_model(model, path, card, more={OPTIMIZER: state.getvalue()} | more)
+    save_model(model, path, card, more={OPTIMIZER: file.getvalue()} | more)
 
 
 def keep_newest(folder: Path, number: int) -> None:
@@ -163,7 +163,7 @@ def find_precision(folder: Path, epochs: int) -> str:
     """Find what the newest readable checkpoint of at most so many epochs computes in; nothing where none tells."""
     for path in _newest_first(folder, epochs):
         with contextlib.suppress(UserError):  # whoever resumes will tell of what does not open
-            return read_standing(path).precision
+            return read_state(path).precision
     return ""
 
 
@@ -184,7 +184,7 @@ def _newest_first(folder: Path, epochs: int) -> Iterator[Path]:
 def _place(latest: Path) -> tuple[int, int] | None:
     """Where the checkpoint within an epoch was made; None if it is damaged or does not open."""
     try:
-        return read_standing(latest).place
+        return read_state(latest).place
     except (DamagedError, LockedError):
         return None
 
@@ -197,7 +197,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         LockedError: It is encrypted, and does not open.
         UserError: There is none, or it is a network without the rest of a checkpoint.
     """
-    standing = read_standing(path)
+    state = read_state(path)
     try:
         with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
@@ -205,21 +205,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 raise zipfile.BadZipFile(f"{broken} is broken")
             arrays = np.load(io.BytesIO(archive.read(OPTIMIZER)))
         model, _ = load_model(path)
-        return Checkpoint(model, [arrays[name] for name in arrays.files], standing)
+        return Checkpoint(model, [arrays[name] for name in arrays.files], state)
     except LockedError:
         raise
     except BROKEN as error:
         raise _report_damage(path, error) from None
 
 
-def read_standing(path: Path) -> TrainingState:
+def read_state(path: Path) -> TrainingState:
     """How far the training of a checkpoint had come, without loading Keras; raises as :func:`load_checkpoint`."""
     if not path.is_file():
         raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
     try:
         with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
             if OPTIMIZER in archive.namelist():
-                return _standing_in(archive)
+                return _state_in(archive)
     except LockedError:
         raise
     except BROKEN as error:
@@ -227,11 +227,11 @@ def read_standing(path: Path) -> TrainingState:
     raise UserError("is a network, not a checkpoint", where=str(path), fix="give it as pretrained_weights instead")
 
 
-def _standing_in(archive: zipfile.ZipFile) -> TrainingState:
+def _state_in(archive: zipfile.ZipFile) -> TrainingState:
     history = json.loads(archive.read(HISTORY))
-    if STANDING not in archive.namelist():  # written before there were checkpoints within an epoch
+    if STATE not in archive.namelist():  # written before there were checkpoints within an epoch
         return TrainingState(epoch=len(history), history=history)
-    return TrainingState(**json.loads(archive.read(STANDING)), history=history)
+    return TrainingState(**json.loads(archive.read(STATE)), history=history)
 
 
 def _report_damage(path: Path, error: Exception) -> DamagedError:

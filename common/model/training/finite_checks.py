@@ -1,4 +1,4 @@
-"""Guard: a loss or a weight that is no number ends the training, and tells where to look."""
+"""Finite checks: a loss or a weight that is no number ends the training, and tells where to look."""
 
 import math
 from typing import Any

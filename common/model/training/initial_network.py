@@ -1,4 +1,4 @@
-"""Start: the network that training begins with, and its numeric precision."""
+"""Initial network: what a training begins with, and its numeric precision."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
-from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
+from bodyposenet.common.model.training.checkpoints import find_precision, read_state
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -38,7 +38,7 @@ def starting_precision(plan: Plan, results_dir: Path | None = None, *, kept: str
     spec, tuning = plan.spec, plan.spec.finetuning_config
     begun = find_precision(results_dir, plan.epochs) if results_dir else ""
     if not begun and tuning.is_finetune_exp:  # it takes the optimizer's variables, too, which differ by format
-        begun = read_standing(Path(str(tuning.checkpoint_path))).precision
+        begun = read_state(Path(str(tuning.checkpoint_path))).precision
     return take_precision(spec.mixed_precision, deterministic=bool(spec.deterministic), kept=begun or kept)
 
 

@@ -1,4 +1,4 @@
-"""Schedules: the learning rate as a function of how much of the training is done."""
+"""LR schedule: the learning rate as a function of how much of the training is done."""
 
 import math
 from collections.abc import Callable

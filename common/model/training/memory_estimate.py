@@ -1,4 +1,4 @@
-"""Memory: what a training will need, estimated from the shapes of its network without running it."""
+"""Memory estimate: what a training will need, told from the shapes of its network without running it."""
 
 import math
 from collections.abc import Callable

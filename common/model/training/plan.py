@@ -13,7 +13,7 @@ from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import read_card
-from bodyposenet.common.model.training.checkpoints import read_standing
+from bodyposenet.common.model.training.checkpoints import read_state
 from bodyposenet.common.model.training.cluster import ALONE, TrainingCluster
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -183,14 +183,14 @@ def _epochs_seen(spec: TrainSpec) -> int:
             where=str(path),
             fix="give the .hdf5 beside it as pretrained_weights, without finetuning_config",
         )
-    standing = read_standing(path)
+    state = read_state(path)
     if config.ckpt_epoch_num >= spec.num_epoch:
         raise UserError(
             f"nothing is left to train: {config.ckpt_epoch_num} of {spec.num_epoch} epochs are done",
             where="finetuning_config.ckpt_epoch_num",
             fix="give a greater num_epoch",
         )
-    return standing.epoch
+    return state.epoch
 
 
 def _check_datasets(source: RecordSource) -> None:

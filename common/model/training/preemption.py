@@ -1,4 +1,4 @@
-"""Interruption: an end that somebody asks for, taken where nothing is lost."""
+"""Preemption: an end that somebody asks for, taken where nothing is lost."""
 
 import contextlib
 import signal

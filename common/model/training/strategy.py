@@ -1,4 +1,4 @@
-"""Team: the processes and devices of a training as TensorFlow joins them, and what they tell each other."""
+"""Strategy: the processes and devices of a training as TensorFlow joins them, and what they tell each other."""
 
 import contextlib
 import faulthandler
@@ -53,7 +53,7 @@ class ProcessGroup:
         """Where variables are made of which every device has a copy."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """What the chief has for ``value``, which JSON can tell; every process must call this."""
         if not self.cluster.shared:
             return value
@@ -62,7 +62,7 @@ class ProcessGroup:
         sent = data.astype(np.float32) if self.cluster.chief else np.zeros(size, np.float32)
         return json.loads(self._sum(sent).astype(np.uint8).tobytes())
 
-    def level(self, variables: Sequence[Any]) -> None:
+    def sync(self, variables: Sequence[Any]) -> None:
         """Give all variables the values that they have in the chief's process."""
         for variable in variables if self.cluster.shared else ():
             own = np.asarray(variable)
@@ -107,7 +107,7 @@ class ProcessGroup:
         return total
 
 
-def form_team(cluster: TrainingCluster) -> ProcessGroup:
+def form_group(cluster: TrainingCluster) -> ProcessGroup:
     """Join the processes and devices; TensorFlow must not have computed anything yet.
 
     Raises:

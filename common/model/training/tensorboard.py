@@ -1,4 +1,4 @@
-"""Summaries: a training's curves as TensorBoard reads them, written without the tensorboard package."""
+"""TensorBoard: a training's curves as it reads them, written without its package."""
 
 import os
 import socket

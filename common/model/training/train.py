@@ -19,9 +19,9 @@ from bodyposenet.common.model.training.plan import Plan, make_card, make_plan
 from bodyposenet.common.model.training.precision import PRECISION, PrecisionChoice
 from bodyposenet.common.model.training.preemption import Interruption, StopAsked, StoppedError
 from bodyposenet.common.model.training.progress import Silence, TrainingProgress
-from bodyposenet.common.model.training.strategy import LostWorkerError, ProcessGroup, form_team
+from bodyposenet.common.model.training.strategy import LostWorkerError, ProcessGroup, form_group
 from bodyposenet.common.model.training.tensorboard import Summaries
-from bodyposenet.common.model.training.trainer import Told, Trainer, Validate, Watchers
+from bodyposenet.common.model.training.trainer import OnEpoch, Trainer, Validate, Watchers
 from bodyposenet.common.spec.base import dump_yaml
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import whole_file
@@ -57,7 +57,7 @@ def train(
     *,
     source: SampleSource | None = None,
     validate: Validate | None = None,
-    told: Told | None = None,
+    on_epoch: OnEpoch | None = None,
     chosen: Chosen | None = None,
     kept: str = "",
     cluster: TrainingCluster = ALONE,
@@ -73,7 +73,7 @@ def train(
         source: Where samples come from; the spec's records by default.
         validate: Called with the network in float32 and its card every ``validation_every_n_epoch``; what it returns
             joins the epoch's history. By its ``val_ap`` the best network is kept and training ends early.
-        told: Called with entries of the history: first with those of earlier runs, then with each new one.
+        on_epoch: Called with entries of the history: first with those of earlier runs, then with each new one.
         chosen: Called with the precision, before the first step.
         kept: The precision of earlier trainings that this is one with, such as the rounds of a pruning.
         cluster: The processes and devices that train; only the chief's process writes files, validates and tells.
@@ -99,18 +99,18 @@ def train(
     with Interruption() as interruption:
         try:
             with interruption.at_once():
-                team = form_team(cluster)
-            with team.watch():
+                group = form_group(cluster)
+            with group.watch():
                 with interruption.at_once():
                     _seed(spec)
-                    precision = _agree(plan, results_dir, team, kept)
+                    precision = _agree(plan, results_dir, group, kept)
                     trainer = Trainer(
-                        plan, results_dir, validate=validate, team=team, precision=precision, ending=ending
+                        plan, results_dir, validate=validate, group=group, precision=precision, ending=ending
                     )
                     trainer.resume()
                     if chosen and cluster.chief:
                         chosen(precision)
-                return _run(trainer, interruption, told if told and cluster.chief else _nobody)
+                return _run(trainer, interruption, on_epoch if on_epoch and cluster.chief else _nobody)
         except StopAsked:
             raise _stop(trainer, results_dir) from None
         except LostWorkerError:
@@ -125,30 +125,30 @@ def _seed(spec: TrainSpec) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _agree(plan: Plan, folder: Path, team: ProcessGroup, kept: str) -> PrecisionChoice:
+def _agree(plan: Plan, folder: Path, group: ProcessGroup, kept: str) -> PrecisionChoice:
     """Choose the precision; the chief, which has the checkpoints, chooses for all, and tells."""
-    own = starting_precision(plan, folder, kept=kept) if team.cluster.chief else None
-    choice = PrecisionChoice(**team.told(own and asdict(own)))
-    if team.cluster.chief:
+    own = starting_precision(plan, folder, kept=kept) if group.cluster.chief else None
+    choice = PrecisionChoice(**group.broadcast(own and asdict(own)))
+    if group.cluster.chief:
         log.log(logging.WARNING if choice.is_surprising else logging.INFO, "precision %s", choice)
         _write(folder / PRECISION, json.dumps(asdict(choice), indent=1))
     return choice
 
 
-def _run(trainer: Trainer, interruption: Interruption, told: Told) -> Training:
+def _run(trainer: Trainer, interruption: Interruption, on_epoch: OnEpoch) -> Training:
     """Train all epochs that are left."""
-    plan, spec, folder, standing = trainer.plan, trainer.spec, trainer.results_dir, trainer.standing
-    begun = standing.epoch * plan.steps + standing.step
+    plan, spec, folder, state = trainer.plan, trainer.spec, trainer.results_dir, trainer.state
+    begun = state.epoch * plan.steps + state.step
     if trainer.chief:
         write_first_batch(plan, folder)
     with (
         _open_progress(trainer) as progress,
         Summaries(folder, every=spec.summary_every_n_steps if trainer.chief else 0, begun=begun) as summaries,
     ):
-        if standing.history:
-            told(list(standing.history))
-        watchers = Watchers(progress, summaries, told, interruption)
-        while standing.epoch < plan.epochs and not trainer.stops_early():
+        if state.history:
+            on_epoch(list(state.history))
+        watchers = Watchers(progress, summaries, on_epoch, interruption)
+        while state.epoch < plan.epochs and not trainer.stops_early():
             trainer.run_epoch(watchers)
             _write_history(trainer)
         return _finish(trainer)
@@ -164,23 +164,23 @@ def _open_progress(trainer: Trainer) -> TrainingProgress:
 
 def _finish(trainer: Trainer) -> Training:
     """Write the trained network; nobody leaves before it is there."""
-    if trainer.standing.epoch < trainer.plan.epochs:
-        log.info("ends after epoch %d of %d: AP no longer gets better", trainer.standing.epoch, trainer.plan.epochs)
+    if trainer.state.epoch < trainer.plan.epochs:
+        log.info("ends after epoch %d of %d: AP no longer gets better", trainer.state.epoch, trainer.plan.epochs)
     path = trainer.results_dir / f"{trainer.spec.final_model_name}{trainer.ending}"
     if trainer.chief:
         save_model(trainer.plain(), path, trainer.plan.card)
     _write_history(trainer)
-    trainer.team.wait()
-    return Training(path, trainer.standing.history, trainer.model.count_params(), trainer.precision)
+    trainer.group.wait()
+    return Training(path, trainer.state.history, trainer.model.count_params(), trainer.precision)
 
 
 def _write_history(trainer: Trainer) -> None:
     if trainer.chief:
-        _write(trainer.results_dir / "history.json", json.dumps(trainer.standing.history, indent=1))
+        _write(trainer.results_dir / "history.json", json.dumps(trainer.state.history, indent=1))
 
 
 def _stop(trainer: Trainer | None, folder: Path) -> StoppedError:
-    """Save what was done; what to tell."""
+    """Save what was done, and return what to tell."""
     if trainer is None:
         return StoppedError("stopped before the first step", where=str(folder), fix="run it again")
     trainer.save_latest()

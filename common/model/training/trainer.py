@@ -42,7 +42,7 @@ from bodyposenet.common.spec.train import EarlyStopping
 log = logging.getLogger(__name__)
 
 Validate = Callable[[Any, Card], Epoch]
-Told = Callable[[Sequence[Epoch]], None]
+OnEpoch = Callable[[Sequence[Epoch]], None]
 MINUTE = 60.0
 
 
@@ -53,13 +53,13 @@ class Watchers:
     Attributes:
         progress: For people.
         summaries: For TensorBoard.
-        told: Gets the entries of the history, as they come.
+        on_epoch: Gets the entries of the history, as they come.
         interruption: Knows whether the training is to end.
     """
 
     progress: TrainingProgress
     summaries: Summaries
-    told: Told
+    on_epoch: OnEpoch
     interruption: Interruption
 
 
@@ -78,46 +78,46 @@ class Trainer:
         plan: What to do.
         results_dir: Where checkpoints go, and are resumed from.
         validate: Looks at the network, in float32, where the spec wants that; what it returns joins the history.
-        team: The processes that train, of which only the chief reads and writes the folder, and validates.
+        group: The processes that train, of which only the chief reads and writes the folder, and validates.
         precision: What to compute in.
         ending: Of the names of the networks and checkpoints that are written.
     """
 
     def __init__(
-        self, plan: Plan, results_dir: Path, *, validate: Validate | None, team: ProcessGroup,
+        self, plan: Plan, results_dir: Path, *, validate: Validate | None, group: ProcessGroup,
         precision: PrecisionChoice, ending: str,
     ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
-        self.plan, self.results_dir, self.validate, self.team = plan, results_dir, validate, team
+        self.plan, self.results_dir, self.validate, self.group = plan, results_dir, validate, group
         self.precision, self.ending = precision, ending
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
         )
-        with team.scope():
+        with group.scope():
             told = results_dir if self.chief else None
             self.model = starting_network(spec, plan.skeleton, told, policy=precision.policy)
             optimizer = make_optimizer(spec.optimizer, self.model, stagewise=spec.use_stagewise_lr_multipliers)
             self.optimizer = with_loss_scale(optimizer, self.model)
         self.twin = convert_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
-        with team.scope():
+        with group.scope():
             self.step = make_step(
-                self.model, self.optimizer, spec.loss, strategy=team.strategy, jit_compile=spec.jit_compile
+                self.model, self.optimizer, spec.loss, strategy=group.strategy, jit_compile=spec.jit_compile
             )
-        self.standing = TrainingState(epoch=plan.first, steps=plan.steps, precision=precision.name)
+        self.state = TrainingState(epoch=plan.first, steps=plan.steps, precision=precision.name)
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
 
     @property
     def chief(self) -> bool:
         """Whether this process writes files."""
-        return self.team.cluster.chief
+        return self.group.cluster.chief
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; a fine-tuning that has none yet begins with the spec's."""
         if self.chief:
             self._resume()
-        self.standing = TrainingState(**self.team.told(vars(self.standing)))
-        self.team.level([*self.model.variables, *self.optimizer.variables])
+        self.state = TrainingState(**self.group.broadcast(vars(self.state)))
+        self.group.sync([*self.model.variables, *self.optimizer.variables])
 
     def _resume(self) -> None:
         tuning = self.spec.finetuning_config
@@ -125,7 +125,7 @@ class Trainer:
         if found:
             path, checkpoint = found
             self._restore(path, checkpoint.model, checkpoint.optimizer)
-            self.standing = replace(checkpoint.standing, precision=self.precision.name)
+            self.state = replace(checkpoint.state, precision=self.precision.name)
             self._fit_steps(path)
             log.info("%s: going on after epoch %s of %d", path, self.where(), self.plan.epochs)
         elif tuning.is_finetune_exp:
@@ -141,26 +141,26 @@ class Trainer:
         if self._is_validated() and self.validate and self.chief:
             with watchers.interruption.at_once():
                 means |= self.validate(self.plain(), self.plan.card)
-        means = self.team.told(means)
-        self.standing.close(means)
+        means = self.group.broadcast(means)
+        self.state.close(means)
         watchers.progress.epoch(means)
-        watchers.summaries.epoch(self.standing.epoch * self.plan.steps, means)
-        watchers.told([means])
+        watchers.summaries.epoch(self.state.epoch * self.plan.steps, means)
+        watchers.on_epoch([means])
         self._keep(means)
 
     def stops_early(self) -> bool:
         """Whether the spec's early stopping ends the training here."""
-        return stops_early(self.standing.history, self.spec.early_stopping)
+        return stops_early(self.state.history, self.spec.early_stopping)
 
     def save_latest(self) -> None:
         """Keep a checkpoint within the epoch."""
-        if self.standing.step:
+        if self.state.step:
             self._checkpoint(self.file(LATEST))
         self.saved = time.monotonic()
 
     def save_epoch(self) -> None:
         """Keep a checkpoint of the epoch that is done, and drop the oldest."""
-        self._checkpoint(self.file(NAME.format(self.standing.epoch)))
+        self._checkpoint(self.file(NAME.format(self.state.epoch)))
         if self.chief:
             keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
         self.saved = time.monotonic()
@@ -176,10 +176,10 @@ class Trainer:
 
     def _steps(self, watchers: Watchers) -> None:
         """Train what is left of an epoch; a step is looked at when the next is under way, so that no device waits."""
-        standing, epoch = self.standing, self.standing.epoch
-        clock = time.monotonic() - standing.seconds  # when the epoch would have begun
+        state, epoch = self.state, self.state.epoch
+        clock = time.monotonic() - state.seconds  # when the epoch would have begun
         late: _Taken | None = None
-        for number, batch in enumerate(self.plan.batches(epoch, first=standing.step), standing.step):
+        for number, batch in enumerate(self.plan.batches(epoch, first=state.step), state.step):
             rate = self.schedule(epoch * self.plan.steps + number)
             before, late = late, _Taken(batch, rate, self.step(batch, rate, leave=watchers.interruption.asked))
             ends = self._note(before, watchers, clock)
@@ -194,46 +194,46 @@ class Trainer:
 
     def _note(self, taken: "_Taken | None", watchers: Watchers, clock: float) -> bool:
         """Note a step that was taken; whether the training is to end, in which all processes agree."""
-        asked = watchers.interruption.asked and not self.team.cluster.shared
+        asked = watchers.interruption.asked and not self.group.cluster.shared
         if taken is None:
             return asked
-        standing, scalars = self.standing, taken.found.read()
-        epoch, number = standing.epoch, standing.step
+        state, scalars = self.state, taken.found.read()
+        epoch, number = state.epoch, state.step
         check_batch_loss(scalars["loss"], taken.batch, epoch=epoch, step=number, steps=self.plan.steps)
-        standing.add(scalars)
-        standing.seconds = time.monotonic() - clock
+        state.add(scalars)
+        state.seconds = time.monotonic() - clock
         watchers.progress.step(epoch, number, scalars["loss"], taken.rate)
         watchers.summaries.step(epoch * self.plan.steps + number + 1, scalars | {"learning_rate": taken.rate})
         return asked or taken.found.asked
 
     def _means(self) -> Epoch:
         """The entry in the history of an epoch whose steps are done."""
-        standing, plan = self.standing, self.plan
-        means = {name: total / plan.steps for name, total in standing.sums.items()}
+        state, plan = self.state, self.plan
+        means = {name: total / plan.steps for name, total in state.sums.items()}
         return means | {
-            "epoch": standing.epoch + 1,
-            "learning_rate": self.schedule((standing.epoch + 1) * plan.steps - 1),
-            "seconds": standing.seconds,
-            "images_per_second": plan.steps * plan.batch_size / standing.seconds,
+            "epoch": state.epoch + 1,
+            "learning_rate": self.schedule((state.epoch + 1) * plan.steps - 1),
+            "seconds": state.seconds,
+            "images_per_second": plan.steps * plan.batch_size / state.seconds,
         }
 
     def _is_validated(self) -> bool:
-        number = self.standing.epoch + 1
+        number = self.state.epoch + 1
         return number % self.spec.validation_every_n_epoch == 0 or number == self.plan.epochs
 
     def _keep(self, means: Epoch) -> None:
         """The files that an epoch leaves."""
-        if "val_ap" in means and means["val_ap"] >= max(_aps(self.standing.history)) and self.chief:
+        if "val_ap" in means and means["val_ap"] >= max(_aps(self.state.history)) and self.chief:
             save_model(self.plain(), self.file(BEST), self.plan.card)
-        number = self.standing.epoch
+        number = self.state.epoch
         if number % self.spec.checkpoint_n_epoch == 0 or number == self.plan.epochs or self.stops_early():
             self.save_epoch()
 
     def _checkpoint(self, path: Path) -> None:
         model, optimizer = self.plain(), [np.asarray(variable) for variable in self.optimizer.variables]
-        check_weights(model, epoch=self.standing.epoch, step=self.standing.step)
+        check_weights(model, epoch=self.state.epoch, step=self.state.step)
         if self.chief:
-            save_checkpoint(path, model, optimizer, self.plan.card, self.standing)
+            save_checkpoint(path, model, optimizer, self.plan.card, self.state)
 
     def _restore(self, path: Path, model: Any, optimizer: list[np.ndarray]) -> None:
         ours, theirs = (self.model.weights, self.optimizer.variables), (model.weights, optimizer)
@@ -249,23 +249,23 @@ class Trainer:
 
     def _fit_steps(self, path: Path) -> None:
         """Where an epoch has more or fewer steps than it had, go on at the same share of it."""
-        standing = self.standing
-        if standing.step and standing.steps != self.plan.steps:
-            share = standing.step / standing.steps
+        state = self.state
+        if state.step and state.steps != self.plan.steps:
+            share = state.step / state.steps
             moved = min(round(share * self.plan.steps), self.plan.steps - 1)
             log.warning(
                 "%s: an epoch had %d steps and now has %d: going on at step %d of it",
-                path, standing.steps, self.plan.steps, moved,
+                path, state.steps, self.plan.steps, moved,
             )  # fmt: skip
-            scale = moved / standing.step
-            standing.sums = {name: value * scale for name, value in standing.sums.items()}
-            standing.seconds, standing.step = standing.seconds * scale, moved
-        standing.steps = self.plan.steps
+            scale = moved / state.step
+            state.sums = {name: value * scale for name, value in state.sums.items()}
+            state.seconds, state.step = state.seconds * scale, moved
+        state.steps = self.plan.steps
 
     def where(self) -> str:
         """How far it has come: ``3``, or ``3, step 17`` within the fourth epoch."""
-        within = f", step {self.standing.step}" if self.standing.step else ""
-        return f"{self.standing.epoch}{within}"
+        within = f", step {self.state.step}" if self.state.step else ""
+        return f"{self.state.epoch}{within}"
 
 
 def stops_early(history: Sequence[Epoch], stopping: EarlyStopping | None) -> bool:

@@ -87,7 +87,7 @@ def test_killed_in_the_second_round_it_goes_on_there_and_ends_at_the_target(fold
     written = folder / "rounds" / "round_2" / "history.json"  # after the checkpoint; the kill may have come between
     before = json.loads(written.read_text()) if written.exists() else []
     heard = []
-    done = rounds_run.run(folder, told=lambda number, entries: heard.append((number, len(entries))))
+    done = rounds_run.run(folder, on_epoch=lambda number, entries: heard.append((number, len(entries))))
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == kept
     assert {number for number, _ in heard} <= {2}
     assert done[1].history[: len(before)] == before
@@ -99,7 +99,7 @@ def test_killed_in_the_second_round_it_goes_on_there_and_ends_at_the_target(fold
     assert smaller[0] / base == pytest.approx(0.4**0.5, abs=0.02)
     assert 0.38 <= smaller[1] / base <= 0.4
 
-    again = rounds_run.run(folder, told=lambda *_: pytest.fail("all is done"))
+    again = rounds_run.run(folder, on_epoch=lambda *_: pytest.fail("all is done"))
     assert again == done
     assert not [path.name for path in folder.glob("rounds/*/*") if "epoch" in path.name or "pruned" in path.name]
 

@@ -354,7 +354,7 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
 def test_local_paths_import_no_client():
     script = (
         "import sys\n"
-        "from bodyposenet.common.storage.files import listing, as_path\n"
+        "from bodyposenet.common.storage.files import as_path, listing\n"
         "listing(as_path('.'))\n"
         "print({'fsspec', 'gcsfs', 'upath', 'aiohttp'} & {*sys.modules})\n"
     )

@@ -19,7 +19,7 @@ from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
 from bodyposenet.common.model.files.weights_file import read_weights
-from bodyposenet.common.model.training.checkpoints import TrainingState, load_checkpoint, read_standing, save_checkpoint
+from bodyposenet.common.model.training.checkpoints import TrainingState, load_checkpoint, read_state, save_checkpoint
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
 from bodyposenet.common.storage.model_key import VARIABLE, create_model_file, key_in_use, open_model_file, using_key
@@ -49,7 +49,7 @@ READERS = {
     "open_runner": (open_runner, "model.keras"),
     "plan": (lambda path: make_plan(tiny_spec(pretrained_weights=str(path)), Dots(16)), "model.keras"),
     "load_checkpoint": (load_checkpoint, "model.epoch-1.keras"),
-    "read_standing": (read_standing, "model.epoch-1.keras"),
+    "read_state": (read_state, "model.epoch-1.keras"),
     "read_model": (read_model, "model.onnx"),
     "open_onnx": (open_runner, "model.onnx"),
     "open_half": (open_runner, "model.fp16.onnx"),

@@ -133,17 +133,17 @@ def test_two_conversions_to_one_name_at_once_are_refused(spec, tmp_path, wanted)
 def test_a_worker_that_is_killed_is_told():
     jobs = [functools.partial(signal.raise_signal, signal.SIGKILL)]
     with (
-        WorkerPool(2) as crew,
+        WorkerPool(2) as pool,
         pytest.raises(UserError, match=r"a worker process was killed by signal 9; run it again"),
     ):
-        list(crew.run(jobs))
+        list(pool.run(jobs))
 
 
-def test_a_crew_does_every_job_once_and_passes_errors_on():
-    with WorkerPool(2) as crew:
-        assert sorted(crew.run([functools.partial(abs, -number) for number in range(50)])) == list(range(50))
+def test_a_pool_does_every_job_once_and_passes_errors_on():
+    with WorkerPool(2) as pool:
+        assert sorted(pool.run([functools.partial(abs, -number) for number in range(50)])) == list(range(50))
         with pytest.raises(ZeroDivisionError):
-            list(crew.run([functools.partial(divmod, 1, 0)]))
+            list(pool.run([functools.partial(divmod, 1, 0)]))
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -28,49 +28,49 @@ def test_arrays_have_the_shapes_and_types_asked_for_and_do_not_overlap():
 
 
 def test_memory_comes_back_once_its_last_array_is_gone():
-    lender = BufferPool(keep=2)
-    arrays = lender.acquire(SHAPES)
+    pool = BufferPool(keep=2)
+    arrays = pool.acquire(SHAPES)
     where = address(arrays[0])
     last = arrays[1][2:4]  # a view of one array holds the block of all
     del arrays
     gc.collect()
-    assert address(lender.acquire(SHAPES)[0]) != where
+    assert address(pool.acquire(SHAPES)[0]) != where
     del last
-    assert where in {address(lender.acquire(SHAPES)[0]), address(lender.acquire(SHAPES)[0])}
+    assert where in {address(pool.acquire(SHAPES)[0]), address(pool.acquire(SHAPES)[0])}
 
 
 def test_a_buffer_that_is_held_by_others_is_not_lent():
-    lender = BufferPool(keep=2)
-    arrays = lender.acquire(SHAPES)
+    pool = BufferPool(keep=2)
+    arrays = pool.acquire(SHAPES)
     where, held = address(arrays[0]), memoryview(arrays[0])
     del arrays
-    assert address(lender.acquire(SHAPES)[0]) != where
+    assert address(pool.acquire(SHAPES)[0]) != where
     del held
 
 
 def test_memory_of_another_size_is_not_lent():
-    lender = BufferPool(keep=2)
-    lender.acquire(SHAPES)
-    (large,) = lender.acquire([((1000, 1000), np.float32)])
+    pool = BufferPool(keep=2)
+    pool.acquire(SHAPES)
+    (large,) = pool.acquire([((1000, 1000), np.float32)])
     large[:] = 1
     assert large.sum() == 1e6
 
 
 def test_no_more_is_kept_than_was_asked_for():
-    lender = BufferPool(keep=2)
-    held = [lender.acquire(SHAPES) for _ in range(10)]
+    pool = BufferPool(keep=2)
+    held = [pool.acquire(SHAPES) for _ in range(10)]
     del held
-    assert len(lender._free) == 2
+    assert len(pool._free) == 2
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=60))
 def test_arrays_that_are_held_keep_what_was_written(steps):
     """Whatever is lent and given back in whatever order, nobody writes into another's memory."""
-    lender, held = BufferPool(keep=3), []
+    pool, held = BufferPool(keep=3), []
     for number, (gives, place) in enumerate(steps):
         if gives and held:
             held.pop(place % len(held))
-        arrays = lender.acquire(SHAPES)
+        arrays = pool.acquire(SHAPES)
         for array in arrays:
             array[:] = number
         held.append((number, arrays))
@@ -78,11 +78,11 @@ def test_arrays_that_are_held_keep_what_was_written(steps):
 
 
 def test_threads_never_share_memory():
-    lender, wrong = BufferPool(keep=4), []
+    pool, wrong = BufferPool(keep=4), []
 
     def use(number):
         for _ in range(300):
-            arrays = lender.acquire(SHAPES)
+            arrays = pool.acquire(SHAPES)
             arrays[0][:] = number
             wrong.extend(array for array in arrays[:1] if (array != number).any())
 

@@ -317,7 +317,7 @@ def test_names_without_room_are_left_out():
 
 @given(most=st.integers(1, 2000))
 def test_groups_hold_every_number_once_in_a_chart_s_columns(most):
-    groups = charts.group(most)
+    groups = charts.make_groups(most)
     assert [number for group in groups for number in group] == list(range(1, most + 1))
     assert len(groups) <= charts.MOST_COLUMNS
     assert len({len(group) for group in groups[:-1]}) <= 1

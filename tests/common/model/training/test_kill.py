@@ -10,7 +10,7 @@ import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
 from bodyposenet.common.exits import tell
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
 from bodyposenet.common.model.training.preemption import StoppedError
 
 EPOCHS = 5
@@ -38,14 +38,14 @@ def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path
     os.kill(first.pid, signal.SIGTERM)
     first.join()
     assert first.exitcode == STOPPED
-    standing = read_standing(folder / LATEST)
-    assert 1 <= standing.epoch < EPOCHS
-    assert 1 <= standing.step <= STEPS
+    state = read_state(folder / LATEST)
+    assert 1 <= state.epoch < EPOCHS
+    assert 1 <= state.step <= STEPS
     output = (tmp_path / "output").read_text()
-    assert f"{folder}: stopped after epoch {standing.epoch}, step {standing.step}; run it again to go on" in output
+    assert f"{folder}: stopped after epoch {state.epoch}, step {state.step}; run it again to go on" in output
 
     second = nursery.start(folder)
-    until(lambda: any(epoch > standing.epoch for epoch, _ in checkpoints_in(folder)), second)
+    until(lambda: any(epoch > state.epoch for epoch, _ in checkpoints_in(folder)), second)
     second.kill()
     second.join()
     (folder / ".saving-torn").mkdir()

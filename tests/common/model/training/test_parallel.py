@@ -10,10 +10,10 @@ from support.worker_processes import EPOCHS, EVERY, Machines, free_addresses, lo
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
 from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.model.training.preemption import ENDED
-from bodyposenet.common.model.training.strategy import LostWorkerError, form_team
+from bodyposenet.common.model.training.strategy import LostWorkerError, form_group
 
 BATCH = 16
 PATIENCE = 120  # seconds
@@ -87,12 +87,12 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
     reaches(chief, EVERY, pair[0])
     os.kill(pair[1].pid, signal.SIGTERM)
     assert [ended(process) for process in pair] == [ENDED, ENDED], log_of(chief)
-    standing = read_standing(chief / LATEST)
-    assert standing.epoch >= EVERY
-    assert f"stopped after epoch {standing.epoch}" in log_of(chief)
+    state = read_state(chief / LATEST)
+    assert state.epoch >= EVERY
+    assert f"stopped after epoch {state.epoch}" in log_of(chief)
 
     pair = started(machines, tmp_path, seconds=0.005)
-    reaches(chief, standing.epoch // EVERY * EVERY + EVERY, pair[0])
+    reaches(chief, state.epoch // EVERY * EVERY + EVERY, pair[0])
     pair[1].kill()
     begun = time.monotonic()
     assert ended(pair[0]) == LostWorkerError.exit_code, log_of(chief)
@@ -110,4 +110,4 @@ def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_b
 
 def test_more_gpus_than_there_are_are_refused():
     with pytest.raises(UserError, match=r"--gpus: 2 GPUs are asked for, and TensorFlow says there are none"):
-        form_team(TrainingCluster(gpus=2))
+        form_group(TrainingCluster(gpus=2))

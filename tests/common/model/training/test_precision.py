@@ -11,7 +11,7 @@ import pytest
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.checkpoints import find_precision, read_standing
+from bodyposenet.common.model.training.checkpoints import find_precision, read_state
 from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.plan import make_plan
@@ -137,7 +137,7 @@ def resumed(begun, tmp_path_factory):
 def test_a_training_begun_in_float32_goes_on_in_it_wherever_it_runs_and_every_record_says_so(resumed):
     folder, told, done = resumed
     assert told == [done.precision] == [read_precision(folder)]
-    assert done.precision.name == read_standing(folder / "model.epoch-2.keras").precision == "float32"
+    assert done.precision.name == read_state(folder / "model.epoch-2.keras").precision == "float32"
     lines = [json.loads(line) for line in (folder / "status.json").read_text().splitlines()]
     assert [line["precision"] for line in lines if line["status"] == "STARTED"] == ["float32", "float32"]
 
@@ -150,7 +150,7 @@ def test_a_training_begun_in_bfloat16_goes_on_in_it_or_is_refused_but_never_chan
         return
     done = go_on(folder, "auto")
     half, whole = done.history[1]["loss"], resumed[2].history[1]["loss"]
-    assert done.precision.name == read_standing(folder / "model.epoch-2.keras").precision == "bfloat16"
+    assert done.precision.name == read_state(folder / "model.epoch-2.keras").precision == "bfloat16"
     assert half != whole
     assert half == pytest.approx(whole, rel=0.05)
 

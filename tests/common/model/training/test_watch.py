@@ -13,7 +13,7 @@ from support.tiny_training import Dots
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_standing
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
 from bodyposenet.common.model.training.lr_schedule import make_schedule
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model.training.progress import TrainingProgress, spell
@@ -47,7 +47,7 @@ def watched(tmp_path_factory):
     """Folder, spec, judge, outcome and what was told of a training that nobody disturbed."""
     folder, judge, told = tmp_path_factory.mktemp("watched"), Judge(), []
     spec = spec_of(EPOCHS, **WATCHED)
-    return folder, spec, judge, train(spec, folder, source=source(), validate=judge, told=told.append), told
+    return folder, spec, judge, train(spec, folder, source=source(), validate=judge, on_epoch=told.append), told
 
 
 def same(one, other):
@@ -121,7 +121,7 @@ def test_a_damaged_newest_checkpoint_costs_a_warning_and_an_epoch(watched, tmp_p
     newest.write_bytes(spoil(newest.read_bytes()))
     told = []
     with caplog.at_level(logging.WARNING):
-        again = train(spec, tmp_path, source=source(), validate=Judge([0.4]), told=told.append)
+        again = train(spec, tmp_path, source=source(), validate=Judge([0.4]), on_epoch=told.append)
     assert [record.getMessage() for record in caplog.records] == [
         f"{newest}: damaged, so the training goes on from model.epoch-5.keras"
     ]
@@ -147,7 +147,7 @@ def test_checkpoints_within_an_epoch_come_by_the_clock(tmp_path):
     spec = spec_of(1, checkpoint_n_minutes=1e-6, checkpoint_n_epoch=1)
     with pytest.raises(OSError, match="the disk is gone"):
         train(spec, tmp_path, source=source(), validate=fails)
-    assert read_standing(tmp_path / LATEST).place == (0, STEPS)
+    assert read_state(tmp_path / LATEST).place == (0, STEPS)
     judge = Judge()
     done = train(spec, tmp_path, source=Dots(16, fails_at=0), validate=judge)
     assert done.history[0]["val_ap"] == 0.2
