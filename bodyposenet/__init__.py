@@ -1,7 +1,43 @@
-"""BodyPoseNet: multi-person 2D pose estimation as a library, a command line and Kubeflow components."""
+"""BodyPoseNet: multi-person 2D pose estimation as a library, a command line and Kubeflow components.
+
+What one calls in Python stands here, and is imported when it is first asked for: ``PLACES`` says from where.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from bodyposenet.common.machine.telemetry import silence_telemetry
 
 __version__ = "0.1.0"
 
+PLACES = {  # name: its module in bodyposenet.common, in the order of a network's way
+    "synthesize": "data.synthetic.dataset",
+    "load_spec": "spec.base",
+    "parse_spec": "spec.base",
+    "DatasetSpec": "spec.dataset",
+    "TrainSpec": "spec.train",
+    "InferenceSpec": "spec.inference",
+    "PruneSpec": "spec.prune",
+    "convert_dataset": "data.conversion.convert",
+    "train": "model.training.train",
+    "prune_file": "prune.prune",
+    "export_onnx": "deploy.export.keras_to_onnx",
+    "open_runner": "deploy.runtime.runners",
+    "find_people": "inference.detector",
+    "draw_people": "pose.draw",
+    "quantize_int8": "deploy.quantization.quantize",
+    "evaluate": "evaluation.evaluate",
+    "infer": "inference.inference",
+}
+
 silence_telemetry()  # here, so that no part of the package can import one of those libraries before
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'bodyposenet' has no attribute {name!r}")
+    return getattr(import_module(f"bodyposenet.common.{PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PLACES})

@@ -5,9 +5,11 @@ import re
 from inspect import signature
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow import container_images
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import load_spec
@@ -107,3 +109,22 @@ def test_the_architecture_draws_the_layers_that_are_held():
     assert page.split("```\n")[1].splitlines() == held
     listed = re.findall(r"^\| [a-z ]+ \| (`.*?) \|", page, re.MULTILINE)
     assert [" | ".join(re.findall(r"`(\w+)`", folders)) for folders in listed] == held
+
+
+def list_verbs(command, name=""):
+    """Every verb with its command, those of groups as ``spec check``."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for part in command.list_commands(context):
+        yield from list_verbs(command.get_command(context, part), f"{name} {part}".strip())
+
+
+def test_the_flags_that_verbs_share_are_listed_as_click_knows_them():
+    names = {"`-r`, `--results_dir`": "results_dir", "`-l`, `-ll`, `--log_level`": "log_level"}
+    names |= {"`--path-map OLD=NEW`": "path_map", "`-k`, `--key`": "key"}
+    listed = {flag: re.findall(r"`([\w ]+)`", verbs) for flag, verbs in rows("docs/tao-migration.md", "## Commands")}
+    for flag, name in names.items():
+        takers = [verb for verb, command in list_verbs(main) if any(each.name == name for each in command.params)]
+        assert listed[flag] == takers, flag

@@ -33,6 +33,14 @@ def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> Peo
 
     Returns:
         The people, best first, x and y in the photo's pixels.
+
+    Examples:
+        >>> import cv2
+        >>> photo = cv2.cvtColor(cv2.imread("photos/images/train_000000.jpg"), cv2.COLOR_BGR2RGB)
+        >>> how = bodyposenet.load_spec("infer.yaml", bodyposenet.InferenceSpec)
+        >>> people = bodyposenet.find_people(network, photo, how)
+        >>> people.keypoints.shape[1:]
+        (18, 3)
     """
     maps, fit = _maps(runner, image, spec)
     card = runner.card

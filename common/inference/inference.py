@@ -92,6 +92,11 @@ def infer(
 
     Raises:
         UserError: The model or the list of photos cannot be used. A photo that cannot is reported instead.
+
+    Examples:
+        >>> found = bodyposenet.infer(small.cpu_path, how, input_type="dir", input=Path("photos/images"))
+        >>> found.images, found.detections.name
+        (12, 'detections.json')
     """
     from bodyposenet.common.deploy.runtime.runners import describe_runner
 

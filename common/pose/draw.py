@@ -42,6 +42,11 @@ def draw_people(
 
     Returns:
         ``(H, W, 3)`` RGB uint8.
+
+    Examples:
+        >>> drawn = bodyposenet.draw_people(photo, people, network.card.skeleton)
+        >>> drawn.shape == photo.shape
+        True
     """
     canvas = np.ascontiguousarray(image).copy()
     for index in np.argsort(people.scores, kind="stable"):

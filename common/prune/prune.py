@@ -166,6 +166,11 @@ def prune_file(
 
     Raises:
         UserError: ``source`` is no model file, ``output`` is ``source``, or see :func:`prune_model`.
+
+    Examples:
+        >>> smaller = bodyposenet.prune_file(trained.model, "pruned.keras", cut)
+        >>> smaller.params_after < smaller.params_before / 2
+        True
     """
     source, output = model_file(Path(source)), Path(output)
     output = output / MODEL_NAME if output.is_dir() else output

@@ -64,6 +64,11 @@ def load_spec(path: str | Path, model: type[Spec], *, path_map: PathMap = ()) ->
 
     Raises:
         SpecError: With every problem of the file, one ``file:line: key: problem`` a line.
+
+    Examples:
+        >>> dataset = bodyposenet.load_spec("coco_spec.json", bodyposenet.DatasetSpec)
+        >>> dataset.dataset
+        'drawn'
     """
     return validate(read_document(path), model, path_map)
 
@@ -73,6 +78,11 @@ def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<giv
 
     Raises:
         SpecError: With every problem, one ``where: key: problem`` a line.
+
+    Examples:
+        >>> cut = bodyposenet.parse_spec({"pruning_threshold": 0.25, "min_num_filters": 8}, bodyposenet.PruneSpec)
+        >>> cut.equalization_criterion
+        'union'
     """
     if not isinstance(data, Mapping):
         raise SpecError([f"{where}: a spec is a mapping of keys to values, this is a {type(data).__name__}"])

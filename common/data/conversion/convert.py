@@ -66,6 +66,11 @@ def convert_dataset(
 
     Raises:
         UserError: A setting or the annotation file is wrong, every photo is, or with ``strict`` anything is.
+
+    Examples:
+        >>> done = bodyposenet.convert_dataset(dataset, "data/train")
+        >>> done.images
+        8
     """
     prefix = as_path(output)
     options = Options(prefix, mode, *shards, generate_masks, check_files, strict, part)

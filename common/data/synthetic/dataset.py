@@ -33,6 +33,13 @@ def synthesize(
 
     Returns:
         The annotation file of each set.
+
+    Examples:
+        >>> import bodyposenet
+        >>> from pathlib import Path
+        >>> sets = bodyposenet.synthesize(Path("photos"), train=8, val=4)
+        >>> sets["val"].as_posix()
+        'photos/annotations/person_keypoints_val.json'
     """
     folder = Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,13 @@ def quantize_int8(
     Raises:
         UserError: The method is unknown, there is no picture, a picture has an unfit shape, a value is not finite, or
             there is no such convolution.
+
+    Examples:
+        >>> from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
+        >>> pictures = from_folder("photos/images", Fitting((192, 256), network.card), batches=4)
+        >>> small = bodyposenet.quantize_int8(Path("model.onnx"), pictures, Path("model.int8.onnx"))
+        >>> small.cpu_path.name
+        'model.int8.cpu.onnx'
     """
     if method not in METHODS:
         raise UserError(f"unknown calibration method {method!r}", fix=f"choose {', '.join(METHODS)}")

@@ -1,11 +1,10 @@
 """Providers: what ONNX Runtime and TensorFlow are to compute on."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.cache_folder import find_cache_folder
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
@@ -39,8 +38,10 @@ def providers_for(device: Device, available: Sequence[str]) -> list[Provider]:
 
 
 def cache_engines() -> dict[str, Any]:
-    """Let the TensorRT provider keep the engines that it builds: a new shape takes it minutes."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodyposenet" / "tensorrt"
+    """Let the TensorRT provider keep the engines that it builds, where it may: a new shape takes it minutes."""
+    folder = find_cache_folder("tensorrt")
+    if folder is None:
+        return {}
     return {
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder),

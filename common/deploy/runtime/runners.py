@@ -53,6 +53,13 @@ def open_runner(
     Raises:
         UserError: The file is missing, is locked, is none of these, does not have that stage, or cannot run on the
             device or with the runner.
+
+    Examples:
+        >>> import numpy as np
+        >>> network = bodyposenet.open_runner(Path("model.onnx"))
+        >>> heatmaps, pafs = network(np.zeros((1, 192, 256, 3), np.float32))
+        >>> heatmaps.shape, pafs.shape
+        ((1, 24, 32, 19), (1, 24, 32, 38))
     """
     path = Path(path)
     if not path.exists():

@@ -86,6 +86,12 @@ def train(
         UserError: The spec does not fit the data, or the loss is no longer a number.
         StoppedError: SIGTERM came; the same call goes on at the step.
         LostWorkerError: Another process is gone; the same call in all goes on from the newest checkpoint.
+
+    Examples:
+        >>> spec = bodyposenet.load_spec("train.yaml", bodyposenet.TrainSpec)
+        >>> trained = bodyposenet.train(spec, Path("results"))
+        >>> trained.model.as_posix(), trained.params
+        ('results/bpnet_model.keras', 1834794)
     """
     results_dir = Path(results_dir)
     if key_in_use() is None and spec.key:

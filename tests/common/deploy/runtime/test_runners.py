@@ -203,10 +203,10 @@ def test_a_device_is_the_first_provider_and_what_it_cannot_do_the_next(device, a
 
 
 def test_engines_of_the_tensorrt_provider_are_kept_for_the_next_time(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("BODYPOSENET_CACHE", str(tmp_path))
     (_, options), *_ = providers_for("tensorrt", [TENSORRT, CPU])
     assert options["trt_engine_cache_enable"]
-    assert options["trt_engine_cache_path"] == str(tmp_path / "bodyposenet" / "tensorrt")
+    assert options["trt_engine_cache_path"] == str(tmp_path / "tensorrt")
 
 
 @pytest.mark.parametrize(
