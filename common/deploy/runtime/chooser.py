@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -147,7 +148,9 @@ class Chooser:
 
 def judge(form: Form, error: float) -> Trial:
     """Return a trial that says whether a form's maps are near enough to the exact ones."""
-    right = error <= LARGEST_ERRORS[form.change]  # False of what is no number
+    if not math.isfinite(error):
+        return Trial(form.name, reason="its maps hold NaN or infinity, or have other shapes")
+    right = error <= LARGEST_ERRORS[form.change]
     return Trial(form.name, error=error, reason="" if right else f"its maps differ by {error:.2f} from the exact ones")
 
 

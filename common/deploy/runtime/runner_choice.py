@@ -52,7 +52,7 @@ class Trial:
     Attributes:
         form: Its name.
         milliseconds: The shortest of a few runs on one picture; None where it did not come to that.
-        error: Of its maps against those of the exact form, as :func:`map_error` counts.
+        error: Of its maps against those of the exact form, as :func:`map_error` counts; None where that is not finite.
         reason: Why it cannot be taken; nothing if it can.
     """
 

@@ -165,6 +165,14 @@ def test_the_error_of_maps_is_relative_and_the_worse_of_both_kinds():
     assert map_error([heat, paf], [heat[:0], paf]) == np.inf
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", [0, 1])
+def test_maps_that_are_no_numbers_are_infinitely_far(kind, wrong):
+    good = [np.array([3.0, 4.0]), np.array([1.0, 2.0])]
+    bad = [maps * (wrong if index == kind else 1) for index, maps in enumerate(good)]
+    assert map_error(good, bad) == map_error(bad, good) == np.inf
+
+
 def test_the_verb_keeps_what_it_must_and_tells_so(floats, tmp_path):
     import cv2
 
