@@ -1,5 +1,6 @@
 """Fixtures and marks that every area's tests share."""
 
+import gc
 import os
 import secrets
 import tempfile
@@ -24,6 +25,7 @@ LEFT_OUT_KEY = pytest.StashKey[list[str]]()
 TIMES_KEY = pytest.StashKey[dict[str, float]]()  # file below tests -> seconds of processor time, as measured before
 SPENT_KEY = pytest.StashKey[Counter]()  # the same of this run's processes, and "" -> of all that they did
 TESTS = Path(__file__).parent
+COLLECT = (50_000, 20, 20)  # garbage is looked for seldom: each time the libraries' million objects are looked through
 # Threads of whatever computes; of several test processes each has a core for itself
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -44,6 +46,7 @@ def pytest_configure(config):
     config.stash[LEFT_OUT_KEY] = []
     config.stash[TIMES_KEY] = read_times()
     config.stash[SPENT_KEY] = Counter()
+    gc.set_threshold(*COLLECT)
     os.environ.setdefault("BODYPOSENET_RUNNER", "exact")  # the same numbers on every machine; some tests ask for more
     if hasattr(config, "workerinput"):
         os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -6,6 +6,7 @@ is imported.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -97,6 +98,7 @@ def serve(address, *libraries):
     """Import, then fork for whoever connects, without end."""
     for library in libraries:
         importlib.import_module(library)
+    gc.freeze()  # no process that is forked need look through what has been imported
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{address}.part")

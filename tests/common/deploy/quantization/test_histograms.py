@@ -145,8 +145,8 @@ def test_the_loop_over_numbers_is_that_over_bins():
 
 
 @pytest.mark.slow
-def test_the_entropy_search_is_the_plain_one_on_a_thousand_histograms():
-    for number in range(1000):
+def test_the_entropy_search_is_the_plain_one_on_hundreds_of_histograms():
+    for number in range(250):  # 1,000 agreed, too; a plain search takes 25 ms
         counts = random_counts(number)
         plain = every_divergence(counts, 128)
         least = 128 + int(np.flatnonzero(plain <= plain.min() + TIE)[0])
