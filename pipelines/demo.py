@@ -4,13 +4,14 @@ python -m bodyposenet.pipelines.demo --output build/demo [--data FOLDER] [--epoc
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def demo(
         **(changes or {}),
     }
     with sole_user(output) as held:
-        _environment(output, name_run(output, arguments))
-        ended = run_here(_job(arguments, output), Places(output), _screen(output), held)
+        with _surroundings(output, name_run(output, arguments)):
+            ended = run_here(_job(arguments, output), Places(output), _screen(output), held)
         summary = _summarize(ended, output, time.monotonic() - begun)
         note_end(output)
     return summary
@@ -181,22 +182,40 @@ def show(summary: dict[str, Any], output: Path) -> str:
         f"ceiling AP of the set {format_measure(summary['ceiling_ap'], precision)}",
         f"report   {output / 'report.html'}",
         f"summary  {output / 'summary.json'}",
-        f"MLflow   {_store(os.environ['MLFLOW_TRACKING_URI'])}",
+        f"MLflow   {_describe_store(find_store(output))}",
         f"log      {Places(output).log}",
         f"took     {summary['seconds'] / 60:.1f} minutes",
     ))  # fmt: skip
 
 
-def _store(uri: str) -> str:
-    """Where to look at the tracked runs: a server's address, or how to start one on the store."""
+def _describe_store(uri: str) -> str:
+    """Say where to look at the tracked runs: a server's address, or how to start one on the store."""
     return uri if uri.startswith("http") else f"mlflow server --backend-store-uri {uri}"
 
 
-def _environment(output: Path, run: str) -> None:
-    """What the tasks find in their environment; what is set already stays."""
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{output / 'mlflow.db'}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["BODYPOSENET_PIPELINE_RUN"] = run
+def find_store(output: Path) -> str:
+    """Return where a demo's runs are tracked: where the environment says, else in a file of its folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{output / 'mlflow.db'}"
+
+
+@contextlib.contextmanager
+def _surroundings(output: Path, run: str) -> Iterator[None]:
+    """Give the tasks the environment that they need, and leave it as it was: another demo has another store."""
+    given = {
+        "MLFLOW_TRACKING_URI": find_store(output),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "BODYPOSENET_PIPELINE_RUN": run,
+    }
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _spec(name: str, epochs: int | None) -> dict[str, Any]:
