@@ -200,7 +200,7 @@ def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
     account |= {"client_email": "photos@p.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
     monkeypatch.setenv(gcs.KEY, json.dumps(account))
-    assert gcs.client().credentials.credentials.service_account_email == account["client_email"]
+    assert gcs.client().account.service_account_email == account["client_email"]
 
 
 @pytest.mark.parametrize(("key", "message"), [
