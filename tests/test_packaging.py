@@ -27,7 +27,7 @@ RANGES = {
         "google-cloud-storage": ">=3.0,<4",
         "universal-pathlib": ">=0.3.3,<0.4",
     },
-    "crypto": {"cryptography": ">=42,<51"},
+    "crypto": {"cryptography": ">=42,<51", "pyrage": ">=1.2,<2"},
     "train": {"tensorflow-cpu": ">=2.21,<2.22", "tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "train-gpu": {"tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "deploy": {"onnx": ">=1.17,<1.24", "onnxruntime": ">=1.24,<2", "tf2onnx": ">=1.17,<1.18"},
