@@ -10,7 +10,7 @@ USER, BUG, INTERRUPTED = 2, 1, 130
 EXTRAS = {
     "train": {"tensorflow", "keras"},
     "gcs": {"gcsfs", "upath"},
-    "crypto": {"cryptography"},
+    "crypto": {"cryptography", "pyrage"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
     "openvino": {"openvino"},
     "pipelines": {"kfp", "kfp_server_api", "mlflow"},

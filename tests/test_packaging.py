@@ -21,8 +21,13 @@ FACES = ("common", "components", "pipelines")
 # The versions that were found to work together; the newest ones must be tried before a bound moves.
 RANGES = {
     "pipelines": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3", "mlflow": ">=3.10,<4", "psutil": ">=5.9,<8"},
-    "gcs": {"gcsfs": ">=2025.2", "universal-pathlib": ">=0.3.3,<0.4"},
-    "crypto": {"cryptography": ">=42,<51"},
+    "gcs": {
+        "aiohttp": ">=3.12.15,<4",
+        "gcsfs": ">=2025.2",
+        "google-cloud-storage": ">=3.0,<4",
+        "universal-pathlib": ">=0.3.3,<0.4",
+    },
+    "crypto": {"cryptography": ">=42,<51", "pyrage": ">=1.2,<2"},
     "train": {"tensorflow-cpu": ">=2.21,<2.22", "tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "train-gpu": {"tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "deploy": {"onnx": ">=1.17,<1.24", "onnxruntime": ">=1.24,<2", "tf2onnx": ">=1.17,<1.18"},

@@ -75,10 +75,10 @@ def _own(error: OSError, path: Path) -> Path | None:
 
 
 def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
-    from bodyposenet.common.storage.gcs import client
+    from bodyposenet.common.storage.gcs import client, report_denial
 
     if isinstance(error, PermissionError):
-        return UserError(f"permission denied ({error})", where=path, fix="let this account read and write the bucket")
+        return report_denial(error, path)
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not client().has_bucket(path):
         return UserError("there is no such bucket", where=path, fix="create it, or correct its name")
     if isinstance(error, FileNotFoundError | NotADirectoryError):

@@ -44,11 +44,11 @@ def key_in_use() -> str | None:
 
     Raises:
         UserError: The environment's is empty.
-        ModuleNotFoundError: There is a key, and cryptography is not installed: said before any work is done.
+        ModuleNotFoundError: There is a key, and pyrage is not installed: said before any work is done.
     """
     key = _given[-1] if _given else _of_environment()
     if key is not None:
-        import cryptography  # noqa: F401
+        import pyrage  # noqa: F401
     return key
 
 
@@ -76,8 +76,7 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
         if key is None:
             fix = f"give the key that it was written with: -k KEY, or the variable {VARIABLE}"
             raise LockedError("is encrypted, and no key is given", where=str(path), fix=fix)
-        with decrypting(file, key, where=str(path)) as content:
-            yield content
+        yield decrypting(file, key, where=str(path))
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Verbs and library calls on ``gs://`` paths: the same as on a disk."""
 
+import http.server
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -186,26 +188,34 @@ def test_where_a_bucket_will_not_do_it_is_refused(tmp_path, monkeypatch, argumen
     assert not (tmp_path / "gs:").exists()
 
 
-def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
-    """Kubeflow's tasks get it so; gcsfs asks Google for a token with it."""
+def service_account_key():
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
-
-    from bodyposenet.common.storage import gcs
 
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     account = {"type": "service_account", "project_id": "p", "private_key": private.decode(), "private_key_id": "1"}
-    account |= {"client_email": "photos@p.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
+    return account | {
+        "client_email": "photos@p.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+
+
+def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
+    """Kubeflow's tasks get it so; Google is asked for a token with it."""
+    from bodyposenet.common.storage import gcs
+
+    account = service_account_key()
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
     monkeypatch.setenv(gcs.KEY, json.dumps(account))
-    assert gcs.client().credentials.credentials.service_account_email == account["client_email"]
+    assert gcs.client().account.service_account_email == account["client_email"]
 
 
 @pytest.mark.parametrize(("key", "message"), [
     ("{", "BODYPOSENET_BUCKET_KEY: is no JSON; give the JSON file"),
     ('{"private_key": "s3cret"}', "BODYPOSENET_BUCKET_KEY: has no client_email; give the JSON file"),
+    ('{"private_key": "s3cret", "client_email": "a@b", "token_uri": "https://c"}', "its private_key is none; give"),
 ])  # fmt: skip
 def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
     from bodyposenet.common.errors import UserError
@@ -216,3 +226,44 @@ def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
     with pytest.raises(UserError, match=message) as caught:
         gcs.client()
     assert "s3cret" not in str(caught.value)
+
+
+def test_both_clients_sign_with_the_account_s_token(monkeypatch):
+    """The token's server and the storage server are one here; a denied request shows what it was signed with."""
+    from bodyposenet.common.storage import gcs
+
+    signed = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if "/o/a" in self.path:
+                signed.append(self.headers["Authorization"])
+            token = {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"}
+            body = json.dumps(token).encode() if self.path == "/token" else b"content"
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("X-Goog-Generation", "7")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        monkeypatch.setenv(gcs.EMULATOR, url)
+        account = service_account_key() | {"token_uri": f"{url}/token"}
+        try:
+            bucket = gcs.Bucket(gcs._read_account(json.dumps(account)), skip_instance_cache=True)
+            assert bucket.read("b/a") == b"content"
+            assert bucket.get_version("b/a") == (b"content", 7)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert signed == ["Bearer t0ken"] * 2
