@@ -22,22 +22,15 @@ def prune(
 
     ``cut`` changes some of the settings; the criterion taylor needs a dataset and the settings of a training on it.
     """
-    from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.prune.rounds import training_data
-    from bodyposenet.common.report.pruning_page import write_pruning_page
+    from bodyposenet.common.steps.prune import run_prune
 
     spec = parse_spec(with_cut(restore_ints(settings), restore_ints(cut or {})), PruneSpec, where="prune_spec")
     training = train_spec_for(train_settings, dataset) if train_settings and dataset else None
     with task_run("prune", buffer=Path(pruned)) as run:
-        run.log_params(spec.model_dump(mode="json"), prefix="spec")
         data = training_data(spec, training) if training else None
-        done = prune_file(Path(model) / MODEL, Path(pruned) / MODEL, spec, data=data)
-        numbers = {"params_before": done.params_before, "params": done.params_after, "kept": done.kept}
-        numbers |= {"gflops_before": done.gflops_before, "gflops": done.gflops_after, "threshold": done.threshold}
-        run.log_metrics(numbers)
-        run.log_artifact(Path(pruned) / MODEL, "model")
-        write_pruning_page(Path(picture), done, spec)
-        run.log_artifact(Path(picture), "report")
+        source, output = Path(model) / MODEL, Path(pruned) / MODEL
+        done, numbers = run_prune(run, source, output, spec, data=data, page=Path(picture))
     Path(summary).write_text(done.markdown(), encoding="utf-8")
     return done.kept, note(numbers, metrics)
 
