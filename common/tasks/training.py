@@ -13,7 +13,6 @@ from typing import Any
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
-from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import is_remote, read_bytes
@@ -52,25 +51,15 @@ def train(
 
     with fetch_weights(settings) as local:
         spec = train_spec_for(local, dataset, start)
-        cluster = TrainingCluster(gpus=gpus)
-        plan = make_plan(spec, cluster=cluster)
-        from bodyposenet.common.evaluation.validation import make_validation
-        from bodyposenet.common.model.training.train import train as train_model
+        plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
+        from bodyposenet.common.steps.train import run_train
 
         folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
-        with task_run("retrain" if start else "train", buffer=Path(model)) as run, run.system_metrics():
-            run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
-            for name, context in {"train": "training", "val": "validation"}.items():
-                run.log_dataset(partial(shards, Path(dataset), name, context))
-            done = train_model(
-                spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
-                chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"), cluster=cluster,
-            )  # fmt: skip
-            run.log_metrics({"params": done.params})
-            run.log_artifact(done.model, "model")
+        contexts = {"train": "training", "val": "validation"}
+        datasets = [partial(shards, Path(dataset), name, context) for name, context in contexts.items()]
+        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
+            done = run_train(run, spec, folder, plan, datasets=datasets, page=Path(page))
             _copy_results(folder, Path(model))
-            write_training_page(Path(page), Path(model), spec, precision=str(done.precision))
-            run.log_artifact(Path(page), "report")
     last = done.history[-1]
     told: dict[str, float] = {
         name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last
