@@ -126,3 +126,31 @@ def test_train_logs_the_same_from_both_faces(data, store, tmp_path):
     assert (task.params, task.metrics, task.files) == (command.params, command.metrics, command.files)
     assert {"loss", "params"} <= task.metrics.keys()
     assert task.files == ["model/model.keras", "report/training.html"]
+
+
+def test_export_logs_the_same_from_both_faces(data, store, tmp_path):
+    tasks.export(str(data / "base"), str(tmp_path / "onnx"), str(tmp_path / "metrics.json"), data_type="fp16")
+    flags = ["-d", "64,64,3", "--data_type", "fp16"]
+    verb("export", "-m", data / "base" / "model.keras", "-o", tmp_path / "verb" / "model.onnx", *flags)
+    task, command = records(store)
+    assert task == command
+    assert task.metrics["bytes"] > task.metrics["fp16_bytes"]
+    assert task.files == ["model/model.fp16.onnx", "model/model.onnx"]
+
+
+def test_an_export_in_8_bits_logs_what_export_and_calibrate_log(data, store, tmp_path):
+    photos = tmp_path / "few"
+    shutil.copytree(data / "drawn" / "images", photos / "images")
+    count = len(list((photos / "images").iterdir()))
+    made = [str(tmp_path / name) for name in ("onnx", "export.json", "int8", "calibrate.json", "calibration.md")]
+    tasks.export(str(data / "base"), *made[:2])
+    settings = INFERENCE | {"keep_aspect_ratio_mode": "pad_image_input"}
+    tasks.calibrate(made[0], str(photos), settings, *made[2:], method="minmax")
+    flags = ["-d", "64,64,3", "--data_type", "int8", "--cal_method", "minmax", "--cal_image_dir", photos / "images"]
+    flags += ["--batches", count]
+    verb("export", "-m", data / "base" / "model.keras", "-o", tmp_path / "verb" / "model.onnx", *flags)
+    export, calibrate, command = records(store)
+    assert command.params == export.params | calibrate.params
+    assert command.metrics == export.metrics | {f"int8_{name}": value for name, value in calibrate.metrics.items()}
+    assert command.files == sorted(export.files + calibrate.files)
+    assert calibrate.metrics["images"] == count
