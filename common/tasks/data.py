@@ -1,20 +1,17 @@
 """Tasks with data: photos, shards, and the photos that a quantization looks at."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.steps.convert import SETS, ConversionOptions, count_samples, run_convert
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, note
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
-
-if TYPE_CHECKING:
-    from bodyposenet.common.data.conversion.publish import Conversion
-
-SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 
 
 @report_failures
@@ -39,29 +36,18 @@ def convert(
 
     ``fingerprint`` is the photo set's, if it is known.
     """
-    from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.data.conversion.shard_plan import read_part
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
 
     spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
     index, of = read_part(part)
     folder = Path(dataset)
+    outputs = {half: (folder / name, folder / name) for half, name in SETS.items()}
+    options = ConversionOptions(shards=(1, of if of > 1 else 0), part=(index, of), check_files=True, strict=strict)
     name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
     with task_run(name, buffer=folder) as run:
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        run.log_params({"part": part}, prefix="data")
-        run.log_dataset(lambda: photo_set(photos_in(Path(photos)), spec.dataset, fingerprint))
-        numbers: dict[str, float] = {}
-        for name, mode in SETS.items():
-            done = convert_dataset(
-                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict,
-                shards=(1, of if of > 1 else 0), part=(index, of),
-            )  # fmt: skip
-            numbers |= _counts(name, done)
-            if name == "train" and done.report:
-                copy_whole(Path(done.report), Path(page))
-        run.log_metrics(numbers)
-        run.log_artifact(Path(page), "report")
+        read = partial(photo_set, photos_in(Path(photos)), spec.dataset, fingerprint)
+        _, numbers = run_convert(run, spec, outputs, options, photos=read, page=Path(page))
     return note(numbers, metrics)
 
 
@@ -75,17 +61,12 @@ def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, me
     folder = Path(dataset)
     with task_run("dataset_join", buffer=folder) as run:
         numbers: dict[str, float] = {}
-        for name in SETS:
-            numbers |= _counts(name, join_parts(parts, folder / name))
+        for name in SETS.values():
+            numbers |= count_samples(name, join_parts(parts, folder / name))
         kept = keep_test_half(spec, folder)
         (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         run.log_metrics(numbers)
     return note(numbers, metrics)
-
-
-def _counts(name: str, done: "Conversion") -> dict[str, float]:
-    counts = {"images": done.images, "people": done.people, "samples": done.samples, "skipped": len(done.skipped)}
-    return {f"{name}_{what}": float(count) for what, count in counts.items()}
 
 
 @report_failures

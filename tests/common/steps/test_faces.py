@@ -10,7 +10,7 @@ from support import rounds_run
 
 from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.photo_set import spec_in
+from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in, spec_in
 from bodyposenet.common.tasks.training import train_spec_for
 
 FACES = ("spec.model", "spec.checkpoint_dir")  # what a face calls the network, and where it puts it
@@ -154,3 +154,17 @@ def test_an_export_in_8_bits_logs_what_export_and_calibrate_log(data, store, tmp
     assert command.metrics == export.metrics | {f"int8_{name}": value for name, value in calibrate.metrics.items()}
     assert command.files == sorted(export.files + calibrate.files)
     assert calibrate.metrics["images"] == count
+
+
+def test_convert_logs_the_same_from_both_faces(data, store, tmp_path):
+    made = [str(tmp_path / name) for name in ("task", "metrics.json", "dataset_report.html")]
+    tasks.convert(str(data / "photos"), {}, "0/1", *made)
+    source = make_dataset_spec(photos_in(data / "photos")).model_dump(mode="json", by_alias=True, exclude_none=True)
+    spec = write_spec(tmp_path / "coco.yaml", source)
+    for mode, name in (("train", "train"), ("test", "val")):
+        verb("dataset_convert", "-d", spec, "-o", tmp_path / "verb" / name / "shards", "-m", mode, "--check_files")
+    task, *halves = records(store)
+    assert [half.params for half in halves] == [task.params, task.params]
+    assert halves[0].metrics | halves[1].metrics == task.metrics
+    assert halves[0].files == halves[1].files == task.files
+    assert task.metrics["train_images"] == 6
