@@ -29,7 +29,7 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
 
 @report_failures
 def convert(
-    photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *,
+    photos: str, dataset_spec: Settings, part: str, dataset: str, metrics: str, page: str, *,
     strict: bool = False, fingerprint: str = "",
 ) -> dict[str, float]:  # fmt: skip
     """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts.
@@ -39,7 +39,7 @@ def convert(
     from bodyposenet.common.data.conversion.shard_plan import read_part
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
 
-    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec))
     index, of = read_part(part)
     folder = Path(dataset)
     outputs = {half: (folder / name, folder / name) for half, name in SETS.items()}
@@ -52,12 +52,12 @@ def convert(
 
 
 @report_failures
-def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
+def join(photos: str, dataset_spec: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
     """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
     from bodyposenet.common.data.conversion.join import join_parts
     from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, photos_in
 
-    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec))
     folder = Path(dataset)
     with task_run("dataset_join", buffer=folder) as run:
         numbers: dict[str, float] = {}
@@ -71,14 +71,14 @@ def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, me
 
 @report_failures
 def sample_calibration(
-    photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
+    photos: str, dataset_spec: Settings, images: int, seed: int, calibration: str, metrics: str
 ) -> dict[str, float]:
     """Copy training photos that stand for all: as many as asked, or all that qualify."""
     from bodyposenet.common.data.conversion.split import DatasetSplit
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
     from bodyposenet.common.data.sampling.calibration_sample import copy_sample
 
-    source = DatasetSplit.read(make_dataset_spec(photos_in(Path(photos)), restore_ints(settings)), "train")
+    source = DatasetSplit.read(make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec)), "train")
     least = source.spec.data_filtering_params.min_acceptable_kpts
     output = Path(calibration) / CALIBRATION_IMAGES
     with task_run("sample_calibration", buffer=Path(calibration)) as run:

@@ -51,7 +51,7 @@ def export(
 
 @report_failures
 def calibrate(
-    onnx: str, photos: str, settings: Settings, int8: str, metrics: str, summary: str, *,
+    onnx: str, photos: str, inference_spec: Settings, int8: str, metrics: str, summary: str, *,
     method: str = "entropy", keep: Sequence[str] = (), max_drop: float = 0.02, dataset: str | None = None,
 ) -> tuple[list[str], dict[str, float]]:  # fmt: skip
     """Quantize an exported network with calibration photos; returns the convolutions that stay float, and the numbers.
@@ -65,7 +65,7 @@ def calibrate(
     from bodyposenet.common.steps.calibrate import Calibration, run_calibrate
 
     Path(int8).mkdir(parents=True, exist_ok=True)
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     source = Path(onnx) / ONNX
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
     ranges = find_ranges(fitting, folder=Path(photos) / CALIBRATION_IMAGES)
@@ -103,7 +103,7 @@ def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, pe
 @report_failures
 def build_engine(
     onnx: str,
-    settings: Settings,
+    inference_spec: Settings,
     engine: str,
     metrics: str,
     *,
@@ -119,7 +119,7 @@ def build_engine(
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
     from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     source = for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,12 +22,12 @@ NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
 @report_failures
 def evaluate(
-    model: str, dataset: str, settings: Settings, name: str, detections: str, metrics: str
+    model: str, dataset: str, inference_spec: Settings, name: str, detections: str, metrics: str
 ) -> tuple[float, dict[str, float]]:
     """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
     from bodyposenet.common.steps.evaluate import run_evaluate
 
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     truth = spec_in(Path(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
         done, numbers = run_evaluate(
