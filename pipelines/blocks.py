@@ -58,40 +58,49 @@ class Graph:
 
     def train(self) -> Any:
         """The base network."""
-        return self._fit("Train", self.seen.outputs["train_spec"], weights_digest=self.seen.outputs["weights"])
+        task = train(
+            dataset=self.dataset, train_spec=self.seen.outputs["train_spec"],
+            weights_digest=self.seen.outputs["weights"], checkpoint_dir=CLUSTER.checkpoints, gpus=max(1, CLUSTER.gpus),
+        )  # fmt: skip
+        return with_resources(task, "train", "Train").outputs["model"]
 
     def retrain(self, model: Any) -> Any:
         """A pruned network, trained again."""
-        return self._fit("Retrain", self.seen.outputs["retrain_spec"], start_from=model)
+        task = train(
+            dataset=self.dataset, train_spec=self.seen.outputs["retrain_spec"], start_from=model,
+            checkpoint_dir=CLUSTER.checkpoints, gpus=max(1, CLUSTER.gpus),
+        )  # fmt: skip
+        return with_resources(task, "train", "Retrain").outputs["model"]
 
-    def _fit(self, title: str, spec: Any, **more: Any) -> Any:
-        where = {"checkpoint_dir": CLUSTER.checkpoints, "gpus": max(1, CLUSTER.gpus)}
-        task = train(dataset=self.dataset, train_spec=spec, **where, **more)
-        return with_resources(task, "train", title).outputs["model"]
-
-    def prune(self, model: Any, spec: Any, **cut: Any) -> dsl.PipelineTask:
-        """A network with fewer filters."""
+    def prune(self, model: Any, prune_spec: Any, *, cut: Any = None) -> dsl.PipelineTask:
+        """A network with fewer filters; ``cut`` changes some of the spec's keys."""
+        changes = {} if cut is None else {"cut": cut}
         task = prune(
-            model=model, prune_spec=spec, dataset=self.dataset, train_spec=self.seen.outputs["train_spec"], **cut
-        )
+            model=model, prune_spec=prune_spec, dataset=self.dataset, train_spec=self.seen.outputs["train_spec"],
+            **changes,
+        )  # fmt: skip
         return with_resources(task, "prune", "Prune")
 
     def export(self, model: Any, title: str = "Export") -> Any:
         """A network as ONNX."""
         return with_resources(export(model=model), "export", title).outputs["onnx"]
 
-    def evaluate(self, name: str, **network: Any) -> dsl.PipelineTask:
+    def evaluate(self, name: str, *, model: Any = None, onnx: Any = None) -> dsl.PipelineTask:
         """A network's AP and what it found; ``model`` or ``onnx`` is the network."""
+        network = {"onnx": onnx} if model is None else {"model": model}
         task = evaluate(dataset=self.dataset, inference_spec=self.inference_spec, name=name, **network)
         return with_resources(task, "evaluate", f"Evaluate {name}")
 
-    def register(self, onnx: Any, ap: Any, name: Any, **made: Any) -> dsl.PipelineTask:
+    def register(
+        self, onnx: Any, ap: Any, name: Any, *, int8: Any = None, int8_ap: Any = None
+    ) -> dsl.PipelineTask:  # fmt: skip
         """Register a network; it becomes the champion if it beats that on the same photos."""
+        quantized = {} if int8 is None else {"int8": int8, "int8_ap": int8_ap}
         said, task = self.seen.outputs, {"inference_spec": self.inference_spec}
         champion = challenge(champion=said["champion"], dataset=self.dataset, model_name=name, **task)
         task |= {"champion": said["champion"], "inputs": said["inputs"], "name": name}
         task["champion_ap"] = with_resources(champion, "challenge", "Challenge").output
-        return with_resources(register(onnx=onnx, ap=ap, **task, **made), "register", "Register")
+        return with_resources(register(onnx=onnx, ap=ap, **task, **quantized), "register", "Register")
 
 
 def note_end(title: str, *last: dsl.PipelineTask) -> None:
@@ -104,13 +113,26 @@ def summarize(name: str, data: Any) -> dsl.PipelineTask:
     return with_resources(summary(name=name, data=data), "summary", "Summary").set_caching_options(False)
 
 
-def fingerprint_inputs(specs: dict[str, Any], **inputs: Any) -> dsl.PipelineTask:
+def fingerprint_inputs(
+    specs: dict[str, Any], *, data: Any, start_weights: Any, model_name: Any, only_if_new: Any, salt: Any, bound: Any,
+    cuts: Any = None,
+) -> dsl.PipelineTask:  # fmt: skip
     """The task that reads the inputs, in every run anew: what a path or an address holds may have changed.
 
     Args:
         specs: What the form holds for each spec, by the spec's name.
-        **inputs: Further inputs of the component.
+        data: As in the form.
+        start_weights: As in the form.
+        model_name: As in the form.
+        only_if_new: As in the form.
+        salt: As in the form.
+        bound: Of the AP, or of its loss, with which a network is registered.
+        cuts: Of a sweep.
     """
     texts = {f"{name.removesuffix('_spec')}_text": text for name, text in specs.items()}
-    task = fingerprint(defaults=DEFAULTS, gpus=max(1, CLUSTER.gpus), **texts, **inputs)
+    sweep = {} if cuts is None else {"cuts": cuts}
+    task = fingerprint(
+        data=data, defaults=DEFAULTS, start_weights=start_weights, model_name=model_name, only_if_new=only_if_new,
+        salt=salt, gpus=max(1, CLUSTER.gpus), bound=bound, **texts, **sweep,
+    )  # fmt: skip
     return with_resources(task, "fingerprint", "Fingerprint").set_caching_options(False)

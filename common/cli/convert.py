@@ -68,8 +68,10 @@ def dataset_convert(
     _refuse_folder(output_filename, "train" if mode == "train" else "val")
     folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    options.pop("log_level")
-    how = ConversionOptions(shards=(num_partitions, num_shards), **options)
+    how = ConversionOptions(
+        shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
+        check_files=options["check_files"], strict=options["strict"], processes=options["processes"],
+    )  # fmt: skip
     half = "train" if mode == "train" else "test"
     with task("dataset_convert", folder) as run:
         made, _ = run_convert(run, spec, {half: (output_filename, folder)}, how)

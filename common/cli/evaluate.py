@@ -129,10 +129,13 @@ def inference(
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.inference.inference import default_results_dir, infer
 
-    folder = results_dir(options.pop("results_dir"), default_results_dir(as_path(source)), bucket=True)
-    options.pop("log_level")
+    folder = results_dir(options["results_dir"], default_results_dir(as_path(source)), bucket=True)
     with task("inference", folder, status=False) as run:
-        done = infer(model, spec, input=as_path(source), results_dir=folder, **options)
+        done = infer(
+            model, spec, input=as_path(source), results_dir=folder, input_type=options["input_type"],
+            image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"],
+            device=options["device"], runner=options["runner"],
+        )  # fmt: skip
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)

@@ -23,7 +23,10 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
     drawn = parse_synthetic(data)
     with task_run("photos", buffer=Path(photos)) as run:
         run.log_params({"source": data}, prefix="data")
-        found = gather("", Path(photos), **drawn._asdict()) if drawn else gather(data.strip(), Path(photos))
+        if drawn:
+            found = gather("", Path(photos), train=drawn.train, val=drawn.val, seed=drawn.seed)
+        else:
+            found = gather(data.strip(), Path(photos))
     return {"source": data, "folder": str(found)}
 
 
