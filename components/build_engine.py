@@ -9,7 +9,7 @@ from bodyposenet.components._base import on_deploy_image
 @on_deploy_image
 def build_engine(
     onnx: dsl.Input[artifacts.OnnxPoseModel],
-    spec: dict,
+    inference_spec: dict,
     engine_for: list,
     engine: dsl.Output[artifacts.PoseEngine],
     metrics: dsl.Output[dsl.Metrics],
@@ -20,7 +20,7 @@ def build_engine(
 
     Args:
         onnx: Exported or quantized network.
-        spec: A TAO inference spec; its input_shape is the engine's.
+        inference_spec: A TAO inference spec; its input_shape is the engine's.
         engine_for: Kinds of GPU by compute capability, such as sm86; none is the GPU of the task, with TensorRT.
         engine: The engine and its card, which runners need.
         metrics: File size in bytes and seconds of building.
@@ -30,6 +30,7 @@ def build_engine(
     from bodyposenet.common import tasks
 
     numbers = tasks.build_engine(
-        onnx.path, spec, engine.path, metrics.path, gpus=engine_for, data_type=data_type, max_batch=max_batch_size
-    )
+        onnx.path, inference_spec, engine.path, metrics.path,
+        gpus=engine_for, data_type=data_type, max_batch=max_batch_size,
+    )  # fmt: skip
     metrics.metadata.update(numbers)

@@ -10,7 +10,7 @@ from bodyposenet.components._base import on_deploy_image
 def calibrate(
     onnx: dsl.Input[artifacts.OnnxPoseModel],
     photos: dsl.Input[artifacts.CalibrationPhotos],
-    spec: dict,
+    inference_spec: dict,
     int8: dsl.Output[artifacts.OnnxPoseModel],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
@@ -24,7 +24,7 @@ def calibrate(
     Args:
         onnx: Exported network.
         photos: What to look at.
-        spec: A TAO inference spec; says how photos are fitted to the input.
+        inference_spec: A TAO inference spec; says how photos are fitted to the input.
         int8: One file for TensorRT, one for ONNX Runtime on a CPU, and a cache for TensorRT up to version 10.
         metrics: Photos seen, file sizes in bytes, convolutions in float.
         summary: Which convolutions stay in float, and what 8 bits do to each.
@@ -41,7 +41,7 @@ def calibrate(
     held_out = dataset.path if dataset else None
     outputs = int8.path, metrics.path, summary.path
     kept, numbers = tasks.calibrate(
-        onnx.path, photos.path, spec, *outputs, method=method, keep=keep, max_drop=max_drop, dataset=held_out
+        onnx.path, photos.path, inference_spec, *outputs, method=method, keep=keep, max_drop=max_drop, dataset=held_out
     )
     facts = {name: value for name, value in onnx.metadata.items() if name != "ap"}
     int8.metadata.update(facts, kept_in_float=kept)

@@ -8,14 +8,14 @@ from bodyposenet.components._base import on_train_image
 
 @on_train_image
 def challenge(
-    champion: str, dataset: dsl.Input[artifacts.PoseDataset], spec: dict, model_name: str = "bodyposenet"
+    champion: str, dataset: dsl.Input[artifacts.PoseDataset], inference_spec: dict, model_name: str = "bodyposenet"
 ) -> float:
     """Evaluate the champion as the challenger was evaluated.
 
     Args:
         champion: Its version; empty where there is none.
         dataset: Whose held-out photos are looked at.
-        spec: The TAO inference spec of the challenger's evaluation.
+        inference_spec: The TAO inference spec of the challenger's evaluation.
         model_name: The registered model.
 
     Returns:
@@ -23,4 +23,4 @@ def challenge(
     """
     from bodyposenet.common import tasks
 
-    return tasks.challenge(champion, model_name, dataset.path, spec)
+    return tasks.challenge(champion, model_name, dataset.path, inference_spec)

@@ -10,7 +10,7 @@ from bodyposenet.components._base import on_deploy_image
 def dataset_convert(
     photo_set: dsl.Input[artifacts.PhotoSet],
     fingerprint: str,
-    spec: dict,
+    dataset_spec: dict,
     dataset: dsl.Output[artifacts.PoseDataset],
     metrics: dsl.Output[dsl.Metrics],
     page: dsl.Output[dsl.HTML],
@@ -22,7 +22,7 @@ def dataset_convert(
     Args:
         photo_set: Photos and COCO keypoint files.
         fingerprint: Digest of their content; a new one makes this task run again.
-        spec: Keys of a TAO dataset spec; folders and files are filled in.
+        dataset_spec: Keys of a TAO dataset spec; folders and files are filled in.
         dataset: Shards of the sets train and val, their manifest and their reports.
         metrics: Photos, people and samples of each set.
         page: What is in the training set, who is learned from, what is wrong.
@@ -32,6 +32,6 @@ def dataset_convert(
     from bodyposenet.common import tasks
 
     outputs = dataset.path, metrics.path, page.path
-    numbers = tasks.convert(photo_set.path, spec, part, *outputs, strict=strict, fingerprint=fingerprint)
+    numbers = tasks.convert(photo_set.path, dataset_spec, part, *outputs, strict=strict, fingerprint=fingerprint)
     metrics.metadata.update(numbers)
     dataset.metadata.update(fingerprint=fingerprint, part=part)

@@ -11,7 +11,7 @@ def dataset_join(
     photo_set: dsl.Input[artifacts.PhotoSet],
     parts: dsl.Input[list[dsl.Artifact]],  # kfp 2.17 finds no type of our own inside a list
     fingerprint: str,
-    spec: dict,
+    dataset_spec: dict,
     dataset: dsl.Output[artifacts.PoseDataset],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
@@ -21,12 +21,12 @@ def dataset_join(
         photo_set: Photos and COCO keypoint files.
         parts: What dataset_convert wrote.
         fingerprint: Digest of the photo set's content.
-        spec: Keys of a TAO dataset spec, as dataset_convert had it.
+        dataset_spec: Keys of a TAO dataset spec, as dataset_convert had it.
         dataset: Shards of the sets train and val, their manifest, and all that an evaluation needs.
         metrics: Photos, people and samples of each set.
     """
     from bodyposenet.common import tasks
 
     folders = [part.path for part in parts]
-    metrics.metadata.update(tasks.join(photo_set.path, spec, folders, dataset.path, metrics.path))
+    metrics.metadata.update(tasks.join(photo_set.path, dataset_spec, folders, dataset.path, metrics.path))
     dataset.metadata["fingerprint"] = fingerprint

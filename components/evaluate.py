@@ -9,7 +9,7 @@ from bodyposenet.components._base import on_train_image
 @on_train_image
 def evaluate(
     dataset: dsl.Input[artifacts.PoseDataset],
-    spec: dict,
+    inference_spec: dict,
     detections: dsl.Output[artifacts.Detections],
     metrics: dsl.Output[dsl.Metrics],
     model: dsl.Input[artifacts.PoseModel] = None,
@@ -20,7 +20,7 @@ def evaluate(
 
     Args:
         dataset: Whose set val is used.
-        spec: A TAO inference spec.
+        inference_spec: A TAO inference spec.
         detections: People found, as TAO and as COCO write them.
         metrics: COCO's ten numbers and counts.
         model: A Keras network; or else give onnx.
@@ -33,6 +33,6 @@ def evaluate(
     from bodyposenet.common import tasks
 
     network = (model or onnx).path
-    ap, numbers = tasks.evaluate(network, dataset.path, spec, name, detections.path, metrics.path)
+    ap, numbers = tasks.evaluate(network, dataset.path, inference_spec, name, detections.path, metrics.path)
     metrics.metadata.update(numbers)
     return ap

@@ -15,21 +15,21 @@ def fingerprint(
     champion: dsl.OutputPath(str),
     reason: dsl.OutputPath(str),
     parts: dsl.OutputPath(list),
-    dataset: dsl.OutputPath(dict),
-    training: dsl.OutputPath(dict),
-    pruning: dsl.OutputPath(dict),
-    retraining: dsl.OutputPath(dict),
-    inference: dsl.OutputPath(dict),
+    dataset_spec: dsl.OutputPath(dict),
+    train_spec: dsl.OutputPath(dict),
+    prune_spec: dsl.OutputPath(dict),
+    retrain_spec: dsl.OutputPath(dict),
+    inference_spec: dsl.OutputPath(dict),
     calibration_images: dsl.OutputPath(int),
     method: dsl.OutputPath(str),
     keep_float: dsl.OutputPath(list),
     max_int8_drop: dsl.OutputPath(float),
-    dataset_spec: str = "",
-    train_spec: str = "",
-    prune_spec: str = "",
-    retrain_spec: str = "",
-    inference_spec: str = "",
-    deploy_spec: str = "",
+    dataset_text: str = "",
+    train_text: str = "",
+    prune_text: str = "",
+    retrain_text: str = "",
+    inference_text: str = "",
+    deploy_text: str = "",
     start_weights: str = "",
     model_name: str = "bodyposenet",
     cuts: list = [],  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
@@ -49,21 +49,21 @@ def fingerprint(
         champion: Version of the registered champion to beat; empty where there is none.
         reason: Why there is something to do, or nothing.
         parts: Shares of the conversion, a pod each.
-        dataset: Keys of the dataset spec.
-        training: The train spec.
-        pruning: The prune spec.
-        retraining: The train spec of the training after pruning.
-        inference: The inference spec.
+        dataset_spec: Keys of the dataset spec.
+        train_spec: The train spec.
+        prune_spec: The prune spec.
+        retrain_spec: The train spec of the training after pruning.
+        inference_spec: The inference spec.
         calibration_images: Of the deploy spec.
         method: Of the deploy spec.
         keep_float: Of the deploy spec.
         max_int8_drop: Of the deploy spec.
-        dataset_spec: A URI, or YAML or JSON.
-        train_spec: The same.
-        prune_spec: The same.
-        retrain_spec: The same.
-        inference_spec: The same.
-        deploy_spec: The same.
+        dataset_text: A URI, or YAML or JSON.
+        train_text: The same.
+        prune_text: The same.
+        retrain_text: The same.
+        inference_text: The same.
+        deploy_text: The same.
         start_weights: A model to start from, in place of the train spec's.
         model_name: In MLflow's registry.
         cuts: Of a sweep, further inputs.
@@ -77,12 +77,17 @@ def fingerprint(
     """
     from bodyposenet.common import tasks
 
-    texts = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
-    texts |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec, "deploy_spec": deploy_spec}
+    texts = {"dataset_spec": dataset_text, "train_spec": train_text, "prune_spec": prune_text}
+    texts |= {"retrain_spec": retrain_text, "inference_spec": inference_text, "deploy_spec": deploy_text}
     outputs = {"photos": photos, "weights": weights, "inputs": inputs, "champion": champion, "reason": reason}
-    outputs |= {"parts": parts, "dataset_spec": dataset, "train_spec": training, "prune_spec": pruning}
-    outputs |= {"retrain_spec": retraining, "inference_spec": inference, "calibration_images": calibration_images}
-    outputs |= {"method": method, "keep_float": keep_float, "max_int8_drop": max_int8_drop}
+    outputs |= {"parts": parts, "dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
+    outputs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
+    outputs |= {
+        "calibration_images": calibration_images,
+        "method": method,
+        "keep_float": keep_float,
+        "max_int8_drop": max_int8_drop,
+    }
     return tasks.fingerprint(
         texts, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
         only_if_new=only_if_new, salt=salt, more={"cuts": cuts, "gpus": gpus}, bound=bound,

@@ -8,7 +8,7 @@ from bodyposenet.components._base import on_deploy_image
 
 @on_deploy_image
 def infer_batch(
-    spec: dict,
+    inference_spec: dict,
     detections: dsl.Output[artifacts.Detections],
     gallery: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
@@ -22,7 +22,7 @@ def infer_batch(
     """Find the people in very many photos with a registered network; a photo that cannot be read is reported.
 
     Args:
-        spec: Keys of a TAO inference spec that are to be others than those the network was registered with.
+        inference_spec: Keys of a TAO inference spec that are to be others than those the network was registered with.
         detections: People found, as TAO and as COCO write them.
         gallery: The photos that are worth a look, people drawn on them.
         metrics: Photos, people, photos with nobody and photos that could not be used.
@@ -40,7 +40,7 @@ def infer_batch(
 
     outputs = detections.path, gallery.path, metrics.path
     summary, numbers = tasks.infer_batch(
-        source, model_name, alias, spec, *outputs, pictures=pictures, draw=draw, work=work
+        source, model_name, alias, inference_spec, *outputs, pictures=pictures, draw=draw, work=work
     )
     metrics.metadata.update(numbers)
     return summary

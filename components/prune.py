@@ -9,7 +9,7 @@ from bodyposenet.components._base import on_train_image
 @on_train_image
 def prune(
     model: dsl.Input[artifacts.PoseModel],
-    spec: dict,
+    prune_spec: dict,
     pruned: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
@@ -22,7 +22,7 @@ def prune(
 
     Args:
         model: Trained network.
-        spec: A prune spec: pruning_threshold or target_flops, criterion, pruning_granularity and so on.
+        prune_spec: A prune spec: pruning_threshold or target_flops, criterion, pruning_granularity and so on.
         pruned: The smaller network, ready to retrain.
         metrics: Parameters and FLOPs before and after.
         summary: Filters kept, layer by layer.
@@ -38,7 +38,7 @@ def prune(
 
     records = dataset.path if dataset else None
     outputs = pruned.path, metrics.path, summary.path, picture.path
-    kept, numbers = tasks.prune(model.path, spec, *outputs, cut=cut, dataset=records, train_settings=train_spec)
+    kept, numbers = tasks.prune(model.path, prune_spec, *outputs, cut=cut, dataset=records, train_spec=train_spec)
     kept_facts = {name: value for name, value in model.metadata.items() if name != "ap"}
     pruned.metadata.update(kept_facts, params=numbers["params"], gflops=numbers["gflops"])
     metrics.metadata.update(numbers)

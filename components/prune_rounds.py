@@ -10,7 +10,7 @@ from bodyposenet.components._base import on_train_image
 def prune_rounds(
     model: dsl.Input[artifacts.PoseModel],
     dataset: dsl.Input[artifacts.PoseDataset],
-    spec: dict,
+    prune_spec: dict,
     retrain_spec: dict,
     pruned: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
@@ -20,7 +20,7 @@ def prune_rounds(
     Args:
         model: Trained network.
         dataset: Converted shards.
-        spec: A prune spec; its target is that of all its rounds together, its threshold that of every round.
+        prune_spec: A prune spec; its target is that of all its rounds together, its threshold that of every round.
         retrain_spec: A TAO train spec; what follows each pruning.
         pruned: The smaller network, ready for the last round, and the rounds so far.
         metrics: Rounds, and parameters and FLOPs before and after.
@@ -30,7 +30,7 @@ def prune_rounds(
     """
     from bodyposenet.common import tasks
 
-    last, numbers = tasks.prune_rounds(model.path, dataset.path, spec, retrain_spec, pruned.path, metrics.path)
+    last, numbers = tasks.prune_rounds(model.path, dataset.path, prune_spec, retrain_spec, pruned.path, metrics.path)
     own = {name: numbers[name] for name in ("params", "gflops") if name in numbers}
     pruned.metadata.update({name: value for name, value in model.metadata.items() if name != "ap"}, **own)
     metrics.metadata.update(numbers)

@@ -9,7 +9,7 @@ from bodyposenet.components._base import on_train_image
 @on_train_image
 def register(
     onnx: dsl.Input[artifacts.OnnxPoseModel],
-    spec: dict,
+    inference_spec: dict,
     ap: float,
     decision: dsl.Output[dsl.Markdown],
     int8: dsl.Input[artifacts.OnnxPoseModel] = None,
@@ -23,7 +23,7 @@ def register(
 
     Args:
         onnx: Exported network.
-        spec: The TAO inference spec it was evaluated with.
+        inference_spec: The TAO inference spec it was evaluated with.
         ap: AP of the exported network.
         decision: What became of it, and why.
         int8: Its quantized files, if there are any; they join the run.
@@ -42,5 +42,5 @@ def register(
     networks = onnx.path, int8.path if int8 else None
     tags = {**onnx.metadata, "inputs": inputs}
     return tasks.register(
-        *networks, spec, name, aps, decision.path, champion=champion, champion_ap=champion_ap, tags=tags
+        *networks, inference_spec, name, aps, decision.path, champion=champion, champion_ap=champion_ap, tags=tags
     )

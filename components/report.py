@@ -15,7 +15,7 @@ def report(
     int8: dsl.Input[artifacts.OnnxPoseModel],
     dataset: dsl.Input[artifacts.PoseDataset],
     detections: dsl.Input[artifacts.Detections],
-    spec: dict,
+    inference_spec: dict,
     base_ap: float,
     pruned_ap: float,
     retrained_ap: float,
@@ -33,7 +33,7 @@ def report(
         int8: The exported one, quantized.
         dataset: Whose held-out photos were used.
         detections: People found in them, for the pictures.
-        spec: The TAO inference spec of the evaluations.
+        inference_spec: The TAO inference spec of the evaluations.
         base_ap: AP of the trained network.
         pruned_ap: AP of the pruned one.
         retrained_ap: AP of the exported one.
@@ -47,4 +47,4 @@ def report(
     paths = {name: artifact.path for name, artifact in networks.items()}
     aps = {"base": base_ap, "pruned": pruned_ap, "retrained": retrained_ap, "int8": int8_ap}
     outputs = page.path, figures.path
-    figures.metadata.update(tasks.report(paths, dataset.path, spec, detections.path, aps, *outputs))
+    figures.metadata.update(tasks.report(paths, dataset.path, inference_spec, detections.path, aps, *outputs))

@@ -10,7 +10,7 @@ from bodyposenet.components._base import on_deploy_image
 def sample_calibration(
     photo_set: dsl.Input[artifacts.PhotoSet],
     fingerprint: str,
-    spec: dict,
+    dataset_spec: dict,
     photos: dsl.Output[artifacts.CalibrationPhotos],
     metrics: dsl.Output[dsl.Metrics],
     images: int = 100,
@@ -21,7 +21,7 @@ def sample_calibration(
     Args:
         photo_set: Photos and COCO keypoint files.
         fingerprint: Digest of their content; a new one makes this task run again.
-        spec: Keys of a TAO dataset spec; says how many joints a person must have to count.
+        dataset_spec: Keys of a TAO dataset spec; says how many joints a person must have to count.
         photos: The copies.
         metrics: Photos copied, photos to choose from, and photos that could not be read.
         images: How many; fewer if fewer have people.
@@ -29,6 +29,6 @@ def sample_calibration(
     """
     from bodyposenet.common import tasks
 
-    numbers = tasks.sample_calibration(photo_set.path, spec, images, seed, photos.path, metrics.path)
+    numbers = tasks.sample_calibration(photo_set.path, dataset_spec, images, seed, photos.path, metrics.path)
     metrics.metadata.update(numbers)
     photos.metadata["fingerprint"] = fingerprint

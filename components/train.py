@@ -9,7 +9,7 @@ from bodyposenet.components._base import on_train_image
 @on_train_image
 def train(
     dataset: dsl.Input[artifacts.PoseDataset],
-    spec: dict,
+    train_spec: dict,
     model: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.HTML],
@@ -22,7 +22,7 @@ def train(
 
     Args:
         dataset: Converted shards.
-        spec: A TAO train spec; the paths of the records are filled in.
+        train_spec: A TAO train spec; the paths of the records are filled in.
         model: The trained network, its history and its spec.
         metrics: Parameters, GFLOPs, last loss and speed.
         curves: Loss, AP and learning rate by epoch, and the first batch.
@@ -36,7 +36,7 @@ def train(
     start = start_from.path if start_from else None
     outputs = model.path, metrics.path, curves.path
     facts, numbers = tasks.train(
-        dataset.path, spec, start, *outputs, checkpoints=checkpoint_dir, weights_digest=weights_digest, gpus=gpus
+        dataset.path, train_spec, start, *outputs, checkpoints=checkpoint_dir, weights_digest=weights_digest, gpus=gpus
     )
     model.metadata.update(facts)
     metrics.metadata.update(numbers)

@@ -31,7 +31,8 @@ def batch_inference(
         What came out.
     """
     task = infer_batch(
-        source=source, model_name=model_name, alias=alias, spec=inference_spec, pictures=pictures, draw=draw, work=work
-    )
+        source=source, model_name=model_name, alias=alias, inference_spec=inference_spec,
+        pictures=pictures, draw=draw, work=work,
+    )  # fmt: skip
     found: str = with_resources(task, "infer-batch", "Find people").set_caching_options(False).outputs["Output"]
     return found

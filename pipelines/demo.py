@@ -24,7 +24,7 @@ from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News
-from bodyposenet.pipelines.here.past import code_digest, is_new, name_run, note_end, sole_user
+from bodyposenet.pipelines.here.past import code_digest, is_new, mark_complete, name_run, sole_user
 from bodyposenet.pipelines.here.run import Places, run_here
 from bodyposenet.pipelines.here.screen import Screen
 from bodyposenet.pipelines.here.stages import titles
@@ -71,7 +71,7 @@ def demo(
         with _surroundings(output, name_run(output, arguments)):
             ended = run_here(_job(arguments, output), Places(output), _screen(output), held)
         summary = _summarize(ended, output, time.monotonic() - begun)
-        note_end(output)
+        mark_complete(output)
     return summary
 
 

@@ -9,13 +9,13 @@ from bodyposenet.components.gate import gate
 from bodyposenet.components.prune_rounds import prune_rounds
 from bodyposenet.components.report import report
 from bodyposenet.components.sample_calibration import sample_calibration
-from bodyposenet.pipelines.blocks import DRAWN, Graph, note_end, read_inputs, summarize
+from bodyposenet.pipelines.blocks import DRAWN, Graph, fingerprint_inputs, note_end, summarize
 from bodyposenet.pipelines.resources import with_resources
 
 
 def cut(graph: Graph, base: Any) -> Any:
     """The base network with fewer filters: all rounds but the last, and the last one's pruning."""
-    spec = {"spec": graph.seen.outputs["pruning"], "retrain_spec": graph.seen.outputs["retraining"]}
+    spec = {"prune_spec": graph.seen.outputs["prune_spec"], "retrain_spec": graph.seen.outputs["retrain_spec"]}
     early = with_resources(prune_rounds(model=base, dataset=graph.dataset, **spec), "prune-rounds", "Earlier rounds")
     return graph.prune(early.outputs["pruned"], early.outputs["Output"]).outputs["pruned"]
 
@@ -26,7 +26,7 @@ def quantize(graph: Graph, onnx: Any) -> Any:
     sampled = sample_calibration(**graph.photo_set, images=said["calibration_images"])
     stand_ins = with_resources(sampled, "sample-calibration", "Sample").outputs["photos"]
     budget = {"keep": said["keep_float"], "max_drop": said["max_int8_drop"], "dataset": graph.dataset}
-    task = calibrate(onnx=onnx, photos=stand_ins, spec=graph.inference, method=said["method"], **budget)
+    task = calibrate(onnx=onnx, photos=stand_ins, inference_spec=graph.inference_spec, method=said["method"], **budget)
     return with_resources(task, "calibrate", "Calibrate").outputs["int8"]
 
 
@@ -69,7 +69,7 @@ def prune_and_retrain(graph: Graph, min_ap: Any, name: Any) -> None:
     aps = {f"{stage}_ap": score.outputs["Output"] for stage, score in scores.items()}
     compared = report(
         base=base, pruned=pruned, retrained=retrained, onnx=onnx, int8=int8, dataset=graph.dataset, **aps,
-        detections=scores["int8"].outputs["detections"], spec=graph.inference,
+        detections=scores["int8"].outputs["detections"], inference_spec=graph.inference_spec,
     )  # fmt: skip
     register_if_good(graph, onnx, int8, aps, min_ap, name, with_resources(compared, "report", "Report"))
 
@@ -109,6 +109,6 @@ def prune_retrain(
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec, "deploy_spec": deploy_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "bound": min_ap}
-        seen = read_inputs(data=data, start_weights=start_weights, **specs, **rest)
+        seen = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
             prune_and_retrain(Graph.start(seen, data), min_ap, model_name)

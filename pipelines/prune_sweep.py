@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from bodyposenet.components.choose_smallest import choose_smallest
-from bodyposenet.pipelines.blocks import DRAWN, Graph, note_end, read_inputs, summarize
+from bodyposenet.pipelines.blocks import DRAWN, Graph, fingerprint_inputs, note_end, summarize
 from bodyposenet.pipelines.resources import with_resources
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
@@ -16,7 +16,7 @@ def sweep(graph: Graph, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     trained = graph.train()
     base = graph.export(trained, "Export base")
     with dsl.ParallelFor(cuts, name="cut") as cut:
-        smaller = graph.prune(trained, graph.seen.outputs["pruning"], cut=cut)
+        smaller = graph.prune(trained, graph.seen.outputs["prune_spec"], cut=cut)
         onnx = graph.export(graph.retrain(smaller.outputs["pruned"]))
         score = graph.evaluate("retrained", onnx=onnx)
     choice = choose_smallest(
@@ -67,6 +67,6 @@ def prune_sweep(
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "cuts": cuts}
         rest["bound"] = max_ap_drop
-        seen = read_inputs(data=data, start_weights=start_weights, **specs, **rest)
+        seen = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
         with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
             sweep(Graph.start(seen, data), cuts, max_ap_drop, model_name)

@@ -64,14 +64,9 @@ def build_engine(model: str, engine_file: Path | None, **options: Any) -> None:
     output = engine_file or source.with_suffix(".engine")
     folder = results_dir(options["results_dir"], output.parent)
     warn_of_plain(source, output)
-    build(source, output, read_request(options), folder)
-
-
-def read_request(options: dict[str, Any]) -> "EngineOptions":
-    """The engine that the flags ask for."""
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
 
-    return EngineOptions(
+    wanted = EngineOptions(
         size=options["input_size"],
         min_size=options["min_input_size"],
         max_size=options["max_input_size"],
@@ -84,6 +79,7 @@ def read_request(options: dict[str, Any]) -> "EngineOptions":
         gpus=tuple(name.lower() for name in options["engine_for"]),
         timing_cache=options["timing_cache"],
     )
+    build(source, output, wanted, folder)
 
 
 def build(source: Path, output: Path, options: "EngineOptions", folder: Path) -> "Engine":

@@ -1,126 +1,118 @@
-"""Calibration for the command line: where ``bpnet export`` takes the ranges of its 8-bit forms from."""
+"""Calibration for the command line: what the flags of ``bpnet export`` say of its 8-bit forms."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.model_key import key_in_use
 from bodyposenet.common.storage.together import Together
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
+    from bodyposenet.common.deploy.quantization.histograms import Method
     from bodyposenet.common.deploy.quantization.quantize import Quantized
-    from bodyposenet.common.deploy.quantization.sensitivity import Drop
-    from bodyposenet.common.skeleton.card import Card
+    from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.inference import InferenceSpec
+    from bodyposenet.common.steps.calibrate import Calibration
 
-AUTO = ("auto",)  # of --keep-fp32
 COUNTS = ".*.part.npz"  # what a calibration has counted so far, for the next if it is killed
-NEEDED = "name photos with --cal_image_dir, or a tensorfile with --cal_data_file"
 
 
-def ranges_source(
-    options: Mapping[str, Any], size: tuple[int, int], card: "Card", files: Together
-) -> "CalibrationImages | Path":
-    """What the flags name: a calibration cache that exists, else a tensorfile that exists, else a folder.
+@dataclass(frozen=True)
+class ExportFlags:
+    """The flags of ``bpnet export``, by the names that the command line gives them."""
 
-    Pictures of a folder are kept in the tensorfile that the flags name, if they do, and read from there.
+    experiment_spec: str | None
+    backend: str
+    input_dims: tuple[int, int, int]
+    data_format: str
+    data_type: str
+    strict_type_constraints: bool
+    cal_image_dir: str
+    cal_data_file: str
+    cal_cache_file: str
+    cal_method: "Method"
+    keep_fp32: Sequence[str]
+    max_drop: float
+    dataset_spec: str
+    inference_spec: str
+    batches: int
+    batch_size: int
+    max_batch_size: int
+    opt_batch_size: int
+    static_batch_size: int
+    max_workspace_size: int
+    engine_file: str | None
+    force_ptq: bool
+    sdk_compatible_model: bool
+    upsample_ratio: int
+    uint8_input: bool
+    path_map: "PathMap"
+
+    @classmethod
+    def take(cls, given: Mapping[str, Any]) -> Self:
+        """Take the flags out of everything that click gives."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
+
+
+def read_calibration(source: Path, files: Together, size: tuple[int, int], flags: ExportFlags) -> "Calibration":
+    """Say how the flags want a network quantized, and where its ranges come from.
 
     Args:
-        options: Of ``bpnet export``.
-        size: ``(height, width)`` of the pictures.
-        card: The network's.
+        source: The Keras network.
         files: The export's outputs: a cache that one that was killed left is no input.
+        size: ``(height, width)`` of the pictures.
+        flags: Of ``bpnet export``.
 
     Raises:
-        UserError: None is named, or what is named cannot be used.
+        UserError: See :func:`bodyposenet.common.deploy.quantization.ranges_source.find_ranges`.
     """
-    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder, from_tensorfile
-    from bodyposenet.common.deploy.quantization.tensorfile import write_tensorfile
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting
+    from bodyposenet.common.deploy.quantization.ranges_source import find_ranges
+    from bodyposenet.common.model.files.model_file import read_card
+    from bodyposenet.common.steps.calibrate import AUTO, Calibration
 
-    cache, stored = options["cal_cache_file"], options["cal_data_file"]
-    if cache and Path(cache).is_file() and not files.is_leftover(Path(cache)):
-        if options["keep_fp32"] == AUTO:
-            fix = "remove the file, or name the convolutions"
-            raise UserError("--keep-fp32 auto compares pictures, and a cache has none", where=str(cache), fix=fix)
-        click.echo(f"warning: {cache} exists: its ranges are taken, and no picture is looked at", err=True)
-        return Path(cache)
-    if stored and Path(stored).is_file():
-        return from_tensorfile(Path(stored), size, batches=options["batches"], batch_size=options["batch_size"])
-    if not options["cal_image_dir"]:
-        raise UserError("int8 needs pictures to calibrate with", where="bpnet export", fix=NEEDED)
-    images = from_folder(
-        options["cal_image_dir"], Fitting(size, card), batches=options["batches"], batch_size=options["batch_size"]
+    cache = Path(flags.cal_cache_file) if flags.cal_cache_file else None
+    found = find_ranges(
+        Fitting(size, read_card(source)),
+        cache=None if cache and files.is_leftover(cache) else cache,
+        tensorfile=Path(flags.cal_data_file) if flags.cal_data_file else None,
+        folder=flags.cal_image_dir,
+        batches=flags.batches,
+        batch_size=flags.batch_size,
+        compares=tuple(flags.keep_fp32) == AUTO,
     )
-    if not stored:
-        return images
-    count = write_tensorfile(Path(stored), images)
-    click.echo(f"wrote {stored}: {count} batches")
-    return from_tensorfile(Path(stored), size)
+    if found.cache:
+        click.echo(f"warning: {found.cache} exists: its ranges are taken, and no picture is looked at", err=True)
+    if found.stored:
+        click.echo(f"wrote {flags.cal_data_file}: {found.stored} batches")
+    judges = _read_judges(size, flags)
+    return Calibration(found, flags.cal_method, flags.keep_fp32, flags.max_drop, judges, cache)
 
 
-def calibrate(
-    network: Path, source: "CalibrationImages | Path", files: Together, options: Mapping[str, Any]
-) -> "Quantized":
-    """Write the 8-bit forms of an ONNX file.
-
-    Args:
-        network: What was exported, where the outputs wait.
-        source: From :func:`ranges_source`.
-        files: The outputs.
-        options: Of ``bpnet export``.
-
-    Returns:
-        What was written.
-    """
-    from bodyposenet.common.deploy.onnx_file import write_whole
-    from bodyposenet.common.deploy.quantization.quantize import quantize_int8, quantize_with_cache
-    from bodyposenet.common.deploy.quantization.sensitivity import Budget
-
-    output = network.with_suffix(f".int8{form_ending(network)}")
-    if isinstance(source, Path):
-        done = quantize_with_cache(network, source, output, keep=options["keep_fp32"])
-        told = f"with the ranges of {source}"
-    else:
-        named = Path(options["cal_cache_file"]) if options["cal_cache_file"] else None
-        cache = files.stage(named) if named else None
-        budget = Budget(source, options["max_drop"], measure_drop(network, options))
-        keep = budget.choose if options["keep_fp32"] == AUTO else options["keep_fp32"]
-        done = quantize_int8(network, source, output, method=options["cal_method"], cache=cache, keep=keep)
-        told = f"and {named or files.output.with_name(done.cache.name)}: calibrated with {done.images} photos"
-        if budget.choice:
-            reasons = output.with_suffix(".kept.json")
-            write_whole(reasons, json.dumps(budget.to_dict(), indent=1).encode())
-            click.echo(f"wrote {files.output.with_name(reasons.name)}: why convolutions stay in float")
-    forms = ", ".join(str(files.output.with_name(path.name)) for path in (done.path, done.cpu_path))
-    click.echo(f"wrote {forms} {told}")
-    if options["keep_fp32"]:
-        click.echo(f"{len(done.kept)} convolutions stay in float{': ' if done.kept else ''}{', '.join(done.kept)}")
-    return done
-
-
-def measure_drop(network: Path, options: Mapping[str, Any]) -> "Drop | None":
-    """AP lost on the held-out photos of the dataset that the flags name, if they do."""
-    if not options["dataset_spec"]:
+def _read_judges(size: tuple[int, int], flags: ExportFlags) -> "tuple[InferenceSpec, DatasetSpec] | None":
+    """Read the specs by which the AP is measured, if the flags name a dataset."""
+    if not flags.dataset_spec:
         return None
-    from bodyposenet.common.cli.options import input_size
-    from bodyposenet.common.evaluation.ap_drop import ap_drop
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
 
-    dataset = load_spec(options["dataset_spec"], DatasetSpec, path_map=options["path_map"])
-    if options["inference_spec"]:
-        return ap_drop(
-            network, load_spec(options["inference_spec"], InferenceSpec, path_map=options["path_map"]), dataset
-        )
-    size = input_size(options["input_dims"], options["data_format"])
-    return ap_drop(network, InferenceSpec(input_shape=size, keep_aspect_ratio_mode="pad_image_input"), dataset)
+    dataset_spec = load_spec(flags.dataset_spec, DatasetSpec, path_map=flags.path_map)
+    if flags.inference_spec:
+        return load_spec(flags.inference_spec, InferenceSpec, path_map=flags.path_map), dataset_spec
+    return InferenceSpec(input_shape=size, keep_aspect_ratio_mode="pad_image_input"), dataset_spec
 
 
-def form_ending(network: Path) -> str:
-    """The ending of the further forms of an ONNX file: its own where they are encrypted as it is."""
-    return ".onnx" if key_in_use() is None else network.suffix
+def describe_calibration(done: "Quantized", reasons: Path | None, flags: ExportFlags) -> None:
+    """Print which 8-bit forms were written, with which ranges, and what stays in float."""
+    if reasons:
+        click.echo(f"wrote {reasons}: why convolutions stay in float")
+    ranges = (
+        f"and {done.cache}: calibrated with {done.images} photos" if done.images else f"with the ranges of {done.cache}"
+    )
+    click.echo(f"wrote {done.path}, {done.cpu_path} {ranges}")
+    if flags.keep_fp32:
+        click.echo(f"{len(done.kept)} convolutions stay in float{': ' if done.kept else ''}{', '.join(done.kept)}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Verb, pluralize, results_dir, task
+from bodyposenet.common.cli.launcher import Verb, pluralize, task
+from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import is_remote
@@ -52,25 +53,29 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
 @path_map_option
 @common_options
-def dataset_convert(dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", **options: Any) -> None:
+def dataset_convert(
+    dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", results_dir: str | None,
+    num_partitions: int, num_shards: int, **options: Any,
+) -> None:  # fmt: skip
     """Convert COCO keypoints and images to record shards and a manifest.json beside them.
 
     A conversion that was stopped goes on where it was when it is run again.
     """
-    from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.steps.convert import ConversionOptions, run_convert
 
     _refuse_folder(output_filename, "train" if mode == "train" else "val")
-    folder = results_dir(options.pop("results_dir"), output_filename.parent, bucket=True)
+    folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    options.pop("log_level")
-    shards = (options.pop("num_partitions"), options.pop("num_shards"))
+    how = ConversionOptions(
+        shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
+        check_files=options["check_files"], strict=options["strict"], processes=options["processes"],
+    )  # fmt: skip
     half = "train" if mode == "train" else "test"
     with task("dataset_convert", folder) as run:
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = convert_dataset(spec, output_filename, mode=half, shards=shards, results_dir=folder, **options)
-        run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
+        made, _ = run_convert(run, spec, {half: (output_filename, folder)}, how)
+    done = made[half]
     _tell_problems([str(problem) for problem in done.problems], done.report)
     click.echo(_summary(done))
     click.echo(f"what is in the dataset: {done.report}", err=True)
@@ -85,7 +90,7 @@ def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: An
     from bodyposenet.common.data.conversion.join import join_parts
 
     _refuse_folder(output_filename, "train")
-    folder = results_dir(options["results_dir"], output_filename.parent, bucket=True)
+    folder = make_results_dir(options["results_dir"], output_filename.parent, bucket=True)
     with task("dataset_join", folder) as run:
         done = join_parts(folders, output_filename)
         run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})

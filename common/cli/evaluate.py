@@ -76,13 +76,12 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
-    from bodyposenet.common.evaluation.evaluate import evaluate as score
+    from bodyposenet.common.steps.evaluate import run_evaluate
 
     with task("evaluate", folder, status=False) as run:
-        run.log_params(spec.model_dump(mode="json"), prefix="spec")
-        done = score(model, spec, dataset, folder, device=options["device"], runner=options["runner"])
-        run.log_metrics(done.metrics)
-        run.log_params({"ran": done.ran}, prefix="data")
+        done, _ = run_evaluate(
+            run, model, spec, dataset, folder, name=model.name, device=options["device"], runner=options["runner"]
+        )
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
     if options["ceiling"] or _is_drawn(dataset):
@@ -130,10 +129,13 @@ def inference(
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.inference.inference import default_results_dir, infer
 
-    folder = results_dir(options.pop("results_dir"), default_results_dir(as_path(source)), bucket=True)
-    options.pop("log_level")
+    folder = results_dir(options["results_dir"], default_results_dir(as_path(source)), bucket=True)
     with task("inference", folder, status=False) as run:
-        done = infer(model, spec, input=as_path(source), results_dir=folder, **options)
+        done = infer(
+            model, spec, input=as_path(source), results_dir=folder, input_type=options["input_type"],
+            image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"],
+            device=options["device"], runner=options["runner"],
+        )  # fmt: skip
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.calibration import COUNTS, calibrate, form_ending, ranges_source
-from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, results_dir, task
+from bodyposenet.common.cli.calibration import COUNTS, ExportFlags, describe_calibration, read_calibration
+from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
+from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
     DiskType,
     common_options,
@@ -25,8 +26,7 @@ from bodyposenet.common.storage.model_key import key_in_use
 from bodyposenet.common.storage.together import Together, is_unfinished
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.export.interface import Interface
-    from bodyposenet.common.tracking import TrackedRun
+    from bodyposenet.common.steps.export import ExportForms
 
 METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
@@ -71,71 +71,50 @@ EXAMPLE = example(
 @path_map_option
 @key_option
 @common_options
-def export(model: str, output_file: str | None, **options: Any) -> None:
+def export(model: str, output_file: str | None, results_dir: str | None, **options: Any) -> None:
     """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
+    flags = ExportFlags.take(options)
     source = find_model(model)
     output = output_path(source, output_file)
     warn_of_name(output)
-    folder = results_dir(options["results_dir"], output.parent)
-    size = input_size(options["input_dims"], options["data_format"])
-    check_flags(options)
-    cache = [Path(options["cal_cache_file"])] if options["cal_cache_file"] else []
+    folder = make_results_dir(results_dir, output.parent)
+    size = input_size(flags.input_dims, flags.data_format)
+    check_flags(flags)
+    cache = [Path(flags.cal_cache_file)] if flags.cal_cache_file else []
     with Together(output, elsewhere=cache, keep=[COUNTS]) as files:
-        network = write_forms(source, files, size, options, folder)
-    if options["engine_file"]:
-        command = engine_command(output.with_name(network.name), size, options)
-        raise RemainsError(
-            "no engine can be built here", where=options["engine_file"], fix=f"run on the GPU: {command}"
+        done = _export(source, files, size, flags, folder)
+    _describe(done, flags)
+    if flags.engine_file:
+        command = engine_command(done.networks[-1], size, flags)
+        raise RemainsError("no engine can be built here", where=flags.engine_file, fix=f"run on the GPU: {command}")
+
+
+def _export(source: Path, files: Together, size: tuple[int, int], flags: ExportFlags, folder: Path) -> "ExportForms":
+    """Write the network in all forms that the flags want."""
+    from bodyposenet.common.deploy.export.interface import Interface
+    from bodyposenet.common.steps.export import run_export
+
+    interface = Interface(
+        pixels=flags.uint8_input,
+        batch=max(0, flags.static_batch_size),
+        size=size,
+        sdk_ratio=flags.upsample_ratio if flags.sdk_compatible_model else 0,
+    )
+    calibration = read_calibration(source, files, size, flags) if flags.data_type == "int8" else None
+    with task("export", folder) as run:
+        return run_export(
+            run, source, files, interface=interface, half=flags.data_type == "fp16", calibration=calibration
         )
 
 
-def write_forms(source: Path, files: Together, size: tuple[int, int], options: dict[str, Any], folder: Path) -> Path:
-    """Write the network in all forms that the flags want, and let them appear; what the engine is to be built of."""
-    from bodyposenet.common.deploy.export.interface import change_interface
-    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-    from bodyposenet.common.model.files.model_file import read_card
-
-    source_of_ranges = (
-        ranges_source(options, size, read_card(source), files) if options["data_type"] == "int8" else None
-    )
-    with task("export", folder) as run:
-        done = export_onnx(source, files.stage(files.output))
-        run.log_metrics({"bytes": done.bytes, "max_relative_error": done.max_relative_error})
-        click.echo(f"wrote {files.output}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of Keras")
-        written = [done.path]
-        if options["data_type"] == "fp16":
-            written.append(halve(done.path, files, run))
-        elif source_of_ranges:
-            quantized = calibrate(done.path, source_of_ranges, files, options)
-            run.log_params({"kept_in_float": list(quantized.kept)}, prefix="data")
-            written += [quantized.cpu_path, quantized.path]
-        for path in written:
-            change_interface(path, read_interface(options, size))
-        files.publish()
-    return written[-1]
-
-
-def read_interface(options: dict[str, Any], size: tuple[int, int]) -> "Interface":
-    """What the flags want of the networks' inputs and outputs."""
-    from bodyposenet.common.deploy.export.interface import Interface
-
-    return Interface(
-        pixels=options["uint8_input"],
-        batch=max(0, options["static_batch_size"]),
-        size=size,
-        sdk_ratio=options["upsample_ratio"] if options["sdk_compatible_model"] else 0,
-    )
-
-
-def halve(network: Path, files: Together, run: "TrackedRun") -> Path:
-    """Write an ONNX file in half precision beside itself."""
-    from bodyposenet.common.deploy.export.fp16 import export_half
-
-    done = export_half(network, network.with_suffix(f".fp16{form_ending(network)}"))
-    run.log_metrics({"fp16_bytes": done.bytes, "fp16_max_relative_error": done.max_relative_error})
-    final = files.output.with_name(done.path.name)
-    click.echo(f"wrote {final}: {done.bytes:,} bytes, within {done.max_relative_error:.1e} of 32 bits")
-    return done.path
+def _describe(done: "ExportForms", flags: ExportFlags) -> None:
+    """Print what was written."""
+    single = done.single
+    click.echo(f"wrote {single.path}: {single.bytes:,} bytes, within {single.max_relative_error:.1e} of Keras")
+    if half := done.half:
+        click.echo(f"wrote {half.path}: {half.bytes:,} bytes, within {half.max_relative_error:.1e} of 32 bits")
+    if done.quantized:
+        describe_calibration(done.quantized, done.reasons, flags)
 
 
 def output_path(model: Path, output: str | None) -> Path:
@@ -153,43 +132,43 @@ def output_path(model: Path, output: str | None) -> Path:
     return path
 
 
-def check_flags(options: dict[str, Any]) -> None:
+def check_flags(flags: ExportFlags) -> None:
     """Warn once of the flags that have no effect, and check the spec if one is named.
 
     Raises:
         UserError: The backend is gone, or the spec cannot be used.
     """
-    if options["backend"] == "uff":
+    if flags.backend == "uff":
         raise UserError("UFF is gone since TensorRT 9", where="--backend", fix="use -t tfonnx")
-    if options["experiment_spec"]:
+    if flags.experiment_spec:
         from bodyposenet.common.spec.base import load_spec
         from bodyposenet.common.spec.train import TrainSpec
 
-        load_spec(options["experiment_spec"], TrainSpec, path_map=options["path_map"])
-    idle = [text for name, text in WITHOUT_EFFECT.items() if options[name]]
-    if options["data_format"] == "channels_first":
+        load_spec(flags.experiment_spec, TrainSpec, path_map=flags.path_map)
+    idle = [text for name, text in WITHOUT_EFFECT.items() if getattr(flags, name)]
+    if flags.data_format == "channels_first":
         idle.append("-i channels_first beyond the order of -d (networks are channels_last)")
     if idle:
         click.echo(f"warning: without effect: {', '.join(idle)}", err=True)
 
 
-def engine_command(network: Path, size: tuple[int, int], options: dict[str, Any]) -> str:
+def engine_command(network: Path, size: tuple[int, int], flags: ExportFlags) -> str:
     """The command that builds the engine on the machine with the GPU; of an encrypted model ``bpnet``'s own."""
-    static = options["static_batch_size"]
-    most = max(options["batch_size"], options["max_batch_size"])
-    batches = (static,) * 3 if static > 0 else (1, min(options["opt_batch_size"], most), most)
+    static = flags.static_batch_size
+    most = max(flags.batch_size, flags.max_batch_size)
+    batches = (static,) * 3 if static > 0 else (1, min(flags.opt_batch_size, most), most)
     if key_in_use() is not None:
         counts = " ".join(
             f"--{name}_batch_size {count}" for name, count in zip(("min", "opt", "max"), batches, strict=True)
         )
-        files = f"-m {quote(str(network))} -o {quote(options['engine_file'])} -k KEY"
-        memory = f"--max_workspace_size {options['max_workspace_size']}"
+        files = f"-m {quote(str(network))} -o {quote(str(flags.engine_file))} -k KEY"
+        memory = f"--max_workspace_size {flags.max_workspace_size}"
         return f"bpnet build_engine {files} --input_size {size[0]},{size[1]} {counts} {memory}"
-    precision = "" if options["data_type"] == "fp32" else " --stronglyTyped"
+    precision = "" if flags.data_type == "fp32" else " --stronglyTyped"
     shapes = " ".join(
         f"--{name}Shapes=input_1:{batch}x{size[0]}x{size[1]}x3"
         for name, batch in zip(("min", "opt", "max"), batches, strict=True)
     )
-    memory = f"--memPoolSize=workspace:{max(1, options['max_workspace_size'] >> 20)}M"
-    engine = quote(options["engine_file"])
+    memory = f"--memPoolSize=workspace:{max(1, flags.max_workspace_size >> 20)}M"
+    engine = quote(str(flags.engine_file))
     return f"trtexec --onnx={quote(str(network))} --saveEngine={engine}{precision} {shapes} {memory}"

@@ -79,20 +79,18 @@ def prune(
         raise UserError("no output file", where="bpnet prune", fix="give -o FILE, or --dry-run to look before")
     folder = None if output_file is None else results_dir(named, output_file.parent)
     source = find_model(model)
-    settings = parse_spec(options, PruneSpec, where="bpnet prune")
-    data = _training_data(experiment_spec_file, batches, path_map) if settings.criterion == "taylor" else None
+    prune_spec = parse_spec(options, PruneSpec, where="bpnet prune")
+    data = _training_data(experiment_spec_file, batches, path_map) if prune_spec.criterion == "taylor" else None
     if output_file is None or folder is None or dry_run:
         from bodyposenet.common.prune.prune import ladder_file
 
-        click.echo(ladder_file(source, settings, size=input_size, data=data).text(), nl=False)
+        click.echo(ladder_file(source, prune_spec, size=input_size, data=data).text(), nl=False)
         return
-    from bodyposenet.common.prune.prune import prune_file
+    from bodyposenet.common.steps.prune import run_prune
 
     warn_of_name(output_file)
     with task("prune", folder) as run:
-        run.log_params(settings.model_dump(mode="json"), prefix="spec")
-        done = prune_file(source, output_file, settings, size=input_size, data=data)
-        run.log_metrics({"params_before": done.params_before, "params": done.params_after, "gflops": done.gflops_after})
+        done, _ = run_prune(run, source, output_file, prune_spec, size=input_size, data=data)
     if verbose:
         click.echo(done.markdown())
     kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"

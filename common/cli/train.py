@@ -13,7 +13,6 @@ from bodyposenet.common.model.training.cluster import TrainingCluster, read_clus
 from bodyposenet.common.storage.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:
-    from bodyposenet.common.model.training.precision import PrecisionChoice
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.train import TrainSpec
 
@@ -52,25 +51,17 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> 
     from bodyposenet.common.model.training.plan import make_plan
 
     plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
-    from bodyposenet.common.evaluation.validation import make_validation
-    from bodyposenet.common.model.training.train import train as train_model
-
     ending = ".keras" if key_in_use() is None else ".tlt"
     if not cluster.chief:
+        from bodyposenet.common.model.training.train import train as train_model
+
         train_model(spec, folder, source=plan.source, cluster=cluster)
         click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
         return
-    with task("train", folder, status=False) as run, run.system_metrics():
+    from bodyposenet.common.steps.train import run_train
 
-        def note(choice: "PrecisionChoice") -> None:
-            run.log_params({"precision": choice.name}, prefix="training")
-
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        done = train_model(
-            spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
-            chosen=note, cluster=cluster, ending=ending,
-        )  # fmt: skip
-        run.log_metrics({"params": done.params})
+    with task("train", folder, status=False) as run:
+        done = run_train(run, spec, folder, plan, ending=ending)
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {pluralize(len(done.history), 'epoch')}{loss}")
 

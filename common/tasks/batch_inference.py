@@ -54,7 +54,7 @@ class Network:
 
 @report_failures
 def infer_batch(
-    source: str, name: str, alias: str, settings: Settings, found: str, page: str, metrics: str, *,
+    source: str, name: str, alias: str, inference_spec: Settings, found: str, page: str, metrics: str, *,
     pictures: int = 24, draw: int = 24, work: str = "",
 ) -> tuple[str, dict[str, float]]:  # fmt: skip
     """Find the people in all photos of a place with a registered network.
@@ -63,7 +63,7 @@ def infer_batch(
         source: A folder or zip archive, on a disk or in a bucket; empty draws people.
         name: The registered model.
         alias: Which of its versions: an alias, or a version's number.
-        settings: Keys of an inference spec that are to be others than those the network was registered with.
+        inference_spec: Keys of an inference spec that are to be others than those the network was registered with.
         found: Folder; gets ``detections.json`` and ``detections_coco_format.json``.
         page: Gets the gallery.
         metrics: Gets the numbers.
@@ -85,7 +85,7 @@ def infer_batch(
         raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
     folder = Path(found)
     with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
-        network = _fetch(name, alias, restore_ints(settings), Path(aside))
+        network = _fetch(name, alias, restore_ints(inference_spec), Path(aside))
         source = source or _draw(folder / DRAWN, draw)
         model = {"name": name, "version": network.version.version}
         done = batch.infer_batch(

@@ -1,20 +1,17 @@
 """Tasks with data: photos, shards, and the photos that a quantization looks at."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.steps.convert import SETS, ConversionOptions, count_samples, run_convert
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, copy_whole, note
+from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.datasets import photo_set
-
-if TYPE_CHECKING:
-    from bodyposenet.common.data.conversion.publish import Conversion
-
-SETS = {"train": "train", "val": "test"}  # sets of a dataset, and the halves of a dataset spec that they are
 
 
 @report_failures
@@ -26,78 +23,65 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
     drawn = parse_synthetic(data)
     with task_run("photos", buffer=Path(photos)) as run:
         run.log_params({"source": data}, prefix="data")
-        found = gather("", Path(photos), **drawn._asdict()) if drawn else gather(data.strip(), Path(photos))
+        if drawn:
+            found = gather("", Path(photos), train=drawn.train, val=drawn.val, seed=drawn.seed)
+        else:
+            found = gather(data.strip(), Path(photos))
     return {"source": data, "folder": str(found)}
 
 
 @report_failures
 def convert(
-    photos: str, settings: Settings, part: str, dataset: str, metrics: str, page: str, *,
+    photos: str, dataset_spec: Settings, part: str, dataset: str, metrics: str, page: str, *,
     strict: bool = False, fingerprint: str = "",
 ) -> dict[str, float]:  # fmt: skip
     """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts.
 
     ``fingerprint`` is the photo set's, if it is known.
     """
-    from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.data.conversion.shard_plan import read_part
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
 
-    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec))
     index, of = read_part(part)
     folder = Path(dataset)
+    outputs = {half: (folder / name, folder / name) for half, name in SETS.items()}
+    options = ConversionOptions(shards=(1, of if of > 1 else 0), part=(index, of), check_files=True, strict=strict)
     name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
     with task_run(name, buffer=folder) as run:
-        run.log_params(spec.model_dump(mode="json", by_alias=True), prefix="spec")
-        run.log_params({"part": part}, prefix="data")
-        run.log_dataset(lambda: photo_set(photos_in(Path(photos)), spec.dataset, fingerprint))
-        numbers: dict[str, float] = {}
-        for name, mode in SETS.items():
-            done = convert_dataset(
-                spec, folder / name, mode=mode, check_files=True, results_dir=folder / name, strict=strict,
-                shards=(1, of if of > 1 else 0), part=(index, of),
-            )  # fmt: skip
-            numbers |= _counts(name, done)
-            if name == "train" and done.report:
-                copy_whole(Path(done.report), Path(page))
-        run.log_metrics(numbers)
-        run.log_artifact(Path(page), "report")
+        read = partial(photo_set, photos_in(Path(photos)), spec.dataset, fingerprint)
+        _, numbers = run_convert(run, spec, outputs, options, photos=read, page=Path(page))
     return note(numbers, metrics)
 
 
 @report_failures
-def join(photos: str, settings: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
+def join(photos: str, dataset_spec: Settings, parts: Sequence[str], dataset: str, metrics: str) -> dict[str, float]:
     """Make one dataset of the parts of a conversion, with the held-out photos beside the shards."""
     from bodyposenet.common.data.conversion.join import join_parts
     from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, photos_in
 
-    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(settings))
+    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec))
     folder = Path(dataset)
     with task_run("dataset_join", buffer=folder) as run:
         numbers: dict[str, float] = {}
-        for name in SETS:
-            numbers |= _counts(name, join_parts(parts, folder / name))
+        for name in SETS.values():
+            numbers |= count_samples(name, join_parts(parts, folder / name))
         kept = keep_test_half(spec, folder)
         (folder / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         run.log_metrics(numbers)
     return note(numbers, metrics)
 
 
-def _counts(name: str, done: "Conversion") -> dict[str, float]:
-    counts = {"images": done.images, "people": done.people, "samples": done.samples, "skipped": len(done.skipped)}
-    return {f"{name}_{what}": float(count) for what, count in counts.items()}
-
-
 @report_failures
 def sample_calibration(
-    photos: str, settings: Settings, images: int, seed: int, calibration: str, metrics: str
+    photos: str, dataset_spec: Settings, images: int, seed: int, calibration: str, metrics: str
 ) -> dict[str, float]:
     """Copy training photos that stand for all: as many as asked, or all that qualify."""
     from bodyposenet.common.data.conversion.split import DatasetSplit
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
     from bodyposenet.common.data.sampling.calibration_sample import copy_sample
 
-    source = DatasetSplit.read(make_dataset_spec(photos_in(Path(photos)), restore_ints(settings)), "train")
+    source = DatasetSplit.read(make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec)), "train")
     least = source.spec.data_filtering_params.min_acceptable_kpts
     output = Path(calibration) / CALIBRATION_IMAGES
     with task_run("sample_calibration", buffer=Path(calibration)) as run:

@@ -36,33 +36,22 @@ def export(
     Returns:
         The numbers.
     """
-    from bodyposenet.common.deploy.export.fp16 import export_half
-    from bodyposenet.common.deploy.export.interface import Interface, change_interface
-    from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+    from bodyposenet.common.deploy.export.interface import Interface
     from bodyposenet.common.model.files.model_file import read_card
+    from bodyposenet.common.steps.export import run_export
 
     if data_type not in ("fp32", "fp16"):
         raise UserError(f"no data type {data_type!r}", where="data_type", fix="give fp32 or fp16; calibrate makes int8")
+    source = Path(model) / MODEL
     with Together(Path(onnx) / ONNX) as files, task_run("export", buffer=Path(onnx)) as run:
-        done = export_onnx(Path(model) / MODEL, files.stage(files.output))
-        numbers = {"bytes": float(done.bytes), "max_relative_error": done.max_relative_error}
-        paths = [done.path]
-        if data_type == "fp16":
-            halved = export_half(done.path, files.folder / FP16)
-            numbers |= {"fp16_bytes": float(halved.bytes), "fp16_max_relative_error": halved.max_relative_error}
-            paths.append(halved.path)
-        for path in paths:
-            change_interface(path, Interface(size=read_card(Path(model) / MODEL).input_size, **(interface or {})))
-        files.publish()
-        for path in paths:
-            run.log_artifact(files.output.with_name(path.name), "model")
-        run.log_metrics(numbers)
-    return note(numbers, metrics)
+        wanted = Interface(size=read_card(source).input_size, **(interface or {}))
+        done = run_export(run, source, files, interface=wanted, half=data_type == "fp16")
+    return note(done.numbers, metrics)
 
 
 @report_failures
 def calibrate(
-    onnx: str, photos: str, settings: Settings, int8: str, metrics: str, summary: str, *,
+    onnx: str, photos: str, inference_spec: Settings, int8: str, metrics: str, summary: str, *,
     method: str = "entropy", keep: Sequence[str] = (), max_drop: float = 0.02, dataset: str | None = None,
 ) -> tuple[list[str], dict[str, float]]:  # fmt: skip
     """Quantize an exported network with calibration photos; returns the convolutions that stay float, and the numbers.
@@ -71,31 +60,23 @@ def calibrate(
     held-out photos, or, without a dataset, of the maps.
     """
     from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
-    from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder
-    from bodyposenet.common.deploy.quantization.quantize import quantize_int8
-    from bodyposenet.common.deploy.quantization.sensitivity import Budget
-    from bodyposenet.common.evaluation.ap_drop import ap_drop
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting
+    from bodyposenet.common.deploy.quantization.ranges_source import find_ranges
+    from bodyposenet.common.steps.calibrate import Calibration, run_calibrate
 
     Path(int8).mkdir(parents=True, exist_ok=True)
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     source = Path(onnx) / ONNX
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
-    images = from_folder(Path(photos) / CALIBRATION_IMAGES, fitting)
-    budget = Budget(images, max_drop, ap_drop(source, spec, spec_in(Path(dataset))) if dataset else None)
+    ranges = find_ranges(fitting, folder=Path(photos) / CALIBRATION_IMAGES)
+    judges = (spec, spec_in(Path(dataset))) if dataset else None
+    how = Calibration(ranges, cast("Method", method), keep, max_drop, judges)
     with task_run("calibrate", buffer=Path(int8)) as run:
-        chooses = budget.choose if list(keep) == ["auto"] else keep
-        done = quantize_int8(source, images, Path(int8) / INT8, method=cast("Method", method), keep=chooses)
-        run.log_params({"method": method, "keep": list(keep), "max_drop": max_drop}, prefix="spec")
-        run.log_params({"kept_in_float": list(done.kept)}, prefix="data")
-        sizes = {"bytes": done.path.stat().st_size, "bytes_cpu": done.cpu_path.stat().st_size}
-        numbers = {"images": float(done.images), "kept_in_float": float(len(done.kept))}
-        numbers |= {name: float(size) for name, size in sizes.items()}
-        if budget.choice:
-            numbers |= {"drop": budget.choice.drop, "drop_without": budget.choice.drop_without}
+        done, budget, numbers = run_calibrate(run, source, Path(int8) / INT8, how)
         run.log_metrics(numbers)
         for path in (done.path, done.cpu_path, done.cache):
             run.log_artifact(path, "model")
-    Path(summary).write_text(budget.markdown(done.kept), encoding="utf-8")
+    Path(summary).write_text(budget.markdown(done.kept) if budget else "", encoding="utf-8")
     return list(done.kept), note(numbers, metrics)
 
 
@@ -122,7 +103,7 @@ def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, pe
 @report_failures
 def build_engine(
     onnx: str,
-    settings: Settings,
+    inference_spec: Settings,
     engine: str,
     metrics: str,
     *,
@@ -138,7 +119,7 @@ def build_engine(
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
     from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     source = for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
@@ -21,28 +22,19 @@ NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
 @report_failures
 def evaluate(
-    model: str, dataset: str, settings: Settings, name: str, detections: str, metrics: str
+    model: str, dataset: str, inference_spec: Settings, name: str, detections: str, metrics: str
 ) -> tuple[float, dict[str, float]]:
     """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
-    from bodyposenet.common.evaluation.evaluate import evaluate as evaluate_model
+    from bodyposenet.common.steps.evaluate import run_evaluate
 
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     truth = spec_in(Path(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
-        run.log_params({**spec.model_dump(mode="json"), "model": name}, prefix="spec")
-        done = evaluate_model(model_in(model), spec, truth, Path(detections))
-        run.log_dataset(lambda: find_held_out(Path(dataset) / "test", truth.dataset, done.images))
-        numbers = {_metric_name(key): value for key, value in done.metrics.items()}
-        run.log_params({"ran": done.ran}, prefix="data")
-        numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
-        numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
-        run.log_metrics(numbers)
+        done, numbers = run_evaluate(
+            run, model_in(model), spec, truth, Path(detections), name=name,
+            held_out=partial(find_held_out, Path(dataset) / "test", truth.dataset),
+        )  # fmt: skip
     return done.ap, note(numbers, metrics)
-
-
-def _metric_name(name: str) -> str:
-    """MLflow takes no colon on every store: ``AP_0.50:0.95_all`` becomes ``AP_0.50-0.95_all``."""
-    return name.replace(":", "-")
 
 
 @report_failures

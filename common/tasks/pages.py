@@ -20,14 +20,15 @@ from bodyposenet.common.tracking import task_run
 
 @report_failures
 def report(
-    models: Mapping[str, str], dataset: str, settings: Settings, found: str, aps: Settings, page: str, figures: str
-) -> dict[str, float]:
+    models: Mapping[str, str], dataset: str, inference_spec: Settings, found: str, aps: Settings, page: str,
+    figures: str,
+) -> dict[str, float]:  # fmt: skip
     """Compare the networks of a run, write the page and return the figures of its table, as ``base.ap``.
 
     Args:
         models: Folders of ``base``, ``pruned``, ``retrained``, ``onnx`` and ``int8``.
         dataset: Whose held-out photos were used.
-        settings: The inference spec of the evaluations.
+        inference_spec: The inference spec of the evaluations.
         found: What was found in those photos.
         aps: AP of each network.
         page: Gets the page.
@@ -47,7 +48,7 @@ def report(
         int8=files["int8"] / INT8_CPU,
     )
     truth = spec_in(Path(dataset))
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)

@@ -15,43 +15,36 @@ from bodyposenet.common.tracking import task_run
 
 @report_failures
 def prune(
-    model: str, settings: Settings, pruned: str, metrics: str, summary: str, picture: str, *,
-    cut: Settings | None = None, dataset: str | None = None, train_settings: Settings | None = None,
+    model: str, prune_spec: Settings, pruned: str, metrics: str, summary: str, picture: str, *,
+    cut: Settings | None = None, dataset: str | None = None, train_spec: Settings | None = None,
 ) -> tuple[float, dict[str, float]]:  # fmt: skip
     """Prune a network; returns the share of the parameters that is left, and the numbers.
 
-    ``cut`` changes some of the settings; the criterion taylor needs a dataset and the settings of a training on it.
+    ``cut`` changes some keys; the criterion taylor needs a dataset and the spec of a training on it.
     """
-    from bodyposenet.common.prune.prune import prune_file
     from bodyposenet.common.prune.rounds import training_data
-    from bodyposenet.common.report.pruning_page import write_pruning_page
+    from bodyposenet.common.steps.prune import run_prune
 
-    spec = parse_spec(with_cut(restore_ints(settings), restore_ints(cut or {})), PruneSpec, where="prune_spec")
-    training = train_spec_for(train_settings, dataset) if train_settings and dataset else None
+    spec = parse_spec(with_cut(restore_ints(prune_spec), restore_ints(cut or {})), PruneSpec, where="prune_spec")
+    training = train_spec_for(train_spec, dataset) if train_spec and dataset else None
     with task_run("prune", buffer=Path(pruned)) as run:
-        run.log_params(spec.model_dump(mode="json"), prefix="spec")
         data = training_data(spec, training) if training else None
-        done = prune_file(Path(model) / MODEL, Path(pruned) / MODEL, spec, data=data)
-        numbers = {"params_before": done.params_before, "params": done.params_after, "kept": done.kept}
-        numbers |= {"gflops_before": done.gflops_before, "gflops": done.gflops_after, "threshold": done.threshold}
-        run.log_metrics(numbers)
-        run.log_artifact(Path(pruned) / MODEL, "model")
-        write_pruning_page(Path(picture), done, spec)
-        run.log_artifact(Path(picture), "report")
+        source, output = Path(model) / MODEL, Path(pruned) / MODEL
+        done, numbers = run_prune(run, source, output, spec, data=data, page=Path(picture))
     Path(summary).write_text(done.markdown(), encoding="utf-8")
     return done.kept, note(numbers, metrics)
 
 
-def with_cut(settings: Settings, cut: Settings) -> dict[str, Any]:
+def with_cut(prune_spec: Settings, cut: Settings) -> dict[str, Any]:
     """A prune spec's dict with some keys changed; a threshold or target in them replaces whichever there was."""
     amounts = ("pruning_threshold", "target_params", "target_flops")
-    others = {name: value for name, value in settings.items() if name not in amounts}
-    return {**(others if any(name in cut for name in amounts) else settings), **cut}
+    others = {name: value for name, value in prune_spec.items() if name not in amounts}
+    return {**(others if any(name in cut for name in amounts) else prune_spec), **cut}
 
 
 @report_failures
 def prune_rounds(
-    model: str, dataset: str, settings: Settings, retraining: Settings, pruned: str, metrics: str
+    model: str, dataset: str, prune_spec: Settings, retrain_spec: Settings, pruned: str, metrics: str
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Prune and retrain in all rounds but the last; returns the prune spec of that, and the numbers.
 
@@ -60,7 +53,7 @@ def prune_rounds(
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
     source, folder = Path(model) / MODEL, Path(pruned)
-    spec = parse_spec(restore_ints(settings), PruneSpec, where="prune_spec")
+    spec = parse_spec(restore_ints(prune_spec), PruneSpec, where="prune_spec")
     rounds = spec.rounds
     if rounds == 1:
         copy_whole(source, folder / MODEL)
@@ -75,7 +68,7 @@ def prune_rounds(
             source,
             folder / "rounds",
             spec,
-            train_spec_for(retraining, dataset),
+            train_spec_for(retrain_spec, dataset),
             rounds=rounds,
             only=rounds - 1,
             on_epoch=on_epoch,

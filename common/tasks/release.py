@@ -65,20 +65,20 @@ def judge(float_ap: float, int8_ap: float, *, min_ap: float, max_int8_drop: floa
 
 
 @report_failures
-def challenge(champion: str, name: str, dataset: str, settings: Settings) -> float:
+def challenge(champion: str, name: str, dataset: str, inference_spec: Settings) -> float:
     """AP of the registered champion on a dataset's held-out photos; -1 where there is no champion.
 
     Args:
         champion: Its version; nothing where there is none.
         name: The registered model.
         dataset: Whose held-out photos are looked at.
-        settings: The inference spec that the challenger was evaluated with.
+        inference_spec: The inference spec that the challenger was evaluated with.
     """
     from bodyposenet.common.evaluation.evaluate import evaluate
 
     if not champion:
         return NOBODY
-    spec = parse_spec(restore_ints(settings), InferenceSpec, where="inference_spec")
+    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     with tempfile.TemporaryDirectory() as folder, task_run("challenge", buffer=Path(folder)) as run:
         network = fetch(name, champion, Path(folder) / "champion")
         done = evaluate(network, spec, spec_in(Path(dataset)), Path(folder) / "found")
@@ -124,7 +124,7 @@ def recheck_champion(verdict: Verdict, ap: float, version: str, champion: str, n
 
 @report_failures
 def register(
-    onnx: str, int8: str | None, settings: Settings, name: str, aps: Settings, page: str, *,
+    onnx: str, int8: str | None, inference_spec: Settings, name: str, aps: Settings, page: str, *,
     champion: str = "", champion_ap: float = NOBODY, tags: Settings | None = None,
 ) -> str:  # fmt: skip
     """Register an exported network as a candidate, and as the champion if it beats that; returns the version.
@@ -132,7 +132,7 @@ def register(
     Args:
         onnx: Folder of the exported network.
         int8: Folder of its quantized files, which join the run.
-        settings: The inference spec that it was evaluated with.
+        inference_spec: The inference spec that it was evaluated with.
         name: The registered model.
         aps: What was measured; ``ap`` is the network's.
         page: Gets what became of it.
@@ -151,7 +151,9 @@ def register(
         version = find_registered(name, str(told.get("inputs", "")), told[NETWORK_TAG])
         if not version:
             metrics = {**aps, **({"champion_ap": champion_ap} if champion else {})}
-            version = register_model(source, metrics=metrics, name=name, settings=restore_ints(settings), tags=told)
+            version = register_model(
+                source, metrics=metrics, name=name, settings=restore_ints(inference_spec), tags=told
+            )
         if tracking_uri() and not version:
             raise UserError("the store did not take the network", where=name, fix="see the log, and run it again")
         verdict = recheck_champion(

@@ -8,7 +8,6 @@ from typing import Any
 
 from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
 from bodyposenet.common.report.run_summary import describe_state, summarize
-from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, compute_digest
@@ -60,7 +59,7 @@ def fingerprint(
             texts, restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
             more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
         )  # fmt: skip
-        deploy = parse_spec(read.specs.get("deploy_spec", {}), DeploySpec, where="deploy_spec")
+        deploy = read.checked.get("deploy_spec", DeploySpec())
         asked = compute_digest([read.digest, model_name, bound])
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
         champion = find_champion(model_name, inputs=read.digest)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ class RunInputs:
         weights: Digest of the start weights; empty where the package carries them or there are none.
         parts: Shares of the conversion, one for each pod: ``0/2`` and ``1/2`` are two halves.
         more: What else the outcome depends on.
+        checked: The same specs, validated.
     """
 
     specs: dict[str, dict[str, Any]]
@@ -56,11 +57,13 @@ class RunInputs:
     weights: str
     parts: list[str]
     more: Any = None
+    checked: Mapping[str, Strict] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """One text for everything that the run's outcome depends on."""
-        return _hash({"version": __version__, **vars(self)})
+        given = {name: value for name, value in vars(self).items() if name != "checked"}
+        return _hash({"version": __version__, **given})
 
 
 def read_inputs(
@@ -81,14 +84,14 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read.
     """
-    specs = _check_specs(texts, defaults)
+    specs, checked = _check_specs(texts, defaults)
     if start_weights and "train_spec" in specs:
         specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
     weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
     drawn = parse_synthetic(data)
     photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
-    return RunInputs(specs, photos, weights_digest(weights), parts_for(count), more)
+    return RunInputs(specs, photos, weights_digest(weights), parts_for(count), more, checked)
 
 
 def parse_synthetic(data: str) -> SyntheticSpec | None:
@@ -162,22 +165,25 @@ def _is_place(text: str) -> bool:
     return is_remote(text) or ("\n" not in text and "{" not in text and ": " not in text)
 
 
-def _check_specs(texts: Mapping[str, str], defaults: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
-    """Settings by the name of their spec; the problems of all of them at once."""
+def _check_specs(
+    texts: Mapping[str, str], defaults: Mapping[str, Settings]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Strict]]:
+    """Settings by the name of their spec, as they are and validated; the problems of all of them at once."""
     problems: list[str] = []
+    checked: dict[str, Strict] = {}
     specs: dict[str, dict[str, Any]] = {}
     for name, text in texts.items():
         fill, model = MODELS[name]
         try:
             document = _document(text, name, defaults[name])
             _refuse_key(document, name)
-            validate(Document(document.where, fill(document.data), document.root), model)
+            checked[name] = validate(Document(document.where, fill(document.data), document.root), model)
             specs[name] = dict(document.data)
         except UserError as error:
             problems += str(error).splitlines()
     if problems:
         raise SpecError(problems)
-    return specs
+    return specs, checked
 
 
 def _refuse_key(document: Document, name: str) -> None:

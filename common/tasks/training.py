@@ -13,7 +13,6 @@ from typing import Any
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
-from bodyposenet.common.report.training_page import write_training_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.files import is_remote, read_bytes
@@ -28,14 +27,14 @@ CHECKPOINTS = "model.epoch-*"
 
 @report_failures
 def train(
-    dataset: str, settings: Settings, start: str | None, model: str, metrics: str, page: str, *,
+    dataset: str, train_spec: Settings, start: str | None, model: str, metrics: str, page: str, *,
     checkpoints: str = "", weights_digest: str = "", gpus: int = 1,
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Train on a dataset's shards, from the spec's start or from the network in ``start``.
 
     Args:
         dataset: Folder of the shards.
-        settings: A train spec; records and a bucket's start weights are filled in.
+        train_spec: A train spec; records and a bucket's start weights are filled in.
         start: Folder of a network to train further.
         model: Gets the network, its history and its spec.
         metrics: Gets the numbers.
@@ -50,32 +49,22 @@ def train(
     from bodyposenet.common.model.network.flops import network_facts
     from bodyposenet.common.model.training.plan import make_plan
 
-    with fetch_weights(settings) as local:
+    with fetch_weights(train_spec) as local:
         spec = train_spec_for(local, dataset, start)
-        cluster = TrainingCluster(gpus=gpus)
-        plan = make_plan(spec, cluster=cluster)
-        from bodyposenet.common.evaluation.validation import make_validation
-        from bodyposenet.common.model.training.train import train as train_model
+        plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
+        from bodyposenet.common.steps.train import run_train
 
-        folder = _training_folder(checkpoints, model, settings, dataset, start, weights_digest)
-        with task_run("retrain" if start else "train", buffer=Path(model)) as run, run.system_metrics():
-            run.log_params(spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
-            for name, context in {"train": "training", "val": "validation"}.items():
-                run.log_dataset(partial(shards, Path(dataset), name, context))
-            done = train_model(
-                spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
-                chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"), cluster=cluster,
-            )  # fmt: skip
-            run.log_metrics({"params": done.params})
-            run.log_artifact(done.model, "model")
+        folder = _training_folder(checkpoints, model, train_spec, dataset, start, weights_digest)
+        contexts = {"train": "training", "val": "validation"}
+        datasets = [partial(shards, Path(dataset), name, context) for name, context in contexts.items()]
+        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
+            done = run_train(run, spec, folder, plan, datasets=datasets, page=Path(page))
             _copy_results(folder, Path(model))
-            write_training_page(Path(page), Path(model), spec, precision=str(done.precision))
-            run.log_artifact(Path(page), "report")
     last = done.history[-1]
     told: dict[str, float] = {
         name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last
     }
-    facts = network_facts(Path(model) / MODEL) | {"spec": compute_digest(settings), "precision": done.precision.name}
+    facts = network_facts(Path(model) / MODEL) | {"spec": compute_digest(train_spec), "precision": done.precision.name}
     facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
     numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
     _tidy(folder, Path(model))  # last: until everything is there, another attempt finds a finished training
@@ -86,9 +75,9 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
     """Where a training keeps its checkpoints: beside the model, or where they outlive the pod."""
     if not checkpoints:
         return Path(model)
-    settings, dataset, start, weights = inputs
+    train_spec, dataset, start, weights = inputs
     contents = [content_digest(path) for path in (dataset, start) if path]
-    return Path(checkpoints) / compute_digest([pipeline_run(), settings, weights, *contents])
+    return Path(checkpoints) / compute_digest([pipeline_run(), train_spec, weights, *contents])
 
 
 def content_digest(artifact: str) -> str:
@@ -113,27 +102,27 @@ def _tidy(folder: Path, model: Path) -> None:
 
 
 @contextmanager
-def fetch_weights(settings: Settings) -> Iterator[Settings]:
+def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
     """A train spec whose start weights are on the disk for as long as the block runs."""
-    weights = settings.get("pretrained_weights")
+    weights = train_spec.get("pretrained_weights")
     if not isinstance(weights, str) or not is_remote(weights):
-        yield settings
+        yield train_spec
         return
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / weights.rpartition("/")[2]
         local.write_bytes(read_bytes(weights, fix="check start_weights"))
-        yield {**settings, "pretrained_weights": str(local)}
+        yield {**train_spec, "pretrained_weights": str(local)}
 
 
-def train_spec_for(settings: Settings, dataset: str, start: str | None = None) -> TrainSpec:
+def train_spec_for(train_spec: Settings, dataset: str, start: str | None = None) -> TrainSpec:
     """A train spec for a dataset, from the spec's start or from the network in ``start``."""
-    return parse_spec(_locate(restore_ints(settings), Path(dataset), start), TrainSpec, where="train_spec")
+    return parse_spec(_locate(restore_ints(train_spec), Path(dataset), start), TrainSpec, where="train_spec")
 
 
-def _locate(settings: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
+def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
     """A train spec's data with its paths set to artifacts."""
     name = json.loads((dataset / DATASET_SPEC).read_text(encoding="utf-8"))["dataset"]
-    loader = dict(settings.get("dataloader", {}))
+    loader = dict(train_spec.get("dataloader", {}))
     loader["dataset_config"] = {
         "train_records_folder_path": str(dataset),
         "train_records_path": ["train"],
@@ -141,5 +130,5 @@ def _locate(settings: Settings, dataset: Path, start: str | None) -> dict[str, A
         "val_records_path": ["val"],
         "dataset_specs": {name: str(dataset / DATASET_SPEC)},
     }
-    located = {**settings, "dataloader": loader, "final_model_name": Path(MODEL).stem}
+    located = {**train_spec, "dataloader": loader, "final_model_name": Path(MODEL).stem}
     return {**located, "pretrained_weights": str(Path(start) / MODEL), "load_graph": True} if start else located

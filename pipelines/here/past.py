@@ -64,7 +64,7 @@ def is_new(cache: Path) -> bool:
     return not any(cache.glob("*.json"))
 
 
-def note_end(folder: Path) -> None:
+def mark_complete(folder: Path) -> None:
     """Note that the last run came to a good end."""
     _write(folder / FILE, {**_read(folder / FILE), "done": True})
 

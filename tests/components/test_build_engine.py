@@ -27,7 +27,7 @@ def run(folder, tmp_path, names, **options):
         (tmp_path / "onnx").mkdir(exist_ok=True)
         shutil.copy(folder / name, tmp_path / "onnx" / name.replace("net", "model"))
     metrics = artifact(tmp_path / "metrics" / "m")
-    given = {"onnx": artifact(tmp_path / "onnx"), "spec": SPEC, "engine_for": ["sm86"], **options}
+    given = {"onnx": artifact(tmp_path / "onnx"), "inference_spec": SPEC, "engine_for": ["sm86"], **options}
     build_engine.python_func(engine=artifact(tmp_path / "engine"), metrics=metrics, **given)
     return read_engine(tmp_path / "engine" / "model.engine"), metrics
 

@@ -26,6 +26,6 @@ def test_the_readme_names_everything_that_a_pipeline_can_wire():
     sections = {part.splitlines()[0]: part for part in text.split("\n## ")[1:]}
     assert list(sections) == sorted(COMPONENTS)
     prune = sections["prune"]
-    assert "| in | `spec` | Dict |" in prune
+    assert "| in | `prune_spec` | Dict |" in prune
     assert "| out | `pruned` | PoseModel | | The smaller network, ready to retrain. |" in prune
     assert "| out | `Output` | Float | | Parameters kept, as a fraction. |" in prune

@@ -251,11 +251,20 @@ def test_the_form_has_at_most_12_inputs(pipeline):
 
 
 SPEC_USERS = {
-    "dataset": {"dataset-convert", "dataset-join", "sample-calibration"},
-    "training": {"train", "prune"},
-    "pruning": {"prune-rounds"},
-    "retraining": {"train-2", "prune-rounds"},
-    "inference": {"evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "calibrate", "challenge", "register", "report"},
+    "dataset_spec": {"dataset-convert", "dataset-join", "sample-calibration"},
+    "train_spec": {"train", "prune"},
+    "prune_spec": {"prune-rounds"},
+    "retrain_spec": {"train-2", "prune-rounds"},
+    "inference_spec": {
+        "evaluate",
+        "evaluate-2",
+        "evaluate-3",
+        "evaluate-4",
+        "calibrate",
+        "challenge",
+        "register",
+        "report",
+    },
     "calibration_images": {"sample-calibration"},
     "weights": {"train"},
     "champion": {"challenge", "register"},
@@ -300,7 +309,7 @@ def wired_wrongly():
     @dsl.pipeline
     def wrong() -> None:
         network = dsl.importer(artifact_uri="gs://b/model", artifact_class=artifacts.PoseModel)
-        train(dataset=network.output, spec={})
+        train(dataset=network.output, train_spec={})
 
     return wrong
 

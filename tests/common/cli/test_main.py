@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
 
 from bodyposenet import __version__
+from bodyposenet.common.cli.calibration import ExportFlags
 from bodyposenet.common.cli.devices import Devices
 from bodyposenet.common.cli.export import engine_command, output_path
 from bodyposenet.common.cli.launcher import RemainsError, Verb, Verbs, results_dir
@@ -400,7 +401,8 @@ def test_an_export_never_replaces_a_file_and_always_has_an_ending_that_tells(tmp
 
 def test_the_engine_s_command_names_shapes_precision_and_memory(tmp_path):
     options = parsed("export", "-m", "m", "--data_type", "fp16", "--max_batch_size", "4", "--engine_file", "my engine")
-    command = engine_command(tmp_path / "m.onnx", (288, 384), options)
+    flags = ExportFlags.take(options)
+    command = engine_command(tmp_path / "m.onnx", (288, 384), flags)
     assert command == (
         f"trtexec --onnx={tmp_path}/m.onnx --saveEngine='my engine' --stronglyTyped --minShapes=input_1:1x288x384x3 "
         "--optShapes=input_1:1x288x384x3 --maxShapes=input_1:4x288x384x3 --memPoolSize=workspace:2048M"

@@ -18,7 +18,7 @@ from bodyposenet.pipelines.here.graph import read_numbers, read_reason
 from bodyposenet.pipelines.here.host import end_code, spawn
 from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News, Ordered
-from bodyposenet.pipelines.here.past import name_run, note_end, sole_user
+from bodyposenet.pipelines.here.past import mark_complete, name_run, sole_user
 from bodyposenet.pipelines.here.screen import Screen, at_work, format_end, spell
 from bodyposenet.pipelines.here.stages import key_number, titles
 
@@ -161,7 +161,7 @@ def test_a_run_keeps_its_name_until_it_came_to_a_good_end_or_is_asked_for_someth
     assert name_run(tmp_path, {"epochs": 1}) == "demo-a"
     assert name_run(tmp_path, {"epochs": 1}) == "demo-a"
     assert name_run(tmp_path, {"epochs": 2}) == "demo-b"
-    note_end(tmp_path)
+    mark_complete(tmp_path)
     assert name_run(tmp_path, {"epochs": 2}) == "demo-c"
 
 

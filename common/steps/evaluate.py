@@ -1,0 +1,57 @@
+"""Evaluate step: a network's scores on held-out photos, and what is recorded of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodyposenet.common.deploy.runtime.providers import Device
+    from bodyposenet.common.evaluation.evaluate import Evaluation
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.inference import InferenceSpec
+    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.tracking import Dataset, TrackedRun
+
+
+def run_evaluate(
+    run: "TrackedRun", model: Path, inference_spec: "InferenceSpec", dataset_spec: "DatasetSpec", folder: Path, *,
+    name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
+    held_out: "Callable[[int], Dataset] | None" = None,
+) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip
+    """Score a network, and log the spec, what it ran in and the numbers to the run.
+
+    Args:
+        run: The tracked run.
+        model: File of the network.
+        inference_spec: How photos are fitted and people found.
+        dataset_spec: Its set ``test`` is used.
+        folder: Gets the detections and ``results.csv``.
+        name: What the run calls the network.
+        device: What to compute on.
+        runner: What runs an ONNX file on a processor.
+        held_out: Describes the photos, given how many were scored; only where something is tracked.
+
+    Returns:
+        What came out, and the numbers that are logged.
+
+    Raises:
+        UserError: See :func:`bodyposenet.common.evaluation.evaluate.evaluate`.
+    """
+    from bodyposenet.common.evaluation.evaluate import evaluate
+
+    run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")
+    done = evaluate(model, inference_spec, dataset_spec, folder, device=device, runner=runner)
+    if held_out is not None:
+        describe = held_out
+        run.log_dataset(lambda: describe(done.images))
+    numbers = {rename_metric(key): value for key, value in done.metrics.items()}
+    numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
+    numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
+    run.log_params({"ran": done.ran}, prefix="data")
+    run.log_metrics(numbers)
+    return done, numbers
+
+
+def rename_metric(name: str) -> str:
+    """Replace colons, which some stores of MLflow refuse: ``AP_0.50:0.95_all`` becomes ``AP_0.50-0.95_all``."""
+    return name.replace(":", "-")

@@ -1,0 +1,62 @@
+"""Train step: a trained network in a folder, and what is recorded of the training."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodyposenet.common.steps.pages import page_path
+
+if TYPE_CHECKING:
+    from bodyposenet.common.model.training.plan import Plan
+    from bodyposenet.common.model.training.train import Training
+    from bodyposenet.common.spec.train import TrainSpec
+    from bodyposenet.common.tracking import Dataset, TrackedRun
+
+
+def run_train(
+    run: "TrackedRun", train_spec: "TrainSpec", folder: Path, plan: "Plan", *,
+    ending: str = ".keras", datasets: "Sequence[Callable[[], Dataset]]" = (), page: Path | None = None,
+) -> "Training":  # fmt: skip
+    """Train in a folder, and log the spec, the curves, the machine, the network and a page to the run.
+
+    Args:
+        run: The tracked run.
+        train_spec: What to train; its model key is not logged.
+        folder: Gets the network, its checkpoints and its history; a training that was stopped goes on there.
+        plan: Of the spec, for the devices that take part.
+        ending: Of the network's file.
+        datasets: Describe the data; called only where something is tracked.
+        page: Keeps the page; without it the page is only in the run.
+
+    Returns:
+        What came out.
+
+    Raises:
+        UserError: See :func:`bodyposenet.common.model.training.train.train`.
+    """
+    from bodyposenet.common.evaluation.validation import make_validation
+    from bodyposenet.common.model.training.train import train
+
+    with run.system_metrics():
+        run.log_params(train_spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
+        for dataset in datasets:
+            run.log_dataset(dataset)
+        done = train(
+            train_spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
+            chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"),
+            cluster=plan.cluster, ending=ending,
+        )  # fmt: skip
+        run.log_metrics({"params": done.params})
+        run.log_artifact(done.model, "model")
+    if done.history:
+        _log_page(run, done, train_spec, folder, page)
+    return done
+
+
+def _log_page(run: "TrackedRun", done: "Training", train_spec: "TrainSpec", folder: Path, page: Path | None) -> None:
+    """Draw the training's curves, and log the page."""
+    from bodyposenet.common.report.training_page import write_training_page
+
+    with page_path(page, "training.html") as path:
+        write_training_page(path, folder, train_spec, precision=str(done.precision))
+        run.log_artifact(path, "report")
