@@ -101,13 +101,26 @@ class Bucket(GCSFileSystem):
         """``(name below the path, bytes, generation)`` of every object, asked for in pages."""
         bucket, key, _ = self.split_path(path)
         prefix = key.rstrip("/") + "/" if key else ""
-        fields = "nextPageToken,items(name,size,generation)"
-        asked = {"prefix": prefix, "page_size": PAGE, "fields": fields, "retry": None, "timeout": (CONNECT, ANSWER)}
-        pages = self.service.list_blobs(bucket, **asked).pages
-        while (page := _persist(lambda: next(pages, None), path)) is not None:
+        token = None
+        while True:
+            page, token = _persist(functools.partial(self._list_page, bucket, prefix, token), path)
             for blob in page:
                 if not blob.name.endswith("/"):
                     yield blob.name[len(prefix) :], int(blob.size), str(blob.generation)
+            if not token:
+                return
+
+    def _list_page(self, bucket: str, prefix: str, token: str | None) -> tuple[list[storage.Blob], str | None]:
+        """One answer of a listing and what the next is asked for by; an iterator over all would end at an error."""
+        asked = {
+            "prefix": prefix,
+            "page_token": token,
+            "max_results": PAGE,
+            "retry": None,
+            "timeout": (CONNECT, ANSWER),
+        }
+        listing = self.service.list_blobs(bucket, fields="nextPageToken,items(name,size,generation)", **asked)
+        return list(next(listing.pages, ())), listing.next_page_token
 
     def has_bucket(self, path: str) -> bool:
         """Whether the bucket of a path exists, as far as it may be looked at."""
@@ -175,8 +188,9 @@ async def _check(request: aiohttp.ClientRequest, response: aiohttp.ClientRespons
 def _describe_to_gcsfs(error: Exception, url: yarl.URL) -> Exception:
     """As :func:`_describe`; no OSError, of which aiohttp would make another one that gcsfs repeats."""
     bucket, _, key = url.path.partition("/b/")[2].partition("/o")
-    told = _describe(error, str(url.origin()))
-    return report_denial(told, f"gs://{bucket}{key}") if isinstance(told, PermissionError) else told
+    path = f"gs://{bucket}{key or '/' + url.query.get('name', '')}"
+    told = _describe(error, path)
+    return report_denial(told, path) if isinstance(told, PermissionError) else told
 
 
 def _read_reason(content: bytes) -> str:
@@ -198,7 +212,7 @@ def _persist(act: Callable[[], T], path: str) -> T:
         except Exception as error:
             pause = _pause(error, number, start)
             if pause is None:
-                raise _describe(error, path) from error
+                raise _describe(error, f"gs://{path.removeprefix('gs://')}") from error
         time.sleep(pause)
     raise AssertionError("the numbers do not end")
 
