@@ -229,7 +229,7 @@ def test_errors_of_other_files_pass(tmp_path):
 @pytest.mark.parametrize("path", ["{bucket}/a", "{bucket}/b/"])
 def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("bodyposenet.common.storage.gcs.PATIENCE", 1.0)
+    monkeypatch.setattr("bodyposenet.common.storage.gcs_requests.PATIENCE", 1.0)
     path = path.format(bucket="gs://any")
     for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), as_path(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
