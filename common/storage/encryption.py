@@ -21,7 +21,7 @@ from bodyposenet.common.storage.files import whole_file
 
 MAGIC = b"age-encryption.org/v1\n"
 OTHER_KEY = "Decryption failed"  # pyrage's words where a header does not fit the passphrase
-CUT = "decryption error"  # its words where the header fits, and what follows does not
+CUT = ("decryption error", "age file is truncated")  # its words where the header fits, and what follows does not
 
 
 class LockedError(UserError):
@@ -197,7 +197,7 @@ def _digest(sealed: bytes, passphrase: str) -> bytes:
 
 
 def _report_locked(reason: str, where: str) -> LockedError:
-    if reason == CUT:
+    if reason in CUT:
         problem = "is damaged or cut short: its beginning fits the key, the rest does not"
         return LockedError(problem, where=where, fix="copy it again")
     problem = "does not open: the key is another, or the file is damaged; nothing tells which"

@@ -75,7 +75,8 @@ def _own(error: OSError, path: Path) -> Path | None:
 
 
 def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
-    from bodyposenet.common.storage.gcs import client, report_denial
+    from bodyposenet.common.storage.gcs import client
+    from bodyposenet.common.storage.gcs_requests import report_denial
 
     if isinstance(error, PermissionError):
         return report_denial(error, path)

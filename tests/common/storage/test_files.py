@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import http.server
+import json
 import os
 import pickle
 import subprocess
@@ -228,7 +229,7 @@ def test_errors_of_other_files_pass(tmp_path):
 @pytest.mark.parametrize("path", ["{bucket}/a", "{bucket}/b/"])
 def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr("bodyposenet.common.storage.gcs.PATIENCE", 1.0)
+    monkeypatch.setattr("bodyposenet.common.storage.gcs_requests.PATIENCE", 1.0)
     path = path.format(bucket="gs://any")
     for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), as_path(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
@@ -300,8 +301,8 @@ def answering(*answers):
     [
         (403, b'{"error": {"message": "no access"}}', UserError, "permission denied .*no access.*let this account"),
         (401, b'{"error": {"message": "sign in", "code": 401}}', UserError, "permission denied .*sign in"),
-        (400, b'{"error": {"message": "an invalid name", "code": 400}}', AwayError, "does not take this path"),
-        (409, b'{"error": {"message": "a hold", "code": 409}}', AwayError, "refuses: a hold"),
+        (400, b'{"error": {"message": "an invalid name", "code": 400}}', AwayError, "^gs://b.*does not take this path"),
+        (409, b'{"error": {"message": "a hold", "code": 409}}', AwayError, "^gs://b.*: the .* refuses: a hold; run"),
     ],
 )
 def test_what_a_server_says_is_told(monkeypatch, status, body, kind, message):
@@ -325,6 +326,18 @@ def test_a_server_that_is_busy_is_asked_again(monkeypatch, act):
     with answering((503, b"busy"), (429, b"slower"), (200, b"content")) as (url, given):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         assert act("gs://b/a") == b"content"
+    assert given == [1, 1, 1]
+
+
+def test_a_listing_that_is_interrupted_goes_on_and_leaves_nothing_out(monkeypatch):
+    pages = [
+        {"items": [{"name": f"f/{name}", "size": "1", "generation": "2"}], **more}
+        for name, more in (("a", {"nextPageToken": "more"}), ("b", {}))
+    ]
+    first, second = (json.dumps(page).encode() for page in pages)
+    with answering((200, first), (503, b"busy"), (200, second)) as (url, given):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        assert sorted(listing("gs://b/f")) == ["a", "b"]
     assert given == [1, 1, 1]
 
 
