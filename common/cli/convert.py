@@ -1,7 +1,6 @@
 """Convert verbs: a dataset to record shards, on one machine or several."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ from bodyposenet.common.cli.launcher import Verb, pluralize, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote
+from bodyposenet.common.storage.location import Location
 
 if TYPE_CHECKING:
     from bodyposenet.common.data.conversion.publish import Conversion
@@ -54,7 +53,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @path_map_option
 @common_options
 def dataset_convert(
-    dataset_spec: str, output_filename: Path, mode: str, path_map: "PathMap", results_dir: str | None,
+    dataset_spec: str, output_filename: Location, mode: str, path_map: "PathMap", results_dir: str | None,
     num_partitions: int, num_shards: int, **options: Any,
 ) -> None:  # fmt: skip
     """Convert COCO keypoints and images to record shards and a manifest.json beside them.
@@ -85,7 +84,7 @@ def dataset_convert(
 @click.argument("folders", nargs=-1, required=True, type=PlaceType())
 @option("-o", "--output_filename", required=True, type=PlaceType(), help="Folder and name of the shards.")
 @common_options
-def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: Any) -> None:
+def dataset_join(folders: tuple[Location, ...], output_filename: Location, **options: Any) -> None:
     """Make one set of the parts in FOLDERS that dataset_convert --part wrote."""
     from bodyposenet.common.data.conversion.join import join_parts
 
@@ -97,12 +96,12 @@ def dataset_join(folders: tuple[Path, ...], output_filename: Path, **options: An
     click.echo(_summary(done))
 
 
-def _refuse_folder(output: Path, name: str) -> None:
-    if not is_remote(output) and output.is_dir():
+def _refuse_folder(output: Location, name: str) -> None:
+    if not output.remote and output.is_dir():
         raise UserError("is a folder; -o names the shards, too", where=f"-o {output}", fix=f"use -o {output / name}")
 
 
-def _tell_problems(problems: Sequence[str], report: Path | None) -> None:
+def _tell_problems(problems: Sequence[str], report: Location | None) -> None:
     for problem in problems[:MOST_TOLD]:
         click.echo(f"problem: {problem}", err=True)
     if len(problems) > MOST_TOLD:

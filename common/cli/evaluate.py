@@ -20,7 +20,8 @@ from bodyposenet.common.cli.options import (
 from bodyposenet.common.deploy.runtime.providers import DEVICES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.runner_names import RUNNER_NAMES
-from bodyposenet.common.storage.files import as_path, join, translate_errors
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.location import join, locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -95,7 +96,7 @@ def evaluate(
 def _is_drawn(dataset: "DatasetSpec") -> bool:
     """Whether ``bpnet synthesize`` drew the test set: an AP on it means little without its ceiling."""
     path = join(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
-    with translate_errors(path), path.open("rb") as file:
+    with translate_errors(path), path.open_stream() as file:
         return b"drawn people" in file.read(200)
 
 
@@ -129,10 +130,10 @@ def inference(
     spec, model = _inference_spec(inference_spec, path_map, model_filename)
     from bodyposenet.common.inference.inference import default_results_dir, infer
 
-    folder = results_dir(options["results_dir"], default_results_dir(as_path(source)), bucket=True)
+    folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)
     with task("inference", folder, status=False) as run:
         done = infer(
-            model, spec, input=as_path(source), results_dir=folder, input_type=options["input_type"],
+            model, spec, input=locate(source), results_dir=folder, input_type=options["input_type"],
             image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"],
             device=options["device"], runner=options["runner"],
         )  # fmt: skip

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO, overload
 
 import click
 
@@ -18,8 +18,8 @@ from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOpti
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
-from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import as_path, is_remote
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.location import Location, locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import TrackedRun
@@ -90,7 +90,19 @@ def guard(ctx: click.Context, run: Callable[[], object]) -> int:
     return 0
 
 
-def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = False) -> Path:
+@overload
+def results_dir(given: str | Path | None, otherwise: Path) -> Path: ...
+
+
+@overload
+def results_dir(
+    given: str | Path | Location | None, otherwise: Path | Location, *, bucket: Literal[True]
+) -> Location: ...
+
+
+def results_dir(
+    given: str | Path | Location | None, otherwise: Path | Location, *, bucket: bool = False
+) -> Path | Location:
     """The verb's results folder, made if need be; a failure is noted in its ``status.json``.
 
     Args:
@@ -101,8 +113,8 @@ def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = Fal
     Raises:
         UserError: The folder cannot be made, or is in a bucket and the verb cannot write there.
     """
-    folder = as_path(given or otherwise)
-    if is_remote(folder) and not bucket:
+    folder = locate(given or otherwise)
+    if folder.remote and not bucket:
         raise UserError("this verb writes to a disk only", where=str(folder), fix="give a local folder with -r")
     with translate_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +123,7 @@ def results_dir(given: str | Path | None, otherwise: Path, *, bucket: bool = Fal
 
 
 @contextlib.contextmanager
-def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[TrackedRun]":
+def task(name: str, folder: Path | Location, *, status: bool = True) -> "Iterator[TrackedRun]":
     """Track a verb in MLflow where that is set up, and in status.json.
 
     Args:
@@ -125,7 +137,8 @@ def task(name: str, folder: Path, *, status: bool = True) -> "Iterator[TrackedRu
     log = StatusLog(folder)
     if status:
         log.write("STARTED", message=f"Starting {name}")
-    with task_run(name, buffer=Path() if is_remote(folder) else folder) as run:  # a bucket takes no lines one by one
+    kept = Path() if in_bucket(folder) else Path(str(folder))
+    with task_run(name, buffer=kept) as run:  # a bucket takes no lines one by one
         yield run
     if status:
         log.write("SUCCESS", message=f"{name} finished")

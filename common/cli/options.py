@@ -10,8 +10,8 @@ import click
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import is_encrypted
-from bodyposenet.common.storage.errors import GS, is_remote
-from bodyposenet.common.storage.files import as_path
+from bodyposenet.common.storage.errors import GS, in_bucket
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in cl
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path; another kind of URL is refused."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        """Locate the path; another kind of URL is refused."""
         try:
-            return as_path(value)
+            return locate(value)
         except UserError as error:
             self.fail(str(error), param, ctx)
 
@@ -45,7 +45,7 @@ class DiskType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path."""
-        if is_remote(value):
+        if in_bucket(value):
             self.fail(f"{value}: this is read or written on a disk only; give a local path", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -159,7 +159,7 @@ def find_model(path: Path | str) -> Path:
     Raises:
         UserError: Neither is there.
     """
-    if is_remote(path):
+    if in_bucket(path):
         raise UserError("models are read from a disk", where=str(path), fix="fetch it: gcloud storage cp")
     path = Path(path)
     endings = {".tlt": ".keras", ".hdf5": ".keras", ".etlt": ".onnx"}

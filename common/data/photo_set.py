@@ -13,8 +13,9 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.files import as_path, is_remote, join, read_bytes, whole_file
+from bodyposenet.common.storage.files import read_bytes, whole_file
 from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import open_photos
 
 POINTER = "source.json"
@@ -22,7 +23,7 @@ DATASET_SPEC, TEST_IMAGES = "dataset_spec.json", "test/images"
 HALVES = {"train_data": "train", "test_data": "val"}
 
 
-def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed: int = 0) -> Path:
+def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed: int = 0) -> Location:
     """Make a photo set: a pointer to the folder ``source``, or drawn people where that is empty.
 
     Args:
@@ -41,20 +42,21 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
     output.mkdir(parents=True, exist_ok=True)
     if not source:
         synthesize(output, train=train, val=val, seed=seed)
-        return output
-    folder = as_path(source) if is_remote(source) else Path(source).resolve()
+        return locate(output)
+    folder = locate(source)
+    folder = folder if folder.remote else locate(Path(source).resolve())
     make_dataset_spec(folder)
     (output / POINTER).write_text(json.dumps({"source": str(folder)}), encoding="utf-8")
     return folder
 
 
-def photos_in(output: Path) -> Path:
-    """The folder that a photo set means."""
+def photos_in(output: Path) -> Location:
+    """Return the folder that a photo set means."""
     pointer = Path(output) / POINTER
-    return as_path(json.loads(pointer.read_text(encoding="utf-8"))["source"]) if pointer.is_file() else Path(output)
+    return locate(json.loads(pointer.read_text(encoding="utf-8"))["source"] if pointer.is_file() else output)
 
 
-def make_dataset_spec(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
+def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
     """The dataset spec of a photo set.
 
     Args:
@@ -66,20 +68,20 @@ def make_dataset_spec(folder: Path, settings: Mapping[str, Any] | None = None) -
     Raises:
         UserError: Folders or files are missing or ambiguous, or the settings are no dataset spec.
     """
-    folder = as_path(folder)
-    if not folder.is_dir():
+    place = locate(folder)
+    if not place.is_dir():
         raise UserError(
-            "there is no such folder", where=str(folder), fix="give a folder with images/ and COCO keypoint files"
+            "there is no such folder", where=str(place), fix="give a folder with images/ and COCO keypoint files"
         )
     person = {"name": "person", "num_joints": COCO_17.num_joints, "keypoints": list(COCO_17.joints)}
     person["skeleton"] = [[a + 1, b + 1] for a, b in COCO_17.limbs]
     spec: dict[str, Any] = {"dataset": "coco", "categories": [person]} | dict(settings or {})
-    spec["root_directory_path"] = str(folder)
+    spec["root_directory_path"] = str(place)
     for key, half in HALVES.items():
         spec[key] = {
-            "images_root_dir_path": _images(folder, half),
+            "images_root_dir_path": _images(place, half),
             "mask_root_dir_path": f"{half}_masks",
-            "annotation_root_dir_path": str(_annotations(folder, half).relative_to(folder)),
+            "annotation_root_dir_path": str(_annotations(place, half))[len(str(place)) :].strip("/"),
         }
     return parse_spec(spec, DatasetSpec, where="dataset_spec")
 
@@ -114,7 +116,7 @@ def spec_in(folder: Path) -> DatasetSpec:
     return spec.model_copy(update={"root_directory_path": str(folder)})
 
 
-def _keep(source: Path, target: Path, read: Callable[[], bytes]) -> None:
+def _keep(source: Location, target: Path, read: Callable[[], bytes]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
@@ -124,7 +126,7 @@ def _keep(source: Path, target: Path, read: Callable[[], bytes]) -> None:
             file.write(read())
 
 
-def _images(folder: Path, half: str) -> str:
+def _images(folder: Location, half: str) -> str:
     names = ("images", f"{half}2017", half)
     found = next((name for name in names if (folder / name).is_dir()), None)
     if found is None:
@@ -132,9 +134,9 @@ def _images(folder: Path, half: str) -> str:
     return found
 
 
-def _annotations(folder: Path, half: str) -> Path:
+def _annotations(folder: Location, half: str) -> Location:
     places = [at for at in (folder / "annotations", folder) if at.is_dir()]
-    found = sorted(path for at in places for path in at.glob("*.json") if half in path.stem)
+    found = sorted((path for at in places for path in at.glob("*.json") if half in path.stem), key=str)
     keypoints = [path for path in found if "keypoints" in path.stem] or found
     if len(keypoints) != 1:
         names = ", ".join(path.name for path in keypoints) or "none"

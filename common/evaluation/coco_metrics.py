@@ -14,6 +14,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import PERSON
 from bodyposenet.common.skeleton.skeleton import find_sigma
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
 MAX_DETECTIONS = 20  # a photo, best first
@@ -28,7 +29,7 @@ RESULTS = "results.csv"
 
 
 def coco_metrics(
-    annotations: Path | CocoSet,
+    annotations: Path | Location | CocoSet,
     detections: Sequence[dict[str, Any]],
     joints: Sequence[str] | None = None,
     *,
@@ -112,7 +113,7 @@ def _annotation(number: int, image_id: int, person: Person) -> dict[str, Any]:
     }
 
 
-def write_csv(folder: Path, metrics: Mapping[str, float]) -> Path:
+def write_csv(folder: Location, metrics: Mapping[str, float]) -> Location:
     """Write ``results.csv``: the ten numbers of COCO's metrics, a row each."""
     path = folder / RESULTS
     text = io.StringIO()

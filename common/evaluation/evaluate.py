@@ -17,7 +17,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import as_path
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -51,7 +51,7 @@ class Evaluation:
     labelled: int
     empty: int
     skipped: list[str]
-    results_dir: Path
+    results_dir: Location
     ran: str = ""
     speed_up: float | None = None
 
@@ -76,7 +76,7 @@ def evaluate(
     model: "Path | Runner",
     spec: InferenceSpec,
     dataset: DatasetSpec,
-    results_dir: Path,
+    results_dir: str | Path | Location,
     *,
     progress: bool | None = None,
     device: "Device" = "auto",
@@ -104,21 +104,21 @@ def evaluate(
         >>> found.images, found.ap > 0.3
         (4, True)
     """
-    results_dir = as_path(results_dir)
-    status = StatusLog(results_dir)
+    where = locate(results_dir)
+    status = StatusLog(where)
     status.write("STARTED", "Starting evaluation.")
     opened, spec = open_model(model, spec, device, runner)
     truth, folder = read_test_set(dataset), images_folder(dataset)
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, progress)
-    outcome = _score(opened, spec, truth, folder, found, skipped, results_dir)
+    outcome = _score(opened, spec, truth, folder, found, skipped, where)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
     return outcome
 
 
 def _find_all(
-    runner: "Runner", spec: InferenceSpec, truth: CocoSet, folder: Path, progress: bool | None
+    runner: "Runner", spec: InferenceSpec, truth: CocoSet, folder: Location, progress: bool | None
 ) -> tuple[list[People | None], list[str]]:
     """The people in each photo, None where it cannot be used, and what is wrong with those."""
     found: list[People | None] = []
@@ -144,7 +144,7 @@ def _find_all(
     return found, skipped
 
 
-def _pixels(photos: PhotoStore, folder: Path, photo: Photo) -> Any:
+def _pixels(photos: PhotoStore, folder: Location, photo: Photo) -> Any:
     image = decode_image(photos.read(photo.file_name), where=str(folder / photo.file_name), upright=False)
     if image.shape[:2] != (photo.height, photo.width):
         raise UserError(
@@ -159,10 +159,10 @@ def _score(
     runner: "Runner",
     spec: InferenceSpec,
     truth: CocoSet,
-    folder: Path,
+    folder: Location,
     found: Sequence[People | None],
     skipped: list[str],
-    results_dir: Path,
+    results_dir: Location,
 ) -> Evaluation:
     """Write the files, and score."""
     from bodyposenet.common.deploy.runtime.runners import describe_runner, measure_speed_up

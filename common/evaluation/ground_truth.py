@@ -1,7 +1,6 @@
 """Ground truth: the test half of a dataset, as the people that are to be found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.files import join
+from bodyposenet.common.storage.location import Location, join, locate
 
 COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people
 Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3), box (4,), area, crowd
@@ -34,7 +33,7 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
     return truth.recode_flags(codes)
 
 
-def images_folder(dataset: DatasetSpec) -> Path:
+def images_folder(dataset: DatasetSpec) -> Location:
     """The folder of the test photos."""
     return join(dataset.root_directory_path, dataset.test_data.images_root_dir_path)
 
@@ -79,7 +78,7 @@ def build_truth(records: Iterable[Record], datasets: Mapping[str, DatasetSpec], 
     heights, widths = np.array(sizes, np.int64).reshape(-1, 2).T
     numbers = np.arange(len(sizes))
     return CocoSet(
-        Path(where), names, PhotoTable(numbers, [str(n) for n in numbers], heights, widths), _table(rows, len(sizes))
+        locate(where), names, PhotoTable(numbers, [str(n) for n in numbers], heights, widths), _table(rows, len(sizes))
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
+from bodyposenet.common.storage.location import Location
 
 if TYPE_CHECKING:
     from bodyposenet.common.skeleton.card import Card
@@ -115,7 +116,7 @@ def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) 
     return Fitted(_add_borders(resized, (0, fit.size[0] - fit.resized[0], 0, fit.size[1] - fit.resized[1])), fit)
 
 
-def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
+def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
     """Read a photo.
 
     Args:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,9 @@ from bodyposenet.common.inference.inference import SUFFIXES
 from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import Stat, as_path, is_remote, join, listing, read_bytes, whole_file
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import listing, read_bytes, whole_file
+from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -37,8 +38,8 @@ class Parts:
         key: Tells this inference from others in that folder: same photos, same network, same settings.
     """
 
-    def __init__(self, work: Path, key: str) -> None:
-        self.folder = join(work, f"parts-{key[:16]}")
+    def __init__(self, work: Location, key: str) -> None:
+        self.folder = work / f"parts-{key[:16]}"
 
     def done(self) -> set[int]:
         """Numbers of the parts that are there."""
@@ -59,14 +60,11 @@ class Parts:
 
     def remove(self) -> None:
         """Forget them all."""
-        if not is_remote(self.folder):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        for number in self.done():
-            self._file(number).unlink(missing_ok=True)
+        with translate_errors(self.folder):
+            self.folder.remove_folder()
 
-    def _file(self, number: int) -> Path:
-        return join(self.folder, f"{number:06d}{SUFFIX}")
+    def _file(self, number: int) -> Location:
+        return self.folder / f"{number:06d}{SUFFIX}"
 
 
 @dataclass
@@ -85,7 +83,7 @@ class BatchInference:
         notable: Entries of photos worth a look, by what is notable about them.
     """
 
-    folder: Path
+    folder: Location
     photos: int = 0
     people: int = 0
     empty: int = 0
@@ -117,7 +115,7 @@ def infer_batch(
     model: Path,
     spec: InferenceSpec,
     source: str,
-    results_dir: Path,
+    results_dir: str | Path | Location,
     *,
     work: str = "",
     extra: Mapping[str, Any] | None = None,
@@ -144,14 +142,14 @@ def infer_batch(
         UserError: The model cannot be used, or there are no photos, or none that can be read. One that cannot, among
             others, is reported instead.
     """
-    folder = as_path(results_dir)
+    folder = locate(results_dir)
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     store = open_photos(source)
     listed = _photos(store, source)
     runner, spec = open_model(model, spec)
     reader = PhotoReader(runner, spec, store, source)
-    parts = Parts(as_path(work or folder), _key(model, spec, source, listed))
+    parts = Parts(locate(work or folder), _key(model, spec, source, listed))
     resumed = _find_all(reader, parts, list(listed), progress)
     batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
     picks = PhotoSampler(notable)

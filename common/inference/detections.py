@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,6 +10,7 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location
 
 DETECTIONS = "detections.json"
 COCO_DETECTIONS = "detections_coco_format.json"
@@ -20,7 +20,7 @@ Entry = dict[str, Any]
 PERSON = 1  # category id
 
 
-def entry(path: Path, people: People | None, given: Mapping[str, Any] | None = None) -> Entry:
+def entry(path: Location, people: People | None, given: Mapping[str, Any] | None = None) -> Entry:
     """One photo of ``detections.json``.
 
     Args:
@@ -36,12 +36,12 @@ def entry(path: Path, people: People | None, given: Mapping[str, Any] | None = N
 
 
 def write_detections(
-    folder: Path,
+    folder: Location,
     skeleton: Skeleton,
     spec: InferenceSpec,
     entries: Sequence[Entry],
     extra: Mapping[str, Any] | None = None,
-) -> Path:
+) -> Location:
     """Write ``detections.json``.
 
     Args:
@@ -76,7 +76,7 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
     return {"pose_config_type": skeleton.name, "categories": [person]}
 
 
-def write_json(path: Path, data: Any) -> Path:
+def write_json(path: Location, data: Any) -> Location:
     """Write ``data`` with an indent of 2; the folder is made."""
     with whole_file(path) as file:
         file.write(json.dumps(data, indent=2).encode() + b"\n")
@@ -106,7 +106,7 @@ def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id:
 
 
 def write_files(
-    folder: Path, skeleton: Skeleton, spec: InferenceSpec, entries: Iterable[Entry], extra: Mapping[str, Any]
+    folder: Location, skeleton: Skeleton, spec: InferenceSpec, entries: Iterable[Entry], extra: Mapping[str, Any]
 ) -> None:
     """Write ``detections.json`` and ``detections_coco_format.json``.
 

@@ -17,7 +17,8 @@ from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import as_path, is_remote, join, listing, read_bytes
+from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
+from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class Inference:
         ran: What ran the network, on which instruction set, and how fast if that was measured.
     """
 
-    detections: Path
+    detections: Location
     images: int
     people: int
     empty: int
     skipped: list[str]
-    pictures: list[Path]
+    pictures: list[Location]
     ran: str = ""
 
     def summary(self) -> str:
@@ -67,9 +68,9 @@ def infer(
     spec: InferenceSpec,
     *,
     input_type: InputType,
-    input: Path,
-    image_root_path: Path | None = None,
-    results_dir: Path | None = None,
+    input: str | Path | Location,
+    image_root_path: str | Path | Location | None = None,
+    results_dir: str | Path | Location | None = None,
     dump_visualizations: bool = False,
     progress: bool | None = None,
     device: "Device" = "auto",
@@ -100,8 +101,10 @@ def infer(
     """
     from bodyposenet.common.deploy.runtime.runners import describe_runner
 
-    wanted, extra = list_photos(input_type, as_path(input), image_root_path)
-    folder = as_path(results_dir or default_results_dir(as_path(input)))
+    source = locate(input)
+    root = None if image_root_path is None else locate(image_root_path)
+    wanted, extra = list_photos(input_type, source, root)
+    folder = locate(results_dir or default_results_dir(source))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     opened, spec = open_model(model, spec, device, runner)
@@ -121,12 +124,12 @@ def infer(
     return outcome
 
 
-def default_results_dir(source: Path) -> Path:
-    """The folder ``inference`` beside the input."""
+def default_results_dir(source: Location) -> Location:
+    """Name the folder ``inference`` beside the input."""
     return source.absolute().parent / "inference"
 
 
-def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
+def list_photos(kind: InputType, source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:
     """List the photos that an input names.
 
     Returns:
@@ -149,20 +152,20 @@ def list_photos(kind: InputType, source: Path, root: Path | None) -> tuple[list[
     return [{"full_image_path": str(path)}], {}
 
 
-def _names(folder: Path) -> Iterator[str]:
-    """Names of the files right in a folder."""
-    if is_remote(folder):  # one question for all
+def _names(folder: Location) -> Iterator[str]:
+    """List the names of the files right in a folder."""
+    if folder.remote:  # one question for all
         return (name for name in listing(folder) if "/" not in name)
     return (path.name for path in folder.iterdir() if path.is_file())
 
 
-def _resolve(name: str, root: Path | None) -> Path:
-    """``name`` below the root, or as it is where only that exists."""
-    below = join(root, name) if root else as_path(name)
-    return as_path(name) if not below.exists() and as_path(name).exists() else below
+def _resolve(name: str, root: Location | None) -> Location:
+    """Locate a name below the root, or as it is where only that exists."""
+    below, itself = join(root or "", name), locate(name)
+    return itself if not below.exists() and itself.exists() else below
 
 
-def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, Any]]:
+def _from_json(source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:
     document = _load(source)
     extra = {key: value for key, value in document.items() if key != "images"} if isinstance(document, dict) else {}
     photos = document.get("images") if isinstance(document, dict) else document
@@ -172,7 +175,7 @@ def _from_json(source: Path, root: Path | None) -> tuple[list[Entry], dict[str, 
     return [_name(photo, f"{source}: images[{index}]", root) for index, photo in enumerate(photos)], extra
 
 
-def _load(source: Path) -> Any:
+def _load(source: Location) -> Any:
     try:
         return json.loads(read_bytes(source, fix="check --input").decode())
     except json.JSONDecodeError as error:
@@ -181,7 +184,7 @@ def _load(source: Path) -> Any:
         raise UserError("is no text", where=str(source), fix="give a JSON file") from None
 
 
-def _name(photo: object, where: str, root: Path | None) -> Entry:
+def _name(photo: object, where: str, root: Location | None) -> Entry:
     fields = {"full_image_path": photo} if isinstance(photo, str) else photo
     if not isinstance(fields, Mapping) or not isinstance(fields.get("full_image_path"), str):
         raise UserError("has no 'full_image_path'", where=where, fix="give each image a path, as a string")
@@ -191,13 +194,13 @@ def _name(photo: object, where: str, root: Path | None) -> Entry:
 class _Work:
     """One photo after another; keeps what could not be used and the pictures that were drawn."""
 
-    def __init__(self, runner: "Runner", spec: InferenceSpec, pictures: Path | None) -> None:
+    def __init__(self, runner: "Runner", spec: InferenceSpec, pictures: Location | None) -> None:
         self.runner, self.spec, self.folder = runner, spec, pictures
         self.skipped: list[str] = []
-        self.pictures: list[Path] = []
+        self.pictures: list[Location] = []
 
     def entry(self, index: int, given: Entry) -> Entry:
-        path = as_path(given["full_image_path"])
+        path = locate(given["full_image_path"])
         try:
             image = read_image(path)
             people = find_people(self.runner, image, self.spec)
@@ -217,5 +220,6 @@ class _Work:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{index}.png"
         encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        path.write_bytes(encoded.tobytes())
+        with write_unsynced(path) as file:
+            file.write(encoded.tobytes())
         self.pictures.append(path)

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,7 +13,8 @@ from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.files import join, translate_errors
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.location import Location, join
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class PhotoReader:
         except UserError as error:  # it is a line rather than a photo
             return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str) -> Location:
         return join(self.source, name)
 
 

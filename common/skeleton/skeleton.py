@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -193,7 +192,15 @@ def find_prior(joints: Sequence[str]) -> BodyPrior | None:
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 
 
-def load_prior(path: Path, joints: Sequence[str]) -> BodyPrior:
+class Readable(Protocol):
+    """A path of any kind of which the text can be read."""
+
+    def read_text(self, *, encoding: str) -> str:
+        """Return the text."""
+        ...
+
+
+def load_prior(path: Readable, joints: Sequence[str]) -> BodyPrior:
     """Read a file of ``bpnet skeleton fit``.
 
     Raises:

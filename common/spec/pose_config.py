@@ -11,7 +11,7 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, load_
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import SpecMisfitError, did_you_mean
-from bodyposenet.common.storage.files import as_path
+from bodyposenet.common.storage.location import locate
 
 PERSON = "person"
 Problems = Iterator[tuple[Loc, str]]
@@ -167,7 +167,7 @@ class PoseConfig(Strict):
             made,
             sigmas=self.sigmas or made.sigmas,
             computed=made.computed if self.computed is None else tuple(_parents_first(self.computed)),
-            prior=made.prior if self.prior is None else load_prior(as_path(self.prior), made.joints),
+            prior=made.prior if self.prior is None else load_prior(locate(self.prior), made.joints),
             flip_pairs=self.flip_pairs,
         )
 

@@ -11,6 +11,7 @@ from bodyposenet.common.storage.files import read_bytes
 if TYPE_CHECKING:
     from bodyposenet.common.data.conversion.publish import Conversion
     from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.storage.location import Location
     from bodyposenet.common.tracking import Dataset, TrackedRun
 
 SETS = {"train": "train", "test": "val"}  # halves of a dataset spec, and the sets of a dataset that they become
@@ -29,7 +30,7 @@ class ConversionOptions:
 
 
 def run_convert(
-    run: "TrackedRun", dataset_spec: "DatasetSpec", outputs: Mapping[str, tuple[Path, Path]],
+    run: "TrackedRun", dataset_spec: "DatasetSpec", outputs: "Mapping[str, tuple[Path | Location, Path | Location]]",
     options: ConversionOptions, *, photos: "Callable[[], Dataset] | None" = None, page: Path | None = None,
 ) -> "tuple[dict[str, Conversion], dict[str, float]]":  # fmt: skip
     """Convert halves of a dataset, and log the spec, the part, the numbers and the first half's report to the run.

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.storage.location import Location
     from bodyposenet.common.tracking import Dataset, TrackedRun
 
 
 def run_evaluate(
-    run: "TrackedRun", model: Path, inference_spec: "InferenceSpec", dataset_spec: "DatasetSpec", folder: Path, *,
+    run: "TrackedRun", model: Path, inference_spec: "InferenceSpec", dataset_spec: "DatasetSpec",
+    folder: "Path | Location", *,
     name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
     held_out: "Callable[[int], Dataset] | None" = None,
 ) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, listing
+from bodyposenet.common.storage.files import listing
+from bodyposenet.common.storage.location import Location, locate
 
 
-def fingerprint(folder: str | Path) -> str:
+def fingerprint(folder: str | Path | Location) -> str:
     """Digest the names, sizes and bytes of a folder's files.
 
     Times, owners and the folder's own place do not count; neither do hidden files. Links are followed. Of files in a
@@ -21,9 +22,10 @@ def fingerprint(folder: str | Path) -> str:
     Raises:
         UserError: There is no such folder.
     """
-    if is_remote(folder):
-        return _digest_listing(folder)
-    root = Path(folder)
+    place = locate(folder)
+    if place.remote:
+        return _digest_listing(place)
+    root = Path(str(place))
     if not root.is_dir():
         raise UserError("no such folder", where=str(root), fix="name the folder that holds images and annotations")
     whole = hashlib.sha256()
@@ -35,7 +37,7 @@ def fingerprint(folder: str | Path) -> str:
     return whole.hexdigest()
 
 
-def _digest_listing(folder: str | Path) -> str:
+def _digest_listing(folder: Location) -> str:
     whole = hashlib.sha256()
     for name, (size, version) in sorted(listing(folder).items()):
         if not any(part.startswith(".") for part in name.split("/")):

@@ -26,13 +26,13 @@ TOLD = {
 }
 
 
-def is_remote(path: "str | Path") -> bool:
-    """Whether a path is in a bucket."""
+def in_bucket(path: object) -> bool:
+    """Tell whether a path's text names a bucket."""
     return str(path).startswith(GS)
 
 
 @contextlib.contextmanager
-def translate_errors(path: "str | Path", *, fix: str = "") -> Iterator[None]:
+def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
     """Tell what the storage says against this path in a line: a full disk, a folder or bucket that is gone.
 
     Errors that name another file pass as they are.
@@ -53,10 +53,10 @@ def translate_errors(path: "str | Path", *, fix: str = "") -> Iterator[None]:
         raise told from error
 
 
-def _describe(error: OSError, path: "str | Path", fix: str) -> UserError | None:
-    if is_remote(path):
+def _describe(error: OSError, path: object, fix: str) -> UserError | None:
+    if in_bucket(path):
         return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
-    where = _own(error, Path(path))
+    where = _own(error, Path(str(path)))
     if where is None or error.errno not in TOLD:
         return None
     problem, remedy = TOLD[error.errno]

@@ -1,10 +1,13 @@
 """GCS: Google Cloud Storage as paths; imported only where a path begins with ``gs://``."""
 
+import contextlib
 import functools
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, ClassVar, cast
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.gcs_requests import (
@@ -18,6 +21,7 @@ from bodyposenet.common.storage.gcs_requests import (
     persist,
     read_status,
 )
+from bodyposenet.common.storage.store import Change, Stat
 
 # else gcsfs asks a gRPC service what kind of bucket it is, and stalls for a minute where an emulator has none
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -33,6 +37,9 @@ from google.oauth2 import service_account
 from upath.implementations.cloud import GCSPath
 
 BLOCK = 8 << 20  # bytes of an upload's requests
+AHEAD = 1 << 20  # bytes that a stream reads at once
+OVERTAKEN_TRIES = 20  # of a change that others keep overtaking
+DELETIONS = 16  # at once
 PAGE = 1000  # names in an answer: the service's most
 SCOPES = ("https://www.googleapis.com/auth/devstorage.full_control",)
 
@@ -133,15 +140,17 @@ class Nobody(AnonymousCredentials):
 NOBODY = Nobody()  # type: ignore[no-untyped-call]  # google-auth has no annotations
 
 
-class Remote(GCSPath):
-    """A path in a bucket: ``pathlib``'s methods on ``gs://bucket/name``.
+class BucketLocation(GCSPath):
+    """A path in a bucket: ``pathlib``'s methods on ``gs://bucket/name``, and those of :class:`Location`.
 
     Folders need not be made in a bucket. What lies there is looked up anew each time, as others write, too.
     """
 
     __slots__ = ()
 
-    def __new__(cls, *_parts: Any, **_options: Any) -> "Remote":
+    remote: ClassVar[bool] = True
+
+    def __new__(cls, *_parts: Any, **_options: Any) -> "BucketLocation":
         """UPath itself would make one of its registered classes."""
         return object.__new__(cls)
 
@@ -151,7 +160,7 @@ class Remote(GCSPath):
         return client()
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """Nothing to make: a bucket has no folders, and a bucket itself is not ours to make."""
+        """Make nothing: a bucket has no folders, and a bucket itself is not ours to make."""
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object, whatever characters are in its name."""
@@ -160,6 +169,74 @@ class Remote(GCSPath):
         except FileNotFoundError:
             if not missing_ok:
                 raise
+
+    def require_store(self) -> None:
+        """Refuse a bucket that does not exist."""
+        if not self.fs.has_bucket(self.path):
+            raise FileNotFoundError(str(self))
+
+    def count_bytes(self) -> int:
+        """Return the object's size."""
+        return int(self.fs.info(self.path)["size"])
+
+    def find_version(self) -> str:
+        """Return the object's generation."""
+        return str(self.fs.info(self.path).get("generation"))
+
+    def fetch(self, start: int = 0, end: int | None = None) -> bytes:
+        """Read the object's bytes with one request."""
+        return self.fs.read(self.path, start or None, end)
+
+    def open_stream(self) -> BinaryIO:
+        """Open the object; it is read ahead by the block."""
+        return cast("BinaryIO", self.fs.open(self.path, "rb", block_size=AHEAD, cache_type="readahead"))
+
+    def list_files(self) -> dict[str, Stat]:
+        """List every object below the path."""
+        found = {name: Stat(size, version) for name, size, version in self.fs.below(self.path)}
+        if not found:
+            raise FileNotFoundError(str(self))
+        return found
+
+    @contextlib.contextmanager
+    def write_whole(self) -> Iterator[BinaryIO]:
+        """Upload; it takes effect when it is complete, where fsspec's own ``with`` would complete it after an error."""
+        file: Any = self.fs.open(self.path, "wb")
+        try:
+            yield file
+            file.close()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                file.discard()
+            raise
+        finally:
+            file.closed = True  # else the garbage collector would complete it
+
+    def write_soon(self, token: str = "") -> AbstractContextManager[BinaryIO]:
+        """Upload: an object has no name before it is complete."""
+        return self.write_whole()
+
+    def change(self, make: Change) -> None:
+        """Write the object if it is still the one that was read; else read and change it again."""
+        for _ in range(OVERTAKEN_TRIES):
+            try:
+                old, version = self.fs.get_version(self.path)
+            except FileNotFoundError:
+                old, version = None, 0
+            content = make(old)
+            with contextlib.suppress(FileExistsError):
+                return self.fs.put_version(self.path, content, version)
+        raise UserError("others keep changing this file", where=str(self), fix="run it again")
+
+    def append(self, content: bytes) -> None:
+        """Write the object anew with bytes at its end."""
+        self.change(lambda before: (before or b"") + content)
+
+    def remove_folder(self) -> None:
+        """Delete every object below the path, several at once."""
+        names = [name for name, *_ in self.fs.below(self.path)]
+        with ThreadPoolExecutor(DELETIONS) as threads:
+            list(threads.map(lambda name: (self / name).unlink(missing_ok=True), names))
 
 
 def client() -> Bucket:

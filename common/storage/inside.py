@@ -5,9 +5,13 @@ A manifest, an archive or a kept run may come from anybody. Whatever it calls a 
 
 import os
 from pathlib import Path, PureWindowsPath
+from typing import TypeVar
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote, translate_errors
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.location import Location
+
+P = TypeVar("P", Path, Location)
 
 FIX = "take the file from whom you trust, or mend the name"
 LINKED = "put the file itself there, in place of the link"
@@ -28,7 +32,7 @@ def is_plain(name: object) -> bool:
     return isinstance(name, str) and not set(name) & set("/\\") and stays_inside(name)
 
 
-def join_inside(folder: Path, name: str, *, where: str, fix: str = FIX) -> Path:
+def join_inside(folder: P, name: str, *, where: str, fix: str = FIX) -> P:
     """Join a folder and a name that a file says.
 
     Args:
@@ -45,12 +49,12 @@ def join_inside(folder: Path, name: str, *, where: str, fix: str = FIX) -> Path:
     """
     _refuse_leaving(name, where, fix)
     path = folder / name
-    if not is_remote(folder):
+    if not in_bucket(folder):
         _refuse_links(path, folder, where)
     return path
 
 
-def remove_inside(folder: Path, name: str, *, where: str) -> None:
+def remove_inside(folder: Path | Location, name: str, *, where: str) -> None:
     """Remove a file by a name that a file says; nothing where it is gone. A link is removed, not what it means.
 
     Raises:
@@ -58,7 +62,7 @@ def remove_inside(folder: Path, name: str, *, where: str) -> None:
     """
     _refuse_leaving(name, where, FIX)
     path = folder / name
-    if not is_remote(folder):
+    if not in_bucket(folder):
         _refuse_links(path.parent, folder, where)
     with translate_errors(path):
         path.unlink(missing_ok=True)
@@ -80,7 +84,7 @@ def _refuse_leaving(name: str, where: str, fix: str) -> None:
         raise UserError(f"{name!r} is no name of a file in this folder", where=where, fix=fix)
 
 
-def _refuse_links(path: Path, folder: Path, where: str) -> None:
-    real, home = os.path.realpath(path), os.path.realpath(folder)
+def _refuse_links(path: object, folder: object, where: str) -> None:
+    real, home = os.path.realpath(str(path)), os.path.realpath(str(folder))
     if real != home and not real.startswith(os.path.join(home, "")):
         raise UserError(f"{path} is a link that leads out of its folder", where=where, fix=LINKED)

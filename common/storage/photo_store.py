@@ -1,19 +1,17 @@
 """Photo store: the files of a dataset, in a folder or a zip archive, on a disk or in a bucket."""
 
 import functools
-import os
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import Stat, as_path, is_remote, listing, translate_errors
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.inside import stays_inside
-
-if TYPE_CHECKING:
-    from bodyposenet.common.storage.gcs import Remote
+from bodyposenet.common.storage.location import Location, Stat, locate
 
 MOST_BYTES = 256 << 20  # of a file: more is no photo
 MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well
@@ -42,8 +40,8 @@ class PhotoStore(Protocol):
         ...
 
 
-def open_photos(where: str | Path) -> PhotoStore:
-    """The photos of a folder or a zip archive.
+def open_photos(where: str | Path | Location) -> PhotoStore:
+    """Open the photos of a folder or a zip archive.
 
     Args:
         where: Either, on a disk or in a bucket; below an archive, a folder in it: ``export.zip/images``.
@@ -51,19 +49,19 @@ def open_photos(where: str | Path) -> PhotoStore:
     Raises:
         UserError: There is no such folder or archive, or it is damaged.
     """
-    where = as_path(where)
-    for archive in (where, *where.parents):
+    place = locate(where)
+    for archive in (place, *place.parents):
         if archive.suffix.lower() == ".zip" and _is_file(archive):
-            inside = str(where)[len(str(archive)) :].strip("/")
+            inside = str(place)[len(str(archive)) :].strip("/")
             store = ZipPhotos(archive, f"{inside}/" if inside else "")
             store.check()
             return store
-    if not is_remote(where) and not where.is_dir():
-        raise UserError("there is no such folder", where=str(where), fix="name a folder or a zip archive of photos")
-    return FolderPhotos(where)
+    if not place.remote and not place.is_dir():
+        raise UserError("there is no such folder", where=str(place), fix="name a folder or a zip archive of photos")
+    return FolderPhotos(place)
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: Location) -> bool:
     with translate_errors(path):
         return path.is_file()
 
@@ -87,7 +85,7 @@ class FolderPhotos:
         folder: On a disk or in a bucket.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self.folder = folder
 
     def listing(self) -> dict[str, Stat]:
@@ -98,19 +96,9 @@ class FolderPhotos:
         """A file's content."""
         path = self.folder / _check(name, str(self.folder))
         with translate_errors(path, fix=LEAVE_OUT):
-            data = _read_object(cast("Remote", path)) if is_remote(path) else _read_file(path)
+            data = path.fetch(0, MOST_BYTES + 1)
         _photo_sized(len(data), str(path))
         return data
-
-
-def _read_object(path: "Remote") -> bytes:
-    return path.fs.read(path.path, 0, MOST_BYTES + 1)
-
-
-def _read_file(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size  # as much memory is taken as may be read
-        return file.read(min(size, MOST_BYTES) + 1)
 
 
 class ZipEntry(NamedTuple):
@@ -135,10 +123,10 @@ class ZipPhotos:
         inside: The folder in it, with a slash at its end; nothing is all of it.
     """
 
-    def __init__(self, archive: Path, inside: str = "") -> None:
+    def __init__(self, archive: Location, inside: str = "") -> None:
         self.archive, self.inside = archive, inside
         with translate_errors(archive):
-            self._version = _version(archive)
+            self._version = archive.find_version()
 
     def check(self) -> None:
         """Read the archive's directory.
@@ -173,35 +161,19 @@ class ZipPhotos:
 
     def _entries(self) -> dict[str, ZipEntry]:
         with translate_errors(self.archive):
-            return _directory(str(self.archive), self._version)
-
-
-def _version(archive: Path) -> str:
-    if is_remote(archive):
-        remote = cast("Remote", archive)
-        return str(remote.fs.info(remote.path).get("generation"))
-    found = archive.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+            return _directory(self.archive, self._version)
 
 
 @functools.lru_cache(maxsize=4)
-def _directory(archive: str, _version: str) -> dict[str, ZipEntry]:
-    """The entries of an archive, by name; once in a process."""
-    path = as_path(archive)
+def _directory(archive: Location, _version: str) -> dict[str, ZipEntry]:
+    """Read the entries of an archive, by name; once in a process."""
     try:
-        with _open_zip(path) as file, zipfile.ZipFile(file) as packed:
+        with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
             return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_photo(info)}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"this is no whole zip archive ({error})", where=archive, fix=REPACK) from error
-
-
-def _open_zip(path: Path) -> BinaryIO:
-    if is_remote(path):
-        remote = cast("Remote", path)
-        return cast("BinaryIO", remote.fs.open(remote.path, "rb", block_size=1 << 20, cache_type="readahead"))
-    return open(path, "rb")
+        raise UserError(f"this is no whole zip archive ({error})", where=str(archive), fix=REPACK) from error
 
 
 def _is_photo(info: zipfile.ZipInfo) -> bool:
@@ -227,11 +199,11 @@ def _readable(entry: ZipEntry, where: str) -> None:
         raise UserError(f"would unpack to {ratio} times its size: no photo does", where=where, fix=LEAVE_OUT)
 
 
-def _unpack(archive: Path, entry: ZipEntry) -> bytes | None:
+def _unpack(archive: Location, entry: ZipEntry) -> bytes | None:
     """The content of a packed file, at most one byte more than its size; None where there is none."""
     if entry.offset < 0 or entry.packed > entry.size + entry.size // 64 + SLACK:  # packing adds less
         return None
-    raw = _range(archive, entry.offset, HEAD.size + entry.name_bytes + SLACK + entry.packed)
+    raw = archive.fetch(entry.offset, entry.offset + HEAD.size + entry.name_bytes + SLACK + entry.packed)
     if len(raw) < HEAD.size:
         return None
     signature, name, extra = HEAD.unpack_from(raw)
@@ -239,7 +211,7 @@ def _unpack(archive: Path, entry: ZipEntry) -> bytes | None:
     if signature != b"PK\3\4":
         return None
     if start + entry.packed > len(raw):  # an uncommonly long head
-        raw, start = _range(archive, entry.offset + start, entry.packed), 0
+        raw, start = archive.fetch(entry.offset + start, entry.offset + start + entry.packed), 0
     packed = raw[start : start + entry.packed]
     if entry.method == STORED:
         return packed
@@ -247,11 +219,3 @@ def _unpack(archive: Path, entry: ZipEntry) -> bytes | None:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.size + 1)
     except zlib.error:
         return None
-
-
-def _range(path: Any, start: int, length: int) -> bytes:
-    if is_remote(path):
-        return bytes(path.fs.read(path.path, start, start + length))
-    with open(path, "rb") as file:
-        file.seek(start)
-        return file.read(length)

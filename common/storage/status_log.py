@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyposenet.common.storage.files import as_path, is_remote, rewrite
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.location import Location, locate
 
 Status = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"
@@ -22,8 +23,8 @@ class StatusLog:
         results_dir: The task's folder.
     """
 
-    def __init__(self, results_dir: str | Path) -> None:
-        self.path = as_path(results_dir) / FILE_NAME
+    def __init__(self, results_dir: str | Path | Location) -> None:
+        self.path = locate(results_dir) / FILE_NAME
         self._kept: dict[str, Mapping[str, Any]] = {}
 
     def write(
@@ -53,15 +54,8 @@ class StatusLog:
                 self._kept[name] = figures
         line = _clock(datetime.now()) | {"status": status, "verbosity": verbosity}
         line |= ({"message": message} if message else {}) | extra | self._kept
-        self._append(json.dumps(line, default=_plain) + "\n")
-
-    def _append(self, line: str) -> None:
-        if is_remote(self.path):
-            rewrite(self.path, lambda before: (before or b"") + line.encode())
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        with translate_errors(self.path):
+            self.path.append((json.dumps(line, default=_plain) + "\n").encode())
 
 
 def _clock(now: datetime) -> dict[str, Any]:

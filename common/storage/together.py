@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.storage.files import translate_errors, whole_file
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import is_plain
 from bodyposenet.common.storage.locking import hold_folder
 

@@ -19,7 +19,9 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.storage.files import as_path, is_remote, listing
+from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.files import listing
+from bodyposenet.common.storage.location import locate
 
 SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
@@ -126,9 +128,9 @@ def weights_digest(path: str) -> str:
     """
     if not path or path.startswith(SHIPPED):
         return ""
-    if is_remote(path):
-        folder, _, name = path.rpartition("/")
-        found = listing(folder).get(name)
+    if in_bucket(path):
+        place = locate(path)
+        found = listing(place.parent).get(place.name)
         if found is None:
             raise UserError("there is no such file", where=path, fix="check start_weights")
         return str(found.version)
@@ -142,13 +144,13 @@ def weights_digest(path: str) -> str:
 
 
 def _folder_digest(data: str) -> str:
-    make_dataset_spec(as_path(data.strip()))  # that it is a photo set shows now, not in a task later on
+    make_dataset_spec(data.strip())  # that it is a photo set shows now, not in a task later on
     return fingerprint(data.strip())
 
 
 def _photos_in(data: str) -> int:
     endings = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-    return sum(name.lower().endswith(endings) for name in listing(as_path(data.strip())))
+    return sum(name.lower().endswith(endings) for name in listing(locate(data.strip())))
 
 
 def _document(text: str, where: str, default: Settings) -> Document:
@@ -162,7 +164,7 @@ def _document(text: str, where: str, default: Settings) -> Document:
 
 def _is_place(text: str) -> bool:
     """Whether a text is a path; settings have a colon and a blank, a brace or a second line."""
-    return is_remote(text) or ("\n" not in text and "{" not in text and ": " not in text)
+    return in_bucket(text) or ("\n" not in text and "{" not in text and ": " not in text)
 
 
 def _check_specs(

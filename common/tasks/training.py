@@ -15,7 +15,8 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.files import is_remote, read_bytes
+from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, note
 from bodyposenet.common.tracking import task_run
@@ -105,7 +106,7 @@ def _tidy(folder: Path, model: Path) -> None:
 def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
     """A train spec whose start weights are on the disk for as long as the block runs."""
     weights = train_spec.get("pretrained_weights")
-    if not isinstance(weights, str) or not is_remote(weights):
+    if not isinstance(weights, str) or not in_bucket(weights):
         yield train_spec
         return
     with tempfile.TemporaryDirectory() as folder:

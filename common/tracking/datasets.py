@@ -8,6 +8,7 @@ from typing import Any
 
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.location import Location, locate
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Dataset:
     context: str
 
 
-def photo_set(folder: Path, name: str, digest: str = "") -> Dataset:
+def photo_set(folder: Path | Location, name: str, digest: str = "") -> Dataset:
     """The photos and annotations that a conversion reads; their digest is computed if it is not known."""
     return Dataset(name, digest or fingerprint(folder), str(folder), {}, "conversion")
 
@@ -39,7 +40,7 @@ def shards(folder: Path, name: str, context: str) -> Dataset:
     described = read_manifest(folder)["sets"][name]
     whole = hashlib.sha256()
     for shard in described["shards"]:
-        with open(shard_path(folder, shard), "rb") as file:
+        with open(str(shard_path(locate(folder), shard)), "rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     counts = {what: described[what] for what in ("images", "people", "samples")}
     return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)

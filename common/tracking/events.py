@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import is_remote
+from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import Store, impatient, is_refusal, log, quiet_mlflow
 
@@ -158,7 +158,7 @@ def _tell_dataset(store: Store, run_id: str, event: Event) -> str:
 
     source = json.dumps({"uri": event["source"]})
     profile = json.dumps(event["profile"] | {"sha256": event["digest"]})
-    kind = "gs" if is_remote(event["source"]) else "local"
+    kind = "gs" if in_bucket(event["source"]) else "local"
     found = Stored(event["name"], event["digest"][:LONGEST_DIGEST], kind, source, profile=profile)
     tag = InputTag(MLFLOW_DATASET_CONTEXT, event["context"])
     store.client.log_inputs(run_id, datasets=[DatasetInput(found, [tag])])

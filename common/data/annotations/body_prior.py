@@ -4,7 +4,7 @@ from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.pose.body_prior import fit_prior
 from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.files import join
+from bodyposenet.common.storage.location import join
 
 
 def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPrior, int]:

@@ -21,7 +21,7 @@ from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.visibility import recode
-from bodyposenet.common.storage.files import as_path
+from bodyposenet.common.storage.location import Location, locate
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -121,7 +121,7 @@ class CocoSet:
         refused: Entries of photos that were left out, whoever is in them.
     """
 
-    path: Path
+    path: Location
     joints: tuple[str, ...]
     images: PhotoTable
     annotations: AnnotationTable
@@ -151,7 +151,7 @@ class CocoSet:
 
 
 def read_annotations(
-    path: str | Path,
+    path: str | Path | Location,
     joints: Joints = None,
     *,
     flags: Mapping[int, int] | None = None,
@@ -172,15 +172,15 @@ def read_annotations(
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
-    path = as_path(path)
+    where = locate(path)
     with collector_paused():
-        coco = _read(path, load_document(path, joints), joints, flags or COCO_FLAGS)
+        coco = _read(where, load_document(where, joints), joints, flags or COCO_FLAGS)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
 
 
-def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:
+def _read(path: Location, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:
     entries = {key: _entries(document, key, path) for key in ("images", "annotations")}
     kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
@@ -190,11 +190,11 @@ def _read(path: Path, document: dict[str, Any], joints: Joints, flags: Mapping[i
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)
 
 
-def _not_coco(path: Path, why: str) -> UserError:
+def _not_coco(path: Location, why: str) -> UserError:
     return UserError(f"not a COCO keypoints file: {why}", where=str(path), fix="name a person_keypoints file")
 
 
-def _entries(document: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+def _entries(document: dict[str, Any], key: str, path: Location) -> list[dict[str, Any]]:
     entries = document.get(key)
     if not isinstance(entries, list) or not set(map(type, entries)) <= {dict}:
         raise _not_coco(path, f"{key!r} is no list of objects")

@@ -17,7 +17,8 @@ from bodyposenet.common.data.conversion.staging import StagedShard, Staging
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, is_remote, write_unsynced
+from bodyposenet.common.storage.files import write_unsynced
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ log = logging.getLogger(__name__)
 
 def convert_dataset(
     spec: "DatasetSpec",
-    output: str | Path,
+    output: str | Path | Location,
     *,
     mode: str = "train",
     shards: tuple[int, int] = (1, 0),
     generate_masks: bool = False,
     check_files: bool = False,
-    results_dir: str | Path | None = None,
+    results_dir: str | Path | Location | None = None,
     strict: bool = False,
     processes: int | None = None,
     part: tuple[int, int] | None = None,
@@ -72,10 +73,10 @@ def convert_dataset(
         >>> done.images
         8
     """
-    prefix = as_path(output)
+    prefix = locate(output)
     options = Options(prefix, mode, *shards, generate_masks, check_files, strict, part)
     options.check()
-    results = None if results_dir is None else as_path(results_dir)
+    results = None if results_dir is None else locate(results_dir)
     read_manifest(prefix.parent)  # one that cannot be added to is told now, before hours of work
     source = DatasetSplit.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
@@ -116,7 +117,7 @@ class ConversionWork:
         thorough = options.check_files and not options.strict  # those have been looked at
         self.recipe = source.recipe(thorough=thorough, mask_files=options.generate_masks, token=self.key)
 
-    def run(self, pool: WorkerPool, results_dir: Path | None) -> Conversion:
+    def run(self, pool: WorkerPool, results_dir: Location | None) -> Conversion:
         """Write what is missing, then publish all of it."""
         prefix = self.options.prefix
         with open_staging(prefix.with_name(self.options.set_name), self.key) as staging:
@@ -197,18 +198,18 @@ class ConversionWork:
     def _sweep_masks(self) -> None:
         """Remove what killed attempts at this conversion left among the masks."""
         folder = self.recipe.mask_folder
-        if folder is not None and not is_remote(folder):
-            for aside in folder.rglob(f".*.{self.key}-*.tmp"):
+        if folder is not None and not folder.remote:
+            for aside in Path(str(folder)).rglob(f".*.{self.key}-*.tmp"):
                 aside.unlink(missing_ok=True)
 
 
-def _write_summary(done: Conversion, base: Path, token: str) -> None:
+def _write_summary(done: Conversion, base: Location, token: str) -> None:
     shown = {name: value for name, value in vars(done).items() if name != "problems"}
     with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
 
 
-def _write_report(source: DatasetSplit, problems: Sequence[Problem], base: Path, token: str) -> Path:
+def _write_report(source: DatasetSplit, problems: Sequence[Problem], base: Location, token: str) -> Location:
     """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
     from bodyposenet.common.data.report.dataset_report import report_dataset
 

@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import google_crc32c
@@ -17,8 +17,10 @@ from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size, read_header_size
-from bodyposenet.common.storage.files import is_remote, translate_errors, write_unsynced
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
+from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import PhotoStore
 
 DATA, DESCRIPTION = ".piece", ".json"
@@ -43,14 +45,14 @@ class ConversionRecipe:
     """
 
     store: PhotoStore
-    folder: Path
-    anchor: Path
+    folder: Location
+    anchor: Location
     images: str
     masks: str
     dataset: str
     annotations: str
     thorough: bool
-    mask_folder: Path | None
+    mask_folder: Location | None
     token: str
 
     def read(self, photo: Photo) -> bytes | Problem:
@@ -112,7 +114,7 @@ class ConversionRecipe:
 
 
 def _below(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else str(PurePosixPath(folder) / name)
+    return f"{folder.rstrip('/')}/{name}" if in_bucket(folder) else str(PurePosixPath(folder) / name)
 
 
 def mask_name(photo: Photo) -> str:
@@ -166,7 +168,7 @@ class PieceResult:
         """As text."""
         return json.dumps(asdict(self)).encode()
 
-    def write_description(self, folder: Path) -> "PieceResult":
+    def write_description(self, folder: Location) -> "PieceResult":
         """Write the description to the folder of the piece, which makes the piece count."""
         with write_unsynced(folder / f"{self.name}{DESCRIPTION}") as file:
             file.write(self.to_json())
@@ -192,7 +194,7 @@ class Piece:
     """
 
     name: str
-    folder: Path
+    folder: Location
     photos: Photos
     mains: Sequence[tuple[int, ...]]
     recipe: ConversionRecipe
@@ -222,7 +224,7 @@ class MaskPiece:
     """A job: write the mask files of photos that get no record; the attributes are those of a :class:`Piece`."""
 
     name: str
-    folder: Path
+    folder: Location
     photos: Photos
     recipe: ConversionRecipe
 

@@ -10,7 +10,8 @@ from bodyposenet.common.data.conversion.publish import Conversion, open_staging,
 from bodyposenet.common.data.conversion.staging import StagedShard
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, translate_errors
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.location import Location, locate
 
 DIVIDE = "convert every part, with the same spec and flags, and name all folders"
 
@@ -25,7 +26,7 @@ class Part:
         document: What the manifest says of it.
     """
 
-    folder: Path
+    folder: Location
     name: str
     document: dict[str, Any]
 
@@ -40,7 +41,7 @@ class Part:
         return int(self.document["part"]["of"])
 
 
-def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
+def join_parts(folders: Sequence[str | Path | Location], output: str | Path | Location) -> Conversion:
     """Make one set of the parts that ``convert_dataset(..., part=...)`` wrote; its bytes are those of an undivided one.
 
     The shards are linked where that can be, and copied otherwise; the parts stay. Parts in the output's own folder
@@ -53,8 +54,8 @@ def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
     Raises:
         UserError: A part is missing, there twice, damaged, or of another conversion.
     """
-    prefix = as_path(output)
-    parts = _complete([part for folder in folders for part in _parts_in(as_path(folder), prefix.name)], prefix.name)
+    prefix = locate(output)
+    parts = _complete([part for folder in folders for part in _parts_in(locate(folder), prefix.name)], prefix.name)
     shards = _interleave([[(part, shard) for shard in part.document["shards"]] for part in parts])
     skipped = {file: reasons for part in parts for file, reasons in part.document["part"]["skipped"].items()}
     document = {key: value for key, value in parts[0].document.items() if key != "part"}
@@ -71,7 +72,7 @@ def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
     return Conversion.read(document, prefix.parent, manifest)
 
 
-def _parts_in(folder: Path, base: str) -> list[Part]:
+def _parts_in(folder: Location, base: str) -> list[Part]:
     sets = read_manifest(folder)["sets"]
     found = [
         Part(folder, name, document)
@@ -107,10 +108,10 @@ def _interleave(rows: Sequence[Sequence[tuple[Part, dict[str, Any]]]]) -> list[t
     return [row[place] for place in range(longest) for row in rows if place < len(row)]
 
 
-def _take(part: Part, shard: dict[str, Any], prefix: Path, number: int) -> StagedShard:
+def _take(part: Part, shard: dict[str, Any], prefix: Location, number: int) -> StagedShard:
     whole = shard_path(part.folder, shard)
     with translate_errors(whole, fix=DIVIDE):
-        size = whole.stat().st_size
+        size = whole.count_bytes()
     if size != shard["bytes"]:
         problem = f"the shard has {size} bytes, its manifest says {shard['bytes']}"
         raise UserError(problem, where=str(whole), fix="convert this part again")

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.annotations.problems import Problem
@@ -13,8 +12,8 @@ from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
-from bodyposenet.common.storage.files import is_remote
 from bodyposenet.common.storage.inside import remove_inside
+from bodyposenet.common.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,16 @@ class Conversion:
     images: int
     people: int
     samples: int
-    shards: list[Path]
+    shards: list[Location]
     skipped: list[str]
-    manifest: Path
+    manifest: Location
     problems: tuple[Problem, ...] = ()
     refused: int = 0
-    report: Path | None = None
+    report: Location | None = None
 
     @classmethod
     def read(
-        cls, document: dict[str, Any], folder: Path, manifest: Path, problems: Sequence[Problem] = ()
+        cls, document: dict[str, Any], folder: Location, manifest: Location, problems: Sequence[Problem] = ()
     ) -> "Conversion":
         """What a manifest says of a set."""
         return cls(
@@ -72,9 +71,9 @@ class Described:
     problems: list[Problem]
 
 
-def open_staging(prefix: Path, key: str) -> Staging:
-    """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
-    if not is_remote(prefix):
+def open_staging(prefix: Location, key: str) -> Staging:
+    """Make the staging folder of a conversion, which :class:`Staging` has the arguments of."""
+    if not prefix.remote:
         return Staging(prefix, key)
     from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
 
@@ -119,7 +118,7 @@ def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[st
     }
 
 
-def publish_set(staging: Staging, name: str, document: dict[str, Any], *, without: Collection[str] = ()) -> Path:
+def publish_set(staging: Staging, name: str, document: dict[str, Any], *, without: Collection[str] = ()) -> Location:
     """Let a set appear: its shards, then the manifest; then remove the shards that it had before and has no more.
 
     Args:

@@ -4,9 +4,9 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.location import Location
 
 SEED = 42  # TAO's
 PIECE = 32  # photos: the unit of work, and of what a killed conversion need not do again
@@ -20,7 +20,7 @@ class Options:
         prefix: Folder and base name of the shards.
     """
 
-    prefix: Path
+    prefix: Location
     mode: str
     num_partitions: int
     num_shards: int

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +22,9 @@ from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRe
 from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import Stat, join, read_bytes
+from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.location import Location, Stat, join
 from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_photos
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class DatasetSplit:
         return replace(self, coco=replace(self.coco, images=replace(self.coco.images, file_names=file_names)))
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Location:
         """Where the photos are."""
         return join(self.spec.root_directory_path, self.paths.images_root_dir_path)
 
@@ -135,12 +135,12 @@ class DatasetSplit:
             token=token,
         )
 
-    def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:
+    def piece(self, name: str, folder: Location, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:
         """The job that makes records of some of the usable photos."""
         photos = self.usable[list(numbers)]
         return Piece(name, folder, self._photos(photos), [self.mains(photo) for photo in photos], recipe)
 
-    def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> MaskPiece:
+    def mask_piece(self, name: str, folder: Location, numbers: Sequence[int], recipe: ConversionRecipe) -> MaskPiece:
         """The job that draws the masks of some of the photos that have nothing else."""
         return MaskPiece(name, folder, self._photos(self.mask_only[list(numbers)]), recipe)
 
@@ -200,7 +200,7 @@ def _plain(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _digest(spec: "DatasetSpec", file: Path) -> str:
+def _digest(spec: "DatasetSpec", file: Location) -> str:
     document = spec.model_dump(mode="json", by_alias=True)
     del document["root_directory_path"]
     name, mark, _ = str(file).rpartition(".zip#")

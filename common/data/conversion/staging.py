@@ -13,7 +13,9 @@ from typing import BinaryIO
 import google_crc32c
 
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
-from bodyposenet.common.storage.files import is_remote, read_bytes, translate_errors, whole_file, write_unsynced
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import read_bytes, whole_file, write_unsynced
+from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.locking import hold_folder
 
 BLOCK = 1 << 20  # bytes
@@ -32,7 +34,7 @@ class StagedShard:
         whole: A complete file that becomes the shard, in place of pieces.
     """
 
-    def __init__(self, final: Path, label: str, names: Sequence[str] = (), whole: Path | None = None) -> None:
+    def __init__(self, final: Location, label: str, names: Sequence[str] = (), whole: Location | None = None) -> None:
         self.final, self.label, self.names, self.whole = final, label, tuple(names), whole
         self.joined = 0  # pieces that the unfinished file has
 
@@ -52,7 +54,7 @@ class Staging:
         made: What each finished piece came to, by its name.
     """
 
-    def __init__(self, prefix: Path, key: str) -> None:
+    def __init__(self, prefix: Location, key: str) -> None:
         self.prefix, self.key = prefix, key
         self.folder = prefix.with_name(f".{prefix.name}.{key}")
         self.made: dict[str, PieceResult] = {}
@@ -79,19 +81,19 @@ class Staging:
     def _neighbours(self) -> list[str]:
         """What is in the folder of the output."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return os.listdir(self.folder.parent)
+        return [path.name for path in self.folder.parent.iterdir()]
 
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self._lock.enter_context(self._hold(self.folder))
 
-    def _remove_other(self, folder: Path) -> None:
+    def _remove_other(self, folder: Location) -> None:
         with self._hold(folder):
-            shutil.rmtree(folder)
+            shutil.rmtree(str(folder))
 
-    def _hold(self, folder: Path) -> AbstractContextManager[None]:
+    def _hold(self, folder: Location) -> AbstractContextManager[None]:
         """Keep other conversions out of a folder."""
-        return hold_folder(folder, "another conversion to this name is running", where=str(self.prefix))
+        return hold_folder(Path(str(folder)), "another conversion to this name is running", where=str(self.prefix))
 
     def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished, and remove what they began.
@@ -126,11 +128,11 @@ class Staging:
             part, whole = self._part(shard), shard.whole
             if self.is_ready or part.exists() or whole is None or str(whole) == str(shard.final):
                 continue
-            if not is_remote(whole):
+            if not whole.remote:
                 with contextlib.suppress(OSError):  # another disk
-                    os.link(whole, part)
+                    os.link(str(whole), str(part))
                     continue
-            with translate_errors(whole), write_unsynced(part) as file, whole.open("rb") as taken:
+            with translate_errors(whole), write_unsynced(part) as file, whole.open_stream() as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
     @property
@@ -165,7 +167,7 @@ class Staging:
         """Let the shards appear under their names."""
         for shard in self.shards:
             with translate_errors(shard.final), contextlib.suppress(FileNotFoundError):  # an earlier attempt did
-                os.replace(self._part(shard), shard.final)
+                os.replace(str(self._part(shard)), str(shard.final))
 
     def tidy(self) -> None:
         """Remove what workers that were stopped had begun."""
@@ -178,29 +180,29 @@ class Staging:
         with translate_errors(self.folder):
             for left in range(TRIES - 1, -1, -1):
                 if self.folder.exists():
-                    shutil.rmtree(self.folder, ignore_errors=left > 0)
+                    shutil.rmtree(str(self.folder), ignore_errors=left > 0)
 
-    def _file(self, name: str) -> Path:
+    def _file(self, name: str) -> Location:
         return self.folder / name
 
-    def _part(self, shard: StagedShard) -> Path:
+    def _part(self, shard: StagedShard) -> Location:
         return self._file(shard.label + PART)
 
     def _descriptions(self) -> dict[str, PieceResult]:
         found = {}
         for file in self.folder.glob(f"*{DESCRIPTION}"):
             with contextlib.suppress(ValueError, TypeError):  # one that a power cut emptied
-                found[file.stem] = PieceResult.from_json(file.read_bytes())
+                found[file.stem] = PieceResult.from_json(file.fetch())
         return found
 
     def _is_whole(self, shard: StagedShard, found: dict[str, PieceResult]) -> bool:
         """Whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
         size = sum(found[name].size for name in shard.names if name in found)
-        return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
+        return found.keys() >= set(shard.names) and file.is_file() and file.count_bytes() == size
 
     def _recover(self, shard: StagedShard, found: dict[str, PieceResult]) -> None:
-        with open(self._part(shard), "ab+") as file:
+        with open(str(self._part(shard)), "ab+") as file:
             file.seek(0)
             end = 0
             for name in shard.names:
@@ -215,9 +217,9 @@ class Staging:
 
     def _is_sound(self, made: PieceResult) -> bool:
         path = self._file(made.name + DATA)
-        if not path.is_file() or path.stat().st_size != made.size:
+        if not path.is_file() or path.count_bytes() != made.size:
             return False
-        with open(path, "rb") as file:
+        with path.open_stream() as file:
             return _is_next(file, made)
 
     def _sweep(self) -> None:
@@ -233,15 +235,18 @@ class Staging:
         part = self._part(shard)
         while shard.joined < len(shard.names) and (name := shard.names[shard.joined]) in self.made:
             piece = self._file(name + DATA)
-            with translate_errors(part), open(part, "ab") as file, open(piece, "rb") as taken:
+            with translate_errors(part), open(str(part), "ab") as file, piece.open_stream() as taken:
                 _append(file, taken)
             piece.unlink()
             shard.joined += 1
 
     def _settle(self) -> None:
-        """Wait until the shards are on the disk."""
+        """Wait until the shards are on the disk; those that are published are."""
         for shard in self.shards:
-            with contextlib.suppress(FileNotFoundError), open(self._part(shard), "rb") as file:  # else it is published
+            with (
+                contextlib.suppress(FileNotFoundError),
+                self._part(shard).open_stream() as file,
+            ):  # else it is published
                 os.fsync(file.fileno())
 
 

@@ -4,15 +4,13 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
 from bodyposenet.common.data.conversion.staging import BLOCK, StagedShard, Staging
-from bodyposenet.common.storage.files import read_bytes, translate_errors, whole_file
-
-if TYPE_CHECKING:
-    from bodyposenet.common.storage.gcs import Remote
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import read_bytes, whole_file
+from bodyposenet.common.storage.location import Location
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,14 +32,16 @@ class BucketStaging(Staging):
             return [path.name for path in self.folder.parent.iterdir()]
         return []
 
-    def _remove_other(self, folder: Path) -> None:
-        _remove_all(folder)
+    def _remove_other(self, folder: Location) -> None:
+        folder.remove_folder()
 
     def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished."""
         self.shards = list(shards)
+        sizes: dict[str, int] = {}
         with translate_errors(self.folder):
-            sizes = {name: size for name, size, _ in _remote(self.folder).fs.below(_remote(self.folder).path)}
+            with contextlib.suppress(FileNotFoundError):  # nothing is finished
+                sizes = {name: stat.size for name, stat in self.folder.list_files().items()}
             found = _side_by_side(self._description, [name for name in sizes if name.endswith(DESCRIPTION)])
         wanted = {name for shard in shards for name in shard.names}
         for made in found:
@@ -73,9 +73,9 @@ class BucketStaging(Staging):
             for name in shard.names:
                 file.write(read_bytes(self._file(name + DATA)))
 
-    def _copy(self, whole: Path, final: Path) -> None:
+    def _copy(self, whole: Location, final: Location) -> None:
         if str(whole) != str(final):
-            with translate_errors(whole), whole_file(final) as file, whole.open("rb") as taken:
+            with translate_errors(whole), whole_file(final) as file, whole.open_stream() as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
     def tidy(self) -> None:
@@ -83,17 +83,8 @@ class BucketStaging(Staging):
 
     def clear(self) -> None:
         """Remove the objects."""
-        _remove_all(self.folder)
-
-
-def _remote(path: Path) -> "Remote":
-    return cast("Remote", path)
-
-
-def _remove_all(folder: Path) -> None:
-    with translate_errors(folder):
-        names = [name for name, *_ in _remote(folder).fs.below(_remote(folder).path)]
-        _side_by_side(lambda name: (folder / name).unlink(missing_ok=True), names)
+        with translate_errors(self.folder):
+            self.folder.remove_folder()
 
 
 def _side_by_side(call: Callable[[S], T], values: Iterable[S]) -> list[T]:

@@ -9,13 +9,14 @@ from bodyposenet.common.data.importers.document import GZIP, ZIP, annotation_fil
 from bodyposenet.common.data.importers.label_studio import Joints
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import read_bytes
+from bodyposenet.common.storage.location import Location
 
 _FIX = "check annotation_root_dir_path"
 
 Fields = dict[str, Any]
 
 
-def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
+def load_document(path: str | Path | Location, joints: Joints = None) -> dict[str, Any]:
     """Read an annotation file into a dict as COCO's keypoint files are.
 
     ======================================  ====================================================================

@@ -19,7 +19,6 @@ from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
-from bodyposenet.common.storage.files import is_remote
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class RecordSource:
     @property
     def remote(self) -> bool:
         """Whether records are read from a bucket, a request each."""
-        return any(is_remote(shard.records.path) for shard in self.shards)
+        return any(shard.records.path.remote for shard in self.shards)
 
     def __len__(self) -> int:
         return len(self.people)

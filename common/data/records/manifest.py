@@ -10,8 +10,9 @@ from typing import Any
 from bodyposenet.common.data.records.record import Record, read_main_people
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, find_bytes, rewrite
+from bodyposenet.common.storage.files import find_bytes, rewrite
 from bodyposenet.common.storage.inside import is_plain, join_inside
+from bodyposenet.common.storage.location import Location, locate
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -44,7 +45,7 @@ class Shard:
         return Record.from_bytes(self.records[index])
 
 
-def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
+def open_shards(folder: str | Path | Location, names: Sequence[str]) -> list[Shard]:
     """Open shards for training.
 
     Args:
@@ -54,20 +55,20 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
     Raises:
         UserError: A name is neither, or a shard is missing or damaged.
     """
-    folder = as_path(folder)
-    sets = read_manifest(folder)["sets"]
-    paths = [path for name in names for path in _list_paths(folder, name, sets)]
+    where = locate(folder)
+    sets = read_manifest(where)["sets"]
+    paths = [path for name in names for path in _list_paths(where, name, sets)]
     twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
-        raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
+        raise UserError(f"shard {twice[0]!r} is named twice", where=str(where), fix="name every shard once")
     return [_open(path, sets) for path in paths]
 
 
-def _list_paths(folder: Path, name: str, sets: dict[str, Any]) -> list[Path]:
+def _list_paths(folder: Location, name: str, sets: dict[str, Any]) -> list[Location]:
     return [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
 
 
-def shard_path(folder: Path, shard: dict[str, Any]) -> Path:
+def shard_path(folder: Location, shard: dict[str, Any]) -> Location:
     """A shard's file, which the folder's manifest names.
 
     Raises:
@@ -76,7 +77,7 @@ def shard_path(folder: Path, shard: dict[str, Any]) -> Path:
     return join_inside(folder, shard["file"], where=str(folder / NAME))
 
 
-def _open(path: Path, sets: dict[str, Any]) -> Shard:
+def _open(path: Location, sets: dict[str, Any]) -> Shard:
     for described in sets.values():
         for entry in described["shards"]:
             if entry["file"] == path.name:
@@ -97,17 +98,17 @@ def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
         )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path | Location) -> dict[str, Any]:
     """The folder's manifest; one without sets where there is none.
 
     Raises:
         UserError: The file is no manifest, or one of a newer version.
     """
-    path = folder / NAME
+    path = locate(folder) / NAME
     return _parse(find_bytes(path), path)
 
 
-def _hold_to_form(manifest: Any, path: Path) -> None:
+def _hold_to_form(manifest: Any, path: Location) -> None:
     """Refuse what is no manifest, and one that names files elsewhere: they would be read, linked and removed."""
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or not _are_sets(manifest.get("sets")):
         raise UserError(f"this is no manifest of schema {SCHEMA}", where=str(path), fix="convert again")
@@ -128,7 +129,7 @@ def _are_sets(sets: Any) -> bool:
     )
 
 
-def _parse(content: bytes | None, path: Path) -> dict[str, Any]:
+def _parse(content: bytes | None, path: Location) -> dict[str, Any]:
     if content is None:
         return {"schema": SCHEMA, "sets": {}}
     try:
@@ -139,7 +140,7 @@ def _parse(content: bytes | None, path: Path) -> dict[str, Any]:
     return manifest
 
 
-def add_set(folder: Path, name: str, described: dict[str, Any], *, without: Collection[str] = ()) -> Path:
+def add_set(folder: Location, name: str, described: dict[str, Any], *, without: Collection[str] = ()) -> Location:
     """Put a set in the folder's manifest, beside the sets it has, and replace the file in one step.
 
     Of conversions that end at the same moment none loses its set: on a disk they wait for one another, in a bucket the

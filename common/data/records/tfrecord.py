@@ -10,17 +10,15 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, is_remote, translate_errors, whole_file
-
-if TYPE_CHECKING:
-    from bodyposenet.common.storage.gcs import Remote
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location, locate
 
 HEADER = struct.Struct("<QI")  # length, its crc
 FOOTER = struct.Struct("<I")  # the payload's crc
@@ -47,7 +45,7 @@ def frame(payload: bytes) -> bytes:
     )
 
 
-def write_records(path: Path, payloads: Iterable[bytes]) -> list[int]:
+def write_records(path: Path | Location, payloads: Iterable[bytes]) -> list[int]:
     """Write a record file one payload at a time; it appears whole or not at all.
 
     Returns:
@@ -61,7 +59,7 @@ def write_records(path: Path, payloads: Iterable[bytes]) -> list[int]:
     return offsets
 
 
-def read_records(path: Path) -> Iterator[bytes]:
+def read_records(path: Path | Location) -> Iterator[bytes]:
     """Every payload of a record file, in order, one in memory at a time.
 
     Raises:
@@ -84,8 +82,8 @@ class RecordFile:
         UserError: The file is missing, or a frame is cut short or damaged.
     """
 
-    def __init__(self, path: str | Path, offsets: Sequence[int] | None = None) -> None:
-        self.path = as_path(path)
+    def __init__(self, path: str | Path | Location, offsets: Sequence[int] | None = None) -> None:
+        self.path = locate(path)
         self._bytes: mmap.mmap | bytes | _Object = _open(self.path)
         self.size = len(self._bytes)
         walked = self._walk() if offsets is None else offsets
@@ -155,18 +153,18 @@ class RecordFile:
 class _Object:
     """A file in a bucket, as it was when it was opened."""
 
-    def __init__(self, path: "Remote") -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
-        with translate_errors(str(path), fix=_NAME_A_FILE):
-            self._size = int(path.fs.info(path.path)["size"])
+        with translate_errors(path, fix=_NAME_A_FILE):
+            self._size = path.count_bytes()
 
     def __len__(self) -> int:
         return self._size
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from ``start`` to ``end``, or to the file's."""
-        with translate_errors(str(self.path), fix=_CONVERT_AGAIN):
-            data = self.path.fs.read(self.path.path, start, min(end, self._size))
+        with translate_errors(self.path, fix=_CONVERT_AGAIN):
+            data = self.path.fetch(start, min(end, self._size))
         if len(data) < min(end, self._size) - start:
             raise UserError("the file has changed while it was read", where=str(self.path), fix="start again")
         return data
@@ -192,12 +190,12 @@ class _Ahead:
         return self._held[start - self._start : end - self._start]
 
 
-def _open(path: Path) -> "mmap.mmap | bytes | _Object":
+def _open(path: Location) -> "mmap.mmap | bytes | _Object":
     """The file's bytes, mapped (an empty file cannot be)."""
-    if is_remote(path):
-        return _Object(cast("Remote", path))
+    if path.remote:
+        return _Object(path)
     try:
-        with open(path, "rb") as file:
+        with path.open_stream() as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
     except OSError as error:
         raise UserError(f"cannot read this record file: {error.strerror}", where=str(path), fix=_NAME_A_FILE) from None

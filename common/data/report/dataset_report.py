@@ -17,7 +17,8 @@ from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.pages.histograms import group_name, histogram, make_groups, shares
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
-from bodyposenet.common.storage.files import as_path, whole_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location, locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -33,14 +34,14 @@ Chart = tuple[str, str, Markup]
 
 
 def report_dataset(
-    folder: str | Path,
+    folder: str | Path | Location,
     coco: CocoSet,
     choice: PersonChoice,
     problems: Sequence[Problem],
     *,
     spec: "DatasetSpec",
     read: Callable[[str], bytes],
-) -> Path:
+) -> Location:
     """Describe a dataset, draw nine of its photos, and write the report.
 
     Args:
@@ -73,12 +74,12 @@ def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -
 
 
 def write_report(
-    folder: str | Path,
+    folder: str | Path | Location,
     described: Mapping[str, Any],
     pictures: Sequence[tuple[str, bytes]],
     *,
     title: str = "Dataset",
-) -> Path:
+) -> Location:
     """Write ``dataset_report.json`` and ``dataset_report.html``, a page that needs no other file.
 
     Args:
@@ -105,12 +106,12 @@ def write_report(
         pictures=[_embed(text, jpeg) for text, jpeg in pictures],
         facts=[("Annotations", described["file"])],
     )
-    folder = as_path(folder)
-    with whole_file(folder / DATA) as file:
+    where = locate(folder)
+    with whole_file(where / DATA) as file:
         file.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
-    with whole_file(folder / PAGE) as file:
+    with whole_file(where / PAGE) as file:
         file.write(page.encode())
-    return folder / PAGE
+    return where / PAGE
 
 
 def verdict(counts: Mapping[str, int]) -> str:

@@ -3,6 +3,7 @@
 import bisect
 import contextlib
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ from bodyposenet.common.data.sampling.stratified import read_traits, representat
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.storage.files import as_path, is_remote, translate_errors, whole_file
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 THREADS = 8  # photos that are copied at a time
@@ -35,16 +38,16 @@ class CalibrationSample:
         left_out: Why photos that had been chosen were not taken; others stand in for them.
     """
 
-    folder: Path
+    folder: Location
     photos: tuple[str, ...]
     qualified: int
     left_out: tuple[str, ...]
 
 
 def sample_calibration(
-    annotations: str | Path,
-    images: str | Path,
-    output: str | Path,
+    annotations: str | Path | Location,
+    images: str | Path | Location,
+    output: str | Path | Location,
     *,
     num_images: int = 500,
     min_persons: int = 1,
@@ -68,17 +71,17 @@ def sample_calibration(
     Raises:
         UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
     """
-    coco = read_annotations(as_path(annotations), strict=False)
+    coco = read_annotations(annotations, strict=False)
     store = open_photos(images)
     return copy_sample(
-        coco, store, as_path(output), num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
+        coco, store, output, num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
     )
 
 
 def copy_sample(
     coco: CocoSet,
     store: PhotoStore,
-    output: Path,
+    output: str | Path | Location,
     *,
     num_images: int,
     min_persons: int = 1,
@@ -108,10 +111,11 @@ def copy_sample(
         raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
     order, chosen = representative(traits, min(num_images, qualified), seed)
     names = [coco.images.file_names[number] for number in traits.photos[order]]
-    with _filling(output) as folder:
+    place = locate(output)
+    with _filling(place) as folder:
         copier = _Copier(store, folder, names, flat_names(coco.images.file_names), fewer)
         copies = copier.copy(chosen.tolist())
-    return CalibrationSample(output, tuple(sorted(copies)), qualified, tuple(copier.left_out))
+    return CalibrationSample(place, tuple(sorted(copies)), qualified, tuple(copier.left_out))
 
 
 def flat_names(names: Sequence[str]) -> dict[str, str]:
@@ -143,7 +147,7 @@ class _Copier:
     """
 
     store: PhotoStore
-    folder: Path
+    folder: Location
     names: Sequence[str]
     flat: dict[str, str]
     fewer: bool
@@ -206,28 +210,28 @@ def _take_nearest(free: list[int], spot: int) -> int:
 
 
 @contextlib.contextmanager
-def _filling(output: Path) -> Iterator[Path]:
+def _filling(output: Location) -> Iterator[Location]:
     """A folder to write; where it was absent it appears at the end, else what is in it goes if something fails."""
     with translate_errors(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             problem = "the folder is not empty" if output.is_dir() else "this is a file"
             raise UserError(problem, where=str(output), fix="name another folder, or empty it")
-        aside = output if is_remote(output) or output.exists() else output.with_name(f".{output.name}.part")
+        aside = output if output.remote or output.exists() else output.with_name(f".{output.name}.part")
         if aside is not output:
-            shutil.rmtree(aside, ignore_errors=True)
+            aside.remove_folder()
         aside.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
             if aside is not output:
-                aside.rename(output)
+                os.rename(str(aside), str(output))
         except BaseException:
             with contextlib.suppress(OSError, UserError):
                 _clear(aside, keep=aside is output)
             raise
 
 
-def _clear(folder: Path, *, keep: bool) -> None:
+def _clear(folder: Location, *, keep: bool) -> None:
     if not keep:
-        shutil.rmtree(folder)
+        shutil.rmtree(str(folder))
     for file in folder.iterdir() if keep else ():
         file.unlink()

@@ -22,7 +22,8 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
 from bodyposenet.common.skeleton.card import Card
-from bodyposenet.common.storage.files import as_path, join, listing
+from bodyposenet.common.storage.files import listing
+from bodyposenet.common.storage.location import Location, locate
 
 PHOTOS = (".jpg", ".jpeg", ".png")
 SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
@@ -88,7 +89,7 @@ class UnreadableError(UserError):
 
 
 def from_folder(
-    folder: str | Path, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
+    folder: str | Path | Location, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
 ) -> CalibrationImages:
     """A folder's photos, or those in its record shards if it holds none itself.
 
@@ -103,22 +104,22 @@ def from_folder(
     Raises:
         UserError: The folder is missing or holds too few photos.
     """
-    where = as_path(folder)
+    where = locate(folder)
     files = {name: stat for name, stat in sorted(listing(where).items()) if "/" not in name}
     photos = [name for name in files if name.lower().endswith(PHOTOS)]
     if not photos and (MANIFEST in files or any(SHARD.fullmatch(name) for name in files)):
         return from_shards(where, fitting, batches=batches, batch_size=batch_size)
     chosen = _choose(photos, batches, batch_size, where)
-    reads = [partial(_read_photo, join(where, name), fitting) for name in chosen]
+    reads = [partial(_read_photo, where / name, fitting) for name in chosen]
     told = [[name, *files[name]] for name in chosen]
     return CalibrationImages(_group(reads, batch_size), _digest("photos", batch_size, told, fitting))
 
 
 def from_shards(
-    folder: str | Path, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
+    folder: str | Path | Location, fitting: Fitting, *, batches: int | None = None, batch_size: int = 1
 ) -> CalibrationImages:
     """Photos in a folder's record shards: of the set ``train`` if there is one; as for :func:`from_folder`."""
-    where = as_path(folder)
+    where = locate(folder)
     sets = read_manifest(where)["sets"]
     names = [TRAIN] if TRAIN in sets else list(sets)
     names = names or [name for name in sorted(listing(where)) if SHARD.fullmatch(name)]
@@ -172,7 +173,7 @@ def _together(reads: Sequence[Read]) -> np.ndarray | None:
     return np.concatenate(found) if found else None
 
 
-def _read_photo(path: Path, fitting: Fitting) -> np.ndarray:
+def _read_photo(path: Location, fitting: Fitting) -> np.ndarray:
     try:
         return fitting(read_image(path))
     except AwayError:
@@ -194,7 +195,7 @@ def _read_stored(file: Tensorfile, number: int, most: int | None) -> np.ndarray:
     return file[number][:most]
 
 
-def _choose(found: Sequence[T], batches: int | None, batch_size: int, where: Path) -> list[T]:
+def _choose(found: Sequence[T], batches: int | None, batch_size: int, where: Location) -> list[T]:
     """As many as are wanted, in an order of chance; all, in theirs, if nobody says how many."""
     if batches is None:
         return list(found)

@@ -28,7 +28,8 @@ from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.storage.files import as_path, listing, read_bytes, whole_file
+from bodyposenet.common.storage.files import listing, read_bytes, whole_file
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.status_log import StatusLog
 
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
@@ -109,7 +110,7 @@ def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
     here = evaluate(runner, settings, dataset, tmp_path / "out")
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    there = evaluate(runner, settings, moved, as_path(f"{bucket}/out"))
+    there = evaluate(runner, settings, moved, locate(f"{bucket}/out"))
     assert (there.metrics, there.skipped) == (here.metrics, [])
     assert read_bytes(f"{bucket}/out/results.csv") == (tmp_path / "out/results.csv").read_bytes()
 
@@ -124,9 +125,9 @@ def test_inference_takes_photos_of_a_bucket(bucket, tmp_path, kind):
     source = {"dir": f"{bucket}/photos", "json": f"{bucket}/list.json", "image": f"{bucket}/photos/{name}"}[kind]
     settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    root = as_path(f"{bucket}/photos") if kind == "json" else None
+    root = locate(f"{bucket}/photos") if kind == "json" else None
     done = infer(
-        runner, settings, input_type=kind, input=as_path(source), image_root_path=root, dump_visualizations=True
+        runner, settings, input_type=kind, input=locate(source), image_root_path=root, dump_visualizations=True
     )
     assert (done.images, done.skipped) == (1 if kind == "image" else 2, [])
     assert str(done.detections).startswith(f"{bucket}/")

@@ -15,17 +15,9 @@ import pytest
 from support.gcs_server import free_port
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.storage.files import (
-    as_path,
-    find_bytes,
-    is_remote,
-    join,
-    listing,
-    read_bytes,
-    rewrite,
-    translate_errors,
-    whole_file,
-)
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.files import find_bytes, listing, read_bytes, rewrite, whole_file
+from bodyposenet.common.storage.location import join, locate
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
 
@@ -42,22 +34,22 @@ def put(path, content):
 
 
 def test_text_becomes_a_path_of_its_kind(bucket):
-    assert as_path("a/b") == Path("a/b")
-    assert as_path("C:/photos") == Path("C:/photos")
-    remote = as_path(f"{bucket}/a/b.tar.gz")
+    assert locate("a/b") == Path("a/b")
+    assert locate("C:/photos") == Path("C:/photos")
+    remote = locate(f"{bucket}/a/b.tar.gz")
     assert str(remote) == f"{bucket}/a/b.tar.gz"
     assert (remote.name, remote.suffixes, str(remote.parent)) == ("b.tar.gz", [".tar", ".gz"], f"{bucket}/a")
     assert str(remote.with_name("c") / "d") == f"{bucket}/a/c/d"
-    assert as_path(remote) is remote
+    assert locate(remote) is remote
     assert pickle.loads(pickle.dumps(remote)) == remote
-    assert is_remote(remote)
-    assert not is_remote("gs")
+    assert remote.remote
+    assert not locate("gs").remote
 
 
 @pytest.mark.parametrize("text", ["gs:/bucket/a", "gs:///a", "gs://", "s3://bucket/a", "file:///a", "https://a/b"])
 def test_other_urls_are_refused(text):
     with pytest.raises(UserError, match="give a local path or gs://bucket/path"):
-        as_path(text)
+        locate(text)
 
 
 def test_a_path_below_a_folder_may_be_whole_already(bucket):
@@ -69,7 +61,7 @@ def test_a_path_below_a_folder_may_be_whole_already(bucket):
 
 @pytest.mark.parametrize("name", ["plain", ODD])
 def test_what_is_written_is_read_and_listed(folder, name):
-    path = as_path(folder) / "new" / name
+    path = locate(folder) / "new" / name
     assert find_bytes(path) is None
     for content in (b"one", b"", b"another"):
         put(path, content)
@@ -124,7 +116,7 @@ def test_a_listing_follows_links_and_passes_by_broken_and_circular_ones(tmp_path
 
 @pytest.mark.parametrize("size", [3, 20 << 20])
 def test_a_write_that_fails_leaves_what_was_there(folder, size):
-    path = as_path(folder) / "file"
+    path = locate(folder) / "file"
 
     def fail():
         with whole_file(path) as file:
@@ -137,7 +129,7 @@ def test_a_write_that_fails_leaves_what_was_there(folder, size):
         with pytest.raises(RuntimeError, match="in the middle"):
             fail()
         assert find_bytes(path) == before
-        assert sorted(listing(folder) if before else os.listdir(folder) if not is_remote(folder) else []) == (
+        assert sorted(listing(folder) if before else os.listdir(folder) if not in_bucket(folder) else []) == (
             ["file"] if before else []
         )
 
@@ -202,7 +194,7 @@ def test_what_is_missing_is_named(folder):
     ],
 )
 def test_a_missing_bucket_is_named_and_not_made(bucket, act):
-    as_path(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
+    locate(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(UserError, match="there is no such bucket") as caught:
         act(f"{bucket}-none")
     assert not isinstance(caught.value.__cause__, AssertionError)
@@ -231,7 +223,7 @@ def test_a_server_that_refuses_connections_is_given_up_soon(monkeypatch, path):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setattr("bodyposenet.common.storage.gcs_requests.PATIENCE", 1.0)
     path = path.format(bucket="gs://any")
-    for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), as_path(path).exists):
+    for act in (lambda: read_bytes(path), lambda: listing(path), lambda: put(path, b""), locate(path).exists):
         with pytest.raises(AwayError, match="does not answer"):
             act()
 
@@ -320,7 +312,7 @@ def test_another_kind_of_server_is_told(monkeypatch):
             listing("gs://b/a")
 
 
-@pytest.mark.parametrize("act", [read_bytes, lambda path: as_path(path).fs.get_version("b/a")[0]])
+@pytest.mark.parametrize("act", [read_bytes, lambda path: locate(path).fs.get_version("b/a")[0]])
 def test_a_server_that_is_busy_is_asked_again(monkeypatch, act):
     """The first two answers are 503 and 429, the third is the object."""
     with answering((503, b"busy"), (429, b"slower"), (200, b"content")) as (url, given):
@@ -346,10 +338,10 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['gcsfs', 'gcsfs.core', 'upath']))\n"
         "from bodyposenet.common.errors import UserError\n"
-        "from bodyposenet.common.storage.files import as_path\n"
-        "as_path('local/path')\n"
+        "from bodyposenet.common.storage.location import locate\n"
+        "locate('local/path')\n"
         "try:\n"
-        "    as_path('gs://bucket/a')\n"
+        "    locate('gs://bucket/a')\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )
@@ -360,8 +352,9 @@ def test_without_gcsfs_a_bucket_is_refused_with_the_remedy():
 def test_local_paths_import_no_client():
     script = (
         "import sys\n"
-        "from bodyposenet.common.storage.files import as_path, listing\n"
-        "listing(as_path('.'))\n"
+        "from bodyposenet.common.storage.files import listing\n"
+        "from bodyposenet.common.storage.location import locate\n"
+        "listing(locate('.'))\n"
         "print({'fsspec', 'gcsfs', 'upath', 'aiohttp'} & {*sys.modules})\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -12,8 +12,9 @@ from support.archives import packed
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage import photo_store
-from bodyposenet.common.storage.files import as_path, whole_file
+from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import open_photos
 
 FILES = {"a.jpg": b"\xff\xd8 a photo", "below/b.png": bytes(range(256)) * 40, "below/ü [1]#?.jpg": b"odd", "empty": b""}
@@ -209,7 +210,7 @@ def test_an_archive_with_an_uncommonly_long_head_is_read(tmp_path):
 def test_a_photo_in_an_archive_in_a_bucket_takes_one_request(bucket):
     store = a_store("zip", bucket, {f"{number}.jpg": os.urandom(5000) for number in range(40)})
     store.listing()
-    fs, asked = as_path(bucket).fs, []
+    fs, asked = locate(bucket).fs, []
     request = fs._request
 
     async def counted(*args, **kwargs):

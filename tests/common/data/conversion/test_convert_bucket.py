@@ -13,7 +13,8 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, listing, read_bytes
+from bodyposenet.common.storage.files import listing, read_bytes
+from bodyposenet.common.storage.location import locate
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
 COUNT = 10
@@ -31,10 +32,10 @@ def local(tmp_path, monkeypatch):
 @pytest.fixture
 def remote(local, bucket):
     """The same in a bucket."""
-    root = as_path(local.root_directory_path)
+    root = locate(local.root_directory_path)
     for path in root.rglob("*"):
         if path.is_file():
-            (as_path(bucket) / "data" / path.relative_to(root).as_posix()).write_bytes(path.read_bytes())
+            (locate(bucket) / "data" / path.relative_to(root).as_posix()).write_bytes(path.read_bytes())
     return local.model_copy(update={"root_directory_path": f"{bucket}/data"})
 
 
@@ -83,7 +84,7 @@ def bpnet(*arguments):
 
 def test_the_verbs_read_and_write_nothing_but_a_bucket(local, remote, bucket, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (as_path(bucket) / "spec.json").write_bytes(remote.model_dump_json(by_alias=True).encode())
+    (locate(bucket) / "spec.json").write_bytes(remote.model_dump_json(by_alias=True).encode())
     wanted = shard_bytes(convert_dataset(local, tmp_path / "out/train", shards=(1, 2)))
     for part in range(2):
         flags = ("-s", 2, "--part", f"{part}/2", "-r", f"{bucket}/results/{part}")

@@ -20,6 +20,7 @@ from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.storage.location import locate
 
 BOX, FAR = (5, 5, 40, 60), (90, 40, 50, 70)
 COUNT = 20
@@ -185,7 +186,7 @@ def test_photos_that_vanish_while_they_are_converted_stop_it(spec, tmp_path):
     recipe = source.recipe(thorough=False, mask_files=False, token="")
     shutil.rmtree(tmp_path / "data/images")
     with pytest.raises(AwayError, match="images: the photos have gone; bring them back"):
-        source.piece("piece", tmp_path, [0], recipe)()
+        source.piece("piece", locate(tmp_path), [0], recipe)()
 
 
 def test_masks_leave_nothing_of_a_killed_attempt(spec, tmp_path):

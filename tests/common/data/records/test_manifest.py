@@ -10,7 +10,8 @@ from bodyposenet.common.data.records import tfrecord
 from bodyposenet.common.data.records.manifest import add_set, open_shards, read_manifest
 from bodyposenet.common.data.records.tfrecord import RecordFile, read_records, write_records
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.files import as_path, read_bytes, whole_file
+from bodyposenet.common.storage.files import read_bytes, whole_file
+from bodyposenet.common.storage.location import locate
 
 PAYLOADS = [b"", b"one", bytes(range(256)) * 300, b"last"]
 
@@ -33,7 +34,7 @@ def asked_of(fs, act):
 @pytest.mark.parametrize("block", [1 << 20, 100])
 def test_records_are_the_same_as_on_a_disk(bucket, tmp_path, monkeypatch, block):
     monkeypatch.setattr(tfrecord, "BLOCK", block)
-    remote = as_path(f"{bucket}/shards/train")
+    remote = locate(f"{bucket}/shards/train")
     offsets = write_records(remote, PAYLOADS)
     assert write_records(tmp_path / "train", PAYLOADS) == offsets
     assert read_bytes(remote) == (tmp_path / "train").read_bytes()
@@ -45,7 +46,7 @@ def test_records_are_the_same_as_on_a_disk(bucket, tmp_path, monkeypatch, block)
 
 
 def test_a_record_takes_one_request_and_all_of_them_few(bucket):
-    remote = as_path(f"{bucket}/train")
+    remote = locate(f"{bucket}/train")
     offsets = write_records(remote, PAYLOADS * 50)
     records = RecordFile(remote, offsets)
     asked, payload = asked_of(remote.fs, lambda: records[2])
@@ -58,7 +59,7 @@ def test_a_record_takes_one_request_and_all_of_them_few(bucket):
 
 
 def test_an_empty_file_has_no_records(bucket):
-    write_records(as_path(f"{bucket}/train"), [])
+    write_records(locate(f"{bucket}/train"), [])
     assert list(RecordFile(f"{bucket}/train")) == list(RecordFile(f"{bucket}/train", [])) == []
 
 
@@ -94,7 +95,7 @@ def test_a_missing_file_is_named(bucket):
 
 
 def test_shards_open_with_their_manifest_and_without(bucket):
-    folder = as_path(f"{bucket}/data")
+    folder = locate(f"{bucket}/data")
     record = a_record()
     offsets = write_records(folder / "train", [record.to_bytes()])
     (scanned,) = open_shards(str(folder), ["train"])
@@ -114,9 +115,9 @@ def test_shards_open_with_their_manifest_and_without(bucket):
 
 
 def test_a_folder_without_a_manifest_has_no_sets(bucket):
-    assert read_manifest(as_path(f"{bucket}/new"))["sets"] == {}
+    assert read_manifest(locate(f"{bucket}/new"))["sets"] == {}
     with pytest.raises(UserError, match="there is no such bucket"):
-        read_manifest(as_path(f"{bucket}-none/new"))
+        read_manifest(locate(f"{bucket}-none/new"))
 
 
 @pytest.mark.parametrize("where", ["disk", "bucket"])
@@ -125,10 +126,10 @@ def test_conversions_that_end_at_once_keep_each_other_s_sets(where, bucket, tmp_
     script = (
         "import sys\n"
         "from bodyposenet.common.data.records.manifest import add_set\n"
-        "from bodyposenet.common.storage.files import as_path\n"
+        "from bodyposenet.common.storage.location import locate\n"
         "for number in range(10):\n"
-        "    add_set(as_path(sys.argv[1]), f'{sys.argv[2]}{number}', {'shards': []})\n"
+        "    add_set(locate(sys.argv[1]), f'{sys.argv[2]}{number}', {'shards': []})\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", script, folder, name]) for name in "abc"]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
-    assert len(read_manifest(as_path(folder))["sets"]) == 30
+    assert len(read_manifest(locate(folder))["sets"]) == 30

@@ -261,12 +261,13 @@ def test_what_a_killed_run_left_does_not_stay(tmp_path):
 
 
 def test_a_sample_goes_from_a_bucket_to_a_bucket(tmp_path, bucket):
-    from bodyposenet.common.storage.files import as_path, listing
+    from bodyposenet.common.storage.files import listing
+    from bodyposenet.common.storage.location import locate
 
     file, folder = drawn_set(tmp_path / "set", 6)
     for path in (file, *folder.iterdir()):
-        (as_path(bucket) / path.parent.name / path.name).write_bytes(path.read_bytes())
-    (as_path(bucket) / "images" / "002.png").write_bytes(b"no photo")
+        (locate(bucket) / path.parent.name / path.name).write_bytes(path.read_bytes())
+    (locate(bucket) / "images" / "002.png").write_bytes(b"no photo")
     source = f"{bucket}/annotations/people.json", f"{bucket}/images"
     done = sample_calibration(*source, f"{bucket}/out", num_images=5)
     assert sorted(listing(f"{bucket}/out")) == list(done.photos) == [f"{n:03d}.png" for n in (1, 3, 4, 5, 6)]
