@@ -13,7 +13,7 @@ from support.tiny_training import Dots, tiny_spec
 
 from bodyposenet.common.deploy.export.fp16 import export_half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.onnx_file import read_model
+from bodyposenet.common.deploy.onnx_file import read_model, write_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
@@ -64,6 +64,11 @@ def test_every_reader_needs_the_key(folder, name):
         assert read(folder / file)
     with pytest.raises(LockedError, match=NO_KEY):
         read(folder / file)
+
+
+@pytest.mark.parametrize("name", ["load_model", "open_onnx"])  # all go by one door, and each key that is tried is dear
+def test_another_key_does_not_open_it(folder, name):
+    read, file = READERS[name]
     with using_key(OTHER), pytest.raises(LockedError, match=ANOTHER):
         read(folder / file)
 
@@ -111,7 +116,7 @@ def test_open_files_are_read_whatever_the_key(tmp_path):
 def test_two_encrypted_files_of_a_network_have_nothing_in_common(folder, tmp_path):
     with using_key(KEY):
         for name in ("a.onnx", "b.onnx"):
-            export_onnx(folder / "model.keras", tmp_path / name)
+            write_model(read_model(folder / "model.onnx"), tmp_path / name)
         one, other = ((tmp_path / name).read_bytes() for name in ("a.onnx", "b.onnx"))
         assert read_model(tmp_path / "a.onnx") == read_model(tmp_path / "b.onnx")
     assert one[32:64] != other[32:64]
