@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 
 from bodyposenet.pipelines.demo import demo, show
-from bodyposenet.pipelines.specs import default
 
 TESTS = Path(__file__).parents[1]
 ELSEWHERE = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "KFP_RUN_ID", "MLFLOW_TRACKING_URI")
@@ -18,7 +17,6 @@ DEMO = (sys.executable, "-m", "bodyposenet.pipelines.demo")
 FEW = {
     "data": "synthetic:8,4",
     "deploy_spec": {"calibration_images": 2, "max_int8_drop": 1.0},
-    "prune_spec": {**default("prune"), "rounds": 2},
     "model_name": "tiny",
 }
 

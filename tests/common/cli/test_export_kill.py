@@ -100,7 +100,7 @@ def test_whatever_a_kill_leaves_the_second_run_ends_as_an_undisturbed_one(source
         there = {name: content for name, content in written(moment).items() if not name.startswith(".")}
         assert all(wanted[name] == content for name, content in there.items())
         assert not there or there == wanted or (moment / ".model.onnx.journal").exists()
-    for moment in moments[::3] if kind == "fp32" else unlike(moments):
+    for moment in moments[::3] if kind == "fp32" else unlike(moments)[::2]:
         shutil.rmtree(tmp_path / "killed", ignore_errors=True)
         shutil.copytree(moment, tmp_path / "killed")
         export(source, tmp_path / "killed", kind, *more)
