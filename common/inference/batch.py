@@ -12,14 +12,14 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import Entry, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
-from bodyposenet.common.inference.inference import SUFFIXES
 from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import Location, Stat, locate
-from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
+from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, is_photo, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def infer_batch(
     parts.remove()
     if batch.unreadable == batch.photos:
         problem = f"none of the {batch.photos} photos can be used"
-        raise UserError(problem, where=batch.problems[0], fix="give JPEG or PNG files")
+        raise UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
     log.info(batch.summary())
     status.write("SUCCESS", batch.summary())
     return batch
@@ -169,13 +169,13 @@ def _photos(store: PhotoStore, source: str) -> dict[str, Stat]:
     """The photos of a store by name, in order."""
     found = {name: stat for name, stat in sorted(store.listing().items()) if _is_photo(name)}
     if not found:
-        raise UserError("has no JPEG or PNG files", where=source, fix="name the folder that your photos are in")
+        raise UserError(f"has no photos ({PHOTOS})", where=source, fix="name the folder that your photos are in")
     return found
 
 
 def _is_photo(name: str) -> bool:
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and name.lower().endswith(SUFFIXES)
+    return not hidden and is_photo(name)
 
 
 def _digest(listed: Mapping[str, Stat]) -> str:
@@ -187,9 +187,8 @@ def _digest(listed: Mapping[str, Stat]) -> str:
 
 def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Stat]) -> str:
     """A digest of all that decides what is found."""
-    with open(model, "rb") as file:
-        network = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{network} {spec.model_dump_json()} {source} {_digest(listed)}".encode()).hexdigest()
+    told = f"{digest_file(model)} {spec.model_dump_json()} {source} {_digest(listed)}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:

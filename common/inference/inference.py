@@ -19,6 +19,7 @@ from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
 from bodyposenet.common.storage.location import Location, join, locate
+from bodyposenet.common.storage.photo_store import PHOTOS, is_photo
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 InputType = Literal["image", "dir", "json"]
-SUFFIXES = (".jpg", ".jpeg", ".png")
 PICTURES = "images_annotated"
 
 
@@ -81,7 +81,7 @@ def infer(
     Args:
         model: A Keras or ONNX model's file, an engine's, or a runner.
         spec: How to find people.
-        input_type: ``image``: one file; ``dir``: the JPEG and PNG files of a folder, by name; ``json``: a list of
+        input_type: ``image``: one file; ``dir``: the photos of a folder, by name; ``json``: a list of
             paths, or an object with ``images``, a list of objects with ``full_image_path``; its other keys are kept.
         input: The file or folder.
         image_root_path: Folder of relative paths, but for ``dir``.
@@ -114,7 +114,7 @@ def infer(
     file = write_detections(folder, opened.card.skeleton, spec, entries, extra)
     if wanted and len(work.skipped) == len(wanted):
         raise UserError(
-            f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix="give JPEG or PNG files"
+            f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix=f"give photos: {PHOTOS}"
         )
     counts = [len(made["scores"]) for made in entries if "scores" in made]
     ran = describe_runner(opened)
@@ -143,7 +143,7 @@ def list_photos(kind: InputType, source: Location, root: Location | None) -> tup
     if kind == "dir":
         if not source.is_dir():
             raise UserError("is no folder", where=str(source), fix="give a folder, or --input_type image")
-        files = [source / name for name in sorted(_names(source)) if Path(name).suffix.lower() in SUFFIXES]
+        files = [source / name for name in sorted(_names(source)) if is_photo(name)]
         return [{"full_image_path": str(path)} for path in files], {}
     path = _resolve(str(source), root)
     if not path.is_file():

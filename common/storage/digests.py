@@ -1,4 +1,4 @@
-"""Digests: one of a folder's content, so that a pipeline converts data again only when it changed."""
+"""Digests: of a file's bytes and of a folder's content, so that a pipeline does again only what changed."""
 
 import hashlib
 import os
@@ -8,6 +8,16 @@ from pathlib import Path
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
+
+
+def digest_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(folder: str | Path | Location) -> str:
@@ -30,9 +40,7 @@ def fingerprint(folder: str | Path | Location) -> str:
         raise UserError("no such folder", where=str(root), fix="name the folder that holds images and annotations")
     whole = hashlib.sha256()
     for name in sorted(_files(root)):
-        with open(root / name, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = os.fstat(file.fileno()).st_size
+        digest, size = digest_file(root / name), (root / name).stat().st_size
         whole.update(f"{len(name.encode())} {name} {size} {digest}\n".encode())
     return whole.hexdigest()
 

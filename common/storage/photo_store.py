@@ -13,6 +13,8 @@ from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, locate
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of photos, wherever a folder is looked through for them
+PHOTOS = "JPEG, PNG, BMP or WebP"  # the same in words
 MOST_BYTES = 256 << 20  # of a file: more is no photo
 MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well
 SMALL = 16 << 20  # bytes; below, any ratio passes (masks of one colour pack 1000 to 1)
@@ -38,6 +40,11 @@ class PhotoStore(Protocol):
             AwayError: Nothing can be read, whatever the file.
         """
         ...
+
+
+def is_photo(name: str) -> bool:
+    """Tell a photo by the end of its name, in capitals or not."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def open_photos(where: str | Path | Location) -> PhotoStore:
@@ -169,14 +176,14 @@ def _directory(archive: Location, _version: str) -> dict[str, ZipEntry]:
     """Read the entries of an archive, by name; once in a process."""
     try:
         with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
-            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_photo(info)}
+            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_member(info)}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"this is no whole zip archive ({error})", where=str(archive), fix=REPACK) from error
 
 
-def _is_photo(info: zipfile.ZipInfo) -> bool:
+def _is_member(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and stays_inside(info.filename)
 
 

@@ -27,12 +27,6 @@ def compute_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def note(numbers: dict[str, float], metrics: str) -> dict[str, float]:
     """Write numbers where a Metrics artifact is: kfp.local caches only tasks whose artifacts have files."""
     Path(metrics).parent.mkdir(parents=True, exist_ok=True)

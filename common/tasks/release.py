@@ -9,8 +9,9 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, file_digest
+from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.mlflow_store import tracking_uri
 from bodyposenet.common.tracking.registry import fetch, find_champion, find_registered, promote
@@ -144,7 +145,7 @@ def register(
         UserError: The store does not take it; tried again, the task finds what is there already.
     """
     source = Path(onnx) / ONNX
-    told = {key: value for key, value in (tags or {}).items() if key in TAGS} | {NETWORK_TAG: file_digest(source)}
+    told = {key: value for key, value in (tags or {}).items() if key in TAGS} | {NETWORK_TAG: digest_file(source)}
     with task_run("register") as run:  # without a buffer: what only lies in this pod is not registered
         if int8 is not None:
             run.log_artifact(Path(int8))

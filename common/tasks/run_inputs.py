@@ -18,10 +18,11 @@ from bodyposenet.common.spec.document import Document, bare_classes, parse_docum
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.digests import digest_file, fingerprint
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.photo_store import is_photo
 
 SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
@@ -137,8 +138,7 @@ def weights_digest(path: str) -> str:
     if Path(path).is_dir():
         return fingerprint(path)
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_file(path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path, fix="check start_weights") from None
 
@@ -149,8 +149,7 @@ def _folder_digest(data: str) -> str:
 
 
 def _photos_in(data: str) -> int:
-    endings = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-    return sum(name.lower().endswith(endings) for name in listing(locate(data.strip())))
+    return sum(map(is_photo, listing(data.strip())))
 
 
 def _document(text: str, where: str, default: Settings) -> Document:

@@ -1,6 +1,5 @@
 """Tasks with training: fit a network to a dataset, and find the records that a spec is to have."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.tasks.failure import report_failures
@@ -84,8 +84,7 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
 def content_digest(artifact: str) -> str:
     """Digest of an artifact's content: a dataset's manifest, or a network."""
     path = next(path for name in ("manifest.json", MODEL) if (path := Path(artifact) / name).is_file())
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_file(path)
 
 
 def _copy_results(folder: Path, model: Path) -> None:

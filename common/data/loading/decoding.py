@@ -75,7 +75,10 @@ def _average(image: Pixels, factor: int) -> Pixels:
 
 
 def _decode(data: bytes, record: Record, mode: int) -> Pixels:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    except cv2.error:  # there is nothing, or it has more pixels than OpenCV takes
+        image = None
     if image is None:
         raise UserError(
             "the picture in this record cannot be decoded",

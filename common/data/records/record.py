@@ -48,7 +48,7 @@ class Record:
         image_path: Path of the photo below the dataset's root.
         mask_path: Path of its mask below the dataset's root.
         dataset: Name of the dataset, the key of a train spec's ``dataset_specs``.
-        image: The photo's file, as it is (JPEG or PNG).
+        image: The photo's file, as it is (JPEG, PNG, BMP or WebP).
         mask: PNG, one channel: 0 where the loss does not count, 255 elsewhere; None where all of the photo counts.
         joints: ``(P, K, 3)`` x, y in pixels of the photo and the dataset's raw visibility flag.
         boxes: ``(P, 4)`` x, y, width, height in pixels.

@@ -24,8 +24,8 @@ from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, r
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.photo_store import is_photo
 
-PHOTOS = (".jpg", ".jpeg", ".png")
 SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
 TRAIN = "train"  # the set to calibrate with, of several
 SEED = 42  # of the choice
@@ -106,7 +106,7 @@ def from_folder(
     """
     where = locate(folder)
     files = {name: stat for name, stat in sorted(listing(where).items()) if "/" not in name}
-    photos = [name for name in files if name.lower().endswith(PHOTOS)]
+    photos = [name for name in files if is_photo(name)]
     if not photos and (MANIFEST in files or any(SHARD.fullmatch(name) for name in files)):
         return from_shards(where, fitting, batches=batches, batch_size=batch_size)
     chosen = _choose(photos, batches, batch_size, where)

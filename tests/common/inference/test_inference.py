@@ -17,6 +17,7 @@ from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.location import locate
 
 SPEC = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
 PEOPLE = [standing(1, 1, (20, 20, 90, 180)), standing(2, 2, (30, 20, 100, 170)), standing(3, 2, (150, 20, 80, 170))]
@@ -48,6 +49,14 @@ def run(network, kind, source, **options):
 
 def names(entries):
     return [entry["full_image_path"].rpartition("/")[2] for entry in entries]
+
+
+@pytest.mark.parametrize("name", ["c.BMP", "c.webp", "c.JPeG"])
+def test_photos_of_every_kind_that_a_folder_is_looked_through_for_are_read(name, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix.lower(), picture)[1].tobytes())
+    ((photo,), _) = list_photos("dir", locate(tmp_path), None)
+    assert read_image(Path(photo["full_image_path"])).shape == (40, 50, 3)
 
 
 def test_a_folders_photos_are_taken_by_name_and_not_those_below_it(network, photos, tmp_path):

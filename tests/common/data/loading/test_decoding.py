@@ -98,3 +98,12 @@ def test_pictures_that_do_not_decode_are_named():
     for read in (decode_photo, lambda record: decode_photo(record, 4), decode_mask):
         with pytest.raises(UserError, match=f"image {record.image_id}"):
             read(record)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+@pytest.mark.parametrize(("name", "read"), [("image", decode_photo), ("mask", decode_mask)])
+def test_a_record_without_a_picture_in_it_is_named(name, read, data):
+    record = a_record()
+    object.__setattr__(record, name, data)
+    with pytest.raises(UserError, match=f"image {record.image_id}, .*: the picture in this record cannot be decoded"):
+        read(record)
