@@ -97,7 +97,8 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
             [0, 0, 1],
         ]
     )
-    return Fit(borders, resized, (_up_to(resized[0], stride), _up_to(resized[1], stride)), matrix)
+    rows, columns = (-(-length // stride) * stride for length in resized)
+    return Fit(borders, resized, (rows, columns), matrix)
 
 
 def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) -> Fitted:
@@ -178,10 +179,6 @@ def _refuse_lines(photo: Size, pixels: int) -> None:
             f"a photo of {photo[1]} x {photo[0]} pixels would need {pixels / 2**20:.0f} megapixels to fit the network",
             fix="crop it",
         )
-
-
-def _up_to(length: int, stride: int) -> int:
-    return -(-length // stride) * stride
 
 
 def _add_borders(image: np.ndarray, borders: Borders) -> np.ndarray:

@@ -137,7 +137,10 @@ class Skeleton:
         """
         known = {name: keypoints[:, column] for column, name in enumerate(names)}
         for joint, parents in self._computable(names):
-            known[joint] = _mean_joint(np.stack([known[parent] for parent in parents], axis=1))
+            points = np.stack([known[parent] for parent in parents], axis=1)  # (N, P, 3)
+            visibility = points[..., 2].min(axis=1)
+            mean = np.c_[points[..., :2].mean(axis=1), visibility]
+            known[joint] = np.where(visibility[:, None] > 0, mean, 0.0)
         taken = np.zeros((len(keypoints), self.num_joints, 3))
         for index, joint in enumerate(self.joints):
             if joint in known:
@@ -161,6 +164,7 @@ class Skeleton:
         """The inverse of :meth:`to_dict`; data without a word on a prior get that of their joints, if one is known."""
         joints = tuple(data["joints"])
         prior = data["prior"] and BodyPrior.from_dict(data["prior"]) if "prior" in data else find_prior(joints)
+        pairs = data.get("flip_pairs")
         return cls(
             name=data["name"],
             joints=joints,
@@ -168,18 +172,8 @@ class Skeleton:
             sigmas=tuple(data["sigmas"]),
             computed=tuple((joint, tuple(parents)) for joint, parents in data.get("computed", {}).items()),
             prior=prior,
-            flip_pairs=None if data.get("flip_pairs") is None else _as_pairs(data["flip_pairs"]),
+            flip_pairs=None if pairs is None else tuple((left, right) for left, right in pairs),
         )
-
-
-def _as_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((left, right) for left, right in pairs)
-
-
-def _mean_joint(parents: np.ndarray) -> np.ndarray:
-    """``(N, P, 3)`` parents to their ``(N, 3)`` mean, labelled only where all parents are."""
-    visibility = parents[..., 2].min(axis=1)
-    return np.where(visibility[:, None] > 0, np.c_[parents[..., :2].mean(axis=1), visibility], 0.0)
 
 
 def find_sigma(joint: str) -> float:
