@@ -75,12 +75,15 @@ def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, l
         stages: The first is the base.
         ceiling_ap: AP that perfect maps would have with the same decoder.
     """
-    return [(stage.name, _cells(stage, stages[0], ceiling_ap)) for stage in stages]
-
-
-def _cells(stage: Stage, base: Stage, ceiling_ap: float | None) -> list[Cell]:
-    cells = [cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
-    return [cells[0], Cell(format_measure(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
+    table = []
+    for stage in stages:
+        first, *others = (
+            cell(column, getattr(stage, column.key), getattr(stages[0], column.key), stage is stages[0])
+            for column in COLUMNS
+        )
+        of_ceiling = Cell(format_measure(share(stage.ap, ceiling_ap), percent))
+        table.append((stage.name, [first, of_ceiling, *others]))
+    return table
 
 
 def cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
@@ -88,14 +91,14 @@ def cell(column: Column, value: float | None, base: float | None, is_base: bool)
     if is_base or not is_known(value) or not is_known(base):
         return Cell(format_measure(value, column.text))
     difference = float(value or 0) - float(base or 0)
-    change = format_signed(difference, precision) if column.key == "ap" else _relative(share(difference, base))
+    relative = share(difference, base)
+    if column.key == "ap":
+        change = format_signed(difference, precision)
+    else:
+        change = format_signed(relative, percent) if is_known(relative) else ""
     if not any(digit in change for digit in "123456789"):
         return Cell(column.text(float(value or 0)), change)
     return Cell(column.text(float(value or 0)), change, "good" if (difference > 0) == column.more_is_better else "bad")
-
-
-def _relative(change: float) -> str:
-    return format_signed(change, percent) if is_known(change) else ""
 
 
 def format_signed(value: float, text: Callable[[float], str]) -> str:

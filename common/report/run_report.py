@@ -125,13 +125,13 @@ def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
             (format_measure(share(fast.bytes, base.bytes), percent), "of the file size", f"{fast.name} against base")
         )
         figures.append(
-            (format_measure(share(base.latency_ms, fast.latency_ms), _times), "CPU speed", f"{fast.name} against base")
+            (
+                format_measure(share(base.latency_ms, fast.latency_ms), "{:.1f}×".format),  # noqa: RUF001
+                "CPU speed",
+                f"{fast.name} against base",
+            )
         )
     return [figure for figure in figures if figure[0] != DASH]
-
-
-def _times(value: float) -> str:
-    return f"{value:.1f}×"  # noqa: RUF001
 
 
 def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, Markup]]:

@@ -40,18 +40,13 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
     if not rows:
         return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
-    lines += [f"| {row.name} | {row.status.lower()} | {_seconds(row.seconds)} | {_numbers(row)} |" for row in rows]
+    for row in rows:
+        seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
+        numbers = ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
+        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {numbers} |")
     if state == SUCCEEDED:
         lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
-
-
-def _numbers(row: TaskRow) -> str:
-    return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
 
 
 def _format_reason(what: str, reason: str) -> list[str]:

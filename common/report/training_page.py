@@ -41,7 +41,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
         said=_describe(history),
         ceiling_ap=None,
         stages=[],
-        curves={"training": [_draw(epoch) for epoch in history]},
+        curves={"training": [{name: epoch[key] for key, name in CURVES.items() if key in epoch} for epoch in history]},
         pictures=_first_batch(folder / FIRST_BATCH),
         gallery=("First batch", "Augmented pictures, with what the network was to learn from them."),
         facts={
@@ -53,10 +53,6 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
             "starts from": spec.pretrained_weights or "random weights",
         },
     )
-
-
-def _draw(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: epoch[key] for key, name in CURVES.items() if key in epoch}
 
 
 def _describe(history: Sequence[Mapping[str, Any]]) -> str:

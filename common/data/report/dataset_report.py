@@ -14,7 +14,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
-from bodyposenet.common.pages.histograms import group_name, histogram, make_groups, shares
+from bodyposenet.common.pages.histograms import histogram, make_groups, shares
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
 from bodyposenet.common.storage.files import as_path, whole_file
@@ -142,26 +142,23 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
 
 def charts(described: Mapping[str, Any]) -> list[Chart]:
     """Heading, explanation and chart of each distribution."""
-    shared, joints = _count_crowds(described["people_per_photo"]), described["joints_per_person"]
+    photos, joints = described["people_per_photo"], described["joints_per_person"]
+    shared = {str(number): count for number, count in enumerate(photos[:CROWDED])}
+    shared |= {f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {}
     groups = make_groups(joints["from"][-1])
+    names = [str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}" for group in groups]
     by_group = {part: [sum(joints[key][n] for n in group) for group in groups] for part, key in PARTS.items()}
     pixels, image = described["heights_px"], described["heights_of_image"]
     return [
         ("People of a photo", "Photos, by their people with keypoints.",
          histogram("Photos", list(shared), {"photos": list(shared.values())}, x_name="people")),
         ("Joints of a person", "People, by how many of their joints are labelled.",
-         histogram("People", list(map(group_name, groups)), by_group, x_name="labelled joints")),
+         histogram("People", names, by_group, x_name="labelled joints")),
         ("Height in pixels", "People, by the height of their box.",
          histogram("People", _names(pixels["from"]), _parts(pixels), x_name="pixels, from")),
         ("Height in the photo", "People, by the height of their box as a share of the photo's.",
          histogram("People", _names(image["from"]), _parts(image), x_name="percent, from")),
     ]  # fmt: skip
-
-
-def _count_crowds(photos: Sequence[int]) -> dict[str, int]:
-    """Photos by their number of people; those with ``CROWDED`` and more together."""
-    counts = {str(number): count for number, count in enumerate(photos[:CROWDED])}
-    return counts | ({f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {})
 
 
 def _parts(histogram_: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:

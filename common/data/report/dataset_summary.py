@@ -43,7 +43,7 @@ def describe(
     return {
         "file": str(coco.path),
         "counts": _counts(coco, choice, per_photo) | {"problems": len(problems)},
-        "joints_per_person": _per_number(people.num_keypoints[single], mains[single], len(coco.joints)),
+        "joints_per_person": _histogram(people.num_keypoints[single], mains[single], range(len(coco.joints) + 1)),
         "joints": _joints(coco),
         "heights_px": _histogram(heights[labelled], mains[labelled], HEIGHTS),
         "heights_of_image": _histogram(shares[labelled], mains[labelled], TENTHS),
@@ -88,10 +88,6 @@ def _histogram(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], begins: S
     groups = np.maximum(np.searchsorted(begins, values, side="right") - 1, 0)
     mine, others = (np.bincount(groups[part], minlength=len(begins)).tolist() for part in (mains, ~mains))
     return {"from": list(begins), "of_interest": mine, "others": others}
-
-
-def _per_number(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], most: int) -> dict[str, list[int]]:
-    return _histogram(values, mains, range(most + 1))
 
 
 def _count_filtered(choice: PersonChoice, params: FilteringParams | None) -> list[dict[str, Any]]:
