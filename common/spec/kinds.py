@@ -38,12 +38,14 @@ def detect_kind(path: str | Path) -> type[Strict]:
 def _likeness(data: Mapping[str, Any], kind: type[Strict]) -> float:
     """How many top-level keys are the kind's; a misspelled one counts as far as it is like one of them."""
     known = [field.alias or name for name, field in kind.model_fields.items()]
-    return sum(1.0 if key in known else _nearness(str(key), known) / 2 for key in data)
-
-
-def _nearness(key: str, known: list[str]) -> float:
-    near = max(SequenceMatcher(None, key, name).ratio() for name in known)
-    return near if near > 0.8 else 0.0
+    likeness = 0.0
+    for key in data:
+        nearness = max(SequenceMatcher(None, str(key), name).ratio() for name in known)
+        if key in known:
+            likeness += 1
+        elif nearness > 0.8:
+            likeness += nearness / 2
+    return likeness
 
 
 def describe(spec: Strict) -> str:

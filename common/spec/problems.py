@@ -43,9 +43,11 @@ def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, SpecMisfitError):
-        yield from ((_join(loc, place), message) for place, message in cause.problems)
+        for place, message in cause.problems:
+            yield ((*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)), message
     elif kind == "extra_forbidden":
-        yield loc, _unknown_key(str(loc[-1]), _keys_at(model, loc[:-1]))
+        known = [key for part in _models_at(model, loc[:-1]) for key in _fields(part)]  # as they are written
+        yield loc, "unknown key" + (did_you_mean(loc[-1], known) or f"; known keys: {', '.join(known)}")
     elif kind == "missing":
         yield loc, "missing; this key must be given"
     elif kind == "union_tag_not_found":
@@ -55,14 +57,6 @@ def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
         yield (*loc, CLASS_KEY), f"no such class, choose from {', '.join(classes)} " + _got(context["tag"], classes)
     else:
         yield loc, _complaint(item)
-
-
-def _join(loc: Loc, place: Loc) -> Loc:
-    return (*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)
-
-
-def _unknown_key(key: str, known: Sequence[str]) -> str:
-    return "unknown key" + (did_you_mean(key, known) or f"; known keys: {', '.join(known)}")
 
 
 def _complaint(item: Any) -> str:
@@ -76,11 +70,6 @@ def _complaint(item: Any) -> str:
 def _got(value: object, known: Iterable[object] = ()) -> str:
     text = "null" if value is None else repr(value)
     return f"(got {text if len(text) <= 60 else text[:57] + '...'})" + did_you_mean(value, known)
-
-
-def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """Every key that may be written at ``loc``, as it is written."""
-    return [key for part in _models_at(model, loc) for key in _fields(part)]
 
 
 def _classes_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
