@@ -102,15 +102,11 @@ def find_bytes(path: "str | Path") -> bytes | None:
     path = as_path(path)
     with translate_errors(path):
         try:
-            return _read(path)
+            return _object(path).fs.read(_object(path).path) if is_remote(path) else path.read_bytes()
         except FileNotFoundError:
             if is_remote(path) and not _object(path).fs.has_bucket(_object(path).path):
                 raise
             return None
-
-
-def _read(path: Path) -> bytes:
-    return _object(path).fs.read(_object(path).path) if is_remote(path) else path.read_bytes()
 
 
 def _object(path: Path) -> "Remote":

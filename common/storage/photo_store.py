@@ -98,16 +98,16 @@ class FolderPhotos:
         """A file's content."""
         path = self.folder / _check(name, str(self.folder))
         with translate_errors(path, fix=LEAVE_OUT):
-            data = _read_object(cast("Remote", path)) if is_remote(path) else _read_file(path)
+            data = _read_bounded(path)
         _photo_sized(len(data), str(path))
         return data
 
 
-def _read_object(path: "Remote") -> bytes:
-    return path.fs.read(path.path, 0, MOST_BYTES + 1)
-
-
-def _read_file(path: Path) -> bytes:
+def _read_bounded(path: Path) -> bytes:
+    """Read a file; of one that is larger than any photo only so much that this can be seen."""
+    if is_remote(path):
+        remote = cast("Remote", path)
+        return remote.fs.read(remote.path, 0, MOST_BYTES + 1)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size  # as much memory is taken as may be read
         return file.read(min(size, MOST_BYTES) + 1)
@@ -190,7 +190,8 @@ def _directory(archive: str, _version: str) -> dict[str, ZipEntry]:
     path = as_path(archive)
     try:
         with _open_zip(path) as file, zipfile.ZipFile(file) as packed:
-            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_photo(info)}
+            infos = [info for info in packed.infolist() if not info.is_dir() and stays_inside(info.filename)]
+            return {info.filename.replace("\\", "/"): _entry(info) for info in infos}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, UserError):
             raise
@@ -202,10 +203,6 @@ def _open_zip(path: Path) -> BinaryIO:
         remote = cast("Remote", path)
         return cast("BinaryIO", remote.fs.open(remote.path, "rb", block_size=1 << 20, cache_type="readahead"))
     return open(path, "rb")
-
-
-def _is_photo(info: zipfile.ZipInfo) -> bool:
-    return not info.is_dir() and stays_inside(info.filename)
 
 
 def _entry(info: zipfile.ZipInfo) -> ZipEntry:

@@ -51,9 +51,13 @@ class StatusLog:
         for name, figures in {"categorical": categorical, "graphical": graphical, "kpi": kpi}.items():
             if figures is not None:
                 self._kept[name] = figures
-        line = _clock(datetime.now()) | {"status": status, "verbosity": verbosity}
+        now = datetime.now()
+        line: dict[str, Any] = {"date": f"{now.month}/{now.day}/{now.year}"}
+        line |= {"time": f"{now.hour}:{now.minute}:{now.second}", "status": status, "verbosity": verbosity}
         line |= ({"message": message} if message else {}) | extra | self._kept
-        self._append(json.dumps(line, default=_plain) + "\n")
+        # NumPy's numbers and arrays as JSON has them, paths and time spans as text
+        text = json.dumps(line, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
+        self._append(f"{text}\n")
 
     def _append(self, line: str) -> None:
         if is_remote(self.path):
@@ -62,12 +66,3 @@ class StatusLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
-
-
-def _clock(now: datetime) -> dict[str, Any]:
-    return {"date": f"{now.month}/{now.day}/{now.year}", "time": f"{now.hour}:{now.minute}:{now.second}"}
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays, paths and time spans as JSON has them."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
