@@ -112,14 +112,10 @@ class _Outline:
 
 def _region(outlines: list[_Outline], faults: list[Fault] | None) -> npt.NDArray[np.bool_]:
     """``(H, W)`` the union of what these people cover."""
-    return _draw(run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])).view(bool)
-
-
-def _draw(runs: dict[str, Any]) -> Mask:
-    """``(H, W)`` 1 inside the runs and 0 outside."""
+    runs = run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])
     with warnings.catch_warnings():  # pycocotools 2.0.11's arrays predate NumPy 2's copy keyword; nothing is lost
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        return np.asarray(run_lengths.decode(runs))
+        return np.asarray(run_lengths.decode(runs)).view(bool)
 
 
 def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str, Any]:
@@ -132,16 +128,13 @@ def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str
         )
     counts = shape["counts"]
     whole = photo.height * photo.width
-    if isinstance(counts, str) and _fills(_unpack(counts), whole):
-        return {"size": size, "counts": counts.encode()}
+    if isinstance(counts, str):
+        unpacked = _unpack(counts)
+        if len(unpacked) and unpacked.min() >= 0 and unpacked.max() <= whole and unpacked.sum() == whole:
+            return {"size": size, "counts": counts.encode()}
     if isinstance(counts, list) and set(map(type, counts)) == {int} and min(counts) >= 0 and sum(counts) == whole:
         return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
     raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
-
-
-def _fills(counts: npt.NDArray[np.int64], whole: int) -> bool:
-    """Whether run lengths cover a photo of so many pixels."""
-    return bool(len(counts) and counts.min() >= 0 and counts.max() <= whole and counts.sum() == whole)
 
 
 def _unpack(packed: str) -> npt.NDArray[np.int64]:

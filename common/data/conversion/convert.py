@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.conversion.jobs import PieceResult
@@ -182,17 +182,14 @@ class ConversionWork:
     def _publish(self, described: Described, staging: Staging) -> Conversion:
         prefix, document = self.options.prefix, described.document
         before = read_manifest(prefix.parent)["sets"] if self.options.part else {}
-        without = [name for name, other in before.items() if self._is_other_division(other)]
+        _, of = self.options.part or (0, 1)
+        parts = {name: other["part"] for name, other in before.items() if other.get("part") is not None}
+        # Parts of this set that was divided in another number of them
+        without = [name for name, part in parts.items() if part["of_set"] == prefix.name and part["of"] != of]
         manifest = publish_set(staging, self.options.set_name, document, without=without)
         problems = (*self.source.coco.problems, *described.problems)
         done = Conversion.read(document, prefix.parent, manifest, problems)
         return replace(done, refused=self.source.coco.refused)
-
-    def _is_other_division(self, other: dict[str, Any]) -> bool:
-        """Whether a set is a part of this one, divided in another number of parts."""
-        part = other.get("part")
-        _, of = self.options.part or (0, 1)
-        return part is not None and part["of_set"] == self.options.prefix.name and part["of"] != of
 
     def _sweep_masks(self) -> None:
         """Remove what killed attempts at this conversion left among the masks."""

@@ -55,7 +55,9 @@ def join_parts(folders: Sequence[str | Path], output: str | Path) -> Conversion:
     """
     prefix = as_path(output)
     parts = _complete([part for folder in folders for part in _parts_in(as_path(folder), prefix.name)], prefix.name)
-    shards = _interleave([[(part, shard) for shard in part.document["shards"]] for part in parts])
+    rows = [[(part, shard) for shard in part.document["shards"]] for part in parts]
+    longest = max(map(len, rows))  # of the whole plan, part i has every so manieth shard from the i-th on
+    shards = [row[place] for place in range(longest) for row in rows if place < len(row)]
     skipped = {file: reasons for part in parts for file, reasons in part.document["part"]["skipped"].items()}
     document = {key: value for key, value in parts[0].document.items() if key != "part"}
     document = total(document | {"shards": [shard for _, shard in shards]}, skipped)
@@ -99,12 +101,6 @@ def _complete(parts: list[Part], base: str) -> list[Part]:
         how = "missing" if wrong[0] not in there else "there twice"
         raise UserError(f"part {wrong[0]} of {first.of} of {base!r} is {how}", where=str(first.folder), fix=DIVIDE)
     return parts
-
-
-def _interleave(rows: Sequence[Sequence[tuple[Part, dict[str, Any]]]]) -> list[tuple[Part, dict[str, Any]]]:
-    """Shards in the order of the whole plan, of which part ``i`` has every so manieth from the ``i``-th on."""
-    longest = max(map(len, rows))
-    return [row[place] for place in range(longest) for row in rows if place < len(row)]
 
 
 def _take(part: Part, shard: dict[str, Any], prefix: Path, number: int) -> StagedShard:

@@ -87,7 +87,10 @@ def describe_set(
     """Describe a set of which every piece is made."""
     spec = source.spec.model_dump(mode="json", by_alias=True)
     pieces = {shard.file: [made[name] for name, _ in shard.pieces()] for shard in planned}
-    skipped = {file: _list_skipped(parts) for file, parts in pieces.items()}
+    skipped = {
+        file: [f"{problem.where}: {problem.text}" for part in parts for problem in part.problems if not problem.kept]
+        for file, parts in pieces.items()
+    }
     document = {
         "dataset": source.spec.dataset,
         "dataset_spec": spec,
@@ -137,20 +140,11 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
     replaced = staging.ready(shard["file"] for shard in before["shards"] if shard["file"] not in kept)
     staging.publish()
     manifest = add_set(folder, name, document, without=without)
+    base = str(document["part"]["of_set"]) if "part" in document else name  # a part's are called after the whole set
     for file in replaced:
-        if is_shard(file, document_base(name, document)):  # whatever else it is, no conversion to this set wrote it
+        if is_shard(file, base):  # whatever else it is, no conversion to this set wrote it
             remove_inside(folder, file, where=str(staging.folder / READY))
     return manifest
-
-
-def document_base(name: str, document: Mapping[str, Any]) -> str:
-    """The base name of a set's shards: a part's are called after the whole set."""
-    return str(document["part"]["of_set"]) if "part" in document else name
-
-
-def _list_skipped(pieces: Sequence[PieceResult]) -> list[str]:
-    problems = (problem for piece in pieces for problem in piece.problems if not problem.kept)
-    return [f"{problem.where}: {problem.text}" for problem in problems]
 
 
 def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:

@@ -61,20 +61,17 @@ class Staging:
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> "Staging":
+        attempt = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")  # to write this, from any input
         with translate_errors(self.folder), self._lock:
-            for other in self._others(self._neighbours()):
-                self._remove_other(self.folder.with_name(other))
+            earlier = [name for name in self._neighbours() if attempt.fullmatch(name) and name != self.folder.name]
+            for name in earlier:
+                self._remove_other(self.folder.with_name(name))
             self._open()
             self._lock = self._lock.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
-
-    def _others(self, names: Iterable[str]) -> list[str]:
-        """Folders of earlier attempts to write this output from other input."""
-        pattern = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")
-        return [name for name in names if pattern.fullmatch(name) and name != self.folder.name]
 
     def _neighbours(self) -> list[str]:
         """What is in the folder of the output."""

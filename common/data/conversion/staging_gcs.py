@@ -35,21 +35,21 @@ class BucketStaging(Staging):
         return []
 
     def _remove_other(self, folder: Path) -> None:
-        _remove_all(folder)
+        with translate_errors(folder):
+            names = [name for name, *_ in _remote(folder).fs.below(_remote(folder).path)]
+            _side_by_side(lambda name: (folder / name).unlink(missing_ok=True), names)
 
     def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:
         """Take over what earlier attempts finished."""
         self.shards = list(shards)
         with translate_errors(self.folder):
             sizes = {name: size for name, size, _ in _remote(self.folder).fs.below(_remote(self.folder).path)}
-            found = _side_by_side(self._description, [name for name in sizes if name.endswith(DESCRIPTION)])
+            described = [name for name in sizes if name.endswith(DESCRIPTION)]
+            found = _side_by_side(lambda name: PieceResult.from_json(read_bytes(self._file(name))), described)
         wanted = {name for shard in shards for name in shard.names}
         for made in found:
             if made.name in others or (made.name in wanted and sizes.get(made.name + DATA) == made.size):
                 self.made[made.name] = made
-
-    def _description(self, name: str) -> PieceResult:
-        return PieceResult.from_json(read_bytes(self._file(name)))
 
     def _join(self, shard: StagedShard) -> None:
         """Not before all pieces are there."""
@@ -66,15 +66,12 @@ class BucketStaging(Staging):
         self.shards = list(shards)
 
     def _stream(self, shard: StagedShard) -> None:
-        if shard.whole is not None:
-            self._copy(shard.whole, shard.final)
-            return
-        with whole_file(shard.final) as file:
-            for name in shard.names:
-                file.write(read_bytes(self._file(name + DATA)))
-
-    def _copy(self, whole: Path, final: Path) -> None:
-        if str(whole) != str(final):
+        whole, final = shard.whole, shard.final
+        if whole is None:
+            with whole_file(final) as file:
+                for name in shard.names:
+                    file.write(read_bytes(self._file(name + DATA)))
+        elif str(whole) != str(final):
             with translate_errors(whole), whole_file(final) as file, whole.open("rb") as taken:
                 shutil.copyfileobj(taken, file, BLOCK)
 
@@ -83,17 +80,11 @@ class BucketStaging(Staging):
 
     def clear(self) -> None:
         """Remove the objects."""
-        _remove_all(self.folder)
+        self._remove_other(self.folder)
 
 
 def _remote(path: Path) -> "Remote":
     return cast("Remote", path)
-
-
-def _remove_all(folder: Path) -> None:
-    with translate_errors(folder):
-        names = [name for name, *_ in _remote(folder).fs.below(_remote(folder).path)]
-        _side_by_side(lambda name: (folder / name).unlink(missing_ok=True), names)
 
 
 def _side_by_side(call: Callable[[S], T], values: Iterable[S]) -> list[T]:

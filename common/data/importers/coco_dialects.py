@@ -132,7 +132,8 @@ def mend_cvat(document: Fields, where: str) -> Fields:
         UserError: Nobody is labelled with a skeleton.
     """
     annotations = objects(document["annotations"])
-    labels = [entry for entry in objects(document.get("categories")) if _names(entry)]
+    categories = objects(document.get("categories"))
+    labels = [entry for entry in categories if isinstance(entry.get("keypoints"), list) and entry["keypoints"]]
     joints = {number_in(entry, "id"): len(entry["keypoints"]) for entry in labels}
     _refuse_points(annotations, joints, where)
     owners = {3 * count: number for number, count in joints.items() if list(joints.values()).count(count) == 1}
@@ -171,7 +172,3 @@ def _refuse_points(annotations: list[Fields], joints: dict[int | None, int], whe
             where=where,
             fix=foreign.CVAT_FIX,
         )
-
-
-def _names(category: Fields) -> bool:
-    return isinstance(category.get("keypoints"), list) and bool(category["keypoints"])

@@ -60,7 +60,10 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
     photos = shorten([path_in(task.reference) if task.reference else "" for task in tasks])
     images, annotations = [], []
     for task, name in zip(tasks, photos, strict=True):
-        images.append(_image(task, name))
+        height, width = task.drawing.size or (None, None)
+        image = {"id": task.number, "file_name": name, "height": height, "width": width}
+        # What the file does not tell is missing here, too, and found when the document is checked
+        images.append({key: value for key, value in image.items() if value not in (None, "")})
         crowd = gather(task.drawing, labels.kinds, labels.spelling)
         annotations += [labels.annotation(person, task) for person in crowd.people]
         annotations += labels.unboxed(crowd, task)
@@ -127,13 +130,6 @@ def _reference(task: Fields, where: str) -> str | None:
             fix="upload the photos to Label Studio as files, or sync a folder or bucket",
         )
     return reference
-
-
-def _image(task: _Task, name: str) -> Fields:
-    """The COCO entry; what the file does not tell is missing there, too, and found when it is checked."""
-    height, width = task.drawing.size or (None, None)
-    fields = {"id": task.number, "file_name": name, "height": height, "width": width}
-    return {key: value for key, value in fields.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """Load: any file of annotations as one COCO document."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +81,6 @@ def check(document: Fields, where: str) -> Fields:
     annotations = document["annotations"]
     if coco_dialects.is_from_cvat(document):
         return coco_dialects.mend_cvat(document, where)
-    if annotations and not any(_has_keypoints(annotations)):
+    if annotations and not any(isinstance(entry, dict) and "keypoints" in entry for entry in annotations):
         raise foreign.boxes_only(where)
     return document
-
-
-def _has_keypoints(annotations: Iterable[Any]) -> Iterable[bool]:
-    return (isinstance(entry, dict) and "keypoints" in entry for entry in annotations)

@@ -84,7 +84,9 @@ def read_drawing(results: Iterable[Any]) -> AnnotatedPhoto:
         if isinstance(entry.get("value"), dict):
             groups.setdefault(str(entry.get("id", f"number {index}")), []).append(entry)
     regions = (_region(number, group, size) for number, group in groups.items())
-    return AnnotatedPhoto(size, {region.number: region for region in regions if region}, list(_links(entries)))
+    related = [entry for entry in entries if entry.get("type") == "relation"]
+    links = [(str(entry.get("from_id")), str(entry.get("to_id"))) for entry in related]
+    return AnnotatedPhoto(size, {region.number: region for region in regions if region}, links)
 
 
 def parse_number(value: object) -> float:
@@ -103,12 +105,6 @@ def _size(entry: Fields) -> tuple[int, int] | None:
     height, width = parse_number(entry.get("original_height")), parse_number(entry.get("original_width"))
     whole = height.is_integer() and width.is_integer() and height > 0 and width > 0
     return (int(height), int(width)) if whole else None
-
-
-def _links(entries: Iterable[Fields]) -> Iterator[tuple[str, str]]:
-    for entry in entries:
-        if entry.get("type") == "relation":
-            yield str(entry.get("from_id")), str(entry.get("to_id"))
 
 
 def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> Region | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records.record import Record, read_main_people
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import as_path, find_bytes, rewrite
@@ -56,15 +56,13 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
     """
     folder = as_path(folder)
     sets = read_manifest(folder)["sets"]
-    paths = [path for name in names for path in _list_paths(folder, name, sets)]
+    paths: list[Path] = []
+    for name in names:
+        paths += [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
     twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(folder), fix="name every shard once")
     return [_open(path, sets) for path in paths]
-
-
-def _list_paths(folder: Path, name: str, sets: dict[str, Any]) -> list[Path]:
-    return [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
 
 
 def shard_path(folder: Path, shard: dict[str, Any]) -> Path:
@@ -84,7 +82,7 @@ def _open(path: Path, sets: dict[str, Any]) -> Shard:
                 _hold_to_manifest(records, entry)
                 return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]))
     records = RecordFile(path)
-    return Shard(records, tuple(read_main_people(payload) for payload in records))
+    return Shard(records, tuple(Record.from_bytes(payload).main for payload in records))
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:

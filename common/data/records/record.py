@@ -116,16 +116,12 @@ class Record:
         try:
             return _from_features(features)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            image = features.get("frame/image_id")
             raise UserError(
                 f"this record is not one of ours: {error!r}",
-                where=_name(features),
+                where=f"image {image[0]}" if image else "record",
                 fix="convert the dataset with this version's dataset_convert",
             ) from None
-
-
-def read_main_people(payload: bytes) -> tuple[int, ...]:
-    """Indices of a serialized record's people of interest."""
-    return Record.from_bytes(payload).main
 
 
 def _from_features(features: dict[str, list[Any]]) -> Record:
@@ -159,10 +155,6 @@ def _array(raw: bytes) -> Floats:
     return np.frombuffer(raw, _LITTLE).astype(np.float64)
 
 
-def _name(features: dict[str, list[Any]]) -> str:
-    return f"image {features['frame/image_id'][0]}" if features.get("frame/image_id") else "record"
-
-
 def encode_example(features: Mapping[str, Feature]) -> bytes:
     """Serialize named features; the same features give the same bytes, whatever their order.
 
@@ -173,7 +165,8 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
     example.features.SetInParent()
     for name in sorted(features):
         entry = example.features.feature.add(key=name)
-        values = _as_list(features[name])
+        given = features[name]
+        values: list[Any] = [given] if isinstance(given, bytes | str | int | float) else list(given)
         getattr(entry.value, _find_field(values)).value.extend(
             value.encode() if isinstance(value, str) else value for value in values
         )
@@ -191,16 +184,11 @@ def decode_example(payload: bytes) -> dict[str, list[Any]]:
         example.ParseFromString(payload)
     except message.DecodeError:
         raise UserError("this record is no tf.train.Example", fix="name a file that dataset_convert wrote") from None
-    return {entry.key: _values(entry.value) for entry in example.features.feature}
-
-
-def _values(feature: message.Message) -> list[Any]:
-    fields = feature.ListFields()
-    return list(fields[0][1].value) if fields else []
-
-
-def _as_list(value: Feature) -> list[Any]:
-    return [value] if isinstance(value, bytes | str | int | float) else list(value)
+    found = {}
+    for entry in example.features.feature:
+        fields = entry.value.ListFields()
+        found[entry.key] = list(fields[0][1].value) if fields else []
+    return found
 
 
 def _find_field(values: list[Any]) -> str:

@@ -67,7 +67,8 @@ class Figure:
 def random_figure(rng: np.random.Generator, height: float) -> Figure:
     """A figure in a random pose, view and dress, ``height`` pixels tall, its top left at the origin."""
     yaw = rng.choice([rng.normal(0, 0.5), rng.normal(np.pi, 0.4), rng.uniform(-np.pi, np.pi)], p=[0.7, 0.2, 0.1])
-    joints = _rotate(_pose(rng, float(yaw)), float(rng.normal(0, 0.1)))
+    upright, angle = _pose(rng, float(yaw)), float(rng.normal(0, 0.1))
+    joints = upright @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).T
     labelled = _find_labelled(float(yaw))
     shapes = _dress(joints, float(yaw), rng)
     figure = Figure(joints, labelled, shapes)
@@ -134,12 +135,6 @@ def _down(angle: float) -> Point:
     return np.array([np.sin(angle), np.cos(angle)])
 
 
-def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned: np.ndarray = points @ turn.T
-    return turned
-
-
 def _find_labelled(yaw: float) -> np.ndarray:
     """What an annotator would place: no face from behind, no ear on the far side of the head."""
     labelled = np.ones(17, bool)
@@ -163,7 +158,7 @@ def _dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Sh
         *_arm_shapes(at, far, colours[far], skin),
         *_leg_shapes(at, near, colours[near]),
         *_torso_shapes(at, rng),
-        *_hip_pads(at, colours),
+        *(Shape(at[f"{side}_hip"][None], PAD, colours[side][4]) for side in ("left", "right")),
         *_head_shapes(at, yaw, skin, rng),
         *_arm_shapes(at, near, colours[near], skin),
     )
@@ -213,10 +208,6 @@ def _torso_shapes(at: dict[str, Point], rng: np.random.Generator) -> list[Shape]
         Shape(hull, 0, shirt),
         Shape(np.array([left, right]), 0.055, shirt),
     ]
-
-
-def _hip_pads(at: dict[str, Point], colours: dict[str, tuple[Colour, ...]]) -> list[Shape]:
-    return [Shape(at[f"{side}_hip"][None], PAD, colours[side][4]) for side in ("left", "right")]
 
 
 def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.Generator) -> list[Shape]:

@@ -76,11 +76,9 @@ def _place(rng: np.random.Generator, figure: Figure, others: list[Figure], size:
         centre = (low + high) / 2 + (high - low) * [rng.uniform(-0.6, 0.6), rng.uniform(-0.15, 0.15)]
         return figure.moved(1.0, _inside(figure, centre - figure.extent.mean(axis=0), size))
     shifts = [_anywhere(rng, figure, size) for _ in range(16)]
-    return figure.moved(1.0, min(shifts, key=lambda shift: _worst_overlap(figure.extent + shift, others)))
-
-
-def _worst_overlap(box: np.ndarray, others: list[Figure]) -> float:
-    return max((overlap(box, other.extent) for other in others), default=0.0)
+    boxes = [figure.extent + shift for shift in shifts]
+    worst = [max((overlap(box, other.extent) for other in others), default=0.0) for box in boxes]
+    return figure.moved(1.0, shifts[int(np.argmin(worst))])
 
 
 def _anywhere(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> np.ndarray:
