@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bodyposenet.common.model.network.flops import layer_multiply_adds
-from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
+from bodyposenet.common.prune.channel_graph import ChannelGraph, width
 from bodyposenet.common.prune.criteria import Indices
 from bodyposenet.common.prune.layer_axes import find_axes
 
@@ -62,9 +62,5 @@ class NetworkCost:
             if which == "made" and path in kept:
                 shape[axis] = len(kept[path])
             if which == "read" and shape[axis] == width(read):
-                shape[axis] = _count_left(read, kept)
+                shape[axis] = sum(len(kept[run.source]) if run.source in kept else run.width for run in read)
         return shape
-
-
-def _count_left(layout: Layout, kept: Kept) -> int:
-    return sum(len(kept[run.source]) if run.source in kept else run.width for run in layout)

@@ -68,7 +68,8 @@ def taylor(model: Any, data: TrainingData) -> Criterion:
 def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Loss) -> dict[str, Scores]:
     """For each layer ``(F,)``, by how much the batch's loss would change without each filter, to first order."""
     images, heatmaps, pafs, mask = (tf.constant(part) for part in batch[:FLOATS])
-    weights = {path: _own(layer) for path, layer in layers.items()}
+    pairs = {path: (layer.kernel, layer.bias) for path, layer in layers.items()}
+    weights = {path: [variable for variable in pair if variable is not None] for path, pair in pairs.items()}
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([variable.value for own in weights.values() for variable in own])
         total = pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
@@ -77,10 +78,6 @@ def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Los
         path: sum((_by_filter(layer, *pair) for pair in zip(weights[path], slopes[path], strict=True)), np.zeros(()))
         for path, layer in layers.items()
     }
-
-
-def _own(layer: Any) -> list[Any]:
-    return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
 
 
 def _by_filter(layer: Any, variable: Any, slope: Any) -> Scores:

@@ -254,18 +254,13 @@ class Ladder:
         return rows
 
     def _layers(self) -> list[list[str]]:
-        cuts = _spread(self.cuts, COLUMNS)
+        cuts, last = self.cuts, len(self.cuts) - 1
+        if len(cuts) > COLUMNS:  # so many of them, evenly, with the first and the last
+            cuts = [cuts[round(number * last / (COLUMNS - 1))] for number in range(COLUMNS)]
         rows = [["filters at", *(f"{cut.threshold:g}" for cut in cuts)]]
         for path in self.weighed.graph.producers:
             rows.append([path, *(str(len(cut.filters[path])) for cut in cuts)])
         return rows
-
-
-def _spread(cuts: Sequence[Cut], most: int) -> list[Cut]:
-    """At most so many of them, evenly, with the first and the last."""
-    if len(cuts) <= most:
-        return list(cuts)
-    return [cuts[round(number * (len(cuts) - 1) / (most - 1))] for number in range(most)]
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:

@@ -20,6 +20,7 @@ PASSING = (
     L.MaxPooling2D, L.AveragePooling2D, L.GlobalMaxPooling2D, L.GlobalAveragePooling2D,
     L.ZeroPadding2D, L.Cropping2D, L.UpSampling2D,
 )  # fmt: skip
+MIXING = (keras.activations.softmax, keras.activations.log_softmax)  # look at all channels: then none of them can go
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,11 @@ def _find_named(name: str, paths: Sequence[str]) -> list[str]:
 def _follow(graph: ChannelGraph, function: Any, given: Sequence[Layout], whole: Collection[str]) -> list[Layout]:
     """Layouts of the outputs of a model, from those of its inputs."""
     layouts = {id(tensor): layout for tensor, layout in zip(function.inputs, given, strict=True)}
-    for node in _calls(function):
+    depths = sorted(function._nodes_by_depth, reverse=True)  # from the inputs on: no call before those it depends on
+    for node in (node for depth in depths for node in function._nodes_by_depth[depth] if not node.is_input):
         made = _trace_outputs(graph, node, [layouts[id(tensor)] for tensor in node.input_tensors], whole)
         layouts.update({id(tensor): layout for tensor, layout in zip(node.outputs, made, strict=True)})
     return [layouts[id(tensor)] for tensor in function.outputs]
-
-
-def _calls(function: Any) -> Iterator[Any]:
-    """Every call of a layer (a Keras ``Node``) but for the inputs, none before those it depends on."""
-    for depth in sorted(function._nodes_by_depth, reverse=True):
-        yield from (node for node in function._nodes_by_depth[depth] if not node.is_input)
 
 
 def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: Collection[str]) -> list[Layout]:
@@ -133,15 +129,10 @@ def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: C
     if rule is not _opaque and layer.weights:
         graph.layers[path] = layer
     made = [rule(graph, call) for call in calls]
-    for layout in made if path in whole or _mixes(layer) else ():
+    mixes = getattr(layer, "activation", None) in MIXING
+    for layout in made if path in whole or mixes else ():
         graph.pin(layout)
     return made
-
-
-def _mixes(layer: Any) -> bool:
-    """Whether its activation looks at all channels at once: then none of them can go."""
-    activation = getattr(layer, "activation", None)
-    return activation in (keras.activations.softmax, keras.activations.log_softmax)
 
 
 Rule = Callable[[ChannelGraph, Call], Layout]
