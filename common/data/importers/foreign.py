@@ -46,18 +46,13 @@ def refuse_text(data: bytes, where: str) -> None:
             raise UserError(problem, where=where, fix=fix)
 
 
-def _is_table(start: bytes) -> bool:
-    header = start.split(b"\n", 1)[0]
-    return b"annotation_id" in header and b"{" not in header
-
-
 _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
     (lambda start: start[:1] == b"<" and b"<annotations>" in start, _CVAT_XML),
     (lambda start: start[:1] == b"<" and b"<annotation" in start, _VOC),
     (lambda start: start[:1] == b"<", ("this is XML or a web page, not JSON", _COCO_FIX)),
     (lambda start: start.startswith((b"\x89PNG", b"\xff\xd8")), ("this is a picture", "name the annotation file")),
     (_YOLO_LINE.match, _YOLO),
-    (_is_table, _TABLE),
+    (lambda start: b"annotation_id" in (header := start.split(b"\n", 1)[0]) and b"{" not in header, _TABLE),
 )
 
 

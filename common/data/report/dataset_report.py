@@ -155,18 +155,17 @@ def charts(described: Mapping[str, Any]) -> list[Chart]:
         ("Joints of a person", "People, by how many of their joints are labelled.",
          histogram("People", names, by_group, x_name="labelled joints")),
         ("Height in pixels", "People, by the height of their box.",
-         histogram("People", _names(pixels["from"]), _parts(pixels), x_name="pixels, from")),
+         _draw_heights(pixels, "pixels, from")),
         ("Height in the photo", "People, by the height of their box as a share of the photo's.",
-         histogram("People", _names(image["from"]), _parts(image), x_name="percent, from")),
+         _draw_heights(image, "percent, from")),
     ]  # fmt: skip
 
 
-def _parts(histogram_: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
-    return {part: histogram_[key] for part, key in PARTS.items()}
-
-
-def _names(begins: Sequence[int]) -> list[str]:
-    return [str(begin) for begin in begins]
+def _draw_heights(heights: Mapping[str, Sequence[int]], x_name: str) -> Markup:
+    """Draw how many people there are from each height on."""
+    begins = [str(begin) for begin in heights["from"]]
+    parts = {part: heights[key] for part, key in PARTS.items()}
+    return histogram("People", begins, parts, x_name=x_name)
 
 
 def _part(count: int, whole: int) -> list[tuple[str, int]]:
