@@ -49,13 +49,13 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
 
 
 def photos_in(output: Path) -> Path:
-    """The folder that a photo set means."""
+    """Find the folder that a photo set means."""
     pointer = Path(output) / POINTER
     return as_path(json.loads(pointer.read_text(encoding="utf-8"))["source"]) if pointer.is_file() else Path(output)
 
 
 def make_dataset_spec(folder: Path, settings: Mapping[str, Any] | None = None) -> DatasetSpec:
-    """The dataset spec of a photo set.
+    """Make the dataset spec of a photo set.
 
     Args:
         folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON file
@@ -109,7 +109,7 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
 
 
 def spec_in(folder: Path) -> DatasetSpec:
-    """The dataset spec that a converted dataset carries, for the place where the folder is now."""
+    """Read the dataset spec that a converted dataset carries, for the place where the folder is now."""
     spec = load_spec(Path(folder) / DATASET_SPEC, DatasetSpec)
     return spec.model_copy(update={"root_directory_path": str(folder)})
 

@@ -42,11 +42,11 @@ class Fit:
     matrix: np.ndarray
 
     def to_input(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in photo pixels to input pixels, float64."""
+        """Map ``(..., 2)`` x, y in photo pixels to input pixels, float64."""
         return _map(self.matrix, points)
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        """Map ``(..., 2)`` x, y in input pixels to photo pixels, float64."""
         return _map(np.linalg.inv(self.matrix), points)
 
 
@@ -68,7 +68,7 @@ class Fitted:
         return self.fit.matrix
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        """Map ``(..., 2)`` x, y in input pixels to photo pixels, float64."""
         return self.fit.to_photo(points)
 
 
@@ -133,7 +133,7 @@ def read_image(path: Path, *, upright: bool = True) -> np.ndarray:
 
 
 def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray:
-    """A photo's pixels; as for :func:`read_image`.
+    """Decode a photo; as for :func:`read_image`.
 
     Args:
         data: The file's content.
@@ -156,7 +156,7 @@ def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _borders(photo: Size, size: Size) -> Borders:
-    """Grey that brings a photo to the shape of ``size``; of an odd number the bottom or right has one more."""
+    """Return the grey that brings a photo to the shape of ``size``; of an odd number bottom or right has one more."""
     (height, width), (rows, columns) = photo, size
     if width * rows > height * columns:
         total = width * rows // columns - height
@@ -166,7 +166,7 @@ def _borders(photo: Size, size: Size) -> Borders:
 
 
 def _adjust(photo: Size, size: Size) -> Size:
-    """``size`` with one side longer, so that it has the photo's shape."""
+    """Make one side of ``size`` longer, so that it has the photo's shape."""
     (height, width), (rows, columns) = photo, size
     if width * rows > height * columns:
         return rows, round(width * rows / height)
@@ -186,6 +186,6 @@ def _add_borders(image: np.ndarray, borders: Borders) -> np.ndarray:
 
 
 def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
-    """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
+    """Turn ``(H, W, 3)`` RGB uint8 into what the network takes: float32, image / scale - offset."""
     scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
     return image.astype(np.float32) / scale - offset

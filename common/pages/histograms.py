@@ -14,7 +14,7 @@ CHARACTER = 7.5  # user units that a character of a name takes, with the space a
 
 
 def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], *, x_name: str) -> Markup:
-    """Columns, each stacked of parts, with the sum of each above it.
+    """Draw columns, each stacked of parts, with the sum of each above it.
 
     Args:
         title: What is counted; spoken by screen readers together with the figures.
@@ -39,13 +39,13 @@ def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int
 
 
 def make_groups(most: int) -> list[range]:
-    """The numbers from 1 to ``most`` in neighbouring groups of one size, no more of them than a chart has columns."""
+    """Group the numbers from 1 to ``most`` with their neighbours, in no more groups than a chart has columns."""
     size = max(1, -(-most // MOST_COLUMNS))
     return [range(at, min(at + size, most + 1)) for at in range(1, most + 1, size)]
 
 
 def shares(parts: Sequence[tuple[str, int]]) -> Markup:
-    """A bar that is divided as a whole is; it fills the cell of a table that has the figures.
+    """Draw a bar that is divided as a whole is; it fills the cell of a table that has the figures.
 
     Args:
         parts: Class and count of each part.
@@ -65,7 +65,7 @@ def shares(parts: Sequence[tuple[str, int]]) -> Markup:
 
 
 def short(count: int) -> str:
-    """A count above a column, to three digits: ``950``, ``1.25k``, ``150k``, ``1.2M``."""
+    """Write a count above a column, to three digits: ``950``, ``1.25k``, ``150k``, ``1.2M``."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= 0.9995 * factor:
             return f"{count / factor:.3g}{prefix}"

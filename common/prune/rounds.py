@@ -91,7 +91,7 @@ def prune_in_rounds(
 
 
 def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> PruneSpec:
-    """What the next round is to prune: a target's share of what it gets, so that the last round meets the target.
+    """Tell what the next round is to prune: a target's share of what it gets, so that the last one meets the target.
 
     Args:
         settings: Of all rounds together.
@@ -109,7 +109,7 @@ def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> Prune
 
 
 def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
-    """What the settings' criterion looks at; None for most criteria."""
+    """Read what the settings' criterion looks at; None for most criteria."""
     return TrainingData.read(spec, BATCHES) if settings.criterion == "taylor" else None
 
 

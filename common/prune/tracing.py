@@ -66,7 +66,7 @@ def read_graph(model: Any, *, whole: Collection[str] = ()) -> ChannelGraph:
 
 
 def flat(model: Any) -> Any:
-    """The functional graph of a model.
+    """Return the functional graph of a model.
 
     Raises:
         UserError: The model is a subclass without one, or was never built.
@@ -80,7 +80,7 @@ def flat(model: Any) -> Any:
 
 
 def _paths(function: Any, prefix: str = "") -> Iterator[tuple[int, str]]:
-    """The ``id`` and the path of every layer; one that several models share goes by its last."""
+    """List the ``id`` and the path of every layer; one that several models share goes by its last."""
     for operation in function.operations:
         path = prefix + operation.name
         yield id(operation), path
@@ -95,7 +95,7 @@ def _has_graph(operation: Any) -> bool:
 
 
 def _find_named(name: str, paths: Sequence[str]) -> list[str]:
-    """The layers that a name, a path or a pattern of them means."""
+    """Find the layers that a name, a path or a pattern of them means."""
     for spelling in (name, name.replace("/", "_")):
         found = [path for path in paths if fnmatchcase(path, spelling) or fnmatchcase(path.split("/")[-1], spelling)]
         if found:
@@ -109,7 +109,7 @@ def _find_named(name: str, paths: Sequence[str]) -> list[str]:
 
 
 def _follow(graph: ChannelGraph, function: Any, given: Sequence[Layout], whole: Collection[str]) -> list[Layout]:
-    """Layouts of the outputs of a model, from those of its inputs."""
+    """Follow the layouts of a model's inputs to those of its outputs."""
     layouts = {id(tensor): layout for tensor, layout in zip(function.inputs, given, strict=True)}
     depths = sorted(function._nodes_by_depth, reverse=True)  # from the inputs on: no call before those it depends on
     for node in (node for depth in depths for node in function._nodes_by_depth[depth] if not node.is_input):
@@ -119,7 +119,7 @@ def _follow(graph: ChannelGraph, function: Any, given: Sequence[Layout], whole: 
 
 
 def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: Collection[str]) -> list[Layout]:
-    """Layouts of what a call makes."""
+    """Find the layouts of what a call makes."""
     layer, path = node.operation, graph.paths[id(node.operation)]
     if _has_graph(layer) and path not in whole:
         graph.inputs[path] = [graph.tie(pair) for pair in zip(graph.inputs.get(path, given), given, strict=True)]
@@ -139,7 +139,7 @@ Rule = Callable[[ChannelGraph, Call], Layout]
 
 
 def _rule(call: Call, *, whole: bool) -> Rule:
-    """How channels go through a layer.
+    """Find how channels go through a layer.
 
     Args:
         call: Of the layer.
@@ -161,7 +161,7 @@ def _rule(call: Call, *, whole: bool) -> Rule:
 
 
 def _unfit(call: Call) -> str | None:
-    """Why a layer of a known type cannot be followed all the same."""
+    """Tell why a layer of a known type cannot be followed all the same."""
     layer = call.layer
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return "has its channels first"
@@ -213,7 +213,7 @@ def _join(graph: ChannelGraph, call: Call) -> Layout:
 
 
 def _flatten(graph: ChannelGraph, call: Call) -> Layout:
-    """Rows, columns and channels in one axis, or in others: the channels come again and again."""
+    """Put rows, columns and channels in one axis, or in others: the channels come again and again."""
     layout = call.given[0] * (call.channels // width(call.given[0]))
     if isinstance(call.layer, L.Reshape):
         graph.shapes[call.path] = layout

@@ -14,7 +14,7 @@ LONGEST_NAME = 26  # characters that have room; the middle of a longer one is le
 
 
 def channels_svg(layers: Mapping[str, tuple[int, int]]) -> Markup:
-    """A bar for each layer: pale for the filters that it had, strong for those that stayed.
+    """Draw a bar for each layer: pale for the filters that it had, strong for those that stayed.
 
     Args:
         layers: For each layer how many filters stayed, and of how many, in the network's order.
@@ -48,7 +48,7 @@ def _row(name: str, kept: int, of: int, unit: float, y: float) -> Markup:
 
 
 def widths(model: Any) -> dict[str, int]:
-    """Filters of each convolution and dense layer of a network, in its order; nested models have theirs beneath them.
+    """Count the filters of each convolution and dense layer, in the network's order; nested models' beneath them.
 
     Args:
         model: A ``keras.Model``.

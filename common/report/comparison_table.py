@@ -87,7 +87,7 @@ def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, l
 
 
 def cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
-    """One measure of a network, and its difference from the base's."""
+    """Write one measure of a network, and its difference from the base's."""
     if is_base or not is_known(value) or not is_known(base):
         return Cell(format_measure(value, column.text))
     difference = float(value or 0) - float(base or 0)
@@ -102,14 +102,14 @@ def cell(column: Column, value: float | None, base: float | None, is_base: bool)
 
 
 def format_signed(value: float, text: Callable[[float], str]) -> str:
-    """A difference with its sign; what is written as zero has none but ±."""
+    """Write a difference with its sign; what is written as zero has none but ±."""
     written = text(abs(value))
     sign = "+" if value > 0 else MINUS
     return (sign if any(digit in written for digit in "123456789") else "±") + written
 
 
 def verdict(stages: Sequence[Stage], ceiling_ap: float | None) -> str:
-    """What pruning and quantization made of the base, in one sentence."""
+    """Say what pruning and quantization made of the base, in one sentence."""
     parts = [part for part in _parts(stages, ceiling_ap) if part] if stages else []
     sentence = "; ".join(parts)
     return sentence[:1].upper() + sentence[1:] + "." if sentence else "Nothing was measured."
@@ -138,18 +138,18 @@ def _parts(stages: Sequence[Stage], ceiling_ap: float | None) -> list[str]:
 
 
 def stage_named(stages: Sequence[Stage], word: str) -> Stage | None:
-    """The last stage with a word in its name."""
+    """Find the last stage with a word in its name."""
     return next((stage for stage in reversed(stages) if word in stage.name.lower()), None)
 
 
 def final_float(stages: Sequence[Stage]) -> Stage:
-    """The last network that is not quantized: the retrained one where there is one."""
+    """Find the last network that is not quantized: the retrained one where there is one."""
     unquantized = [stage for stage in stages if "int8" not in stage.name.lower()] or list(stages)
     return stage_named(unquantized, "retrain") or unquantized[-1]
 
 
 def write_table(stages: Sequence[Stage], ceiling_ap: float | None = None) -> str:
-    """The stages as a table for a terminal, differences from the base in brackets.
+    """Write the stages as a table for a terminal, differences from the base in brackets.
 
     Args:
         stages: The first is the base.

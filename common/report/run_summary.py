@@ -14,12 +14,12 @@ SHOWN = ("AP_0.50-0.95_all", "ap", "loss", "val_ap", "params", "gflops", "kept",
 
 
 def describe_state(state: str) -> str:
-    """How a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
+    """Tell how a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
     return state if state in (SUCCEEDED, FAILED) else ENDED
 
 
 def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
-    """A heading, the failures, and a table of the tasks.
+    """Write a heading, the failures, and a table of the tasks.
 
     Args:
         name: Of the pipeline.
@@ -50,6 +50,6 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
 
 
 def _format_reason(what: str, reason: str) -> list[str]:
-    """An entry of a list; of several reasons a list in it."""
+    """Write an entry of a list; of several reasons a list in it."""
     first, *more = (" ".join(line.split()) for line in reason.splitlines() if line.strip())
     return [f"- **{what}**: {first}"] if not more else [f"- **{what}**:", *(f"  - {line}" for line in (first, *more))]

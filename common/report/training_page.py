@@ -56,7 +56,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
 
 
 def _describe(history: Sequence[Mapping[str, Any]]) -> str:
-    """How the training went, in a sentence."""
+    """Say how the training went, in a sentence."""
     first, last = history[0], history[-1]
     sentence = f"Loss {first['loss']:.4g} in the first epoch, {last['loss']:.4g} in the last of {len(history)}"
     aps = [(epoch["val_ap"], epoch["epoch"]) for epoch in history if "val_ap" in epoch]

@@ -25,7 +25,7 @@ class SpecMisfitError(ValueError):
 
 
 def format_errors(error: ValidationError, model: type[BaseModel], document: Document) -> list[tuple[int, str]]:
-    """Every problem of ``error`` as ``(line, file:line: key: problem)``."""
+    """Format every problem of ``error`` as ``(line, file:line: key: problem)``."""
     return [
         document.tell(loc, problem)
         for item in error.errors(include_url=False)
@@ -34,7 +34,7 @@ def format_errors(error: ValidationError, model: type[BaseModel], document: Docu
 
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
-    """``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
+    """Ask ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
     near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.55)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -77,7 +77,7 @@ def _classes_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
 
 
 def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
-    """The models that may stand at ``loc``; pydantic names the class of a union's member in it."""
+    """Find the models that may stand at ``loc``; pydantic names the class of a union's member in it."""
     models = [model]
     for key in loc:
         if isinstance(key, int):

@@ -27,7 +27,7 @@ TOLD = {
 
 
 def is_remote(path: "str | Path") -> bool:
-    """Whether a path is in a bucket."""
+    """Tell whether a path is in a bucket."""
     return str(path).startswith(GS)
 
 
@@ -64,7 +64,7 @@ def _describe(error: OSError, path: "str | Path", fix: str) -> UserError | None:
 
 
 def _own(error: OSError, path: Path) -> Path | None:
-    """The path at fault: this one, or one below it; None where the error is of another file."""
+    """Find the path at fault: this one, or one below it; None where the error is of another file."""
     if not isinstance(error.filename, str):
         return path
     named = Path(error.filename)

@@ -47,7 +47,7 @@ class Stat(NamedTuple):
 
 
 def as_path(path: "str | Path") -> Path:
-    """A path as text becomes one to use: ``gs://`` paths too, which ``Path`` would mangle.
+    """Turn text into a path to use: ``gs://`` paths too, which ``Path`` would mangle.
 
     Returns:
         A ``pathlib.Path``, or an object with its methods for a path in a bucket (``pathlib.Path(...)`` refuses it:
@@ -69,7 +69,7 @@ def as_path(path: "str | Path") -> Path:
 
 
 def join(folder: "str | Path", name: "str | Path") -> Path:
-    """A path below a folder; one that is a whole path already stays what it is."""
+    """Join a path below a folder; one that is a whole path already stays what it is."""
     return as_path(name) if is_remote(name) else as_path(folder) / name
 
 
@@ -82,7 +82,7 @@ def _remote(path: str) -> "Remote":
 
 
 def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
-    """A file's content.
+    """Read a file's content.
 
     Args:
         path: On a disk or in a bucket.
@@ -98,7 +98,7 @@ def read_bytes(path: "str | Path", *, fix: str = "") -> bytes:
 
 
 def find_bytes(path: "str | Path") -> bytes | None:
-    """A file's content, or None where there is none; as for :func:`read_bytes` otherwise."""
+    """Read a file's content, or None where there is none; as for :func:`read_bytes` otherwise."""
     path = as_path(path)
     with translate_errors(path):
         try:
@@ -110,7 +110,7 @@ def find_bytes(path: "str | Path") -> bytes | None:
 
 
 def _object(path: Path) -> "Remote":
-    """The same path, by the type it has in a bucket."""
+    """Return the same path, by the type it has in a bucket."""
     return cast("Remote", path)
 
 
@@ -219,7 +219,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def listing(folder: "str | Path") -> dict[str, Stat]:
-    """Every file below a folder, by its name with forward slashes, in one sweep; links are followed.
+    """List every file below a folder, by its name with forward slashes, in one sweep; links are followed.
 
     Raises:
         UserError: There is no such folder, or it cannot be read.

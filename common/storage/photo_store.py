@@ -29,11 +29,11 @@ class PhotoStore(Protocol):
     """Files by name; may be pickled, and read from several threads and processes at once."""
 
     def listing(self) -> dict[str, Stat]:
-        """Every file's size and version, by name."""
+        """List every file's size and version, by name."""
         ...
 
     def read(self, name: str) -> bytes:
-        """A file's content.
+        """Read a file's content.
 
         Raises:
             UserError: The name leaves the store, or the file is missing, damaged or no photo by its size.
@@ -43,7 +43,7 @@ class PhotoStore(Protocol):
 
 
 def open_photos(where: str | Path) -> PhotoStore:
-    """The photos of a folder or a zip archive.
+    """Open the photos of a folder or a zip archive.
 
     Args:
         where: Either, on a disk or in a bucket; below an archive, a folder in it: ``export.zip/images``.
@@ -91,11 +91,11 @@ class FolderPhotos:
         self.folder = folder
 
     def listing(self) -> dict[str, Stat]:
-        """Every file's size and version, by name; links are followed."""
+        """List every file's size and version, by name."""
         return listing(self.folder)
 
     def read(self, name: str) -> bytes:
-        """A file's content."""
+        """Read a file's content."""
         path = self.folder / _check(name, str(self.folder))
         with translate_errors(path, fix=LEAVE_OUT):
             data = _read_bounded(path)
@@ -151,7 +151,7 @@ class ZipPhotos:
             raise UserError("nothing is packed in here", where=where, fix="name another folder of the archive")
 
     def listing(self) -> dict[str, Stat]:
-        """Every packed file's size and checksum, by name."""
+        """List every file's size and version, by name."""
         return {
             name[len(self.inside) :]: Stat(entry.size, f"{entry.crc:08x}")
             for name, entry in self._entries().items()
@@ -159,7 +159,7 @@ class ZipPhotos:
         }
 
     def read(self, name: str) -> bytes:
-        """A packed file's content, held to its checksum."""
+        """Read a file's content."""
         where = f"{self.archive}/{self.inside}{name}"
         entry = self._entries().get(self.inside + _check(name, str(self.archive)))
         if entry is None:
@@ -186,7 +186,7 @@ def _version(archive: Path) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _directory(archive: str, _version: str) -> dict[str, ZipEntry]:
-    """The entries of an archive, by name; once in a process."""
+    """Read the entries of an archive, by name; once in a process."""
     path = as_path(archive)
     try:
         with _open_zip(path) as file, zipfile.ZipFile(file) as packed:
@@ -225,7 +225,7 @@ def _readable(entry: ZipEntry, where: str) -> None:
 
 
 def _unpack(archive: Path, entry: ZipEntry) -> bytes | None:
-    """The content of a packed file, at most one byte more than its size; None where there is none."""
+    """Unpack a packed file, to at most one byte more than its size; None where there is none."""
     if entry.offset < 0 or entry.packed > entry.size + entry.size // 64 + SLACK:  # packing adds less
         return None
     raw = _range(archive, entry.offset, HEAD.size + entry.name_bytes + SLACK + entry.packed)

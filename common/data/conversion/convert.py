@@ -89,7 +89,7 @@ def convert_dataset(
 
 
 def _problems_beforehand(source: DatasetSplit, options: Options, pool: WorkerPool) -> list[Problem]:
-    """What can be known to be wrong before anything is written."""
+    """Collect what can be known to be wrong before anything is written."""
     problems = [*source.coco.problems, *source.problems()]
     if options.check_files:
         known = {problem.image_id for problem in problems}
@@ -158,7 +158,7 @@ class ConversionWork:
             raise
 
     def _jobs(self, staging: Staging) -> Iterator[Callable[[], PieceResult]]:
-        """What is not there yet."""
+        """List what is not there yet."""
         for shard in self.plan:
             for name, numbers in shard.pieces():
                 if name not in staging.made:
@@ -206,7 +206,7 @@ def _write_summary(done: Conversion, base: Path, token: str) -> None:
 
 
 def _write_report(source: DatasetSplit, problems: Sequence[Problem], base: Path, token: str) -> Path:
-    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
+    """Write the dataset's report, elsewhere first, so that a kill leaves no half of it. Returns the page."""
     from bodyposenet.common.data.report.dataset_report import report_dataset
 
     base.parent.mkdir(parents=True, exist_ok=True)

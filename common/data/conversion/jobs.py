@@ -54,7 +54,7 @@ class ConversionRecipe:
     token: str
 
     def read(self, photo: Photo) -> bytes | Problem:
-        """A photo's file, or what is wrong with it.
+        """Read a photo's file, or say what is wrong with it.
 
         Raises:
             UserError: All photos have gone.
@@ -74,7 +74,7 @@ class ConversionRecipe:
         return photo_problem(data, photo, file, thorough=self.thorough) or data
 
     def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
-        """A photo's mask, in a file of its own too if that is asked for.
+        """Draw a photo's mask, in a file of its own too if that is asked for.
 
         Args:
             photo: The photo.
@@ -93,7 +93,7 @@ class ConversionRecipe:
         return encoded
 
     def record(self, photo: Photo, mains: tuple[int, ...], image: bytes, mask: bytes | None) -> Record:
-        """A photo's record."""
+        """Make a photo's record."""
         labelled = [index for index, person in enumerate(photo.people) if person.labelled]
         return Record(
             image_id=photo.image_id,
@@ -121,7 +121,7 @@ def mask_name(photo: Photo) -> str:
 
 
 def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) -> list[Problem]:
-    """Outlines that do not fit their photo as problems; these people count with their boxes."""
+    """List outlines that do not fit their photo as problems; these people count with their boxes."""
     return [
         Problem(annotations, "segmentation", fault.problem, fault.fix, photo.image_id, person.annotation_id, kept=True)
         for person, fault in faults
@@ -163,7 +163,7 @@ class PieceResult:
         return framed
 
     def to_json(self) -> bytes:
-        """As text."""
+        """Write as text."""
         return json.dumps(asdict(self)).encode()
 
     def write_description(self, folder: Path) -> "PieceResult":
@@ -174,7 +174,7 @@ class PieceResult:
 
     @classmethod
     def from_json(cls, text: bytes) -> "PieceResult":
-        """The inverse of :meth:`to_json`."""
+        """Undo :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
 

@@ -88,7 +88,7 @@ def _parts_in(folder: Path, base: str) -> list[Part]:
 
 
 def _complete(parts: list[Part], base: str) -> list[Part]:
-    """The parts in order, once they are known to be all of one set."""
+    """Order the parts, once they are known to be all of one set."""
     parts = sorted(parts, key=lambda part: part.index)
     first = parts[0]
     for part in parts:

@@ -47,7 +47,7 @@ class Conversion:
     def read(
         cls, document: dict[str, Any], folder: Path, manifest: Path, problems: Sequence[Problem] = ()
     ) -> "Conversion":
-        """What a manifest says of a set."""
+        """Read what a manifest says of a set."""
         return cls(
             images=document["images"],
             people=document["people"],
@@ -73,7 +73,7 @@ class Described:
 
 
 def open_staging(prefix: Path, key: str) -> Staging:
-    """The staging folder of a conversion, on a disk or in a bucket; the arguments are those of :class:`Staging`."""
+    """Make the staging folder of a conversion, on a disk or in a bucket; the arguments are :class:`Staging`'s."""
     if not is_remote(prefix):
         return Staging(prefix, key)
     from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
@@ -107,7 +107,7 @@ def describe_set(
 
 
 def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[str, Any]:
-    """A set's description with the sums of its shards.
+    """Complete a set's description with the sums of its shards.
 
     Args:
         document: The description, its shards in order.
@@ -148,7 +148,7 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
 
 
 def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:
-    """A shard that is the pieces one after another."""
+    """Describe a shard that is the pieces one after another."""
     offsets: list[int] = []
     size = 0
     for piece in pieces:

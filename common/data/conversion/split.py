@@ -71,7 +71,7 @@ class DatasetSplit:
         return source._with_names_found()
 
     def _with_names_found(self) -> "DatasetSplit":
-        """The same, with the photos' names as the store has them: annotation tools change names."""
+        """Return the same, with the photos' names as the store has them: annotation tools change names."""
         names = [_plain(name) for name in self.coco.images.file_names]
         meant = match((name for name in names if name not in self.listing and stays_inside(name)), self.listing)
         if not meant:
@@ -103,7 +103,7 @@ class DatasetSplit:
         return np.unique(people.photo_of[self.choice.mains])
 
     def mains(self, photo: int) -> tuple[int, ...]:
-        """The people of interest of a photo, as places among its people."""
+        """Find the people of interest of a photo, as places among its people."""
         first, end = self.coco.annotations.first[photo : photo + 2]
         mains = np.flatnonzero(self.choice.mains[first:end]).tolist()
         everyone = self.spec.duplicate_data_with_each_person_as_center
@@ -120,7 +120,7 @@ class DatasetSplit:
         return np.setdiff1d(self._masked, self.usable)
 
     def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> ConversionRecipe:
-        """How records are made of photos."""
+        """Tell how records are made of photos."""
         root, store = self.spec.root_directory_path, self.store
         return ConversionRecipe(
             store=store,
@@ -136,21 +136,21 @@ class DatasetSplit:
         )
 
     def piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:
-        """The job that makes records of some of the usable photos."""
+        """Make the job that makes records of some of the usable photos."""
         photos = self.usable[list(numbers)]
         return Piece(name, folder, self._photos(photos), [self.mains(photo) for photo in photos], recipe)
 
     def mask_piece(self, name: str, folder: Path, numbers: Sequence[int], recipe: ConversionRecipe) -> MaskPiece:
-        """The job that draws the masks of some of the photos that have nothing else."""
+        """Make the job that draws the masks of some of the photos that have nothing else."""
         return MaskPiece(name, folder, self._photos(self.mask_only[list(numbers)]), recipe)
 
     def checks(self, recipe: ConversionRecipe) -> Iterator[Check]:
-        """Jobs that look at every usable photo."""
+        """Make jobs that look at every usable photo."""
         for _, numbers in shard_plan.cut_pieces("", range(len(self.usable))):
             yield Check(self._photos(self.usable[list(numbers)]), recipe)
 
     def _photos(self, photos: Numbers) -> Photos:
-        """Some photos, with what a worker needs of them: outlines only where a mask is drawn."""
+        """Take some photos, with what a worker needs of them: outlines only where a mask is drawn."""
         images, people = self.coco.images, self.coco.annotations
         counts = people.first[photos + 1] - people.first[photos]
         first = np.concatenate([[0], np.cumsum(counts)])
@@ -169,7 +169,7 @@ class DatasetSplit:
         )
 
     def problems(self) -> list[Problem]:
-        """What is known to be wrong before a photo is read: photos that are not there, outlines that do not fit."""
+        """List what is wrong before a photo is read: photos that are not there, outlines that do not fit."""
         problems = []
         for number in self.usable:
             name = self.coco.images.file_names[number]
@@ -196,7 +196,7 @@ class DatasetSplit:
 
 
 def _plain(name: str) -> str:
-    """A name as a listing has it."""
+    """Write a name as a listing has it."""
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 

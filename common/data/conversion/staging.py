@@ -74,7 +74,7 @@ class Staging:
         self._lock.close()
 
     def _neighbours(self) -> list[str]:
-        """What is in the folder of the output."""
+        """List what is in the folder of the output."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         return os.listdir(self.folder.parent)
 
@@ -191,7 +191,7 @@ class Staging:
         return found
 
     def _is_whole(self, shard: StagedShard, found: dict[str, PieceResult]) -> bool:
-        """Whether a complete shard is still there, published or not."""
+        """Tell whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
         size = sum(found[name].size for name in shard.names if name in found)
         return found.keys() >= set(shard.names) and file.is_file() and file.stat().st_size == size
@@ -252,7 +252,7 @@ def _append(file: BinaryIO, taken: BinaryIO) -> None:
 
 
 def _is_next(file: BinaryIO, made: PieceResult) -> bool:
-    """Whether a piece is what comes next in a file."""
+    """Tell whether a piece is what comes next in a file."""
     crc, left = 0, made.size
     while left and (block := file.read(min(left, BLOCK))):
         crc, left = google_crc32c.extend(crc, block), left - len(block)

@@ -27,7 +27,7 @@ class BucketStaging(Staging):
     """
 
     def _open(self) -> None:
-        """Nothing to make."""
+        """Do nothing: there is nothing to make."""
 
     def _neighbours(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nothing was written there yet
@@ -52,10 +52,10 @@ class BucketStaging(Staging):
                 self.made[made.name] = made
 
     def _join(self, shard: StagedShard) -> None:
-        """Not before all pieces are there."""
+        """Do nothing before all pieces are there."""
 
     def _settle(self) -> None:
-        """Objects are where they are to stay."""
+        """Do nothing: objects are where they are to stay."""
 
     def publish(self) -> None:
         """Stream each shard's pieces into an object."""
@@ -76,7 +76,7 @@ class BucketStaging(Staging):
                 shutil.copyfileobj(taken, file, BLOCK)
 
     def tidy(self) -> None:
-        """Nothing to remove: an object appears when it is whole."""
+        """Do nothing: an object appears when it is whole."""
 
     def clear(self) -> None:
         """Remove the objects."""
@@ -88,6 +88,6 @@ def _remote(path: Path) -> "Remote":
 
 
 def _side_by_side(call: Callable[[S], T], values: Iterable[S]) -> list[T]:
-    """What a function that waits for a server returns for each value."""
+    """Call a function that waits for a server for several values at a time, and return what it returns."""
     with ThreadPoolExecutor(REQUESTS) as threads:
         return list(threads.map(call, values))

@@ -35,7 +35,7 @@ class _Task:
 
 
 def are_tasks(entries: Sequence[Any]) -> bool:
-    """Whether these are Label Studio's tasks with their annotations."""
+    """Tell whether these are Label Studio's tasks with their annotations."""
     return any(isinstance(entry, dict) and "data" in entry and _annotations(entry) is not None for entry in entries)
 
 
@@ -117,7 +117,7 @@ def _tell(tasks: list[Fields], count: int, chosen: int, where: str) -> None:
 
 
 def _reference(task: Fields, where: str) -> str | None:
-    """What the task says of where its photo is."""
+    """Tell what the task says of where its photo is."""
     data = task.get("data")
     texts = {key: text for key, text in data.items() if isinstance(text, str)} if isinstance(data, dict) else {}
     likely = [texts[key] for key in ("image", "img", "photo", "picture", "url") if key in texts]
@@ -190,7 +190,7 @@ class _Labels:
         }
 
     def unboxed(self, crowd: Crowd, task: _Task) -> list[Fields]:
-        """One entry for the keypoints of a photo that lie in no box: found when it is checked, and masked."""
+        """Make one entry for a photo's keypoints that lie in no box: found when it is checked, and masked."""
         if not crowd.unboxed:
             return []
         left, top, right, bottom = box_around(crowd.unboxed)
@@ -211,13 +211,13 @@ class _Labels:
 
 
 def _count(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
-    """How often a region of these shapes has each label."""
+    """Count how often a region of these shapes has each label."""
     regions = (region for task in tasks for region in task.drawing.regions.values() if region.shape in shapes)
     return Counter(label for region in regions for label in region.labels[:1])
 
 
 def _kinds(tasks: Sequence[_Task], labels: Sequence[str], named: Sequence[str]) -> dict[str, str]:
-    """Labels of boxes that are people: the spec's, or "person", and those that keypoints were put into; or else all."""
+    """Find labels of boxes that are people: the spec's, or "person", and those keypoints were put into; else all."""
     wanted = {normalize_label(name): name for name in named or ["person"]}
     owners: set[str] = set()
     for task in tasks:
@@ -250,7 +250,7 @@ def _triplet(point: Region | None) -> list[float]:
 
 
 def _extent(region: Region, task: _Task) -> Fields:
-    """The box, kept inside the photo, the area, and the polygon if one was drawn."""
+    """Return the box, kept inside the photo, the area, and the polygon if one was drawn."""
     height, width = task.drawing.size or (float("inf"), float("inf"))
     left, top, right, bottom = region.box
     left, right = max(left, 0.0), min(right, float(width))

@@ -52,7 +52,7 @@ def load_document(path: str | Path, joints: Joints = None) -> dict[str, Any]:
 
 
 def _text(path: str) -> tuple[str, str]:
-    """The text of the annotation file and where it is; the bytes are let go."""
+    """Read the text of the annotation file and where it is; the bytes are let go."""
     stem, mark, choice = path.rpartition(".zip#")
     where = f"{stem}.zip" if mark else path
     data = read_bytes(where, fix=_FIX)
@@ -67,7 +67,7 @@ def _text(path: str) -> tuple[str, str]:
 
 
 def check(document: Fields, where: str) -> Fields:
-    """The document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
+    """Return the document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
 
     A sound file costs nothing here for each annotation: every search stops at the first keypoints.
 

@@ -73,7 +73,7 @@ def gather(drawing: AnnotatedPhoto, kinds: Collection[str], spelling: Mapping[st
 
 
 def find_owner(point: Region, regions: Mapping[str, Region], links: Mapping[str, Sequence[str]]) -> str | None:
-    """The id of the box that a keypoint was put into, over any number of keypoints between, or was related to."""
+    """Find the box that a keypoint was put into, over any number of keypoints between, or was related to."""
     seen: set[str] = set()
     number = point.parent
     while number is not None and number in regions and number not in seen:
@@ -110,7 +110,7 @@ def _settle(loose: Sequence[Loose], people: Sequence[Labelled]) -> list[Region]:
 
 
 def _lacking(entry: tuple[str, Region, list[Labelled]]) -> list[Labelled]:
-    """Who may get a keypoint: of several boxes that hold it, those without this joint; of one, that one."""
+    """Find who may get a keypoint: of several boxes that hold it, those without this joint; of one, that one."""
     joint, _, holders = entry
     return [person for person in holders if joint not in person.joints] if len(holders) > 1 else holders
 
@@ -127,7 +127,7 @@ def _holders(point: Region, people: Sequence[Labelled]) -> list[Labelled]:
 
 
 def box_around(points: Sequence[Region]) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what encloses the keypoints."""
+    """Return left, top, right and bottom of what encloses the keypoints."""
     places = np.concatenate([point.outline for point in points])
     left, top, right, bottom = itertools.chain(places.min(axis=0), places.max(axis=0))
     return float(left), float(top), float(right), float(bottom)

@@ -40,7 +40,7 @@ class Shard:
         return len(self.mains)
 
     def __getitem__(self, index: int) -> Record:
-        """A record, parsed; safe from several threads at once."""
+        """Return a record, parsed; safe from several threads at once."""
         return Record.from_bytes(self.records[index])
 
 
@@ -66,7 +66,7 @@ def open_shards(folder: str | Path, names: Sequence[str]) -> list[Shard]:
 
 
 def shard_path(folder: Path, shard: dict[str, Any]) -> Path:
-    """A shard's file, which the folder's manifest names.
+    """Return a shard's file, which the folder's manifest names.
 
     Raises:
         UserError: It is a link that leads out of the folder.
@@ -86,7 +86,7 @@ def _open(path: Path, sets: dict[str, Any]) -> Shard:
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
-    """A shard that is not the one the manifest describes must not be read by the manifest's offsets."""
+    """Refuse a shard that is not the one that the manifest describes: its offsets would be wrong."""
     if records.size != entry["bytes"] or len(entry["mains"]) != len(records):
         raise UserError(
             f"the shard has {records.size} bytes, its manifest says {entry['bytes']}",
@@ -96,7 +96,7 @@ def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's manifest; one without sets where there is none.
+    """Read the folder's manifest; one without sets where there is none.
 
     Raises:
         UserError: The file is no manifest, or one of a newer version.
@@ -117,7 +117,7 @@ def _hold_to_form(manifest: Any, path: Path) -> None:
 
 
 def _are_sets(sets: Any) -> bool:
-    """Whether there are sets, each with a list of shards."""
+    """Tell whether there are sets, each with a list of shards."""
     return isinstance(sets, dict) and all(
         isinstance(found, dict)
         and isinstance(found.get("shards"), list)

@@ -80,7 +80,7 @@ class Record:
         return self.boxes[:, :2] + self.boxes[:, 2:] / 2
 
     def to_bytes(self) -> bytes:
-        """This record as a serialized ``tf.train.Example`` with TAO's feature names and ``person/areas``.
+        """Serialize this record as a ``tf.train.Example`` with TAO's feature names and ``person/areas``.
 
         Arrays are raw ``<f8``.
         """
@@ -107,7 +107,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Record":
-        """The inverse of :meth:`to_bytes`.
+        """Undo :meth:`to_bytes`.
 
         Raises:
             UserError: The payload is no record of this project.
@@ -151,7 +151,7 @@ def _raw(array: Floats) -> bytes:
 
 
 def _array(raw: bytes) -> Floats:
-    """A copy, so that it can be written to and does not hold the whole record."""
+    """Copy the array, so that it can be written to and does not hold the whole record."""
     return np.frombuffer(raw, _LITTLE).astype(np.float64)
 
 
@@ -174,7 +174,7 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
 
 
 def decode_example(payload: bytes) -> dict[str, list[Any]]:
-    """The inverse of :func:`encode_example`: the list of bytes, ints or floats of each feature.
+    """Undo :func:`encode_example`: return the list of bytes, ints or floats of each feature.
 
     Raises:
         UserError: The payload is no Example.
@@ -192,7 +192,7 @@ def decode_example(payload: bytes) -> dict[str, list[Any]]:
 
 
 def _find_field(values: list[Any]) -> str:
-    """The Feature field that holds these values; an empty list is one of ints."""
+    """Return the Feature field that holds these values; an empty list is one of ints."""
     if not values or all(isinstance(value, int) for value in values):
         return "int64_list"
     return "bytes_list" if isinstance(values[0], bytes | str) else "float_list"

@@ -34,13 +34,13 @@ _NAME_A_FILE = "name a file that dataset_convert wrote"
 
 
 def compute_masked_crc(data: bytes) -> int:
-    """CRC-32C of the bytes, rotated and offset as TensorFlow stores it."""
+    """Compute the CRC-32C of the bytes, rotated and offset as TensorFlow stores it."""
     crc = int(google_crc32c.value(data))
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def frame(payload: bytes) -> bytes:
-    """The payload between its header and footer."""
+    """Put the payload between its header and footer."""
     length = _LENGTH.pack(len(payload))
     return b"".join(
         (length, FOOTER.pack(compute_masked_crc(length)), payload, FOOTER.pack(compute_masked_crc(payload)))
@@ -62,7 +62,7 @@ def write_records(path: Path, payloads: Iterable[bytes]) -> list[int]:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """Every payload of a record file, in order, one in memory at a time.
+    """Read every payload of a record file, in order, one in memory at a time.
 
     Raises:
         UserError: The file is missing, cut short or damaged.
@@ -96,7 +96,7 @@ class RecordFile:
         return len(self.offsets)
 
     def __getitem__(self, index: int) -> bytes:
-        """The payload of a record, its crc verified."""
+        """Read the payload of a record, its crc verified."""
         offset = int(self.offsets[index])
         end = int(self._bounds[np.searchsorted(self._bounds, offset, side="right")]) if offset < self.size else offset
         return self._payload(self._source(offset, end), offset)
@@ -119,7 +119,7 @@ class RecordFile:
             self._bytes.close()
 
     def _source(self, start: int = 0, end: int = 0) -> "mmap.mmap | bytes | _Ahead":
-        """What slices are taken of; of a file in a bucket, a range that is to be read may be told beforehand."""
+        """Return what slices are taken of; of a file in a bucket, a range to be read may be told beforehand."""
         return _Ahead(self._bytes, start, end) if isinstance(self._bytes, _Object) else self._bytes
 
     def _walk(self) -> Iterator[int]:
@@ -137,7 +137,7 @@ class RecordFile:
         return payload
 
     def _length(self, source: "mmap.mmap | bytes | _Ahead", offset: int) -> int:
-        """Length of the payload of the record at an offset, once its whole frame is known to be in the file."""
+        """Read the length of the payload at an offset, once its whole frame is known to be in the file."""
         header = source[offset : offset + HEADER.size] if 0 <= offset <= self.size - HEADER.size else b""
         if len(header) < HEADER.size:
             raise self._report_damage(offset, "no record here: the file is cut short")
@@ -164,7 +164,7 @@ class _Object:
         return self._size
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from ``start`` to ``end``, or to the file's."""
+        """Read the bytes from ``start`` to ``end``, or to the file's."""
         with translate_errors(str(self.path), fix=_CONVERT_AGAIN):
             data = self.path.fs.read(self.path.path, start, min(end, self._size))
         if len(data) < min(end, self._size) - start:
@@ -193,7 +193,7 @@ class _Ahead:
 
 
 def _open(path: Path) -> "mmap.mmap | bytes | _Object":
-    """The file's bytes, mapped (an empty file cannot be)."""
+    """Map the file's bytes (an empty file cannot be)."""
     if is_remote(path):
         return _Object(cast("Remote", path))
     try:

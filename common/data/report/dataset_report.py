@@ -65,7 +65,7 @@ def report_dataset(
 
 
 def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -> Skeleton:
-    """A dataset's joints with the limbs between them that are named, to draw; without any named, COCO's."""
+    """Return the joints with the limbs between them that are named, to draw; without any named, COCO's."""
     wanted = edges or [(COCO_17.joints[start], COCO_17.joints[end]) for start, end in COCO_17.limbs]
     places = {name: number for number, name in enumerate(joints)}
     limbs = tuple((places[a], places[b]) for a, b in dict.fromkeys(wanted) if a in places and b in places)
@@ -114,7 +114,7 @@ def write_report(
 
 
 def verdict(counts: Mapping[str, int]) -> str:
-    """What there is to learn from, in two sentences."""
+    """Say what there is to learn from, in two sentences."""
     if not counts["annotations"]:
         return f"{_pluralize(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
     people, chosen = counts["people"], counts["of_interest"]
@@ -126,7 +126,7 @@ def verdict(counts: Mapping[str, int]) -> str:
 
 
 def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Figure, name and explanation of what the page opens with."""
+    """List figure, name and explanation of what the page opens with."""
     people, chosen = counts["people"], counts["of_interest"]
     labelled = counts["joints_visible"] + counts["joints_hidden"]
     hidden = f"labelled of a person; {_percent(counts['joints_hidden'], labelled)} of them hidden"
@@ -141,7 +141,7 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
 
 
 def charts(described: Mapping[str, Any]) -> list[Chart]:
-    """Heading, explanation and chart of each distribution."""
+    """Draw each distribution, with heading and explanation."""
     photos, joints = described["people_per_photo"], described["joints_per_person"]
     shared = {str(number): count for number, count in enumerate(photos[:CROWDED])}
     shared |= {f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {}
@@ -182,5 +182,5 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _pluralize(count: int, thing: str) -> str:
-    """``1 person``, ``2 people``."""
+    """Write ``1 person``, ``2 people``."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {'people' if thing == 'person' else thing + 's'}"

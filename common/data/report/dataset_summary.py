@@ -54,7 +54,7 @@ def describe(
 
 
 def _counts(coco: CocoSet, choice: PersonChoice, per_photo: Counts) -> dict[str, int]:
-    """The set in a dozen numbers."""
+    """Describe the set in a dozen numbers."""
     people, labelled, first = coco.annotations, coco.labelled, coco.annotations.first
     flags = people.keypoints[labelled][..., 2]
     counts: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _counts(coco: CocoSet, choice: PersonChoice, per_photo: Counts) -> dict[str,
 
 
 def _joints(coco: CocoSet) -> list[dict[str, Any]]:
-    """How often each joint of the people is visible, hidden and not labelled."""
+    """Count how often each joint of the people is visible, hidden and not labelled."""
     flags = coco.annotations.keypoints[coco.labelled][..., 2]
     counts = [np.count_nonzero(flags == code, axis=0).tolist() for code in (2, 1, 0)]
     return [
@@ -91,7 +91,7 @@ def _histogram(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], begins: S
 
 
 def _count_filtered(choice: PersonChoice, params: FilteringParams | None) -> list[dict[str, Any]]:
-    """How many people each test of the filter turned away, and what it asks."""
+    """Count the people that each test of the filter turned away, and tell what it asks."""
     counts = np.bincount(choice.reasons, minlength=len(REASONS)).tolist()
     asked = _describe_params(params) if params else {}
     return [
@@ -113,7 +113,7 @@ def _describe_params(params: FilteringParams) -> dict[str, str]:
 
 
 def _problems(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """The problems by kind, the most frequent first, with the first examples of each."""
+    """Group the problems by kind, the most frequent first, with the first examples of each."""
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem)

@@ -38,7 +38,7 @@ class Traits:
 
 
 def read_traits(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
-    """The photos of a set that have people enough with joints enough, crowds aside; each file once."""
+    """Read a set's photos that have people enough with joints enough, crowds aside; each file once."""
     table, names = coco.annotations, coco.images.file_names
     counted = ~table.crowds & (table.num_keypoints >= min_kpts)
     photo_of = table.photo_of[counted]
@@ -87,7 +87,7 @@ def representative(traits: Traits, count: int, seed: int) -> tuple[Numbers, Numb
 
 
 def _shares(counts: Numbers) -> Floats:
-    """``(Q, B)`` counts to the ``(B,)`` distribution function of all of them."""
+    """Turn ``(Q, B)`` counts into the ``(B,)`` distribution function of all of them."""
     return np.asarray(np.cumsum(counts.sum(axis=0)) / max(1, counts.sum()))
 
 
