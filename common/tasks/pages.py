@@ -81,18 +81,14 @@ def _history(model: Path) -> Sequence[Settings]:
 def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
     """Held-out photos with the people found in them, those with most people first."""
     from bodyposenet.common.imaging.fit import read_image
+    from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.pose.draw import draw_people
-    from bodyposenet.common.pose.people import People
 
     images = json.loads((found / "detections.json").read_text(encoding="utf-8"))["images"]
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
     pictures = []
     for entry in images[:: max(1, len(images) // most)][:most]:
-        points = np.asarray(entry["keypoints"], np.float32)
-        score = (points != 0).any(axis=-1, keepdims=True)
-        people = People(
-            np.concatenate([points, score], axis=-1).astype(np.float32), np.asarray(entry["scores"], np.float32)
-        )
+        people = read_people(entry, skeleton)
         name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
         path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))

@@ -1,0 +1,28 @@
+"""Detections: what a file says of people is read back as them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bodyposenet.common.inference.detections import entry, read_people
+from bodyposenet.common.pose.people import People
+from bodyposenet.common.skeleton.skeleton import COCO_17
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_people_are_read_back_from_their_entry(count):
+    rng = np.random.default_rng(7)
+    keypoints = rng.uniform(1, 500, (count, COCO_17.num_joints, 3)).astype(np.float32)
+    keypoints[:, 4] = 0  # a joint that was not found
+    people = People(keypoints, rng.uniform(0, 1, count).astype(np.float32))
+    found = read_people(entry(Path("a.jpg"), people), COCO_17)
+    np.testing.assert_allclose(found.keypoints[..., :2], keypoints[..., :2], atol=6e-4)
+    np.testing.assert_allclose(found.scores, people.scores, atol=6e-7)
+    assert (found.keypoints[:, 4] == 0).all()
+    assert (np.delete(found.keypoints[..., 2], 4, axis=1) == 1).all()
+
+
+def test_a_photo_that_could_not_be_read_shows_nobody():
+    found = read_people(entry(Path("a.jpg"), None, {"problem": "is no photo"}), COCO_17)
+    assert (len(found), found.keypoints.shape) == (0, (0, COCO_17.num_joints, 3))
