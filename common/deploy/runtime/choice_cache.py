@@ -1,6 +1,5 @@
 """Choice cache: forms that were chosen on this machine, kept for the next process; never beside the model."""
 
-import hashlib
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.storage.digests import digest_settings
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Terms:
             "libraries": {name: find_version(name) for name in LIBRARIES},
             "limits": {name: os.environ.get(name) for name in LIMITS},
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return digest_settings(told)
 
 
 def find_version(package: str) -> str | None:
