@@ -1,8 +1,6 @@
 """Package: a compiled pipeline: its two documents, its inputs, and the name of its version."""
 
 import copy
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ import yaml
 from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.problems import did_you_mean
+from bodyposenet.common.storage.digests import digest_settings
 
 DIGITS = 12  # of the digest in a version's name
 ENDINGS = (".yaml", ".yml", ".json")
@@ -53,8 +52,7 @@ class Package:
     @cached_property
     def version(self) -> str:
         """This package's version and a digest of both documents: the same documents always have the same."""
-        text = json.dumps([self.spec, self.platform], sort_keys=True)
-        return f"{__version__.replace('+', '-')}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
+        return f"{__version__.replace('+', '-')}-{digest_settings([self.spec, self.platform])[:DIGITS]}"
 
     @cached_property
     def inputs(self) -> dict[str, Input]:

@@ -9,6 +9,8 @@ from support.house import (
     fold_graph,
     is_misnamed,
     list_functions,
+    list_hashing,
+    list_renames,
     measure,
     read_modules,
 )
@@ -113,4 +115,30 @@ def test_all_figures_of_a_tree_are_as_a_hand_counts_them(tmp_path):
         "functions of 3 lines or fewer, %": 80,
         "inputs of a component or pipeline": 2,
         "parameters of a function": 3,
+        "modules that hash by themselves": 0,
+        "renames outside storage": 0,
     }
+
+
+def test_modules_that_hash_are_counted_outside_storage(tmp_path):
+    files = {"common__a": "import hashlib\n", "common__b": "from hashlib import sha256\n"}
+    trees = tree(tmp_path, **files, common__storage__digests="import hashlib\n", common__c="import hash\n")
+    assert list_hashing(trees) == ["common/a.py", "common/b.py"]
+
+
+RENAMES = {
+    "os.replace(a, b)": True,
+    "shutil.move(a, b)": True,
+    "path.replace(target)": True,
+    "path.rename(target)": True,
+    "text.replace('a', 'b')": False,
+    "replace(spec, key=1)": False,
+    "date.replace(hour=1)": False,
+    "date.replace(*parts)": False,
+}
+
+
+@pytest.mark.parametrize("call", RENAMES)
+def test_renames_are_counted_outside_storage(tmp_path, call):
+    trees = tree(tmp_path, common__a=f"x = 1\n{call}\n", common__storage__files=f"{call}\n")
+    assert list_renames(trees) == ["common/a.py:2"] * RENAMES[call]

@@ -1,6 +1,5 @@
 """Compiled: whether the functions that numba compiles are there already, and where they are kept."""
 
-import hashlib
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from bodyposenet.common.doctor.line import Line
+from bodyposenet.common.storage.digests import digest_bytes
 
 State = Literal["warm", "in part", "cold", "unkept"]
 REMEDY = "bpnet doctor --warm compiles it beforehand, half a minute"
@@ -73,9 +73,7 @@ def name_processor() -> str:
     from numba.core.registry import cpu_target
 
     target = cpu_target.target_context.codegen().magic_tuple()
-    return hashlib.sha256(repr((platform.python_version_tuple()[:2], numba.__version__, target)).encode()).hexdigest()[
-        :16
-    ]
+    return digest_bytes(repr((platform.python_version_tuple()[:2], numba.__version__, target)))[:16]
 
 
 def _mark(folder: Path, processor: str) -> Path:

@@ -15,7 +15,7 @@ from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.storage.digests import digest_file
+from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import Location, Stat, locate
@@ -188,7 +188,7 @@ def _digest(listed: Mapping[str, Stat]) -> str:
 def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Stat]) -> str:
     """A digest of all that decides what is found."""
     told = f"{digest_file(model)} {spec.model_dump_json()} {source} {_digest(listed)}"
-    return hashlib.sha256(told.encode()).hexdigest()
+    return digest_bytes(told)
 
 
 def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:

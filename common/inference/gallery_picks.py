@@ -1,17 +1,17 @@
 """Gallery picks: of very many photos the few that a person should look at, picked as they come by."""
 
-import hashlib
 import heapq
 from collections.abc import Callable
 
 from bodyposenet.common.inference.detections import Entry
+from bodyposenet.common.storage.digests import digest_bytes
 
 Rank = Callable[[Entry], tuple[float, str]]
 
 
 def _name(entry: Entry) -> str:
     """A text that is in no order, so that of equals not neighbours are picked, but always the same."""
-    return hashlib.sha256(str(entry["full_image_path"]).encode()).hexdigest()
+    return digest_bytes(str(entry["full_image_path"]))
 
 
 def _rank_crowded(entry: Entry) -> tuple[float, str]:

@@ -1,6 +1,5 @@
 """Rounds: prune a little and retrain, again and again, so that a network never loses much at once."""
 
-import hashlib
 import json
 import logging
 import math
@@ -16,6 +15,7 @@ from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.digests import digest_stream
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.model_key import open_model_file
 
@@ -116,7 +116,7 @@ def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:
     """Note in the folder what its rounds are of; one that holds others is left alone."""
     with open_model_file(model) as file:  # the content: a file encrypted again is another, its network the same
-        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
+        digest = digest_stream(file)
     plan = {
         "source": digest,
         "rounds": rounds,

@@ -1,13 +1,38 @@
-"""Digests: of a file's bytes and of a folder's content, so that a pipeline does again only what changed."""
+"""Digests: of bytes, settings, files and folders, so that what did not change is not done again; all are SHA-256."""
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
+
+
+def digest_bytes(content: bytes | str) -> str:
+    """Return the SHA-256 of bytes, or of a text's in UTF-8, in hexadecimal."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def digest_settings(value: object, *, default: Callable[[object], object] | None = None) -> str:
+    """Return the SHA-256 of settings as JSON, in hexadecimal: the order of an object's keys does not count.
+
+    Args:
+        value: Anything that JSON can hold.
+        default: Makes that of what it cannot, as for ``json.dumps``.
+
+    Raises:
+        TypeError: JSON cannot hold it, and there is no ``default``.
+    """
+    return digest_bytes(json.dumps(value, sort_keys=True, default=default))
+
+
+def digest_stream(file: BinaryIO) -> str:
+    """Return the SHA-256 of what is left to read of a file that is open, in hexadecimal."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
 
 
 def digest_file(path: str | Path) -> str:
@@ -17,7 +42,7 @@ def digest_file(path: str | Path) -> str:
         OSError: It cannot be read.
     """
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_stream(file)
 
 
 def fingerprint(folder: str | Path | Location) -> str:

@@ -1,12 +1,12 @@
 """Task files: what the artifacts that tasks hand on hold, and where a task's numbers are kept."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 
 Settings = Mapping[str, Any]
@@ -24,7 +24,7 @@ def model_in(model: str) -> Path:
 
 def compute_digest(value: Any) -> str:
     """A short digest of settings: equal ones have the same."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_settings(value)[:16]
 
 
 def note(numbers: dict[str, float], metrics: str) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """Run inputs: what a pipeline run is given as text in a form, read, checked and digested before anything runs."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from bodyposenet.common.spec.document import Document, bare_classes, parse_docum
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.digests import digest_file, fingerprint
+from bodyposenet.common.storage.digests import digest_file, digest_settings, fingerprint
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
@@ -224,4 +222,4 @@ MODELS: dict[str, tuple[Callable[[Settings], dict[str, Any]], type[Strict]]] = {
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    return digest_settings(value, default=str)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
-from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.digests import digest_file, fingerprint
 from bodyposenet.common.storage.location import Location, locate
 
 
@@ -40,8 +40,7 @@ def shards(folder: Path, name: str, context: str) -> Dataset:
     described = read_manifest(folder)["sets"][name]
     whole = hashlib.sha256()
     for shard in described["shards"]:
-        with open(str(shard_path(locate(folder), shard)), "rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
+        whole.update(bytes.fromhex(digest_file(str(shard_path(locate(folder), shard)))))
     counts = {what: described[what] for what in ("images", "people", "samples")}
     return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)
 

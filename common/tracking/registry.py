@@ -1,6 +1,5 @@
 """Registry: exported networks as versions of a registered model, and which of them is the champion."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.mlflow_store import (
@@ -103,9 +103,8 @@ def register_model(
 def _facts(onnx: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
 
-    spec = json.dumps(settings, sort_keys=True, default=str)
     card = card_of_model(read_model(onnx), onnx)
-    return {"skeleton": card.skeleton.name, "spec_sha256": hashlib.sha256(spec.encode()).hexdigest()}
+    return {"skeleton": card.skeleton.name, "spec_sha256": digest_settings(settings, default=str)}
 
 
 def find_champion(name: str, *, inputs: str = "") -> Registered | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import bodyposenet
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_file, digest_settings
 from bodyposenet.common.storage.files import whole_file
 
 FILE, LOCK = "run.json", ".lock"
@@ -50,7 +51,7 @@ def _lock(descriptor: int) -> bool:
 
 def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
     """The name of a run: that of the last one if it did not come to a good end and was asked for the same."""
-    asked = hashlib.sha256(json.dumps([code_digest(), arguments], sort_keys=True).encode()).hexdigest()
+    asked = digest_settings([code_digest(), arguments])
     last = _read(folder / FILE)
     if last.get("asked") == asked and not last.get("done"):
         return str(last["name"])
@@ -89,7 +90,7 @@ def code_digest() -> str:
         root = Path(__file__).parents[2] / package
         for path in sorted(root.rglob("*")):
             if path.suffix in (".py", ".yaml", ".json", ".keras", ".html"):
-                digest.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+                digest.update(f"{path.relative_to(root)} {digest_file(path)}".encode())
     digest.update(json.dumps([_version(name) for name in LIBRARIES]).encode())
     return digest.hexdigest()[:16]
 

@@ -1,7 +1,5 @@
 """Schedules: declarations of what Kubeflow is to run when, read from files and checked against the pipelines."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.spec.base import Bool, Name, Strict, load_spec, parse_spec
 from bodyposenet.common.spec.document import Document, read_document
 from bodyposenet.common.spec.problems import SpecMisfitError
+from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.pipelines.package import Package, find_package
 from bodyposenet.pipelines.parameters import from_spec, from_words, problems
 from bodyposenet.pipelines.schedules import cron
@@ -135,7 +134,7 @@ class Declared:
         """Of all that a recurring run cannot be told anew, which is everything but whether it is enabled."""
         said = self.schedule.model_dump(mode="json", exclude={"enabled", "pipeline", "parameters", "cache"})
         whole = [said, dict(self.values), self.package.name, self.package.version]
-        return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return digest_settings(whole, default=str)[:16]
 
 
 def read_folder(folder: Path) -> list[Declared]:

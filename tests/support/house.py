@@ -26,6 +26,9 @@ JOURNEYS = {
     "convert": ("common/data/conversion/convert.py", "common/data/convert.py"),
 }
 
+# Where digests and whole files come from, by its names after and before
+STORAGE = ("common/storage", "common/crypto.py", "common/data/aside.py", "common/data/fingerprint.py")
+
 # Past participles that do not end in -ed. A verb that is its own participle ("read", "put", "cut") is no offence.
 PARTICIPLES = frozenset(
     """bent bound bought broken brought built caught chosen done drawn driven eaten fallen fed felt found forgotten
@@ -61,6 +64,8 @@ BOUNDS = {
     "functions of 3 lines or fewer, %": Bound(40.3, 38.4, 27),
     "inputs of a component or pipeline": Bound(15, 15, 15),
     "parameters of a function": Bound(11, 10, 10),
+    "modules that hash by themselves": Bound(22, 5, 5),
+    "renames outside storage": Bound(9, 5, 5),
 }
 
 
@@ -198,6 +203,8 @@ def measure(trees: dict[str, ast.Module]) -> tuple[dict[str, float], dict[str, l
         "circles of files": [" - ".join(circle) for circle in find_circles(graph)],
         "circles of packages": [" - ".join(circle) for circle in find_circles(fold_graph(graph))],
         "names of two classes": list_doubles(trees),
+        "modules that hash by themselves": list_hashing(trees),
+        "renames outside storage": list_renames(trees),
     }
     found["loose modules in common/"].remove("common/__init__.py")
     figures: dict[str, float] = {name: len(listed) for name, listed in found.items()}
@@ -245,6 +252,36 @@ def list_doubles(trees: dict[str, ast.Module]) -> list[str]:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(file)
     return [f"{name}: {', '.join(files)}" for name, files in sorted(places.items()) if len(files) > 1]
+
+
+def list_hashing(trees: dict[str, ast.Module]) -> list[str]:
+    """List the modules outside storage that import ``hashlib``, where ``storage/digests.py`` may do."""
+    return [
+        file
+        for file, tree in trees.items()
+        if not file.startswith(STORAGE) and any(name.split(".")[0] == "hashlib" for name in list_imports(tree))
+    ]
+
+
+def list_renames(trees: dict[str, ast.Module]) -> list[str]:
+    """List the calls outside storage that rename a path, where ``storage/files.py`` may write it whole."""
+    return [
+        f"{file}:{node.lineno}"
+        for file, tree in trees.items()
+        if not file.startswith(STORAGE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and is_rename(node)
+    ]
+
+
+def is_rename(call: ast.Call) -> bool:
+    """Tell ``os.replace(a, b)`` and ``a.replace(b)`` from what replaces parts of texts, dates or dataclasses."""
+    match call:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="os" | "shutil"), attr="replace" | "rename" | "move")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="replace" | "rename"), args=[target], keywords=[]):
+            return not isinstance(target, ast.Starred)
+    return False
 
 
 def main(folder: Path, listing: bool) -> int:

@@ -1,6 +1,5 @@
 """Join: the parts of a conversion that several machines wrote, as one set."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from bodyposenet.common.data.conversion.publish import Conversion, open_staging,
 from bodyposenet.common.data.conversion.staging import StagedShard
 from bodyposenet.common.data.records.manifest import read_manifest, shard_path
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate
 
@@ -63,7 +63,7 @@ def join_parts(folders: Sequence[str | Path | Location], output: str | Path | Lo
     if not document["images"]:
         reason = next(iter(document["skipped"]), "")
         raise UserError("every photo was left out", where=reason, fix="check images_root_dir_path")
-    key = hashlib.sha256("".join(f"{part.name} {part.document}" for part in parts).encode()).hexdigest()[:16]
+    key = digest_bytes("".join(f"{part.name} {part.document}" for part in parts))[:16]
     with open_staging(prefix, key) as staging:
         staging.bring([_take(part, shard, prefix, number) for number, (part, shard) in enumerate(shards)])
         here = {part.name for part in parts if str(part.folder) == str(prefix.parent)}

@@ -1,7 +1,5 @@
 """Publish: what the manifest says of a set, and the step that makes the set appear."""
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
+from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.inside import remove_inside
 from bodyposenet.common.storage.location import Location
 
@@ -90,13 +89,13 @@ def describe_set(
     document = {
         "dataset": source.spec.dataset,
         "dataset_spec": spec,
-        "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+        "spec_sha256": digest_settings(spec),
         "joints": list(source.coco.joints),
         "shards": [_shard(file, parts) for file, parts in pieces.items()],
     }
     if options.part is not None:
         index, of = options.part
-        same = hashlib.sha256(f"{source.digest} {options.mode} {options.check_files}".encode()).hexdigest()
+        same = digest_bytes(f"{source.digest} {options.mode} {options.check_files}")
         document["part"] = {"of_set": options.prefix.name, "index": index, "of": of, "source": same, "skipped": skipped}
     problems = [problem for name in sorted(made) for problem in made[name].problems]
     return Described(total(document, skipped), problems)

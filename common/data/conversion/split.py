@@ -22,6 +22,7 @@ from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRe
 from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, join
@@ -204,6 +205,5 @@ def _digest(spec: "DatasetSpec", file: Location) -> str:
     document = spec.model_dump(mode="json", by_alias=True)
     del document["root_directory_path"]
     name, mark, _ = str(file).rpartition(".zip#")
-    annotations = hashlib.sha256(read_bytes(f"{name}.zip" if mark else file)).hexdigest()
-    text = json.dumps([__version__, SCHEMA, shard_plan.PIECE, document, annotations], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    annotations = digest_bytes(read_bytes(f"{name}.zip" if mark else file))
+    return digest_settings([__version__, SCHEMA, shard_plan.PIECE, document, annotations])

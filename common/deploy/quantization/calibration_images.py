@@ -3,7 +3,6 @@
 Which pictures are taken is drawn by chance with a fixed seed: the same source gives the same ones at every run.
 """
 
-import hashlib
 import json
 import logging
 import random
@@ -22,6 +21,7 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import is_photo
@@ -213,4 +213,4 @@ def _group(reads: Sequence[Read], size: int) -> list[Sequence[Read]]:
 
 def _digest(kind: str, batch_size: int | None, told: object, fitting: Fitting | None) -> str:
     described = [kind, SEED, batch_size, told, fitting.described if fitting else None]
-    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+    return digest_bytes(json.dumps(described))

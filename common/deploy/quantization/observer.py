@@ -4,7 +4,6 @@ One picture is in memory at a time, histograms merge exactly, and what was count
 that was killed goes on where it was and ends with the same bytes.
 """
 
-import hashlib
 import json
 import logging
 import zipfile
@@ -22,6 +21,7 @@ from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.qdq import list_rounded
 from bodyposenet.common.deploy.runner import require_images
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.progress import ProgressLog
 
@@ -68,7 +68,7 @@ class Saved:
     @classmethod
     def load(cls, path: Path, model: "ModelProto", images: CalibrationImages) -> "Saved":
         """The file for a network and pictures."""
-        network = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+        network = digest_bytes(model.SerializeToString(deterministic=True))
         return cls(path, json.dumps({"network": network, "images": images.digest, "batches": len(images)}))
 
     def write(self, found: Observation) -> None:

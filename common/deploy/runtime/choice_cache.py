@@ -1,6 +1,5 @@
 """Choice cache: forms that were chosen on this machine, kept for the next process; never beside the model."""
 
-import hashlib
 import json
 import logging
 import os
@@ -10,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.storage.digests import digest_settings
+from bodyposenet.common.storage.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Terms:
             "libraries": {name: find_version(name) for name in LIBRARIES},
             "limits": {name: os.environ.get(name) for name in LIMITS},
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return digest_settings(told)
 
 
 def find_version(package: str) -> str | None:
@@ -78,11 +80,10 @@ def write_choice(terms: Terms, choice: Choice) -> None:
     file = _find_file(terms)
     if file is None:
         return
-    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(json.dumps(asdict(choice)), encoding="utf-8")
-        aside.replace(file)
-    except OSError as error:
+        with whole_file(file) as written:
+            written.write(json.dumps(asdict(choice)).encode())
+    except (OSError, UserError) as error:
         log.debug("the choice of a runner is not kept: %s", error)
 
 

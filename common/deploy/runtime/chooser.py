@@ -1,6 +1,5 @@
 """Chooser: tries the forms of a network on one picture, and takes the fastest that is right."""
 
-import hashlib
 import logging
 import math
 import time
@@ -30,6 +29,7 @@ from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial, list_
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, count_cores, read_processor
 from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.storage.digests import digest_bytes
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Chooser:
         Raises:
             UserError: Nothing that was asked for can run the network rightly.
         """
-        digest = hashlib.sha256(self.content).hexdigest()
+        digest = digest_bytes(self.content)
         terms = Terms(digest, self.processor, self.threads or count_cores(), self.runner)
         known = read_choice(terms)
         reopened = known and self._reopen(known)

@@ -1,6 +1,5 @@
 """Engine: an exported network compiled for GPUs by TensorRT or TensorRT-RTX."""
 
-import hashlib
 import logging
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model
 from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, beside, write_engine
 from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape, Shapes, choose_library
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes, digest_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -109,8 +109,8 @@ def build_engine(onnx: Path, engine_file: Path, options: EngineOptions | None = 
         precision=precision,
         shapes=dict(zip(("min", "opt", "max"), shapes, strict=True)),
         workspace=options.workspace,
-        onnx={"name": onnx.name, "sha256": hashlib.sha256(onnx.read_bytes()).hexdigest()},
-        sha256=hashlib.sha256(content).hexdigest(),
+        onnx={"name": onnx.name, "sha256": digest_file(onnx)},
+        sha256=digest_bytes(content),
         model=card,
     )
     write_engine(engine_file, content, told)

@@ -1,6 +1,5 @@
 """Engine files: an engine and, beside it, the JSON that says what it is and how to feed and read it."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes, whole_file
 
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
@@ -81,6 +81,6 @@ def read_engine(path: Path) -> tuple[bytes, EngineCard]:
         raise UserError(
             f"cannot be read as an engine's card: {error}", where=str(where), fix="build it again"
         ) from None
-    if card.sha256 != hashlib.sha256(content).hexdigest():
+    if card.sha256 != digest_bytes(content):
         raise UserError("is not the engine that its card tells of", where=str(path), fix="build it again")
     return content, card

@@ -1,6 +1,5 @@
 """Transfer: a network's layers take the weights of a file's layers of the same name, and tell which did not."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.weights_file import Stored
 from bodyposenet.common.model.network.traits import Difference, compare, is_pruned
+from bodyposenet.common.storage.files import whole_file
 
 TABLE = "pretrained.txt"
 NAMED = 6  # layers named in a line of the log; the table names all
@@ -81,9 +81,9 @@ class TransferReport:
 
     def write(self, folder: Path) -> Path:
         """Write the table as ``pretrained.txt``, whole or not at all."""
-        path, aside = folder / TABLE, folder / f".{TABLE}.part"
-        aside.write_text(self.table(), encoding="utf-8")
-        os.replace(aside, path)
+        path = folder / TABLE
+        with whole_file(path) as file:
+            file.write(self.table().encode())
         return path
 
 

@@ -236,3 +236,13 @@ def test_the_picture_that_forms_are_held_to_is_the_same_every_time_and_no_plain_
     assert photo.std() > 10
     draw_photo.cache_clear()
     np.testing.assert_array_equal(draw_photo(size), photo)
+
+
+def test_a_choice_that_cannot_be_kept_stops_nothing_and_leaves_nothing(folder, kept):
+    image = next(pictures(1))
+    open_runner(folder / "model.onnx", runner="auto")(image)
+    (file,) = kept.iterdir()
+    file.unlink()
+    file.mkdir()  # a rename onto it fails
+    open_runner(folder / "model.onnx", runner="auto")(image)
+    assert list(kept.iterdir()) == [file]

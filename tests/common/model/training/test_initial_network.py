@@ -194,3 +194,11 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
     spec = tiny_spec(pretrained_weights=str(tmp_path / "other.keras"), load_graph=True)
     with pytest.raises(UserError, match="draws skeleton 'other'"):
         starting_network(spec, BODYPOSENET_18)
+
+
+def test_a_results_folder_that_takes_no_table_is_told_and_nothing_is_left_in_it(given, tmp_path):
+    spec = tiny_spec(pretrained_weights=str(given))
+    (tmp_path / "pretrained.txt").mkdir()
+    with pytest.raises(UserError, match=r"pretrained\.txt: this is a folder"):
+        starting_network(spec, BODYPOSENET_18, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["pretrained.txt"]
