@@ -1,5 +1,6 @@
 """Server: the API of Kubeflow Pipelines; what it refuses is told so that it can be mended."""
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,13 @@ TOKEN, TOKEN_FILE, COOKIES = "KFP_EXISTING_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH",
 AUTHORITIES = "SSL_CERT_FILE"
 PATIENCE = (5, 60)  # seconds: until a connection stands, and for an answer
 PAGE = 100
+# What runs in a pod: a part of its name
+TEMPLATES = (
+    "retry-system-container-impl",
+    "system-container-impl",
+    "retry-system-container-driver",
+    "system-container-driver",
+)
 MISTAKE = re.compile(
     r"Invalid ?[Ii]nput ?[Ee]rror: (?!.*Invalid ?[Ii]nput ?[Ee]rror: )(.+)", re.DOTALL
 )  # the last of them
@@ -118,6 +126,33 @@ class Server:
         """Delete a recurring run, but not the runs that it has started: without this policy they would be killed."""
         request = self._schedules.recurring_run_service_delete_recurring_run
         self._call(request, recurring_id, propagation_policy="ORPHAN")
+
+    def log(self, run_id: str, node: str) -> str:
+        """Return the log of a pod; nothing where the server has none.
+
+        Args:
+            run_id: Its run.
+            node: Its node in the list of tasks, which has not the template that is part of the pod's name.
+        """
+        from urllib3.exceptions import HTTPError
+
+        workflow, _, number = node.rpartition("-")
+        for template in TEMPLATES:
+            address = f"{self.host}/apis/v1alpha1/runs/{run_id}/nodes/{workflow}-{template}-{number}/log"
+            with contextlib.suppress(HTTPError):
+                pool = self._client.rest_client.pool_manager
+                answer = pool.request("GET", address, headers=self._headers(), timeout=PATIENCE[1], retries=False)
+                if answer.status == 200:
+                    return str(answer.data.decode(errors="replace"))
+        return ""
+
+    def _headers(self) -> dict[str, str]:
+        """Those by which every request is let in."""
+        headers = dict(self._client.default_headers)
+        if self._client.cookie:
+            headers["Cookie"] = self._client.cookie
+        self._client.update_params_for_auth(headers, [], ["Bearer"])
+        return headers
 
     def page(self, run_id: str) -> str:
         """Where a browser shows a run."""

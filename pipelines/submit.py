@@ -13,11 +13,11 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
+from bodyposenet.pipelines.run_story import Story, find_failures, read_reason
 from bodyposenet.pipelines.server import Server
 
 EXPERIMENT = "bodyposenet"
 GOOD, ENDED = "SUCCEEDED", ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
-OWN_STEPS = ("driver", "executor")  # what Kubeflow itself runs around a task ends so
 FIRST_PAUSE, PAUSE = 0.2, 10.0  # seconds between two looks at a run; short ones are over soon
 LOOKS = (0.0, 1.0, 4.0)  # seconds before each look for a run whose start was not answered
 MISSES = 30  # looks in a row that may fail: a server that starts anew is away for minutes
@@ -119,17 +119,15 @@ def follow(server: Server, run_id: str, say: Say) -> None:
         FailedRunError: It did not succeed.
         UserError: The server is away for long, or refuses to tell.
     """
-    known: dict[str, str] = {}
+    story = Story()
     for run in _looks(server, run_id):
-        for thing, state in _states(run):
-            if known.get(thing) != state:
-                say(f"{datetime.now(UTC):%H:%M:%S} {thing}: {state}")
-                known[thing] = state
+        for line in story.tell(run):
+            say(f"{datetime.now(UTC):%H:%M:%S} {line}")
         if run.state in ENDED:
             break
     if run.state != GOOD:
         raise FailedRunError(
-            f"the run ended as {run.state}{_reasons(run)}", fix=f"its logs are at {server.page(run_id)}"
+            f"the run ended as {run.state}{_find_reasons(server, run)}", fix=f"its logs are at {server.page(run_id)}"
         )
 
 
@@ -148,18 +146,13 @@ def _looks(server: Server, run_id: str) -> Iterator[Any]:
         time.sleep(min(FIRST_PAUSE * 1.5 ** min(look, 20), PAUSE))
 
 
-def _states(run: Any) -> Iterator[tuple[str, str]]:
-    """Names of the run and of its tasks with their states."""
-    tasks = (run.run_details and run.run_details.task_details) or []
-    for task in tasks:
-        if task.state and not str(task.display_name).endswith(OWN_STEPS):
-            yield str(task.display_name), str(task.state)
-    yield "run", str(run.state or "PENDING")
-
-
-def _reasons(run: Any) -> str:
-    """What the run and the tasks that failed say of it."""
-    tasks = (run.run_details and run.run_details.task_details) or []
-    said = [(str(task.display_name), task.error) for task in tasks if task.state == "FAILED" and task.error]
-    told = [f"{name}: {error.message}" for name, error in [*said, ("run", run.error)] if error and error.message]
-    return "".join(f"\n  {line}" for line in told)
+def _find_reasons(server: Server, run: Any) -> str:
+    """What failed, and what the logs of the failed pods say of it; where there is none, who has it."""
+    names, pods = find_failures(run)
+    lines = [f"{', '.join(names)} failed"] if names else []
+    reasons = dict.fromkeys(filter(None, (read_reason(server.log(run.run_id, pod)) for pod in pods)))
+    if pods and not reasons:
+        lines.append(
+            f"no log of it is kept; while its pod is there: kubectl get pods | grep {pods[0].rpartition('-')[2]}"
+        )
+    return "".join(f"\n  {line}" for line in [*lines, *reasons])

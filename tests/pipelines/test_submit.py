@@ -195,7 +195,7 @@ def test_waiting_for_a_run_that_does_not_succeed_ends_with_1(fake, tiny, end):
     assert result.exit_code == 1
     assert f"the run ended as {end}" in result.stderr
     assert "its logs are at http://127.0.0.1:" in result.stderr
-    assert ("train: planted in a task" in result.stderr) == (end == "FAILED")
+    assert ("train failed: planted in a task" in result.stderr) == (end == "FAILED")
 
 
 def test_waiting_outlasts_a_server_that_starts_anew(fake, tiny):

@@ -52,6 +52,13 @@ ROUTES = {  # what is asked, which method answers, and the type of the answer
 CHECKED = {"experiment": 128, "pipeline": 128, "pipeline_version": 127}  # the most characters of names
 
 
+LOG = """I1128 19:18:41 main.go:67] Setting log level to: '1'
+train failed: planted in a task
+E1128 19:18:52 launcher_v2.go:449] Component failed to execute successfully: exit status 2
+F1128 19:18:52 main.go:59] failed to execute component: exit status 2
+"""
+
+
 class Refusal(Exception):  # noqa: N818
     """An answer with a code of 400 or more."""
 
@@ -73,6 +80,7 @@ class KubeflowFake:
         self.multi_user, self.token, self.states = multi_user, token, states
         self.experiments, self.pipelines, self.versions, self.runs, self.recurring = {}, {}, {}, {}, {}
         self.requests, self.failures, self.most_enabled = [], [], 0
+        self.logs = {"tiny-abc12-system-container-impl-7": LOG}  # by pod
         self._looks, self._numbers, self._lock = {}, itertools.count(1), threading.Lock()
 
     @property
@@ -164,10 +172,18 @@ class KubeflowFake:
     def _get_run(self, query, body, key):
         run = self._found(self.runs, key)
         run["state"] = next(self._looks[key], run["state"])
-        error = {"error": {"code": 13, "message": "planted in a task"}} if run["state"] == "FAILED" else {}
-        task = {"display_name": "train", "state": run["state"], **error}
-        details = {"task_details": [task, {"display_name": "train-driver", "state": "SUCCEEDED"}]}
-        return {**run, "run_details": details}
+        names = {"tiny-abc12": 1, "root": 2, "root(0)": 3, "train": 4, "train(0)": 5, "executor": 6}
+        nodes = [
+            {
+                "display_name": name,
+                "state": run["state"],
+                "task_id": f"node-{pod}",
+                "child_tasks": [{"pod_name": f"tiny-abc12-{pod + 1}"}],
+            }
+            for name, pod in names.items()
+        ]
+        driver = {"display_name": "train-driver", "state": "SUCCEEDED", "task_id": "node-9"}
+        return {**run, "run_details": {"task_details": [*nodes, driver]}}
 
     def _list_recurring(self, query, body):
         return self._page(self.recurring.values(), query, "recurringRuns")
@@ -268,6 +284,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_request(self):
         url = urlsplit(self.path)
+        if found := re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", url.path):
+            log = self.fake.logs.get(found[1])
+            self._send(200 if log else 500, log or {"error": "no such pod"})
+            return
         line = f"{self.command} {url.path.removeprefix(API)}"
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
@@ -295,9 +315,9 @@ class _Handler(BaseHTTPRequestHandler):
         return json.loads(body)
 
     def _send(self, code, answer):
-        text = json.dumps(answer).encode()
+        text = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
