@@ -12,7 +12,7 @@ import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import read_image
-from bodyposenet.common.inference.detections import Entry, entry, write_detections
+from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
@@ -59,8 +59,7 @@ class Inference:
         """The outcome in one or two sentences."""
         if not self.images:
             return f"No photos given: {self.detections} lists none."
-        skipped = f" {len(self.skipped)} photos could not be used." if self.skipped else ""
-        return f"{self.people} people found in {self.images} photos (nobody in {self.empty}).{skipped}"
+        return summarize(self.people, self.images, self.empty, len(self.skipped))
 
 
 def infer(
