@@ -8,6 +8,7 @@ import click
 
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
+    SIZE,
     DiskType,
     F,
     common_options,
@@ -15,7 +16,6 @@ from bodyposenet.common.cli.options import (
     find_model,
     key_option,
     option,
-    parse_size,
     warn_of_plain,
 )
 
@@ -28,12 +28,8 @@ EXAMPLE = example(
 )
 
 
-def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
-    return None if given is None else parse_size(ctx, param, given)
-
-
 def _size(name: str, text: str) -> Callable[[F], F]:
-    return option(name, callback=_parse_size, metavar="HEIGHT,WIDTH", help=text)
+    return option(name, type=SIZE, metavar="HEIGHT,WIDTH", help=text)
 
 
 @click.command("build_engine", cls=Verb, epilog=EXAMPLE)

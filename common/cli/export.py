@@ -10,6 +10,7 @@ from bodyposenet.common.cli.calibration import COUNTS, ExportFlags, describe_cal
 from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
+    DIMS,
     DiskType,
     common_options,
     example,
@@ -17,7 +18,6 @@ from bodyposenet.common.cli.options import (
     input_size,
     key_option,
     option,
-    parse_dims,
     path_map_option,
     warn_of_name,
 )
@@ -44,7 +44,7 @@ EXAMPLE = example(
 @option("-o", "--output_file", type=DiskType(), help="ONNX file, .onnx or .etlt.  [default: beside the model]")
 @option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
-@option("-d", "--input_dims", default="256,256,3", callback=parse_dims, help="H,W,C in pixels, for calibration.")
+@option("-d", "--input_dims", default="256,256,3", type=DIMS, help="H,W,C in pixels, for calibration.")
 @option("-i", "--data_format", default="channels_last", type=click.Choice(["channels_last", "channels_first"]))
 @option("--data_type", default="fp32", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision.")
 @option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")

@@ -7,13 +7,13 @@ import click
 
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
+    SIZE,
     DiskType,
     common_options,
     example,
     find_model,
     key_option,
     option,
-    parse_size,
     path_map_option,
     warn_of_name,
 )
@@ -30,10 +30,6 @@ EXAMPLE = example(
     "bpnet prune -m model.keras --dry-run",
     "bpnet prune -m model.keras -o pruned.keras --target_flops 0.3",
 )
-
-
-def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
-    return None if given is None else parse_size(ctx, param, given)
 
 
 @click.command("prune", cls=Verb, epilog=EXAMPLE)
@@ -53,7 +49,7 @@ def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -
 @option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data the criterion taylor looks at.")
 @option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
 @option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
-@option("--input_size", callback=_parse_size, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
+@option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
 @option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
 @path_map_option
 @key_option
