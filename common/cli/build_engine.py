@@ -11,6 +11,7 @@ from bodyposenet.common.cli.options import (
     SIZE,
     DiskType,
     F,
+    WordType,
     common_options,
     example,
     find_model,
@@ -18,6 +19,7 @@ from bodyposenet.common.cli.options import (
     option,
     warn_of_plain,
 )
+from bodyposenet.common.spec.words import DataType, EngineLibrary
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.tensorrt.engine import Engine, EngineOptions
@@ -42,8 +44,8 @@ def _size(name: str, text: str) -> Callable[[F], F]:
 @option("--opt_batch_size", default=1, type=click.IntRange(1), help="Pictures at once that it is fastest at.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Most pictures at once.")
 @option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Memory of the layers, in bytes.")
-@option("--data_type", type=click.Choice(["fp32", "fp16", "int8"]), help="Insist on it: an engine has its model's.")
-@option("--library", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="What builds.  [default: what is installed]")
+@option("--data_type", type=WordType(DataType), help="Insist on it: an engine has its model's.")
+@option("--library", type=WordType(EngineLibrary), help="What builds.  [default: what is installed]")
 @option(
     "--engine_for",
     cls=MultiValueOption,

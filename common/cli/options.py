@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
@@ -63,6 +63,13 @@ def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[st
             raise click.BadParameter(f"{text!r} is not OLD=NEW with an absolute OLD, such as /workspace=/data")
         pairs.append((old, new))
     return pairs
+
+
+class WordType(click.Choice):  # type: ignore[type-arg]  # only a type in click's annotations
+    """One of the words of a ``Literal``, such as those of ``spec/words.py``."""
+
+    def __init__(self, words: Any) -> None:
+        super().__init__(get_args(words))
 
 
 class NumbersType(click.ParamType):  # type: ignore[type-arg]  # only a type in click's annotations

@@ -30,8 +30,7 @@ from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
-    from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.spec.words import Device, RunnerName
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,10 @@
 import click
 import pytest
 
-from bodyposenet.common.cli.options import DIMS, SIZE
+from bodyposenet.common.cli.options import DIMS, SIZE, WordType
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.words import Normalizer
 
 GIVEN = [
     (SIZE, "360,480", (360, 480)),
@@ -39,3 +42,11 @@ def test_a_flag_that_is_not_given_has_its_default(default, given):
         assert size == given
 
     verb.main([], standalone_mode=False)
+
+
+@pytest.mark.parametrize("word", ["max", "L2"])
+def test_flags_take_the_words_that_specs_take(word):
+    assert WordType(Normalizer).convert(word, None, None) == word
+    assert parse_spec({"normalizer": word}, PruneSpec, where="prune_spec").normalizer == word
+    with pytest.raises(click.BadParameter, match="'l2' is not one of 'max', 'L2'"):
+        WordType(Normalizer).convert("l2", None, None)
