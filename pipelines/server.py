@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bodyposenet.common.errors import AwayError, UserError
 
@@ -14,6 +16,9 @@ TOKEN, TOKEN_FILE, COOKIES = "KFP_EXISTING_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH",
 AUTHORITIES = "SSL_CERT_FILE"
 PATIENCE = (5, 60)  # seconds: until a connection stands, and for an answer
 PAGE = 100
+MISTAKE = re.compile(
+    r"Invalid ?[Ii]nput ?[Ee]rror: (?!.*Invalid ?[Ii]nput ?[Ee]rror: )(.+)", re.DOTALL
+)  # the last of them
 LOGIN = f"put a token into {TOKEN}, or the cookies of a browser that is logged in into {COOKIES}"
 
 
@@ -84,6 +89,12 @@ class Server:
     def start(self, run: Any) -> str:
         """Start a run, and return its id."""
         return str(self._call(self._runs.run_service_create_run, run).run_id)
+
+    def find_run(self, experiment: str, name: str, description: str) -> str | None:
+        """Return the id of an experiment's run of this name and description, if there is one."""
+        request = self._runs.run_service_list_runs
+        runs = self._list(request, "runs", experiment_id=experiment, filter=_filter_by_name(name))
+        return next((str(run.run_id) for run in runs if run.description == description), None)
 
     def run(self, run_id: str) -> Any:
         """A run as it stands now."""
@@ -173,8 +184,8 @@ def _token_file() -> str:
 
 
 def _filter_by_name(name: str) -> str:
-    """Kubeflow's filter for one name."""
-    return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
+    """Kubeflow's filter for one name, quoted once more than other values: the server unquotes it twice."""
+    return quote(json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]}), safe="")
 
 
 def _translate_refusal(error: Any, host: str) -> UserError:
@@ -193,6 +204,9 @@ def _translate_refusal(error: Any, host: str) -> UserError:
         return AwayError(
             f"no safe connection ({reason})", where=host, fix=f"name its authority's file in {AUTHORITIES}"
         )
+    mistake = MISTAKE.search(said)
+    if mistake:  # whatever the code: 500 for a name that is too long
+        return UserError(f"it refuses this: {mistake[1].strip()}", where=host, fix="mend that, and run this again")
     if error.status >= 500:
         return AwayError(f"it fails ({error.status}{said})", where=host, fix="look at its log, and run this again")
     return UserError(f"it refuses this ({error.status}{said})", where=host, fix="mend that, and run this again")

@@ -1,6 +1,8 @@
 """Submit: upload a pipeline, start a run of it, and follow that to its end."""
 
+import contextlib
 import itertools
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
 from bodyposenet.pipelines.server import Server
@@ -16,6 +19,7 @@ EXPERIMENT = "bodyposenet"
 GOOD, ENDED = "SUCCEEDED", ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 OWN_STEPS = ("driver", "executor")  # what Kubeflow itself runs around a task ends so
 FIRST_PAUSE, PAUSE = 0.2, 10.0  # seconds between two looks at a run; short ones are over soon
+LOOKS = (0.0, 1.0, 4.0)  # seconds before each look for a run whose start was not answered
 MISSES = 30  # looks in a row that may fail: a server that starts anew is away for minutes
 
 Say = Callable[[str], object]
@@ -51,6 +55,8 @@ def find_version(server: Server, package: Package) -> Uploaded | None:
 
 def upload(server: Server, package: Package) -> Uploaded:
     """Upload a package as a version of its pipeline, which is made if need be; one that is there is left alone."""
+    check_name("pipeline", package.name)
+    check_name("version", package.version)
     found = find_version(server, package)
     if found:
         return found
@@ -71,16 +77,39 @@ def check(values: Mapping[str, Any], package: Package) -> None:
 
 
 def start(server: Server, package: Package, values: Mapping[str, Any], *, experiment: str, name: str) -> str:
-    """Start a run that carries its pipeline with it, and return its id."""
+    """Start a run that carries its pipeline with it, and return its id.
+
+    Raises:
+        UserError: A name cannot be stored: nothing is sent then. Or the server refuses it.
+        AwayError: The server did not answer, or failed, and has no such run. One that it has is taken as started.
+    """
     import kfp_server_api as api
 
+    name = check_name("run", name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H-%M-%S}")
+    experiment = check_name("experiment", experiment)
     run = api.V2beta1Run(
-        display_name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H-%M-%S}",
+        display_name=name,
+        description=f"[bpnet {secrets.token_hex(8)}]",
         experiment_id=server.experiment(experiment),
         pipeline_spec=package.documents(),
         runtime_config=api.V2beta1RuntimeConfig(parameters=sendable(values)),
     )
-    return server.start(run)
+    try:
+        return server.start(run)
+    except AwayError as error:
+        return _find_started(server, run, error)
+
+
+def _find_started(server: Server, run: Any, error: AwayError) -> str:
+    """Return the id of a run whose start failed or was not answered, if the server has it after all."""
+    for pause in LOOKS:
+        time.sleep(pause)
+        with contextlib.suppress(AwayError):
+            found = server.find_run(run.experiment_id, run.display_name, run.description)
+            if found:
+                return found
+    fix = f"{error.fix}, once `kubectl get workflows` shows that none was started: such a one is in no list of runs"
+    raise AwayError(error.problem, where=error.where, fix=fix) from None
 
 
 def follow(server: Server, run_id: str, say: Say) -> None:

@@ -102,7 +102,7 @@ def read_versions(modules: list[str]) -> dict[str, str | None]:
 
 
 def is_there(module: str) -> bool:
-    """Whether a module could be imported; nothing is."""
+    """Tell whether a module could be imported; nothing is."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):

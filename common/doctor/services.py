@@ -96,7 +96,7 @@ def ask_address(name: str, address: str, patience: float = PATIENCE) -> tuple[bo
     if scheme in ("http", "https"):
         return _ask_web(address.rstrip("/") + HEALTH[name][1], patience)
     if name == "MLflow" and scheme in ("sqlite", "file", ""):
-        return _look_at(_find_file(address))
+        return _look_at(address)
     return (None, f"{scheme}: is not tried") if name == "MLflow" else (False, "is no web address: http:// or https://")
 
 
@@ -116,14 +116,11 @@ def _ask_web(url: str, patience: float) -> tuple[bool, str]:
         return False, f"does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
 
 
-def _find_file(address: str) -> Path:
-    parts = urlsplit(address)
-    path = parts.path[1:] if parts.scheme == "sqlite" else parts.path  # three slashes precede a relative path
-    return Path(unquote(path) if parts.scheme == "file" else path)
-
-
-def _look_at(path: Path) -> tuple[bool, str]:
+def _look_at(address: str) -> tuple[bool, str]:
     """Tell whether a store on a disk can be written, or made."""
+    parts = urlsplit(address)
+    name = parts.path[1:] if parts.scheme == "sqlite" else parts.path  # three slashes precede a relative path
+    path = Path(unquote(name) if parts.scheme == "file" else name)
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not os.access(nearest, os.W_OK):
         return False, "cannot be written"

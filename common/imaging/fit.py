@@ -43,11 +43,11 @@ class Fit:
     matrix: np.ndarray
 
     def to_input(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in photo pixels to input pixels, float64."""
+        """Map ``(..., 2)`` x, y in photo pixels to input pixels, float64."""
         return _map(self.matrix, points)
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        """Map ``(..., 2)`` x, y in input pixels to photo pixels, float64."""
         return _map(np.linalg.inv(self.matrix), points)
 
 
@@ -69,7 +69,7 @@ class Fitted:
         return self.fit.matrix
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in input pixels to photo pixels, float64."""
+        """Map ``(..., 2)`` x, y in input pixels to photo pixels, float64."""
         return self.fit.to_photo(points)
 
 
@@ -98,7 +98,8 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
             [0, 0, 1],
         ]
     )
-    return Fit(borders, resized, (_up_to(resized[0], stride), _up_to(resized[1], stride)), matrix)
+    rows, columns = (-(-length // stride) * stride for length in resized)
+    return Fit(borders, resized, (rows, columns), matrix)
 
 
 def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) -> Fitted:
@@ -133,7 +134,7 @@ def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
 
 
 def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray:
-    """A photo's pixels; as for :func:`read_image`.
+    """Decode a photo; as for :func:`read_image`.
 
     Args:
         data: The file's content.
@@ -156,7 +157,7 @@ def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _borders(photo: Size, size: Size) -> Borders:
-    """Grey that brings a photo to the shape of ``size``; of an odd number the bottom or right has one more."""
+    """Return the grey that brings a photo to the shape of ``size``; of an odd number bottom or right has one more."""
     (height, width), (rows, columns) = photo, size
     if width * rows > height * columns:
         total = width * rows // columns - height
@@ -166,7 +167,7 @@ def _borders(photo: Size, size: Size) -> Borders:
 
 
 def _adjust(photo: Size, size: Size) -> Size:
-    """``size`` with one side longer, so that it has the photo's shape."""
+    """Make one side of ``size`` longer, so that it has the photo's shape."""
     (height, width), (rows, columns) = photo, size
     if width * rows > height * columns:
         return rows, round(width * rows / height)
@@ -181,15 +182,11 @@ def _refuse_lines(photo: Size, pixels: int) -> None:
         )
 
 
-def _up_to(length: int, stride: int) -> int:
-    return -(-length // stride) * stride
-
-
 def _add_borders(image: np.ndarray, borders: Borders) -> np.ndarray:
     return cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=GREY) if any(borders) else image
 
 
 def normalise(image: np.ndarray, card: "Card") -> np.ndarray:
-    """``(H, W, 3)`` RGB uint8 as the network takes it: float32, image / scale - offset."""
+    """Turn ``(H, W, 3)`` RGB uint8 into what the network takes: float32, image / scale - offset."""
     scale, offset = np.array(card.image_scale, np.float32), np.array(card.image_offset, np.float32)
     return image.astype(np.float32) / scale - offset

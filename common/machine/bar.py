@@ -48,7 +48,7 @@ def write_note(path: Path, what: str, done: float, of: float | None, more: str =
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
-    """The note in a file; None where there is none."""
+    """Read the note in a file; None where there is none."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -26,8 +26,9 @@ def _list_candidates() -> list[Path]:
     folders = [Path(named) / "bodyposenet"] if (named := os.environ.get("XDG_CACHE_HOME")) else []
     home = Path(os.path.expanduser("~"))
     folders += [home / ".cache" / "bodyposenet"] if home.is_absolute() else []
+    user = os.getuid() if hasattr(os, "getuid") else 0
     try:
-        private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{_read_user_id()}")
+        private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{user}", user)
     except FileNotFoundError:  # nothing can be written, not even here
         private = None
     return [*folders, private] if private else folders
@@ -42,17 +43,13 @@ def make_writable(folder: Path) -> Path | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def _make_private(folder: Path) -> Path | None:
-    """Make a folder that nobody else can write to; None if somebody else was there first."""
+def _make_private(folder: Path, user: int) -> Path | None:
+    """Make a folder that nobody but a user can write to; None if somebody else was there first."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError:
         return None
     others = stat.S_IWGRP | stat.S_IWOTH
-    own = stat.S_ISDIR(found.st_mode) and found.st_uid == _read_user_id() and not found.st_mode & others
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & others
     return folder if own else None
-
-
-def _read_user_id() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0

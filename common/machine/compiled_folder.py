@@ -31,7 +31,8 @@ def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
         package: Has the sources.
     """
     digest = digest_sources(list_sources(package))
-    shared = _list_shared(package)
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    shared = [*([Path(named) / "bodyposenet"] if named else []), package / "__pycache__" / "numba"]
     places = (place for place in _list_places(shared) if make_writable(place))
     elsewhere = [place / digest for place in shared]
     return next((folder for place in places if (folder := _fill(place / digest, elsewhere))), None)
@@ -49,12 +50,6 @@ def digest_sources(paths: Iterable[Path]) -> str:
     for path in paths:
         found.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]
-
-
-def _list_shared(package: Path) -> list[Path]:
-    """Return the places that several users may share."""
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    return [*([Path(named) / "bodyposenet"] if named else []), package / "__pycache__" / "numba"]
 
 
 def _list_places(shared: Iterable[Path]) -> Iterator[Path]:

@@ -65,19 +65,14 @@ def read_processor(cpuinfo: Path = CPUINFO) -> Processor:
         cpuinfo: Linux's description; a missing file gives a processor without flags.
     """
     try:
-        fields = parse_cpuinfo(cpuinfo.read_text(encoding="utf-8"))
+        text = cpuinfo.read_text(encoding="utf-8")
     except OSError:
-        fields = {}
+        text = ""
+    first = text.split("\n\n", 1)[0]
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
     words = set(fields.get("flags", fields.get("Features", "")).split())
     name = fields.get("model name") or platform.processor() or "unknown"
     return Processor(name, platform.machine(), frozenset(words & INSTRUCTION_SETS.keys()), count_cores())
-
-
-def parse_cpuinfo(text: str) -> dict[str, str]:
-    """Return the fields of the first processor in the text of ``/proc/cpuinfo``."""
-    first = text.split("\n\n", 1)[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def count_cores() -> int:

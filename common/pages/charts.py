@@ -20,7 +20,7 @@ LOG_RATIO = 30  # an axis is logarithmic where its largest value is more than th
 
 def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[float], str], *, mark: float | None = None,
               mark_name: str = "") -> Markup:  # fmt: skip
-    """Horizontal bars from zero, with their figures.
+    """Draw horizontal bars from zero, with their figures.
 
     Args:
         title: What is shown; spoken by screen readers together with the figures.
@@ -46,7 +46,7 @@ def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[floa
 
 
 def bar_lengths(values: Sequence[float | None]) -> list[float]:
-    """Lengths in user units: the largest value fills the room, what was not measured has length 0."""
+    """Return lengths in user units: the largest value fills the room, what was not measured has length 0."""
     largest = max((float(value or 0) for value in values if is_known(value)), default=0.0)
     room = BAR_WIDTH - BAR_LEFT - BAR_RIGHT
     return [
@@ -91,7 +91,7 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Where a value lies, in user units."""
+        """Tell where a value lies, in user units."""
         low, high, here = (
             (math.log10(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         )
@@ -103,7 +103,7 @@ class Axis:
 
 
 def ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten from low to high, about as many as wanted."""
+    """List multiples of 1, 2 or 5 times a power of ten from low to high, about as many as wanted."""
     rough = (high - low) / max(1, wanted)
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * TICK_SLACK)
@@ -112,7 +112,7 @@ def ticks(low: float, high: float, wanted: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten from low to high, thinned out above six decades; 2 and 5 times them too below two decades."""
+    """List powers of ten from low to high, thinned out above six decades; 2 and 5 times them too below two."""
     decades = math.log10(high / low)
     factors = (1, 2, 5) if decades < 2 else (1,)
     every = max(1, round(decades / 6))
@@ -122,7 +122,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def value_axis(values: Sequence[float], start: float, end: float) -> Axis:
-    """A vertical axis for values: from zero, or logarithmic where they span decades, or around them if negative."""
+    """Make a vertical axis for values: from zero, logarithmic where they span decades, or around them if negative."""
     low, high = min(values), max(values)
     if low > 0 and high / low > LOG_RATIO:
         return Axis(low / 1.1, high * 1.1, start, end, log=True)
@@ -131,13 +131,13 @@ def value_axis(values: Sequence[float], start: float, end: float) -> Axis:
 
 
 def epoch_axis(values: Sequence[float], start: float, end: float) -> Axis:
-    """A horizontal axis from the first to the last epoch; a single one stands in the middle."""
+    """Make a horizontal axis from the first to the last epoch; a single one stands in the middle."""
     low, high = min(values), max(values)
     return Axis(low, high, start, end) if high > low else Axis(low - 0.5, high + 0.5, start, end)
 
 
 def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str, y_name: str) -> Markup:
-    """Lines over a common pair of axes.
+    """Draw lines over a common pair of axes.
 
     Args:
         title: What is shown.
@@ -168,7 +168,7 @@ def _end(points: Sequence[Point], place: int) -> str:
 
 
 def grid(x: Axis, y: Axis, x_ticks: Sequence[float]) -> Markup:
-    """Lines across at round values of y, and ticks along x."""
+    """Draw lines across at round values of y, and ticks along x."""
     across = Markup("").join(
         Markup(
             '<line class="grid" x1="{a}" x2="{b}" y1="{y}" y2="{y}"/><text class="y" x="{t}" y="{y}">{text}</text>'
@@ -203,7 +203,7 @@ def grid(x: Axis, y: Axis, x_ticks: Sequence[float]) -> Markup:
 
 
 def axis_names(x: Axis, y: Axis, x_name: str, y_name: str) -> Markup:
-    """What the axes are, along them."""
+    """Write what the axes are, along them."""
     return Markup(
         '<text class="axis-name x" x="{x}" y="{y}">{x_name}</text>'
         '<text class="axis-name" transform="translate(12 {m}) rotate(-90)">{y_name}</text>'
@@ -225,7 +225,7 @@ def _line(points: Sequence[Point], x: Axis, y: Axis, place: int) -> Markup:
 
 
 def unbroken(points: Sequence[Point]) -> list[list[Point]]:
-    """The stretches of points between those whose y is no finite number."""
+    """List the stretches of points between those whose y is no finite number."""
     parts: list[list[Point]] = [[]]
     for point in points:
         if is_known(point[1]):
@@ -243,5 +243,5 @@ def _legend(name: str, place: int) -> Markup:
 
 
 def tick_text(value: float) -> str:
-    """A number along an axis: ``0.05``, ``1500``, ``2e-05``."""
+    """Write a number along an axis: ``0.05``, ``1500``, ``2e-05``."""
     return f"{value:.0e}" if value and not 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"

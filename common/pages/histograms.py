@@ -14,7 +14,7 @@ CHARACTER = 7.5  # user units that a character of a name takes, with the space a
 
 
 def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], *, x_name: str) -> Markup:
-    """Columns, each stacked of parts, with the sum of each above it.
+    """Draw columns, each stacked of parts, with the sum of each above it.
 
     Args:
         title: What is counted; spoken by screen readers together with the figures.
@@ -30,7 +30,7 @@ def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int
     step = width / max(1, len(names))
     scale = (height - TOP - BOTTOM) / max([1, *sums])
     every = max(1, math.ceil(CHARACTER * max(map(len, names), default=0) / step))  # which of the names have room
-    drawn = [_legend(parts), _base(), _x_name(x_name)]
+    drawn = [_legend(parts), _x_axis(x_name)]
     for place, (name, counts) in enumerate(zip(names, zip(*parts.values(), strict=True), strict=True)):
         drawn.append(_column(place * step, step, counts, scale))
         drawn.append(_texts((place + 0.5) * step, "" if place % every else name, sums[place], scale))
@@ -39,18 +39,13 @@ def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int
 
 
 def make_groups(most: int) -> list[range]:
-    """The numbers from 1 to ``most`` in neighbouring groups of one size, no more of them than a chart has columns."""
+    """Group the numbers from 1 to ``most`` with their neighbours, in no more groups than a chart has columns."""
     size = max(1, -(-most // MOST_COLUMNS))
     return [range(at, min(at + size, most + 1)) for at in range(1, most + 1, size)]
 
 
-def group_name(group: Sequence[int]) -> str:
-    """``3``, or ``3-5``."""
-    return str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}"
-
-
 def shares(parts: Sequence[tuple[str, int]]) -> Markup:
-    """A bar that is divided as a whole is; it fills the cell of a table that has the figures.
+    """Draw a bar that is divided as a whole is; it fills the cell of a table that has the figures.
 
     Args:
         parts: Class and count of each part.
@@ -70,7 +65,7 @@ def shares(parts: Sequence[tuple[str, int]]) -> Markup:
 
 
 def short(count: int) -> str:
-    """A count above a column, to three digits: ``950``, ``1.25k``, ``150k``, ``1.2M``."""
+    """Write a count above a column, to three digits: ``950``, ``1.25k``, ``150k``, ``1.2M``."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= 0.9995 * factor:
             return f"{count / factor:.3g}{prefix}"
@@ -99,13 +94,12 @@ def _texts(x: float, name: str, count: int, scale: float) -> Markup:
     )  # fmt: skip
 
 
-def _base() -> Markup:
-    y = SIZE[0] - BOTTOM
-    return Markup('<line class="axis" x1="0" x2="{}" y1="{y}" y2="{y}"/>').format(SIZE[1], y=y)
-
-
-def _x_name(text: str) -> Markup:
-    return Markup('<text class="axis-name" x="{}" y="{}">{}</text>').format(SIZE[1] / 2, SIZE[0] - 9, text)
+def _x_axis(name: str) -> Markup:
+    """Draw the line that the columns stand on, and what tells them apart below their names."""
+    height, width = SIZE
+    return Markup(
+        '<line class="axis" x1="0" x2="{w}" y1="{y}" y2="{y}"/><text class="axis-name" x="{x}" y="{n}">{name}</text>'
+    ).format(w=width, y=height - BOTTOM, x=width / 2, n=height - 9, name=name)
 
 
 def _legend(parts: Mapping[str, Sequence[int]]) -> Markup:

@@ -9,12 +9,12 @@ MINUS = "−"  # noqa: RUF001
 
 
 def is_known(value: float | None) -> bool:
-    """Whether something was measured."""
+    """Tell whether something was measured."""
     return value is not None and math.isfinite(value)
 
 
 def share(part: float | None, whole: float | None) -> float:
-    """A part of a whole; NaN where either was not measured."""
+    """Divide a part by the whole; NaN where either was not measured."""
     if part is None or whole is None or not is_known(part) or not is_known(whole) or whole == 0:
         return math.nan
     return part / whole
@@ -26,33 +26,33 @@ def pluralize(number: int, noun: str) -> str:
 
 
 def precision(value: float) -> str:
-    """An AP: ``0.451``."""
+    """Write an AP: ``0.451``."""
     return f"{value:.3f}"
 
 
 def count(value: float) -> str:
-    """A number of parameters: ``7.95 M``."""
+    """Write a number of parameters: ``7.95 M``."""
     return _with_prefix(value, "")
 
 
 def size(value: float) -> str:
-    """A file's size in powers of ten: ``31.9 MB``."""
+    """Write a file's size in powers of ten: ``31.9 MB``."""
     return _with_prefix(value, "B")
 
 
 def plain(value: float, unit: str = "") -> str:
-    """Three significant digits: ``12.3``."""
+    """Write three significant digits: ``12.3``."""
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{min(digits, 4)}f} {unit}".rstrip()
 
 
 def milliseconds(value: float) -> str:
-    """A latency: ``35.1 ms``."""
+    """Write a latency: ``35.1 ms``."""
     return plain(value, "ms")
 
 
 def percent(value: float) -> str:
-    """A share: ``41 %``."""
+    """Write a share: ``41 %``."""
     return f"{value * 100:.0f} %"
 
 
@@ -64,5 +64,5 @@ def _with_prefix(value: float, unit: str) -> str:
 
 
 def format_measure(value: float | None, text: Callable[[float], str]) -> str:
-    """A value as text; a dash where nothing was measured."""
+    """Write a value as text; a dash where nothing was measured."""
     return text(float(value)) if value is not None and is_known(value) else DASH

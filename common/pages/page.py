@@ -34,7 +34,7 @@ def render(package: str, template: str, **values: Any) -> str:
 
 
 def svg(kind: str, said: str, size: tuple[float, float], drawn: Sequence[Markup]) -> Markup:
-    """A chart.
+    """Draw a chart.
 
     Args:
         kind: Its class in the page's style.
@@ -49,5 +49,5 @@ def svg(kind: str, said: str, size: tuple[float, float], drawn: Sequence[Markup]
 
 
 def coordinate(value: float) -> str:
-    """A coordinate of a chart, to a hundredth."""
+    """Write a coordinate of a chart, to a hundredth."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -55,7 +55,7 @@ def write_prior(path: Path, prior: BodyPrior, skeleton: Skeleton) -> None:
 
 
 def _alternate(logs: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(N, C)`` log distances, and where they are known, to ``(C,)`` means and spreads."""
+    """Fit ``(C,)`` means and spreads to ``(N, C)`` log distances, and where they are known."""
     count = np.maximum(both.sum(axis=0), 1)
     means, spreads = np.where(both, logs, 0).sum(axis=0) / count, np.ones(logs.shape[1])
     for _ in range(ROUNDS):
@@ -69,7 +69,7 @@ def _alternate(logs: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _below(values: np.ndarray, skeleton: Skeleton) -> list[list[float]]:
-    """``(C,)`` values of pairs as rows below the diagonal; both sides of the body get the same."""
+    """Lay ``(C,)`` values of pairs out as rows below the diagonal; both sides of the body get the same."""
     table = np.zeros((skeleton.num_joints, skeleton.num_joints))
     table[np.tril_indices_from(table, -1)] = values
     table += table.T

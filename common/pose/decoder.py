@@ -64,7 +64,7 @@ def decode(
 
 
 def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """The maps as compiled code takes them.
+    """Return the maps as compiled code takes them.
 
     Raises:
         UserError: They are not those of the skeleton.
@@ -81,7 +81,7 @@ def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[
 
 @njit(nogil=True, cache=True)
 def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Keypoints and scores as People has them, and how many peaks were left out."""
+    """Return keypoints and scores as People has them, and how many peaks were left out."""
     points, values, bounds, seen = find_peaks(maps, joints, thresholds[0], grid[1])
     pairs, scores, tables = find_limbs(fields, points, bounds, limbs, thresholds[1])
     groups, totals = group_limbs(pairs, scores, values, bounds)
@@ -94,7 +94,7 @@ def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # ty
 
 @njit(nogil=True, cache=True)
 def _people(groups, totals, points, values, stride, min_parts, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(N, K, 3)`` x, y in input pixels and score, and ``(N,)`` scores, of the groups of enough parts, best first.
+    """Return ``(N, K, 3)`` x, y in input pixels and score, and ``(N,)`` scores, of groups of enough parts, best first.
 
     A person's score is the sum of its peaks' values and its limbs' scores, brought into [0, 1): reference 9.7 has
     1 - 1/sum, negative below 1.

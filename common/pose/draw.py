@@ -56,7 +56,7 @@ def draw_people(
 
 
 def limb_colour(start: str, end: str) -> Colour:
-    """RGB of the limb between two joints: by the side of the body and the part of it that it belongs to."""
+    """Choose the RGB of the limb between two joints: by the side of the body and the part that it belongs to."""
     sides = {find_side(name) for name in (start, end)} - {""}
     parts = {part for name in (start, end) for word, part in PARTS.items() if names_part(name, word)}
     side = sides.pop() if len(sides) == 1 else ""
@@ -64,7 +64,7 @@ def limb_colour(start: str, end: str) -> Colour:
 
 
 def line_width(joints: np.ndarray) -> float:
-    """Width in pixels of the limbs of a person with these found joints ``(n, 2)``: about a fiftieth of the person."""
+    """Choose the width of a person's limbs in pixels, by these joints ``(n, 2)``: about a fiftieth of the person."""
     size = float(np.hypot(*np.ptp(joints, axis=0))) if len(joints) else 0.0
     return float(np.clip(size / 55, 1.5, 14))
 
@@ -93,7 +93,7 @@ def _limbs(keypoints: np.ndarray, skeleton: Skeleton) -> Iterator[tuple[np.ndarr
 
 
 def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour, width: float) -> None:
-    """A band of a width to a fraction of a pixel, with round ends."""
+    """Draw a band of a width to a fraction of a pixel, with round ends."""
     along = np.asarray(end, float) - start
     length = float(np.hypot(*along))
     if length > 0:
@@ -108,5 +108,5 @@ def _dot(canvas: np.ndarray, centre: np.ndarray, colour: Colour, radius: float) 
 
 
 def _to_fixed_point(points: np.ndarray) -> np.ndarray:
-    """Pixels to OpenCV's fixed point; far outside the picture all is as far."""
+    """Turn pixels into OpenCV's fixed point; far outside the picture all is as far."""
     return np.asarray(np.round(np.clip(points, -20_000, 40_000) * 2**FRACTION_BITS), np.int32)

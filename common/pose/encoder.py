@@ -60,7 +60,7 @@ def encode_into(
     sigma: float,
     paf_width: float,
 ) -> None:
-    """What :func:`encode` does, into contiguous float32 arrays that are there, whatever they hold."""
+    """Do what :func:`encode` does, into contiguous float32 arrays that are there, whatever they hold."""
     points = np.ascontiguousarray(joints, np.float32)
     drawn = np.ascontiguousarray(visible, np.bool_)
     heatmaps[:], pafs[:] = 0, 0
@@ -70,7 +70,7 @@ def encode_into(
 
 @njit(nogil=True, cache=True)
 def _span(low, high, stride, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """First and last-but-one cell whose centres lie in [low, high] pixels."""
+    """Find the first and last-but-one cell whose centres lie in [low, high] pixels."""
     offset = (stride - 1) / 2
     first = math.ceil((max(low, -1e6) - offset) / stride)
     last = math.floor((min(high, 1e6) - offset) / stride)

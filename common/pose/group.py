@@ -116,7 +116,7 @@ def _weigh(group, points, means, weights, sums, ties):  # type: ignore[no-untype
 
 @njit(nogil=True, cache=True)
 def _scale(points, one, other, mean):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Logarithm of a body's size, as two of its joints have it."""
+    """Return the logarithm of a body's size, as two of its joints have it."""
     dx, dy = float(points[one, 0]) - points[other, 0], float(points[one, 1]) - points[other, 1]
     return 0.5 * math.log(max(dx * dx + dy * dy, LEAST_DISTANCE**2)) - mean
 
@@ -134,7 +134,7 @@ def _add_pairs(one, other, points, means, weights, sums):  # type: ignore[no-unt
 
 @njit(nogil=True, cache=True)
 def _host(group, kept, members, counts, points, means, weights, sums, ties):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The likeliest body for a group, or -1."""
+    """Find the likeliest body for a group, or -1."""
     best, least = -1, LIKELY * LIKELY
     for other in range(kept):
         if counts[other] > 1 and disjoint(members[group], members[other]):
@@ -171,7 +171,7 @@ def _cost(one, other, points, means, weights, scale, most):  # type: ignore[no-u
 
 @njit(nogil=True, cache=True)
 def disjoint(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Whether no joint is owned by both groups: the sign bit of all is set wherever one of them has -1."""
+    """Tell whether no joint is owned by both groups: the sign bit of all is set wherever one of them has -1."""
     signs = -1
     for joint in range(len(one)):  # without a way out: several joints at once
         signs &= one[joint] | other[joint]

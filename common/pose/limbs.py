@@ -54,7 +54,7 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True)
 def _by_limb(pafs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(L, H + 1, W + 1, 2)`` copy: a limb's field fits the fastest cache, and the last cells have neighbours."""
+    """Copy the fields to ``(L, H + 1, W + 1, 2)``: one fits the fastest cache, and the last cells have neighbours."""
     rows, columns, channels = pafs.shape
     fields = np.empty((channels // 2, rows + 1, columns + 1, 2), np.float32)
     for row in range(rows):
@@ -69,7 +69,7 @@ def _by_limb(pafs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _with_field(points, field):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(4, P)`` float32: x and y of the points, moved inside the grid, and of the field there."""
+    """Return ``(4, P)`` float32: x and y of the points, moved inside the grid, and of the field there."""
     flat, width = field.reshape(-1), field.shape[1]
     most_x, most_y = np.float32(field.shape[1] - 2), np.float32(field.shape[0] - 2)
     ends = np.empty((4, len(points)), np.float32)
@@ -166,7 +166,7 @@ def _pick(table, likely, limb, start, end, pairs, scores, count):  # type: ignor
 
 @njit(nogil=True, cache=True, inline="always")
 def _vector(field, width, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The flat field at x, y inside the grid, bilinear between cell centres."""
+    """Return the flat field at x, y inside the grid, bilinear between cell centres."""
     column, row = int(x), int(y)
     fx, fy = x - np.float32(column), y - np.float32(row)
     a = 2 * (row * width + column)

@@ -71,7 +71,7 @@ def find_peaks(heatmaps, joints, threshold, spread):  # type: ignore[no-untyped-
 
 @njit(nogil=True, cache=True)
 def _frame(heatmaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The heatmaps in a frame of minus infinity."""
+    """Put the heatmaps in a frame of minus infinity."""
     rows, columns, channels = heatmaps.shape
     framed = np.full((rows + 2 * FRAME, columns + 2 * FRAME, channels), -INFINITE)
     framed[FRAME : FRAME + rows, FRAME : FRAME + columns] = heatmaps
@@ -80,7 +80,7 @@ def _frame(heatmaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 @njit(nogil=True, cache=True)
 def _local_maxima(framed, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Flat places of the peaks of all channels, in order.
+    """Find the flat places of the peaks of all channels, in order.
 
     Every cell is compared with every neighbour, and many cells at once, since a cell's channels lie side by side as
     its neighbours' do: quicker than choosing the cells to compare.
@@ -120,7 +120,7 @@ def _mark(values, before, after, threshold, is_peak):  # type: ignore[no-untyped
 
 @njit(nogil=True, cache=True)
 def _places(marks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Where the marks are that are not 0; most are, and ruled out a word at a time."""
+    """Find where the marks are that are not 0; most are, and ruled out a word at a time."""
     words = marks.view(np.uint64)
     places, count = np.empty(WORD * np.count_nonzero(words) + 1, np.int64), 0
     for word in range(len(words)):
@@ -133,7 +133,7 @@ def _places(marks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 @njit(nogil=True, cache=True)
 def _by_joint(places, shape, joints):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """``(P, 2)`` row and column of the flat places, joint after joint, and ``(K + 1,)`` where each joint's begin."""
+    """Sort flat places: ``(P, 2)`` rows and columns by joint, and ``(K + 1,)`` where each joint's begin."""
     _, columns, channels = shape
     starts = np.zeros(channels + 1, np.int64)
     for place in places:

@@ -23,7 +23,7 @@ SLACK, WIDEST = 1.2, 3.0  # a lone peak may be wider than measured, and is measu
 
 @njit(nogil=True, cache=True)
 def refine(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """A peak's x and y, in cells; neighbours on its blind sides (-1 left or above, 1 right or below) are ignored."""
+    """Find a peak's x and y, in cells; neighbours on blind sides (-1 left or above, 1 right or below) do not count."""
     rows, columns = plane.shape
     first, last_column, last_row = FRAME, columns - FRAME - 1, rows - FRAME - 1
     centre, left, right, above, below = logarithms(plane, row, column)
@@ -39,7 +39,7 @@ def refine(plane, row, column, variance, blind_x, blind_y):  # type: ignore[no-u
 
 @njit(nogil=True, cache=True)
 def logarithms(plane, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Of a cell, and of those left, right, above and below; beyond the border they mean nothing."""
+    """Return those of a cell, and of those left, right, above and below; beyond the border they mean nothing."""
     centre, left, right = _log(plane[row, column]), _log(plane[row, column - 1]), _log(plane[row, column + 1])
     above, below = _log(plane[row - 1, column]), _log(plane[row + 1, column])
     return centre, left, right, above, below
@@ -47,7 +47,7 @@ def logarithms(plane, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 @njit(nogil=True, cache=True)
 def measure(before, centre, after, widest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Variance of a Gaussian, by the logarithms of three values."""
+    """Measure the variance of a Gaussian by the logarithms of three values."""
     curvature = 2 * centre - before - after
     return min(1 / curvature, widest) if curvature > 0 else widest
 
@@ -64,7 +64,7 @@ def _clip_variance(before, centre, after, variance):  # type: ignore[no-untyped-
 
 @njit(nogil=True, cache=True)
 def _offset(before, centre, after, has_before, has_after, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Cells from a peak's cell to the peak, along one axis."""
+    """Return how many cells there are from a peak's cell to the peak, along one axis."""
     if has_before and has_after:
         return min(max(0.5 * variance * (after - before), -0.5), 0.5)
     if has_before:
@@ -102,13 +102,13 @@ def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ign
 
 @njit(nogil=True, cache=True)
 def _side(step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """On which side a cell two away lies: its neighbour there is between the two peaks."""
+    """Tell on which side a cell two away lies: its neighbour there is between the two peaks."""
     return step // 2 if abs(step) == 2 else 0
 
 
 @njit(nogil=True, cache=True)
 def _slope(plane, peak, threshold, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The highest of the cells two away from a peak's that are too high for it, or -1, -1."""
+    """Find the highest of the cells two away from a peak's that are too high for it, or -1, -1."""
     row, column, x, y = peak
     value = plane[row, column]
     best, where, wide, own = max(threshold, np.float32(LEAST) * value), (-1, -1), 0.0, 0.0
@@ -127,7 +127,7 @@ def _slope(plane, peak, threshold, variance):  # type: ignore[no-untyped-def]  #
 
 @njit(nogil=True, cache=True)
 def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Variance that a lone peak may have: the lesser of both axes', since the other may be two peaks'."""
+    """Return the variance that a lone peak may have: the lesser of both axes', as the other may be two peaks'."""
     centre, left, right, above, below = logarithms(plane, row, column)
     across = measure(left, centre, right, WIDEST * variance)
     return SLACK * max(min(across, measure(above, centre, below, WIDEST * variance)), variance)
@@ -135,7 +135,7 @@ def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noq
 
 @njit(nogil=True, cache=True)
 def _near(cells, row, column, own):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Whether another local maximum is at or beside a cell."""
+    """Tell whether another local maximum is at or beside a cell."""
     for peak in range(len(cells)):
         if peak != own and abs(cells[peak, 0] - row) <= 1 and abs(cells[peak, 1] - column) <= 1:
             return True

@@ -57,7 +57,7 @@ class ChannelGraph:
     bonds: dict[str, set[str]] = field(default_factory=dict)
 
     def groups(self) -> Iterator[tuple[list[str], bool]]:
-        """The producers that keep the same channels, and whether they may lose any."""
+        """Group the producers that keep the same channels, and tell whether they may lose any."""
         seen: set[str] = set()
         for name in self.producers:
             bond = self.bonds.get(name, {name})
@@ -70,7 +70,7 @@ class ChannelGraph:
         self.pinned.update(run.source for run in layout)
 
     def fixed(self, name: str, channels: int) -> Layout:
-        """The layout of channels that nothing drops."""
+        """Make the layout of channels that nothing drops."""
         layout = (ChannelRun(name, channels),)
         self.pin(layout)
         return layout

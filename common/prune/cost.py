@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bodyposenet.common.model.network.flops import layer_multiply_adds
-from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
+from bodyposenet.common.prune.channel_graph import ChannelGraph, width
 from bodyposenet.common.prune.criteria import Indices
 from bodyposenet.common.prune.layer_axes import find_axes
 
@@ -29,7 +29,7 @@ class NetworkCost:
 
     @classmethod
     def count(cls, model: Any, graph: ChannelGraph, size: tuple[int, int]) -> "NetworkCost":
-        """Those of a network for pictures of ``size``, ``(height, width)`` in pixels."""
+        """Count those of a network for pictures of ``size``, ``(height, width)`` in pixels."""
         macs = {graph.paths[key]: count for key, count in layer_multiply_adds(model, size).items() if count}
         return cls(graph, model.count_params(), macs)
 
@@ -39,7 +39,7 @@ class NetworkCost:
         return 2.0 * sum(self.macs.values())
 
     def count_params(self, kept: Kept) -> int:
-        """Parameters if only the filters of ``kept`` stay."""
+        """Count the parameters if only the filters of ``kept`` stay."""
         gone = 0
         for path, layer in self.graph.layers.items():
             for variable in layer.weights:
@@ -47,7 +47,7 @@ class NetworkCost:
         return self.params - gone
 
     def count_flops(self, kept: Kept) -> float:
-        """Floating-point operations if only the filters of ``kept`` stay."""
+        """Count the floating-point operations if only the filters of ``kept`` stay."""
         macs = dict(self.macs)
         for path in macs.keys() & self.graph.layers.keys():
             layer = self.graph.layers[path]
@@ -56,15 +56,11 @@ class NetworkCost:
         return 2.0 * sum(macs.values())
 
     def _shape(self, path: str, layer: Any, variable: Any, kept: Kept) -> list[int]:
-        """Shape of a weight with the channels that stay."""
+        """Return the shape of a weight with the channels that stay."""
         shape, read = list(variable.shape), self.graph.reads.get(path, ())
         for axis, which in find_axes(layer, variable).items():
             if which == "made" and path in kept:
                 shape[axis] = len(kept[path])
             if which == "read" and shape[axis] == width(read):
-                shape[axis] = _count_left(read, kept)
+                shape[axis] = sum(len(kept[run.source]) if run.source in kept else run.width for run in read)
         return shape
-
-
-def _count_left(layout: Layout, kept: Kept) -> int:
-    return sum(len(kept[run.source]) if run.source in kept else run.width for run in layout)

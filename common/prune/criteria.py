@@ -22,12 +22,12 @@ Criterion = Callable[[ChannelGraph], Votes]
 
 
 def l2_norm(graph: ChannelGraph) -> Votes:
-    """The norm of each filter, as TAO has it: Li et al., "Pruning Filters for Efficient ConvNets" (ICLR 2017)."""
+    """Return the norm of each filter, as TAO: Li et al., "Pruning Filters for Efficient ConvNets" (ICLR 2017)."""
     return {path: filter_norms(layer) for path, layer in (graph.producers | graph.depthwise).items()}
 
 
 def geometric_median(graph: ChannelGraph) -> Votes:
-    """How far each filter is from all others of its layer, in sum: the nearest ones can be replaced by the rest.
+    """Sum how far each filter is from all others of its layer: the nearest can be replaced by the rest.
 
     He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration" (CVPR 2019),
     equation 9.
@@ -36,7 +36,7 @@ def geometric_median(graph: ChannelGraph) -> Votes:
 
 
 def bn_scale(graph: ChannelGraph) -> Votes:
-    """How much batch normalization lets through of each channel: the magnitude of gamma.
+    """Tell how much batch normalization lets through of each channel: the magnitude of gamma.
 
     Liu et al., "Learning Efficient Convolutional Networks through Network Slimming" (ICCV 2017), section 3. Layers that
     no batch normalization follows go by the norms of their filters.
@@ -56,7 +56,7 @@ def bn_scale(graph: ChannelGraph) -> Votes:
 
 
 def filter_norms(layer: Any) -> Scores:
-    """The L2 norm of each filter of a layer; its bias and what normalizes it later do not count.
+    """Compute the L2 norm of each filter of a layer; its bias and what normalizes it later do not count.
 
     Args:
         layer: A ``Conv2D`` or ``Dense`` (kernel ``(..., F)``), or a ``DepthwiseConv2D`` of multiplier 1 (kernel
@@ -72,7 +72,7 @@ def filter_norms(layer: Any) -> Scores:
 
 
 def filter_distances(layer: Any) -> Scores:
-    """The sum of the Euclidean distances of each filter to the others, ``(F,)``; see :func:`filter_norms`."""
+    """Sum the Euclidean distances of each filter to the others, ``(F,)``; see :func:`filter_norms`."""
     filters = list_filters(layer)
     products = filters.T @ filters
     squares = np.diag(products)
@@ -82,12 +82,12 @@ def filter_distances(layer: Any) -> Scores:
 
 
 def list_filters(layer: Any) -> NDArray[np.float64]:
-    """The filters of a layer, as in :func:`filter_norms`, as columns: ``(D, F)`` float64."""
+    """Return the filters of a layer, as in :func:`filter_norms`, as columns: ``(D, F)`` float64."""
     return columns(layer, _sound(layer, layer.kernel))
 
 
 def columns(layer: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values for each weight of a layer's kernel, or of its bias, with a column for each filter: ``(D, F)``."""
+    """Lay the values of a layer's kernel, or of its bias, out with a column for each filter: ``(D, F)``."""
     import keras
 
     if values.ndim > 1 and isinstance(layer, keras.layers.DepthwiseConv2D):
@@ -96,7 +96,7 @@ def columns(layer: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sound(layer: Any, variable: Any) -> NDArray[np.float64]:
-    """A weight of a layer, if it is all numbers."""
+    """Return a weight of a layer, if it is all numbers."""
     values = np.asarray(variable).astype(np.float64)
     if not np.isfinite(values).all():
         raise UserError(
@@ -121,7 +121,7 @@ def normalize(scores: Scores, normalizer: Normalizer) -> Scores:
 
 
 def equalize(scores: Sequence[Scores], criterion: Equalization) -> Scores:
-    """One score for each channel that several layers must keep or drop together.
+    """Compute one score for each channel that several layers must keep or drop together.
 
     Args:
         scores: Of each layer, ``(F,)``.
@@ -143,7 +143,7 @@ def equalize(scores: Sequence[Scores], criterion: Equalization) -> Scores:
 
 
 def choose(scores: Scores, *, threshold: float, minimum: int, granularity: int) -> Indices:
-    """The filters that stay: those above the threshold, rounded up to what hardware likes.
+    """Choose the filters that stay: those above the threshold, rounded up to what hardware likes.
 
     Args:
         scores: ``(F,)``, normalized.

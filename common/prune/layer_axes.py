@@ -20,6 +20,6 @@ AXES: tuple[tuple[Any, Axes], ...] = (
 
 
 def find_axes(layer: Any, variable: Any) -> dict[int, Which]:
-    """Which channels lie along which axes of one of a layer's weights."""
+    """Find which channels lie along which axes of one of a layer's weights."""
     axes: Axes = next((axes for types, axes in AXES if isinstance(layer, types)), {})
     return axes.get(variable.name, {})

@@ -79,7 +79,7 @@ class PruneOutcome:
         return self.params_after / self.params_before
 
     def markdown(self) -> str:
-        """Both networks' figures, and filters layer by layer, as Markdown tables."""
+        """Write both networks' figures, and filters layer by layer, as Markdown tables."""
         height, width = self.size
         lines = ["| | before | after | kept |", "|---|---:|---:|---:|"]
         lines.append(f"| parameters | {self.params_before:,} | {self.params_after:,} | {self.kept:.1%} |")
@@ -120,7 +120,7 @@ def prune_model(
 
 
 def cut_down(model: Any, weighed: ScoredNetwork, cut: Cut, settings: PruneSpec) -> Pruned:
-    """The network that a cut leaves."""
+    """Build the network that a cut leaves."""
     smaller = rebuild(model, weighed.graph, cut.filters)
     depths = {path: int(layer.kernel.shape[-1]) for path, layer in weighed.graph.producers.items()}
     return Pruned(
@@ -137,7 +137,7 @@ def cut_down(model: Any, weighed: ScoredNetwork, cut: Cut, settings: PruneSpec) 
 
 
 def make_criterion(settings: PruneSpec) -> Criterion:
-    """The criterion that the settings name.
+    """Make the criterion that the settings name.
 
     Raises:
         UserError: It needs training data.
@@ -196,7 +196,7 @@ def prune_file(
 def ladder_file(
     source: str | Path, settings: PruneSpec, *, size: tuple[int, int] | None = None, data: TrainingData | None = None
 ) -> Ladder:
-    """What a ladder of thresholds would leave of a model file; nothing is written.
+    """Tell what a ladder of thresholds would leave of a model file; nothing is written.
 
     Args:
         source: A model file, or a folder with a ``model.keras``.
@@ -213,7 +213,7 @@ def ladder_file(
 
 
 def _make_learned(settings: PruneSpec, model: Any, data: TrainingData | None) -> Criterion | None:
-    """The criterion that looks at training data, if it is the one that is asked for, and there are some."""
+    """Make the criterion that looks at training data, if that is asked for, and there are some."""
     if settings.criterion != "taylor" or data is None:
         return None
     from bodyposenet.common.prune.taylor import taylor

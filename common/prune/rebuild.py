@@ -16,7 +16,7 @@ L = keras.layers
 
 
 def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any:
-    """A copy of ``model`` in which each layer has only the filters named in ``kept``.
+    """Copy ``model``, each layer with only the filters named in ``kept``.
 
     Names of layers, model and inputs, the order of outputs, data types, regularizers and shared layers stay as they
     are.
@@ -50,7 +50,7 @@ def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any
 
 
 def channels_kept(layout: Layout, kept: Mapping[str, Indices]) -> Indices:
-    """Which channels of a tensor stay, counted as they were before pruning.
+    """Tell which channels of a tensor stay, counted as they were before pruning.
 
     Args:
         layout: Where the tensor's channels were born.
@@ -65,13 +65,13 @@ def channels_kept(layout: Layout, kept: Mapping[str, Indices]) -> Indices:
 
 
 def _picture(tensor: Any, layout: Layout, kept: Mapping[str, Indices]) -> Any:
-    """The input of a model inside another one, for the channels that it still gets."""
+    """Make the input of a model inside another one, for the channels that it still gets."""
     shape, name = (*tensor.shape[:-1], len(channels_kept(layout, kept))), tensor._keras_history.operation.name
     return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=name)
 
 
 def _leaves(model: Any, graph: ChannelGraph) -> Iterator[Any]:
-    """Its layers, and those of the models in it whose channels were followed."""
+    """List its layers, and those of the models in it whose channels were followed."""
     for layer in model.layers:
         if graph.paths.get(id(layer), "") in graph.inputs:
             yield from _leaves(layer, graph)
@@ -91,7 +91,7 @@ def _resize(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any
 
 
 def _slice(layer: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> list[NDArray[Any]]:
-    """The weights of a layer, in Keras' order, without those of dropped channels."""
+    """Cut the weights of a layer, in Keras' order, to those of the channels that stay."""
     path = graph.paths.get(id(layer), "")
     read = graph.reads.get(path, ())
     stay = {"made": kept.get(path), "read": channels_kept(read, kept) if read else None}

@@ -82,7 +82,8 @@ def prune_in_rounds(
         place = folder / f"round_{number}"
         cut = cut_left(settings, done, to_go=rounds - number + 1)
         figures = _prune(model, place, number, cut, retraining)
-        history = _retrain(place, number, retraining, on_epoch, kept=_find_precision(folder, number - 1))
+        before = read_precision(folder / f"round_{number - 1}")  # computed in likewise, wherever this one runs
+        history = _retrain(place, number, retraining, on_epoch, kept=before.name if before else "")
         done.append(Round(**figures, history=history))
         log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
         model = place / MODEL_NAME
@@ -90,7 +91,7 @@ def prune_in_rounds(
 
 
 def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> PruneSpec:
-    """What the next round is to prune: a target's share of what it gets, so that the last round meets the target.
+    """Tell what the next round is to prune: a target's share of what it gets, so that the last one meets the target.
 
     Args:
         settings: Of all rounds together.
@@ -108,7 +109,7 @@ def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> Prune
 
 
 def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
-    """What the settings' criterion looks at; None for most criteria."""
+    """Read what the settings' criterion looks at; None for most criteria."""
     return TrainingData.read(spec, BATCHES) if settings.criterion == "taylor" else None
 
 
@@ -140,12 +141,6 @@ def _prune(model: Path, place: Path, number: int, cut: PruneSpec, retraining: Tr
         )
         _write(place / FIGURES, {name: value for name, value in asdict(figures).items() if name != "history"})
     return json.loads((place / FIGURES).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
-def _find_precision(folder: Path, number: int) -> str:
-    """Find what a round's retraining computed in, for the next one to do likewise wherever it runs."""
-    choice = read_precision(folder / f"round_{number}")
-    return choice.name if choice else ""
 
 
 def _retrain(

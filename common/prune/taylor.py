@@ -31,7 +31,7 @@ class TrainingData:
 
     @classmethod
     def read(cls, spec: TrainSpec, count: int) -> "TrainingData":
-        """The first batches of a training; fewer if an epoch has no more.
+        """Read the first batches of a training; fewer if an epoch has no more.
 
         Raises:
             UserError: The spec does not fit its data.
@@ -43,7 +43,7 @@ class TrainingData:
 
 
 def taylor(model: Any, data: TrainingData) -> Criterion:
-    """A criterion: the root of the mean square, over batches, of what the loss would lose with a filter.
+    """Make a criterion: the root of the mean square, over batches, of what the loss would lose with a filter.
 
     To first order that is the sum over a filter's weights and its bias of weight times gradient, which equals the sum
     over its outputs of output times gradient. Molchanov et al., "Importance Estimation for Neural Network Pruning"
@@ -66,9 +66,10 @@ def taylor(model: Any, data: TrainingData) -> Criterion:
 
 
 def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Loss) -> dict[str, Scores]:
-    """For each layer ``(F,)``, by how much the batch's loss would change without each filter, to first order."""
+    """Estimate for each layer ``(F,)`` by how much the batch's loss would change without each filter."""
     images, heatmaps, pafs, mask = (tf.constant(part) for part in batch[:FLOATS])
-    weights = {path: _own(layer) for path, layer in layers.items()}
+    pairs = {path: (layer.kernel, layer.bias) for path, layer in layers.items()}
+    weights = {path: [variable for variable in pair if variable is not None] for path, pair in pairs.items()}
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([variable.value for own in weights.values() for variable in own])
         total = pose_loss(model(images, training=False), heatmaps, pafs, mask, loss).total
@@ -79,12 +80,8 @@ def _changes(model: Any, layers: dict[str, Any], batch: TrainingBatch, loss: Los
     }
 
 
-def _own(layer: Any) -> list[Any]:
-    return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
-
-
 def _by_filter(layer: Any, variable: Any, slope: Any) -> Scores:
-    """Weight times gradient, summed over each filter; the gradient is None where the loss does not depend on it."""
+    """Sum weight times gradient over each filter; the gradient is None where the loss does not depend on it."""
     values = np.asarray(variable).astype(np.float64)
     total: Scores = columns(layer, values * (0.0 if slope is None else np.asarray(slope))).sum(axis=0)
     return total

@@ -79,7 +79,7 @@ class ScoredNetwork:
         return [float(score) for score in np.unique(np.concatenate([np.zeros(1), *scores]))]
 
     def filters(self, threshold: float) -> dict[str, Indices]:
-        """The filters that stay, for each prunable layer."""
+        """Choose the filters that stay, for each prunable layer."""
         kept: dict[str, Indices] = {}
         for group in self.groups:
             stay = np.arange(group.depth)
@@ -94,7 +94,7 @@ class ScoredNetwork:
         return {path: kept[path] for path in self.graph.producers}
 
     def cut(self, threshold: float) -> Cut:
-        """What this threshold leaves."""
+        """Tell what this threshold leaves."""
         filters = self.filters(threshold)
         return Cut(threshold, filters, self.sizes.count_params(filters), self.sizes.count_flops(filters))
 
@@ -129,7 +129,7 @@ def _group(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[G
 
 
 def _by_source(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Mapping[str, list[Scores]]:
-    """For each prunable layer the normalized scores of its filters: its own, and those of who votes on what it made."""
+    """Return each prunable layer's normalized scores: of its own filters, and of who votes on what it made."""
     scores: dict[str, list[Scores]] = defaultdict(list)
     for path, vote in votes.items():
         whole, offset = normalize(vote, settings.normalizer), 0
@@ -140,7 +140,7 @@ def _by_source(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Mappin
 
 
 def choose_cut(weighed: ScoredNetwork, settings: PruneSpec) -> Cut:
-    """What the settings ask for: their threshold, or the one that leaves the share that is their target.
+    """Choose what the settings ask for: their threshold, or the one that leaves the share that is their target.
 
     Raises:
         UserError: No threshold leaves so little.
@@ -153,7 +153,7 @@ def choose_cut(weighed: ScoredNetwork, settings: PruneSpec) -> Cut:
 
 
 def largest(weighed: ScoredNetwork, *, params: float = 1.0, flops: float = 1.0) -> Cut:
-    """The largest network that has at most these shares of the parameters and of the FLOPs.
+    """Find the largest network that has at most these shares of the parameters and of the FLOPs.
 
     Raises:
         UserError: No threshold leaves so little.
@@ -186,7 +186,7 @@ def _out_of_reach(weighed: ScoredNetwork, least: Cut, params: float, flops: floa
 
 
 def shortest(low: float, high: float) -> float:
-    """The number with the fewest decimals that is at least ``low`` and below ``high``; both not negative."""
+    """Find the number with the fewest decimals that is at least ``low`` and below ``high``; both not negative."""
     for decimals in range(1, 17):
         number = float(f"{ceil(low * 10**decimals) / 10**decimals:.{decimals}f}")
         if low <= number < high:
@@ -195,7 +195,7 @@ def shortest(low: float, high: float) -> float:
 
 
 def shortfall(weighed: ScoredNetwork, settings: PruneSpec, cut: Cut) -> str:
-    """A sentence if a network is far below its target; else nothing."""
+    """Say in a sentence if a network is far below its target; else nothing."""
     for key, target, share in (
         ("target_params", settings.target_params, cut.params / weighed.sizes.params),
         ("target_flops", settings.target_flops, cut.flops / max(weighed.sizes.flops, 1)),
@@ -209,7 +209,7 @@ def shortfall(weighed: ScoredNetwork, settings: PruneSpec, cut: Cut) -> str:
 
 
 def ladder(weighed: ScoredNetwork, *more: float) -> list[Cut]:
-    """Cuts that leave ever less: thresholds for every tenth of the parameters that can be had, and those given."""
+    """List cuts that leave ever less: thresholds for every tenth of the parameters that can go, and those given."""
     thresholds = {0.0, *more}
     least = weighed.cut(weighed.thresholds[-1]).params / weighed.sizes.params
     thresholds.update(largest(weighed, params=share).threshold for share in STEPS if share >= least)
@@ -235,11 +235,11 @@ class Ladder:
     file_bytes: int
 
     def estimate_bytes(self, cut: Cut) -> int:
-        """About how large the pruned model's file would be."""
+        """Estimate how large the pruned model's file would be."""
         return self.file_bytes - FLOAT * (self.weighed.sizes.params - cut.params)
 
     def text(self) -> str:
-        """Parameters, GFLOPs, file size, and filters layer by layer, as tables for a terminal."""
+        """Write parameters, GFLOPs, file size, and filters layer by layer, as tables for a terminal."""
         return f"{_align(self._figures())}\n\n{_align(self._layers())}\n"
 
     def _figures(self) -> list[list[str]]:
@@ -254,22 +254,17 @@ class Ladder:
         return rows
 
     def _layers(self) -> list[list[str]]:
-        cuts = _spread(self.cuts, COLUMNS)
+        cuts, last = self.cuts, len(self.cuts) - 1
+        if len(cuts) > COLUMNS:  # so many of them, evenly, with the first and the last
+            cuts = [cuts[round(number * last / (COLUMNS - 1))] for number in range(COLUMNS)]
         rows = [["filters at", *(f"{cut.threshold:g}" for cut in cuts)]]
         for path in self.weighed.graph.producers:
             rows.append([path, *(str(len(cut.filters[path])) for cut in cuts)])
         return rows
 
 
-def _spread(cuts: Sequence[Cut], most: int) -> list[Cut]:
-    """At most so many of them, evenly, with the first and the last."""
-    if len(cuts) <= most:
-        return list(cuts)
-    return [cuts[round(number * (len(cuts) - 1) / (most - 1))] for number in range(most)]
-
-
 def _align(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as columns: the first flush left, the others flush right."""
+    """Write rows as columns: the first flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         [row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))] for row in rows

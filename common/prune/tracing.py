@@ -20,6 +20,7 @@ PASSING = (
     L.MaxPooling2D, L.AveragePooling2D, L.GlobalMaxPooling2D, L.GlobalAveragePooling2D,
     L.ZeroPadding2D, L.Cropping2D, L.UpSampling2D,
 )  # fmt: skip
+MIXING = (keras.activations.softmax, keras.activations.log_softmax)  # look at all channels: then none of them can go
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read_graph(model: Any, *, whole: Collection[str] = ()) -> ChannelGraph:
 
 
 def flat(model: Any) -> Any:
-    """The functional graph of a model.
+    """Return the functional graph of a model.
 
     Raises:
         UserError: The model is a subclass without one, or was never built.
@@ -79,7 +80,7 @@ def flat(model: Any) -> Any:
 
 
 def _paths(function: Any, prefix: str = "") -> Iterator[tuple[int, str]]:
-    """The ``id`` and the path of every layer; one that several models share goes by its last."""
+    """List the ``id`` and the path of every layer; one that several models share goes by its last."""
     for operation in function.operations:
         path = prefix + operation.name
         yield id(operation), path
@@ -94,7 +95,7 @@ def _has_graph(operation: Any) -> bool:
 
 
 def _find_named(name: str, paths: Sequence[str]) -> list[str]:
-    """The layers that a name, a path or a pattern of them means."""
+    """Find the layers that a name, a path or a pattern of them means."""
     for spelling in (name, name.replace("/", "_")):
         found = [path for path in paths if fnmatchcase(path, spelling) or fnmatchcase(path.split("/")[-1], spelling)]
         if found:
@@ -108,22 +109,17 @@ def _find_named(name: str, paths: Sequence[str]) -> list[str]:
 
 
 def _follow(graph: ChannelGraph, function: Any, given: Sequence[Layout], whole: Collection[str]) -> list[Layout]:
-    """Layouts of the outputs of a model, from those of its inputs."""
+    """Follow the layouts of a model's inputs to those of its outputs."""
     layouts = {id(tensor): layout for tensor, layout in zip(function.inputs, given, strict=True)}
-    for node in _calls(function):
+    depths = sorted(function._nodes_by_depth, reverse=True)  # from the inputs on: no call before those it depends on
+    for node in (node for depth in depths for node in function._nodes_by_depth[depth] if not node.is_input):
         made = _trace_outputs(graph, node, [layouts[id(tensor)] for tensor in node.input_tensors], whole)
         layouts.update({id(tensor): layout for tensor, layout in zip(node.outputs, made, strict=True)})
     return [layouts[id(tensor)] for tensor in function.outputs]
 
 
-def _calls(function: Any) -> Iterator[Any]:
-    """Every call of a layer (a Keras ``Node``) but for the inputs, none before those it depends on."""
-    for depth in sorted(function._nodes_by_depth, reverse=True):
-        yield from (node for node in function._nodes_by_depth[depth] if not node.is_input)
-
-
 def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: Collection[str]) -> list[Layout]:
-    """Layouts of what a call makes."""
+    """Find the layouts of what a call makes."""
     layer, path = node.operation, graph.paths[id(node.operation)]
     if _has_graph(layer) and path not in whole:
         graph.inputs[path] = [graph.tie(pair) for pair in zip(graph.inputs.get(path, given), given, strict=True)]
@@ -133,22 +129,17 @@ def _trace_outputs(graph: ChannelGraph, node: Any, given: list[Layout], whole: C
     if rule is not _opaque and layer.weights:
         graph.layers[path] = layer
     made = [rule(graph, call) for call in calls]
-    for layout in made if path in whole or _mixes(layer) else ():
+    mixes = getattr(layer, "activation", None) in MIXING
+    for layout in made if path in whole or mixes else ():
         graph.pin(layout)
     return made
-
-
-def _mixes(layer: Any) -> bool:
-    """Whether its activation looks at all channels at once: then none of them can go."""
-    activation = getattr(layer, "activation", None)
-    return activation in (keras.activations.softmax, keras.activations.log_softmax)
 
 
 Rule = Callable[[ChannelGraph, Call], Layout]
 
 
 def _rule(call: Call, *, whole: bool) -> Rule:
-    """How channels go through a layer.
+    """Find how channels go through a layer.
 
     Args:
         call: Of the layer.
@@ -170,7 +161,7 @@ def _rule(call: Call, *, whole: bool) -> Rule:
 
 
 def _unfit(call: Call) -> str | None:
-    """Why a layer of a known type cannot be followed all the same."""
+    """Tell why a layer of a known type cannot be followed all the same."""
     layer = call.layer
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return "has its channels first"
@@ -222,7 +213,7 @@ def _join(graph: ChannelGraph, call: Call) -> Layout:
 
 
 def _flatten(graph: ChannelGraph, call: Call) -> Layout:
-    """Rows, columns and channels in one axis, or in others: the channels come again and again."""
+    """Put rows, columns and channels in one axis, or in others: the channels come again and again."""
     layout = call.given[0] * (call.channels // width(call.given[0]))
     if isinstance(call.layer, L.Reshape):
         graph.shapes[call.path] = layout

@@ -10,10 +10,11 @@ from bodyposenet.common.pages.page import coordinate, svg
 WIDTH, ROW = 460, 17  # user units
 LEFT, RIGHT = 170, 84  # room for names, and for figures
 THICK = 9
+LONGEST_NAME = 26  # characters that have room; the middle of a longer one is left out
 
 
 def channels_svg(layers: Mapping[str, tuple[int, int]]) -> Markup:
-    """A bar for each layer: pale for the filters that it had, strong for those that stayed.
+    """Draw a bar for each layer: pale for the filters that it had, strong for those that stayed.
 
     Args:
         layers: For each layer how many filters stayed, and of how many, in the network's order.
@@ -32,26 +33,22 @@ def channels_svg(layers: Mapping[str, tuple[int, int]]) -> Markup:
 
 
 def _row(name: str, kept: int, of: int, unit: float, y: float) -> Markup:
+    half = (LONGEST_NAME - 1) // 2
+    fitting = name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
     return Markup(
         '<g><title>{said}</title><text class="name" x="{nx}" y="{m}">{name}</text>'
         '<rect class="gone" x="{x}" y="{y}" width="{w}" height="{h}" rx="2"/>'
         '<rect class="stayed" x="{x}" y="{y}" width="{k}" height="{h}" rx="2"/>'
         '<text class="figure" x="{fx}" y="{m}">{figure}</text></g>'
     ).format(
-        said=f"{name}: {kept} of {of}", name=_shorten(name), nx=LEFT - 8, x=LEFT, y=coordinate(y + (ROW - THICK) / 2),
+        said=f"{name}: {kept} of {of}", name=fitting, nx=LEFT - 8, x=LEFT, y=coordinate(y + (ROW - THICK) / 2),
         m=coordinate(y + ROW / 2), w=coordinate(of * unit), k=coordinate(kept * unit), h=THICK,
         fx=coordinate(LEFT + of * unit + 6), figure=str(of) if kept == of else f"{kept} of {of}",
     )  # fmt: skip
 
 
-def _shorten(name: str, most: int = 26) -> str:
-    """A name that fits: the middle of a long one is left out."""
-    half = (most - 1) // 2
-    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
-
-
 def widths(model: Any) -> dict[str, int]:
-    """Filters of each convolution and dense layer of a network, in its order; nested models have theirs beneath them.
+    """Count the filters of each convolution and dense layer, in the network's order; nested models' beneath them.
 
     Args:
         model: A ``keras.Model``.

@@ -75,38 +75,41 @@ def rows(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, l
         stages: The first is the base.
         ceiling_ap: AP that perfect maps would have with the same decoder.
     """
-    return [(stage.name, _cells(stage, stages[0], ceiling_ap)) for stage in stages]
-
-
-def _cells(stage: Stage, base: Stage, ceiling_ap: float | None) -> list[Cell]:
-    cells = [cell(column, getattr(stage, column.key), getattr(base, column.key), stage is base) for column in COLUMNS]
-    return [cells[0], Cell(format_measure(share(stage.ap, ceiling_ap), percent)), *cells[1:]]
+    table = []
+    for stage in stages:
+        first, *others = (
+            cell(column, getattr(stage, column.key), getattr(stages[0], column.key), stage is stages[0])
+            for column in COLUMNS
+        )
+        of_ceiling = Cell(format_measure(share(stage.ap, ceiling_ap), percent))
+        table.append((stage.name, [first, of_ceiling, *others]))
+    return table
 
 
 def cell(column: Column, value: float | None, base: float | None, is_base: bool) -> Cell:
-    """One measure of a network, and its difference from the base's."""
+    """Write one measure of a network, and its difference from the base's."""
     if is_base or not is_known(value) or not is_known(base):
         return Cell(format_measure(value, column.text))
     difference = float(value or 0) - float(base or 0)
-    change = format_signed(difference, precision) if column.key == "ap" else _relative(share(difference, base))
+    relative = share(difference, base)
+    if column.key == "ap":
+        change = format_signed(difference, precision)
+    else:
+        change = format_signed(relative, percent) if is_known(relative) else ""
     if not any(digit in change for digit in "123456789"):
         return Cell(column.text(float(value or 0)), change)
     return Cell(column.text(float(value or 0)), change, "good" if (difference > 0) == column.more_is_better else "bad")
 
 
-def _relative(change: float) -> str:
-    return format_signed(change, percent) if is_known(change) else ""
-
-
 def format_signed(value: float, text: Callable[[float], str]) -> str:
-    """A difference with its sign; what is written as zero has none but ±."""
+    """Write a difference with its sign; what is written as zero has none but ±."""
     written = text(abs(value))
     sign = "+" if value > 0 else MINUS
     return (sign if any(digit in written for digit in "123456789") else "±") + written
 
 
 def verdict(stages: Sequence[Stage], ceiling_ap: float | None) -> str:
-    """What pruning and quantization made of the base, in one sentence."""
+    """Say what pruning and quantization made of the base, in one sentence."""
     parts = [part for part in _parts(stages, ceiling_ap) if part] if stages else []
     sentence = "; ".join(parts)
     return sentence[:1].upper() + sentence[1:] + "." if sentence else "Nothing was measured."
@@ -135,18 +138,18 @@ def _parts(stages: Sequence[Stage], ceiling_ap: float | None) -> list[str]:
 
 
 def stage_named(stages: Sequence[Stage], word: str) -> Stage | None:
-    """The last stage with a word in its name."""
+    """Find the last stage with a word in its name."""
     return next((stage for stage in reversed(stages) if word in stage.name.lower()), None)
 
 
 def final_float(stages: Sequence[Stage]) -> Stage:
-    """The last network that is not quantized: the retrained one where there is one."""
+    """Find the last network that is not quantized: the retrained one where there is one."""
     unquantized = [stage for stage in stages if "int8" not in stage.name.lower()] or list(stages)
     return stage_named(unquantized, "retrain") or unquantized[-1]
 
 
 def write_table(stages: Sequence[Stage], ceiling_ap: float | None = None) -> str:
-    """The stages as a table for a terminal, differences from the base in brackets.
+    """Write the stages as a table for a terminal, differences from the base in brackets.
 
     Args:
         stages: The first is the base.

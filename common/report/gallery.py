@@ -61,7 +61,7 @@ class Gallery:
 
 
 def draw(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
-    """A photo made as small as the page has room for, with people drawn on it; ``(H, W, 3)`` RGB uint8."""
+    """Draw people on a photo made as small as the page has room for; ``(H, W, 3)`` RGB uint8."""
     small, scale = _fit(image, LONGEST), min(1.0, LONGEST / max(image.shape[:2]))
     keypoints = people.keypoints.copy()
     keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
@@ -115,7 +115,7 @@ def _more(told: int, of: int) -> str:
 
 
 def _embed(caption: str, image: np.ndarray, most: int) -> Picture | None:
-    """The picture in so many bytes at most; None where even the smallest takes more."""
+    """Embed the picture in so many bytes at most; None where even the smallest takes more."""
     for longest, quality in STEPS:
         small = _fit(image, longest)
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
@@ -135,5 +135,5 @@ def _fit(image: np.ndarray, longest: int) -> np.ndarray:
 
 
 def _clean(text: str) -> str:
-    """Text that can be written down, whatever a file is called."""
+    """Return text that can be written down, whatever a file is called."""
     return text.encode("utf-8", "replace").decode()

@@ -27,7 +27,7 @@ class ParetoChoice:
 
 
 def on_front(stages: Sequence[Stage]) -> list[bool]:
-    """For each network whether no other has as much AP for fewer GFLOPs, or more AP for as many.
+    """Tell for each network whether no other has as much AP for fewer GFLOPs, or more AP for as many.
 
     Those that were not measured are never on the front.
     """
@@ -39,7 +39,7 @@ def _is_measured(stage: Stage) -> bool:
 
 
 def _beats(one: Stage, other: Stage) -> bool:
-    """Whether a network is nowhere worse than another, and somewhere better."""
+    """Tell whether a network is nowhere worse than another, and somewhere better."""
     if not _is_measured(one):
         return False
     ours, theirs = _rank(one), _rank(other)
@@ -47,12 +47,12 @@ def _beats(one: Stage, other: Stage) -> bool:
 
 
 def _rank(stage: Stage) -> tuple[float, float]:
-    """GFLOPs, and AP as a loss."""
+    """Return the GFLOPs, and the AP as a loss."""
     return float(stage.gflops or 0), -float(stage.ap or 0)
 
 
 def choose(base: Stage, stages: Sequence[Stage], max_ap_drop: float) -> ParetoChoice:
-    """The network with the fewest GFLOPs whose AP is at most so much below the base's; of equals the better one.
+    """Choose the network with the fewest GFLOPs whose AP is at most so much below the base's; of equals the better.
 
     Args:
         base: What they were made of.
@@ -87,5 +87,5 @@ def _why(stage: Stage, base: Stage, max_ap_drop: float) -> str:
 
 
 def cut_name(cut: Mapping[str, Any]) -> str:
-    """A cut in words: ``target_flops 0.5``."""
+    """Name a cut in words: ``target_flops 0.5``."""
     return ", ".join(f"{key} {value}" for key, value in cut.items()) or "as the spec says"

@@ -25,6 +25,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
         The path.
     """
     gflops = share(done.gflops_after, done.gflops_before)
+    target = spec.target_params is not None or spec.target_flops is not None
     kept, of = (sum(counts) for counts in zip(*done.layers.values(), strict=True)) if done.layers else (0, 0)
     page = render(
         "bodyposenet.common.report",
@@ -36,7 +37,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
             (percent(gflops) if is_known(gflops) else "–", "of the GFLOPs",  # noqa: RUF001
              f"{plain(done.gflops_after)} of {plain(done.gflops_before)} at {done.size[0]}x{done.size[1]}"),
             (percent(kept / of) if of else "–", "of the filters", f"{kept:,} of {of:,}"),  # noqa: RUF001
-            (f"{done.threshold:.4g}", "threshold", "found" if _target(spec) else "given"),
+            (f"{done.threshold:.4g}", "threshold", "found" if target else "given"),
         ],
         channels=channels_svg(done.layers),
         facts=[(name.replace("_", " "), fact_text(value)) for name, value in spec.model_dump(mode="json").items()],
@@ -50,7 +51,3 @@ def _verdict(done: "PruneOutcome", gflops: float) -> str:
     work = f" and {percent(gflops)} of the floating-point operations" if is_known(gflops) else ""
     sentence = f"{percent(done.kept)} of the parameters{work} are left."
     return f"{sentence} {done.note}".strip()
-
-
-def _target(spec: PruneSpec) -> bool:
-    return spec.target_params is not None or spec.target_flops is not None

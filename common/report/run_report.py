@@ -99,7 +99,7 @@ def write_report(
 
 
 def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, str, str]]:
-    """Figure, name and explanation of what the page opens with."""
+    """List figure, name and explanation of what the page opens with."""
     if not stages:
         return []
     base, small = stages[0], final_float(stages)
@@ -125,17 +125,17 @@ def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
             (format_measure(share(fast.bytes, base.bytes), percent), "of the file size", f"{fast.name} against base")
         )
         figures.append(
-            (format_measure(share(base.latency_ms, fast.latency_ms), _times), "CPU speed", f"{fast.name} against base")
+            (
+                format_measure(share(base.latency_ms, fast.latency_ms), "{:.1f}×".format),  # noqa: RUF001
+                "CPU speed",
+                f"{fast.name} against base",
+            )
         )
     return [figure for figure in figures if figure[0] != DASH]
 
 
-def _times(value: float) -> str:
-    return f"{value:.1f}×"  # noqa: RUF001
-
-
 def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, Markup]]:
-    """Heading and bar chart of every measure that was taken of any stage."""
+    """Draw, under its heading, a bar chart of every measure that was taken of any stage."""
     measures = {column: {stage.name: getattr(stage, column.key) for stage in stages} for column in COLUMNS}
     return [
         (
@@ -150,7 +150,7 @@ def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
 
 
 def _lines(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, Markup]]:
-    """Heading and line chart of every number in the histories."""
+    """Draw, under its heading, a line chart of every number in the histories."""
     numbers = [
         key
         for rows in curves.values()
@@ -175,7 +175,7 @@ def _lines(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str,
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
-    """Epoch and value of the epochs that have one; the epoch is the row's own or else its place, from 1."""
+    """Return epoch and value of the epochs with one; the epoch is the row's own or else its place, from 1."""
     return [
         (float(row.get("epoch", place)), float(row[key]))
         for place, row in enumerate(rows, 1)
@@ -184,18 +184,18 @@ def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number (true and false are none)."""
+    """Tell whether a value is a number (true and false are none)."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _fitting(pictures: Sequence[Picture]) -> list[Picture]:
-    """The first pictures, as many as leave the page within Kubeflow's 2 MB."""
+    """Take the first pictures, as many as leave the page within Kubeflow's 2 MB."""
     sizes = itertools.accumulate(len(picture.jpeg) for picture in pictures)
     return [picture for picture, size in zip(pictures, sizes, strict=True) if size <= MOST_BYTES]
 
 
 def embed(caption: str, image: np.ndarray) -> Picture:
-    """A picture made no larger than the page needs, as a JPEG in base64."""
+    """Make a picture no larger than the page needs, as a JPEG in base64."""
     import cv2
 
     height, width = image.shape[:2]
@@ -208,7 +208,7 @@ def embed(caption: str, image: np.ndarray) -> Picture:
 
 
 def fact_text(value: Any) -> str:
-    """A fact as text; a dash for what is unknown."""
+    """Write a fact as text; a dash for what is unknown."""
     if value is None or value == "" or (isinstance(value, float) and not is_known(value)):
         return DASH
     if isinstance(value, float):

@@ -14,12 +14,12 @@ SHOWN = ("AP_0.50-0.95_all", "ap", "loss", "val_ap", "params", "gflops", "kept",
 
 
 def describe_state(state: str) -> str:
-    """How a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
+    """Tell how a run ended as far as Kubeflow's word goes: a server says ``COMPLETE`` or ``RUNNING`` of any."""
     return state if state in (SUCCEEDED, FAILED) else ENDED
 
 
 def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
-    """A heading, the failures, and a table of the tasks.
+    """Write a heading, the failures, and a table of the tasks.
 
     Args:
         name: Of the pipeline.
@@ -40,21 +40,16 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
     if not rows:
         return "\n".join([*lines, "The tracking store knows of no tasks of this run.", ""])
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
-    lines += [f"| {row.name} | {row.status.lower()} | {_seconds(row.seconds)} | {_numbers(row)} |" for row in rows]
+    for row in rows:
+        seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
+        numbers = ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
+        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {numbers} |")
     if state == SUCCEEDED:
         lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
-
-
-def _numbers(row: TaskRow) -> str:
-    return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
-
-
 def _format_reason(what: str, reason: str) -> list[str]:
-    """An entry of a list; of several reasons a list in it."""
+    """Write an entry of a list; of several reasons a list in it."""
     first, *more = (" ".join(line.split()) for line in reason.splitlines() if line.strip())
     return [f"- **{what}**: {first}"] if not more else [f"- **{what}**:", *(f"  - {line}" for line in (first, *more))]

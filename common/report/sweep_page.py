@@ -63,7 +63,7 @@ def write_sweep_page(path: Path, base: Stage, stages: Sequence[Stage], choice: P
 
 
 def _tiles(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> list[tuple[str, str, str]]:
-    """Figure, name and explanation of what the page opens with."""
+    """List figure, name and explanation of what the page opens with."""
     if choice.place is None:
         return []
     one = stages[choice.place]
@@ -95,7 +95,7 @@ def _format_lost(stage: Stage, base: Stage, choice: ParetoChoice) -> Cell:
 
 
 def front_chart(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> Markup:
-    """The networks as points over their GFLOPs, the front as a line, and the least AP that will do.
+    """Draw the networks as points over their GFLOPs, the front as a line, and the least AP that will do.
 
     Returns:
         An ``<svg>``; nothing if nothing was measured.
@@ -123,7 +123,7 @@ def _describe(stage: Stage) -> str:
 
 
 def _axes(stages: Sequence[Stage], least_ap: float | None) -> tuple[Axis, Axis]:
-    """GFLOPs from zero, and AP around what is shown."""
+    """Make the axes: GFLOPs from zero, and AP around what is shown."""
     aps = [float(one.ap or 0) for one in stages] + ([] if least_ap is None else [max(0.0, least_ap)])
     slack = 0.2 * max(max(aps) - min(aps), 0.02)
     height, width = SIZE
@@ -132,7 +132,7 @@ def _axes(stages: Sequence[Stage], least_ap: float | None) -> tuple[Axis, Axis]:
 
 
 def _budget(x: Axis, y: Axis, least_ap: float | None) -> Markup:
-    """A dashed line at the least AP that will do, with its name below."""
+    """Draw a dashed line at the least AP that will do, with its name below."""
     if least_ap is None or least_ap < y.low:
         return Markup("")
     return Markup(
@@ -145,7 +145,7 @@ def _budget(x: Axis, y: Axis, least_ap: float | None) -> Markup:
 
 
 def _budget_box(x: Axis, y: Axis, least_ap: float | None) -> list[Box]:
-    """Room that the budget's line takes, and its name at the line's beginning."""
+    """Return the room that the budget's line takes, and its name at the line's beginning."""
     if least_ap is None or least_ap < y.low:
         return []
     line = y.at(least_ap)
@@ -153,7 +153,7 @@ def _budget_box(x: Axis, y: Axis, least_ap: float | None) -> list[Box]:
 
 
 def _stairs(points: Sequence[Point]) -> Markup:
-    """The best AP for at most so many GFLOPs: level until the next network, then up."""
+    """Draw the best AP for at most so many GFLOPs: level until the next network, then up."""
     (x, y), *others = sorted(points)
     path = f"M{coordinate(x)},{coordinate(y)}" + "".join(f" H{coordinate(a)} V{coordinate(b)}" for a, b in others)
     return Markup('<path class="front-line" d="{}"/>').format(path)
@@ -167,7 +167,7 @@ def _dot(point: Point, kind: str, *, ringed: bool, said: str) -> Markup:
 
 
 def _labels(points: Sequence[tuple[Point, str]], frame: Box, lines: Sequence[Box]) -> list[Markup]:
-    """Each point's name beside it, where it covers no other name, point or line, if there is room."""
+    """Write each point's name beside it, where it covers no other name, point or line, if there is room."""
     taken: list[Box] = [*((x - RING, y - RING, x + RING, y + RING) for (x, y), _ in points), *lines]
     labels = []
     for place, ((x, y), name) in enumerate(points):
@@ -186,7 +186,7 @@ def _labels(points: Sequence[tuple[Point, str]], frame: Box, lines: Sequence[Box
 
 
 def _around(x: float, y: float, width: float) -> list[Box]:
-    """Where a label may stand: above, below, right, left, and further above and below."""
+    """List where a label may stand: above, below, right, left, and further above and below."""
     near, far = RING + 2, RING + LINE + 2
     middle = x - width / 2
     return [

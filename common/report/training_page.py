@@ -41,7 +41,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
         said=_describe(history),
         ceiling_ap=None,
         stages=[],
-        curves={"training": [_draw(epoch) for epoch in history]},
+        curves={"training": [{name: epoch[key] for key, name in CURVES.items() if key in epoch} for epoch in history]},
         pictures=_first_batch(folder / FIRST_BATCH),
         gallery=("First batch", "Augmented pictures, with what the network was to learn from them."),
         facts={
@@ -55,12 +55,8 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
     )
 
 
-def _draw(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: epoch[key] for key, name in CURVES.items() if key in epoch}
-
-
 def _describe(history: Sequence[Mapping[str, Any]]) -> str:
-    """How the training went, in a sentence."""
+    """Say how the training went, in a sentence."""
     first, last = history[0], history[-1]
     sentence = f"Loss {first['loss']:.4g} in the first epoch, {last['loss']:.4g} in the last of {len(history)}"
     aps = [(epoch["val_ap"], epoch["epoch"]) for epoch in history if "val_ap" in epoch]

@@ -27,7 +27,7 @@ class Card:
     sigma: float = 7.0
 
     def to_dict(self) -> dict[str, Any]:
-        """This card as plain JSON data."""
+        """Return this card as plain JSON data."""
         return {
             "skeleton": self.skeleton.to_dict(),
             "stride": self.stride,
@@ -39,7 +39,7 @@ class Card:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Card":
-        """The inverse of :meth:`to_dict`."""
+        """Undo :meth:`to_dict`."""
         return cls(
             skeleton=Skeleton.from_dict(data["skeleton"]),
             stride=int(data["stride"]),

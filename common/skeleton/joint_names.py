@@ -12,7 +12,7 @@ INITIAL = re.compile(r"^[lr](?=[a-z])|^[LR](?=[A-Z])")  # lshoulder, LSHO
 
 
 def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The left and the right joint of every pair that the names tell, in the order of the joints."""
+    """Return the left and the right joint of every pair that the names tell, in the order of the joints."""
     free = dict.fromkeys(joints)
     pairs = []
     for joint in joints:
@@ -25,19 +25,19 @@ def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def find_side(joint: str) -> str:
-    """``left``, ``right``, or nothing for a joint that names no side."""
+    """Return ``left``, ``right``, or nothing for a joint that names no side."""
     pair = next(_readings(joint, (WORDS, JOINED)), ("", ""))
     return ("left" if pair[0] == joint else "right") if pair[0] else ""
 
 
 def names_part(joint: str, part: str) -> bool:
-    """Whether a joint's name has a body part for a word, or as the rest of a word that begins with a side."""
+    """Tell whether a name has a body part for a word, or as the rest of a word that begins with a side."""
     words = [word.lower() for word in WORDS.findall(joint)]
     return any(word in (part, f"left{part}", f"right{part}") for word in words)
 
 
 def _readings(joint: str, patterns: Sequence[re.Pattern[str]] = (WORDS, JOINED, INITIAL)) -> Iterator[tuple[str, str]]:
-    """Pairs of names, left and right, that a joint may be one of; the likeliest first."""
+    """List pairs of names, left and right, that a joint may be one of; the likeliest first."""
     for pattern in patterns:
         for word in pattern.finditer(joint):
             side = word[0].lower()
@@ -47,7 +47,7 @@ def _readings(joint: str, patterns: Sequence[re.Pattern[str]] = (WORDS, JOINED, 
 
 
 def _match_case(model: str, word: str) -> str:
-    """A word in small or capital letters like another."""
+    """Write a word in small or capital letters like another."""
     if model.isupper():
         return word.upper()
     return word.capitalize() if model[0].isupper() else word

@@ -45,7 +45,7 @@ class BodyPrior:
         return np.array(self.means), 1 / np.array(self.spreads) ** 2
 
     def to_dict(self) -> dict[str, Any]:
-        """This prior as plain JSON data: of each table the part below the diagonal."""
+        """Return this prior as plain JSON data: of each table the part below the diagonal."""
         return {
             "means": [list(row[:k]) for k, row in enumerate(self.means)],
             "spreads": [list(row[:k]) for k, row in enumerate(self.spreads)],
@@ -53,7 +53,7 @@ class BodyPrior:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "BodyPrior":
-        """The inverse of :meth:`to_dict`."""
+        """Undo :meth:`to_dict`."""
         return cls(_whole_table(data["means"], 0.0), _whole_table(data["spreads"], 1.0))
 
 
@@ -110,11 +110,11 @@ class Skeleton:
         return np.array([self.joints.index(others.get(name, name)) for name in self.joints], np.int64)
 
     def select_taught(self, names: Sequence[str]) -> set[str]:
-        """Those of these joints that a dataset with joints of these names has, or that are computed of them."""
+        """Select the joints that a dataset with joints of these names has, or that are computed of them."""
         return {*names, *(joint for joint, _ in self._computable(names))} & {*self.joints}
 
     def _computable(self, names: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-        """The computed joints that a dataset lacks and has the parents of."""
+        """List the computed joints that a dataset lacks and has the parents of."""
         known = {*names}
         computable = []
         for joint, parents in self.computed:
@@ -136,7 +136,10 @@ class Skeleton:
         """
         known = {name: keypoints[:, column] for column, name in enumerate(names)}
         for joint, parents in self._computable(names):
-            known[joint] = _mean_joint(np.stack([known[parent] for parent in parents], axis=1))
+            points = np.stack([known[parent] for parent in parents], axis=1)  # (N, P, 3)
+            visibility = points[..., 2].min(axis=1)
+            mean = np.c_[points[..., :2].mean(axis=1), visibility]
+            known[joint] = np.where(visibility[:, None] > 0, mean, 0.0)
         taken = np.zeros((len(keypoints), self.num_joints, 3))
         for index, joint in enumerate(self.joints):
             if joint in known:
@@ -144,7 +147,7 @@ class Skeleton:
         return taken
 
     def to_dict(self) -> dict[str, Any]:
-        """This skeleton as plain JSON data."""
+        """Return this skeleton as plain JSON data."""
         return {
             "name": self.name,
             "joints": list(self.joints),
@@ -157,9 +160,10 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Skeleton":
-        """The inverse of :meth:`to_dict`; data without a word on a prior get that of their joints, if one is known."""
+        """Undo :meth:`to_dict`; data without a word on a prior get that of their joints, if one is known."""
         joints = tuple(data["joints"])
         prior = data["prior"] and BodyPrior.from_dict(data["prior"]) if "prior" in data else find_prior(joints)
+        pairs = data.get("flip_pairs")
         return cls(
             name=data["name"],
             joints=joints,
@@ -167,27 +171,17 @@ class Skeleton:
             sigmas=tuple(data["sigmas"]),
             computed=tuple((joint, tuple(parents)) for joint, parents in data.get("computed", {}).items()),
             prior=prior,
-            flip_pairs=None if data.get("flip_pairs") is None else _as_pairs(data["flip_pairs"]),
+            flip_pairs=None if pairs is None else tuple((left, right) for left, right in pairs),
         )
 
 
-def _as_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((left, right) for left, right in pairs)
-
-
-def _mean_joint(parents: np.ndarray) -> np.ndarray:
-    """``(N, P, 3)`` parents to their ``(N, 3)`` mean, labelled only where all parents are."""
-    visibility = parents[..., 2].min(axis=1)
-    return np.where(visibility[:, None] > 0, np.c_[parents[..., :2].mean(axis=1), visibility], 0.0)
-
-
 def find_sigma(joint: str) -> float:
-    """OKS spread of a joint, by the body part in its name."""
+    """Find a joint's OKS spread by the body part in its name."""
     return next((sigma for part, sigma in COCO_SIGMAS.items() if names_part(joint, part)), DEFAULT_SIGMA)
 
 
 def find_prior(joints: Sequence[str]) -> BodyPrior | None:
-    """The prior of TAO's 18 joints, fitted to COCO train2017; other joints have none until one is fitted."""
+    """Return the prior of TAO's 18 joints, fitted to COCO train2017; others have none until one is fitted."""
     data = json.loads(resources.files(__package__).joinpath("priors/bpnet_18_joints.json").read_text(encoding="utf-8"))
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 def recode(flags: npt.NDArray[np.float64], codes: Mapping[int, int]) -> npt.NDArray[np.float64]:
-    """Visibility flags by a dataset's table; flags that it lacks become 0."""
+    """Translate visibility flags by a dataset's table; flags that it lacks become 0."""
     coded = np.zeros_like(flags)
     for flag, code in codes.items():
         coded[flags == flag] = code

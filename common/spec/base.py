@@ -27,12 +27,12 @@ Spec = TypeVar("Spec", bound=Strict)
 
 
 def _number(value: object) -> object:
-    """YAML 1.1 reads ``2e-5``, without a dot, as text; TAO's users mean the number."""
+    """Read numbers that YAML 1.1 takes for text: of ``2e-5``, without a dot, TAO's users mean the number."""
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
 def _remap(path: str, info: ValidationInfo) -> str:
-    """``path`` with the longest matching prefix of the path map replaced."""
+    """Replace the longest matching prefix of the path map in ``path``."""
     pairs: PathMap = (info.context or {}).get("path_map", ())
     for old, new in sorted(pairs, key=lambda pair: -len(pair[0])):
         old = old.rstrip("/") or "/"
@@ -90,7 +90,7 @@ def parse_spec(data: Mapping[str, Any], model: type[Spec], *, where: str = "<giv
 
 
 def dump_yaml(spec: BaseModel) -> str:
-    """``spec`` as YAML that loads back equal."""
+    """Write ``spec`` as YAML that loads back equal."""
     data = spec.model_dump(mode="json", by_alias=True)
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
@@ -107,7 +107,7 @@ _Dumper.add_representer(str, _escape)
 
 
 def validate(document: Document, model: type[Spec], path_map: PathMap = ()) -> Spec:
-    """A document as the spec that it should be.
+    """Read a document as the spec that it should be.
 
     Raises:
         SpecError: As :func:`load_spec`.

@@ -65,7 +65,7 @@ class VisibilityFlags(Strict):
         return mapping
 
     def codes(self) -> dict[int, int]:
-        """The dataset's number to this project's flag: 0 not labelled, 1 hidden, 2 visible."""
+        """Map the dataset's number to this project's flag: 0 not labelled, 1 hidden, 2 visible."""
         return {number: SEEN.get(self.mapping[word], 0) for word, number in self.value.items()}
 
 

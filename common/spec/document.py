@@ -31,7 +31,7 @@ class Document:
     root: yaml.Node | None = None
 
     def plain(self, loc: Sequence[str | int]) -> Loc:
-        """The keys of ``loc`` without the class names that pydantic puts between those of a union."""
+        """Return the keys of ``loc`` without the class names that pydantic puts between those of a union."""
         kept: list[str | int] = []
         value: Any = self.data
         for key in loc:
@@ -42,7 +42,7 @@ class Document:
         return tuple(kept)
 
     def line(self, loc: Sequence[str | int]) -> int:
-        """The line, counted from 1, of the key at ``loc`` or of its nearest parent that is written; 0 if unknown."""
+        """Find the line, from 1, of the key at ``loc`` or of its nearest parent in the file; 0 if unknown."""
         if self.root is None:
             return 0
         line, node = self.root.start_mark.line, self.root
@@ -54,7 +54,7 @@ class Document:
         return int(line) + 1
 
     def tell(self, loc: Sequence[str | int], problem: str) -> tuple[int, str]:
-        """A problem at ``loc`` as ``(line, message)``; messages sort by line."""
+        """Put a problem at ``loc`` as ``(line, message)``; messages sort by line."""
         loc = self.plain(loc)
         line = self.line(loc)
         place = f"{self.where}:{line}" if line else self.where
@@ -62,7 +62,7 @@ class Document:
         return line, f"{place}: {key}: {problem}" if key else f"{place}: {problem}"
 
     def duplicates(self) -> list[tuple[int, str]]:
-        """One problem for each key that is written twice in one mapping."""
+        """List one problem for each key that is written twice in one mapping."""
         return [
             (line + 1, f"{self.where}:{line + 1}: {'.'.join(loc)}: key is written twice; keep one of them")
             for line, loc in _find_repeated(self.root, (), set())
@@ -79,7 +79,7 @@ def read_document(path: str | Path) -> Document:
 
 
 def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
-    """A document from its text.
+    """Parse a document from its text.
 
     Args:
         text: YAML or JSON.
@@ -98,7 +98,7 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
 
 
 def bare_classes(data: Any) -> Any:
-    """``data`` with the module path taken off every class name, as TAO allows either."""
+    """Take the module path off every class name in ``data``, as TAO allows either."""
     if isinstance(data, Mapping):
         return {
             key: value.rpartition(".")[2] if key == CLASS_KEY and isinstance(value, str) else bare_classes(value)
@@ -153,7 +153,7 @@ def _load_yaml(path: str | Path, text: str) -> Any:
 
 
 def _compose(text: str, as_json: bool) -> yaml.Node | None:
-    """The nodes of a text that is known to be good; JSON is YAML but for its tabs."""
+    """Parse the nodes of a text that is known to be good; JSON is YAML but for its tabs."""
     try:
         return yaml.compose(text.replace("\t", " ") if as_json else text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
@@ -169,7 +169,7 @@ def _child(value: Any, key: str | int) -> Any:
 
 
 def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
-    """Line (from 0) and node of one item of a mapping or a list."""
+    """Find the line (from 0) and the node of one item of a mapping or a list."""
     if isinstance(node, yaml.MappingNode):
         found = [(name.start_mark.line, value) for name, value in node.value if name.value == str(key)]
         return found[-1] if found else None
@@ -181,7 +181,7 @@ def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
 def _find_repeated(
     node: yaml.Node | None, loc: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line and place of every second, third... mention of a key; a node with aliases is visited once."""
+    """Find line and place of every second, third... mention of a key; a node with aliases is visited once."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))

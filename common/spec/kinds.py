@@ -20,7 +20,7 @@ KINDS: tuple[type[Strict], ...] = (TrainSpec, DatasetSpec, InferenceSpec, PoseCo
 
 
 def detect_kind(path: str | Path) -> type[Strict]:
-    """The model of the spec in a file, by its keys.
+    """Find the model of the spec in a file, by its keys.
 
     Raises:
         SpecError: The file cannot be read, or its keys fit no kind of spec, or two equally well.
@@ -37,18 +37,20 @@ def detect_kind(path: str | Path) -> type[Strict]:
 
 
 def _likeness(data: Mapping[str, Any], kind: type[Strict]) -> float:
-    """How many top-level keys are the kind's; a misspelled one counts as far as it is like one of them."""
+    """Count the top-level keys that are the kind's; a misspelled one counts as far as it is like one of them."""
     known = [field.alias or name for name, field in kind.model_fields.items()]
-    return sum(1.0 if key in known else _nearness(str(key), known) / 2 for key in data)
-
-
-def _nearness(key: str, known: list[str]) -> float:
-    near = max(SequenceMatcher(None, key, name).ratio() for name in known)
-    return near if near > 0.8 else 0.0
+    likeness = 0.0
+    for key in data:
+        nearness = max(SequenceMatcher(None, str(key), name).ratio() for name in known)
+        if key in known:
+            likeness += 1
+        elif nearness > 0.8:
+            likeness += nearness / 2
+    return likeness
 
 
 def describe(spec: Strict) -> str:
-    """What a spec is, in a line."""
+    """Describe a spec in a line."""
     return next(tell(spec) for kind, tell in DESCRIPTIONS.items() if isinstance(spec, kind))
 
 
@@ -93,7 +95,7 @@ DESCRIPTIONS: dict[type[Strict], Callable[[Any], str]] = {
 
 
 def notes(spec: Strict) -> list[str]:
-    """What a spec says without effect here, or with one that may not be meant, a line each."""
+    """List what a spec says without effect here, or with one that may not be meant, a line each."""
     if isinstance(spec, TrainSpec):
         return list(_train_notes(spec))
     if isinstance(spec, InferenceSpec) and "output_upsampling_factor" in spec.model_fields_set:
@@ -115,7 +117,7 @@ def _pose_notes(spec: PoseConfig) -> Iterator[str]:
 
 
 def _pieces(person: Category) -> list[set[int]]:
-    """Joints that limbs connect, the largest set first."""
+    """Collect the joints that limbs connect, the largest set first."""
     pieces = [{joint} for joint in range(len(person.keypoints))]
     for limb in person.limbs:
         touched = [piece for piece in pieces if piece & {*limb}]

@@ -69,7 +69,7 @@ class PoseConfigRef(Strict):
         return config
 
     def skeleton(self) -> Skeleton:
-        """The skeleton that is meant.
+        """Return the skeleton that is meant.
 
         Raises:
             UserError: The file cannot be used, or the prior that it names.
@@ -201,7 +201,7 @@ class AugmentationConfig(Strict):
         return SpatialAugParams() if params is None else params
 
     def switch_off(self) -> "AugmentationConfig":
-        """What shows the validation records: nothing varied but by ``identity_spatial_aug_params``."""
+        """Return what shows the validation records: nothing varied but by ``identity_spatial_aug_params``."""
         params = self.identity_spatial_aug_params
         if params is None:
             return AugmentationConfig(spatial_augmentation_mode="standard")

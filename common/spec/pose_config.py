@@ -87,12 +87,12 @@ class Category(Strict):
 
 
 def find_person(categories: Sequence[Category]) -> Category:
-    """The category named ``person``, or the only one; validation has made sure that there is one."""
+    """Find the category named ``person``, or the only one; validation has made sure that there is one."""
     return next((category for category in categories if category.name == PERSON), categories[0])
 
 
 def lack_of_person(categories: Sequence[Category]) -> str:
-    """What keeps :func:`find_person` from telling the person: none is named so, and several could be meant."""
+    """Tell what keeps :func:`find_person` from telling the person: none is named so, several could be meant."""
     if len(categories) == 1 or any(category.name == PERSON for category in categories):
         return ""
     names = ", ".join(repr(category.name) for category in categories) or "none"
@@ -156,7 +156,7 @@ class PoseConfig(Strict):
         return pairs
 
     def skeleton(self) -> Skeleton:
-        """The person's joints and limbs, counted from 0.
+        """Return the person's joints and limbs, counted from 0.
 
         Raises:
             UserError: The prior's file is missing, wrong, or of other joints.
@@ -173,7 +173,7 @@ class PoseConfig(Strict):
 
 
 def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleton:
-    """The skeleton of a pose-config file; without one TAO's 18 joints.
+    """Read the skeleton of a pose-config file; without one TAO's 18 joints.
 
     Raises:
         SpecError: The file cannot be used.
@@ -184,7 +184,7 @@ def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleto
 
 
 def _joints_in(info: ValidationInfo) -> tuple[str, ...]:
-    """Joints of the config that is being validated; none if its categories are wrong."""
+    """List the joints of the config that is being validated; none if its categories are wrong."""
     categories = cast("tuple[Category, ...]", info.data.get("categories", ()))
     return find_person(categories).keypoints if categories else ()
 
@@ -197,7 +197,7 @@ def _unknown_names(edges: Sequence[Sequence[str]], known: Sequence[str]) -> Prob
 
 
 def _limb_problems(person: Category) -> Problems:
-    """What is wrong with limbs that a network is to learn; a dataset's are not used."""
+    """Find what is wrong with limbs that a network is to learn; a dataset's are not used."""
     key = "skeleton_edge_names" if person.skeleton is None else "skeleton"
     seen: list[set[int]] = []
     for index, limb in enumerate(person.limbs):
@@ -228,7 +228,7 @@ def _computing_problems(computed: Mapping[str, Sequence[str]], known: Sequence[s
 
 
 def _parents_first(computed: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Joints that can be computed, each after those that it is computed from."""
+    """Order the joints that can be computed, each after those that it is computed from."""
     waiting = dict(computed)
     while ready := [joint for joint, parents in waiting.items() if not waiting.keys() & {*parents}]:
         for joint in ready:

@@ -25,7 +25,7 @@ class SpecMisfitError(ValueError):
 
 
 def format_errors(error: ValidationError, model: type[BaseModel], document: Document) -> list[tuple[int, str]]:
-    """Every problem of ``error`` as ``(line, file:line: key: problem)``."""
+    """Format every problem of ``error`` as ``(line, file:line: key: problem)``."""
     return [
         document.tell(loc, problem)
         for item in error.errors(include_url=False)
@@ -34,7 +34,7 @@ def format_errors(error: ValidationError, model: type[BaseModel], document: Docu
 
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
-    """``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
+    """Ask ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
     near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.55)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -43,9 +43,11 @@ def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     kind, loc, context = item["type"], item["loc"], item.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, SpecMisfitError):
-        yield from ((_join(loc, place), message) for place, message in cause.problems)
+        for place, message in cause.problems:
+            yield ((*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)), message
     elif kind == "extra_forbidden":
-        yield loc, _unknown_key(str(loc[-1]), _keys_at(model, loc[:-1]))
+        known = [key for part in _models_at(model, loc[:-1]) for key in _fields(part)]  # as they are written
+        yield loc, "unknown key" + (did_you_mean(loc[-1], known) or f"; known keys: {', '.join(known)}")
     elif kind == "missing":
         yield loc, "missing; this key must be given"
     elif kind == "union_tag_not_found":
@@ -55,14 +57,6 @@ def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
         yield (*loc, CLASS_KEY), f"no such class, choose from {', '.join(classes)} " + _got(context["tag"], classes)
     else:
         yield loc, _complaint(item)
-
-
-def _join(loc: Loc, place: Loc) -> Loc:
-    return (*loc[:-1], *place[1:]) if place[:1] == (BESIDE,) else (*loc, *place)
-
-
-def _unknown_key(key: str, known: Sequence[str]) -> str:
-    return "unknown key" + (did_you_mean(key, known) or f"; known keys: {', '.join(known)}")
 
 
 def _complaint(item: Any) -> str:
@@ -78,17 +72,12 @@ def _got(value: object, known: Iterable[object] = ()) -> str:
     return f"(got {text if len(text) <= 60 else text[:57] + '...'})" + did_you_mean(value, known)
 
 
-def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """Every key that may be written at ``loc``, as it is written."""
-    return [key for part in _models_at(model, loc) for key in _fields(part)]
-
-
 def _classes_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
     return [name for part in _models_at(model, loc) for name in _class_names(part)]
 
 
 def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
-    """The models that may stand at ``loc``; pydantic names the class of a union's member in it."""
+    """Find the models that may stand at ``loc``; pydantic names the class of a union's member in it."""
     models = [model]
     for key in loc:
         if isinstance(key, int):

@@ -40,7 +40,7 @@ def using_key(key: str | None) -> Iterator[None]:
 
 
 def key_in_use() -> str | None:
-    """The key of the innermost :func:`using_key`, else that of the environment, else None.
+    """Return the key of the innermost :func:`using_key`, else that of the environment, else None.
 
     Raises:
         UserError: The environment's is empty.
@@ -53,7 +53,7 @@ def key_in_use() -> str | None:
 
 
 def _of_environment() -> str | None:
-    """The variable; files that secrets are made of often end with a line break, which is no part of the key."""
+    """Read the variable; files of secrets often end with a line break, which is no part of the key."""
     found = os.environ.get(VARIABLE)
     key = None if found is None else found.rstrip("\r\n")
     if key == "":
@@ -96,7 +96,7 @@ def create_model_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def foreign(path: Path, kinds: str, fix: str, endings: tuple[str, ...] = TAO_ENDINGS) -> UserError:
-    """What to say of a file that is none of the kinds wanted, nor encrypted here.
+    """Say of a file that it is none of the kinds wanted, nor encrypted here.
 
     Args:
         path: The file.

@@ -82,13 +82,13 @@ class Together:
                     self.folder.rmdir()  # unless something is kept
 
     def stage(self, final: Path) -> Path:
-        """Where to write what is to appear as a path: one beside the output, or named as ``elsewhere``."""
+        """Tell where to write what is to appear as a path: one beside the output, or named as ``elsewhere``."""
         return next((self.folder / name for name, path in self._elsewhere.items() if path == final), None) or (
             self.folder / final.name
         )
 
     def is_leftover(self, final: Path) -> bool:
-        """Whether a file is there only because a run was killed that let it appear."""
+        """Tell whether a file is there only because a run was killed that let it appear."""
         return self.stage(final).name in _read(self._journal).wrote
 
     def publish(self) -> None:
@@ -123,7 +123,7 @@ class Together:
 
 
 def is_unfinished(output: Path) -> bool:
-    """Whether an output is that of a run that was killed before it had ended, so that the next may replace it."""
+    """Tell whether an output is of a run that was killed before its end, so that the next may replace it."""
     return output.name in _read(_journal_path(output)).wrote
 
 
@@ -132,7 +132,7 @@ def _journal_path(output: Path) -> Path:
 
 
 def _read(path: Path) -> Journal:
-    """A journal; an empty one where there is none, or none that can be used."""
+    """Read a journal; an empty one where there is none, or none that can be used."""
     try:
         found = json.loads(path.read_bytes())
         publish, wrote = (tuple(found[key]) for key in Journal._fields)

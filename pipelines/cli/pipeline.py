@@ -97,6 +97,7 @@ def _submit(
     wait: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Start a run on Kubeflow; nothing is sent before its parameters are known to fit."""
+    from bodyposenet.pipelines.names import check_name
     from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.parameters import from_words
     from bodyposenet.pipelines.server import Server
@@ -105,6 +106,9 @@ def _submit(
     package = find_package(named)
     values = from_words(words, package.inputs)
     check(values, package)
+    check_name("experiment", experiment)
+    if run_name:
+        check_name("run", run_name)
     server = Server(host, namespace)
     sent = package.without_cache() if no_cache else package
     run_id = start(server, sent, values, experiment=experiment, name=run_name)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.parameters import sendable
 from bodyposenet.pipelines.schedules.schedule_plan import Change, describe_run, plan, read
 from bodyposenet.pipelines.schedules.schedules import Declared
@@ -18,10 +19,27 @@ from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
 
 
 def plan_changes(server: Server, declared: Sequence[Declared], owner: str) -> list[Change]:
-    """What differs between a server and what is declared."""
+    """Compare a server with what is declared.
+
+    Raises:
+        UserError: The server cannot store a name or a description; nothing was changed.
+    """
+    for each in declared:
+        _check_names(each, owner)
     packages = {each.package.version: each.package for each in declared}
     uploaded = {version: find_version(server, package) for version, package in packages.items()}
     return plan(declared, [read(recurring) for recurring in server.schedules()], uploaded, owner)
+
+
+def _check_names(declared: Declared, owner: str) -> None:
+    for what, text in (
+        ("schedule", declared.schedule.name),
+        ("experiment", declared.schedule.experiment),
+        ("pipeline", declared.package.name),
+        ("version", declared.package.version),
+        ("description", describe_run(declared, owner)),
+    ):
+        check_name(what, text)
 
 
 def apply(server: Server, changes: Sequence[Change], owner: str, say: Say) -> None:
@@ -74,7 +92,7 @@ def _recurring(server: Server, declared: Declared, owner: str, *, on: bool) -> A
     return api.V2beta1RecurringRun(
         display_name=schedule.name,
         description=describe_run(declared, owner),
-        experiment_id=server.experiment(schedule.experiment),
+        experiment_id=server.experiment(schedule.experiment.strip()),
         pipeline_version_reference=_reference(uploaded),
         runtime_config=api.V2beta1RuntimeConfig(parameters=sendable(declared.values)),
         trigger=_trigger(declared),

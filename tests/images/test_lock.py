@@ -19,9 +19,17 @@ def packages(path):
 
 
 def locked():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    text = (ROOT / "requirements.lock").read_text()
+    pairs = re.findall(r"^([\w.-]+)==(\S+)(?: ;.*)? \\$", text, re.MULTILINE)
     return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_every_package_of_the_lock_has_hashes_and_names_no_index():
+    text = (ROOT / "requirements.lock").read_text()
+    entries = [entry for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if entry and not entry.startswith("#")]
+    assert len(entries) == len(locked()) > 150
+    assert [entry for entry in entries if not re.search(r"--hash=sha256:[0-9a-f]{64}$", entry, re.MULTILINE)] == []
+    assert "://" not in text
 
 
 def test_there_is_a_list_for_each_image_and_one_for_gpus():

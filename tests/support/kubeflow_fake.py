@@ -39,6 +39,7 @@ ROUTES = {  # what is asked, which method answers, and the type of the answer
     "POST /pipelines/upload_version": ("upload_version", "V2beta1PipelineVersion"),
     "GET /pipelines/(?P<key>[^/]+)/versions": ("list_versions", "V2beta1ListPipelineVersionsResponse"),
     "POST /runs": ("new_run", "V2beta1Run"),
+    "GET /runs": ("list_runs", "V2beta1ListRunsResponse"),
     "GET /runs/(?P<key>[^/:]+)": ("get_run", "V2beta1Run"),
     "GET /recurringruns": ("list_recurring", "V2beta1ListRecurringRunsResponse"),
     "POST /recurringruns": ("new_recurring", "V2beta1RecurringRun"),
@@ -46,6 +47,9 @@ ROUTES = {  # what is asked, which method answers, and the type of the answer
     "POST /recurringruns/(?P<key>[^/:]+):disable": ("disable", "object"),
     "DELETE /recurringruns/(?P<key>[^/:]+)": ("delete", "object"),
 }
+
+
+CHECKED = {"experiment": 128, "pipeline": 128, "pipeline_version": 127}  # the most characters of names
 
 
 class Refusal(Exception):  # noqa: N818
@@ -76,9 +80,9 @@ class KubeflowFake:
         """The requests that changed something, or tried to."""
         return [request for request in self.requests if not request.startswith("GET")]
 
-    def fail(self, request, code=503, times=1):
-        """Refuse the next requests whose line matches, such as ``POST /recurringruns``."""
-        self.failures += [(re.compile(request), code)] * times
+    def fail(self, request, code=503, times=1, *, done=False):
+        """Refuse the next requests whose line matches, such as ``POST /recurringruns``; ``done``: and do them."""
+        self.failures += [(re.compile(request), code, done)] * times
 
     def answer(self, line, query, body, headers):
         """What a request is answered with; JSON unless it is bytes."""
@@ -86,14 +90,17 @@ class KubeflowFake:
             self.requests.append(line)
             if self.token and headers.get("Authorization") != f"Bearer {self.token}":
                 raise Refusal(401, "no or wrong token")
-            for failure in self.failures:
-                if failure[0].fullmatch(line):
-                    self.failures.remove(failure)
+            failure = next((each for each in self.failures if each[0].fullmatch(line)), None)
+            if failure:
+                self.failures.remove(failure)
+                if not failure[2]:
                     raise Refusal(failure[1], "planted")
             for route, (name, kind) in ROUTES.items():
                 if found := re.fullmatch(route, line):
                     answer = getattr(self, f"_{name}")(query, body, **found.groupdict())
                     check_model(answer, kind, "answer")
+                    if failure:
+                        raise Refusal(failure[1], "planted")
                     return answer
             raise Refusal(404, "")
 
@@ -150,6 +157,10 @@ class KubeflowFake:
         self._looks[run["run_id"]] = iter(self.states)
         return run
 
+    def _list_runs(self, query, body):
+        its = [run for run in self.runs.values() if run["experiment_id"] == query.pop("experiment_id", None)]
+        return self._page(its, query, "runs")
+
     def _get_run(self, query, body, key):
         run = self._found(self.runs, key)
         run["state"] = next(self._looks[key], run["state"])
@@ -196,11 +207,23 @@ class KubeflowFake:
 
     def _add(self, store, key, given, *, unique=True):
         name = given["display_name"]
-        if unique and name in [each["display_name"] for each in store.values()]:
-            raise Refusal(409, f"{name} already exists")
+        for field, text in given.items():
+            if field in ("display_name", "description"):
+                self._hold_to_column(key, field, text)
+        if unique and name.casefold() in [each["display_name"].casefold() for each in store.values()]:
+            raise Refusal(409, f"Already exist error: Failed to create. The name {name} already exists")
         made = f"{key}-{next(self._numbers)}"
         store[made] = {**given, key: made, "created_at": datetime.now(UTC).isoformat()}
         return store[made]
+
+    def _hold_to_column(self, key, field, text):
+        """The real one starts a run before its database refuses a name, and then has it in no list."""
+        kind = key.removesuffix("_id")
+        if field == "display_name" and len(text) > CHECKED.get(kind, len(text)):
+            problem = f"Invalid input error: Name length cannot exceed {CHECKED[kind]}"
+            raise Refusal(500, f"InternalServerError: Failed to convert: {problem}")
+        if len(text) > 255 or max(text, default="") > "\uffff":
+            raise Refusal(500, f"InternalServerError: Error 1406 (22001): Data too long for column {field!r} at row 1")
 
     def _found(self, store, key):
         if key not in store:
@@ -212,7 +235,7 @@ class KubeflowFake:
         demand(set(query) <= known, f"unknown in the query: {query}")
         demand(not whose or bool(query.get("namespace")) is self.multi_user, "a namespace is for several users")
         name, begin = filtered_name(query), int(query.get("page_token") or 0)
-        chosen = [each for each in entries if name is None or each["display_name"] == name]
+        chosen = [each for each in entries if name is None or each["display_name"].casefold() == name.casefold()]
         rest = {"next_page_token": str(begin + PAGE)} if len(chosen) > begin + PAGE else {}
         return {field: chosen[begin : begin + PAGE], "total_size": len(chosen), **rest}
 

@@ -6,6 +6,7 @@ type, is an error. The rest are the rules that the real server's source has for 
 
 import json
 import re
+from urllib.parse import unquote_plus
 
 import kfp_server_api as api
 import yaml
@@ -110,6 +111,8 @@ def filtered_name(query):
     """The display name that a list is asked for, if it is; any other filter is none that we know the wire form of."""
     if "filter" not in query:
         return None
-    (predicate,) = json.loads(query["filter"])["predicates"]
+    if re.search("%(?![0-9A-Fa-f]{2})", query["filter"]):
+        raise BadRequest("invalid URL escape")
+    (predicate,) = json.loads(unquote_plus(query["filter"]))["predicates"]  # a second time: the query has been
     demand((predicate["operation"], predicate["key"]) == (1, "display_name"), f"filter: {predicate}")
     return predicate["stringValue"]

@@ -60,7 +60,7 @@ def annotation_table(
 
 
 def _group_rows(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
-    """Numbers of the entries of each kind of people, by the kind's joints."""
+    """Group the numbers of the entries by their kind of people: by the kind's joints."""
     fallback = kinds.default or ()
     if not kinds.columns:  # the file describes no people: all are
         return {fallback: list(range(len(entries)))}
@@ -107,12 +107,12 @@ class _Draft:
 
 
 def blank_flag(flags: Mapping[int, int]) -> int:
-    """The flag of a joint that is not labelled; one that the dataset lacks, where all of its own mean labelled."""
+    """Return the flag of a joint that is not labelled: one that the dataset lacks, where its own all mean labelled."""
     return next((flag for flag, code in flags.items() if code == 0), min(flags) - 1)
 
 
 def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> Floats:
-    """``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others get the flag ``blank``."""
+    """Spread ``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others get the flag ``blank``."""
     own = numbers.reshape(len(numbers), len(columns), 3)
     if tuple(columns) == tuple(range(joints)):
         return own
@@ -123,7 +123,7 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> 
 
 
 def _join(drafts: list[_Draft], joints: int) -> _Draft:
-    """The annotations of all kinds, in the order of the file."""
+    """Join the annotations of all kinds, in the order of the file."""
     if not drafts:
         return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
     whole, *others = drafts
@@ -138,7 +138,7 @@ def _join(drafts: list[_Draft], joints: int) -> _Draft:
 
 
 def _find_indices(ids: Numbers, known: Numbers) -> Numbers:
-    """``(A,)`` the place of each id among the known ones, -1 where it is none of them."""
+    """Find ``(A,)`` the place of each id among the known ones, -1 where it is none of them."""
     if not len(known):
         return np.full(len(ids), -1)
     order = np.argsort(known, kind="stable")
@@ -157,7 +157,7 @@ class _Reader:
         self.refused = {problem.image_id for problem in problems} - {None, *self.images}  # photos, told already
 
     def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
-        """An annotation's values by the names of a draft's columns; without keypoints or None if they are wrong."""
+        """Read an annotation by the names of a draft's columns; without keypoints or None if they are wrong."""
         if number_in(fields, "image_id") in self.refused:
             return None
         try:
@@ -235,7 +235,7 @@ def _hold_boxes_to_photos(
 
 
 def _outside(boxes: Floats, photos: Numbers, images: PhotoTable) -> Iterator[tuple[int, bool]]:
-    """Boxes that leave their photo by more than rounding, and whether they miss it."""
+    """Find boxes that leave their photo by more than rounding, and tell whether they miss it."""
     if not len(images.ids):
         return
     ends = np.stack([images.widths, images.heights], axis=1)[photos]

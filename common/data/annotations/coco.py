@@ -82,7 +82,7 @@ class Photos(Sequence[Photo]):
     @overload
     def __getitem__(self, index: slice) -> list[Photo]: ...
     def __getitem__(self, index: int | slice) -> Photo | list[Photo]:
-        """A photo, or some."""
+        """Return a photo, or some."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]
@@ -139,7 +139,7 @@ class CocoSet:
         return ~self.annotations.crowds & (self.annotations.num_keypoints > 0)
 
     def recode_flags(self, codes: Mapping[int, int]) -> "CocoSet":
-        """The same set with other visibility flags: 0 not labelled, 1 hidden, 2 visible.
+        """Translate the flags of the set: 0 not labelled, 1 hidden, 2 visible.
 
         Args:
             codes: For each of the set's flags, the new one; others become 0.

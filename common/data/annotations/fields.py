@@ -60,44 +60,44 @@ class Entry:
         self.file, self.image_id, self.annotation_id = file, image_id, annotation_id
 
     def wrong(self, kind: str, text: str, fix: str) -> MisfitError:
-        """An error about this entry."""
+        """Make an error about this entry."""
         text = f"{self.label}: {text}" if self.label else text
         return MisfitError(Problem(self.file, kind, text, fix, self.image_id, self.annotation_id))
 
     def whole(self, key: str, default: int | None = None) -> int:
-        """A whole number."""
+        """Read a whole number."""
         value = self._take(key, "a whole number", default)
         if type(value) is not int or abs(value) > MOST_WHOLE:
             raise self._refuse(key, "a whole number")
         return value
 
     def flag(self, key: str) -> bool:
-        """True or false, or a number; false if it is missing."""
+        """Read true or false, or a number; false if it is missing."""
         return value if isinstance(value := self.fields.get(key), bool) else self.whole(key, 0) != 0
 
     def size(self, key: str, most: int) -> int:
-        """A number of pixels."""
+        """Read a number of pixels."""
         value = self.whole(key)
         if not 0 < value <= most:
             raise self._refuse(key, f"a number of pixels from 1 to {most:,}")
         return value
 
     def number(self, key: str, default: float) -> float:
-        """A finite number."""
+        """Read a finite number."""
         value = self._take(key, "a number", default)
         if not is_number(value):
             raise self._refuse(key, "a number")
         return float(value)
 
     def text(self, key: str) -> str:
-        """A string that is not empty."""
+        """Read a string that is not empty."""
         value = self._take(key, "a string")
         if not isinstance(value, str) or not value:
             raise self._refuse(key, "a string")
         return value
 
     def numbers(self, key: str, count: int) -> Floats:
-        """So many finite numbers, none larger than a photo can be."""
+        """Read so many finite numbers, none larger than a photo can be."""
         values = self._take(key, f"{count} numbers")
         if isinstance(values, Fault):
             raise self.wrong(key, str(values), values.fix)
@@ -112,7 +112,7 @@ class Entry:
         return array
 
     def segmentation(self) -> Segmentation:
-        """Polygons or run lengths; an empty list where there are none."""
+        """Read polygons or run lengths; an empty list where there are none."""
         value: Segmentation = self.fields.get("segmentation") or []
         if not is_segmentation(value):
             raise self._refuse("segmentation", "polygons [[x, y, …], …] or run lengths {size, counts}")
@@ -132,7 +132,7 @@ class Entry:
 
 
 def is_segmentation(value: object) -> bool:
-    """Whether a value has the form of polygons or run lengths."""
+    """Tell whether a value has the form of polygons or run lengths."""
     if isinstance(value, dict):
         return {"size", "counts"} <= value.keys()
     return isinstance(value, list) and all(
@@ -141,7 +141,7 @@ def is_segmentation(value: object) -> bool:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a finite number that a float64 can hold."""
+    """Tell whether a value is a finite number that a float64 can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < HUGE and math.isfinite(value)
@@ -166,13 +166,13 @@ class Columns:
         self.suspect = np.zeros(len(entries), bool)
 
     def flag(self, key: str) -> Mask:
-        """``(E,)`` true or false, or numbers; false where they are missing."""
+        """Read ``(E,)`` true or false, or numbers; false where they are missing."""
         flags = self._whole([int(value) if type(value) is bool else value for value in self._values(key, 0)])
         true: Mask = flags != 0
         return true
 
     def whole(self, key: str, default: int | None = None) -> Numbers:
-        """``(E,)`` whole numbers."""
+        """Read ``(E,)`` whole numbers."""
         return self._whole(self._values(key, default))
 
     def _whole(self, values: list[Any]) -> Numbers:
@@ -185,7 +185,7 @@ class Columns:
         return np.array(self._or_zero(values, good), np.int64)
 
     def number(self, key: str, default: Floats) -> Floats:
-        """``(E,)`` numbers; entries without one have that of ``default``."""
+        """Read ``(E,)`` numbers; entries without one have that of ``default``."""
         values = self._values(key, None)
         if set(map(type, values)) <= NUMBERS:
             with contextlib.suppress(OverflowError):
@@ -198,7 +198,7 @@ class Columns:
         return np.where(np.isnan(array), default, array)
 
     def numbers(self, key: str, count: int) -> Floats:
-        """``(E, count)`` numbers."""
+        """Read ``(E, count)`` numbers."""
         lists = self._values(key, None)
         if not all([type(value) is list and len(value) == count for value in lists]):
             good = [type(value) is list and len(value) == count for value in lists]
@@ -213,7 +213,7 @@ class Columns:
         return array
 
     def segmentations(self) -> list[Segmentation]:
-        """Polygons, run lengths or an empty list."""
+        """Read polygons, run lengths or an empty list."""
         values = [entry.get("segmentation") or NOTHING for entry in self.entries]
         if _are_plain([value for value in values if type(value) is list]):
             good = [type(value) is list or is_segmentation(value) for value in values]
@@ -231,7 +231,7 @@ class Columns:
 
 
 def _floats(lists: list[list[float]], count: int) -> Floats:
-    """``(E, count)``; a whole number that no float64 can hold becomes infinite."""
+    """Return ``(E, count)``; a whole number that no float64 can hold becomes infinite."""
     try:
         flat = np.fromiter(chain.from_iterable(lists), np.float64, len(lists) * count)
     except OverflowError:
@@ -240,7 +240,7 @@ def _floats(lists: list[list[float]], count: int) -> Floats:
 
 
 def _are_plain(polygons: list[Any]) -> bool:
-    """Whether all are lists of lists of an even number of numbers, none larger than a photo can be."""
+    """Tell whether all are lists of lists of an even number of numbers, none larger than a photo can be."""
     parts = list(chain.from_iterable(polygons))
     if not all(type(part) is list and len(part) % 2 == 0 for part in parts):
         return False

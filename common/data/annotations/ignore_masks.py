@@ -54,12 +54,12 @@ def ignore_mask(photo: Photo, faults: list[Fault] | None = None) -> Mask | None:
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """A mask as PNG of one bit a pixel; decoding gives it back exactly."""
+    """Encode a mask as PNG of one bit a pixel; decoding gives it back exactly."""
     return bytes(cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1])
 
 
 def outline_faults(photo: Photo) -> list[Fault]:
-    """What is wrong with the run lengths of a photo's people."""
+    """Find what is wrong with the run lengths of a photo's people."""
     faults: list[Fault] = []
     for person in photo.people:
         if isinstance(person.segmentation, dict):
@@ -81,7 +81,7 @@ class _Outline:
         self.extent = self._extent()
 
     def meets(self, other: "_Outline") -> bool:
-        """Whether their extents have a pixel in common."""
+        """Tell whether their extents have a pixel in common."""
         (a, b, c, d), (e, f, g, h) = self.extent, other.extent
         return a < g and e < c and b < h and f < d
 
@@ -111,15 +111,11 @@ class _Outline:
 
 
 def _region(outlines: list[_Outline], faults: list[Fault] | None) -> npt.NDArray[np.bool_]:
-    """``(H, W)`` the union of what these people cover."""
-    return _draw(run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])).view(bool)
-
-
-def _draw(runs: dict[str, Any]) -> Mask:
-    """``(H, W)`` 1 inside the runs and 0 outside."""
+    """Unite what these people cover: ``(H, W)``."""
+    runs = run_lengths.merge([run for outline in outlines for run in outline.runs(faults)])
     with warnings.catch_warnings():  # pycocotools 2.0.11's arrays predate NumPy 2's copy keyword; nothing is lost
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        return np.asarray(run_lengths.decode(runs))
+        return np.asarray(run_lengths.decode(runs)).view(bool)
 
 
 def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str, Any]:
@@ -132,20 +128,17 @@ def _whole_runs(shape: dict[str, Any], person: Person, photo: Photo) -> dict[str
         )
     counts = shape["counts"]
     whole = photo.height * photo.width
-    if isinstance(counts, str) and _fills(_unpack(counts), whole):
-        return {"size": size, "counts": counts.encode()}
+    if isinstance(counts, str):
+        unpacked = _unpack(counts)
+        if len(unpacked) and unpacked.min() >= 0 and unpacked.max() <= whole and unpacked.sum() == whole:
+            return {"size": size, "counts": counts.encode()}
     if isinstance(counts, list) and set(map(type, counts)) == {int} and min(counts) >= 0 and sum(counts) == whole:
         return dict(run_lengths.frPyObjects({"size": size, "counts": counts}, *size))
     raise UserError("the run lengths of its segmentation are broken", where=where, fix="annotate it again")
 
 
-def _fills(counts: npt.NDArray[np.int64], whole: int) -> bool:
-    """Whether run lengths cover a photo of so many pixels."""
-    return bool(len(counts) and counts.min() >= 0 and counts.max() <= whole and counts.sum() == whole)
-
-
 def _unpack(packed: str) -> npt.NDArray[np.int64]:
-    """Counts from COCO's text form: five bits a character, lowest first, each count less the one two before it.
+    """Read counts from COCO's text form: five bits a character, lowest first, each less the one two before it.
 
     Returns:
         The counts; none where the text is broken.

@@ -96,7 +96,7 @@ def _able(person: Person, params: FilteringParams) -> bool:
 
 
 def _beside_others(boxes: Floats, photos: npt.NDArray[np.int64], ratio: float) -> npt.NDArray[np.bool_]:
-    """``(A,)`` who is too near to somebody taken before in the same photo; the annotations of a photo stand together.
+    """Find ``(A,)`` who is too near to somebody taken before in the same photo; a photo's annotations stand together.
 
     All photos are compared at once: each person with the one before, then with the one two before, and so on. Only
     pairs that are near are then gone through in order, since a person who is turned away turns nobody away.
@@ -114,7 +114,7 @@ def _beside_others(boxes: Floats, photos: npt.NDArray[np.int64], ratio: float) -
 
 
 def _near_pairs(boxes: Floats, photos: npt.NDArray[np.int64], ratio: float, back: int) -> npt.NDArray[np.int64]:
-    """``(N, 2)`` pairs of a person and the one so many places before, in the same photo and too near."""
+    """Find ``(N, 2)`` pairs of a person and the one so many places before, in the same photo and too near."""
     person = np.flatnonzero(photos[back:] == photos[:-back]) + back
     other = person - back
     near = _distances(boxes[person], boxes[other]) < ratio * boxes[other, 2:].max(axis=1)
@@ -122,7 +122,7 @@ def _near_pairs(boxes: Floats, photos: npt.NDArray[np.int64], ratio: float, back
 
 
 def _greedy(boxes: Floats, ratio: float) -> npt.NDArray[np.bool_]:
-    """``(A,)`` who is too near to somebody taken before, of one photo."""
+    """Find ``(A,)`` who is too near to somebody taken before, of one photo."""
     beside = np.zeros(len(boxes), bool)
     for person in range(1, len(boxes)):
         others = boxes[:person][~beside[:person]]
@@ -132,6 +132,6 @@ def _greedy(boxes: Floats, ratio: float) -> npt.NDArray[np.bool_]:
 
 
 def _distances(boxes: Floats, others: Floats) -> Floats:
-    """Between the centres of boxes, in pixels."""
+    """Measure between the centres of boxes, in pixels."""
     away = boxes[..., :2] + boxes[..., 2:] / 2 - (others[..., :2] + others[..., 2:] / 2)
     return np.asarray(np.hypot(away[..., 0], away[..., 1]))

@@ -42,7 +42,7 @@ class Problem:
         return str(self.error())
 
     def error(self) -> UserError:
-        """The problem as an error."""
+        """Return the problem as an error."""
         return UserError(self.text, where=self.where, fix=self.fix)
 
 

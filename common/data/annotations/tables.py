@@ -94,7 +94,7 @@ def photo_table(entries: Sequence[dict[str, Any]], file: str, problems: list[Pro
 
 
 def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[str, int, int]]:
-    """The id, and file name, height and width, of a photo."""
+    """Read the id, and file name, height and width, of a photo."""
     values: list[Any] = [fields.get(key) for key in ("id", "file_name", "height", "width")]
     if _are_sound(*values):
         image_id, name, height, width = values
@@ -112,7 +112,7 @@ def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[s
 
 
 def _are_sound(image_id: object, name: object, height: object, width: object) -> bool:
-    """Whether all is well at first sight."""
+    """Tell whether all is well at first sight."""
     if type(image_id) is not int or type(name) is not str or type(height) is not int or type(width) is not int:
         return False
     sized = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and height * width <= MOST_AREA
@@ -120,6 +120,6 @@ def _are_sound(image_id: object, name: object, height: object, width: object) ->
 
 
 def _is_below(name: str) -> bool:
-    """Whether a file of this name is below the folder that it is looked for in."""
+    """Tell whether a file of this name is below the folder that it is looked for in."""
     plain = name.isascii() and name.isprintable() and not set(name) & set("/\\:") and name.strip(".")
     return bool(plain) or stays_inside(name)

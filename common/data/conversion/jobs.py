@@ -56,7 +56,7 @@ class ConversionRecipe:
     token: str
 
     def read(self, photo: Photo) -> bytes | Problem:
-        """A photo's file, or what is wrong with it.
+        """Read a photo's file, or say what is wrong with it.
 
         Raises:
             UserError: All photos have gone.
@@ -76,7 +76,7 @@ class ConversionRecipe:
         return photo_problem(data, photo, file, thorough=self.thorough) or data
 
     def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
-        """A photo's mask, in a file of its own too if that is asked for.
+        """Draw a photo's mask, in a file of its own too if that is asked for.
 
         Args:
             photo: The photo.
@@ -95,7 +95,7 @@ class ConversionRecipe:
         return encoded
 
     def record(self, photo: Photo, mains: tuple[int, ...], image: bytes, mask: bytes | None) -> Record:
-        """A photo's record."""
+        """Make a photo's record."""
         labelled = [index for index, person in enumerate(photo.people) if person.labelled]
         return Record(
             image_id=photo.image_id,
@@ -123,7 +123,7 @@ def mask_name(photo: Photo) -> str:
 
 
 def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) -> list[Problem]:
-    """Outlines that do not fit their photo as problems; these people count with their boxes."""
+    """List outlines that do not fit their photo as problems; these people count with their boxes."""
     return [
         Problem(annotations, "segmentation", fault.problem, fault.fix, photo.image_id, person.annotation_id, kept=True)
         for person, fault in faults
@@ -165,7 +165,7 @@ class PieceResult:
         return framed
 
     def to_json(self) -> bytes:
-        """As text."""
+        """Write as text."""
         return json.dumps(asdict(self)).encode()
 
     def write_description(self, folder: Location) -> "PieceResult":
@@ -176,7 +176,7 @@ class PieceResult:
 
     @classmethod
     def from_json(cls, text: bytes) -> "PieceResult":
-        """The inverse of :meth:`to_json`."""
+        """Undo :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
         return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
 

@@ -56,7 +56,7 @@ class Options:
         return f"{self.prefix.name}.part-{self.part[0]:03d}-of-{self.part[1]:03d}"
 
     def plan_shards(self, count: int) -> list[tuple[str, list[int]]]:
-        """File name and photos of every shard of the whole set."""
+        """Plan file name and photos of every shard of the whole set."""
         return plan(count, self.prefix.name, self.num_partitions, self.num_shards)
 
 
@@ -80,7 +80,7 @@ class ShardPlan:
 
 
 def cut_pieces(label: str, numbers: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
-    """Numbers in pieces of at most ``PIECE``, each with its name."""
+    """Cut numbers in pieces of at most ``PIECE``, each with its name."""
     starts = range(0, len(numbers), PIECE)
     return [(f"{label}-{place:06d}", numbers[start : start + PIECE]) for place, start in enumerate(starts)]
 
@@ -103,19 +103,19 @@ def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tu
 
 
 def is_shard(file: str, base: str) -> bool:
-    """Whether a file is called as a shard of a set is."""
+    """Tell whether a file is called as a shard of a set is."""
     return re.fullmatch(re.escape(base) + r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?", file) is not None
 
 
 def plan_shards(planned: Sequence[tuple[str, Sequence[int]]], part: tuple[int, int] | None = None) -> list[ShardPlan]:
-    """The shards that one of several machines writes, or all of them."""
+    """Plan the shards that one of several machines writes, or all of them."""
     index, of = part or (0, 1)
     shards = [ShardPlan(file, f"{place:05d}", numbers) for place, (file, numbers) in enumerate(planned)]
     return shards[index::of]
 
 
 def _cut(numbers: list[int], num_shards: int) -> Iterator[tuple[str, list[int]]]:
-    """Contiguous pieces of equal size; the last takes the remainder."""
+    """Cut in contiguous pieces of equal size; the last takes the remainder."""
     if not num_shards:
         yield "", numbers
     size = len(numbers) // max(num_shards, 1)
@@ -125,7 +125,7 @@ def _cut(numbers: list[int], num_shards: int) -> Iterator[tuple[str, list[int]]]
 
 
 def read_part(text: str) -> tuple[int, int]:
-    """``2/8`` as the index of a part, from 0, and how many there are.
+    """Read ``2/8`` as the index of a part, from 0, and how many there are.
 
     Raises:
         UserError: It is no such text, or there is no such part.

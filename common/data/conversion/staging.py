@@ -63,9 +63,11 @@ class Staging:
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> "Staging":
+        attempt = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")  # to write this, from any input
         with translate_errors(self.folder), self._lock:
-            for other in self._others(self._neighbours()):
-                self._remove_other(self.folder.with_name(other))
+            earlier = [name for name in self._neighbours() if attempt.fullmatch(name) and name != self.folder.name]
+            for name in earlier:
+                self._remove_other(self.folder.with_name(name))
             self._open()
             self._lock = self._lock.pop_all()
         return self
@@ -73,13 +75,8 @@ class Staging:
     def __exit__(self, *_: object) -> None:
         self._lock.close()
 
-    def _others(self, names: Iterable[str]) -> list[str]:
-        """Folders of earlier attempts to write this output from other input."""
-        pattern = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")
-        return [name for name in names if pattern.fullmatch(name) and name != self.folder.name]
-
     def _neighbours(self) -> list[str]:
-        """What is in the folder of the output."""
+        """List what is in the folder of the output."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         return [path.name for path in self.folder.parent.iterdir()]
 
@@ -196,7 +193,7 @@ class Staging:
         return found
 
     def _is_whole(self, shard: StagedShard, found: dict[str, PieceResult]) -> bool:
-        """Whether a complete shard is still there, published or not."""
+        """Tell whether a complete shard is still there, published or not."""
         file = part if (part := self._part(shard)).exists() else shard.final
         size = sum(found[name].size for name in shard.names if name in found)
         return found.keys() >= set(shard.names) and file.is_file() and file.count_bytes() == size
@@ -260,7 +257,7 @@ def _append(file: BinaryIO, taken: BinaryIO) -> None:
 
 
 def _is_next(file: BinaryIO, made: PieceResult) -> bool:
-    """Whether a piece is what comes next in a file."""
+    """Tell whether a piece is what comes next in a file."""
     crc, left = 0, made.size
     while left and (block := file.read(min(left, BLOCK))):
         crc, left = google_crc32c.extend(crc, block), left - len(block)

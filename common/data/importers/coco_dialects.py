@@ -78,7 +78,7 @@ def _joints(document: Fields, posed: Sequence[Fields], where: str) -> list[str]:
 
 
 def _people(document: Fields, boxes: Sequence[Fields], where: str) -> tuple[str, dict[int | None, list[Fields]]]:
-    """The label of the boxes that are people, and these boxes by photo."""
+    """Find the label of the boxes that are people, and these boxes by photo."""
     if not boxes:
         raise UserError("its keypoints stand in no boxes: whose they are is lost", where=where, fix=foreign.BOXES_FIX)
     names = {number_in(entry, "id"): str(entry.get("name")) for entry in objects(document.get("categories"))}
@@ -92,7 +92,7 @@ def _people(document: Fields, boxes: Sequence[Fields], where: str) -> tuple[str,
 
 
 def _join(entry: Fields, boxes: dict[int | None, list[Fields]], where: str) -> Fields:
-    """One photo's keypoints with its only box."""
+    """Join one photo's keypoints with its only box."""
     around = boxes.get(number_in(entry, "image_id"), [])
     if len(around) != 1:
         what = f"{len(around)} people, and Label Studio's COCO export mixes" if around else "no box for"
@@ -106,7 +106,7 @@ def _join(entry: Fields, boxes: dict[int | None, list[Fields]], where: str) -> F
 
 
 def _images(entries: object, where: str) -> list[Fields]:
-    """The photos by their own names, each once: a photo that two people annotated stands there twice."""
+    """List the photos by their own names, each once: a photo that two people annotated stands there twice."""
     images = objects(entries)
     names = [str(entry.get("file_name") or "").replace("\\", "/") for entry in images]
     bare = [name.rsplit("../", 1)[-1].removeprefix("images/") for name in names]
@@ -126,13 +126,14 @@ def is_from_cvat(document: Fields) -> bool:
 
 
 def mend_cvat(document: Fields, where: str) -> Fields:
-    """The document with its skeletons under labels that have joints.
+    """Put the document's skeletons under labels that have joints.
 
     Raises:
         UserError: Nobody is labelled with a skeleton.
     """
     annotations = objects(document["annotations"])
-    labels = [entry for entry in objects(document.get("categories")) if _names(entry)]
+    categories = objects(document.get("categories"))
+    labels = [entry for entry in categories if isinstance(entry.get("keypoints"), list) and entry["keypoints"]]
     joints = {number_in(entry, "id"): len(entry["keypoints"]) for entry in labels}
     _refuse_points(annotations, joints, where)
     owners = {3 * count: number for number, count in joints.items() if list(joints.values()).count(count) == 1}
@@ -171,7 +172,3 @@ def _refuse_points(annotations: list[Fields], joints: dict[int | None, int], whe
             where=where,
             fix=foreign.CVAT_FIX,
         )
-
-
-def _names(category: Fields) -> bool:
-    return isinstance(category.get("keypoints"), list) and bool(category["keypoints"])

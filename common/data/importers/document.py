@@ -53,12 +53,12 @@ def collector_paused() -> Iterator[None]:
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; none of anything else."""
+    """List the objects of a list; none of anything else."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def number_in(entry: dict[str, Any], key: str) -> int | None:
-    """A whole number of an object; None where there is another value."""
+    """Read a whole number of an object; None where there is another value."""
     value = entry.get(key)
     return value if type(value) is int else None
 
@@ -127,7 +127,7 @@ def _value(text: str, where: str) -> Any:
 
 
 def _object(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
-    """The outermost object, its values parsed by the C scanner."""
+    """Read the outermost object, its values parsed by the C scanner."""
     members: dict[str, Any] = {}
     at = _blank(text, at + 1)
     if text[at : at + 1] == "}":
@@ -161,7 +161,7 @@ def _scan(text: str, at: int) -> tuple[Any, int]:
 
 
 def _blank(text: str, at: int) -> int:
-    """Where the blanks that start here end."""
+    """Find where the blanks that start here end."""
     found: int = WHITESPACE.match(text, at).end()
     return found
 
@@ -243,7 +243,7 @@ def _read_bounded(file: _Readable, packed: int, where: str) -> bytes:
 
 
 def _is_clutter(name: str) -> bool:
-    """Folders, and what a Mac or a thumbnailer leaves in archives."""
+    """Tell whether a name is a folder's, or one that a Mac or a thumbnailer leaves in archives."""
     return name.endswith("/") or name.startswith("__MACOSX/") or posixpath.basename(name).startswith(".")
 
 
@@ -275,6 +275,6 @@ def _find_named(documents: Sequence[str], choice: str, where: str) -> str:
 
 
 def _subset(name: str) -> str:
-    """``Train`` of ``annotations/person_keypoints_Train.json``; the file's name without its ending, otherwise."""
+    """Return ``Train`` of ``annotations/person_keypoints_Train.json``, of other files the name without its ending."""
     stem = posixpath.basename(name).removesuffix(".gz").removesuffix(".json")
     return stem.removeprefix(_KEYPOINTS)

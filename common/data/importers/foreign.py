@@ -46,23 +46,18 @@ def refuse_text(data: bytes, where: str) -> None:
             raise UserError(problem, where=where, fix=fix)
 
 
-def _is_table(start: bytes) -> bool:
-    header = start.split(b"\n", 1)[0]
-    return b"annotation_id" in header and b"{" not in header
-
-
 _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
     (lambda start: start[:1] == b"<" and b"<annotations>" in start, _CVAT_XML),
     (lambda start: start[:1] == b"<" and b"<annotation" in start, _VOC),
     (lambda start: start[:1] == b"<", ("this is XML or a web page, not JSON", _COCO_FIX)),
     (lambda start: start.startswith((b"\x89PNG", b"\xff\xd8")), ("this is a picture", "name the annotation file")),
     (_YOLO_LINE.match, _YOLO),
-    (_is_table, _TABLE),
+    (lambda start: b"annotation_id" in (header := start.split(b"\n", 1)[0]) and b"{" not in header, _TABLE),
 )
 
 
 def no_annotations(names: Sequence[str], where: str) -> UserError:
-    """The error for an archive without JSON files, told by what it has instead."""
+    """Make the error for an archive without JSON files, told by what it has instead."""
     problem, fix = "it holds no annotation file", 'pack "COCO Keypoints 1.0" of CVAT or the export of Label Studio'
     for fits, told in _MEMBERS:
         if any(fits(name.lower()) for name in names):
@@ -81,7 +76,7 @@ _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
 
 
 def not_coco(document: Mapping[str, Any], where: str) -> UserError:
-    """The error for a JSON object that is no COCO document."""
+    """Make the error for a JSON object that is no COCO document."""
     for keys, problem, fix in _KEYS:
         if keys <= document.keys():
             return UserError(problem, where=where, fix=fix)
@@ -90,13 +85,13 @@ def not_coco(document: Mapping[str, Any], where: str) -> UserError:
 
 
 def boxes_only(where: str) -> UserError:
-    """The error for a COCO document without keypoints."""
+    """Make the error for a COCO document without keypoints."""
     problem = f"{_NOT_COCO}: no annotation has 'keypoints', it holds boxes or captions"
     return UserError(problem, where=where, fix=_NAME_KEYPOINTS)
 
 
 def not_tasks(entries: Sequence[Any], where: str) -> UserError:
-    """The error for a JSON list that is no list of Label Studio's tasks."""
+    """Make the error for a JSON list that is no list of Label Studio's tasks."""
     first = entries[0] if entries else None
     keys = first.keys() if isinstance(first, dict) else set()
     problem, fix = f"{_NOT_COCO}: it holds no object", _NAME_KEYPOINTS

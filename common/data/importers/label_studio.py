@@ -35,7 +35,7 @@ class _Task:
 
 
 def are_tasks(entries: Sequence[Any]) -> bool:
-    """Whether these are Label Studio's tasks with their annotations."""
+    """Tell whether these are Label Studio's tasks with their annotations."""
     return any(isinstance(entry, dict) and "data" in entry and _annotations(entry) is not None for entry in entries)
 
 
@@ -60,7 +60,10 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
     photos = shorten([path_in(task.reference) if task.reference else "" for task in tasks])
     images, annotations = [], []
     for task, name in zip(tasks, photos, strict=True):
-        images.append(_image(task, name))
+        height, width = task.drawing.size or (None, None)
+        image = {"id": task.number, "file_name": name, "height": height, "width": width}
+        # What the file does not tell is missing here, too, and found when the document is checked
+        images.append({key: value for key, value in image.items() if value not in (None, "")})
         crowd = gather(task.drawing, labels.kinds, labels.spelling)
         annotations += [labels.annotation(person, task) for person in crowd.people]
         annotations += labels.unboxed(crowd, task)
@@ -114,7 +117,7 @@ def _tell(tasks: list[Fields], count: int, chosen: int, where: str) -> None:
 
 
 def _reference(task: Fields, where: str) -> str | None:
-    """What the task says of where its photo is."""
+    """Tell what the task says of where its photo is."""
     data = task.get("data")
     texts = {key: text for key, text in data.items() if isinstance(text, str)} if isinstance(data, dict) else {}
     likely = [texts[key] for key in ("image", "img", "photo", "picture", "url") if key in texts]
@@ -127,13 +130,6 @@ def _reference(task: Fields, where: str) -> str | None:
             fix="upload the photos to Label Studio as files, or sync a folder or bucket",
         )
     return reference
-
-
-def _image(task: _Task, name: str) -> Fields:
-    """The COCO entry; what the file does not tell is missing there, too, and found when it is checked."""
-    height, width = task.drawing.size or (None, None)
-    fields = {"id": task.number, "file_name": name, "height": height, "width": width}
-    return {key: value for key, value in fields.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +190,7 @@ class _Labels:
         }
 
     def unboxed(self, crowd: Crowd, task: _Task) -> list[Fields]:
-        """One entry for the keypoints of a photo that lie in no box: found when it is checked, and masked."""
+        """Make one entry for a photo's keypoints that lie in no box: found when it is checked, and masked."""
         if not crowd.unboxed:
             return []
         left, top, right, bottom = box_around(crowd.unboxed)
@@ -215,13 +211,13 @@ class _Labels:
 
 
 def _count(tasks: Sequence[_Task], *shapes: str) -> Counter[str]:
-    """How often a region of these shapes has each label."""
+    """Count how often a region of these shapes has each label."""
     regions = (region for task in tasks for region in task.drawing.regions.values() if region.shape in shapes)
     return Counter(label for region in regions for label in region.labels[:1])
 
 
 def _kinds(tasks: Sequence[_Task], labels: Sequence[str], named: Sequence[str]) -> dict[str, str]:
-    """Labels of boxes that are people: the spec's, or "person", and those that keypoints were put into; or else all."""
+    """Find labels of boxes that are people: the spec's, or "person", and those keypoints were put into; else all."""
     wanted = {normalize_label(name): name for name in named or ["person"]}
     owners: set[str] = set()
     for task in tasks:
@@ -254,7 +250,7 @@ def _triplet(point: Region | None) -> list[float]:
 
 
 def _extent(region: Region, task: _Task) -> Fields:
-    """The box, kept inside the photo, the area, and the polygon if one was drawn."""
+    """Return the box, kept inside the photo, the area, and the polygon if one was drawn."""
     height, width = task.drawing.size or (float("inf"), float("inf"))
     left, top, right, bottom = region.box
     left, right = max(left, 0.0), min(right, float(width))

@@ -1,6 +1,5 @@
 """Load: any file of annotations as one COCO document."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def load_document(path: str | Path | Location, joints: Joints = None) -> dict[st
 
 
 def _text(path: str) -> tuple[str, str]:
-    """The text of the annotation file and where it is; the bytes are let go."""
+    """Read the text of the annotation file and where it is; the bytes are let go."""
     stem, mark, choice = path.rpartition(".zip#")
     where = f"{stem}.zip" if mark else path
     data = read_bytes(where, fix=_FIX)
@@ -69,7 +68,7 @@ def _text(path: str) -> tuple[str, str]:
 
 
 def check(document: Fields, where: str) -> Fields:
-    """The document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
+    """Return the document, if it can hold poses; what CVAT and Label Studio are known to get wrong is put right.
 
     A sound file costs nothing here for each annotation: every search stops at the first keypoints.
 
@@ -83,10 +82,6 @@ def check(document: Fields, where: str) -> Fields:
     annotations = document["annotations"]
     if coco_dialects.is_from_cvat(document):
         return coco_dialects.mend_cvat(document, where)
-    if annotations and not any(_has_keypoints(annotations)):
+    if annotations and not any(isinstance(entry, dict) and "keypoints" in entry for entry in annotations):
         raise foreign.boxes_only(where)
     return document
-
-
-def _has_keypoints(annotations: Iterable[Any]) -> Iterable[bool]:
-    return (isinstance(entry, dict) and "keypoints" in entry for entry in annotations)

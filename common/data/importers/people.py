@@ -42,18 +42,6 @@ class Crowd:
     unboxed: list[Region]
 
 
-def find_joint(point: Region, spelling: Mapping[str, str]) -> str | None:
-    """The joint that a keypoint's labels name.
-
-    Args:
-        point: The keypoint.
-        spelling: The name of each joint by the spelling that :func:`normalize_label` gives it.
-    """
-    return next(
-        (spelling[normalize_label(label)] for label in point.labels if normalize_label(label) in spelling), None
-    )
-
-
 def gather(drawing: AnnotatedPhoto, kinds: Collection[str], spelling: Mapping[str, str]) -> Crowd:
     """Sort a photo's keypoints to its people.
 
@@ -72,9 +60,10 @@ def gather(drawing: AnnotatedPhoto, kinds: Collection[str], spelling: Mapping[st
     links = _follow_links(drawing)
     loose: list[Loose] = []
     for point in drawing.regions.values():
-        joint = find_joint(point, spelling) if point.shape == "point" else None
-        if joint is None:
+        joints = [spelling[text] for text in map(normalize_label, point.labels) if text in spelling]
+        if point.shape != "point" or not joints:
             continue
+        joint = joints[0]
         owner = find_owner(point, drawing.regions, links)
         if owner in people:
             people[owner].add(joint, point)
@@ -84,7 +73,7 @@ def gather(drawing: AnnotatedPhoto, kinds: Collection[str], spelling: Mapping[st
 
 
 def find_owner(point: Region, regions: Mapping[str, Region], links: Mapping[str, Sequence[str]]) -> str | None:
-    """The id of the box that a keypoint was put into, over any number of keypoints between, or was related to."""
+    """Find the box that a keypoint was put into, over any number of keypoints between, or was related to."""
     seen: set[str] = set()
     number = point.parent
     while number is not None and number in regions and number not in seen:
@@ -121,23 +110,24 @@ def _settle(loose: Sequence[Loose], people: Sequence[Labelled]) -> list[Region]:
 
 
 def _lacking(entry: tuple[str, Region, list[Labelled]]) -> list[Labelled]:
-    """Who may get a keypoint: of several boxes that hold it, those without this joint; of one, that one."""
+    """Find who may get a keypoint: of several boxes that hold it, those without this joint; of one, that one."""
     joint, _, holders = entry
     return [person for person in holders if joint not in person.joints] if len(holders) > 1 else holders
 
 
 def _holders(point: Region, people: Sequence[Labelled]) -> list[Labelled]:
-    inside = [person for person in people if person.box.distance(point.outline[0]) == 0]
-    return inside or [person for person in people if _within_reach(person.box, point)]
-
-
-def _within_reach(box: Region, point: Region) -> bool:
-    left, top, right, bottom = box.box
-    return box.distance(point.outline[0]) <= REACH * max(right - left, bottom - top)
+    """Find the people whose boxes hold a keypoint; if none does, those whose boxes it is near."""
+    inside, near = [], []
+    for person in people:
+        left, top, right, bottom = person.box.box
+        distance = person.box.distance(point.outline[0])
+        inside += [person] if distance == 0 else []
+        near += [person] if distance <= REACH * max(right - left, bottom - top) else []
+    return inside or near
 
 
 def box_around(points: Sequence[Region]) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what encloses the keypoints."""
+    """Return left, top, right and bottom of what encloses the keypoints."""
     places = np.concatenate([point.outline for point in points])
     left, top, right, bottom = itertools.chain(places.min(axis=0), places.max(axis=0))
     return float(left), float(top), float(right), float(bottom)

@@ -14,7 +14,7 @@ _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
 
 
 def path_in(reference: str) -> str:
-    """The path in a reference to a photo as Label Studio's tasks hold it.
+    """Find the path in a reference to a photo as Label Studio's tasks hold it.
 
     ======================================  ==================
     reference                               path
@@ -45,12 +45,12 @@ def path_in(reference: str) -> str:
 
 
 def _upload(path: str) -> str:
-    """Without the folder of uploads; every photo of it has a name of its own."""
+    """Drop the folder of uploads; every photo of it has a name of its own."""
     return _UPLOAD.sub("", path.replace("\\", "/")).lstrip("/")
 
 
 def _decode(text: str) -> str:
-    """A reference that Label Studio wrote in base 64, or as it is."""
+    """Decode a reference that Label Studio wrote in base 64; return others as they are."""
     if "://" in text:
         return text
     try:
@@ -60,7 +60,7 @@ def _decode(text: str) -> str:
 
 
 def shorten(paths: Sequence[str]) -> list[str]:
-    """The paths without the folders that all of them begin with."""
+    """Drop the folders that all of the paths begin with."""
     folders = [posixpath.dirname(path).split("/") for path in paths]
     common = 0
     while folders and all(len(parts) > common and parts[common] == folders[0][common] for parts in folders):

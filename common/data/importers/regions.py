@@ -54,7 +54,7 @@ class Region:
         return 0 if self.remarks & NOT_LABELLED else 1 if self.remarks & HIDDEN else 2
 
     def distance(self, point: Floats) -> float:
-        """How far outside the box a point lies, in pixels; 0 inside."""
+        """Measure how far outside the box a point lies, in pixels; 0 inside."""
         left, top, right, bottom = self.box
         x, y = point
         return float(max(left - x, x - right, top - y, y - bottom, 0.0))
@@ -84,18 +84,20 @@ def read_drawing(results: Iterable[Any]) -> AnnotatedPhoto:
         if isinstance(entry.get("value"), dict):
             groups.setdefault(str(entry.get("id", f"number {index}")), []).append(entry)
     regions = (_region(number, group, size) for number, group in groups.items())
-    return AnnotatedPhoto(size, {region.number: region for region in regions if region}, list(_links(entries)))
+    related = [entry for entry in entries if entry.get("type") == "relation"]
+    links = [(str(entry.get("from_id")), str(entry.get("to_id"))) for entry in related]
+    return AnnotatedPhoto(size, {region.number: region for region in regions if region}, links)
 
 
 def parse_number(value: object) -> float:
-    """A JSON number as a float; NaN for anything else, and for what no photo is large enough for."""
+    """Read a JSON number as a float; NaN for anything else, and for what no photo is large enough for."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return math.nan
     return float(value)
 
 
 def normalize_label(text: object) -> str:
-    """A remark or label in one spelling."""
+    """Write a remark or label in one spelling."""
     return " ".join(str(text).lower().replace("_", " ").replace("-", " ").split())
 
 
@@ -103,12 +105,6 @@ def _size(entry: Fields) -> tuple[int, int] | None:
     height, width = parse_number(entry.get("original_height")), parse_number(entry.get("original_width"))
     whole = height.is_integer() and width.is_integer() and height > 0 and width > 0
     return (int(height), int(width)) if whole else None
-
-
-def _links(entries: Iterable[Fields]) -> Iterator[tuple[str, str]]:
-    for entry in entries:
-        if entry.get("type") == "relation":
-            yield str(entry.get("from_id")), str(entry.get("to_id"))
 
 
 def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> Region | None:
@@ -123,7 +119,7 @@ def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> R
 
 
 def _outline(value: Fields, size: tuple[int, int] | None) -> tuple[str, Floats] | None:
-    """The shape and its corners; None for shapes that say nothing of people, such as brush strokes."""
+    """Find the shape and its corners; None for shapes that say nothing of people, such as brush strokes."""
     height, width = size or (math.nan, math.nan)
     scale = np.array([width, height], np.float64) / 100
     if isinstance(value.get("points"), list):
@@ -139,7 +135,7 @@ def _outline(value: Fields, size: tuple[int, int] | None) -> tuple[str, Floats] 
 
 
 def _corners(start: Floats, extent: Floats, degrees: float) -> Floats:
-    """``(4, 2)`` corners of a rectangle that was turned clockwise around its first corner."""
+    """Return ``(4, 2)`` corners of a rectangle that was turned clockwise around its first corner."""
     turn = math.radians(degrees)
     along = np.array([math.cos(turn), math.sin(turn)]) * extent[0]
     down = np.array([-math.sin(turn), math.cos(turn)]) * extent[1]
@@ -159,7 +155,7 @@ def _labels(value: Fields) -> Iterator[str]:
 
 
 def _remarks(group: list[Fields]) -> Iterator[object]:
-    """What choices, text fields and notes say of a region."""
+    """List what choices, text fields and notes say of a region."""
     for entry in group:
         note = entry.get("meta")
         for texts in (

@@ -26,7 +26,7 @@ class Warp:
     mirrored: bool = False
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """``(..., 2)`` x, y in the photo to x, y in the input."""
+        """Map ``(..., 2)`` x, y in the photo to x, y in the input."""
         moved: np.ndarray = points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
         return moved
 
@@ -36,19 +36,19 @@ class Warp:
         return float(np.sqrt((self.matrix[:2, :2] ** 2).sum(axis=0).max()))
 
     def from_reduced(self, factor: int) -> "Warp":
-        """The same way, from the photo with each ``factor`` x ``factor`` of its pixels averaged to one."""
+        """Return the same way, from the photo with each ``factor`` x ``factor`` of its pixels averaged to one."""
         to_photo = np.diag([factor, factor, 1.0])
         to_photo[:2, 2] = (factor - 1) / 2
         return replace(self, matrix=self.matrix @ to_photo)
 
     def image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """An RGB photo to the input of ``size`` (height, width); grey beyond its border."""
+        """Warp an RGB photo to the input of ``size`` (height, width); grey beyond its border."""
         return cv2.warpAffine(
             image, self.matrix[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=(GREY, GREY, GREY)
         )
 
     def mask(self, mask: np.ndarray | None, grid: tuple[int, int], stride: int) -> np.ndarray:
-        """A mask, 255 where the loss counts, to a float32 one of the grid: 1 where it counts, also beyond the border.
+        """Warp a mask, 255 where the loss counts, to a float32 one of the grid: 1 there and beyond the border.
 
         The value of a cell is that of the pixel at its centre.
         """
@@ -134,7 +134,7 @@ def _about(
 
 
 def _translation(rng: np.random.Generator, params: SpatialAugParams, photo: tuple[int, int]) -> np.ndarray:
-    """``(2,)`` x, y in pixels of the photo."""
+    """Choose by how much to move, ``(2,)`` x, y in pixels of the photo."""
     if params.use_translate_ratio:
         return rng.uniform(params.translate_ratio_min, params.translate_ratio_max, 2) * photo[::-1]
     return np.array(

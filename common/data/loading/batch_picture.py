@@ -66,7 +66,7 @@ def _tile(
     offset: tuple[float, ...],
     sigma: float,
 ) -> Image:
-    """One sample with its targets."""
+    """Draw one sample with its targets."""
     values = (batch.images[place] + np.asarray(offset, np.float32)) * np.asarray(scale, np.float32)
     photo = np.clip(np.round(values), 0, 255).astype(np.uint8)
     zoom = LONGEST / max(photo.shape[:2])
@@ -79,7 +79,7 @@ def _tile(
 
 
 def _draw_stripes(canvas: Image, mask: Maps) -> Image:
-    """Stripes where errors do not count, cell by cell."""
+    """Draw stripes where errors do not count, cell by cell."""
     height, width = canvas.shape[:2]
     away = 1 - np.clip(cv2.resize(np.nan_to_num(mask), (width, height), interpolation=cv2.INTER_NEAREST), 0, 1)
     rows, columns = np.indices((height, width), sparse=True)
@@ -88,7 +88,7 @@ def _draw_stripes(canvas: Image, mask: Maps) -> Image:
 
 
 def _limbs(canvas: Image, pafs: Maps, skeleton: Skeleton) -> Image:
-    """Each limb's field as a shade of its length."""
+    """Draw each limb's field as a shade of its length."""
     height, width = canvas.shape[:2]
     mixed = canvas.astype(np.float32)
     for limb, (start, end) in enumerate(skeleton.limbs):
@@ -101,7 +101,7 @@ def _limbs(canvas: Image, pafs: Maps, skeleton: Skeleton) -> Image:
 
 
 def _joints(canvas: Image, heatmaps: Maps, skeleton: Skeleton, zoom: float, sigma: float) -> None:
-    """A dot, in place, at each peak."""
+    """Draw a dot, in place, at each peak."""
     points, _, bounds, *_ = find_peaks(heatmaps, skeleton.num_joints, np.float32(LEAST), sigma / STRIDE)
     for joint, name in enumerate(skeleton.joints):
         for x, y in points[bounds[joint] : bounds[joint + 1]]:
@@ -112,7 +112,7 @@ def _joints(canvas: Image, heatmaps: Maps, skeleton: Skeleton, zoom: float, sigm
 
 
 def _add_caption(tile: Image, image_id: int) -> Image:
-    """The tile, and its photo's number below."""
+    """Write the photo's number below the tile."""
     strip = np.full((STRIP, tile.shape[1], 3), PAPER, np.uint8)
     cv2.putText(strip, f"photo {image_id}", (2, STRIP - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
     return np.concatenate([tile, strip])

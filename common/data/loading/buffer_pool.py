@@ -23,7 +23,7 @@ class BufferPool:
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=keep)
 
     def acquire(self, shapes: list[tuple[tuple[int, ...], Any]]) -> list[npt.NDArray[Any]]:
-        """Arrays of these shapes and types, side by side in one block; what they hold is not known.
+        """Return arrays of these shapes and types, side by side in one block; what they hold is not known.
 
         The block is lent again once the last of them, and of all views of them, is gone.
         """

@@ -36,7 +36,7 @@ class Tint:
 
 
 def random_tint(rng: np.random.Generator, params: ColorAugParams | None) -> Tint | None:
-    """Brightness, contrast, saturation and hue at random, as the spec has it; None changes nothing.
+    """Choose brightness, contrast, saturation and hue at random, as the spec has it; None changes nothing.
 
     Args:
         rng: Where the randomness comes from; it is not asked where the spec varies nothing.

@@ -36,12 +36,12 @@ REDUCED = {  # greyscale's flags, as colour's contain BGR
 
 
 def factor_for(scale: float) -> int:
-    """By how much a photo is reduced for a warp of this scale."""
+    """Tell by how much a photo is reduced for a warp of this scale."""
     return next((factor for factor, most in FACTORS if scale <= most), 1)
 
 
 def decode_photo(record: Record, factor: int = 1) -> Pixels:
-    """``(H, W, 3)`` RGB: the record's photo with each ``factor`` x ``factor`` of its pixels averaged to one.
+    """Decode the record's photo, ``(H, W, 3)`` RGB, each ``factor`` x ``factor`` of its pixels averaged to one.
 
     At the right and the bottom a square may reach beyond the photo.
 
@@ -54,7 +54,7 @@ def decode_photo(record: Record, factor: int = 1) -> Pixels:
 
 
 def decode_mask(record: Record) -> Pixels | None:
-    """``(H, W)`` 255 where the loss counts; None where that is everywhere.
+    """Decode the mask, ``(H, W)`` 255 where the loss counts; None where that is everywhere.
 
     Raises:
         UserError: It cannot be decoded.

@@ -45,7 +45,7 @@ class RecordSource:
 
     @classmethod
     def from_spec(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
-        """The training records of a train spec.
+        """Open the training records of a train spec.
 
         Raises:
             UserError: A shard or a dataset spec cannot be used.
@@ -87,7 +87,7 @@ class RecordSource:
         return self._warped(record, warp, random_tint(rng, self.augmentation.color_aug_params))
 
     def _warp(self, record: Record, person: int, rng: np.random.Generator) -> Warp:
-        """A random way from the record's photo to the input, as the augmentation's mode has it."""
+        """Choose a random way from the record's photo to the input, as the augmentation's mode has it."""
         params, photo = self.augmentation.spatial_aug_params, (record.height, record.width)
         mode = self.augmentation.spatial_augmentation_mode
         if mode == "person_centric":
@@ -112,7 +112,7 @@ class RecordSource:
         )
 
     def _keypoints(self, record: Record) -> np.ndarray:
-        """``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
+        """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
         if record.dataset not in self.datasets:
             raise UserError(
                 f"records name dataset {record.dataset!r}, which has no spec",

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records.record import Record, read_main_people
+from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import find_bytes, rewrite
@@ -85,7 +85,7 @@ def _open(path: Location, sets: dict[str, Any]) -> Shard:
                 _hold_to_manifest(records, entry)
                 return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]))
     records = RecordFile(path)
-    return Shard(records, tuple(read_main_people(payload) for payload in records))
+    return Shard(records, tuple(Record.from_bytes(payload).main for payload in records))
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:

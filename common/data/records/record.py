@@ -80,7 +80,7 @@ class Record:
         return self.boxes[:, :2] + self.boxes[:, 2:] / 2
 
     def to_bytes(self) -> bytes:
-        """This record as a serialized ``tf.train.Example`` with TAO's feature names and ``person/areas``.
+        """Serialize this record as a ``tf.train.Example`` with TAO's feature names and ``person/areas``.
 
         Arrays are raw ``<f8``.
         """
@@ -107,7 +107,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Record":
-        """The inverse of :meth:`to_bytes`.
+        """Undo :meth:`to_bytes`.
 
         Raises:
             UserError: The payload is no record of this project.
@@ -116,16 +116,12 @@ class Record:
         try:
             return _from_features(features)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            image = features.get("frame/image_id")
             raise UserError(
                 f"this record is not one of ours: {error!r}",
-                where=_name(features),
+                where=f"image {image[0]}" if image else "record",
                 fix="convert the dataset with this version's dataset_convert",
             ) from None
-
-
-def read_main_people(payload: bytes) -> tuple[int, ...]:
-    """Indices of a serialized record's people of interest."""
-    return Record.from_bytes(payload).main
 
 
 def _from_features(features: dict[str, list[Any]]) -> Record:
@@ -155,12 +151,8 @@ def _raw(array: Floats) -> bytes:
 
 
 def _array(raw: bytes) -> Floats:
-    """A copy, so that it can be written to and does not hold the whole record."""
+    """Copy the array, so that it can be written to and does not hold the whole record."""
     return np.frombuffer(raw, _LITTLE).astype(np.float64)
-
-
-def _name(features: dict[str, list[Any]]) -> str:
-    return f"image {features['frame/image_id'][0]}" if features.get("frame/image_id") else "record"
 
 
 def encode_example(features: Mapping[str, Feature]) -> bytes:
@@ -173,7 +165,8 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
     example.features.SetInParent()
     for name in sorted(features):
         entry = example.features.feature.add(key=name)
-        values = _as_list(features[name])
+        given = features[name]
+        values: list[Any] = [given] if isinstance(given, bytes | str | int | float) else list(given)
         getattr(entry.value, _find_field(values)).value.extend(
             value.encode() if isinstance(value, str) else value for value in values
         )
@@ -181,7 +174,7 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
 
 
 def decode_example(payload: bytes) -> dict[str, list[Any]]:
-    """The inverse of :func:`encode_example`: the list of bytes, ints or floats of each feature.
+    """Undo :func:`encode_example`: return the list of bytes, ints or floats of each feature.
 
     Raises:
         UserError: The payload is no Example.
@@ -191,20 +184,15 @@ def decode_example(payload: bytes) -> dict[str, list[Any]]:
         example.ParseFromString(payload)
     except message.DecodeError:
         raise UserError("this record is no tf.train.Example", fix="name a file that dataset_convert wrote") from None
-    return {entry.key: _values(entry.value) for entry in example.features.feature}
-
-
-def _values(feature: message.Message) -> list[Any]:
-    fields = feature.ListFields()
-    return list(fields[0][1].value) if fields else []
-
-
-def _as_list(value: Feature) -> list[Any]:
-    return [value] if isinstance(value, bytes | str | int | float) else list(value)
+    found = {}
+    for entry in example.features.feature:
+        fields = entry.value.ListFields()
+        found[entry.key] = list(fields[0][1].value) if fields else []
+    return found
 
 
 def _find_field(values: list[Any]) -> str:
-    """The Feature field that holds these values; an empty list is one of ints."""
+    """Return the Feature field that holds these values; an empty list is one of ints."""
     if not values or all(isinstance(value, int) for value in values):
         return "int64_list"
     return "bytes_list" if isinstance(values[0], bytes | str) else "float_list"

@@ -59,7 +59,7 @@ def sample_pictures(
 
 
 def diverse(coco: CocoSet) -> list[list[int]]:
-    """Photos with people, by kind: a third each with few, some and many people; of each, thirds by their size.
+    """Pick photos with people, by kind: a third each with few, some and many; of each, thirds by size.
 
     Returns:
         For each kind the numbers of its photos, the most typical first; in every other kind those where something is
@@ -84,7 +84,7 @@ def diverse(coco: CocoSet) -> list[list[int]]:
 
 
 def caption(photo: Photo, mains: Sequence[int]) -> str:
-    """``000000000086.jpg: 3 people, 2 of interest``."""
+    """Write ``000000000086.jpg: 3 people, 2 of interest``."""
     people = sum(person.labelled for person in photo.people)
     return f"{photo.file_name}: {pluralize(people, 'person')}, {len(mains)} of interest"
 
@@ -118,7 +118,7 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
 
 
 def _decode(data: bytes, photo: Photo) -> Image:
-    """``(H, W, 3)`` RGB, as stored: annotations know no rotation by EXIF."""
+    """Decode ``(H, W, 3)`` RGB, as stored: annotations know no rotation by EXIF."""
     flags, image = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, None
     if data and read_header_size(data) in (None, (photo.height, photo.width)):
         with contextlib.suppress(cv2.error):  # it says that it has more pixels than OpenCV takes
@@ -129,7 +129,7 @@ def _decode(data: bytes, photo: Photo) -> Image:
 
 
 def _shrunk(image: Image) -> tuple[Image, float]:
-    """The image no longer than ``LONGEST``, and by what it was scaled."""
+    """Shrink the image to ``LONGEST`` at most, and tell by what it was scaled."""
     height, width = image.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     if scale == 1.0:
@@ -139,7 +139,7 @@ def _shrunk(image: Image) -> tuple[Image, float]:
 
 
 def _draw_stripes(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
-    """Stripes of a colour where the mask is 0, in ``(H, W, 3)``, with a line around."""
+    """Draw stripes of a colour where the mask is 0, in ``(H, W, 3)``, with a line around."""
     height, width = canvas.shape[:2]
     inside = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) == 0
     rows, columns = np.indices((height, width), sparse=True)
@@ -150,7 +150,7 @@ def _draw_stripes(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
 
 
 def _draw(canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: float, colour: Colour | None) -> Image:
-    """The people with their boxes; those of interest, whose limbs have no one colour, in a firmer one."""
+    """Draw the people with their boxes; those of interest, whose limbs have no one colour, in a firmer one."""
     if not people:
         return canvas
     for person in people:
@@ -163,7 +163,7 @@ def _draw(canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: fl
 
 
 def _frame(canvas: Image, box: npt.NDArray[np.float64], colour: Colour | None) -> None:
-    """A box: white with a dark edge, or thin in a colour."""
+    """Draw a box: white with a dark edge, or thin in a colour."""
     x, y, width, height = np.clip(box, -32_000, 32_000).astype(int).tolist()
     lines: Iterator[tuple[Colour, int]] = iter([(colour, 1)] if colour else [(EDGE, 4), (WHITE, 2)])
     for shade, thickness in lines:

@@ -14,7 +14,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
-from bodyposenet.common.pages.histograms import group_name, histogram, make_groups, shares
+from bodyposenet.common.pages.histograms import histogram, make_groups, shares
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
@@ -67,7 +67,7 @@ def report_dataset(
 
 
 def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -> Skeleton:
-    """A dataset's joints with the limbs between them that are named, to draw; without any named, COCO's."""
+    """Return the joints with the limbs between them that are named, to draw; without any named, COCO's."""
     wanted = edges or [(COCO_17.joints[start], COCO_17.joints[end]) for start, end in COCO_17.limbs]
     places = {name: number for number, name in enumerate(joints)}
     limbs = tuple((places[a], places[b]) for a, b in dict.fromkeys(wanted) if a in places and b in places)
@@ -116,7 +116,7 @@ def write_report(
 
 
 def verdict(counts: Mapping[str, int]) -> str:
-    """What there is to learn from, in two sentences."""
+    """Say what there is to learn from, in two sentences."""
     if not counts["annotations"]:
         return f"{pluralize(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
     people, chosen = counts["people"], counts["of_interest"]
@@ -128,7 +128,7 @@ def verdict(counts: Mapping[str, int]) -> str:
 
 
 def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Figure, name and explanation of what the page opens with."""
+    """List figure, name and explanation of what the page opens with."""
     people, chosen = counts["people"], counts["of_interest"]
     labelled = counts["joints_visible"] + counts["joints_hidden"]
     hidden = f"labelled of a person; {_percent(counts['joints_hidden'], labelled)} of them hidden"
@@ -143,35 +143,31 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
 
 
 def charts(described: Mapping[str, Any]) -> list[Chart]:
-    """Heading, explanation and chart of each distribution."""
-    shared, joints = _count_crowds(described["people_per_photo"]), described["joints_per_person"]
+    """Draw each distribution, with heading and explanation."""
+    photos, joints = described["people_per_photo"], described["joints_per_person"]
+    shared = {str(number): count for number, count in enumerate(photos[:CROWDED])}
+    shared |= {f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {}
     groups = make_groups(joints["from"][-1])
+    names = [str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}" for group in groups]
     by_group = {part: [sum(joints[key][n] for n in group) for group in groups] for part, key in PARTS.items()}
     pixels, image = described["heights_px"], described["heights_of_image"]
     return [
         ("People of a photo", "Photos, by their people with keypoints.",
          histogram("Photos", list(shared), {"photos": list(shared.values())}, x_name="people")),
         ("Joints of a person", "People, by how many of their joints are labelled.",
-         histogram("People", list(map(group_name, groups)), by_group, x_name="labelled joints")),
+         histogram("People", names, by_group, x_name="labelled joints")),
         ("Height in pixels", "People, by the height of their box.",
-         histogram("People", _names(pixels["from"]), _parts(pixels), x_name="pixels, from")),
+         _draw_heights(pixels, "pixels, from")),
         ("Height in the photo", "People, by the height of their box as a share of the photo's.",
-         histogram("People", _names(image["from"]), _parts(image), x_name="percent, from")),
+         _draw_heights(image, "percent, from")),
     ]  # fmt: skip
 
 
-def _count_crowds(photos: Sequence[int]) -> dict[str, int]:
-    """Photos by their number of people; those with ``CROWDED`` and more together."""
-    counts = {str(number): count for number, count in enumerate(photos[:CROWDED])}
-    return counts | ({f"{CROWDED}+": sum(photos[CROWDED:])} if len(photos) > CROWDED else {})
-
-
-def _parts(histogram_: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
-    return {part: histogram_[key] for part, key in PARTS.items()}
-
-
-def _names(begins: Sequence[int]) -> list[str]:
-    return [str(begin) for begin in begins]
+def _draw_heights(heights: Mapping[str, Sequence[int]], x_name: str) -> Markup:
+    """Draw how many people there are from each height on."""
+    begins = [str(begin) for begin in heights["from"]]
+    parts = {part: heights[key] for part, key in PARTS.items()}
+    return histogram("People", begins, parts, x_name=x_name)
 
 
 def _part(count: int, whole: int) -> list[tuple[str, int]]:

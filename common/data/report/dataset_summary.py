@@ -43,7 +43,7 @@ def describe(
     return {
         "file": str(coco.path),
         "counts": _counts(coco, choice, per_photo) | {"problems": len(problems)},
-        "joints_per_person": _per_number(people.num_keypoints[single], mains[single], len(coco.joints)),
+        "joints_per_person": _histogram(people.num_keypoints[single], mains[single], range(len(coco.joints) + 1)),
         "joints": _joints(coco),
         "heights_px": _histogram(heights[labelled], mains[labelled], HEIGHTS),
         "heights_of_image": _histogram(shares[labelled], mains[labelled], TENTHS),
@@ -54,7 +54,7 @@ def describe(
 
 
 def _counts(coco: CocoSet, choice: PersonChoice, per_photo: Counts) -> dict[str, int]:
-    """The set in a dozen numbers."""
+    """Describe the set in a dozen numbers."""
     people, labelled, first = coco.annotations, coco.labelled, coco.annotations.first
     flags = people.keypoints[labelled][..., 2]
     counts: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _counts(coco: CocoSet, choice: PersonChoice, per_photo: Counts) -> dict[str,
 
 
 def _joints(coco: CocoSet) -> list[dict[str, Any]]:
-    """How often each joint of the people is visible, hidden and not labelled."""
+    """Count how often each joint of the people is visible, hidden and not labelled."""
     flags = coco.annotations.keypoints[coco.labelled][..., 2]
     counts = [np.count_nonzero(flags == code, axis=0).tolist() for code in (2, 1, 0)]
     return [
@@ -90,12 +90,8 @@ def _histogram(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], begins: S
     return {"from": list(begins), "of_interest": mine, "others": others}
 
 
-def _per_number(values: npt.NDArray[Any], mains: npt.NDArray[np.bool_], most: int) -> dict[str, list[int]]:
-    return _histogram(values, mains, range(most + 1))
-
-
 def _count_filtered(choice: PersonChoice, params: FilteringParams | None) -> list[dict[str, Any]]:
-    """How many people each test of the filter turned away, and what it asks."""
+    """Count the people that each test of the filter turned away, and tell what it asks."""
     counts = np.bincount(choice.reasons, minlength=len(REASONS)).tolist()
     asked = _describe_params(params) if params else {}
     return [
@@ -117,7 +113,7 @@ def _describe_params(params: FilteringParams) -> dict[str, str]:
 
 
 def _problems(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """The problems by kind, the most frequent first, with the first examples of each."""
+    """Group the problems by kind, the most frequent first, with the first examples of each."""
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem)

@@ -119,7 +119,7 @@ def copy_sample(
 
 
 def flat_names(names: Sequence[str]) -> dict[str, str]:
-    """Names to give to files in one folder, by their paths: where two have one name, the folders are part of it."""
+    """Name files in one folder by their paths: where two have one name, the folders are part of it."""
     bases = {name: PurePosixPath(name.replace("\\", "/")) for name in names}
     same = Counter(base.name.lower() for base in bases.values())
     flat: dict[str, str] = {}

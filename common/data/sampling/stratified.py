@@ -38,7 +38,7 @@ class Traits:
 
 
 def read_traits(coco: CocoSet, min_persons: int, min_kpts: int) -> Traits:
-    """The photos of a set that have people enough with joints enough, crowds aside; each file once."""
+    """Read a set's photos that have people enough with joints enough, crowds aside; each file once."""
     table, names = coco.annotations, coco.images.file_names
     counted = ~table.crowds & (table.num_keypoints >= min_kpts)
     photo_of = table.photo_of[counted]
@@ -87,7 +87,7 @@ def representative(traits: Traits, count: int, seed: int) -> tuple[Numbers, Numb
 
 
 def _shares(counts: Numbers) -> Floats:
-    """``(Q, B)`` counts to the ``(B,)`` distribution function of all of them."""
+    """Turn ``(Q, B)`` counts into the ``(B,)`` distribution function of all of them."""
     return np.asarray(np.cumsum(counts.sum(axis=0)) / max(1, counts.sum()))
 
 
@@ -98,7 +98,10 @@ def _row(traits: Traits, count: int, chance: np.random.Generator) -> Numbers:
     """
     shuffled = chance.permutation(len(traits.photos))
     stratum = np.searchsorted(PEOPLE, traits.people[shuffled], side="right")
-    joints, heights = _mean(traits.joints), _mean(traits.heights)
+    joints, heights = (  # (Q,) the mean of each photo's people, whose value is the number of their column
+        counts @ np.arange(counts.shape[1]) / np.maximum(counts.sum(axis=1), 1)
+        for counts in (traits.joints, traits.heights)
+    )
     row: list[Numbers] = []
     for number in range(len(PEOPLE) + 1):
         members = shuffled[stratum == number]
@@ -107,8 +110,3 @@ def _row(traits: Traits, count: int, chance: np.random.Generator) -> Numbers:
             up = cell[np.argsort(heights[cell], kind="stable")]
             row.append(up if len(row) % 2 else up[::-1])
     return np.concatenate(row)
-
-
-def _mean(counts: Numbers) -> Floats:
-    """``(Q,)`` the mean of each photo's people, whose value is the number of their column."""
-    return np.asarray(counts @ np.arange(counts.shape[1]) / np.maximum(counts.sum(axis=1), 1))

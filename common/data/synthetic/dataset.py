@@ -54,7 +54,7 @@ def synthesize(
 
 
 def make_scene(seed: tuple[int, ...], index: int, size: tuple[int, int]) -> Scene:
-    """Scene ``index`` of a stream."""
+    """Draw scene ``index`` of a stream."""
     return random_scene(np.random.default_rng([*seed, index]), size)
 
 
@@ -86,7 +86,7 @@ def _draw_set(images: Path, name: str, count: int, seed: tuple[int, int], size: 
 
 
 def _annotation(person: DrawnPerson, image_id: int, annotation_id: int) -> dict[str, Any]:
-    """One person as COCO writes it; the segmentation is run-length encoded."""
+    """Write one person as COCO does; the segmentation is run-length encoded."""
     encoded = coco_mask.encode(np.asfortranarray(person.mask, np.uint8))
     (left, top), (right, bottom) = person.box.tolist()
     return {
@@ -122,7 +122,7 @@ class EndlessScenes:
         return self.samples
 
     def sample(self, index: int, epoch: int) -> Sample:
-        """Picture ``index`` of epoch ``epoch``, a little turned, scaled and moved."""
+        """Draw picture ``index`` of epoch ``epoch``, a little turned, scaled and moved."""
         rng = np.random.default_rng([self.seed, 2, epoch, index])
         scene = random_scene(rng, SIZE)
         warp = _jitter(rng, SIZE, self.size)
@@ -140,7 +140,7 @@ class EndlessScenes:
 
 
 def draw_ignore_mask(scene: Scene) -> np.ndarray | None:
-    """``(H, W)`` uint8, 0 over crowds and unlabelled people and 255 elsewhere; None where there are none."""
+    """Draw ``(H, W)`` uint8, 0 over crowds and unlabelled people and 255 elsewhere; None where there are none."""
     unlabelled = [person.mask for person in scene.people if not person.keypoints[:, 2].any()]
     if not unlabelled:
         return None
@@ -148,7 +148,7 @@ def draw_ignore_mask(scene: Scene) -> np.ndarray | None:
 
 
 def _jitter(rng: np.random.Generator, photo: tuple[int, int], size: tuple[int, int]) -> Warp:
-    """The whole picture, scaled by .85 to 1.2, turned by up to 8 degrees and moved by up to a tenth."""
+    """Choose how to scale the whole picture by .85 to 1.2, turn it by up to 8 degrees and move it by up to a tenth."""
     scale = size[0] / photo[0] * np.exp(rng.uniform(np.log(0.85), np.log(1.2)))
     angle = np.deg2rad(rng.uniform(-8, 8))
     matrix = np.eye(3)

@@ -59,15 +59,16 @@ class Figure:
         return np.array([(points - reach[:, None]).min(axis=0), (points + reach[:, None]).max(axis=0)])
 
     def moved(self, scale: float, shift: Point) -> "Figure":
-        """This figure, scaled about the origin and shifted."""
+        """Return this figure, scaled about the origin and shifted."""
         shapes = tuple(Shape(s.points * scale + shift, s.width * scale, s.colour) for s in self.shapes)
         return Figure(self.joints * scale + shift, self.labelled, shapes)
 
 
 def random_figure(rng: np.random.Generator, height: float) -> Figure:
-    """A figure in a random pose, view and dress, ``height`` pixels tall, its top left at the origin."""
+    """Make a figure in a random pose, view and dress, ``height`` pixels tall, its top left at the origin."""
     yaw = rng.choice([rng.normal(0, 0.5), rng.normal(np.pi, 0.4), rng.uniform(-np.pi, np.pi)], p=[0.7, 0.2, 0.1])
-    joints = _rotate(_pose(rng, float(yaw)), float(rng.normal(0, 0.1)))
+    upright, angle = _pose(rng, float(yaw)), float(rng.normal(0, 0.1))
+    joints = upright @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).T
     labelled = _find_labelled(float(yaw))
     shapes = _dress(joints, float(yaw), rng)
     figure = Figure(joints, labelled, shapes)
@@ -95,7 +96,7 @@ def draw(shapes: tuple[Shape, ...], image: np.ndarray, label: np.ndarray, number
 
 
 def _pose(rng: np.random.Generator, yaw: float) -> np.ndarray:
-    """Joints of a figure one unit tall, hips near the origin, y down."""
+    """Place the joints of a figure one unit tall, hips near the origin, y down."""
     across, ahead = np.cos(yaw), np.sin(yaw)  # the left side is at +x for a figure that faces the viewer
     joints = np.zeros((17, 2))
     head = np.array([0.02 * ahead, -TORSO - NECK - HEAD])
@@ -130,18 +131,12 @@ def _leg(rng: np.random.Generator, joints: np.ndarray, side: str, outward: float
 
 
 def _down(angle: float) -> Point:
-    """Unit vector ``angle`` radians from straight down, positive toward +x."""
+    """Return the unit vector ``angle`` radians from straight down, positive toward +x."""
     return np.array([np.sin(angle), np.cos(angle)])
 
 
-def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned: np.ndarray = points @ turn.T
-    return turned
-
-
 def _find_labelled(yaw: float) -> np.ndarray:
-    """What an annotator would place: no face from behind, no ear on the far side of the head."""
+    """Tell what an annotator would place: no face from behind, no ear on the far side of the head."""
     labelled = np.ones(17, bool)
     if np.cos(yaw) < BACK_VIEW:
         labelled[[INDEX["nose"], INDEX["left_eye"], INDEX["right_eye"]]] = False
@@ -153,7 +148,7 @@ def _find_labelled(yaw: float) -> np.ndarray:
 
 
 def _dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Shape, ...]:
-    """The drawing of a posed figure, far limbs first."""
+    """Draw a posed figure, far limbs first."""
     at = {name: joints[number] for name, number in INDEX.items()}
     near, far = ("right", "left") if np.sin(yaw) > 0 else ("left", "right")
     colours = {"left": _side_colours(rng, 0), "right": _side_colours(rng, 105)}
@@ -163,14 +158,14 @@ def _dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Sh
         *_arm_shapes(at, far, colours[far], skin),
         *_leg_shapes(at, near, colours[near]),
         *_torso_shapes(at, rng),
-        *_hip_pads(at, colours),
+        *(Shape(at[f"{side}_hip"][None], PAD, colours[side][4]) for side in ("left", "right")),
         *_head_shapes(at, yaw, skin, rng),
         *_arm_shapes(at, near, colours[near], skin),
     )
 
 
 def _side_colours(rng: np.random.Generator, hue: int) -> tuple[Colour, ...]:
-    """Sleeve, trouser, shin, shoe and pads of one side: hues from ``hue`` on (OpenCV's 0..179)."""
+    """Choose sleeve, trouser, shin, shoe and pads of one side: hues from ``hue`` on (OpenCV's 0..179)."""
     sleeve = _colour(rng, (hue, hue + 18), (150, 255), (130, 250))
     trouser = _colour(rng, (hue, hue + 18), (120, 230), (70, 170))
     shin = _colour(rng, (hue, hue + 18), (90, 200), (150, 250))
@@ -215,10 +210,6 @@ def _torso_shapes(at: dict[str, Point], rng: np.random.Generator) -> list[Shape]
     ]
 
 
-def _hip_pads(at: dict[str, Point], colours: dict[str, tuple[Colour, ...]]) -> list[Shape]:
-    return [Shape(at[f"{side}_hip"][None], PAD, colours[side][4]) for side in ("left", "right")]
-
-
 def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.Generator) -> list[Shape]:
     head = (at["left_ear"] + at["right_ear"]) / 2
     neck = (at["left_shoulder"] + at["right_shoulder"]) / 2
@@ -246,20 +237,20 @@ def _head_shapes(at: dict[str, Point], yaw: float, skin: Colour, rng: np.random.
 def _colour(
     rng: np.random.Generator, hue: tuple[int, int], saturation: tuple[int, int], value: tuple[int, int]
 ) -> Colour:
-    """A random RGB colour; the ranges are OpenCV's: hue 0..179, the others 0..255."""
+    """Choose a random RGB colour; the ranges are OpenCV's: hue 0..179, the others 0..255."""
     h, s, v = (int(rng.integers(low, high + 1)) for low, high in (hue, saturation, value))
     red, green, blue = _hsv_to_rgb(h % 180 / 30, s / 255, v)
     return red, green, blue
 
 
 def _darken(colour: Colour, share: float) -> Colour:
-    """The colour with this share of its light."""
+    """Return the colour with this share of its light."""
     red, green, blue = (int(share * channel) for channel in colour)
     return red, green, blue
 
 
 def _hsv_to_rgb(sector: float, saturation: float, value: int) -> Colour:
-    """Hue as a sector in [0, 6), saturation in [0, 1], value in [0, 255]: RGB in [0, 255]."""
+    """Turn hue as a sector in [0, 6), saturation in [0, 1], value in [0, 255] into RGB in [0, 255]."""
 
     def channel(offset: float) -> int:
         k = (offset + sector) % 6

@@ -61,7 +61,7 @@ def random_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
 
 
 def _people(rng: np.random.Generator, size: tuple[int, int]) -> list[Figure]:
-    """Figures in drawing order: the tall ones, who stand nearer, last."""
+    """Make figures in drawing order: the tall ones, who stand nearer, last."""
     heights = np.sort(rng.uniform(*HEIGHTS, size=rng.choice(PEOPLE, p=PEOPLE_ODDS))) * size[0]
     placed: list[Figure] = []
     for height in heights:
@@ -76,15 +76,13 @@ def _place(rng: np.random.Generator, figure: Figure, others: list[Figure], size:
         centre = (low + high) / 2 + (high - low) * [rng.uniform(-0.6, 0.6), rng.uniform(-0.15, 0.15)]
         return figure.moved(1.0, _inside(figure, centre - figure.extent.mean(axis=0), size))
     shifts = [_anywhere(rng, figure, size) for _ in range(16)]
-    return figure.moved(1.0, min(shifts, key=lambda shift: _worst_overlap(figure.extent + shift, others)))
-
-
-def _worst_overlap(box: np.ndarray, others: list[Figure]) -> float:
-    return max((overlap(box, other.extent) for other in others), default=0.0)
+    boxes = [figure.extent + shift for shift in shifts]
+    worst = [max((overlap(box, other.extent) for other in others), default=0.0) for box in boxes]
+    return figure.moved(1.0, shifts[int(np.argmin(worst))])
 
 
 def _anywhere(rng: np.random.Generator, figure: Figure, size: tuple[int, int]) -> np.ndarray:
-    """A shift that keeps the figure in the picture, or lets a little of it leave."""
+    """Choose a shift that keeps the figure in the picture, or lets a little of it leave."""
     low, high = figure.extent
     slack = 0.08 * (high - low)
     most = np.maximum(np.array(size[::-1]) - high + slack, -low - slack + 1e-6)
@@ -101,7 +99,7 @@ def _inside(figure: Figure, shift: np.ndarray, size: tuple[int, int]) -> np.ndar
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes, each ``(2, 2)``: least and greatest x, y."""
+    """Compute intersection over union of two boxes, each ``(2, 2)``: least and greatest x, y."""
     (left, top), (right, bottom) = a.tolist()
     (other_left, other_top), (other_right, other_bottom) = b.tolist()
     width = max(0.0, min(right, other_right) - max(left, other_left))
@@ -112,7 +110,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _crowd(rng: np.random.Generator, size: tuple[int, int]) -> list[Figure]:
-    """A band of small people, side by side."""
+    """Make a band of small people, side by side."""
     height = rng.uniform(0.12, 0.2) * size[0]
     start = np.array([rng.uniform(0, 0.5) * size[1], rng.uniform(0.05, 0.6) * size[0]])
     shifts = [(n * height * 0.35, rng.uniform(-0.1, 0.1) * height) for n in range(int(rng.integers(6, 11)))]
@@ -120,7 +118,7 @@ def _crowd(rng: np.random.Generator, size: tuple[int, int]) -> list[Figure]:
 
 
 def _things(rng: np.random.Generator, figure: Figure) -> list[Shape]:
-    """What stands in front of a figure: discs and bars on a few joints, now and then a box over its legs or a side."""
+    """Make what stands in front of a figure: discs and bars on a few joints, now and then a box over a part."""
     low, high = figure.extent
     height = high[1] - low[1]
     chosen = rng.choice(17, size=int(rng.integers(1, 6)), replace=False)
@@ -141,7 +139,7 @@ def _patch(rng: np.random.Generator, centre: np.ndarray, height: float) -> Shape
 
 
 def _box(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> Shape:
-    """A box over the lower part of an extent, or over one side of it."""
+    """Make a box over the lower part of an extent, or over one side of it."""
     if rng.random() < 0.7:
         corner, end = np.array([low[0] - 4, high[1] - rng.uniform(0.12, 0.4) * (high - low)[1]]), high + 4
     else:
@@ -178,7 +176,7 @@ def _annotate_crowd(mask: np.ndarray) -> DrawnPerson:
 
 
 def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Blurred colours with shapes on them: walls, furniture, light."""
+    """Draw blurred colours with shapes on them: walls, furniture, light."""
     coarse = rng.integers(20, 236, (int(rng.integers(2, 7)), int(rng.integers(2, 8)), 3)).astype(np.float32)
     grey = coarse.mean(axis=2, keepdims=True)
     coarse = np.clip(grey + (coarse - grey) * rng.uniform(0.1, 0.9), 0, 255).astype(np.uint8)
@@ -195,7 +193,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Grain, contrast and brightness of a camera."""
+    """Add grain, contrast and brightness of a camera."""
     height, width = image.shape[:2]
     strength = int(rng.integers(4, 28))
     coarse = rng.integers(0, strength, (height // 2 + 1, width // 2 + 1), np.uint8)
