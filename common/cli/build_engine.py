@@ -8,16 +8,18 @@ import click
 
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
+    SIZE,
     DiskType,
     F,
+    WordType,
     common_options,
     example,
     find_model,
     key_option,
     option,
-    parse_size,
     warn_of_plain,
 )
+from bodyposenet.common.spec.words import DataType, EngineLibrary
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.tensorrt.engine import Engine, EngineOptions
@@ -28,12 +30,8 @@ EXAMPLE = example(
 )
 
 
-def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
-    return None if given is None else parse_size(ctx, param, given)
-
-
 def _size(name: str, text: str) -> Callable[[F], F]:
-    return option(name, callback=_parse_size, metavar="HEIGHT,WIDTH", help=text)
+    return option(name, type=SIZE, metavar="HEIGHT,WIDTH", help=text)
 
 
 @click.command("build_engine", cls=Verb, epilog=EXAMPLE)
@@ -46,8 +44,8 @@ def _size(name: str, text: str) -> Callable[[F], F]:
 @option("--opt_batch_size", default=1, type=click.IntRange(1), help="Pictures at once that it is fastest at.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Most pictures at once.")
 @option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Memory of the layers, in bytes.")
-@option("--data_type", type=click.Choice(["fp32", "fp16", "int8"]), help="Insist on it: an engine has its model's.")
-@option("--library", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="What builds.  [default: what is installed]")
+@option("--data_type", type=WordType(DataType), help="Insist on it: an engine has its model's.")
+@option("--library", type=WordType(EngineLibrary), help="What builds.  [default: what is installed]")
 @option(
     "--engine_for",
     cls=MultiValueOption,

@@ -6,13 +6,13 @@ import click
 
 from bodyposenet.common.cli.launcher import Verb
 from bodyposenet.common.cli.options import (
+    DIMS,
     DiskType,
     example,
     find_model,
     key_option,
     log_level_option,
     option,
-    parse_dims,
     warn_of_plain,
 )
 
@@ -22,15 +22,11 @@ EXAMPLE = example(
 )
 
 
-def _parse_dims(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int, int] | None:
-    return None if given is None else parse_dims(ctx, param, given)
-
-
 @click.command("bundle", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="ONNX model that bpnet export wrote.")
 @option("--for", "server", required=True, type=click.Choice(["deepstream", "triton"]), help="What serves it.")
 @option("-o", "--output", required=True, type=DiskType(file_okay=False), help="Folder to write to.")
-@option("-d", "--input_dims", callback=_parse_dims, help="H,W,C in pixels, of DeepStream.  [default: the model's]")
+@option("-d", "--input_dims", type=DIMS, help="H,W,C in pixels, of DeepStream.  [default: the model's]")
 @option("--batch_size", default=1, type=click.IntRange(1), help="Most pictures of a batch.")
 @option("--name", default="bodyposenet", help="Of the model, in Triton's repository.")
 @option("--peaks", default=0, type=click.IntRange(0, 1024), help="Also put out so many peaks of each joint.")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from bodyposenet.common.spec.words import CalibrationMethod
 from bodyposenet.common.storage.together import Together
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.quantization.histograms import Method
     from bodyposenet.common.deploy.quantization.quantize import Quantized
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -33,7 +33,7 @@ class ExportFlags:
     cal_image_dir: str
     cal_data_file: str
     cal_cache_file: str
-    cal_method: "Method"
+    cal_method: CalibrationMethod
     keep_fp32: Sequence[str]
     max_drop: float
     dataset_spec: str

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Verb, pluralize, task
+from bodyposenet.common.cli.launcher import Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.location import Location
 
 if TYPE_CHECKING:
@@ -110,6 +111,6 @@ def _tell_problems(problems: Sequence[str], report: Location | None) -> None:
 
 
 def _summary(done: "Conversion") -> str:
-    what = f"{done.images} images, {done.people} people, {done.samples} samples"
+    what = f"{pluralize(done.images, 'image')}, {pluralize(done.people, 'person')}, {pluralize(done.samples, 'sample')}"
     left_out = f"{pluralize(len(done.skipped) + done.refused, 'image')} left out"
     return f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"

@@ -2,9 +2,10 @@
 
 import click
 
-from bodyposenet.common.cli.launcher import ErrorHandlingCommand, pluralize
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 from bodyposenet.common.exits import USER
+from bodyposenet.common.pages.numbers import pluralize
 
 
 @click.command("doctor", cls=ErrorHandlingCommand, epilog=example("bpnet doctor"))

@@ -8,6 +8,7 @@ import click
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     PlaceType,
+    WordType,
     common_options,
     example,
     find_model,
@@ -17,9 +18,8 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
-from bodyposenet.common.deploy.runtime.providers import DEVICES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.spec.runner_names import RUNNER_NAMES
+from bodyposenet.common.spec.words import Device, InputType, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import join, locate
 
@@ -46,10 +46,10 @@ def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple
 
 def _inference_flags(function: Any) -> Any:
     text = "What to compute on; auto is a GPU where the model's library can use one."
-    function = option("--device", default="auto", type=click.Choice(DEVICES), help=text)(function)
+    function = option("--device", default="auto", type=WordType(Device), help=text)(function)
     text = "What runs an ONNX model on a processor: the fastest that is right, or the same on every machine (exact)."
     text += "  [default: runner of the spec, else BODYPOSENET_RUNNER, else auto]"
-    function = option("--runner", type=click.Choice(RUNNER_NAMES), help=text)(function)
+    function = option("--runner", type=WordType(RunnerName), help=text)(function)
     function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
     text = "Inference spec, YAML."
     return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
@@ -112,7 +112,7 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
     "inference", cls=Verb, epilog=example("bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos")
 )
 @_inference_flags
-@option("--input_type", default="image", type=click.Choice(["image", "dir", "json"]), help="What --input is.")
+@option("--input_type", default="image", type=WordType(InputType), help="What --input is.")
 @option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
 @option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
 @option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")

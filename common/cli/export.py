@@ -10,25 +10,26 @@ from bodyposenet.common.cli.calibration import COUNTS, ExportFlags, describe_cal
 from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
+    DIMS,
     DiskType,
+    WordType,
     common_options,
     example,
     find_model,
     input_size,
     key_option,
     option,
-    parse_dims,
     path_map_option,
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import CalibrationMethod, DataFormat, DataType
 from bodyposenet.common.storage.model_key import key_in_use
 from bodyposenet.common.storage.together import Together, is_unfinished
 
 if TYPE_CHECKING:
     from bodyposenet.common.steps.export import ExportForms
 
-METHODS = ("entropy", "minmax", "percentile")  # of calibration
 WITHOUT_EFFECT = {
     "strict_type_constraints": "-s",
     "force_ptq": "--force_ptq",
@@ -44,14 +45,14 @@ EXAMPLE = example(
 @option("-o", "--output_file", type=DiskType(), help="ONNX file, .onnx or .etlt.  [default: beside the model]")
 @option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
-@option("-d", "--input_dims", default="256,256,3", callback=parse_dims, help="H,W,C in pixels, for calibration.")
-@option("-i", "--data_format", default="channels_last", type=click.Choice(["channels_last", "channels_first"]))
-@option("--data_type", default="fp32", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision.")
+@option("-d", "--input_dims", default="256,256,3", type=DIMS, help="H,W,C in pixels, for calibration.")
+@option("-i", "--data_format", default="channels_last", type=WordType(DataFormat))
+@option("--data_type", default="fp32", type=WordType(DataType), help="Precision.")
 @option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")
 @option("--cal_image_dir", default="", help="Folder of photos, or of record shards, to calibrate int8 with.")
 @option("--cal_data_file", default="", help="HDF5 tensorfile to calibrate with; made of the photos if missing.")
 @option("--cal_cache_file", default="", help="TensorRT calibration cache; read if it exists.  [default: beside -o]")
-@option("--cal_method", default="entropy", type=click.Choice(METHODS), help="How ranges are cut.")
+@option("--cal_method", default="entropy", type=WordType(CalibrationMethod), help="How ranges are cut.")
 @option("--keep-fp32", cls=MultiValueOption, metavar="NAME...", help="Convolutions that int8 leaves in float; or auto.")
 @option("--max-drop", default=0.02, type=click.FloatRange(0), help="Of AP, that auto may cost; see --dataset_spec.")
 @option("--dataset_spec", default="", help="Its held-out photos tell the AP.  [default: the maps' relative error]")

@@ -144,11 +144,6 @@ def task(name: str, folder: Path | Location, *, status: bool = True) -> "Iterato
         log.write("SUCCESS", message=f"{name} finished")
 
 
-def pluralize(number: int, thing: str) -> str:
-    """``1 epoch``, ``2 epochs``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
 def launch_options() -> dict[str, Any]:
     """The launcher flags of the verb that runs: gpus, gpu_index, num_processes, use_amp, log_file."""
     return dict(click.get_current_context().meta.get(LAUNCH, {}))
@@ -261,7 +256,6 @@ __all__ = [
     "Verb",
     "Verbs",
     "launch_options",
-    "pluralize",
     "results_dir",
     "task",
     "tell",

@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
@@ -65,28 +65,41 @@ def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[st
     return pairs
 
 
-def parse_dims(_ctx: click.Context, _param: click.Parameter, given: str) -> tuple[int, int, int]:
-    """``288,384,3`` as three numbers.
+class WordType(click.Choice):  # type: ignore[type-arg]  # only a type in click's annotations
+    """One of the words of a ``Literal``, such as those of ``spec/words.py``."""
 
-    Raises:
-        click.BadParameter: They are not three, or no positive numbers.
+    def __init__(self, words: Any) -> None:
+        super().__init__(get_args(words))
+
+
+class NumbersType(click.ParamType):  # type: ignore[type-arg]  # only a type in click's annotations
+    """Positive whole numbers with commas between them.
+
+    Args:
+        count: How many.
+        kind: What they are, for the message.
+        example: Some that are right.
+        separators: What else may stand between them.
     """
-    numbers = [int(part) if part.strip().isdigit() else 0 for part in given.split(",")]
-    if len(numbers) != 3 or min(numbers) < 1:
-        raise click.BadParameter(f"{given!r} is not three positive numbers, such as 288,384,3")
-    return numbers[0], numbers[1], numbers[2]
+
+    name = "text"
+
+    def __init__(self, count: int, kind: str, example: str, separators: str = "") -> None:
+        self.count, self.kind, self.example, self.separators = count, kind, example, separators
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Parse the text; numbers that are parsed already stay."""
+        if isinstance(value, tuple):
+            return value
+        text = value.translate({ord(mark): "," for mark in self.separators})
+        numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+        if len(numbers) != self.count or min(numbers) < 1:
+            self.fail(f"{value!r} is not {self.kind}, such as {self.example}", param, ctx)
+        return numbers
 
 
-def parse_size(_ctx: click.Context, _param: click.Parameter, given: str) -> tuple[int, int]:
-    """``360,480`` or ``360x480`` as ``(height, width)``.
-
-    Raises:
-        click.BadParameter: They are not two positive numbers.
-    """
-    numbers = [int(part) if part.strip().isdigit() else 0 for part in given.replace("x", ",").split(",")]
-    if len(numbers) != 2 or min(numbers) < 1:
-        raise click.BadParameter(f"{given!r} is not HEIGHT,WIDTH, such as 360,480")
-    return numbers[0], numbers[1]
+DIMS = NumbersType(3, "three positive numbers", "288,384,3")
+SIZE = NumbersType(2, "HEIGHT,WIDTH", "360,480", "x")
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[F], F]:

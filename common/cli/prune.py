@@ -7,24 +7,24 @@ import click
 
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
+    SIZE,
     DiskType,
+    WordType,
     common_options,
     example,
     find_model,
     key_option,
     option,
-    parse_size,
     path_map_option,
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import CriterionName, Equalization, Normalizer
 
 if TYPE_CHECKING:
     from bodyposenet.common.prune.taylor import TrainingData
     from bodyposenet.common.spec.base import PathMap
 
-EQUALIZATION = ("union", "intersection", "arithmetic_mean", "geometric_mean")
-CRITERIA = ("l2_norm", "bn_scale", "taylor", "geometric_median")
 EXAMPLE = example(
     "bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2",
     "bpnet prune -m model.keras --dry-run",
@@ -32,28 +32,24 @@ EXAMPLE = example(
 )
 
 
-def _parse_size(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[int, int] | None:
-    return None if given is None else parse_size(ctx, param, given)
-
-
 @click.command("prune", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
 @option("-o", "--output_file", type=DiskType(), help="Where the smaller one goes.")
-@option("-n", "--normalizer", default="max", type=click.Choice(["max", "L2"]), help="What norms are divided by.")
-@option("-eq", "--equalization_criterion", default="union", type=click.Choice(EQUALIZATION), help="For tied layers.")
+@option("-n", "--normalizer", default="max", type=WordType(Normalizer), help="What norms are divided by.")
+@option("-eq", "--equalization_criterion", default="union", type=WordType(Equalization), help="For tied layers.")
 @option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this; 16 suits ONNX Runtime.")
 @option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
 @option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
 @option(
     "-el", "--excluded_layers", cls=MultiValueOption, metavar="NAME...", help="Whole layers; or patterns: stage1_*."
 )
-@option("--criterion", default="l2_norm", type=click.Choice(CRITERIA), help="What tells how much a filter matters.")
+@option("--criterion", default="l2_norm", type=WordType(CriterionName), help="What tells how much a filter matters.")
 @option("--target_params", type=float, help="Search the threshold that leaves at most this share of the parameters.")
 @option("--target_flops", type=float, help="The same of the floating-point operations.")
 @option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data the criterion taylor looks at.")
 @option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
 @option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
-@option("--input_size", callback=_parse_size, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
+@option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
 @option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
 @path_map_option
 @key_option

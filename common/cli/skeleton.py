@@ -7,6 +7,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
+from bodyposenet.common.pages.numbers import pluralize
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -34,4 +35,4 @@ def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map:
     bones = load_skeleton(pose_config, path_map=path_map)
     prior, people = fit_dataset_prior(spec, bones)
     write_prior(output_file, prior, bones)
-    click.echo(f"wrote {output_file}: {bones.num_joints} joints, fitted to {people} people")
+    click.echo(f"wrote {output_file}: {bones.num_joints} joints, fitted to {pluralize(people, 'person')}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bodyposenet.common.cli.launcher import Verb
-from bodyposenet.common.cli.options import DiskType, common_options, example, option, parse_size
+from bodyposenet.common.cli.options import SIZE, DiskType, common_options, example, option
 
 
 @click.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
@@ -13,7 +13,7 @@ from bodyposenet.common.cli.options import DiskType, common_options, example, op
 @option("--train", "train_images", default=600, type=click.IntRange(1), help="Pictures to train on.")
 @option("--val", "val_images", default=200, type=click.IntRange(1), help="Pictures held out.")
 @option("--seed", default=0, help="The same seed draws the same pictures.")
-@option("--size", default="360,480", callback=parse_size, metavar="HEIGHT,WIDTH", help="Of the pictures, in pixels.")
+@option("--size", default="360,480", type=SIZE, metavar="HEIGHT,WIDTH", help="Of the pictures, in pixels.")
 @common_options
 def synthesize(output: Path, train_images: int, val_images: int, seed: int, size: tuple[int, int], **_: object) -> None:
     """Draw pictures of people with their keypoints, as a COCO-format dataset."""

@@ -6,6 +6,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import DiskType, example
+from bodyposenet.common.pages.numbers import pluralize
 
 
 @click.group("tracking")
@@ -20,4 +21,4 @@ def send(folder: Path) -> None:
     from bodyposenet.common.tracking import send_buffered
 
     sent = send_buffered(folder)
-    click.echo(f"sent {len(sent)} runs" + "".join(f"\n  {run}" for run in sent))
+    click.echo(f"sent {pluralize(len(sent), 'run')}" + "".join(f"\n  {run}" for run in sent))

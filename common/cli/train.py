@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.launcher import Verb, launch_options, pluralize, results_dir, task
+from bodyposenet.common.cli.launcher import Verb, launch_options, results_dir, task
 from bodyposenet.common.cli.options import common_options, example, key_option, log_notes, option, path_map_option
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.training.cluster import TrainingCluster, read_cluster
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.model_key import key_in_use, using_key
 
 if TYPE_CHECKING:

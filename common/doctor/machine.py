@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bodyposenet.common.doctor.line import Line, format_bytes
 from bodyposenet.common.machine.processor import read_processor
+from bodyposenet.common.pages.numbers import pluralize
 
 PATIENCE = 10.0  # seconds for the driver's answer
 QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
@@ -87,9 +88,8 @@ def examine_machine() -> Machine:
 def describe_machine(machine: Machine) -> Iterator[Line]:
     """Tell what there is, a line each."""
     limited = f", of which the container may use {machine.core_limit:.3g}" if machine.core_limit else ""
-    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
     yield Line("system", machine.system)
-    yield Line("processor", f"{machine.processor}, {cores}{limited}")
+    yield Line("processor", f"{machine.processor}, {pluralize(machine.cores, 'core')}{limited}")
     yield Line("instructions", ", ".join(machine.instruction_sets) or "the system does not say")
     yield _describe_memory(machine)
     yield from (Line("GPU", f"{gpu.name}, {gpu.memory}, driver {gpu.driver}") for gpu in machine.gpus)

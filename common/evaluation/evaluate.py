@@ -11,7 +11,14 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.imaging.fit import decode_image
-from bodyposenet.common.inference.detections import COCO_DETECTIONS, entry, to_coco, write_detections, write_json
+from bodyposenet.common.inference.detections import (
+    COCO_DETECTIONS,
+    entry,
+    summarize,
+    to_coco,
+    write_detections,
+    write_json,
+)
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
@@ -23,8 +30,7 @@ from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
-    from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.spec.words import Device, RunnerName
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +71,8 @@ class Evaluation:
         if self.ap == NOTHING:
             what = "photos" if not self.images else "labelled people"
             return f"The test set has no {what}: there is nothing to measure."
-        found = (
-            f"{self.people} people found in {self.images} photos (nobody in {self.empty}), {self.labelled} labelled."
-        )
-        skipped = f" {len(self.skipped)} photos could not be used." if self.skipped else ""
-        return f"AP {self.ap:.3f}: {found}{skipped}"
+        labelled = f", {self.labelled:,} labelled"
+        return f"AP {self.ap:.3f}: {summarize(self.people, self.images, self.empty, len(self.skipped), labelled)}"
 
 
 def evaluate(

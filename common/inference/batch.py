@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.inference.detections import Entry, write_files
+from bodyposenet.common.inference.detections import Entry, summarize, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
@@ -95,8 +95,7 @@ class BatchInference:
 
     def summary(self) -> str:
         """The outcome in one or two sentences."""
-        seen = f"{self.people:,} people found in {self.photos:,} photos (nobody in {self.empty:,})."
-        return seen + (f" {self.unreadable:,} photos could not be used." if self.unreadable else "")
+        return summarize(self.people, self.photos, self.empty, self.unreadable)
 
     def count(self, found: Entry) -> None:
         """Add a photo's entry to the numbers."""

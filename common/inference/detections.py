@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -128,6 +129,20 @@ def write_files(
                 people.add(person)
         photos.close()
         people.close()
+
+
+def summarize(people: int, photos: int, empty: int, skipped: int, more: str = "") -> str:
+    """Say in a sentence or two what was found.
+
+    Args:
+        people: Found, in all photos.
+        photos: That were looked at.
+        empty: Photos in which nobody was found.
+        skipped: Photos that could not be used.
+        more: The end of the first sentence.
+    """
+    found = f"{pluralize(people, 'person')} found in {pluralize(photos, 'photo')} (nobody in {empty:,}){more}."
+    return found + (f" {pluralize(skipped, 'photo')} could not be used." if skipped else "")
 
 
 def read_people(found: Entry, skeleton: Skeleton) -> People:

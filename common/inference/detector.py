@@ -16,8 +16,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Maps, Runner
-    from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.spec.words import Device, RunnerName
 
 log = logging.getLogger(__name__)
 PAD = "pad_image_input"

@@ -5,18 +5,19 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import read_image
-from bodyposenet.common.inference.detections import Entry, entry, write_detections
+from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.words import InputType
 from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, is_photo
@@ -24,12 +25,10 @@ from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
-    from bodyposenet.common.deploy.runtime.providers import Device
-    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.spec.words import Device, RunnerName
 
 log = logging.getLogger(__name__)
 
-InputType = Literal["image", "dir", "json"]
 PICTURES = "images_annotated"
 
 
@@ -59,8 +58,7 @@ class Inference:
         """The outcome in one or two sentences."""
         if not self.images:
             return f"No photos given: {self.detections} lists none."
-        skipped = f" {len(self.skipped)} photos could not be used." if self.skipped else ""
-        return f"{self.people} people found in {self.images} photos (nobody in {self.empty}).{skipped}"
+        return summarize(self.people, self.images, self.empty, len(self.skipped))
 
 
 def infer(

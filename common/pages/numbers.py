@@ -1,9 +1,10 @@
-"""Numbers: measures as a page writes them."""
+"""Numbers: counts and measures as pages and messages write them."""
 
 import math
 from collections.abc import Callable
 
 DASH = "–"  # noqa: RUF001 - what stands where nothing was measured
+IRREGULAR = {"person": "people"}
 MINUS = "−"  # noqa: RUF001
 
 
@@ -17,6 +18,11 @@ def share(part: float | None, whole: float | None) -> float:
     if part is None or whole is None or not is_known(part) or not is_known(whole) or whole == 0:
         return math.nan
     return part / whole
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Write a number of things: ``1 person``, ``2 people``, ``1,200 photos``."""
+    return f"{number:,} {noun if number == 1 else IRREGULAR.get(noun, noun + 's')}"
 
 
 def precision(value: float) -> str:

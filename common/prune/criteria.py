@@ -6,20 +6,19 @@ by :func:`normalize`, and those on the same channels become one by :func:`equali
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.prune.channel_graph import ChannelGraph
+from bodyposenet.common.spec.words import Equalization, Normalizer
 
 Scores = NDArray[np.float64]  # (F,), one for each filter; none negative
 Indices = NDArray[np.int64]  # ascending
 Votes = Mapping[str, Scores]
 Criterion = Callable[[ChannelGraph], Votes]
-Normalizer = Literal["max", "L2"]
-Equalization = Literal["union", "intersection", "arithmetic_mean", "geometric_mean"]
 
 
 def l2_norm(graph: ChannelGraph) -> Votes:

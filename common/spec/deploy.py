@@ -1,10 +1,11 @@
 """Deploy spec: how a pipeline quantizes a network, and what it may lose by that."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from bodyposenet.common.spec.base import Name, Natural, Strict
+from bodyposenet.common.spec.words import CalibrationMethod
 
 
 class DeploySpec(Strict):
@@ -19,6 +20,6 @@ class DeploySpec(Strict):
     """
 
     calibration_images: Natural = 100
-    method: Literal["entropy", "percentile", "minmax"] = "entropy"
+    method: CalibrationMethod = "entropy"
     keep_float: tuple[Name, ...] = ("auto",)
     max_int8_drop: Annotated[float, Field(ge=0, le=1)] = 0.02

@@ -6,7 +6,7 @@ from pydantic import field_validator
 
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
 from bodyposenet.common.spec.problems import SpecMisfitError
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 
 
 class InferenceSpec(Strict):

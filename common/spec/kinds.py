@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import SpecError
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.skeleton.joint_names import find_side, pairs_by_name
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -56,36 +57,32 @@ def describe(spec: Strict) -> str:
 def _train(spec: TrainSpec) -> str:
     height, width = spec.dataloader.image_config.image_dims.size
     what = "retrain spec" if spec.load_graph else "train spec"
-    network = f"{_count(spec.model.stages, 'stage')}, {height}x{width}, batch {spec.dataloader.batch_size}"
-    return f"{what}, {network}, {_count(spec.num_epoch, 'epoch')}, {spec.optimizer.class_name}"
+    network = f"{pluralize(spec.model.stages, 'stage')}, {height}x{width}, batch {spec.dataloader.batch_size}"
+    return f"{what}, {network}, {pluralize(spec.num_epoch, 'epoch')}, {spec.optimizer.class_name}"
 
 
 def _dataset(spec: DatasetSpec) -> str:
-    joints = _count(len(spec.joints), "joint")
+    joints = pluralize(len(spec.joints), "joint")
     several = f" of {' and '.join(spec.people)}" if len(spec.people) > 1 else ""
     return f"dataset spec, {spec.dataset!r}, {joints}{several}, in {spec.root_directory_path}"
 
 
 def _inference(spec: InferenceSpec) -> str:
     height, width = spec.input_shape
-    scales = _count(len(spec.scales), "scale") if spec.multi_scale_inference else "1 scale"
+    scales = pluralize(len(spec.scales), "scale") if spec.multi_scale_inference else "1 scale"
     mode = spec.keep_aspect_ratio_mode or "stretched"
-    return f"inference spec, {height}x{width}, {mode}, {scales}, at least {_count(spec.min_parts, 'part')}"
+    return f"inference spec, {height}x{width}, {mode}, {scales}, at least {pluralize(spec.min_parts, 'part')}"
 
 
 def _pose_config(spec: PoseConfig) -> str:
     person = find_person(spec.categories)
-    limbs = _count(len(person.limbs), "limb")
-    return f"pose config, {spec.pose_config_type}, {_count(person.num_joints, 'joint')}, {limbs}"
+    limbs = pluralize(len(person.limbs), "limb")
+    return f"pose config, {spec.pose_config_type}, {pluralize(person.num_joints, 'joint')}, {limbs}"
 
 
 def _prune(spec: PruneSpec) -> str:
     rule = f"threshold {spec.pruning_threshold:g}, {spec.normalizer}, {spec.equalization_criterion}"
     return f"prune spec, {rule}, multiples of {spec.pruning_granularity}, at least {spec.min_num_filters}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 DESCRIPTIONS: dict[type[Strict], Callable[[Any], str]] = {

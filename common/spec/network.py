@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Fraction, Natural, NotNegative, Positive, Strict
 from bodyposenet.common.spec.problems import SpecMisfitError
+from bodyposenet.common.spec.words import DataFormat
 
 LAYERS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"vgg": (19,), "helnet": (6, 10, 12, 18, 26, 34), "resnet": (18, 34, 50)}
@@ -91,7 +92,7 @@ class ModelSpec(Strict):
     stage1_kernel_sizes: Annotated[tuple[Natural, ...], Field(min_length=1)] = (3, 3, 3)
     stageT_kernel_sizes: Annotated[tuple[Natural, ...], Field(min_length=1)] = (7, 7, 7, 7, 7)  # noqa: N815 - TAO's key
     use_self_attention: Bool = False
-    data_format: Literal["channels_last", "channels_first"] = "channels_last"
+    data_format: DataFormat = "channels_last"
     use_bias: Bool = True
     regularization_type: Literal["l1", "l2", "l1_l2"] = "l1"
     kernel_regularization_factor: NotNegative = 1e-9

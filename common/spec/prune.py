@@ -1,10 +1,11 @@
 """Prune spec: how much of a network to cut away."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import model_validator
 
 from bodyposenet.common.spec.base import Name, Natural, NotNegative, Share, Strict
+from bodyposenet.common.spec.words import CriterionName, Equalization, Normalizer
 
 
 class PruneSpec(Strict):
@@ -26,12 +27,12 @@ class PruneSpec(Strict):
     """
 
     pruning_threshold: NotNegative = 0.1
-    normalizer: Literal["max", "L2"] = "max"
-    equalization_criterion: Literal["union", "intersection", "arithmetic_mean", "geometric_mean"] = "union"
+    normalizer: Normalizer = "max"
+    equalization_criterion: Equalization = "union"
     pruning_granularity: Natural = 8
     min_num_filters: Natural = 16
     excluded_layers: tuple[Name, ...] = ()
-    criterion: Literal["l2_norm", "bn_scale", "taylor", "geometric_median"] = "l2_norm"
+    criterion: CriterionName = "l2_norm"
     target_params: Share | None = None
     target_flops: Share | None = None
     rounds: Natural = 1

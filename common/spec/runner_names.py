@@ -1,12 +1,11 @@
 """Runner names: by which flags, specs and the environment ask for what runs an exported network."""
 
 import os
-from typing import Literal
+from typing import get_args
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import RunnerName
 
-RunnerName = Literal["auto", "exact", "onnxruntime", "openvino"]
-RUNNER_NAMES: tuple[RunnerName, ...] = ("auto", "exact", "onnxruntime", "openvino")
 VARIABLE = "BODYPOSENET_RUNNER"
 
 
@@ -23,6 +22,7 @@ def resolve_runner(*asked: RunnerName | None) -> RunnerName:
         if name is not None:
             return name
     found = os.environ.get(VARIABLE) or "auto"
-    if found not in RUNNER_NAMES:
-        raise UserError(f"there is no runner {found!r}", where=VARIABLE, fix=f"choose {', '.join(RUNNER_NAMES)}")
+    known: tuple[RunnerName, ...] = get_args(RunnerName)
+    if found not in known:
+        raise UserError(f"there is no runner {found!r}", where=VARIABLE, fix=f"choose {', '.join(known)}")
     return found

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.quantization.histograms import Method
     from bodyposenet.common.deploy.quantization.quantize import Quantized
     from bodyposenet.common.deploy.quantization.ranges_source import RangesSource
     from bodyposenet.common.deploy.quantization.sensitivity import Budget
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
+    from bodyposenet.common.spec.words import CalibrationMethod
     from bodyposenet.common.tracking import TrackedRun
 
 AUTO = ("auto",)  # in place of names: the fewest convolutions with which little enough is lost
@@ -31,7 +31,7 @@ class Calibration:
     """
 
     source: "RangesSource"
-    method: "Method" = "entropy"
+    method: "CalibrationMethod" = "entropy"
     keep: Sequence[str] = ()
     max_drop: float = 0.02
     judges: "tuple[InferenceSpec, DatasetSpec] | None" = None

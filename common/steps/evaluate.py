@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.runtime.providers import Device
     from bodyposenet.common.evaluation.evaluate import Evaluation
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
-    from bodyposenet.common.spec.runner_names import RunnerName
+    from bodyposenet.common.spec.words import Device, RunnerName
     from bodyposenet.common.storage.location import Location
     from bodyposenet.common.tracking import Dataset, TrackedRun
 

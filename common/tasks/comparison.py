@@ -14,7 +14,7 @@ from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.comparison_table import Stage
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 
 REPEATS = 40
 THREADS = 2

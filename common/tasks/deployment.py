@@ -15,8 +15,7 @@ from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
-    from bodyposenet.common.deploy.quantization.histograms import Method
-    from bodyposenet.common.deploy.tensorrt.engine import Precision
+    from bodyposenet.common.spec.words import CalibrationMethod, DataType
 
 
 @report_failures
@@ -70,7 +69,7 @@ def calibrate(
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
     ranges = find_ranges(fitting, folder=Path(photos) / CALIBRATION_IMAGES)
     judges = (spec, spec_in(Path(dataset))) if dataset else None
-    how = Calibration(ranges, cast("Method", method), keep, max_drop, judges)
+    how = Calibration(ranges, cast("CalibrationMethod", method), keep, max_drop, judges)
     with task_run("calibrate", buffer=Path(int8)) as run:
         done, budget, numbers = run_calibrate(run, source, Path(int8) / INT8, how)
         run.log_metrics(numbers)
@@ -126,7 +125,7 @@ def build_engine(
     with task_run("build_engine", buffer=folder) as run:
         if data_type == "fp16" and source.name == ONNX:
             source = export_half(source, folder / FP16).path
-        precision = cast("Precision | None", data_type or None)
+        precision = cast("DataType | None", data_type or None)
         options = EngineOptions(size=spec.input_shape, max_batch=max_batch, gpus=tuple(gpus), data_type=precision)
         done = build(source, folder / ENGINE, options)
         run.log_params({"precision": done.card.precision, "gpus": list(done.card.gpus)}, prefix="engine")

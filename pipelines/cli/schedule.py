@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from bodyposenet.common.cli.launcher import ErrorHandlingCommand, pluralize
+from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.pipelines.cli.flags import connection_options, parameter_options
 
 F = TypeVar("F", bound=Callable[..., Any])

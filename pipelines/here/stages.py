@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bodyposenet.common.cli.launcher import pluralize
-from bodyposenet.common.pages.numbers import count, percent, precision, size
+from bodyposenet.common.pages.numbers import count, percent, pluralize, precision, size
 from bodyposenet.pipelines.here.messages import News
 
 Numbers = Mapping[str, float]

@@ -132,6 +132,20 @@ def shuffle_order(epoch: int, *, samples: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(samples)
 
 
+def require_batch(samples: int, batch_size: int) -> None:
+    """Refuse fewer samples than a batch has.
+
+    Raises:
+        UserError: They are fewer.
+    """
+    if samples < batch_size:
+        raise UserError(
+            f"{samples} samples do not fill a batch of {batch_size}",
+            where="dataloader.batch_size",
+            fix="give more data or a smaller batch",
+        )
+
+
 def epoch_batches(
     source: SampleSource,
     drawing: TargetDrawing,
@@ -159,12 +173,7 @@ def epoch_batches(
     Raises:
         UserError: There are fewer samples than a batch has.
     """
-    if len(source) < batch_size:
-        raise UserError(
-            f"{len(source)} samples do not fill a batch of {batch_size}",
-            where="dataloader.batch_size",
-            fix="give more data or a smaller batch",
-        )
+    require_batch(len(source), batch_size)
     order = shuffle_order(epoch, samples=len(source), seed=seed)
     begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
     threads = max(threads, READERS) if getattr(source, "remote", False) else threads

@@ -78,6 +78,20 @@ class RecordSource:
     def __len__(self) -> int:
         return len(self.people)
 
+    def find_dataset(self, name: str) -> DatasetSpec:
+        """Return the spec of a dataset that records name.
+
+        Raises:
+            UserError: There is none.
+        """
+        if name not in self.datasets:
+            raise UserError(
+                f"records name dataset {name!r}, which has no spec",
+                where="dataloader.dataset_config.dataset_specs",
+                fix=f"add `{name}: PATH`, the dataset spec it was converted with",
+            )
+        return self.datasets[name]
+
     def sample(self, index: int, epoch: int) -> Sample:
         """Sample ``index``, augmented as epoch ``epoch`` sees it."""
         shard, number, person = self.people[index]
@@ -113,13 +127,7 @@ class RecordSource:
 
     def _keypoints(self, record: Record) -> np.ndarray:
         """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
-        if record.dataset not in self.datasets:
-            raise UserError(
-                f"records name dataset {record.dataset!r}, which has no spec",
-                where="dataloader.dataset_config.dataset_specs",
-                fix=f"add `{record.dataset}: PATH`, the dataset spec it was converted with",
-            )
-        spec = self.datasets[record.dataset]
+        spec = self.find_dataset(record.dataset)
         keypoints = record.joints.copy()
         if keypoints.shape[1] != len(spec.joints):
             raise UserError(

@@ -12,6 +12,7 @@ from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
 from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -85,7 +86,7 @@ def diverse(coco: CocoSet) -> list[list[int]]:
 def caption(photo: Photo, mains: Sequence[int]) -> str:
     """Write ``000000000086.jpg: 3 people, 2 of interest``."""
     people = sum(person.labelled for person in photo.people)
-    return f"{photo.file_name}: {people} {'person' if people == 1 else 'people'}, {len(mains)} of interest"
+    return f"{photo.file_name}: {pluralize(people, 'person')}, {len(mains)} of interest"
 
 
 def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int64], skeleton: Skeleton) -> bytes:

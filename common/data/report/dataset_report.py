@@ -15,6 +15,7 @@ from bodyposenet.common.data.report.dataset_pictures import picture, sample_pict
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.pages.histograms import histogram, make_groups, shares
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pages.page import render
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
 from bodyposenet.common.storage.files import whole_file
@@ -117,12 +118,12 @@ def write_report(
 def verdict(counts: Mapping[str, int]) -> str:
     """Say what there is to learn from, in two sentences."""
     if not counts["annotations"]:
-        return f"{_pluralize(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
+        return f"{pluralize(counts['photos'], 'photo')} without a single annotation: there is nothing to learn from."
     people, chosen = counts["people"], counts["of_interest"]
     verb = "shows" if counts["photos"] == 1 else "show"
-    shown = f"{_pluralize(counts['photos'], 'photo')} {verb} {_pluralize(people, 'person')} with keypoints"
+    shown = f"{pluralize(counts['photos'], 'photo')} {verb} {pluralize(people, 'person')} with keypoints"
     learned = f"{chosen:,} of them are of interest and get training samples" if chosen else "nobody is of interest"
-    found = f"{_pluralize(counts['problems'], 'problem')} found" if counts["problems"] else "No problem found"
+    found = f"{pluralize(counts['problems'], 'problem')} found" if counts["problems"] else "No problem found"
     return f"{shown}; {learned}. {found}."
 
 
@@ -131,7 +132,7 @@ def tiles(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
     people, chosen = counts["people"], counts["of_interest"]
     labelled = counts["joints_visible"] + counts["joints_hidden"]
     hidden = f"labelled of a person; {_percent(counts['joints_hidden'], labelled)} of them hidden"
-    strangers = f"and {_pluralize(counts['crowds'], 'crowd')}, {counts['people_without_keypoints']:,} without keypoints"
+    strangers = f"and {pluralize(counts['crowds'], 'crowd')}, {counts['people_without_keypoints']:,} without keypoints"
     return [
         (f"{counts['photos']:,}", "photos", f"{counts['photos_of_interest']:,} with somebody of interest"),
         (f"{people:,}", "people", strangers),
@@ -180,8 +181,3 @@ def _embed(text: str, jpeg: bytes) -> dict[str, Any]:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else DASH
-
-
-def _pluralize(count: int, thing: str) -> str:
-    """Write ``1 person``, ``2 people``."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {'people' if thing == 'person' else thing + 's'}"

@@ -7,14 +7,12 @@ merge into exactly the histogram of the whole, in any order.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import CalibrationMethod
 
-Method = Literal["entropy", "minmax", "percentile"]
-METHODS: tuple[Method, ...] = get_args(Method)
 BINS = 4096  # at least half of them lie below the largest value: never fewer than 2048 in use
 PERCENTILE = 99.99  # of the magnitudes that the percentile method keeps
 LEVELS = 128  # magnitudes of a signed 8-bit number
@@ -76,7 +74,7 @@ class Histogram:
         return float(2.0**self.exponent / BINS)
 
 
-def threshold(histogram: Histogram, method: Method, *, levels: int) -> float:
+def threshold(histogram: Histogram, method: CalibrationMethod, *, levels: int) -> float:
     """The magnitude at which to clip a tensor before quantizing it.
 
     Args:
@@ -159,7 +157,7 @@ def _xlogx(values: np.ndarray) -> np.ndarray:
     return values * np.log(np.where(values > 0, values, 1))
 
 
-SEARCHES: dict[Method, Callable[[Histogram, int], float]] = {
+SEARCHES: dict[CalibrationMethod, Callable[[Histogram, int], float]] = {
     "entropy": entropy_threshold,
     "percentile": percentile_threshold,
     "minmax": lambda histogram, levels: histogram.amax,

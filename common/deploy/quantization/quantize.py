@@ -5,17 +5,18 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model, write_whole
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
-from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram, Method, threshold
+from bodyposenet.common.deploy.quantization.histograms import Histogram, threshold
 from bodyposenet.common.deploy.quantization.observer import observe, warn_of_zeros
 from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, insert_qdq, list_rounded
 from bodyposenet.common.deploy.quantization.tensorrt_cache import LEVELS, cache_text, parse_cache
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import CalibrationMethod
 from bodyposenet.common.storage.files import read_bytes
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def quantize_int8(
     images: CalibrationImages | Iterable[np.ndarray],
     output: Path,
     *,
-    method: Method = "entropy",
+    method: CalibrationMethod = "entropy",
     cache: Path | None = None,
     keep: Keep = (),
 ) -> Quantized:
@@ -97,8 +98,9 @@ def quantize_int8(
         >>> small.cpu_path.name
         'model.int8.cpu.onnx'
     """
-    if method not in METHODS:
-        raise UserError(f"unknown calibration method {method!r}", fix=f"choose {', '.join(METHODS)}")
+    if method not in get_args(CalibrationMethod):
+        known = ", ".join(get_args(CalibrationMethod))
+        raise UserError(f"unknown calibration method {method!r}", fix=f"choose {known}")
     model = read_model(onnx)
     kept = keep if callable(keep) else _match_convolutions(keep, model, onnx)
     path = output_paths(output)[0]
@@ -210,7 +212,9 @@ def output_paths(output: Path) -> tuple[Path, Path, Path]:
     return first, second, third
 
 
-def compute_shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, float]:
+def compute_shared_amax(
+    graph: "GraphProto", histograms: Mapping[str, Histogram], method: CalibrationMethod
+) -> dict[str, float]:
     """The magnitude at which each tensor is clipped to signed 8 bits; all parts of a concatenation share one.
 
     TensorRT concatenates 8-bit numbers as they are only where they are on one scale.
@@ -226,7 +230,9 @@ def compute_shared_amax(graph: "GraphProto", histograms: Mapping[str, Histogram]
     return amax
 
 
-def compute_spans(graph: "GraphProto", histograms: Mapping[str, Histogram], method: Method) -> dict[str, Span]:
+def compute_spans(
+    graph: "GraphProto", histograms: Mapping[str, Histogram], method: CalibrationMethod
+) -> dict[str, Span]:
     """The values that each tensor keeps in unsigned 8 bits; after a ReLU they begin at 0.
 
     A concatenation spans its parts, and a part that nothing else reads takes its span: it is then rounded once, not
@@ -240,7 +246,7 @@ def compute_spans(graph: "GraphProto", histograms: Mapping[str, Histogram], meth
     return spans
 
 
-def compute_span(histogram: Histogram, method: Method) -> Span:
+def compute_span(histogram: Histogram, method: CalibrationMethod) -> Span:
     """A tensor's values, clipped."""
     levels = 256 if histogram.low >= 0 else 128  # of magnitudes: a signed tensor's two halves share the 256
     limit = threshold(histogram, method, levels=levels)

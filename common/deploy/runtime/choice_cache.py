@@ -12,7 +12,7 @@ from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 

@@ -28,7 +28,7 @@ from bodyposenet.common.deploy.runtime.forms import (
 from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial, list_runners, pick
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, count_cores, read_processor
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 from bodyposenet.common.storage.digests import digest_bytes
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT
 from bodyposenet.common.machine.processor import Processor
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 
 if TYPE_CHECKING:
     from onnx import ModelProto

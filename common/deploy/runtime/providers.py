@@ -1,13 +1,12 @@
 """Providers: what ONNX Runtime and TensorFlow are to compute on."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.cache_folder import find_cache_folder
+from bodyposenet.common.spec.words import Device
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "tensorrt")
 NEEDED = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 CPU = "CPUExecutionProvider"
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from bodyposenet.common.machine.processor import Processor, read_processor
-from bodyposenet.common.spec.runner_names import RunnerName
+from bodyposenet.common.spec.words import RunnerName
 
 EXACT: RunnerName = "exact"
 MARGIN = 1.1  # by which another form must be faster than the exact one, so that chance does not choose

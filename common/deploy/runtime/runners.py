@@ -12,7 +12,7 @@ from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, read_card, requi
 from bodyposenet.common.deploy.runner import Maps, Runner, as_pixels, require_images
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.runtime.forms import Compute
-from bodyposenet.common.deploy.runtime.providers import CPU, Device, limit_keras, require_gpu
+from bodyposenet.common.deploy.runtime.providers import CPU, limit_keras, require_gpu
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT, Choice
 from bodyposenet.common.deploy.runtime.sessions import open_session, read_content
 from bodyposenet.common.deploy.tensorrt.engine_file import ENGINE_SUFFIXES
@@ -20,7 +20,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.skeleton.card import Card
-from bodyposenet.common.spec.runner_names import RunnerName, resolve_runner
+from bodyposenet.common.spec.runner_names import resolve_runner
+from bodyposenet.common.spec.words import Device, RunnerName
 from bodyposenet.common.storage.model_key import foreign, open_model_file
 
 ONNX_SUFFIXES = (".onnx", ".etlt")

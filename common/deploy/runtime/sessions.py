@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.deploy.runtime.providers import Device, providers_for, require_provider
+from bodyposenet.common.deploy.runtime.providers import providers_for, require_provider
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
+from bodyposenet.common.spec.words import Device
 from bodyposenet.common.storage.encryption import is_encrypted
 from bodyposenet.common.storage.model_key import foreign, open_model_file
 

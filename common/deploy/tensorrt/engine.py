@@ -4,12 +4,13 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model
 from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, beside, write_engine
-from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape, Shapes, choose_library
+from bodyposenet.common.deploy.tensorrt.engine_library import Shape, Shapes, choose_library
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import DataType, EngineLibrary
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
-Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class EngineOptions:
     min_batch: int = 1
     max_batch: int = 1
     workspace: int = 2 << 30
-    data_type: Precision | None = None
-    library: LibraryName | None = None
+    data_type: DataType | None = None
+    library: EngineLibrary | None = None
     gpus: tuple[str, ...] = ()
     timing_cache: Path | None = None
 
@@ -117,7 +117,7 @@ def build_engine(onnx: Path, engine_file: Path, options: EngineOptions | None = 
     return Engine(engine_file, told, len(content), seconds)
 
 
-def find_precision(model: "ModelProto") -> Precision:
+def find_precision(model: "ModelProto") -> DataType:
     """The narrowest type that a model's convolutions compute in."""
     from onnx import TensorProto
 
@@ -127,7 +127,7 @@ def find_precision(model: "ModelProto") -> Precision:
     return "fp16" if halves else "fp32"
 
 
-def require_precision(model: "ModelProto", wanted: Precision | None, where: Path) -> Precision:
+def require_precision(model: "ModelProto", wanted: DataType | None, where: Path) -> DataType:
     """The model's precision, which is the engine's.
 
     Raises:

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.deploy.tensorrt.engine_library import LibraryName, Shape
+from bodyposenet.common.deploy.tensorrt.engine_library import Shape
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes, whole_file
 
@@ -30,7 +31,7 @@ class EngineCard:
         model: The network's card.
     """
 
-    library: LibraryName
+    library: EngineLibrary
     version: str
     gpus: tuple[str, ...]
     precision: str

@@ -9,25 +9,25 @@ import logging
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.files import find_bytes, whole_file
 from bodyposenet.common.storage.progress import ProgressLog
 
 log = logging.getLogger(__name__)
 
-LibraryName = Literal["tensorrt", "tensorrt-rtx"]
-MODULES: dict[LibraryName, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-EXTRAS: dict[LibraryName, str] = {"tensorrt": "trt", "tensorrt-rtx": "trt-rtx"}
+MODULES: dict[EngineLibrary, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+EXTRAS: dict[EngineLibrary, str] = {"tensorrt": "trt", "tensorrt-rtx": "trt-rtx"}
 ANY_RTX = "ampere+"  # what TensorRT-RTX builds for when no GPU is named
 
 Shape = tuple[int, int, int, int]  # batch, height, width, channels
 Shapes = tuple[Shape, Shape, Shape]  # the smallest, the one to be fast at, the largest
 
 
-def choose_library(name: LibraryName | None, gpus: Sequence[str]) -> "Library":
+def choose_library(name: EngineLibrary | None, gpus: Sequence[str]) -> "Library":
     """Open the library that is to build.
 
     Args:
@@ -45,7 +45,7 @@ def choose_library(name: LibraryName | None, gpus: Sequence[str]) -> "Library":
     return Library(name)
 
 
-def _find_installed() -> LibraryName:
+def _find_installed() -> EngineLibrary:
     for name, module in MODULES.items():
         try:
             importlib.import_module(module)
@@ -66,7 +66,7 @@ class Library:
         UserError: It is not installed, or its libraries are missing.
     """
 
-    def __init__(self, name: LibraryName) -> None:
+    def __init__(self, name: EngineLibrary) -> None:
         self.name = name
         try:
             self.trt: Any = importlib.import_module(MODULES[name])
@@ -228,7 +228,7 @@ class BuildProgress:
 
 
 @cache
-def logger(name: LibraryName) -> Any:
+def logger(name: EngineLibrary) -> Any:
     """The library's logger: it takes one for the whole process."""
     trt = importlib.import_module(MODULES[name])
 

@@ -14,7 +14,7 @@ from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_state
-from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan, require_skeleton
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
@@ -94,7 +94,7 @@ def _check_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
         model = read_network(path)
     else:
         model, card = load_model(path)
-        _check_skeleton(card.skeleton, skeleton, path)
+        require_skeleton(card.skeleton, skeleton, path)
     stages, odd = divmod(len(model.outputs), 2)
     if odd or stages != spec.model.stages:
         raise UserError(
@@ -106,15 +106,6 @@ def _check_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
         raise UserError(
             f"draws maps of {drawn} channels, skeleton {skeleton.name!r} needs {heatmaps} and {fields}",
             where=str(path),
-            fix="give the pose config that it was trained with",
+            fix=OTHER_POSE_CONFIG,
         )
     return model
-
-
-def _check_skeleton(drawn: Skeleton, named: Skeleton, path: Path) -> None:
-    if drawn.joints != named.joints or drawn.limbs != named.limbs:
-        raise UserError(
-            f"draws skeleton {drawn.name!r}, the spec names {named.name!r}",
-            where=str(path),
-            fix="give the pose config that it was trained with",
-        )

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from bodyposenet.common.data.loading.batches import STRIDE, SampleSource, TargetDrawing, TrainingBatch, epoch_batches
+from bodyposenet.common.data.loading.batches import (
+    STRIDE,
+    SampleSource,
+    TargetDrawing,
+    TrainingBatch,
+    epoch_batches,
+    require_batch,
+)
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
@@ -23,6 +30,7 @@ from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.model_key import open_model_file
 
 TAO_CHECKPOINT = ".ckzip"
+OTHER_POSE_CONFIG = "give the pose config that it was trained with"
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,7 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
             f"XLA compiles for one device, not {cluster.replicas}", where="jit_compile", fix="set it to null"
         )
     plan = Plan(spec, skeleton, source, validation, _inference(spec, validation), cluster, first)
-    if not plan.steps:
-        raise UserError(
-            f"{len(source)} samples do not fill a batch of {plan.batch_size}",
-            where="dataloader.batch_size",
-            fix="give more data or a smaller batch",
-        )
+    require_batch(len(source), plan.batch_size)
     return plan
 
 
@@ -162,12 +165,23 @@ def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
         is_keras = zipfile.is_zipfile(file)
     if not (spec.load_graph and is_keras):
         return
-    drawn = read_card(path).skeleton
-    if drawn.joints != skeleton.joints or drawn.limbs != skeleton.limbs:
+    require_skeleton(read_card(path).skeleton, skeleton, path)
+
+
+def require_skeleton(drawn: Skeleton, named: Skeleton, path: Path) -> None:
+    """Refuse a network that draws other joints or limbs than a spec names.
+
+    Args:
+        drawn: The network's.
+        named: The spec's.
+        path: The network's file.
+
+    Raises:
+        UserError: They differ; names do not count.
+    """
+    if drawn.joints != named.joints or drawn.limbs != named.limbs:
         raise UserError(
-            f"draws skeleton {drawn.name!r}, the spec names {skeleton.name!r}",
-            where=str(path),
-            fix="give the pose config that it was trained with",
+            f"draws skeleton {drawn.name!r}, the spec names {named.name!r}", where=str(path), fix=OTHER_POSE_CONFIG
         )
 
 
@@ -196,13 +210,8 @@ def _epochs_seen(spec: TrainSpec) -> int:
 def _check_datasets(source: RecordSource) -> None:
     """Every shard's dataset must have a spec; the first record of a shard stands for all of it."""
     for shard in source.shards:
-        name = shard[0].dataset if len(shard) else ""
-        if name and name not in source.datasets:
-            raise UserError(
-                f"records name dataset {name!r}, which has no spec",
-                where="dataloader.dataset_config.dataset_specs",
-                fix=f"add `{name}: PATH`, the dataset spec it was converted with",
-            )
+        if len(shard) and (name := shard[0].dataset):
+            source.find_dataset(name)
 
 
 def _open_validation(spec: TrainSpec, source: RecordSource) -> RecordSource | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bodyposenet.common.inference.detections import entry, read_people
+from bodyposenet.common.inference.detections import entry, read_people, summarize
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17
 
@@ -26,3 +26,10 @@ def test_people_are_read_back_from_their_entry(count):
 def test_a_photo_that_could_not_be_read_shows_nobody():
     found = read_people(entry(Path("a.jpg"), None, {"problem": "is no photo"}), COCO_17)
     assert (len(found), found.keypoints.shape) == (0, (0, COCO_17.num_joints, 3))
+
+
+def test_a_summary_counts_in_singular_and_plural():
+    assert summarize(1, 1, 0, 1) == "1 person found in 1 photo (nobody in 0). 1 photo could not be used."
+    assert (
+        summarize(0, 1200, 1200, 0, ", 3 labelled") == "0 people found in 1,200 photos (nobody in 1,200), 3 labelled."
+    )

@@ -112,7 +112,7 @@ def test_a_photo_that_cannot_be_read_stays_in_the_list_without_keypoints(network
     assert len(made["images"][1]["keypoints"]) == 2
     assert len(outcome.skipped) == 1
     assert "a.JPG: is no readable image" in caplog.text
-    assert outcome.summary() == "2 people found in 2 photos (nobody in 0). 1 photos could not be used."
+    assert outcome.summary() == "2 people found in 2 photos (nobody in 0). 1 photo could not be used."
 
 
 def test_photos_none_of_which_can_be_read_are_an_error(network, photos, tmp_path):

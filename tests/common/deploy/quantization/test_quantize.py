@@ -1,5 +1,6 @@
 import logging
 import struct
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.onnx_file import put_card
-from bodyposenet.common.deploy.quantization.histograms import METHODS, Histogram
+from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.observer import observe
 from bodyposenet.common.deploy.quantization.qdq import Grid, insert_qdq, kernel_scales, list_rounded
 from bodyposenet.common.deploy.quantization.quantize import (
@@ -22,6 +23,7 @@ from bodyposenet.common.deploy.quantization.quantize import (
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.spec.words import CalibrationMethod
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def optimised_ops(path, tmp_path):
     return [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", get_args(CalibrationMethod))
 def test_both_8_bit_models_point_where_the_float_one_does_on_pictures_they_never_saw(floats, tmp_path, method):
     quantized = quantize_int8(floats, pictures(12), tmp_path / "net.onnx", method=method)
     images = np.concatenate(list(pictures(6, (48, 80), seed=99)))

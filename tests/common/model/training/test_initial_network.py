@@ -17,6 +17,7 @@ from bodyposenet.common.model.files.weights_file import Stored, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import load_matching_weights
 from bodyposenet.common.model.training.initial_network import starting_network
+from bodyposenet.common.model.training.plan import require_skeleton
 from bodyposenet.common.model.training.train import make_card, train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
@@ -194,6 +195,17 @@ def test_a_graph_of_another_skeleton_is_an_error(pruned, tmp_path):
     spec = tiny_spec(pretrained_weights=str(tmp_path / "other.keras"), load_graph=True)
     with pytest.raises(UserError, match="draws skeleton 'other'"):
         starting_network(spec, BODYPOSENET_18)
+
+
+def test_skeletons_are_the_same_by_their_joints_and_limbs_whatever_they_are_called():
+    require_skeleton(replace(BODYPOSENET_18, name="other"), BODYPOSENET_18, Path("a.keras"))
+    for change in ({"joints": BODYPOSENET_18.joints[::-1]}, {"limbs": BODYPOSENET_18.limbs[::-1]}):
+        with pytest.raises(UserError) as refused:
+            require_skeleton(replace(BODYPOSENET_18, name="other", **change), BODYPOSENET_18, Path("a.keras"))
+        assert str(refused.value) == (
+            "a.keras: draws skeleton 'other', the spec names 'bpnet_18_joints'; "
+            "give the pose config that it was trained with"
+        )
 
 
 def test_a_results_folder_that_takes_no_table_is_told_and_nothing_is_left_in_it(given, tmp_path):
