@@ -21,7 +21,7 @@ from bodyposenet.common.cli.options import (
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.words import Device, InputType, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.location import join, locate
+from bodyposenet.common.storage.location import locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -95,7 +95,7 @@ def evaluate(
 
 def _is_drawn(dataset: "DatasetSpec") -> bool:
     """Whether ``bpnet synthesize`` drew the test set: an AP on it means little without its ceiling."""
-    path = join(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
+    path = dataset.locate_half("test").annotations
     with translate_errors(path), path.open_stream() as file:
         return b"drawn people" in file.read(200)
 

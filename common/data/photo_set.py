@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_half
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
@@ -15,7 +15,7 @@ from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.files import read_bytes, whole_file
 from bodyposenet.common.storage.inside import stays_inside
-from bodyposenet.common.storage.location import Location, join, locate
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import open_photos
 
 POINTER = "source.json"
@@ -96,11 +96,10 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     Returns:
         The spec with its test half in the folder; :func:`spec_in` reads it wherever the folder is by then.
     """
-    annotations = join(spec.root_directory_path, spec.test_data.annotation_root_dir_path)
+    _, annotations, images = spec.locate_half("test")
     name = f"annotations{''.join(annotations.suffixes)}"
     _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
-    held_out = read_annotations(annotations, spec.people, flags=spec.visibility_flags.codes(), strict=False)
-    images = join(spec.root_directory_path, spec.test_data.images_root_dir_path)
+    held_out = read_half(spec, "test", strict=False)
     photos = open_photos(images)
     for photo in {*held_out.images.file_names} & {*photos.listing()}:
         if stays_inside(photo):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
-from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
@@ -111,7 +111,7 @@ def evaluate(
     status = StatusLog(where)
     status.write("STARTED", "Starting evaluation.")
     opened, spec = open_model(model, spec, device, runner)
-    truth, folder = read_test_set(dataset), images_folder(dataset)
+    truth, folder = read_test_set(dataset), dataset.locate_half("test").images
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, progress)
     outcome = _score(opened, spec, truth, folder, found, skipped, where)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_half
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.loading.decoding import decode_mask
 from bodyposenet.common.data.records.record import Record
@@ -13,7 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.location import Location, join, locate
+from bodyposenet.common.storage.location import locate
 
 COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people
 Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3), box (4,), area, crowd
@@ -25,17 +25,7 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
     Raises:
         UserError: The file is missing or wrong.
     """
-    path = join(dataset.root_directory_path, dataset.test_data.annotation_root_dir_path)
-    codes = dataset.visibility_flags.codes()
-    truth = read_annotations(path, dataset.people, flags=codes)
-    if all(number == code for number, code in codes.items()):
-        return truth
-    return truth.recode_flags(codes)
-
-
-def images_folder(dataset: DatasetSpec) -> Location:
-    """The folder of the test photos."""
-    return join(dataset.root_directory_path, dataset.test_data.images_root_dir_path)
+    return read_half(dataset, "test", coded=True)
 
 
 def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:

@@ -1,7 +1,7 @@
 """Dataset spec: where a dataset's images and annotations are, and which people count."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -9,6 +9,7 @@ from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, Pa
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.pose_config import Category, find_person, lack_of_person
 from bodyposenet.common.spec.problems import BESIDE, SpecMisfitError, did_you_mean
+from bodyposenet.common.storage.location import Location, join
 
 Visibility = Literal["visible", "annotatable", "occluded", "truncated", "not_labeled", "not_labeled_in_dataset"]
 COCO_WORDS: tuple[tuple[str, Visibility], ...] = (
@@ -25,6 +26,20 @@ class DataPaths(Strict):
     images_root_dir_path: PathText
     mask_root_dir_path: PathText
     annotation_root_dir_path: PathText
+
+
+class DatasetHalf(NamedTuple):
+    """Where one half of a dataset is.
+
+    Attributes:
+        paths: As the spec has them.
+        annotations: The annotation file.
+        images: The photos: a folder or a zip archive.
+    """
+
+    paths: DataPaths
+    annotations: Location
+    images: Location
 
 
 class VisibilityFlags(Strict):
@@ -138,6 +153,13 @@ class DatasetSpec(Strict):
         if wrong:
             raise SpecMisfitError(*wrong)
         return people
+
+    def locate_half(self, half: str) -> DatasetHalf:
+        """Locate what belongs to the ``train`` half, or to the ``test`` half."""
+        paths = self.train_data if half == "train" else self.test_data
+        annotations = join(self.root_directory_path, paths.annotation_root_dir_path)
+        images = join(self.root_directory_path, paths.images_root_dir_path)
+        return DatasetHalf(paths, annotations, images)
 
     @property
     def people(self) -> Mapping[str, tuple[str, ...]]:

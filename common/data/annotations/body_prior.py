@@ -1,10 +1,9 @@
 """Body prior: the build of the people in a dataset, for the skeleton that decoding goes by."""
 
-from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_half
 from bodyposenet.common.pose.body_prior import fit_prior
 from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.location import join
 
 
 def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPrior, int]:
@@ -20,8 +19,6 @@ def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPri
     Raises:
         UserError: The annotations cannot be used, or show too few people.
     """
-    path = join(dataset.root_directory_path, dataset.train_data.annotation_root_dir_path)
-    codes = dataset.visibility_flags.codes()
-    truth = read_annotations(path, dataset.people, flags=codes).recode_flags(codes)
+    truth = read_half(dataset, "train", coded=True)
     people = truth.annotations.keypoints[truth.labelled]
     return fit_prior(skeleton.take(truth.joints, people), skeleton), len(people)

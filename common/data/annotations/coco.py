@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.storage.location import Location, locate
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.dataset import DatasetSpec
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -178,6 +181,24 @@ def read_annotations(
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
+
+
+def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = True, coded: bool = False) -> CocoSet:
+    """Read the annotations of a dataset's ``train`` or ``test`` half.
+
+    Args:
+        dataset: Says where they are, who counts as people, and what the flags mean.
+        half: ``train`` or ``test``.
+        strict: As for :func:`read_annotations`.
+        coded: Make the visibility flags 0, 1 or 2, whatever the dataset's own are.
+
+    Raises:
+        UserError: As for :func:`read_annotations`.
+    """
+    path, codes = dataset.locate_half(half).annotations, dataset.visibility_flags.codes()
+    found = read_annotations(path, dataset.people, flags=codes, strict=strict)
+    is_coded = all(number == code for number, code in codes.items())
+    return found if is_coded or not coded else found.recode_flags(codes)
 
 
 def _read(path: Location, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet import __version__
-from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_half
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
 from bodyposenet.common.data.annotations.person_filter import PersonChoice, choose
 from bodyposenet.common.data.annotations.problems import Problem
@@ -61,9 +61,8 @@ class DatasetSplit:
         Raises:
             UserError: They cannot be read, or nobody in them is of interest.
         """
-        paths = spec.train_data if mode == "train" else spec.test_data
-        file = join(spec.root_directory_path, paths.annotation_root_dir_path)
-        coco = read_annotations(file, spec.people, flags=spec.visibility_flags.codes(), strict=False)
+        paths, file, _ = spec.locate_half(mode)
+        coco = read_half(spec, mode, strict=False)
         source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
         if not len(source.usable):
             count = len(coco.images.ids)

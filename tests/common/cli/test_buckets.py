@@ -22,7 +22,7 @@ from bodyposenet.common.data.photo_set import (
     spec_in,
 )
 from bodyposenet.common.evaluation.evaluate import evaluate
-from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
+from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.inference.inference import infer
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -99,7 +99,7 @@ def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
     if photos.endswith(".zip"):
         from support.archives import packed
 
-        folder = images_folder(dataset)
+        folder = dataset.locate_half("test").images
         with whole_file(f"{bucket}/data/{photos}") as file:
             file.write(packed({name: (folder / name).read_bytes() for name in listing(folder)}))
     test = dataset.test_data.model_copy(
@@ -118,7 +118,7 @@ def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
 @pytest.mark.parametrize("kind", ["dir", "json", "image"])
 def test_inference_takes_photos_of_a_bucket(bucket, tmp_path, kind):
     dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
-    folder, name = images_folder(dataset), IMAGES[0]["file_name"]
+    folder, name = dataset.locate_half("test").images, IMAGES[0]["file_name"]
     upload(folder, f"{bucket}/photos")
     with whole_file(f"{bucket}/list.json") as file:
         file.write(json.dumps(sorted(os.listdir(folder))).encode())
@@ -146,7 +146,7 @@ def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_ke
     (tmp_path / "kept" / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True))
     found = read_test_set(spec_in(tmp_path / "kept"))
     assert len(found.photos) == 1
-    assert (images_folder(spec_in(tmp_path / "kept")) / found.photos[0].file_name).is_file()
+    assert (spec_in(tmp_path / "kept").locate_half("test").images / found.photos[0].file_name).is_file()
     upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
     assert fingerprint(folder) != before
 

@@ -16,7 +16,7 @@ from bodyposenet.common.data.photo_set import (
     spec_in,
 )
 from bodyposenet.common.errors import SpecError, UserError
-from bodyposenet.common.evaluation.ground_truth import images_folder, read_test_set
+from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.skeleton.skeleton import COCO_17
 
 
@@ -143,4 +143,4 @@ def test_a_converted_dataset_brings_its_test_half_wherever_it_goes(tmp_path):
     moved = folder.rename(tmp_path / "elsewhere")
     after = read_test_set(spec_in(moved))
     assert [photo.image_id for photo in after.photos] == [photo.image_id for photo in before.photos]
-    assert all((images_folder(spec_in(moved)) / photo.file_name).is_file() for photo in after.photos)
+    assert all((spec_in(moved).locate_half("test").images / photo.file_name).is_file() for photo in after.photos)

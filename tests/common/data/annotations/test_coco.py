@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.coco_files import JOINTS, annotation, document, image, write_annotations
 
-from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations, read_half
 from bodyposenet.common.data.annotations.person_filter import main_people
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.spec.dataset import DataFilteringParams
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec
 
 BOX = (10, 10, 60, 80)
 
@@ -229,3 +230,22 @@ def count_by_taos_rule(people):
         if large and all(np.linalg.norm(centre - other) >= least for other in taken):
             taken.append(centre)
     return len(taken)
+
+
+def test_each_half_is_read_from_its_own_file_by_the_flags_of_the_dataset(tmp_path):
+    halves = {}
+    for half, flag in (("train", 3), ("test", 7)):
+        person = annotation(1, 1, BOX, keypoints=[20, 30, flag] * len(JOINTS))
+        write_annotations(tmp_path / f"{half}.json", document([image(1, size=(99, 99))], [person]))
+        paths = ("images_root_dir_path", "mask_root_dir_path")
+        halves[f"{half}_data"] = dict.fromkeys(paths, f"{half}2017") | {"annotation_root_dir_path": f"{half}.json"}
+    person = {"name": "person", "num_joints": len(JOINTS), "keypoints": list(JOINTS)}
+    given = {"dataset": "flags", "root_directory_path": str(tmp_path), "categories": [person]}
+    flags = {"visibility_flags": {"value": {"visible": 7, "occluded": 3, "not_labeled": 5}}}
+    spec = parse_spec(given | halves | flags, DatasetSpec, where="dataset_spec")
+    for half, flag, code in (("train", 3, 1), ("test", 7, 2)):
+        coco = read_half(spec, half)
+        assert str(coco.path) == str(spec.locate_half(half).annotations) == f"{tmp_path}/{half}.json"
+        assert str(spec.locate_half(half).images) == f"{tmp_path}/{half}2017"
+        assert set(coco.annotations.keypoints[..., 2].ravel()) == {flag}
+        assert set(read_half(spec, half, coded=True).annotations.keypoints[..., 2].ravel()) == {code}
