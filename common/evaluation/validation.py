@@ -19,6 +19,7 @@ from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.machine.bar import Bar
+from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.skeleton.card import Card
 
@@ -107,11 +108,8 @@ class Validation:
         size = self.plan.spec.dataloader.batch_size
         parts = [np.arange(len(self.photos))[start : start + size] for start in range(0, len(self.photos), size)]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="validation") as pool:
-            for start in range(0, len(parts), 2 * THREADS):  # a few at a time, as memory is finite
-                made = pool.map(
-                    lambda part: make_batch(self.photos, self.plan.drawing, part, 0), parts[start:][: 2 * THREADS]
-                )
-                yield from made
+            begun = (pool.submit(make_batch, self.photos, self.plan.drawing, part, 0) for part in parts)
+            yield from keep_ahead(begun, THREADS)  # a few at a time, as memory is finite
 
     def _ap(self, runner: "Runner") -> float:
         truth, skeleton = self.photos.truth, self.plan.skeleton

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import Entry, summarize, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
-from bodyposenet.common.inference.photo_reader import PhotoReader, prefetch
+from bodyposenet.common.inference.photo_reader import PhotoReader
 from bodyposenet.common.machine.bar import Bar
+from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
@@ -25,6 +27,7 @@ from bodyposenet.common.storage.status_log import StatusLog
 log = logging.getLogger(__name__)
 
 PART = 100  # photos; at most so many are looked at again by an inference that goes on
+AHEAD = 4  # photos that are read while the network looks at another
 TOLD = 50  # problems that are kept to be told; all are in the file
 
 SUFFIX = ".jsonl"
@@ -198,13 +201,17 @@ def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress:
     if resumed:
         log.info("going on: an earlier attempt has looked at %d of %d photos", resumed, len(names))
     hidden = None if progress is None else not progress
-    with Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar:
+    with (
+        Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar,
+        ThreadPoolExecutor(AHEAD) as threads,
+    ):
         for number, chunk in enumerate(chunks):
             if number in done:
                 continue
             made = []
-            for place_in_list, pixels in prefetch(lambda index: reader.pixels(names[index]), chunk):
-                made.append(reader.entry(place_in_list + 1, names[place_in_list], pixels))
+            reading = (threads.submit(reader.pixels, names[index]) for index in chunk)
+            for index, pixels in zip(chunk, keep_ahead(reading, AHEAD), strict=True):
+                made.append(reader.entry(index + 1, names[index], pixels))
                 bar.update()
             parts.keep(number, made)
     return resumed

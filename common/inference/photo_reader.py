@@ -1,9 +1,6 @@
 """Photo reader: from a photo's name to its entry in ``detections.json``, whatever is wrong with the photo."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +17,7 @@ from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
 
-AHEAD = 4  # photos that are read while the network looks at another
 LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB
-
-Item = TypeVar("Item")
 
 
 class PhotoReader:
@@ -79,25 +73,3 @@ def _decode(data: bytes, where: str) -> np.ndarray | UserError:
         return decode_image(data, where=where)
     except UserError as error:
         return error
-
-
-def prefetch(read: Callable[[int], Item], wanted: Iterable[int]) -> Iterator[tuple[int, Item]]:
-    """Read in threads what is wanted, a few things ahead of whoever uses them.
-
-    Args:
-        read: Gets an index, from any thread.
-        wanted: The indices.
-
-    Yields:
-        Each index, in order, and what was read.
-    """
-    waiting: deque[tuple[int, Future[Item]]] = deque()
-    with ThreadPoolExecutor(AHEAD) as pool:
-        for index in wanted:
-            waiting.append((index, pool.submit(read, index)))
-            if len(waiting) > AHEAD:
-                first, reading = waiting.popleft()
-                yield first, reading.result()
-        while waiting:
-            first, reading = waiting.popleft()
-            yield first, reading.result()

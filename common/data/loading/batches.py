@@ -1,7 +1,6 @@
 """Batches: samples drawn in threads, in an order that (seed, epoch, index) alone decides."""
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from bodyposenet.common.data.loading.buffer_pool import BufferPool
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
+from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.pose.encoder import encode_into
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
@@ -178,18 +178,11 @@ def epoch_batches(
     begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
     threads = max(threads, READERS) if getattr(source, "remote", False) else threads
     ahead = max(AHEAD, -(-2 * threads // max(end - begin, 1)))
-    waiting: deque[_Unfinished] = deque()
-    try:
-        for start in range(first * batch_size, len(source) - batch_size + 1, batch_size):
-            indices = order[start + begin : start + end]
-            waiting.append(_Unfinished(source, drawing, indices, epoch, threads=threads))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for batch in waiting:
-            batch.cancel()
+    begun = (
+        _Unfinished(source, drawing, order[start + begin : start + end], epoch, threads=threads)
+        for start in range(first * batch_size, len(source) - batch_size + 1, batch_size)
+    )
+    yield from keep_ahead(begun, ahead)
 
 
 def make_batch(
