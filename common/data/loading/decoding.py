@@ -28,6 +28,7 @@ Pixels = npt.NDArray[np.uint8]
 FACTORS = ((8, 0.11), (4, 0.22), (2, 0.5))  # averaged so many pixels to one, at and below this scale
 JPEG = b"\xff\xd8"
 STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # annotations know no rotation by EXIF
+IMAGE, MASK = "frame/image", "frame/mask"  # keys of a record
 REDUCED = {  # greyscale's flags, as colour's contain BGR
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
@@ -49,8 +50,8 @@ def decode_photo(record: Record, factor: int = 1) -> Pixels:
         UserError: It cannot be decoded.
     """
     if factor == 1 or not record.image.startswith(JPEG):
-        return _average(_decode(record.image, record, STORED), factor)
-    return _decode(record.image, record, STORED | REDUCED[factor])
+        return _average(_decode(record, IMAGE, STORED), factor)
+    return _decode(record, IMAGE, STORED | REDUCED[factor])
 
 
 def decode_mask(record: Record) -> Pixels | None:
@@ -62,7 +63,7 @@ def decode_mask(record: Record) -> Pixels | None:
     if record.mask is None:
         return None
     bitmap = read_bitmap(record.mask)
-    return _decode(record.mask, record, cv2.IMREAD_GRAYSCALE) if bitmap is None else bitmap
+    return _decode(record, MASK, cv2.IMREAD_GRAYSCALE) if bitmap is None else bitmap
 
 
 def _average(image: Pixels, factor: int) -> Pixels:
@@ -74,14 +75,15 @@ def _average(image: Pixels, factor: int) -> Pixels:
     return np.asarray(cv2.resize(framed, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _decode(data: bytes, record: Record, mode: int) -> Pixels:
+def _decode(record: Record, key: str, mode: int) -> Pixels:
+    data = record.image if key == IMAGE else record.mask
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        image = cv2.imdecode(np.frombuffer(data or b"", np.uint8), mode)
     except cv2.error:  # there is nothing, or it has more pixels than OpenCV takes
         image = None
     if image is None:
         raise UserError(
-            "the picture in this record cannot be decoded",
+            f"{key} of this record cannot be decoded",
             where=f"image {record.image_id}, {record.image_path}",
             fix="convert the dataset again with --check_files",
         )

@@ -105,5 +105,5 @@ def test_pictures_that_do_not_decode_are_named():
 def test_a_record_without_a_picture_in_it_is_named(name, read, data):
     record = a_record()
     object.__setattr__(record, name, data)
-    with pytest.raises(UserError, match=f"image {record.image_id}, .*: the picture in this record cannot be decoded"):
+    with pytest.raises(UserError, match=f"image {record.image_id}, .*: frame/{name} of this record cannot be decoded"):
         read(record)
