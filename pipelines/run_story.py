@@ -97,6 +97,11 @@ def find_failures(run: Any) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(names)), list(dict.fromkeys(pods))
 
 
+def is_reason_of(name: str, reason: str) -> bool:
+    """Tell whether a reason is our own line of a task, which begins with its function's name."""
+    return re.sub(r"-\d+$", "", name).replace("-", "_") == reason.partition(" failed: ")[0]
+
+
 def read_reason(log: str) -> str:
     """Return the line of a failed pod's log that says why, our own error line first; nothing where none does."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]

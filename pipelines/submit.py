@@ -13,7 +13,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
-from bodyposenet.pipelines.run_story import Story, find_failures, read_reason
+from bodyposenet.pipelines.run_story import Story, find_failures, is_reason_of, read_reason
 from bodyposenet.pipelines.server import Server
 
 EXPERIMENT = "bodyposenet"
@@ -127,7 +127,7 @@ def follow(server: Server, run_id: str, say: Say) -> None:
             break
     if run.state != GOOD:
         raise FailedRunError(
-            f"the run ended as {run.state}{_find_reasons(server, run)}", fix=f"its logs are at {server.page(run_id)}"
+            f"the run ended as {run.state}; its logs are at {server.page(run_id)}{_find_reasons(server, run)}"
         )
 
 
@@ -147,12 +147,12 @@ def _looks(server: Server, run_id: str) -> Iterator[Any]:
 
 
 def _find_reasons(server: Server, run: Any) -> str:
-    """What failed, and what the logs of the failed pods say of it; where there is none, who has it."""
+    """Say what failed and why, a line each: what the failed pods' logs tell, or who may still have one."""
     names, pods = find_failures(run)
-    lines = [f"{', '.join(names)} failed"] if names else []
-    reasons = dict.fromkeys(filter(None, (read_reason(server.log(run.run_id, pod)) for pod in pods)))
+    reasons = list(dict.fromkeys(filter(None, (read_reason(server.log(run.run_id, pod)) for pod in pods))))
+    untold = [name for name in names if not any(is_reason_of(name, reason) for reason in reasons)]
+    lines = [f"{', '.join(untold)} failed"] if untold else []
     if pods and not reasons:
-        lines.append(
-            f"no log of it is kept; while its pod is there: kubectl get pods | grep {pods[0].rpartition('-')[2]}"
-        )
+        number = pods[0].rpartition("-")[2]
+        lines.append(f"no log of it is kept; while its pod is there: kubectl get pods | grep {number}")
     return "".join(f"\n  {line}" for line in [*lines, *reasons])

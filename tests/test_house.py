@@ -126,6 +126,14 @@ def test_modules_that_hash_are_counted_outside_storage(tmp_path):
     assert list_hashing(trees) == ["common/a.py", "common/b.py"]
 
 
+def test_members_of_protocols_have_no_body_to_be_short(tmp_path):
+    member, documented = "    def told(self): ...\n", '    def f(self):\n        """D."""\n        ...\n'
+    text = f"class A(Protocol):\n{member}{documented}    def g(self): return 1\n"
+    _, found = measure(tree(tmp_path, common__data__coco=text))
+    short = [each for each in found["functions of 3 lines or fewer, %"] if each.startswith("common/data/coco.py")]
+    assert short == ["common/data/coco.py:6 g"]
+
+
 RENAMES = {
     "os.replace(a, b)": True,
     "shutil.move(a, b)": True,

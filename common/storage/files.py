@@ -10,10 +10,8 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.store import Change
 
-TRIED = "check the path"
 
-
-def read_bytes(path: str | Path | Location, *, fix: str = TRIED) -> bytes:
+def read_bytes(path: str | Path | Location, *, fix: str = "check the path") -> bytes:
     """Read a file's content.
 
     Args:

@@ -96,9 +96,8 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         descriptor = os.open(self.parent, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for aside in self.parent.glob(
-                f".{glob.escape(self.name)}.*.tmp"
-            ):  # a writer was killed: nobody else is here
+            # Nobody else writes now: whoever left these was killed
+            for aside in self.parent.glob(f".{glob.escape(self.name)}.*.tmp"):
                 aside.unlink(missing_ok=True)
             old = self.read_bytes() if self.exists() else None
             with self.write_whole() as file:

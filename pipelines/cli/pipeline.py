@@ -114,7 +114,11 @@ def _submit(
     run_id = start(server, sent, values, experiment=experiment, name=run_name)
     click.echo(f"run {run_id}: {server.page(run_id)}")
     if wait:
-        follow(server, run_id, click.echo)
+        try:
+            follow(server, run_id, click.echo)
+        except KeyboardInterrupt:
+            click.echo(f"the run goes on: {server.page(run_id)}", err=True)
+            raise
 
 
 def _refuse(ctx: click.Context, names: tuple[str, ...], named: str | None) -> None:

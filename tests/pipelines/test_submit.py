@@ -195,7 +195,34 @@ def test_waiting_for_a_run_that_does_not_succeed_ends_with_1(fake, tiny, end):
     assert result.exit_code == 1
     assert f"the run ended as {end}" in result.stderr
     assert "its logs are at http://127.0.0.1:" in result.stderr
-    assert ("train failed: planted in a task" in result.stderr) == (end == "FAILED")
+    reasons = ["  train failed: planted in a task"] if end == "FAILED" else []
+    assert result.stderr.splitlines()[1:] == reasons
+
+
+def test_the_log_of_a_failed_task_is_asked_for_with_the_token(tiny, monkeypatch):
+    monkeypatch.setenv(TOKEN, "secret")
+    with kubeflow(token="secret", states=("FAILED",)) as fake:
+        result = run("run", tiny, "-p", "reference=1", "--wait", "--host", fake.url)
+    assert result.stderr.splitlines()[1:] == ["  train failed: planted in a task"]
+
+
+def test_a_failed_task_without_a_log_is_named_with_who_may_have_one(fake, tiny):
+    fake.states, fake.logs = ("FAILED",), {}
+    result = run("run", tiny, "-p", "reference=1", "--wait")
+    assert result.stderr.splitlines()[1:] == [
+        "  train failed",
+        "  no log of it is kept; while its pod is there: kubectl get pods | grep 7",
+    ]
+
+
+def test_whoever_no_longer_waits_is_told_that_the_run_goes_on(fake, tiny, monkeypatch):
+    def press_ctrl_c(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", press_ctrl_c)
+    result = run("run", tiny, "-p", "reference=1", "--wait")
+    assert result.exit_code == 130
+    assert f"the run goes on: {fake.url}/#/runs/details/{the(fake.runs)['run_id']}" in result.stderr
 
 
 def test_waiting_outlasts_a_server_that_starts_anew(fake, tiny):

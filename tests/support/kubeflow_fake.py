@@ -285,8 +285,9 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_request(self):
         url = urlsplit(self.path)
         if found := re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", url.path):
-            log = self.fake.logs.get(found[1])
-            self._send(200 if log else 500, log or {"error": "no such pod"})
+            known = not self.fake.token or self.headers.get("Authorization") == f"Bearer {self.fake.token}"
+            log = self.fake.logs.get(found[1]) if known else None
+            self._send(200 if log else 500 if known else 401, log or {"error": "no such pod"})
             return
         line = f"{self.command} {url.path.removeprefix(API)}"
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

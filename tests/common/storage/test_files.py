@@ -359,3 +359,13 @@ def test_local_paths_import_no_client():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_pipe_is_read_to_its_end_though_it_has_no_size():
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "wb") as file:
+        file.write(b"num_epoch: 3\n")
+    try:
+        assert read_bytes(f"/dev/fd/{reads}") == b"num_epoch: 3\n"
+    finally:
+        os.close(reads)
