@@ -162,6 +162,18 @@ def bucket(storage_url, monkeypatch) -> str:
     return f"gs://{name}"
 
 
+@pytest.fixture(scope="module")
+def cheap_keys() -> Iterator[None]:
+    """Model files that are written with a key cost nothing; whoever reads them does not see a difference."""
+    import pyrage
+    from support.age_by_the_book import make_keys_cheap
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyrage.passphrase, "encrypt", pyrage.passphrase.encrypt)
+        make_keys_cheap()
+        yield
+
+
 @pytest.fixture(scope="session")
 def warm_tasks_python() -> Iterator[Path]:
     """What stands for Python in the tasks of a pipeline: it forks from a process that has imported what they need."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from support.tiny_training import Dots, tiny_spec
+from support.tiny_training import SMALL, Dots, tiny_spec
 
 MODEL = "bpnet_model.keras"
 SAMPLES, BATCH = 24, 4
@@ -25,7 +25,7 @@ STOPPED = 143
 
 def spec_of(epochs, **changes):
     """A training that checkpoints as often as it can."""
-    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": {"width_multiplier": 0.0625}}
+    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": SMALL | {"width_multiplier": 0.0625}}
     often = {"checkpoint_n_epoch": 2, "max_ckpt_to_keep": 2, "validation_every_n_epoch": 1}
     return tiny_spec(num_epoch=epochs, deterministic=True, model=model, **(often | changes))
 

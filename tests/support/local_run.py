@@ -9,6 +9,7 @@ import pytest
 from kfp import local
 from kfp.local import subprocess_task_handler
 from kfp.local.io import IOStore
+from support.tiny_training import SMALL
 
 from bodyposenet.pipelines.demo import as_text
 from bodyposenet.pipelines.here.local import compile_without_retries
@@ -87,7 +88,7 @@ def tiny_training(name):
     spec = default(name)
     loader = {**spec["dataloader"], "batch_size": 4, "pose_config": {"target_shape": [12, 16]}}
     loader["image_config"] = {"image_dims": {"height": 96, "width": 128}}
-    model = {**spec["model"], "stages": 1, "backbone_attributes": {"width_multiplier": 0.125}}
+    model = {**spec["model"], "stages": 1, "backbone_attributes": SMALL | {"width_multiplier": 0.125}}
     return {**spec, "num_epoch": 1, "pretrained_weights": None, "dataloader": loader, "model": model}
 
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from support.drawn_records import convert_drawn, records_of
-from support.tiny_training import tiny_spec
+from support.tiny_training import SMALL, tiny_spec
 
 from bodyposenet.common.spec.prune import PruneSpec
 
@@ -16,7 +16,7 @@ def retraining_of(folder, epochs=3):
     """A train spec for the records of :func:`convert_drawn` in ``folder``."""
     loader = tiny_spec().dataloader.model_dump(mode="json", by_alias=True)
     loader |= {"batch_size": 2, "dataset_config": records_of(folder)}
-    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": {"width_multiplier": 0.125}}
+    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": SMALL | {"width_multiplier": 0.125}}
     often = {"checkpoint_n_epoch": 1, "max_ckpt_to_keep": 1, "validation_every_n_epoch": 100}
     return tiny_spec(num_epoch=epochs, dataloader=loader, model=model, **often)
 

@@ -14,6 +14,8 @@ POSE = np.array(
     [(32, 10), (32, 18), (25, 18), (21, 27), (19, 36), (39, 18), (43, 27), (45, 36), (28, 36),
      (27, 46), (26, 55), (36, 36), (37, 46), (38, 55), (30, 8), (34, 8), (28, 10), (36, 10)], float
 )  # fmt: skip
+SMALL = {"architecture": "helnet", "nlayers": 6, "mtype": "s8_3rdblock"}  # the backbone with the fewest layers
+VGG = {"width_multiplier": 0.125, "bn_momentum": 0.9}
 SOFT_START = {"__class_name__": "SoftstartAnnealingLearningRateSchedule", "base_learning_rate": 2e-4,
               "min_learning_rate": 2e-5, "soft_start": 0.1, "annealing": 0.6}  # fmt: skip
 MOMENTUM = {"__class_name__": "WeightedMomentumOptimizer", "learning_rate_schedule": SOFT_START}
@@ -52,13 +54,18 @@ class Dots:
         return Sample(image, mask, joints, np.ones((1, JOINTS), bool), image_id=1000 + index)
 
 
+def vgg_spec(**changes):
+    """The same with TAO's backbone, whose layers have other names."""
+    return tiny_spec(model={"backbone_attributes": VGG} | changes.pop("model", {}), **changes)
+
+
 def tiny_spec(**changes):
     """A train spec for :class:`Dots`; ``model`` and ``loss`` are merged with the defaults."""
     model = {
         "stages": 2,
         "stage1_kernel_sizes": [3, 3],
         "stageT_kernel_sizes": [3, 3],
-        "backbone_attributes": {"width_multiplier": 0.125, "bn_momentum": 0.9},
+        "backbone_attributes": SMALL | VGG,
         "kernel_initializer": "he_normal",
     } | changes.pop("model", {})
     data = {

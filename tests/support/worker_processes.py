@@ -7,7 +7,7 @@ import socket
 import sys
 
 from support.killed_training import SlowDots
-from support.tiny_training import MOMENTUM, tiny_spec
+from support.tiny_training import MOMENTUM, SMALL, tiny_spec
 
 SAMPLES = 16
 EPOCHS, EVERY = 50, 10  # in all, and between checkpoints
@@ -15,8 +15,7 @@ EPOCHS, EVERY = 50, 10  # in all, and between checkpoints
 
 def spec_of(batch_size, **changes):
     """Fifty steps in float32 of a small network with batch normalization, each an epoch where it takes all samples."""
-    backbone = {"architecture": "helnet", "nlayers": 6, "mtype": "s8_3rdblock", "width_multiplier": 0.125}
-    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": backbone}
+    model = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": SMALL | {"width_multiplier": 0.125}}
     dataloader = {
         "batch_size": batch_size,
         "image_config": {"image_dims": {"height": 32, "width": 32}},

@@ -34,6 +34,7 @@ def open_networks(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cheap_keys")
 def test_a_network_goes_through_every_verb(tmp_path, monkeypatch):
     tmp_path = tmp_path / FOLDER
     tmp_path.mkdir()

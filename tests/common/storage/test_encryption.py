@@ -1,7 +1,6 @@
 """Encrypted files: they come back whole with their key, and with nothing else; age reads and writes them, too."""
 
 import base64
-import hmac
 import io
 import itertools
 import subprocess
@@ -9,12 +8,9 @@ import sys
 import unicodedata
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from hypothesis import given
 from hypothesis import strategies as st
+from support.age_by_the_book import PAYLOAD, write_by_the_book
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import (
@@ -29,7 +25,6 @@ from bodyposenet.common.storage.encryption import (
 
 KEY = "tlt_encode"
 EITHER = r"nvidia.tlt: does not open: the key is another, or the file is damaged; nothing tells which"
-PAYLOAD = 64 << 10  # bytes that age encrypts at once
 OF_AGE = base64.b64decode(  # what age 1.1.1 made of "age": age -p
     "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCBQdURsTGhiclJzT3RkTyt0dVZtTHZBIDE4CnRIN3FsSG5MYjFISzRjVkZl"
     "OW16WXJHbFFrcnh0Rzc5a3BLYWFhakRBbDgKLS0tIDFqQmRKZ0ErajNnRS8xTkg2ZEFNclE3OS9SdkZGeXBQTVplVVJvQ0NaQkEK"
@@ -121,29 +116,6 @@ def test_any_part_can_be_read(sealed):
     for place, count in [(5, 7), (PAYLOAD - 3, 9), (len(content) - 2, 50)]:
         opened.seek(place)
         assert opened.read(count) == content[place : place + count]
-
-
-def write_by_the_book(content, key, log_n=2):
-    """An age file as its specification says, with a cheap key, by other means than pyrage."""
-
-    def base64_of(data):
-        return base64.b64encode(data).rstrip(b"=")
-
-    def derive(salt, info):
-        return HKDF(hashes.SHA256(), 32, salt, info).derive(file_key)
-
-    file_key, salt, nonce = bytes(range(16)), bytes(range(50, 66)), bytes(range(100, 116))
-    wrapping = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, 1 << log_n, 8, 1).derive(key.encode())
-    stanza = base64_of(ChaCha20Poly1305(wrapping).encrypt(bytes(12), file_key, None))
-    header = MAGIC + b"-> scrypt %b %d\n%b\n---" % (base64_of(salt), log_n, stanza)
-    mac = hmac.digest(derive(None, b"header"), header, "sha256")
-    chunks = [content[start : start + PAYLOAD] for start in range(0, len(content), PAYLOAD)]
-    cipher = ChaCha20Poly1305(derive(nonce, b"payload"))
-    frames = [
-        cipher.encrypt(number.to_bytes(11, "big") + bytes([number + 1 == len(chunks)]), chunk, None)
-        for number, chunk in enumerate(chunks)
-    ]
-    return [header + b" " + base64_of(mac) + b"\n" + nonce, *frames]
 
 
 def test_a_file_written_by_the_book_opens():

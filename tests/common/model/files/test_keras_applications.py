@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from support.tiny_training import tiny_spec
+from support.tiny_training import tiny_spec, vgg_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
@@ -116,7 +116,7 @@ def test_normalization_starts_at_scale_one_and_shift_zero(models):
 
 
 def test_a_downloaded_file_fills_the_backbone_of_a_training_and_the_rest_is_told(notop, tmp_path, caplog):
-    spec = tiny_spec(model={"stages": 1, "backbone_attributes": {"width_multiplier": 1}}, pretrained_weights=str(notop))
+    spec = vgg_spec(model={"stages": 1, "backbone_attributes": {"width_multiplier": 1}}, pretrained_weights=str(notop))
     with caplog.at_level(logging.INFO):
         model = starting_network(spec, BODYPOSENET_18, tmp_path)
     taken = [layer.name for layer in model.layers if layer.weights and layer.name[:8] in PAIRS]
@@ -156,4 +156,4 @@ def test_every_form_of_the_file_gives_the_same_weights(vgg19, notop, tmp_path):
 def test_a_narrow_backbone_takes_none_of_it_and_says_why(notop):
     misfit = r"no layer takes any weights: the network has width_multiplier 0\.125, the file's is 1\.0; .*set backbone"
     with pytest.raises(UserError, match=misfit):
-        starting_network(tiny_spec(pretrained_weights=str(notop)), BODYPOSENET_18)
+        starting_network(vgg_spec(pretrained_weights=str(notop)), BODYPOSENET_18)

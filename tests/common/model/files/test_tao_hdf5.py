@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from support.tao_files import age, edit_config, tao_network, values_of, wrapped, write_hdf5
-from support.tiny_training import MOMENTUM, Dots, tiny_spec
+from support.tiny_training import MOMENTUM, Dots, tiny_spec, vgg_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
@@ -51,7 +51,7 @@ def same(one, two):
 def test_every_layer_of_a_network_takes_tao_s_arrays(files, form, caplog):
     folder, values, _ = files
     with caplog.at_level(logging.INFO):
-        model = starting_network(tiny_spec(pretrained_weights=str(folder / f"{form}.hdf5")), BODYPOSENET_18)
+        model = starting_network(vgg_spec(pretrained_weights=str(folder / f"{form}.hdf5")), BODYPOSENET_18)
     for layer in model.layers:
         if layer.weights:
             assert same(layer.get_weights(), values[layer.name]), layer.name

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tao_files import tao_network, write_hdf5
-from support.tiny_training import tiny_spec
+from support.tiny_training import vgg_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
@@ -26,7 +26,7 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(3)
-    model = build_model(tiny_spec().model, BODYPOSENET_18)
+    model = build_model(vgg_spec().model, BODYPOSENET_18)
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.uniform(0.01, 0.1, value.shape) for value in model.get_weights()])
     return model
@@ -70,7 +70,7 @@ def test_the_optimizer_s_state_is_no_layer(network, tmp_path):
 
 
 def test_a_training_starts_from_weights_of_keras_3(network, files):
-    model = starting_network(tiny_spec(pretrained_weights=str(files / "alone.weights.h5")), BODYPOSENET_18)
+    model = starting_network(vgg_spec(pretrained_weights=str(files / "alone.weights.h5")), BODYPOSENET_18)
     for one, two in zip(model.get_weights(), network.get_weights(), strict=True):
         assert (one == two).all()
 
@@ -115,11 +115,11 @@ def test_a_lambda_is_not_run_for_its_neighbours_weights_and_refused_in_a_graph(t
     model = keras.Model(image, x)
     save_model(model, path, Card(skeleton=BODYPOSENET_18))
     sprung.unlink()
-    started = starting_network(tiny_spec(pretrained_weights=str(path)), BODYPOSENET_18)
+    started = starting_network(vgg_spec(pretrained_weights=str(path)), BODYPOSENET_18)
     kernels = [net.get_layer("block_1a_conv_1").kernel.numpy() for net in (started, model)]
     assert (kernels[0] == kernels[1]).all()
     with pytest.raises(UserError, match="Lambda"):
-        starting_network(tiny_spec(pretrained_weights=str(path), load_graph=True), BODYPOSENET_18)
+        starting_network(vgg_spec(pretrained_weights=str(path), load_graph=True), BODYPOSENET_18)
     assert not sprung.exists()
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from support.tiny_training import tiny_spec
+from support.tiny_training import vgg_spec
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.network.bpnet import build_model
@@ -192,7 +192,7 @@ def test_an_optimizer_is_made_again_from_its_config():
 
 @pytest.fixture(scope="module")
 def three_stages():
-    return build_model(tiny_spec(model={"stages": 3, "stageT_kernel_sizes": None}).model, BODYPOSENET_18)
+    return build_model(vgg_spec(model={"stages": 3, "stageT_kernel_sizes": None}).model, BODYPOSENET_18)
 
 
 def test_later_stages_learn_four_times_as_fast_and_biases_twice(three_stages):

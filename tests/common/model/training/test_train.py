@@ -118,6 +118,7 @@ def test_an_interrupted_training_goes_on_with_the_same_curves_and_optimizer(trai
     assert all((one == two).all() for one, two in zip(wanted, found, strict=True))
 
 
+@pytest.mark.usefixtures("cheap_keys")
 def test_an_encrypted_one_goes_on_to_the_same_weights_and_leaves_nothing_open(trained, tmp_path):
     _, _, undisturbed = trained
     with using_key("open sesame"):
