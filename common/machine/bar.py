@@ -1,9 +1,10 @@
-"""Bar: how far a loop is: a bar on a terminal, or a note in a file for whoever shows several tasks as one."""
+"""Bar: how far work is, and how long it will take, on a terminal or in a note for whoever shows several as one."""
 
 import contextlib
 import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,30 @@ class Bar(tqdm):
         if msg is None:
             write_note(Path(self.notes), self.desc.removesuffix(": "), self.n, self.total, str(self.postfix or ""))
         return True
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast work has gone since a moment.
+
+    Attributes:
+        since: The moment, by ``time.monotonic``.
+        before: What was done by then.
+        total: What there is to do.
+    """
+
+    since: float
+    before: float
+    total: float
+
+    def measure_rate(self, now: float, done: float) -> float:
+        """What was done in a second; 0 as long as nothing was."""
+        return (done - self.before) / (now - self.since) if now > self.since else 0.0
+
+    def estimate_left(self, now: float, done: float) -> float | None:
+        """Seconds until all is done, if it goes on so; None as long as nothing was."""
+        rate = self.measure_rate(now, done)
+        return (self.total - done) / rate if rate > 0 else None
 
 
 def write_note(path: Path, what: str, done: float, of: float | None, more: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def run_convert(
         dataset_spec: Where photos and annotations are, and which people count.
         outputs: For each half, ``train`` or ``test``, folder and name of its shards, and the folder of its results.
         options: How.
-        photos: Describes what is read; called only where something is tracked.
+        photos: Describes what is read, where its digest is known; without it each half is digested, if anything is
+            tracked.
         page: Gets a copy of the report; without it the copy is only in the run.
 
     Returns:
@@ -50,12 +52,13 @@ def run_convert(
         UserError: See :func:`bodyposenet.common.data.conversion.convert.convert_dataset`.
     """
     from bodyposenet.common.data.conversion.convert import convert_dataset
+    from bodyposenet.common.tracking.datasets import describe_half
 
     run.log_params(dataset_spec.model_dump(mode="json", by_alias=True), prefix="spec")
     index, of = options.part or (0, 1)
     run.log_params({"part": f"{index}/{of}"}, prefix="data")
-    if photos is not None:
-        run.log_dataset(photos)
+    for read in [photos] if photos else [partial(describe_half, dataset_spec, half, "conversion") for half in outputs]:
+        run.log_dataset(read)
     made: dict[str, Conversion] = {}
     numbers: dict[str, float] = {}
     for half, (output, results_dir) in outputs.items():

@@ -1,6 +1,6 @@
 """Evaluate step: a network's scores on held-out photos, and what is recorded of them."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,13 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.spec.words import Device, RunnerName
     from bodyposenet.common.storage.location import Location
-    from bodyposenet.common.tracking import Dataset, TrackedRun
+    from bodyposenet.common.tracking import TrackedRun
 
 
 def run_evaluate(
     run: "TrackedRun", model: Path, inference_spec: "InferenceSpec", dataset_spec: "DatasetSpec",
     folder: "Path | Location", *,
     name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
-    held_out: "Callable[[int], Dataset] | None" = None,
 ) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip
     """Score a network, and log the spec, what it ran in and the numbers to the run.
 
@@ -30,7 +29,6 @@ def run_evaluate(
         name: What the run calls the network.
         device: What to compute on.
         runner: What runs an ONNX file on a processor.
-        held_out: Describes the photos, given how many were scored; only where something is tracked.
 
     Returns:
         What came out, and the numbers that are logged.
@@ -39,12 +37,11 @@ def run_evaluate(
         UserError: See :func:`bodyposenet.common.evaluation.evaluate.evaluate`.
     """
     from bodyposenet.common.evaluation.evaluate import evaluate
+    from bodyposenet.common.tracking.datasets import describe_half
 
     run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")
     done = evaluate(model, inference_spec, dataset_spec, folder, device=device, runner=runner)
-    if held_out is not None:
-        describe = held_out
-        run.log_dataset(lambda: describe(done.images))
+    run.log_dataset(partial(describe_half, dataset_spec, "test", "evaluation", {"images": done.images}))
     numbers = {rename_metric(key): value for key, value in done.metrics.items()}
     numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
     numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}

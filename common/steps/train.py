@@ -1,6 +1,7 @@
 """Train step: a trained network in a folder, and what is recorded of the training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,12 @@ if TYPE_CHECKING:
     from bodyposenet.common.model.training.plan import Plan
     from bodyposenet.common.model.training.train import Training
     from bodyposenet.common.spec.train import TrainSpec
-    from bodyposenet.common.tracking import Dataset, TrackedRun
+    from bodyposenet.common.tracking import TrackedRun
 
 
 def run_train(
     run: "TrackedRun", train_spec: "TrainSpec", folder: Path, plan: "Plan", *,
-    ending: str = ".keras", datasets: "Sequence[Callable[[], Dataset]]" = (), page: Path | None = None,
+    ending: str = ".keras", page: Path | None = None,
 ) -> "Training":  # fmt: skip
     """Train in a folder, and log the spec, the curves, the machine, the network and a page to the run.
 
@@ -25,7 +26,6 @@ def run_train(
         folder: Gets the network, its checkpoints and its history; a training that was stopped goes on there.
         plan: Of the spec, for the devices that take part.
         ending: Of the network's file.
-        datasets: Describe the data; called only where something is tracked.
         page: Keeps the page; without it the page is only in the run.
 
     Returns:
@@ -36,11 +36,12 @@ def run_train(
     """
     from bodyposenet.common.evaluation.validation import make_validation
     from bodyposenet.common.model.training.train import train
+    from bodyposenet.common.tracking.datasets import describe_records
 
     with run.system_metrics():
         run.log_params(train_spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
-        for dataset in datasets:
-            run.log_dataset(dataset)
+        for names, records, context in _list_records(train_spec):
+            run.log_dataset(partial(describe_records, records, names, context))
         done = train(
             train_spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
             chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"),
@@ -51,6 +52,14 @@ def run_train(
     if done.history:
         _log_page(run, done, train_spec, folder, page)
     return done
+
+
+def _list_records(train_spec: "TrainSpec") -> "Iterator[tuple[Sequence[str], str, str]]":
+    """Names, folder and use of the records that a spec trains on, and of those that it validates on."""
+    config = train_spec.dataloader.dataset_config
+    yield config.train_records_path, config.train_records_folder_path, "training"
+    if config.val_records_path:
+        yield config.val_records_path, config.val_records_folder_path or config.train_records_folder_path, "validation"
 
 
 def _log_page(run: "TrackedRun", done: "Training", train_spec: "TrainSpec", folder: Path, page: Path | None) -> None:

@@ -45,6 +45,16 @@ def digest_file(path: str | Path) -> str:
         return digest_stream(file)
 
 
+def digest_content(place: Location) -> str:
+    """Digest a file's bytes; of a file in a bucket its generation counts in place of them, as for a folder.
+
+    Raises:
+        UserError: There is no such file in the bucket.
+        OSError: It cannot be read.
+    """
+    return digest_bytes(place.find_version()) if place.remote else digest_file(str(place))
+
+
 def fingerprint(folder: str | Path | Location) -> str:
     """Digest the names, sizes and bytes of a folder's files.
 

@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-from bodyposenet.common.machine.bar import Bar
+from bodyposenet.common.machine.bar import Bar, Pace
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ class ProgressLog:
     """
 
     def __init__(self, name: str, total: int, *, done: int = 0, unit: str = "photo") -> None:
-        self.name, self.total, self.before, self.done, self.unit = name, total, done, done, unit
-        self.start = self.said = time.monotonic()
+        self.name, self.done, self.unit = name, done, unit
+        self.said = time.monotonic()
+        self.pace = Pace(self.said, done, total)
         self.bar = Bar(total=total, initial=done, desc=name, unit=unit, disable=not sys.stderr.isatty())
 
     def __enter__(self) -> "ProgressLog":
@@ -43,16 +44,14 @@ class ProgressLog:
         now = time.monotonic()
         if self.bar.disable and now - self.said >= EVERY:
             self.said = now
-            log.info("%s", json.dumps(self.line(now - self.start)))
+            log.info("%s", json.dumps(self.line(now)))
 
-    def line(self, seconds: float) -> dict[str, float | str]:
-        """What the log says after so many seconds."""
-        rate = (self.done - self.before) / seconds
-        left = (self.total - self.done) / rate if rate else 0.0
+    def line(self, now: float) -> dict[str, float | str]:
+        """What the log says at a moment, by ``time.monotonic``."""
         return {
             "task": self.name,
             "done": self.done,
-            "of": self.total,
-            f"{self.unit}s_per_second": round(rate, 1),
-            "seconds_left": round(left),
+            "of": self.pace.total,
+            f"{self.unit}s_per_second": round(self.pace.measure_rate(now, self.done), 1),
+            "seconds_left": round(self.pace.estimate_left(now, self.done) or 0),
         }

@@ -11,7 +11,7 @@ from bodyposenet.common.steps.convert import SETS, ConversionOptions, count_samp
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, note
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.datasets import photo_set
+from bodyposenet.common.tracking.datasets import describe_photos
 
 
 @report_failures
@@ -49,7 +49,7 @@ def convert(
     options = ConversionOptions(shards=(1, of if of > 1 else 0), part=(index, of), check_files=True, strict=strict)
     name = "dataset_convert" if of == 1 else f"dataset_convert {index + 1} of {of}"
     with task_run(name, buffer=folder) as run:
-        read = partial(photo_set, photos_in(Path(photos)), spec.dataset, fingerprint)
+        read = partial(describe_photos, photos_in(Path(photos)), spec.dataset, fingerprint)
         _, numbers = run_convert(run, spec, outputs, options, photos=read, page=Path(page))
     return note(numbers, metrics)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
@@ -15,7 +14,6 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, note
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.datasets import find_held_out
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
 
@@ -30,10 +28,7 @@ def evaluate(
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     truth = spec_in(Path(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
-        done, numbers = run_evaluate(
-            run, model_in(model), spec, truth, Path(detections), name=name,
-            held_out=partial(find_held_out, Path(dataset) / "test", truth.dataset),
-        )  # fmt: skip
+        done, numbers = run_evaluate(run, model_in(model), spec, truth, Path(detections), name=name)
     return done.ap, note(numbers, metrics)
 
 

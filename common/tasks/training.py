@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, note
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.datasets import shards
 from bodyposenet.common.tracking.mlflow_store import pipeline_run
 
 CHECKPOINTS = "model.epoch-*"
@@ -56,10 +54,8 @@ def train(
         from bodyposenet.common.steps.train import run_train
 
         folder = _training_folder(checkpoints, model, train_spec, dataset, start, weights_digest)
-        contexts = {"train": "training", "val": "validation"}
-        datasets = [partial(shards, Path(dataset), name, context) for name, context in contexts.items()]
         with task_run("retrain" if start else "train", buffer=Path(model)) as run:
-            done = run_train(run, spec, folder, plan, datasets=datasets, page=Path(page))
+            done = run_train(run, spec, folder, plan, page=Path(page))
             _copy_results(folder, Path(model))
     last = done.history[-1]
     told: dict[str, float] = {

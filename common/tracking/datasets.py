@@ -1,14 +1,15 @@
 """Datasets: what a task worked on, told by a digest, so that two runs can be seen to have had the same data."""
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records.manifest import read_manifest, shard_path
-from bodyposenet.common.storage.digests import digest_file, fingerprint
+from bodyposenet.common.data.records.manifest import open_shards, read_manifest
+from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.storage.digests import digest_bytes, digest_content, digest_settings, fingerprint
 from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.photo_store import open_photos
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,36 @@ class Dataset:
     context: str
 
 
-def photo_set(folder: Path | Location, name: str, digest: str = "") -> Dataset:
-    """The photos and annotations that a conversion reads; their digest is computed if it is not known."""
+def describe_photos(folder: Path | Location, name: str, digest: str = "") -> Dataset:
+    """Describe a photo set that a conversion reads; its digest is computed if it is not known."""
     return Dataset(name, digest or fingerprint(folder), str(folder), {}, "conversion")
 
 
-def shards(folder: Path, name: str, context: str) -> Dataset:
-    """A set of a converted dataset: the bytes of its shards."""
-    described = read_manifest(folder)["sets"][name]
-    whole = hashlib.sha256()
-    for shard in described["shards"]:
-        whole.update(bytes.fromhex(digest_file(str(shard_path(locate(folder), shard)))))
-    counts = {what: described[what] for what in ("images", "people", "samples")}
-    return Dataset(f"{described['dataset']} {name}", whole.hexdigest(), str(folder), counts, context)
+def describe_half(spec: DatasetSpec, half: str, context: str, profile: Mapping[str, Any] | None = None) -> Dataset:
+    """Describe the photos and annotations of a dataset's ``train`` or ``test`` half, wherever they are.
+
+    Of photos in an archive what its directory says of them counts in place of their bytes.
+
+    Raises:
+        UserError: They cannot be read.
+    """
+    its = spec.locate_half(half)
+    photos = fingerprint(its.images) if its.images.is_dir() else digest_settings(open_photos(its.images).listing())
+    whole = digest_bytes(digest_content(its.annotations) + photos)
+    return Dataset(f"{spec.dataset} {half}", whole, str(its.images.parent), profile or {}, context)
 
 
-def find_held_out(folder: Path, name: str, images: int) -> Dataset:
-    """The photos and annotations of a converted dataset that evaluations use."""
-    return Dataset(f"{name} test", fingerprint(folder), str(folder), {"images": images}, "evaluation")
+def describe_records(folder: str | Path | Location, names: Sequence[str], context: str) -> Dataset:
+    """Describe record shards by their bytes, in the order of their names; sets of a manifest say what is in them.
+
+    Raises:
+        UserError: A name is neither a set nor a shard, or a shard is missing or damaged.
+    """
+    opened = open_shards(folder, names)
+    whole = digest_bytes("".join(digest_content(shard.records.path) for shard in opened))
+    sets = read_manifest(locate(folder))["sets"]
+    counted = [sets[name] for name in names if name in sets]
+    counts = {what: sum(described[what] for described in counted) for what in ("images", "people")}
+    profile = {"samples": sum(map(len, opened))} | (counts if len(counted) == len(names) else {})
+    dataset = counted[0]["dataset"] if counted else opened[0][0].dataset
+    return Dataset(f"{dataset} {', '.join(names)}", whole, str(folder), profile, context)

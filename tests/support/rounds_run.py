@@ -23,6 +23,8 @@ def retraining_of(folder, epochs=3):
 
 def prepare(folder):
     """Records, and a base network with the weights that it begins with."""
+    import keras
+
     from bodyposenet.common.model.files.model_file import save_model
     from bodyposenet.common.model.training.initial_network import starting_network
     from bodyposenet.common.model.training.plan import make_plan
@@ -30,6 +32,7 @@ def prepare(folder):
     convert_drawn(folder)
     spec = retraining_of(folder)
     plan = make_plan(spec)
+    keras.utils.set_random_seed(0)
     save_model(starting_network(spec, plan.skeleton, None), folder / "base.keras", plan.card)
 
 

@@ -57,15 +57,13 @@ def open_shards(folder: str | Path | Location, names: Sequence[str]) -> list[Sha
     """
     where = locate(folder)
     sets = read_manifest(where)["sets"]
-    paths = [path for name in names for path in _list_paths(where, name, sets)]
+    paths: list[Location] = []
+    for name in names:
+        paths += [shard_path(where, shard) for shard in sets[name]["shards"]] if name in sets else [where / name]
     twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(where), fix="name every shard once")
     return [_open(path, sets) for path in paths]
-
-
-def _list_paths(folder: Location, name: str, sets: dict[str, Any]) -> list[Location]:
-    return [shard_path(folder, shard) for shard in sets[name]["shards"]] if name in sets else [folder / name]
 
 
 def shard_path(folder: Location, shard: dict[str, Any]) -> Location:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from bodyposenet.common.machine.bar import Bar
+from bodyposenet.common.machine.bar import Bar, Pace
 from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class TrainingProgress:
         self.status = StatusLog(results_dir)
         self.bar = Bar(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
         self.said = time.monotonic()
-        self.begun: tuple[float, float] | None = None  # time and epochs done, after this run's first step
+        self.pace: Pace | None = None  # in epochs, from this run's first step on, which also compiles
 
     def __enter__(self) -> "TrainingProgress":
         self.status.write("STARTED", message="Training started.", precision=self.precision)
@@ -91,11 +91,9 @@ class TrainingProgress:
         )
 
     def _estimate_left(self, now: float, done: float) -> float | None:
-        """Seconds until the last epoch is done, at the pace so far: validation and checkpoints are part of it."""
-        if self.begun is None:  # the first step of a run also compiles
-            self.begun = (now, done)
-        seconds, epochs = now - self.begun[0], done - self.begun[1]
-        return (self.epochs - done) * seconds / epochs if epochs > 0 else None
+        """Seconds until the last epoch is done: validation and checkpoints are part of the pace."""
+        self.pace = self.pace or Pace(now, done, self.epochs)
+        return self.pace.estimate_left(now, done)
 
     def _say(self, done: float, number: int, loss: float, rate: float, left: float | None) -> None:
         if IN_A_POD not in os.environ:

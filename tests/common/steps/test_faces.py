@@ -75,9 +75,15 @@ def records(store):
                 if not name.startswith("system/") and name not in TIMES
             },
             files=sorted(list_files(client, run.info.run_id)),
+            datasets=sorted((used.tags[0].value, used.dataset.digest) for used in run.inputs.dataset_inputs),
         )
         for run in runs
     ]
+
+
+def same(task, command):
+    """Whether two runs hold the same, whatever they are called."""
+    return vars(task) | {"name": ""} == vars(command) | {"name": ""}
 
 
 def write_spec(path, settings):
@@ -96,7 +102,7 @@ def test_prune_logs_the_same_from_both_faces(data, store, tmp_path):
     flags = ["-pth", "0.9", "-nf", "2", "-pg", "1"]
     verb("prune", "-m", data / "base" / "model.keras", "-o", tmp_path / "verb" / "model.keras", *flags)
     task, command = records(store)
-    assert (task.params, task.metrics, task.files) == (command.params, command.metrics, command.files)
+    assert same(task, command)
     assert task.metrics["params"] < task.metrics["params_before"]
     assert task.files == ["model/model.keras", "report/pruned.html"]
     assert not list((tmp_path / "verb").glob("*.html"))
@@ -110,7 +116,8 @@ def test_evaluate_logs_the_same_from_both_faces(data, store, tmp_path):
     truth = write_dataset_spec(data, tmp_path / "coco.yaml")
     verb("evaluate", "-i", spec, "-d", truth, "-m", data / "base" / "model.keras", "-r", tmp_path / "verb")
     task, command = records(store)
-    assert (task.params, task.metrics, task.files) == (command.params, command.metrics, command.files)
+    assert same(task, command)
+    assert [use for use, _ in task.datasets] == ["evaluation"]
     assert task.metrics["people_labelled"] > 0
 
 
@@ -123,7 +130,8 @@ def test_train_logs_the_same_from_both_faces(data, store, tmp_path):
     spec = write_spec(tmp_path / "train.yaml", located)
     verb("train", "-e", spec, "-r", tmp_path / "verb")
     task, command = records(store)
-    assert (task.params, task.metrics, task.files) == (command.params, command.metrics, command.files)
+    assert same(task, command)
+    assert [use for use, _ in task.datasets] == ["training", "validation"]
     assert {"loss", "params"} <= task.metrics.keys()
     assert task.files == ["model/model.keras", "report/training.html"]
 
@@ -167,4 +175,6 @@ def test_convert_logs_the_same_from_both_faces(data, store, tmp_path):
     assert [half.params for half in halves] == [task.params, task.params]
     assert halves[0].metrics | halves[1].metrics == task.metrics
     assert halves[0].files == halves[1].files == task.files
+    assert [use for run in (task, *halves) for use, _ in run.datasets] == ["conversion"] * 3
+    assert halves[0].datasets != halves[1].datasets
     assert task.metrics["train_images"] == 6

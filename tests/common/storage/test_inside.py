@@ -133,7 +133,7 @@ def test_a_hostile_manifest_is_refused_by_all_that_read_it_and_nothing_is_touche
     for read in (
         lambda: open_shards(tmp_path / "out", ["train"]),
         lambda: join_parts([tmp_path / "out"], tmp_path / "joined/train"),
-        lambda: datasets.shards(tmp_path / "out", "train", "training"),
+        lambda: datasets.describe_records(tmp_path / "out", ["train"], "training"),
     ):
         with pytest.raises(UserError, match="no name of a file beside it; do not use this folder"):
             read()

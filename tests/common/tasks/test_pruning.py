@@ -61,7 +61,7 @@ def test_a_target_and_training_data_decide_what_a_cut_takes(data, tmp_path, caps
     files = outputs(tmp_path, "pruned", "metrics", "summary.md", "page.html")
     looked_at = {"dataset": str(data / "dataset"), "train_spec": train_spec(data)}
     kept, numbers = pruning.prune(str(data / "base"), SPEC, *files, cut=cut, **looked_at)
-    assert 0.47 <= numbers["gflops"] / numbers["gflops_before"] <= 0.5
+    assert 0.42 <= numbers["gflops"] / numbers["gflops_before"] <= 0.5
     assert kept == numbers["params"] / numbers["params_before"]
     assert json.loads((tmp_path / "metrics").read_text()) == numbers
     page = (tmp_path / "page.html").read_text()

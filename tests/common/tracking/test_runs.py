@@ -14,7 +14,7 @@ import pytest
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tracking import Dataset, send_buffered, task_run
-from bodyposenet.common.tracking.datasets import find_held_out
+from bodyposenet.common.tracking.datasets import describe_photos
 from bodyposenet.common.tracking.events import flat
 from bodyposenet.common.tracking.mlflow_store import Store
 
@@ -259,7 +259,7 @@ def test_a_digest_is_computed_only_where_it_is_tracked(monkeypatch):
 
 def test_a_dataset_that_cannot_be_read_costs_a_warning(store, caplog, tmp_path):
     with task_run("train") as run:
-        run.log_dataset(lambda: find_held_out(tmp_path / "absent", "drawn", 3))
+        run.log_dataset(lambda: describe_photos(tmp_path / "absent", "drawn"))
         run.log_metrics({"loss": 1.0})
     assert "the dataset is not tracked" in caplog.text
     assert store.only().data.metrics == {"loss": 1.0}
