@@ -106,6 +106,8 @@ def test_a_start_that_failed_is_not_tried_again_and_says_where_to_look(fake, pac
 
 
 def test_a_mistake_is_the_user_s_whatever_code_the_server_gives_it(fake):
-    with pytest.raises(UserError, match="it refuses this: Name length cannot exceed 128; mend that") as caught:
+    with pytest.raises(
+        UserError, match=r"it refuses this: Pipeline.Name length cannot exceed 128; mend that"
+    ) as caught:
         Server(fake.url).new_pipeline("p" * 129, "")
     assert not isinstance(caught.value, AwayError)

@@ -184,8 +184,9 @@ def test_waiting_tells_each_change_once_and_ends_with_the_run(fake, tiny):
     result = run("run", tiny, "-p", "reference=1", "--wait")
     assert result.exit_code == 0, result.output
     told = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in result.stdout.splitlines()[1:]]
-    states = ("PENDING", "RUNNING", "SUCCEEDED")
-    assert told == [line for state in states for line in (f"train: {state}", f"run: {state}")]
+    assert told[:4] == ["run: PENDING", "gate: RUNNING", "run: RUNNING", "gate: SUCCEEDED"]
+    assert set(told[4:-1]) == {f"{task}: SUCCEEDED" for task in ("gate-2", "gate-3 1 of 2", "gate-3 2 of 2")}
+    assert told[-1] == "run: SUCCEEDED"
 
 
 @pytest.mark.parametrize("end", ["FAILED", "CANCELED", "SKIPPED"])
@@ -195,7 +196,7 @@ def test_waiting_for_a_run_that_does_not_succeed_ends_with_1(fake, tiny, end):
     assert result.exit_code == 1
     assert f"the run ended as {end}" in result.stderr
     assert "its logs are at http://127.0.0.1:" in result.stderr
-    reasons = ["  train failed: planted in a task"] if end == "FAILED" else []
+    reasons = ["  gate failed: planted in a task"] if end == "FAILED" else []
     assert result.stderr.splitlines()[1:] == reasons
 
 
@@ -203,16 +204,15 @@ def test_the_log_of_a_failed_task_is_asked_for_with_the_token(tiny, monkeypatch)
     monkeypatch.setenv(TOKEN, "secret")
     with kubeflow(token="secret", states=("FAILED",)) as fake:
         result = run("run", tiny, "-p", "reference=1", "--wait", "--host", fake.url)
-    assert result.stderr.splitlines()[1:] == ["  train failed: planted in a task"]
+    assert result.stderr.splitlines()[1:] == ["  gate failed: planted in a task"]
 
 
 def test_a_failed_task_without_a_log_is_named_with_who_may_have_one(fake, tiny):
-    fake.states, fake.logs = ("FAILED",), {}
+    fake.states, fake.keeps_logs = ("FAILED",), False
     result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.stderr.splitlines()[1:] == [
-        "  train failed",
-        "  no log of it is kept; while its pod is there: kubectl get pods | grep 7",
-    ]
+    named, advice = result.stderr.splitlines()[1:]
+    assert named == "  gate failed"
+    assert re.fullmatch(r"  no log of it is kept; while its pod is there: kubectl get pods \| grep \d+", advice)
 
 
 def test_whoever_no_longer_waits_is_told_that_the_run_goes_on(fake, tiny, monkeypatch):
