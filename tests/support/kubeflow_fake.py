@@ -54,6 +54,7 @@ class Fault:
         done: It is done all the same, before that.
         stored: What is done is stored, too.
         after: It is done only once so many other requests were answered.
+        skip: So many requests go well before.
     """
 
     request: str
@@ -61,6 +62,7 @@ class Fault:
     done: bool = False
     stored: bool = True
     after: int = 0
+    skip: int = 0
 
 
 class KubeflowFake(Store):
@@ -75,7 +77,7 @@ class KubeflowFake(Store):
         super().__init__(**given)
         self.token = token
         self.requests, self.faults, self.most_enabled = [], [], 0
-        self._turn, self._answers = threading.Condition(), 0
+        self._turn, self._answers, self._late = threading.Condition(), 0, []
 
     @property
     def changes(self):
@@ -92,11 +94,13 @@ class KubeflowFake(Store):
             self.requests.append(line)
             self.check_token(headers)
             fault = next((each for each in self.faults if re.fullmatch(each.request, line)), None)
-            if fault is None:
+            if fault is None or fault.skip:
+                if fault:
+                    fault.skip -= 1
+                self._turn.wait_for(lambda: all(self._answers < wanted for wanted in self._late))
                 return self._act(line, query, body)
             self.faults.remove(fault)
-            wanted = self._answers + fault.after
-            self._turn.wait_for(lambda: self._answers >= wanted)
+            self._wait(fault.after)
             if fault.done:
                 self.connected = fault.stored
                 try:
@@ -106,6 +110,14 @@ class KubeflowFake(Store):
             if fault.code:
                 raise Refusal(fault.code, "planted")
             return None
+
+    def _wait(self, answers):
+        """Wait until so many other requests were answered; those after them wait for what is done then."""
+        wanted = self._answers + answers
+        self._late.append(wanted)
+        self._turn.wait_for(lambda: self._answers >= wanted)
+        self._late.remove(wanted)
+        self._turn.notify_all()
 
     def check_token(self, headers):
         """Refuse who does not bring it."""
@@ -160,6 +172,7 @@ def kubeflow(**given):
 class _Handler(BaseHTTPRequestHandler):
     fake: KubeflowFake
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body go together: alone, the one waits for the other's acknowledgement
 
     def handle_request(self):
         url = urlsplit(self.path)
@@ -207,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # who asked may have gone away
             self.wfile.write(text)
+            self.wfile.flush()
 
     def log_message(self, *args):
         """Nothing: what was asked is in ``requests``."""

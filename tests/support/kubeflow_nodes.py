@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 
 NOT_YET = "0001-01-01T00:00:00Z"
 OPEN = ("PENDING", "RUNNING")
@@ -18,6 +18,11 @@ LOG = """I1128 19:18:41.228063      16 main.go:67] Setting log level to: '1'
 E1128 19:18:52.411019      16 launcher_v2.go:449] Component failed to execute successfully: exit status 2
 F1128 19:18:52.413022      16 main.go:59] failed to execute component: exit status 2
 """
+
+
+def tell_time(moment):
+    """Give a moment as answers do."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass
@@ -105,19 +110,18 @@ def list_tasks(workflow, nodes, began):
     Args:
         workflow: Its name, with which pods' names begin.
         nodes: All of them.
-        began: When each of them did.
+        began: When the first of them did; each other one a second later than that before it.
     """
-    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = [
         {
             "task_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{workflow} {node.number}")),
             "display_name": node.name,
-            "start_time": began,
-            "end_time": NOT_YET if node.state in OPEN else ended,
+            "start_time": tell_time(began + timedelta(seconds=place)),
+            "end_time": NOT_YET if node.state in OPEN else tell_time(began + timedelta(seconds=place + 1)),
             "state": node.state,
             **({"child_tasks": [{"pod_name": f"{workflow}-{it.number}"} for it in node.below]} if node.below else {}),
         }
-        for node in nodes
+        for place, node in enumerate(nodes)
     ]
     return sorted(rows, key=lambda row: row["task_id"])
 

@@ -8,7 +8,7 @@ import random
 import uuid
 from datetime import UTC, datetime
 
-from support.kubeflow_nodes import draw_workflow, list_logs, list_tasks
+from support.kubeflow_nodes import draw_workflow, list_logs, list_tasks, tell_time
 from support.kubeflow_rules import (
     INTERNAL,
     Refusal,
@@ -161,7 +161,8 @@ class Store:
 
     def list_runs(self, query, body):
         """List those of an experiment."""
-        its = [run for run in self.runs.values() if run["experiment_id"] == query.pop("experiment_id", None)]
+        experiment = query.pop("experiment_id", None)
+        its = [run for run in self.runs.values() if run["experiment_id"] == experiment]
         return self._page(its, query, "runs")
 
     def tell_run(self, query, body, key):
@@ -176,7 +177,7 @@ class Store:
         nodes = draw_workflow(workflow, documents["pipeline_spec"], run["state"])
         if self.keeps_logs:
             self.logs |= list_logs(workflow, nodes)
-        tasks = list_tasks(workflow, nodes, run["created_at"])
+        tasks = list_tasks(workflow, nodes, datetime.fromisoformat(run["created_at"]))
         return {**run, **({"run_details": {"task_details": tasks}} if tasks else {})}
 
     def end_run(self, query, body, key):
@@ -208,7 +209,7 @@ class Store:
         namespace = self.experiments[body["experiment_id"]].get("namespace", "kubeflow")
         made = {"service_account": "pipeline-runner", "status": f"{body['mode']}D", "namespace": namespace}
         given = drop_empty_config(body)
-        recurring = keep(self.recurring, "recurring_run_id", {**given, **made, "updated_at": tell_time()})
+        recurring = keep(self.recurring, "recurring_run_id", {**given, **made, "updated_at": tell_now()})
         self.scheduled[recurring["recurring_run_id"]] = scheduled
         return recurring
 
@@ -275,7 +276,7 @@ class Store:
         return workflow
 
     def _keep_run(self, given, documents, workflow):
-        now = tell_time()
+        now = tell_now()
         experiment = self.experiments[given["experiment_id"]] if given.get("experiment_id") else self.find_default()
         made = {
             "experiment_id": experiment["experiment_id"],
@@ -295,14 +296,14 @@ class Store:
     def _change_state(self, run, state):
         if state != run["state"]:
             run["state"] = state
-            run["state_history"].append({"update_time": tell_time(), "state": state})
-            run["finished_at"] = NEVER if state in ("PENDING", "RUNNING", "CANCELING") else tell_time()
+            run["state_history"].append({"update_time": tell_now(), "state": state})
+            run["finished_at"] = NEVER if state in ("PENDING", "RUNNING", "CANCELING") else tell_now()
 
     def _switch(self, key, mode):
         recurring = find(self.recurring, key, "Job")
         if self.scheduled[key] in self.gone:
             raise Refusal(500, f'scheduledworkflows.kubeflow.org "{self.scheduled[key]}" not found', "")
-        recurring |= {"mode": mode, "status": f"{mode}D", "updated_at": tell_time()}
+        recurring |= {"mode": mode, "status": f"{mode}D", "updated_at": tell_now()}
         return {}
 
     def _check_columns(self, texts, table, times=1):
@@ -350,7 +351,7 @@ def find(rows, key, kind):
 def keep(rows, key, given):
     """Store a row under an id of its own, and return it."""
     made = str(uuid.uuid4())
-    rows[made] = {**given, key: made, "created_at": tell_time()}
+    rows[made] = {**given, key: made, "created_at": tell_now()}
     return rows[made]
 
 
@@ -360,6 +361,6 @@ def drop_empty_config(body):
     return {name: value for name, value in body.items() if name != "runtime_config" or not empty}
 
 
-def tell_time():
+def tell_now():
     """Give the time as answers do."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return tell_time(datetime.now(UTC))

@@ -29,8 +29,11 @@ def processor_seconds():
 
 def living_children():
     """Those that were not waited for: servers, above all."""
-    tasks = Path("/proc/self/task")
-    return [number for each in tasks.glob("*/children") for number in each.read_text(encoding="ascii").split()]
+    found = []
+    for each in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # this thread has ended meanwhile
+            found += each.read_text(encoding="ascii").split()
+    return found
 
 
 def ticks_of(number):
