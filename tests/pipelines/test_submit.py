@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
+from support.kubeflow_store import KUBERNETES
 from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
@@ -162,6 +163,26 @@ def test_without_a_name_a_run_is_one_on_this_machine_and_takes_no_flag_of_kubefl
 def all_tasks(spec):
     graphs = [each["dag"]["tasks"] for each in (spec["root"], *spec["components"].values()) if "dag" in each]
     return [task for tasks in graphs for task in tasks.values()]
+
+
+def test_in_kubernetes_native_mode_pipelines_are_those_of_kubernetes(fake, tiny):
+    run("upload", tiny)
+    in_database = fake.pipelines
+    fake.pipeline_store = KUBERNETES
+    assert "uploaded" in run("upload", tiny).stdout
+    assert "nothing to do" in run("upload", tiny).stdout
+    assert the(fake.pipelines)["namespace"] == "kubeflow"
+    assert the(fake.pipelines).keys() - the(in_database).keys() == {"namespace"}
+    assert run("run", tiny, "-p", "reference=1").exit_code == 0
+    schedule = ("schedule", tiny, "-p", "reference=1", "--name", "mine", "--cron", "@daily")
+    assert [run(*schedule).stdout[0] for _ in range(2)] == ["+", "="]
+
+
+def test_an_archived_experiment_is_found_and_takes_runs(fake, tiny):
+    run("run", tiny, "-p", "reference=1", "--experiment", "old")
+    fake.archive_experiment({}, None, the(fake.experiments)["experiment_id"])
+    assert run("run", tiny, "-p", "reference=1", "--experiment", "old").exit_code == 0
+    assert [each["experiment_id"] for each in fake.runs.values()] == [the(fake.experiments)["experiment_id"]] * 2
 
 
 def test_without_cache_no_task_takes_part_in_it_not_even_in_loops_and_conditions(fake, tiny):

@@ -215,15 +215,14 @@ class Store:
 
     def enable(self, query, body, key):
         """Let a recurring run run."""
-        about = f"Failed to enable recurring run {key}. Check if the scheduled workflow exists: "
-        with telling("Failed to enable a recurring run: "), telling(INTERNAL + about, 500):
-            return self._switch(key, "ENABLE")
+        with telling("Failed to enable a recurring run: "):
+            about = f"Failed to enable recurring run {key}. Check if the scheduled workflow exists: "
+            return self._switch(key, "ENABLE", about)
 
     def disable(self, query, body, key):
         """Let a recurring run run no more."""
-        about = f"Failed to change recurring run's {key} mode to enable:false: "
-        with telling("Failed to disable a recurring run: "), telling(INTERNAL + about, 500):
-            return self._switch(key, "DISABLE")
+        with telling("Failed to disable a recurring run: "):
+            return self._switch(key, "DISABLE", f"Failed to change recurring run's {key} mode to enable:false: ")
 
     def delete(self, query, body, key):
         """Delete a recurring run, whether its ScheduledWorkflow is there or not."""
@@ -299,10 +298,10 @@ class Store:
             run["state_history"].append({"update_time": tell_now(), "state": state})
             run["finished_at"] = NEVER if state in ("PENDING", "RUNNING", "CANCELING") else tell_now()
 
-    def _switch(self, key, mode):
+    def _switch(self, key, mode, about):
         recurring = find(self.recurring, key, "Job")
         if self.scheduled[key] in self.gone:
-            raise Refusal(500, f'scheduledworkflows.kubeflow.org "{self.scheduled[key]}" not found', "")
+            raise Refusal(500, f'{about}scheduledworkflows.kubeflow.org "{self.scheduled[key]}" not found')
         recurring |= {"mode": mode, "status": f"{mode}D", "updated_at": tell_now()}
         return {}
 
