@@ -24,10 +24,12 @@ TEMPLATES = (
     "retry-system-container-driver",
     "system-container-driver",
 )
-# The server says of what sort a refusal is within its message; the last of these words counts
+# The server says of what sort a refusal is within its message; the last of these words counts. What a column of its
+# database cannot hold is of the server's own sort, and the user's mistake.
 SORT = re.compile(r"(Invalid ?Input ?Error|ResourceNotFoundError|Already exist error|InternalServerError): ", re.I)
 OWN = "internalservererror"  # the sort that is the server's own fault; the others are the user's
 UNSTORED = re.compile(r"Failed to store (run|job) .*? to table: (.+)", re.DOTALL)
+COLUMN = re.compile(r"(Data too long|Incorrect string value: \S+) for column \S*?(\w+)\W at row")
 GONE = re.compile(r"scheduledworkflows\.kubeflow\.org \S+ not found")
 LOGIN = f"put a token into {TOKEN}, or the cookies of a browser that is logged in into {COOKIES}"
 
@@ -259,16 +261,19 @@ def _translate_refusal(error: Any, host: str) -> UserError:
 def _translate_failure(status: int, said: str, host: str) -> UserError:
     """What the server's own words mean: they, and not the code, say whose mistake it was."""
     *_, sort, reason = ("", *SORT.split(said))
-    unstored = UNSTORED.search(said)
+    unstored, column = UNSTORED.search(said), COLUMN.search(said)
     if unstored:
         what, kind = ("run", "workflows") if unstored[1] == "run" else ("schedule", "scheduledworkflows")
+        why = f"{column[1]} for {column[2]}" if column else unstored[2]
         return UnstoredError(
-            f"it has started this {what}, and cannot store it ({unstored[2]})", where=host,
+            f"it has started this {what}, and cannot store it ({why})", where=host,
             fix=f"it is in no list: find it with `kubectl get {kind}`, and delete it there",
         )  # fmt: skip
     if GONE.search(said):
         return GoneError("its ScheduledWorkflow is gone", where=host, fix="delete it")
-    if sort and sort.lower() != OWN:
+    if column:
+        reason = f"{column[1]} for {column[2]}"
+    if column or (sort and sort.lower() != OWN):
         return UserError(f"it refuses this: {reason.strip()}", where=host, fix="mend that, and run this again")
     told = f"{status}: {reason.strip(': ')}" if said else str(status)
     if status >= 500:

@@ -13,13 +13,15 @@ from functools import cache
 import pytest
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
+from support.kubeflow_rules import Refusal
 from support.kubeflow_store import DATABASE, KUBERNETES
 from urllib3 import PoolManager, encode_multipart_formdata
 
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.errors import UserError
 from bodyposenet.pipelines import package, submit
 from bodyposenet.pipelines.run_story import STANDS_STILL, read_reason
-from bodyposenet.pipelines.server import HOST, NAMESPACE
+from bodyposenet.pipelines.server import HOST, NAMESPACE, Server
 
 find_package = cache(package.find_package)
 CUT = "(the compiled pipeline)"
@@ -181,6 +183,39 @@ def test_a_failed_task_s_log_ends_as_the_recorded_one(answers):
     assert read_reason(told).startswith("infer_batch failed: ")
     writers = [re.findall(r"^[IEF]\d{4} \S+ +\d+ (\w+\.go):\d+\]", text, re.MULTILINE) for text in (recorded, told)]
     assert writers[0][-2:] == writers[1][-2:] == ["launcher_v2.go", "main.go"]
+
+
+class Recorded(Refusal):
+    """A refusal in the words of a recorded answer."""
+
+    def __init__(self, call):
+        super().__init__(call["status"], "")
+        self.call = call
+
+    def body(self):
+        return self.call["answer"]
+
+    def answer(self, query, body):
+        raise self
+
+
+@pytest.mark.data
+def test_every_recorded_refusal_is_told_in_a_short_line_and_its_message_says_whose_mistake_it_was(data_folder):
+    calls = map(json.loads, (data_folder / "kubeflow/calls.jsonl").read_text().splitlines())
+    refusals = {line: Recorded(call) for line, call in enumerate(calls, 1) if call["status"] >= 400}
+    told = {}
+    with kubeflow() as fake:
+        for line, refusal in refusals.items():
+            fake.tell_health = refusal.answer
+            with pytest.raises(UserError) as caught:
+                Server(fake.url)
+            told[line] = caught.value
+    kinds = {line: type(error).__name__ for line, error in told.items()}
+    assert {line for line, kind in kinds.items() if kind == "UnstoredError"} == {55, 57, 63, 65}
+    assert {line for line, kind in kinds.items() if kind == "GoneError"} == {116, 117}
+    assert set(kinds.values()) == {"UnstoredError", "GoneError", "UserError"}
+    assert max(len(str(error)) for error in told.values()) < 260
+    assert not [error for error in told.values() if re.search(r"\n|Internal|Error \d|mlpipeline", str(error))]
 
 
 def read_run(data_folder, name):
