@@ -47,7 +47,7 @@ class Package:
     @property
     def name(self) -> str:
         """Under which Kubeflow shows it."""
-        return str(self.spec["pipelineInfo"]["name"])
+        return str(self.spec["pipelineInfo"]["name"]).strip()
 
     @cached_property
     def version(self) -> str:

@@ -24,10 +24,22 @@ TEMPLATES = (
     "retry-system-container-driver",
     "system-container-driver",
 )
-MISTAKE = re.compile(
-    r"Invalid ?[Ii]nput ?[Ee]rror: (?!.*Invalid ?[Ii]nput ?[Ee]rror: )(.+)", re.DOTALL
-)  # the last of them
+# The server says of what sort a refusal is within its message; the last of these words counts. What a column of its
+# database cannot hold is of the server's own sort, and the user's mistake.
+SORT = re.compile(r"(Invalid ?Input ?Error|ResourceNotFoundError|Already exist error|InternalServerError): ", re.I)
+OWN = "internalservererror"  # the sort that is the server's own fault; the others are the user's
+UNSTORED = re.compile(r"Failed to store (run|job) .*? to table: (.+)", re.DOTALL)
+COLUMN = re.compile(r"(Data too long|Incorrect string value: \S+) for column \S*?(\w+)\W at row")
+GONE = re.compile(r"scheduledworkflows\.kubeflow\.org \S+ not found")
 LOGIN = f"put a token into {TOKEN}, or the cookies of a browser that is logged in into {COOKIES}"
+
+
+class UnstoredError(AwayError):
+    """The server has started what it was asked for, and has it in no list."""
+
+
+class GoneError(UserError):
+    """A recurring run has no ScheduledWorkflow any more: it never runs again, and can only be deleted."""
 
 
 class Server:
@@ -89,7 +101,7 @@ class Server:
     def new_version(self, pipeline: str, name: str, text: str) -> str:
         """Upload a version, and return its id."""
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"{name}.yaml"
+            file = Path(folder) / "pipeline.yaml"
             file.write_text(text, encoding="utf-8")
             request = self._uploads.upload_pipeline_version
             return str(self._call(request, str(file), name=name, pipelineid=pipeline).pipeline_version_id)
@@ -118,7 +130,11 @@ class Server:
         return str(made.recurring_run_id)
 
     def switch(self, recurring_id: str, on: bool) -> None:
-        """Enable or disable a recurring run."""
+        """Enable or disable a recurring run.
+
+        Raises:
+            GoneError: It has no ScheduledWorkflow any more.
+        """
         to = "enable" if on else "disable"
         self._call(getattr(self._schedules, f"recurring_run_service_{to}_recurring_run"), recurring_id)
 
@@ -239,12 +255,30 @@ def _translate_refusal(error: Any, host: str) -> UserError:
         return AwayError(
             f"no safe connection ({reason})", where=host, fix=f"name its authority's file in {AUTHORITIES}"
         )
-    mistake = MISTAKE.search(said)
-    if mistake:  # whatever the code: 500 for a name that is too long
-        return UserError(f"it refuses this: {mistake[1].strip()}", where=host, fix="mend that, and run this again")
-    if error.status >= 500:
-        return AwayError(f"it fails ({error.status}{said})", where=host, fix="look at its log, and run this again")
-    return UserError(f"it refuses this ({error.status}{said})", where=host, fix="mend that, and run this again")
+    return _translate_failure(error.status, said, host)
+
+
+def _translate_failure(status: int, said: str, host: str) -> UserError:
+    """What the server's own words mean: they, and not the code, say whose mistake it was."""
+    *_, sort, reason = ("", *SORT.split(said))
+    unstored, column = UNSTORED.search(said), COLUMN.search(said)
+    if unstored:
+        what, kind = ("run", "workflows") if unstored[1] == "run" else ("schedule", "scheduledworkflows")
+        why = f"{column[1]} for {column[2]}" if column else unstored[2]
+        return UnstoredError(
+            f"it has started this {what}, and cannot store it ({why})", where=host,
+            fix=f"it is in no list: find it with `kubectl get {kind}`, and delete it there",
+        )  # fmt: skip
+    if GONE.search(said):
+        return GoneError("its ScheduledWorkflow is gone", where=host, fix="delete it")
+    if column:
+        reason = f"{column[1]} for {column[2]}"
+    if column or (sort and sort.lower() != OWN):
+        return UserError(f"it refuses this: {reason.strip()}", where=host, fix="mend that, and run this again")
+    told = f"{status}: {reason.strip(': ')}" if said else str(status)
+    if status >= 500:
+        return AwayError(f"it fails ({told})", where=host, fix="look at its log, and run this again")
+    return UserError(f"it refuses this ({told})", where=host, fix="mend that, and run this again")
 
 
 def _read_reason(body: Any) -> str:

@@ -14,7 +14,7 @@ from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
 from bodyposenet.pipelines.run_story import Story, find_failures, is_reason_of, read_reason
-from bodyposenet.pipelines.server import Server
+from bodyposenet.pipelines.server import Server, UnstoredError
 
 EXPERIMENT = "bodyposenet"
 GOOD, ENDED = "SUCCEEDED", ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -55,8 +55,6 @@ def find_version(server: Server, package: Package) -> Uploaded | None:
 
 def upload(server: Server, package: Package) -> Uploaded:
     """Upload a package as a version of its pipeline, which is made if need be; one that is there is left alone."""
-    check_name("pipeline", package.name)
-    check_name("version", package.version)
     found = find_version(server, package)
     if found:
         return found
@@ -108,6 +106,8 @@ def _find_started(server: Server, run: Any, error: AwayError) -> str:
             found = server.find_run(run.experiment_id, run.display_name, run.description)
             if found:
                 return found
+    if isinstance(error, UnstoredError):
+        raise error from None
     fix = f"{error.fix}, once `kubectl get workflows` shows that none was started: such a one is in no list of runs"
     raise AwayError(error.problem, where=error.where, fix=fix) from None
 

@@ -49,11 +49,14 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
 @connection_options
 def upload(named: str, host: str | None, namespace: str | None) -> None:
     """Upload a new version of a pipeline; one that is there already is left alone."""
+    from bodyposenet.pipelines.names import check_name
     from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.server import Server
     from bodyposenet.pipelines.submit import upload as upload_package
 
     package = find_package(named)
+    check_name("pipeline", package.name)
+    check_name("version", package.version)
     done = upload_package(Server(host, namespace), package)
     click.echo(f"{package.name} {package.version}: {'uploaded' if done.new else 'is there already, nothing to do'}")
 
@@ -106,6 +109,7 @@ def _submit(
     package = find_package(named)
     values = from_words(words, package.inputs)
     check(values, package)
+    check_name("pipeline", package.name)
     check_name("experiment", experiment)
     if run_name:
         check_name("run", run_name)

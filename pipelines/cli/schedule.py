@@ -37,11 +37,12 @@ def declaration_options(function: F) -> F:
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
-    from bodyposenet.pipelines.schedules.schedule_apply import plan_changes
+    from bodyposenet.pipelines.schedules.schedule_apply import check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
+    check_names(declared, owner)
     changes = plan_changes(Server(host, namespace), declared, owner)
     for change in changes:
         click.echo("\n".join(change.describe(datetime.now(UTC))))
@@ -57,11 +58,12 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
 
     What is unchanged is left alone, what has changed is replaced, and a schedule whose file is gone is disabled.
     """
-    from bodyposenet.pipelines.schedules.schedule_apply import apply, plan_changes
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server
 
     declared = read_folder(folder)
+    check_names(declared, owner)
     server = Server(host, namespace)
     changes = plan_changes(server, declared, owner)
     apply(server, changes, owner, click.echo)
@@ -91,11 +93,12 @@ def schedule_one(
     The same again changes nothing; anything else of this name replaces it. Schedules that are to last are better
     declared in files: ``bpnet schedule apply``.
     """
-    from bodyposenet.pipelines.schedules.schedule_apply import apply, plan_changes
+    from bodyposenet.pipelines.schedules.schedule_apply import apply, check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import from_flags
     from bodyposenet.pipelines.server import Server
 
     declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})
+    check_names([declared], BY_HAND)
     server = Server(host, namespace)
     apply(server, plan_changes(server, [declared], BY_HAND)[:1], BY_HAND, click.echo)  # others made by hand stay
     click.echo(CLOCK)

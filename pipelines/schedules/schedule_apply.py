@@ -3,9 +3,13 @@
 Kubeflow cannot change a recurring run (kubeflow/pipelines#3789). A changed one is replaced in four steps: the new one
 is made disabled, the old one is disabled, the new one is enabled, the old one is deleted. Whatever fails in between,
 one of the two is whole, never do both run, and doing it all again ends where it should.
+
+A recurring run whose ScheduledWorkflow is gone looks as if it ran, and never does. Only who switches it is told, so
+each is switched to what it is already, and made anew where that fails.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +18,7 @@ from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.parameters import sendable
 from bodyposenet.pipelines.schedules.schedule_plan import Change, describe_run, plan, read
 from bodyposenet.pipelines.schedules.schedules import Declared
-from bodyposenet.pipelines.server import Server
+from bodyposenet.pipelines.server import GoneError, Server
 from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
 
 
@@ -22,44 +26,51 @@ def plan_changes(server: Server, declared: Sequence[Declared], owner: str) -> li
     """Compare a server with what is declared.
 
     Raises:
-        UserError: The server cannot store a name or a description; nothing was changed.
+        UserError: Somebody else's recurring run has the name of one that is declared, and runs.
     """
-    for each in declared:
-        _check_names(each, owner)
     packages = {each.package.version: each.package for each in declared}
     uploaded = {version: find_version(server, package) for version, package in packages.items()}
     return plan(declared, [read(recurring) for recurring in server.schedules()], uploaded, owner)
 
 
-def _check_names(declared: Declared, owner: str) -> None:
-    for what, text in (
-        ("schedule", declared.schedule.name),
-        ("experiment", declared.schedule.experiment),
-        ("pipeline", declared.package.name),
-        ("version", declared.package.version),
-        ("description", describe_run(declared, owner)),
-    ):
-        check_name(what, text)
+def check_names(declared: Sequence[Declared], owner: str) -> None:
+    """Hold all that is to be stored to what Kubeflow can store; to be asked before anything is sent.
+
+    Raises:
+        UserError: It cannot store a name, or a description.
+    """
+    for each in declared:
+        check_name("schedule", each.schedule.name)
+        check_name("experiment", each.schedule.experiment)
+        check_name("pipeline", each.package.name)
+        check_name("version", each.package.version)
+        check_name("description", describe_run(each, owner))
 
 
 def apply(server: Server, changes: Sequence[Change], owner: str, say: Say) -> None:
-    """Make changes, telling each once it is made.
+    """Make changes, telling each once it is made; one that fails does not keep the others from being made.
 
     Raises:
-        UserError: The server refuses one, or does not answer. Those before it are made.
+        UserError: With every change that the server refused or did not answer.
     """
-    for done, change in enumerate(changes):
+    failures = []
+    for change in changes:
         try:
-            _make(server, change, owner)
+            made = _make(server, change, owner)
         except UserError as error:
-            told = f"{done} of {len(changes)} schedules are as declared, run this again for the rest"
-            fix = "; ".join(part for part in (error.fix, told) if part)
-            raise type(error)(error.problem, where=f"{change.name}: {error.where}", fix=fix) from None
-        for line in change.describe(datetime.now(UTC)):
+            failures.append(f"{change.name}: {error}")
+            continue
+        for line in made.describe(datetime.now(UTC)):
             say(line)
+    if failures:
+        others = "; the others are as declared" if len(failures) < len(changes) else ""
+        told = [f"{len(failures)} of {len(changes)} schedules failed{others}"] if len(changes) > 1 else []
+        raise UserError("\n  ".join([*told, *failures]))
 
 
-def _make(server: Server, change: Change, owner: str) -> None:
+def _make(server: Server, planned: Change, owner: str) -> Change:
+    """Make a change, and return it as it was made."""
+    change = _delete_gone(server, planned)
     declared = change.declared
     if declared is None:
         for each in change.present:
@@ -68,6 +79,28 @@ def _make(server: Server, change: Change, owner: str) -> None:
         server.new_schedule(_recurring(server, declared, owner, on=declared.schedule.enabled))
     elif change.kind == "changed":
         _replace(server, change, declared, owner)
+    return change
+
+
+def _delete_gone(server: Server, change: Change) -> Change:
+    """Delete the recurring runs whose ScheduledWorkflow is gone, and return what is to be done then."""
+    left = []
+    for each in change.present:
+        try:
+            server.switch(each.id, each.enabled)
+            left.append(each)
+        except GoneError:
+            server.delete_schedule(each.id)
+    if len(left) == len(change.present):
+        return change
+    told = "its ScheduledWorkflow was gone: deleted" + (" and made anew" if change.declared else "")
+    return replace(
+        change,
+        kind="changed" if change.declared else change.kind,
+        present=tuple(left),
+        keep=change.keep if change.keep in left else None,
+        reasons=(*change.reasons, told),
+    )
 
 
 def _replace(server: Server, change: Change, declared: Declared, owner: str) -> None:

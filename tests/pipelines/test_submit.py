@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
+from support.kubeflow_store import KUBERNETES
 from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
@@ -164,6 +165,26 @@ def all_tasks(spec):
     return [task for tasks in graphs for task in tasks.values()]
 
 
+def test_in_kubernetes_native_mode_pipelines_are_those_of_kubernetes(fake, tiny):
+    run("upload", tiny)
+    in_database = fake.pipelines
+    fake.pipeline_store = KUBERNETES
+    assert "uploaded" in run("upload", tiny).stdout
+    assert "nothing to do" in run("upload", tiny).stdout
+    assert the(fake.pipelines)["namespace"] == "kubeflow"
+    assert the(fake.pipelines).keys() - the(in_database).keys() == {"namespace"}
+    assert run("run", tiny, "-p", "reference=1").exit_code == 0
+    schedule = ("schedule", tiny, "-p", "reference=1", "--name", "mine", "--cron", "@daily")
+    assert [run(*schedule).stdout[0] for _ in range(2)] == ["+", "="]
+
+
+def test_an_archived_experiment_is_found_and_takes_runs(fake, tiny):
+    run("run", tiny, "-p", "reference=1", "--experiment", "old")
+    fake.archive_experiment({}, None, the(fake.experiments)["experiment_id"])
+    assert run("run", tiny, "-p", "reference=1", "--experiment", "old").exit_code == 0
+    assert [each["experiment_id"] for each in fake.runs.values()] == [the(fake.experiments)["experiment_id"]] * 2
+
+
 def test_without_cache_no_task_takes_part_in_it_not_even_in_loops_and_conditions(fake, tiny):
     run("run", tiny, "-p", "reference=1")
     run("run", tiny, "-p", "reference=1", "--no-cache")
@@ -184,8 +205,9 @@ def test_waiting_tells_each_change_once_and_ends_with_the_run(fake, tiny):
     result = run("run", tiny, "-p", "reference=1", "--wait")
     assert result.exit_code == 0, result.output
     told = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in result.stdout.splitlines()[1:]]
-    states = ("PENDING", "RUNNING", "SUCCEEDED")
-    assert told == [line for state in states for line in (f"train: {state}", f"run: {state}")]
+    assert told[:4] == ["run: PENDING", "gate: RUNNING", "run: RUNNING", "gate: SUCCEEDED"]
+    assert set(told[4:-1]) == {f"{task}: SUCCEEDED" for task in ("gate-2", "gate-3 1 of 2", "gate-3 2 of 2")}
+    assert told[-1] == "run: SUCCEEDED"
 
 
 @pytest.mark.parametrize("end", ["FAILED", "CANCELED", "SKIPPED"])
@@ -195,7 +217,7 @@ def test_waiting_for_a_run_that_does_not_succeed_ends_with_1(fake, tiny, end):
     assert result.exit_code == 1
     assert f"the run ended as {end}" in result.stderr
     assert "its logs are at http://127.0.0.1:" in result.stderr
-    reasons = ["  train failed: planted in a task"] if end == "FAILED" else []
+    reasons = ["  gate failed: planted in a task"] if end == "FAILED" else []
     assert result.stderr.splitlines()[1:] == reasons
 
 
@@ -203,16 +225,15 @@ def test_the_log_of_a_failed_task_is_asked_for_with_the_token(tiny, monkeypatch)
     monkeypatch.setenv(TOKEN, "secret")
     with kubeflow(token="secret", states=("FAILED",)) as fake:
         result = run("run", tiny, "-p", "reference=1", "--wait", "--host", fake.url)
-    assert result.stderr.splitlines()[1:] == ["  train failed: planted in a task"]
+    assert result.stderr.splitlines()[1:] == ["  gate failed: planted in a task"]
 
 
 def test_a_failed_task_without_a_log_is_named_with_who_may_have_one(fake, tiny):
-    fake.states, fake.logs = ("FAILED",), {}
+    fake.states, fake.keeps_logs = ("FAILED",), False
     result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.stderr.splitlines()[1:] == [
-        "  train failed",
-        "  no log of it is kept; while its pod is there: kubectl get pods | grep 7",
-    ]
+    named, advice = result.stderr.splitlines()[1:]
+    assert named == "  gate failed"
+    assert re.fullmatch(r"  no log of it is kept; while its pod is there: kubectl get pods \| grep \d+", advice)
 
 
 def test_whoever_no_longer_waits_is_told_that_the_run_goes_on(fake, tiny, monkeypatch):

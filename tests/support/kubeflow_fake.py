@@ -1,120 +1,143 @@
 """Kubeflow fake: NOT Kubeflow. An HTTP server on loopback that answers as its API server does, with all in memory.
 
-It knows the calls that this project makes and no others, holds each to ``kubeflow_rules``, and writes all of them down.
-It starts no pods and keeps no clock: :meth:`KubeflowFake.execute` does what it was sent under ``kfp.local``.
+It knows the calls that this project makes and few others, and writes all of them down. ``kubeflow_store`` is what it
+keeps, ``kubeflow_nodes`` a run's list of tasks, ``kubeflow_rules`` what it refuses; ``test_recorded_calls`` holds it to
+a real one's answers. It starts no pods and keeps no clock: :meth:`KubeflowFake.execute` does what it was sent under
+``kfp.local``.
 """
 
 import contextlib
-import itertools
 import json
 import re
 import threading
 import warnings
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from kfp import components, local
-from support.kubeflow_rules import (
-    BadRequest,
-    check_model,
-    check_parameters,
-    check_pipeline,
-    check_recurring,
-    demand,
-    documents_of,
-    filtered_name,
-)
+from support.kubeflow_rules import Refusal, check_model, demand
+from support.kubeflow_store import Store
 
 API = "/apis/v2beta1"
-PAGE = 2  # entries of a list, whatever is asked for: so that every client must turn pages
+LOGS = re.compile(r"/apis/v1alpha1/runs/(?P<run>[^/]+)/nodes/(?P<pod>[^/]+)/log")
 ROUTES = {  # what is asked, which method answers, and the type of the answer
-    "GET /healthz": ("healthz", "V2beta1GetHealthzResponse"),
+    "GET /healthz": ("tell_health", "object"),  # the client knows half of its fields
     "GET /experiments": ("list_experiments", "V2beta1ListExperimentsResponse"),
-    "POST /experiments": ("new_experiment", "V2beta1Experiment"),
+    "POST /experiments": ("add_experiment", "V2beta1Experiment"),
+    "POST /experiments/(?P<key>[^/:]+):archive": ("archive_experiment", "object"),
     "GET /pipelines": ("list_pipelines", "V2beta1ListPipelinesResponse"),
-    "POST /pipelines": ("new_pipeline", "V2beta1Pipeline"),
-    "POST /pipelines/upload_version": ("upload_version", "V2beta1PipelineVersion"),
+    "POST /pipelines": ("add_pipeline", "V2beta1Pipeline"),
+    "POST /pipelines/upload_version": ("add_version", "V2beta1PipelineVersion"),
     "GET /pipelines/(?P<key>[^/]+)/versions": ("list_versions", "V2beta1ListPipelineVersionsResponse"),
-    "POST /runs": ("new_run", "V2beta1Run"),
+    "POST /runs": ("add_run", "V2beta1Run"),
     "GET /runs": ("list_runs", "V2beta1ListRunsResponse"),
-    "GET /runs/(?P<key>[^/:]+)": ("get_run", "V2beta1Run"),
+    "GET /runs/(?P<key>[^/:]+)": ("tell_run", "V2beta1Run"),
+    "POST /runs/(?P<key>[^/:]+):terminate": ("end_run", "object"),
     "GET /recurringruns": ("list_recurring", "V2beta1ListRecurringRunsResponse"),
-    "POST /recurringruns": ("new_recurring", "V2beta1RecurringRun"),
+    "POST /recurringruns": ("add_recurring", "V2beta1RecurringRun"),
     "POST /recurringruns/(?P<key>[^/:]+):enable": ("enable", "object"),
     "POST /recurringruns/(?P<key>[^/:]+):disable": ("disable", "object"),
     "DELETE /recurringruns/(?P<key>[^/:]+)": ("delete", "object"),
 }
 
 
-CHECKED = {"experiment": 128, "pipeline": 128, "pipeline_version": 127}  # the most characters of names
+@dataclass
+class Fault:
+    """What is to go wrong with the next request whose line matches.
+
+    Attributes:
+        request: Its line, such as ``POST /recurringruns``.
+        code: It is answered with this; with 0, the connection is closed instead.
+        done: It is done all the same, before that.
+        stored: What is done is stored, too.
+        after: It is done only once so many other requests were answered.
+        skip: So many requests go well before.
+    """
+
+    request: str
+    code: int = 503
+    done: bool = False
+    stored: bool = True
+    after: int = 0
+    skip: int = 0
 
 
-LOG = """I1128 19:18:41 main.go:67] Setting log level to: '1'
-train failed: planted in a task
-E1128 19:18:52 launcher_v2.go:449] Component failed to execute successfully: exit status 2
-F1128 19:18:52 main.go:59] failed to execute component: exit status 2
-"""
-
-
-class Refusal(Exception):  # noqa: N818
-    """An answer with a code of 400 or more."""
-
-    def __init__(self, code, reason):
-        super().__init__(reason)
-        self.code = code
-
-
-class KubeflowFake:
+class KubeflowFake(Store):
     """What the server knows, and what it was asked.
 
     Args:
-        multi_user: It has a namespace for each user, and wants to be told one.
         token: Whoever does not bring this is refused.
-        states: That a run is told in, one after the other, by those who ask for it.
+        given: What ``Store`` takes.
     """
 
-    def __init__(self, *, multi_user=False, token=None, states=("PENDING", "RUNNING", "SUCCEEDED")):
-        self.multi_user, self.token, self.states = multi_user, token, states
-        self.experiments, self.pipelines, self.versions, self.runs, self.recurring = {}, {}, {}, {}, {}
-        self.requests, self.failures, self.most_enabled = [], [], 0
-        self.logs = {"tiny-abc12-system-container-impl-7": LOG}  # by pod
-        self._looks, self._numbers, self._lock = {}, itertools.count(1), threading.Lock()
+    def __init__(self, *, token=None, **given):
+        super().__init__(**given)
+        self.token = token
+        self.requests, self.faults, self.most_enabled = [], [], 0
+        self._turn, self._answers, self._late = threading.Condition(), 0, []
 
     @property
     def changes(self):
         """The requests that changed something, or tried to."""
         return [request for request in self.requests if not request.startswith("GET")]
 
-    def fail(self, request, code=503, times=1, *, done=False):
-        """Refuse the next requests whose line matches, such as ``POST /recurringruns``; ``done``: and do them."""
-        self.failures += [(re.compile(request), code, done)] * times
+    def fail(self, request, code=503, times=1, **given):
+        """Let the next requests whose line matches go wrong: see ``Fault``."""
+        self.faults += [Fault(request, code, **given)] * times
 
     def answer(self, line, query, body, headers):
-        """What a request is answered with; JSON unless it is bytes."""
-        with self._lock:
+        """Answer a request, with JSON unless it is bytes; None closes the connection."""
+        with self._turn:
             self.requests.append(line)
-            if self.token and headers.get("Authorization") != f"Bearer {self.token}":
-                raise Refusal(401, "no or wrong token")
-            failure = next((each for each in self.failures if each[0].fullmatch(line)), None)
-            if failure:
-                self.failures.remove(failure)
-                if not failure[2]:
-                    raise Refusal(failure[1], "planted")
-            for route, (name, kind) in ROUTES.items():
-                if found := re.fullmatch(route, line):
-                    answer = getattr(self, f"_{name}")(query, body, **found.groupdict())
-                    check_model(answer, kind, "answer")
-                    if failure:
-                        raise Refusal(failure[1], "planted")
-                    return answer
-            raise Refusal(404, "")
+            self.check_token(headers)
+            fault = next((each for each in self.faults if re.fullmatch(each.request, line)), None)
+            if fault is None or fault.skip:
+                if fault:
+                    fault.skip -= 1
+                self._turn.wait_for(lambda: all(self._answers < wanted for wanted in self._late))
+                return self._act(line, query, body)
+            self.faults.remove(fault)
+            self._wait(fault.after)
+            if fault.done:
+                self.connected = fault.stored
+                try:
+                    self._act(line, query, body)
+                finally:
+                    self.connected = True
+            if fault.code:
+                raise Refusal(fault.code, "planted")
+            return None
+
+    def _wait(self, answers):
+        """Wait until so many other requests were answered; those after them wait for what is done then."""
+        wanted = self._answers + answers
+        self._late.append(wanted)
+        self._turn.wait_for(lambda: self._answers >= wanted)
+        self._late.remove(wanted)
+        self._turn.notify_all()
+
+    def check_token(self, headers):
+        """Refuse who does not bring it."""
+        if self.token and headers.get("Authorization") != f"Bearer {self.token}":
+            raise Refusal(401, "no or wrong token")
+
+    def _act(self, line, query, body):
+        for route, (name, kind) in ROUTES.items():
+            if found := re.fullmatch(route, line):
+                answer = getattr(self, name)(query, body, **found.groupdict())
+                check_model(answer, kind, "answer")
+                self._count_enabled()
+                self._answers += 1
+                self._turn.notify_all()
+                return answer
+        raise Refusal(404, "", "")
 
     def execute(self, asked, folder):
         """Do what a run, or a recurring run, asks for, in this process; returns the pipeline's outputs."""
-        documents = self._check_source(asked)
+        documents = self.check_source(asked)
         file = folder / "executed.yaml"
         file.write_text(yaml.safe_dump_all([documents[key] for key in ("pipeline_spec", "platform_spec")]))
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True)
@@ -123,139 +146,7 @@ class KubeflowFake:
             done = components.load_component_from_file(str(file))(**asked["runtime_config"]["parameters"])
         return done.outputs
 
-    def _healthz(self, query, body):
-        return {"multi_user": self.multi_user}
-
-    def _list_experiments(self, query, body):
-        return self._page(self.experiments.values(), query, "experiments")
-
-    def _new_experiment(self, query, body):
-        check_model(body, "V2beta1Experiment")
-        return self._add(self.experiments, "experiment_id", body)
-
-    def _list_pipelines(self, query, body):
-        return self._page(self.pipelines.values(), query, "pipelines")
-
-    def _new_pipeline(self, query, body):
-        check_model(body, "V2beta1Pipeline")
-        return self._add(self.pipelines, "pipeline_id", body)
-
-    def _upload_version(self, query, body):
-        demand(set(query) <= {"name", "pipelineid", "description"}, f"unknown in the query: {query}")
-        self._found(self.pipelines, query["pipelineid"])
-        same = [each for each in self.versions.values() if each["pipeline_id"] == query["pipelineid"]]
-        if query["name"] in [each["display_name"] for each in same]:
-            raise Refusal(409, "already exists")
-        version = {
-            "display_name": query["name"],
-            "pipeline_id": query["pipelineid"],
-            "pipeline_spec": documents_of(body),
-        }
-        return self._add(self.versions, "pipeline_version_id", version, unique=False)
-
-    def _list_versions(self, query, body, key):
-        self._found(self.pipelines, key)
-        its = [each for each in self.versions.values() if each["pipeline_id"] == key]
-        return self._page(its, query, "pipeline_versions", whose=False)
-
-    def _new_run(self, query, body):
-        check_model(body, "V2beta1Run")
-        self._check_source(body)
-        run = self._add(self.runs, "run_id", {**body, "state": "PENDING"}, unique=False)
-        self._looks[run["run_id"]] = iter(self.states)
-        return run
-
-    def _list_runs(self, query, body):
-        its = [run for run in self.runs.values() if run["experiment_id"] == query.pop("experiment_id", None)]
-        return self._page(its, query, "runs")
-
-    def _get_run(self, query, body, key):
-        run = self._found(self.runs, key)
-        run["state"] = next(self._looks[key], run["state"])
-        names = {"tiny-abc12": 1, "root": 2, "root(0)": 3, "train": 4, "train(0)": 5, "executor": 6}
-        nodes = [
-            {
-                "display_name": name,
-                "state": run["state"],
-                "task_id": f"node-{pod}",
-                "child_tasks": [{"pod_name": f"tiny-abc12-{pod + 1}"}],
-            }
-            for name, pod in names.items()
-        ]
-        driver = {"display_name": "train-driver", "state": "SUCCEEDED", "task_id": "node-9"}
-        return {**run, "run_details": {"task_details": [*nodes, driver]}}
-
-    def _list_recurring(self, query, body):
-        return self._page(self.recurring.values(), query, "recurringRuns")
-
-    def _new_recurring(self, query, body):
-        check_model(body, "V2beta1RecurringRun")
-        check_recurring(body)
-        self._check_source(body)
-        return self._add(self.recurring, "recurring_run_id", body, unique=False)
-
-    def _enable(self, query, body, key):
-        self._found(self.recurring, key)["mode"] = "ENABLE"
-        return {}
-
-    def _disable(self, query, body, key):
-        self._found(self.recurring, key)["mode"] = "DISABLE"
-        return {}
-
-    def _delete(self, query, body, key):
-        demand(query == {"propagation_policy": "ORPHAN"}, "runs that are going on would be killed")
-        self._found(self.recurring, key)
-        del self.recurring[key]
-        return {}
-
-    def _check_source(self, body):
-        """The pipeline that is sent or referred to, checked, and its parameters with it."""
-        self._found(self.experiments, body["experiment_id"])
-        if reference := body.get("pipeline_version_reference"):
-            version = self._found(self.versions, reference["pipeline_version_id"])
-            demand(version["pipeline_id"] == reference["pipeline_id"], "a version of another pipeline")
-            documents = version["pipeline_spec"]
-        else:
-            documents = body["pipeline_spec"]
-            check_pipeline(documents["pipeline_spec"], documents.get("platform_spec", {}))
-        check_parameters(body.get("runtime_config", {}).get("parameters", {}), documents["pipeline_spec"])
-        return {"platform_spec": {}, **documents}
-
-    def _add(self, store, key, given, *, unique=True):
-        name = given["display_name"]
-        for field, text in given.items():
-            if field in ("display_name", "description"):
-                self._hold_to_column(key, field, text)
-        if unique and name.casefold() in [each["display_name"].casefold() for each in store.values()]:
-            raise Refusal(409, f"Already exist error: Failed to create. The name {name} already exists")
-        made = f"{key}-{next(self._numbers)}"
-        store[made] = {**given, key: made, "created_at": datetime.now(UTC).isoformat()}
-        return store[made]
-
-    def _hold_to_column(self, key, field, text):
-        """The real one starts a run before its database refuses a name, and then has it in no list."""
-        kind = key.removesuffix("_id")
-        if field == "display_name" and len(text) > CHECKED.get(kind, len(text)):
-            problem = f"Invalid input error: Name length cannot exceed {CHECKED[kind]}"
-            raise Refusal(500, f"InternalServerError: Failed to convert: {problem}")
-        if len(text) > 255 or max(text, default="") > "\uffff":
-            raise Refusal(500, f"InternalServerError: Error 1406 (22001): Data too long for column {field!r} at row 1")
-
-    def _found(self, store, key):
-        if key not in store:
-            raise Refusal(404, f"{key} not found")
-        return store[key]
-
-    def _page(self, entries, query, field, *, whose=True):
-        known = {"page_token", "page_size", "filter", *(["namespace"] if whose else [])}
-        demand(set(query) <= known, f"unknown in the query: {query}")
-        demand(not whose or bool(query.get("namespace")) is self.multi_user, "a namespace is for several users")
-        name, begin = filtered_name(query), int(query.get("page_token") or 0)
-        chosen = [each for each in entries if name is None or each["display_name"].casefold() == name.casefold()]
-        rest = {"next_page_token": str(begin + PAGE)} if len(chosen) > begin + PAGE else {}
-        return {field: chosen[begin : begin + PAGE], "total_size": len(chosen), **rest}
-
-    def note(self):
+    def _count_enabled(self):
         """Remember how many recurring runs of one name were ever enabled at a time."""
         on = [each["display_name"] for each in self.recurring.values() if each.get("mode") == "ENABLE"]
         self.most_enabled = max(self.most_enabled, *(on.count(name) for name in on), 0)
@@ -281,29 +172,35 @@ def kubeflow(**given):
 class _Handler(BaseHTTPRequestHandler):
     fake: KubeflowFake
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body go together: alone, the one waits for the other's acknowledgement
 
     def handle_request(self):
         url = urlsplit(self.path)
-        if found := re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", url.path):
-            known = not self.fake.token or self.headers.get("Authorization") == f"Bearer {self.fake.token}"
-            log = self.fake.logs.get(found[1]) if known else None
-            self._send(200 if log else 500 if known else 401, log or {"error": "no such pod"})
-            return
-        line = f"{self.command} {url.path.removeprefix(API)}"
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
+            if found := LOGS.fullmatch(url.path):
+                self._send_log(found["pod"])
+                return
             demand(url.path.startswith(API), "not the API")
-            answer = self.fake.answer(line, dict(parse_qsl(url.query)), self._content(body), self.headers)
-            self._send(200, answer)
+            line = f"{self.command} {url.path.removeprefix(API)}"
+            answer = self.fake.answer(line, dict(parse_qsl(url.query)), self._read_content(body), self.headers)
         except Refusal as refusal:
-            self._send(refusal.code, {"code": refusal.code, "message": str(refusal)} if str(refusal) else {})
-        except BadRequest as error:
-            self._send(400, {"code": 3, "message": str(error)})
-        self.fake.note()
+            self._send(refusal.code, refusal.body() if refusal.message else {})
+            return
+        if answer is None:
+            self.close_connection = True
+        else:
+            self._send(200, answer)
 
     do_GET = do_POST = do_DELETE = handle_request  # noqa: N815
 
-    def _content(self, body):
+    def _send_log(self, pod):
+        self.fake.check_token(self.headers)
+        if pod not in self.fake.logs:
+            raise Refusal(500, f"no log of {pod}")
+        self._send(200, self.fake.logs[pod])
+
+    def _read_content(self, body):
         """JSON as an object, an uploaded file as its text."""
         kind = self.headers.get("Content-Type", "")
         if not body:
@@ -318,10 +215,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, code, answer):
         text = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(code)
-        self.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
+        self.send_header("Content-Type", "text/plain; charset=utf-8" if isinstance(answer, str) else "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(ConnectionError):  # who asked may have gone away
+            self.wfile.write(text)
+            self.wfile.flush()
 
     def log_message(self, *args):
         """Nothing: what was asked is in ``requests``."""

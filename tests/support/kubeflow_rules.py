@@ -1,9 +1,11 @@
-"""Kubeflow rules: what the fake of Kubeflow Pipelines holds every request to.
+"""Kubeflow rules: what the fake of Kubeflow Pipelines holds every request to, and how it refuses.
 
 Bodies must be what ``kfp_server_api`` models say, pipelines what their protobufs say: a field too much, or of another
-type, is an error. The rest are the rules that the real server's source has for parameters and recurring runs.
+type, is an error. The rest are the rules that the real server has for parameters, recurring runs and filters; it says
+them in the words that were recorded of one.
 """
 
+import contextlib
 import json
 import re
 from urllib.parse import unquote_plus
@@ -16,25 +18,56 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 PLAIN = {"str": str, "bool": bool, "int": int}
-FITS = {
-    "STRING": lambda value: isinstance(value, str),
-    "NUMBER_INTEGER": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "NUMBER_DOUBLE": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "BOOLEAN": lambda value: isinstance(value, bool),
-    "LIST": lambda value: isinstance(value, list),
-    "STRUCT": lambda value: isinstance(value, dict),
+FITS = {  # by the type: whether a value is of it, and the words for it
+    "STRING": (lambda value: isinstance(value, str), "string"),
+    "NUMBER_INTEGER": (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "number"),
+    "NUMBER_DOUBLE": (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "number"),
+    "BOOLEAN": (lambda value: isinstance(value, bool), "bool"),
+    "LIST": (lambda value: isinstance(value, list), "list"),
+    "STRUCT": (lambda value: isinstance(value, dict), "struct"),
 }
 CRON_FIELD = re.compile(r"[\w*?,/-]+")  # the real one reads them; five fields are as good to it as six
 LIMITS = range(1, 11)
+INTERNAL = "InternalServerError: "
+SORTS = {400: "Invalid input error: ", 404: "ResourceNotFoundError: ", 409: "Already exist error: ", 500: INTERNAL}
+GRPC = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 
 
-class BadRequest(Exception):  # noqa: N818 - the name of what HTTP calls 400
-    """The server would answer 400."""
+class Refusal(Exception):  # noqa: N818
+    """An answer with a code of 400 or more.
+
+    Args:
+        code: Of HTTP.
+        text: What is wrong. The message says of what sort that is, and what the server was about.
+        sort: The words for that, where they are others than the code's.
+    """
+
+    def __init__(self, code, text, sort=None):
+        super().__init__(text)
+        self.code, self.text = code, text
+        self.message = (SORTS.get(code, "") if sort is None else sort) + text
+
+    def body(self):
+        """Tell it as JSON; where the server itself is at fault, the details say no more than that."""
+        code, text = GRPC.get(self.code, 2), "Internal Server Error" if self.code == 500 else self.text
+        details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": text}]
+        return {"code": code, "message": self.message, "details": details}
+
+
+@contextlib.contextmanager
+def telling(about, code=None):
+    """Say what the server was about when something is refused in this block; a code makes it that sort of answer."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.code, refusal.message = code or refusal.code, about + refusal.message
+        raise
 
 
 def demand(holds, problem):
+    """Refuse what is no good request: the rules of this fake, which are stricter than the real server's."""
     if not holds:
-        raise BadRequest(problem)
+        raise Refusal(400, problem)
 
 
 def check_model(data, kind, place="body"):
@@ -73,7 +106,7 @@ def check_pipeline(spec, platform):
         for executor in deployment.get("executors", {}).values():
             json_format.ParseDict(executor, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
     except json_format.ParseError as error:
-        raise BadRequest(f"pipeline spec: {error}") from error
+        raise Refusal(400, f"pipeline spec: {error}") from error
     demand(parsed.pipeline_info.name, "pipeline spec: no name")
 
 
@@ -87,32 +120,54 @@ def documents_of(text):
 def check_parameters(given, spec):
     """No parameter that the pipeline does not know, none missing, each of its type."""
     known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    demand(not given.keys() - known.keys(), f"not required by pipeline: {sorted(given.keys() - known.keys())}")
     for name, each in known.items():
         there = each.get("isOptional") or "defaultValue" in each or name in given
-        demand(there, f"parameter {name} is not optional, yet has no value")
-        demand(name not in given or FITS[each["parameterType"]](given[name]), f"parameter {name}: wrong type")
+        demand(there, f"parameter {name} is not optional, yet has neither default value nor user provided value")
+        fits, words = FITS[each["parameterType"]]
+        wanted = "double or integer" if words == "number" else words
+        problem = f"requires type {wanted}, but the parameter value is not of {words} value type"
+        demand(name not in given or fits(given[name]), f"input parameter {name} {problem}")
+    strange = sorted(given.keys() - known.keys())
+    demand(not strange, f"parameter(s) provided are not required by pipeline: {', '.join(strange)}")
 
 
 def check_recurring(recurring):
     """One trigger that can be read, and a concurrency within its limits."""
     trigger = recurring.get("trigger", {})
     demand(len(trigger) == 1, "exactly one of cron_schedule and periodic_schedule")
-    demand(int(recurring.get("max_concurrency", 0)) in LIMITS, "max concurrency must be in [1, 10]")
+    most = int(recurring.get("max_concurrency", 0))
+    demand(
+        most in LIMITS,
+        f"Max concurrency of a recurring run must be at least 1 and at most 10. Received {most}",
+    )
     if cron := trigger.get("cron_schedule"):
         fields = cron["cron"].split()
         good = cron["cron"].startswith("@") or (5 <= len(fields) <= 6 and all(map(CRON_FIELD.fullmatch, fields)))
-        demand(good, f"cron {cron['cron']!r} cannot be parsed")
+        library = "https://godoc.org/github.com/robfig/cron"
+        problem = f"Expected 5 to 6 fields, found {len(fields)}: {cron['cron']}"
+        demand(good, f"Schedule cron is not a supported format({library}). Error: {problem}")
     else:
         demand(int(trigger["periodic_schedule"]["interval_second"]) > 0, "interval must be positive")
 
 
-def filtered_name(query):
-    """The display name that a list is asked for, if it is; any other filter is none that we know the wire form of."""
+def read_name(query):
+    """Give the display name that a list is asked for, if it is; no other filter is known here.
+
+    The filter is unquoted a second time, after the query has been: a ``+`` is a blank then, and a ``%`` must be an
+    escape.
+    """
     if "filter" not in query:
         return None
-    if re.search("%(?![0-9A-Fa-f]{2})", query["filter"]):
-        raise BadRequest("invalid URL escape")
-    (predicate,) = json.loads(unquote_plus(query["filter"]))["predicates"]  # a second time: the query has been
+    text = query["filter"]
+    if wrong := re.search("%(?![0-9A-Fa-f]{2}).{0,2}", text):
+        escape = f"invalid URL escape {_quote(wrong[0])}"
+        with telling("Failed to create list options: "):
+            raise Refusal(400, f"failed to parse valid filter from {_quote(text)}: {escape}")
+    (predicate,) = json.loads(unquote_plus(text))["predicates"]
     demand((predicate["operation"], predicate["key"]) == (1, "display_name"), f"filter: {predicate}")
     return predicate["stringValue"]
+
+
+def _quote(text):
+    """Quote a text as the server's language does."""
+    return json.dumps(text, ensure_ascii=False)

@@ -71,6 +71,12 @@ def modes(fake):
     return sorted((each["display_name"], each["mode"]) for each in fake.recurring.values())
 
 
+def kept(fake):
+    """What the server has of recurring runs and versions, but for when it was last asked about one."""
+    runs = [{**each, "updated_at": ""} for each in fake.recurring.values()]
+    return runs, list(fake.versions), list(fake.pipelines)
+
+
 def the(fake):
     (recurring,) = fake.recurring.values()
     return recurring
@@ -100,9 +106,9 @@ def test_an_interval_and_the_times_between_which_it_runs_are_sent(fake, declare)
 def test_the_second_apply_changes_nothing(fake, declare):
     folder = declare(*(NIGHTLY.replace("nightly", f"night-{number}") for number in range(5)))
     assert signs(applied(folder)) == [f"+ night-{number}: new" for number in range(5)]
-    before = list(fake.changes)
+    before = kept(fake)
     assert signs(applied(folder)) == [f"= night-{number}: unchanged" for number in range(5)]
-    assert fake.changes == before
+    assert kept(fake) == before
     assert len(fake.versions) == 1
 
 
@@ -159,9 +165,9 @@ def test_a_schedule_whose_file_is_gone_is_disabled_and_kept(fake, declare):
     applied(declare(NIGHTLY, WEEKLY))
     assert signs(applied(declare(WEEKLY))) == ["= weekly: unchanged", "- nightly: not declared, disabled"]
     assert modes(fake) == [("nightly", "DISABLE"), ("weekly", "ENABLE")]
-    before = list(fake.changes)
+    before = kept(fake)
     assert signs(applied(declare(WEEKLY))) == ["= weekly: unchanged"]
-    assert fake.changes == before
+    assert kept(fake) == before
 
 
 def test_one_that_was_disabled_is_made_anew_so_that_it_makes_up_for_nothing(fake, declare):
@@ -189,32 +195,96 @@ def test_one_that_somebody_switched_off_by_hand_runs_again(fake, declare):
     assert the(fake)["mode"] == "ENABLE"
 
 
-STEPS = ["POST /recurringruns", "POST /recurringruns/.*:disable", "POST /recurringruns/.*:enable",
-         "DELETE /recurringruns/.*"]  # fmt: skip
+STEPS = [  # each request of a replacement; before them the old one is switched to what it is
+    ("POST /recurringruns/.*:enable", 0), ("POST /recurringruns", 0), ("POST /recurringruns/.*:disable", 0),
+    ("POST /recurringruns/.*:enable", 1), ("DELETE /recurringruns/.*", 0),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_replacement_that_is_cut_off_is_completed_and_never_runs_twice(fake, declare, step):
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize(("step", "skip"), STEPS)
+def test_a_replacement_that_is_cut_off_is_completed_and_never_runs_twice(fake, declare, step, skip, done):
     applied(declare(NIGHTLY))
     folder = declare(LATER)
-    fake.fail(step)
+    fake.fail(step, skip=skip, done=done)
     cut_off = run("schedule", "apply", folder)
     assert cut_off.exit_code == 2
-    assert "error: nightly: " in cut_off.stderr
-    assert "it fails (503: planted)" in cut_off.stderr
+    assert (
+        cut_off.stderr == f"error: nightly: {fake.url}: it fails (503: planted); look at its log, and run this again\n"
+    )
     applied(folder)
     assert (the(fake)["mode"], the(fake)["runtime_config"]["parameters"]) == ("ENABLE", {"reference": 0.75})
     assert fake.most_enabled == 1
     assert signs(applied(folder)) == ["= nightly: unchanged"]
 
 
-def test_what_was_made_before_a_failure_is_told_and_stays(fake, declare):
+def test_one_that_fails_keeps_no_other_from_being_made_and_is_told_at_the_end(fake, declare):
+    folder = declare(*(NIGHTLY.replace("nightly", f"night-{number}") for number in range(4)))
+    fake.fail("POST /recurringruns", 500, skip=1)
+    result = run("schedule", "apply", folder)
+    assert result.exit_code == 2
+    assert signs(result.stdout) == [f"+ night-{number}: new" for number in (0, 2, 3)]
+    assert result.stderr.splitlines() == [
+        "error: 1 of 4 schedules failed; the others are as declared",
+        f"  night-1: {fake.url}: it fails (500: planted); look at its log, and run this again",
+    ]
+    assert signs(applied(folder)) == [
+        "= night-0: unchanged",
+        "+ night-1: new",
+        "= night-2: unchanged",
+        "= night-3: unchanged",
+    ]
+
+
+def test_all_that_fail_are_told(fake, declare):
     applied(declare(WEEKLY))
-    fake.fail("POST /recurringruns/.*:disable")
+    fake.fail("POST /recurringruns/.*:enable")
+    fake.fail("POST /recurringruns", 0)
     result = run("schedule", "apply", declare(NIGHTLY))
-    assert (result.exit_code, signs(result.stdout)) == (2, ["+ nightly: new"])
-    assert "1 of 2 schedules are as declared, run this again for the rest" in result.stderr
-    assert signs(applied(declare(NIGHTLY))) == ["= nightly: unchanged", "- weekly: not declared, disabled"]
+    assert (result.exit_code, signs(result.stdout)) == (2, [])
+    told, *failures = result.stderr.splitlines()
+    assert told == "error: 2 of 2 schedules failed"
+    assert [line.split(":")[0] for line in failures] == ["  nightly", "  weekly"]
+    assert "Kubeflow Pipelines does not answer" in failures[0]
+    assert signs(applied(declare(NIGHTLY))) == ["+ nightly: new", "- weekly: not declared, disabled"]
+
+
+def lose_scheduled_workflow(fake):
+    """What somebody does who deletes one with kubectl; returns the id of its recurring run."""
+    key = the(fake)["recurring_run_id"]
+    fake.gone.add(fake.scheduled[key])
+    return key
+
+
+@pytest.mark.parametrize("declaration", [NIGHTLY, LATER, NIGHTLY + "enabled: false\n"])
+def test_a_schedule_whose_scheduled_workflow_is_gone_is_deleted_and_made_anew(fake, declare, declaration):
+    applied(declare(NIGHTLY))
+    old = lose_scheduled_workflow(fake)
+    told = applied(declare(declaration))
+    assert signs(told) == ["~ nightly: changed"]
+    assert "    its ScheduledWorkflow was gone: deleted and made anew\n" in told
+    assert old not in fake.recurring
+    assert the(fake)["mode"] == ("DISABLE" if "enabled: false" in declaration else "ENABLE")
+    assert signs(applied(declare(declaration))) == ["= nightly: unchanged"]
+
+
+def test_one_that_is_declared_no_more_and_has_lost_its_scheduled_workflow_is_deleted(fake, declare):
+    applied(declare(NIGHTLY))
+    lose_scheduled_workflow(fake)
+    told = applied(declare(WEEKLY))
+    assert signs(told) == ["+ weekly: new", "- nightly: not declared, disabled"]
+    assert "    its ScheduledWorkflow was gone: deleted\n" in told
+    assert modes(fake) == [("weekly", "ENABLE")]
+
+
+def test_a_schedule_that_is_started_and_cannot_be_stored_is_told(fake, declare):
+    fake.fail("POST /recurringruns", done=True, stored=False)
+    result = run("schedule", "apply", declare(NIGHTLY))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: nightly: {fake.url}: it has started this schedule, and cannot store it (invalid connection); "
+        "it is in no list: find it with `kubectl get scheduledworkflows`, and delete it there\n"
+    )
 
 
 def made_by_others(fake, declare, mode):
@@ -280,9 +350,9 @@ def by_hand(tiny, *args):
 
 def test_a_schedule_made_by_hand_changes_only_if_something_else_is_asked(fake, declare, tiny):
     assert signs(by_hand(tiny, "--name", "mine", "--cron", "0 0 2 * * *").stdout) == ["+ mine: new"]
-    before = list(fake.changes)
+    before = kept(fake)
     assert signs(by_hand(tiny, "--name", "mine", "--cron", "0 0 2 * * *").stdout) == ["= mine: unchanged"]
-    assert fake.changes == before
+    assert kept(fake) == before
     assert signs(by_hand(tiny, "--name", "other", "--interval", "6h", "--disabled").stdout) == ["+ other: new"]
     assert signs(by_hand(tiny, "--name", "mine", "--cron", "0 0 3 * * *").stdout) == ["~ mine: changed"]
     assert signs(applied(declare(WEEKLY))) == ["+ weekly: new"]
