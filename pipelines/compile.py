@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kfp import compiler
 
 from bodyposenet.pipelines.batch_inference import batch_inference
@@ -30,8 +31,21 @@ def compile_all(folder: Path | None = None) -> list[Path]:
 def compile_one(name: str, file: Path) -> Path:
     """Compile the pipeline of this name into ``file``, and return that."""
     compiler.Compiler().compile(PIPELINES[name], str(file))
-    file.write_text(UNSTEADY.sub(r"\1", file.read_text(encoding="utf-8")), encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    head = "".join(line for line in UNSTEADY.sub(r"\1", text).splitlines(keepends=True) if line.startswith("#"))
+    spec, *platform = yaml.safe_load_all(text)
+    for component in spec["components"].values():
+        _leave_out_descriptions(component)
+    file.write_text(head + yaml.safe_dump_all([spec, *platform]), encoding="utf-8")
     return file
+
+
+def _leave_out_descriptions(component: dict[str, Any]) -> None:
+    """Drop what inputs and outputs are said to be: no page shows it, and every node of a workflow would carry it."""
+    for part in ("inputDefinitions", "outputDefinitions"):
+        for kind in component.get(part, {}).values():
+            for definition in kind.values():
+                definition.pop("description", None)
 
 
 if __name__ == "__main__":

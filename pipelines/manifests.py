@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from kfp import compiler
 
 from bodyposenet.pipelines.compile import PIPELINES
@@ -29,4 +30,9 @@ def _write(name: str, file: Path, namespace: str) -> Path:
     compiler.Compiler().compile(
         PIPELINES[name], str(file), kubernetes_manifest_format=True, kubernetes_manifest_options=options
     )
+    resources = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    for resource in resources:
+        if resource["kind"] == "PipelineVersion":  # without what inputs are said to be, as an upload has it
+            resource["spec"]["pipelineSpec"] = package.spec
+    file.write_text(yaml.safe_dump_all(resources), encoding="utf-8")
     return file

@@ -91,7 +91,7 @@ def find_package(named: str) -> Package:
     from bodyposenet.pipelines.compile import PIPELINES, compile_one
 
     if named.endswith(ENDINGS):
-        return _read(Path(named))
+        return read_package(Path(named))
     name = named.replace("-", "_")
     if name not in PIPELINES:
         raise UserError(
@@ -100,10 +100,15 @@ def find_package(named: str) -> Package:
             fix=f"one of {', '.join(PIPELINES)}, or a compiled .yaml file",
         )
     with tempfile.TemporaryDirectory() as folder:
-        return _read(compile_one(name, Path(folder) / f"{name}.yaml"))
+        return read_package(compile_one(name, Path(folder) / f"{name}.yaml"))
 
 
-def _read(path: Path) -> Package:
+def read_package(path: Path) -> Package:
+    """Read a compiled pipeline.
+
+    Raises:
+        UserError: The file holds none.
+    """
     from google.protobuf import json_format
 
     try:

@@ -1,34 +1,65 @@
 """prune_sweep: prune and retrain a network in several ways side by side, and register the smallest good one."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
+from bodyposenet.common.kubeflow import artifacts
 from bodyposenet.components.choose_smallest import choose_smallest
-from bodyposenet.pipelines.blocks import DRAWN, Graph, fingerprint_inputs, note_end, summarize
+from bodyposenet.pipelines.blocks import (
+    DRAWN,
+    evaluate_network,
+    export_network,
+    fingerprint_inputs,
+    note_end,
+    prepare,
+    prune_network,
+    register_network,
+    retrain,
+    summarize,
+    train_base,
+)
 from bodyposenet.pipelines.resources import with_resources
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
 
 
-def sweep(graph: Graph, cuts: Any, max_ap_drop: Any, name: Any) -> None:
+class Base(NamedTuple):
+    """What :func:`make_base` makes: the network, the same as ONNX, and its AP."""
+
+    model: artifacts.PoseModel
+    onnx: artifacts.OnnxPoseModel
+    ap: float
+
+
+@dsl.pipeline(name="base", description="The network that all cuts begin with, trained, exported and scored.")
+def make_base(dataset: dsl.Input[artifacts.PoseDataset], train_spec: dict, weights: str, inference_spec: dict) -> Base:
+    """Train a network, export it, and score what was exported."""
+    model = train_base(dataset, train_spec, weights)
+    onnx = export_network(model, "Export base")
+    ap = evaluate_network("base", dataset, inference_spec, onnx=onnx).outputs["Output"]
+    return Base(model=model, onnx=onnx, ap=ap)
+
+
+def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any) -> None:
     """One training, and a pruned network for each cut; the smallest good one is registered."""
-    trained = graph.train()
-    base = graph.export(trained, "Export base")
+    dataset = prepare(said, data)["dataset"]
+    specs = {name: said[name] for name in ("train_spec", "weights", "inference_spec")}
+    base = make_base(dataset=dataset, **specs).set_display_name("Base").outputs
     with dsl.ParallelFor(cuts, name="cut") as cut:
-        smaller = graph.prune(trained, graph.seen.outputs["prune_spec"], cut=cut)
-        onnx = graph.export(graph.retrain(smaller.outputs["pruned"]))
-        score = graph.evaluate("retrained", onnx=onnx)
+        smaller = prune_network(base["model"], said["prune_spec"], dataset, said["train_spec"], cut=cut)
+        onnx = export_network(retrain(dataset, said["retrain_spec"], smaller.outputs["pruned"]))
+        score = evaluate_network("retrained", dataset, said["inference_spec"], onnx=onnx)
     choice = choose_smallest(
-        base=base, base_ap=graph.evaluate("base", onnx=base).outputs["Output"], networks=dsl.Collected(onnx),
+        base=base["onnx"], base_ap=base["ap"], networks=dsl.Collected(onnx),
         figures=dsl.Collected(smaller.outputs["metrics"]), aps=dsl.Collected(score.outputs["Output"]), cuts=cuts,
         max_ap_drop=max_ap_drop,
     )  # fmt: skip
     ap = with_resources(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap > 0.0, name="one is good enough"):
-        note_end("Finish", graph.register(choice.outputs["chosen"], ap, name))
+        note_end("finish", register_network(said, dataset, choice.outputs["chosen"], ap, name))
     with dsl.If(ap <= 0.0, name="none is good enough"):
-        note_end("Finish unregistered", choice)
+        note_end("finish-unregistered", choice)
 
 
 @dsl.pipeline(name="prune-sweep", description="BodyPoseNet: prune in several ways, register the smallest good network.")
@@ -67,6 +98,6 @@ def prune_sweep(
         specs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "cuts": cuts}
         rest["bound"] = max_ap_drop
-        seen = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
-        with dsl.If(seen.outputs["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
-            sweep(Graph.start(seen, data), cuts, max_ap_drop, model_name)
+        said = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
+        with dsl.If(said["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
+            sweep(said, data, cuts, max_ap_drop, model_name)

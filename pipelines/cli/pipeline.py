@@ -35,11 +35,18 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
     """Compile every pipeline to YAML for Kubeflow Pipelines."""
     from bodyposenet.pipelines.compile import compile_all
     from bodyposenet.pipelines.manifests import write_manifests
+    from bodyposenet.pipelines.package import read_package
+    from bodyposenet.pipelines.workflow_size import LIMIT, estimate_workflow
 
     if kubernetes_manifest and output is None:
         raise click.UsageError("--kubernetes-manifest-format wants a folder: -o build/kubernetes")
-    for path in write_manifests(output, namespace) if kubernetes_manifest and output else compile_all(output):
-        click.echo(f"wrote {path}")
+    if kubernetes_manifest and output:
+        for path in write_manifests(output, namespace):
+            click.echo(f"wrote {path}")
+        return
+    for path in compile_all(output):
+        megabytes = estimate_workflow(read_package(path)) / 1e6
+        click.echo(f"wrote {path}: a run's workflow will have about {megabytes:.2f} MB, of {LIMIT / 1e6:.2f}")
 
 
 @pipeline.command(

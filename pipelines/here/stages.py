@@ -1,5 +1,6 @@
 """Stages: the tasks of a compiled pipeline by their titles, and the number that says most of each."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ def _rounds(numbers: Numbers) -> str:
 TELLING: dict[str, Callable[[Numbers], str]] = {
     "dataset-join": _photos,
     "train": _ap("model.ap"),
+    "retrain": _ap("model.ap"),
     "prune-rounds": _rounds,
     "prune": lambda numbers: f"{percent(numbers['Output'])} left: {count(numbers['pruned.params'])} parameters",
     "export": lambda numbers: size(numbers["metrics.bytes"]),
@@ -63,8 +65,8 @@ def minutes(seconds: float) -> str:
 
 def key_number(news: News) -> str:
     """The number that says most of what a task has done; nothing where there is none."""
-    name = news.component.rstrip("0123456789").rstrip("-")
+    known = [name for name in TELLING if re.fullmatch(rf"{name}(-\w+)?", news.component)]  # evaluate-base, evaluate-2
     try:
-        return TELLING[name](news.numbers) if name in TELLING else ""
+        return TELLING[max(known, key=len)](news.numbers) if known else ""
     except KeyError:  # another version of the component puts out other numbers
         return ""

@@ -7,15 +7,12 @@ import importlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.pipelines.here.messages import Ordered
-
-FILE = "ephemeral_component.py"  # kfp's own name for it
 
 
 def carry_out(task: Ordered) -> None:
@@ -31,21 +28,16 @@ def carry_out(task: Ordered) -> None:
 
 
 def run_component(command: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Run a component as its compiled command does, without the shell and the interpreter that would be started.
+    """Run a component as its compiled command does, without the interpreter that would be started.
 
     Args:
-        command: ``sh -ec SCRIPT SOURCE ARGUMENTS…``, as ``kfp.local`` has filled it in.
+        command: ``python3 -c CODE ARGUMENTS…``, as ``kfp.local`` has filled it in.
         variables: Of the environment.
     """
-    from kfp.dsl.executor_main import executor_main
-
     os.environ.update(variables)
-    source, *arguments = command[3:]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / FILE
-        file.write_text(source, encoding="utf-8")
-        sys.argv = ["executor_main", "--component_module_path", str(file), *arguments]
-        executor_main()
+    _, _, code, *arguments = command
+    sys.argv = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from support.mlflow_server import tracking_server
 pytestmark = pytest.mark.docker
 
 TASKS = {
-    "fingerprint", "photos", "dataset-convert", "dataset-join", "train", "prune-rounds", "prune", "train-2", "export",
-    "sample-calibration", "calibrate", "evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "gate", "challenge",
-    "register", "report", "finish", "summary",
+    "fingerprint", "photos", "dataset-convert", "dataset-join", "train", "prune-rounds", "prune", "retrain", "export",
+    "sample-calibration", "calibrate", "evaluate-base", "evaluate-pruned", "evaluate-retrained",
+    "evaluate-int8", "gate", "challenge", "register", "report", "finish", "summary",
 }  # fmt: skip
 WITHOUT_NUMBERS = {"fingerprint", "photos", "dataset-convert", "gate", "challenge", "register", "finish", "summary"}
 CLOCKED = ("second", "latency")  # parts of the names of numbers that a clock made

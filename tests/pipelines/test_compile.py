@@ -140,7 +140,7 @@ def test_every_task_runs_its_command_in_an_image_of_this_version(containers):
 
 def test_every_task_that_needs_tensorflow_has_the_image_that_holds_it(containers):
     light = {"photos", "dataset-convert", "dataset-join", "sample-calibration", "calibrate", "gate", "choose-smallest"}
-    light |= {"fingerprint", "finish", "finish-2", "summary", "infer-batch"}
+    light |= {"fingerprint", "finish", "finish-unregistered", "summary", "infer-batch"}
     found = {name for name, each in containers.items() if each["image"] == container_images.DEPLOY_IMAGE}
     assert found == {f"exec-{name}" for name in light} & set(containers)
 
@@ -168,7 +168,8 @@ def test_every_task_knows_the_tracking_store_and_the_pipeline_run(pipeline_and_p
 
 def test_only_the_first_task_and_the_last_ones_are_never_taken_from_the_cache(pipeline):
     uncached = {name for name, task in all_tasks(pipeline).items() if not task["cachingOptions"]}
-    assert uncached == {"fingerprint", "finish", "finish-2", "summary", "infer-batch"} & set(all_tasks(pipeline))
+    never = {"fingerprint", "finish", "finish-unregistered", "summary", "infer-batch"}
+    assert uncached == never & set(all_tasks(pipeline))
 
 
 def test_no_argument_differs_from_run_to_run(compiled):
@@ -237,7 +238,7 @@ def test_whichever_way_a_run_ends_well_all_other_tasks_are_done_before_its_end_i
     before = [{name, *upstream(outer, name)} for name in ends]
     assert before[0] | {ends[1]} == before[1] | {ends[0]} == set(outer)
     assert {"finish", *upstream(tasks, "finish")} == set(tasks)
-    assert [task for task in holder(pruning, "finish-2")[1]] == ["finish-2"]
+    assert list(holder(pruning, "finish-unregistered")[1]) == ["finish-unregistered"]
 
 
 def upstream(tasks, name):
@@ -254,12 +255,12 @@ SPEC_USERS = {
     "dataset_spec": {"dataset-convert", "dataset-join", "sample-calibration"},
     "train_spec": {"train", "prune"},
     "prune_spec": {"prune-rounds"},
-    "retrain_spec": {"train-2", "prune-rounds"},
+    "retrain_spec": {"retrain", "prune-rounds"},
     "inference_spec": {
-        "evaluate",
-        "evaluate-2",
-        "evaluate-3",
-        "evaluate-4",
+        "evaluate-base",
+        "evaluate-pruned",
+        "evaluate-retrained",
+        "evaluate-int8",
         "calibrate",
         "challenge",
         "register",
@@ -275,13 +276,34 @@ SPEC_USERS = {
 def test_a_changed_setting_reaches_the_tasks_that_use_it_and_no_others(compiled, output, users):
     """The arguments are what Kubeflow's cache looks at."""
     pipeline, _ = documents(compiled / "prune_retrain.yaml")
-    found = {
-        name
-        for name, task in all_tasks(pipeline).items()
-        for given in task.get("inputs", {}).get("parameters", {}).values()
-        if given.get("componentInputParameter", "").endswith(f"fingerprint-{output}")
-    }
-    assert found == users
+    assert set(trace(pipeline, "comp-exit-handler-1", output)) == users
+
+
+def trace(pipeline, layer, output):
+    """The tasks of a layer, and of those below it, that are given an output of ``fingerprint``."""
+    for name, task in pipeline["components"][layer]["dag"]["tasks"].items():
+        below = task["componentRef"]["name"]
+        for its, given in task.get("inputs", {}).get("parameters", {}).items():
+            told = given.get("taskOutputParameter", {})
+            here = (told.get("producerTask"), told.get("outputParameterKey")) == ("fingerprint", output)
+            if here or given.get("componentInputParameter") == output:
+                yield from trace(pipeline, below, its) if "dag" in pipeline["components"][below] else [name]
+
+
+def test_no_layer_of_a_graph_has_more_than_a_person_can_read(pipeline):
+    """The page shows a layer at a time: its tasks, and what they put out."""
+    for name, tasks in graphs(pipeline).items():
+        components = [pipeline["components"][task["componentRef"]["name"]] for task in tasks.values()]
+        artifacts = [each for made in components for each in made.get("outputDefinitions", {}).get("artifacts", {})]
+        assert len(tasks) <= 9, name
+        assert len(artifacts) <= 12, (name, artifacts)
+
+
+def test_the_layers_tell_the_story(compiled):
+    pipeline, _ = documents(compiled / "prune_retrain.yaml")
+    _, layer = holder(pipeline, "gate")
+    titles = [task["taskInfo"]["name"] for task in layer.values()]
+    assert sorted(titles) == ["Data", "Deploy", "Gate", "Judge", "Shrink", "Train", "good enough", "not good enough"]
 
 
 def test_all_cuts_run_side_by_side_and_meet_in_the_choice(compiled):
@@ -295,7 +317,7 @@ def test_all_cuts_run_side_by_side_and_meet_in_the_choice(compiled):
     ]  # fmt: skip
     given = tasks["choose-smallest"]["inputs"]
     artifacts = {name: each["taskOutputArtifact"]["producerTask"] for name, each in given["artifacts"].items()}
-    assert artifacts == {"base": "export", "figures": loop, "networks": loop}
+    assert artifacts == {"base": "base", "figures": loop, "networks": loop}
     assert given["parameters"]["aps"]["taskOutputParameter"]["producerTask"] == loop
 
 

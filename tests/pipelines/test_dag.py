@@ -10,11 +10,11 @@ from support.local_run import run_pipeline, tiny_arguments
 from bodyposenet.common.data.synthetic.dataset import synthesize
 
 ALWAYS = {"fingerprint", "summary"}
-REFUSED = {"finish-2"}  # the end of a run whose network the gate refused
+REFUSED = {"finish-unregistered"}  # the end of a run whose network the gate refused
 CONVERSION = {"photos", "dataset-convert", "dataset-join"}
 AFTER = {
-    "train", "prune-rounds", "prune", "train-2", "export", "sample-calibration", "calibrate",
-    "evaluate", "evaluate-2", "evaluate-3", "evaluate-4", "gate", "report",
+    "train", "prune-rounds", "prune", "retrain", "export", "sample-calibration", "calibrate",
+    "evaluate-base", "evaluate-pruned", "evaluate-retrained", "evaluate-int8", "gate", "report",
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_a_run_with_ap_0_ends_well_and_says_why_nothing_was_registered(first):
 
 @pytest.mark.slow
 def test_pages_are_small_enough_for_kubeflow_and_need_no_network(first):
-    for task, page in (("report", "page"), ("prune", "picture"), ("train", "curves"), ("train-2", "curves")):
+    for task, page in (("report", "page"), ("prune", "picture"), ("train", "curves"), ("retrain", "curves")):
         text = first.said(task, page)
         assert "<svg" in text
         assert len(text.encode()) <= 2e6
@@ -94,7 +94,7 @@ def test_another_threshold_asks_the_gate_alone(again, first):
 def test_other_calibration_photos_leave_the_trainings_alone(again, first):
     found = again[1]("calibrated", deploy_spec={"calibration_images": 3})
     assert found.failure == ""
-    assert found.tasks - {"gate"} == ALWAYS | REFUSED | {"sample-calibration", "calibrate", "evaluate-4", "report"}
+    assert found.tasks - {"gate"} == ALWAYS | REFUSED | {"sample-calibration", "calibrate", "evaluate-int8", "report"}
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_a_conversion_that_finds_no_good_photo_is_reported(again):
         photo.write_bytes(photo.read_bytes()[:100])
     found = run("unreadable", data=str(broken))
     assert found.failure
-    assert not found.tasks & {"train", "export", "evaluate", "report"}
+    assert not found.tasks & {"train", "export", "evaluate-base", "report"}
     summary = found.said("summary", "page")
     assert summary.startswith("# prune-retrain: FAILED\n")
     assert "**dataset_join failed**" in summary

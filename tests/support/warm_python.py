@@ -154,6 +154,9 @@ def run(program, words):
         elif words[0] == "-m":
             sys.argv = words[1:]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            exec(words[1], {"__name__": "__main__"})
         else:
             (file,) = words
             exec(compile(Path(file).read_text(), file, "exec"), {"__name__": "__main__"})

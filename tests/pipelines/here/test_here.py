@@ -49,9 +49,9 @@ def test_times_are_spelt_as_short_as_they_can_be(seconds, text):
 @pytest.mark.parametrize(
     ("component", "numbers", "text"),
     [
-        ("evaluate-3", {"Output": 0.6254}, "AP 0.625"),
+        ("evaluate-int8", {"Output": 0.6254}, "AP 0.625"),
         ("evaluate", {"Output": -1.0}, ""),
-        ("train-2", {"model.ap": 0.5, "model.params": 3.0}, "AP 0.500"),
+        ("retrain", {"model.ap": 0.5, "model.params": 3.0}, "AP 0.500"),
         ("prune", {"Output": 0.463, "pruned.params": 850_000.0}, "46 % left: 850 k parameters"),
         ("prune-rounds", {"metrics.rounds": 0.0}, "none"),
         ("prune-rounds", {"metrics.rounds": 1.0}, "1 round"),
