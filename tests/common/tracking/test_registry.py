@@ -123,6 +123,17 @@ def test_a_name_that_the_store_refuses_is_told_wherever_there_is_a_buffer(client
         register_model(network, metrics={}, name="no/name", buffer=tmp_path)
 
 
+def test_a_kept_network_that_the_store_refuses_is_told_when_it_is_sent_and_stays(
+    client, uri, network, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    assert register_model(network, metrics={}, name="no/name", buffer=tmp_path) == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match=r"the tracking store does not take the runs: .*name"):
+        send_buffered(tmp_path)
+    assert len(list(tmp_path.rglob("person.onnx"))) == 1
+
+
 def test_a_network_that_is_neither_registered_nor_kept_is_told(monkeypatch, network):
     address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
