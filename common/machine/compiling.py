@@ -10,7 +10,7 @@ from typing import Any
 import numba
 from numba.core import event
 
-from bodyposenet.common.machine.compiled_folder import find_compiled_folder
+from bodyposenet.common.machine.compiled_folder import find_compiled_folder, find_source
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,12 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        folder = find_compiled_folder() if cache and not SETTINGS.DISABLE_JIT else None
+        if folder is not None:
+            source = find_source(Path(function.__code__.co_filename), folder)
+            function.__code__ = function.__code__.replace(co_filename=str(source))
         dispatcher = numba.njit(**options)(function)
-        folder = find_compiled_folder() if cache else None
-        if folder is not None and not SETTINGS.DISABLE_JIT:
+        if folder is not None:
             with _keeping_in(folder):
                 dispatcher.enable_caching()
         return dispatcher

@@ -90,19 +90,20 @@ def dataset(used: Dataset) -> Event:
 def tell(store: Store, run_id: str, event: Event) -> str:
     """Send one event.
 
-    A request the store understood and rejected (a parameter logged before with another value) costs a warning.
+    A request the store understood and rejected (a parameter logged before with another value) costs a warning; but
+    that a network is not registered is no small matter.
 
     Returns:
         What the store answered: the version of a registered model, otherwise nothing.
 
     Raises:
-        Exception: Whatever MLflow raises when the store does not answer.
+        Exception: Whatever MLflow raises when the store does not answer, or rejects a network.
     """
     with impatient(upload=event["op"] in ("artifact", "register")):
         try:
             return _TELL[event["op"]](store, run_id, event)
         except Exception as error:
-            if not is_refusal(error):
+            if event["op"] == "register" or not is_refusal(error):
                 raise
             log.warning("the tracking store refused %s: %s", event["op"], error)
             return ""

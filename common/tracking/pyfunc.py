@@ -1,7 +1,7 @@
 """Pyfunc: what ``mlflow.pyfunc.load_model`` loads for a registered network: a photo in, people out.
 
-MLflow stores this module's name with the ONNX file and imports it when the model is loaded, so nothing is pickled and
-the model needs this package beside ONNX Runtime. Importing it imports neither.
+MLflow stores this module's name and a copy of its code with the ONNX file, and imports it when the model is loaded: so
+nothing is pickled, and where it is loaded this package need not be installed. Importing it imports no ONNX Runtime.
 """
 
 import base64
@@ -113,5 +113,10 @@ def _from_base64(text: str) -> bytes:
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> RegisteredPoseModel:
-    """MLflow's entry: the stored file, and the settings stored with it."""
-    return RegisteredPoseModel(Path(path), (model_config or {}).get("inference", {}))
+    """MLflow's entry: the stored file, and the settings stored with it.
+
+    A server is ready when this returns, so a dark photo is looked at: what the first one compiles and chooses is done.
+    """
+    model = RegisteredPoseModel(Path(path), (model_config or {}).get("inference", {}))
+    model.predict(np.zeros((*model.runner.card.input_size, 3), np.uint8))
+    return model

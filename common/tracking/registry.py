@@ -23,7 +23,7 @@ from bodyposenet.common.tracking.mlflow_store import (
     tracking_uri,
 )
 from bodyposenet.common.tracking.runs import current_run, task_run
-from bodyposenet.common.tracking.versions import unpack
+from bodyposenet.common.tracking.versions import download
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,11 @@ def register_model(
         buffer: As of :func:`task_run`, where there is no block around the call.
 
     Returns:
-        The version; nothing where nothing is tracked or the store is away (then it is registered when the buffer is
-        sent).
+        The version; nothing where nothing is tracked, or where the store is away and there is a buffer (then it is
+        registered when that is sent).
 
     Raises:
-        UserError: There is no such file, or it is no network.
+        UserError: There is no such file, it is no network, or the store did not register it and nothing keeps it.
     """
     if not onnx.is_file():
         raise UserError("no such model file", where=str(onnx), fix="export one: bpnet export")
@@ -95,9 +95,9 @@ def register_model(
     }
     around = current_run()
     if around is not None:
-        return around.record(event)
+        return around.deliver(event)
     with task_run("register", buffer=buffer) as run:
-        return run.record(event)
+        return run.deliver(event)
 
 
 def _facts(onnx: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -192,10 +192,7 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
         raise UserError(f"has no version or alias {version_or_alias!r}", where=name, fix="register a network first")
     folder.mkdir(parents=True, exist_ok=True)
     with _ask(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
-        from mlflow.artifacts import download_artifacts
-
-        uri = f"models:/{name}/{found.version}"
-        onnx, settings = unpack(Path(download_artifacts(uri, dst_path=aside, tracking_uri=tracking_uri())), uri)
+        onnx, settings = download(f"models:/{name}/{found.version}", Path(aside), tracking_uri())
         with whole_file(folder / SETTINGS) as file:
             file.write(json.dumps(settings, indent=1).encode())
         shutil.move(onnx, folder / NETWORK)

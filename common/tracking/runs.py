@@ -17,6 +17,7 @@ from bodyposenet.common.tracking.mlflow_store import (
     end_run,
     hide_password,
     impatient,
+    is_refusal,
     log,
     open_store,
     pipeline_run,
@@ -137,6 +138,29 @@ class TrackedRun:
                 self._buffer.keep(event)
             return ""
 
+    def deliver(self, event: events.Event) -> str:
+        """Send an event that must not be lost.
+
+        Returns:
+            What the store answered; nothing where nothing is tracked, or if the event is kept in a buffer.
+
+        Raises:
+            UserError: The store rejects it; or it is away, and there is no buffer.
+        """
+        with self._alone:
+            if self._store and not self._buffer:
+                try:
+                    return events.tell(self._store, self.id, event)
+                except Exception as error:
+                    if is_refusal(error) or self._beside is None:
+                        raise _lose(event, reason(error)) from error
+                    self._give_up(error)
+            if self._buffer:
+                self._buffer.keep(event)
+            elif tracking_uri():
+                raise _lose(event, "it has not answered before")
+            return ""
+
     def _give_up(self, error: Exception) -> None:
         """Stop talking to the store: it has been asked once, and every further question could cost its timeout."""
         self._store = None
@@ -161,6 +185,14 @@ class TrackedRun:
                 self._give_up(error)
         if self._buffer:
             self._buffer.keep({"op": "end", "status": status, "time": events.now()})
+
+
+def _lose(event: events.Event, why: str) -> UserError:
+    """What is to be told of an event that is neither in the store nor kept."""
+    problem = f"{hide_password(tracking_uri())} did not {event['op']} it: {why}"
+    return UserError(
+        problem, where=event.get("name", ""), fix="check MLFLOW_TRACKING_URI and that server, and run it again"
+    )
 
 
 @contextmanager

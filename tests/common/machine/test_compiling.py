@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from support.permissions import run_bound
 
 import bodyposenet.common
-from bodyposenet.common.machine.compiled_folder import digest_sources, find_compiled_folder, list_sources
+from bodyposenet.common.machine.compiled_folder import COPY, digest_sources, find_compiled_folder, list_sources
 from bodyposenet.common.machine.compiling import TRAINING_DATA, find_subject
 
 COMMON = Path(bodyposenet.common.__path__[0])
@@ -45,12 +46,8 @@ def package(tmp_path, monkeypatch):
 def installed(tmp_path):
     """Runs a script with a compiled function on a package that may only be read, with folders that may be written."""
     root = tmp_path / "site" / "bodyposenet"
-    shutil.copytree(COMMON / "machine", root / "common" / "machine", ignore=shutil.ignore_patterns("__pycache__"))
-    packages = (root / "common" / "pose", root / "common", root)
-    packages[0].mkdir()
-    (packages[0] / "probe.py").write_text(PROBE)
+    packages = write_package(root)
     for package in packages:
-        (package / "__init__.py").touch()
         package.chmod(0o555)
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
@@ -65,6 +62,17 @@ def installed(tmp_path):
     yield run
     for package in packages:
         package.chmod(0o755)
+
+
+def write_package(root):
+    """Write a package with one compiled function; its folders, the innermost first."""
+    shutil.copytree(COMMON / "machine", root / "common" / "machine", ignore=shutil.ignore_patterns("__pycache__"))
+    packages = (root / "common" / "pose", root / "common", root)
+    packages[0].mkdir()
+    (packages[0] / "probe.py").write_text(PROBE)
+    for package in packages:
+        (package / "__init__.py").touch()
+    return packages
 
 
 def compile_nothing(package, place):
@@ -182,6 +190,27 @@ def test_where_nothing_may_be_written_it_compiles_at_every_start(installed, tmp_
     remedy = "as no folder can be written to keep it; name one in BODYPOSENET_CACHE"
     assert done.stdout == "5\n", done.stderr
     assert done.stderr == f"WARNING compiling the decoder, about 20 s, at every start, {remedy}\n"
+
+
+def test_what_a_copy_in_a_registered_network_compiled_the_next_copy_finds(tmp_path):
+    """Each is downloaded to a folder of its own, later than the one before."""
+    said = []
+    for number in range(2):
+        root = tmp_path / f"model {number}" / "code" / "bodyposenet"
+        write_package(root)
+        (root / COPY).touch()
+        os.utime(root / "common" / "pose" / "probe.py", (1e9 + number, 1e9 + number))
+        where = {
+            "PYTHONPATH": str(root.parent),
+            "BODYPOSENET_CACHE": str(tmp_path / "user"),
+            "PATH": os.environ["PATH"],
+        }
+        command = [sys.executable, "-c", "import bodyposenet.common.pose.probe as p; print(p.__file__)"]
+        done = subprocess.run(command, env=where, cwd=root.parent, capture_output=True, text=True, check=True)
+        assert done.stdout == f"5\n{root / 'common' / 'pose' / 'probe.py'}\n"
+        assert not list(root.rglob("numba"))
+        said.append(done.stderr)
+    assert said == [f"INFO compiling the decoder, about 20 s, once; kept in {tmp_path / 'user' / 'numba'}\n", ""]
 
 
 SPOKEN_OF = {

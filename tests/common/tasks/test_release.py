@@ -153,7 +153,7 @@ def test_without_a_champion_nothing_is_evaluated(store):
 def test_without_a_store_nothing_is_registered_and_the_page_says_so(network, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     version, page = register(network, tmp_path, 0.5, inputs="a")
-    assert (version, page) == ("", "Nothing was registered: no tracking store is set, or it is away.\n")
+    assert (version, page) == ("", "Nothing was registered: no tracking store is set.\n")
 
 
 def test_a_task_that_fails_leaves_its_reason_where_kubernetes_looks(tmp_path, monkeypatch, capfd):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas
 import pytest
+from support.gcs_server import free_port
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError
@@ -60,12 +61,13 @@ def test_a_registered_network_takes_a_photo_and_returns_people(client, load, net
     assert client.get_run(held.run_id).info.status == "FINISHED"
 
 
-def test_the_signature_tells_the_output_and_leaves_the_input_to_the_model(client, load, network):
-    register_model(network, metrics={}, name="signed")
-    model = load("models:/signed@candidate")
-    assert model.metadata.signature.inputs is None
-    assert model.metadata.signature.outputs.input_names() == ["keypoints", "score", "joints"]
+def test_its_metadata_tell_input_and_output_and_the_model_itself_checks_what_it_gets(client, load, network):
+    register_model(network, metrics={}, name="told")
+    model = load("models:/told@candidate")
+    assert model.metadata.signature is None, "MLServer loads none that leaves the input open"
     assert "base64" in model.metadata.metadata["input"]
+    (person,) = model.predict(BRIGHT)
+    assert [name for name in person if name not in model.metadata.metadata["output"]] == []
     for wrong in (BRIGHT.astype(np.float32), BRIGHT[..., :2], BRIGHT[0]):
         with pytest.raises(UserError, match="is no photo; give"):
             model.predict(wrong)
@@ -114,6 +116,29 @@ def test_registering_needs_a_file_and_does_nothing_without_a_store(monkeypatch, 
     with pytest.raises(UserError, match="no such model file"):
         register_model(tmp_path / "absent.onnx", metrics={})
     assert register_model(network, metrics={}) == ""
+
+
+def test_a_name_that_the_store_refuses_is_told_wherever_there_is_a_buffer(client, network, tmp_path):
+    with pytest.raises(UserError, match=r"no/name: sqlite.* did not register it: .*; check"):
+        register_model(network, metrics={}, name="no/name", buffer=tmp_path)
+
+
+def test_a_kept_network_that_the_store_refuses_is_told_when_it_is_sent_and_stays(
+    client, uri, network, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    assert register_model(network, metrics={}, name="no/name", buffer=tmp_path) == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match=r"the tracking store does not take the runs: .*name"):
+        send_buffered(tmp_path)
+    assert len(list(tmp_path.rglob("person.onnx"))) == 1
+
+
+def test_a_network_that_is_neither_registered_nor_kept_is_told(monkeypatch, network):
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(UserError, match=f"gone: {address} did not register it"):
+        register_model(network, metrics={}, name="gone")
 
 
 def encoded(photo):

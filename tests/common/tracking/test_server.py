@@ -1,9 +1,6 @@
 """Tracking against a real MLflow server that keeps the artifacts itself: registry, datasets, Kubeflow's own logging."""
 
 import base64
-import contextlib
-import http.client
-import http.server
 import json
 import os
 import shlex
@@ -12,18 +9,12 @@ import threading
 import cv2
 import pytest
 from support.documents import SHELL, Plan, Reader, blocks_of
-from support.mlflow_server import serving
+from support.mlflow_server import MLflow2, RefusedError, Relay, ask, relaying, serving
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
+from support.registry import assert_the_way
 
-from bodyposenet.common.tracking import (
-    Dataset,
-    fetch,
-    find_champion,
-    find_registered,
-    promote,
-    register_model,
-    task_run,
-)
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.tracking import Dataset, fetch, promote, register_model, send_buffered, task_run
 from bodyposenet.pipelines.catalogue import all_components
 
 pytestmark = pytest.mark.slow
@@ -50,24 +41,50 @@ def client(store):
 
 
 def test_a_network_goes_into_the_registry_and_comes_out_of_it_over_http(client, network, tmp_path):
-    import mlflow
+    version = assert_the_way(network, "over", tmp_path / "new")
+    assert client.get_model_version("over", version).source.startswith("models:/m-")
 
-    tags = {"inputs": "digest-1", "network_sha256": "n", "gflops": 1.5}
-    settings = {"input_shape": [128, 128]}
-    version = register_model(network, metrics={"ap": 0.5}, name="over", tags=tags, settings=settings)
-    assert client.get_model_version_by_alias("over", "candidate").tags["gflops"] == "1.5"
-    assert find_registered("over", "digest-1", "n") == version
-    assert find_registered("over", "digest-2", "n") == ""
-    assert find_champion("over") is None
-    promote("over", version)
-    assert (find_champion("over").version, find_champion("over").ap) == (version, 0.5)
-    assert find_champion("over", inputs="digest-1") is None
-    file = fetch("over", "champion", tmp_path / "new")
-    assert file.read_bytes() == network.read_bytes()
-    assert json.loads((file.parent / "inference_spec.json").read_text()) == settings
-    model = mlflow.pyfunc.load_model("models:/over@champion")
-    assert_the_person(model.predict(BRIGHT))
-    assert model.predict(DARK) == []
+
+def test_a_network_goes_the_same_way_on_a_server_of_mlflow_2(mlflow_url, tracked_at, network, tmp_path):
+    """There it lies among the artifacts of its run, each of several apart."""
+    from mlflow import MlflowClient
+
+    with relaying(MLflow2, mlflow_url) as url:
+        client = MlflowClient(tracked_at(url))
+        versions = [
+            assert_the_way(network, "older", tmp_path / "new"),
+            register_model(network, metrics={}, name="older"),
+        ]
+        held = [client.get_model_version("older", version) for version in versions]
+        assert [version.model_id for version in held] == [None, None]
+        places = {version.source.rpartition("/")[2] for version in held}
+        assert len(places) == 2
+        assert [entry.path for entry in client.list_artifacts(held[0].run_id)] == [held[0].source.rpartition("/")[2]]
+
+
+class WithoutVersions(Relay):
+    """A server whose registry is out of order."""
+
+    def answer(self):
+        return (503, "text/plain", b"no database") if self.path.endswith("/model-versions/create") else None
+
+
+def test_a_registration_that_does_not_happen_is_told_and_ends_the_task(mlflow_url, tracked_at, network, tmp_path):
+    from mlflow import MlflowClient
+
+    with relaying(WithoutVersions, mlflow_url) as url:
+        tracked_at(url)
+        with (
+            pytest.raises(UserError, match=rf"lost: {url} did not register it: .*503.*; check") as told,
+            task_run("a") as run,
+        ):
+            register_model(network, metrics={}, name="lost")
+        ended = MlflowClient(mlflow_url).get_run(run.id)
+        assert (ended.info.status, ended.data.tags["bodyposenet.failure"]) == ("FAILED", str(told.value))
+        assert register_model(network, metrics={}, name="lost", buffer=tmp_path) == "", "it is kept for later"
+    tracked_at(mlflow_url)
+    (run_id,) = send_buffered(tmp_path)
+    assert MlflowClient(mlflow_url).get_model_version_by_alias("lost", "candidate").run_id == run_id
 
 
 def test_what_a_task_worked_on_is_on_its_run_s_page(client):
@@ -166,42 +183,19 @@ def test_a_task_that_fails_leaves_kubeflow_s_own_pipeline_run_alone(client, monk
 USER, PASSWORD = "pose", "pa:ss/word"
 
 
-class Doorkeeper(http.server.BaseHTTPRequestHandler):
-    """Hands requests on to a server, but only with the right name and password, as an ingress does."""
+class Doorkeeper(Relay):
+    """Lets in only who has the right name and password, as an ingress does."""
 
-    behind = ""
-
-    def do_GET(self):
+    def answer(self):
         known = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if self.headers["Authorization"] != f"Basic {known}":
-            self.send_error(401)
-            return
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        wanted = {name: self.headers[name] for name in ("Content-Type",) if self.headers[name]}
-        with contextlib.closing(http.client.HTTPConnection(self.behind, timeout=60)) as there:
-            there.request(self.command, self.path, body, wanted)
-            answer = there.getresponse()
-            content = answer.read()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.headers["Content-Type"])
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
-
-    def log_message(self, *args):
-        pass
+        return None if self.headers["Authorization"] == f"Basic {known}" else (401, "text/plain", b"who are you?")
 
 
 @pytest.fixture
 def guarded(mlflow_url):
     """The address of the server behind a door that asks for name and password."""
-    keeper = type("Keeper", (Doorkeeper,), {"behind": mlflow_url.removeprefix("http://")})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), keeper) as door:
-        threading.Thread(target=door.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{door.server_port}"
-        door.shutdown()
+    with relaying(Doorkeeper, mlflow_url) as url:
+        yield url
 
 
 def test_name_and_password_from_the_environment_open_the_store(guarded, tracked_at, monkeypatch, network, tmp_path):
@@ -240,17 +234,3 @@ def test_the_champion_is_served_and_answers_photos_with_people(client, mlflow_ur
         assert_the_person(ask(url, {"inputs": BRIGHT.tolist()}))
         with pytest.raises(RefusedError, match=r"'photo\.jpg' is no photo in base64; give"):
             ask(url, {"inputs": ["photo.jpg"]})
-
-
-class RefusedError(Exception):
-    """The server's answer is not 200."""
-
-
-def ask(url, body):
-    with contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=120)) as there:
-        there.request("POST", "/invocations", json.dumps(body), {"Content-Type": "application/json"})
-        answer = there.getresponse()
-        content = answer.read().decode()
-    if answer.status != 200:
-        raise RefusedError(f"{answer.status}: {content}")
-    return json.loads(content)["predictions"]
