@@ -1,7 +1,7 @@
 """Base: how every component of this package is declared, and how its task finds the function that it is to call.
 
 Kubeflow repeats a component's command in every node of a workflow, so a task is told the function's name; its source is
-in the image. See docs/adr/0020.
+in the image. See docs/adr/0021.
 """
 
 import os
