@@ -42,11 +42,15 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
     for row in rows:
         seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
-        numbers = ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
-        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {numbers} |")
+        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {list_numbers(row)} |")
     if state == SUCCEEDED:
         lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
+
+
+def list_numbers(row: TaskRow) -> str:
+    """List the numbers of a task that say most."""
+    return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
 
 
 def _format_reason(what: str, reason: str) -> list[str]:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "bodyposenet"
 PARENT_TAG = "bodyposenet.pipeline_run"
+POD_TAG = "bodyposenet.pod"
 MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
 SETTLE = 1.0  # seconds in which tasks that start together must have written their parent run
 
@@ -98,11 +99,11 @@ class Store:
     uri: str
     experiment: str
 
-    def page(self, run_id: str) -> str:
-        """The address of a run's page; a database has none."""
+    def page(self, run_id: str, experiment: str = "") -> str:
+        """The address of a run's page; a database has none. ``experiment`` is the run's, if it is another."""
         if not self.uri.startswith(("http://", "https://")):
             return ""
-        return f"{hide_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
+        return f"{hide_password(self.uri).rstrip('/')}/#/experiments/{experiment or self.experiment}/runs/{run_id}"
 
 
 def open_store(run_id: str = "") -> Store:
@@ -167,11 +168,17 @@ def start_run(store: Store, name: str, pipeline: str, start: int) -> str:
     Returns:
         The run's id.
     """
-    tags = {"bodyposenet.version": __version__}
+    tags = {"bodyposenet.version": __version__} | tag_pod()
     if pipeline:
         tags[MLFLOW_PARENT] = parent_run(store, pipeline)
         store.client.update_run(tags[MLFLOW_PARENT], status="RUNNING")
     return str(store.client.create_run(store.experiment, start_time=start, run_name=name, tags=tags).info.run_id)
+
+
+def tag_pod() -> dict[str, str]:
+    """The tag that names the pod of a task on Kubeflow: what follows a run there knows tasks by their pods."""
+    name = os.environ.get("HOSTNAME", "") if os.environ.get("KFP_RUN_ID") else ""
+    return {POD_TAG: name} if name else {}
 
 
 def end_run(store: Store, run_id: str, status: str, end: int, *, owned: bool = True) -> None:
@@ -197,11 +204,11 @@ def parent_run(store: Store, pipeline: str) -> str:
     Two tasks may both find none and make one each. So whoever made one, or found one that was only just made, looks
     again after a moment; the oldest stays.
     """
-    found = _parents(store, pipeline)
+    found = list_parents(store, pipeline)
     mine = None if found else _new_parent(store, pipeline)
     if mine or time.time() - found[0].start_time / 1000 < 2 * SETTLE:
         time.sleep(SETTLE)
-    oldest = str(_parents(store, pipeline)[0].run_id)
+    oldest = str(list_parents(store, pipeline)[0].run_id)
     if mine and oldest != mine:
         store.client.delete_run(mine)
     return oldest
@@ -211,7 +218,7 @@ def _new_parent(store: Store, pipeline: str) -> str:
     return str(store.client.create_run(store.experiment, tags={PARENT_TAG: pipeline}, run_name=pipeline).info.run_id)
 
 
-def _parents(store: Store, pipeline: str) -> list[Any]:
+def list_parents(store: Store, pipeline: str) -> list[Any]:
     """MLflow's infos of the runs tagged with a pipeline run, oldest first."""
     runs = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=100)
     return sorted((run.info for run in runs), key=lambda info: (info.start_time, info.run_id))
