@@ -5,21 +5,20 @@ from typing import Any
 
 from bodyposenet.common.tracking.events import FAILURE_TAG
 from bodyposenet.common.tracking.mlflow_store import (
-    MLFLOW_PARENT,
-    POD_TAG,
     Store,
-    list_parents,
     log,
     open_store,
     quiet_mlflow,
     tracking_uri,
 )
+from bodyposenet.common.tracking.pipeline_runs import MLFLOW_PARENT, POD_TAG, TASK_TAG, find_parents, list_below
 
 ASKED = "asked"  # parameter of a pipeline run's first task: a digest of all that it was asked for, where that is new
 SAME_AS = "same_as"  # parameter of its first task where that is not new: the earlier run, and the end of this one
 COMPLETES = "completes"  # parameter of the task that only a good end reaches: the digest
 REPORT, REPORTERS = "report", ("report", "choose_smallest", "infer_batch")  # their folder, and tasks that write one
 SUCCEEDED, NOTHING_NEW, FAILED, STOPPED = "SUCCEEDED", "NOTHING NEW", "FAILED", "STOPPED"  # how a run ended
+ENDINGS = {SUCCEEDED: "FINISHED", NOTHING_NEW: "FINISHED", FAILED: "FAILED", STOPPED: "KILLED"}  # in MLflow's words
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def task_rows(pipeline: str) -> list[TaskRow]:
     Args:
         pipeline: The pipeline run's id, as the tasks' environment has it.
     """
-    return [_row(run) for run in _runs(pipeline)]
+    return [_describe(run) for run in _runs(pipeline)]
 
 
 def find_pages(pipeline: str) -> RunPages:
@@ -125,8 +124,8 @@ def find_pages(pipeline: str) -> RunPages:
         return RunPages()
     with quiet_mlflow():
         store = open_store()
-        parents = list_parents(store, pipeline)
-        reports = [page for run in _runs(pipeline) if run.info.run_name in REPORTERS
+        parents = find_parents(store, pipeline)
+        reports = [page for run in _runs(pipeline) if _describe(run).name in REPORTERS
                    for page in _list_reports(store, run)]  # fmt: skip
     page = store.page(parents[0].run_id, parents[0].experiment_id) if parents else ""
     return RunPages(page, reports[-1] if reports else "")
@@ -144,26 +143,16 @@ def _runs(pipeline: str) -> list[Any]:
         return []
     with quiet_mlflow():
         store = open_store()
-        found = [run for parent in list_parents(store, pipeline) for run in _below(store, parent.run_id)]
+        found = [run for parent in find_parents(store, pipeline)
+                 for run in list_below(store, parent.run_id, parent.experiment_id)]  # fmt: skip
     return sorted(found, key=lambda run: int(run.info.start_time))
 
 
-def _below(store: Store, parent: str) -> list[Any]:
-    return list(
-        store.client.search_runs(
-            [store.experiment],
-            f"tags.`{MLFLOW_PARENT}` = '{parent}'",
-            order_by=["attributes.start_time ASC"],
-            max_results=1000,
-        )
-    )
-
-
-def _row(run: Any) -> TaskRow:
+def _describe(run: Any) -> TaskRow:
     end = run.info.end_time
     seconds = (end - run.info.start_time) / 1000 if end else None
     return TaskRow(
-        name=str(run.info.run_name),
+        name=str(run.data.tags.get(TASK_TAG) or run.info.run_name),
         status=str(run.info.status),
         seconds=seconds,
         failure=str(run.data.tags.get(FAILURE_TAG, "")),

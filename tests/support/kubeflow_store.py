@@ -104,6 +104,10 @@ class Store:
         """List those of the store in use."""
         return self._page(self.pipelines.values(), query, "pipelines")
 
+    def tell_pipeline(self, query, body, key):
+        """Tell one."""
+        return find(self.pipelines, key, "Pipeline")
+
     def add_pipeline(self, query, body):
         """Make one without versions."""
         check_model(body, "V2beta1Pipeline")
