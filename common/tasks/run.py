@@ -16,9 +16,12 @@ from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import (
     ASKED,
     COMPLETES,
+    ENDINGS,
     SAME_AS,
+    RunPages,
     find_completed,
     find_ending,
+    find_pages,
     read_digest,
     task_rows,
 )
@@ -55,7 +58,7 @@ def fingerprint(
     """
     from bodyposenet.common.tasks.run_inputs import read_inputs
 
-    with task_run("fingerprint") as run:
+    with task_run("fingerprint", first=True) as run:
         read = read_inputs(
             restore_ints(given), restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
             more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
@@ -104,12 +107,12 @@ def summary(name: str, data: str, state: str, error: str, page: str) -> None:
         page: Gets the summary, as Markdown.
     """
     try:
-        rows, ending = task_rows(pipeline_run()), find_ending(pipeline_run())
+        rows, ending, pages = task_rows(pipeline_run()), find_ending(pipeline_run()), find_pages(pipeline_run())
     except Exception as problem:  # a summary is written whatever happened, to the tracking store too
         log.warning("the tracking store does not tell of the tasks: %s", problem)
-        rows, ending = [], ""
-    with task_run("summary"):
-        text = summarize(name, data, ending or describe_state(state), error, rows)
+        rows, ending, pages = [], "", RunPages()
+    with task_run("summary", ending=ENDINGS.get(ending, "")):
+        text = summarize(name, data, ending or describe_state(state), error, rows, pages.run)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
     Path(page).write_text(keep_underscores(text), encoding="utf-8")
     print(text)
