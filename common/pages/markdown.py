@@ -2,9 +2,9 @@
 
 import re
 
-CODE_OR_UNDERSCORE = re.compile(r"(`[^`]*`)|_")
+UNDERSCORE = re.compile(r"(`[^`]*`|\]\([^)]*\))|_")  # or what goes before: code, and the address of a link
 
 
 def keep_underscores(page: str) -> str:
-    """Escape the underscores of a page, of which pairs would be shown as emphasis; those in code stay."""
-    return CODE_OR_UNDERSCORE.sub(lambda found: found[1] or r"\_", page)
+    """Escape the underscores of a page, of which pairs would be shown as emphasis; those in code and addresses stay."""
+    return UNDERSCORE.sub(lambda found: found[1] or r"\_", page)

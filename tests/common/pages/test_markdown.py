@@ -9,5 +9,10 @@ def test_underscores_are_escaped_but_in_code():
     assert keep_underscores(page) == wanted
 
 
+def test_addresses_of_links_lead_where_they_led():
+    page = "[run_1](http://mlflow/#/experiments/1/runs/a_b?x_y) of a_b"
+    assert keep_underscores(page) == "[run\\_1](http://mlflow/#/experiments/1/runs/a_b?x_y) of a\\_b"
+
+
 def test_a_page_without_them_stays():
     assert keep_underscores("# a `b` | c\n") == "# a `b` | c\n"
