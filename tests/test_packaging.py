@@ -22,6 +22,7 @@ FACES = ("common", "components", "pipelines")
 # The versions that were found to work together; the newest ones must be tried before a bound moves.
 RANGES = {
     "pipelines": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3", "mlflow": ">=3.10,<4", "psutil": ">=5.9,<8"},
+    "kubeflow": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3"},
     "gcs": {
         "aiohttp": ">=3.12.15,<4",
         "gcsfs": ">=2025.2",
