@@ -37,7 +37,7 @@ test-python: build/uv/bin/uv ## run it with another Python and the locked versio
 	rm -rf build/python-example
 	$(PYTHON) tests/worked_example.py build/python/bin build/python-example
 
-test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, and track on servers of MLflow 2 and 3
+test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, compile where only kfp is, and track on servers of MLflow 2 and 3
 	BODYPOSENET_SERVED=1 PATH="$(CURDIR)/build/uv/bin:$$PATH" $(BIN)/python -m pytest --durations=0 tests/served
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]

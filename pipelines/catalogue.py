@@ -26,7 +26,8 @@ types are declared in `common/kubeflow/artifacts.py`, the images in `common/kube
 in `pipelines/resources.py`. How to add one: [CONTRIBUTING.md](../CONTRIBUTING.md).
 
 `compiled/NAME.yaml` is the same component for whoever has kfp alone: `kfp.components.load_component_from_file` takes
-it. Its artifacts are of kfp's own types, `Dataset` and `Model`, which importers and other people's components have.
+it. Its artifacts are of kfp's own types, `Dataset` and `Model`, which importers and other people's components have:
+[pipelines of one's own](../docs/composing.md).
 """
 
 

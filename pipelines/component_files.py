@@ -11,12 +11,11 @@ from typing import Any
 import yaml
 from kfp import compiler, dsl
 
-from bodyposenet import components
 from bodyposenet.common.kubeflow import artifacts
 from bodyposenet.pipelines.catalogue import all_components, descriptions
 from bodyposenet.pipelines.compile import UNSTEADY
+from bodyposenet.pipelines.component_pages import FILES
 
-FILES = Path(components.__path__[0]) / "compiled"
 OWN_TYPE = re.compile(r"\bsystem\.(\w+)")
 
 

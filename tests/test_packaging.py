@@ -223,5 +223,5 @@ def test_the_wheel_brings_the_commands(installed):
         "for entry in dist.entry_points: print(entry.group, entry.name, entry.load().name)\n"
     )
     lines = run_installed(installed, "-c", code, str(installed)).splitlines()
-    commands = [f"bodyposenet.commands {name} {name}" for name in ("demo", "pipeline", "schedule")]
+    commands = [f"bodyposenet.commands {name} {name}" for name in ("component", "demo", "pipeline", "schedule")]
     assert sorted(lines) == [*commands, "console_scripts bpnet bpnet"]

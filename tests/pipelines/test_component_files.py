@@ -13,7 +13,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from bodyposenet.common.kubeflow import container_images
 from bodyposenet.pipelines.catalogue import all_components
-from bodyposenet.pipelines.component_files import FILES, compile_components
+from bodyposenet.pipelines.component_files import compile_components
+from bodyposenet.pipelines.component_pages import FILES
 
 COMPONENTS = all_components()
 # What kfp's importers make, and what its own components put out

@@ -11,7 +11,7 @@ from kfp.compiler import Compiler
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tasks.failure import LAST_WORDS
 from bodyposenet.components.evaluate import evaluate
-from bodyposenet.pipelines.component_files import FILES
+from bodyposenet.pipelines.component_pages import FILES
 from bodyposenet.pipelines.resources import NEEDS, Cluster, with_resources
 
 FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1"]
