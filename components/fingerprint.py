@@ -24,15 +24,15 @@ def fingerprint(
     method: dsl.OutputPath(str),
     keep_float: dsl.OutputPath(list),
     max_int8_drop: dsl.OutputPath(float),
-    dataset_text: str = "",
-    train_text: str = "",
-    prune_text: str = "",
-    retrain_text: str = "",
-    inference_text: str = "",
-    deploy_text: str = "",
+    dataset_given: dict = {},  # noqa: B006
+    train_given: dict = {},  # noqa: B006
+    prune_given: dict = {},  # noqa: B006
+    retrain_given: dict = {},  # noqa: B006
+    inference_given: dict = {},  # noqa: B006
+    deploy_given: dict = {},  # noqa: B006
     start_weights: str = "",
     model_name: str = "bodyposenet",
-    cuts: list = [],  # noqa: B006 - a task's function is called once, and Kubeflow keeps its source alone
+    cuts: list = [],  # noqa: B006 - a task's function is called once
     only_if_new: bool = False,
     salt: str = "",
     gpus: int = 1,
@@ -42,7 +42,7 @@ def fingerprint(
 
     Args:
         data: Folder or gs:// URI with photos and COCO keypoint files, or synthetic:600,200 to draw people.
-        defaults: Settings of each spec where its text is empty.
+        defaults: Settings of each spec for which none are given.
         photos: Digest of the photos: names, sizes and bytes or generations.
         weights: Digest of the start weights.
         inputs: Digest of all of it.
@@ -58,12 +58,12 @@ def fingerprint(
         method: Of the deploy spec.
         keep_float: Of the deploy spec.
         max_int8_drop: Of the deploy spec.
-        dataset_text: A URI, or YAML or JSON.
-        train_text: The same.
-        prune_text: The same.
-        retrain_text: The same.
-        inference_text: The same.
-        deploy_text: The same.
+        dataset_given: Settings, or {"from": PLACE}; none takes the default.
+        train_given: The same.
+        prune_given: The same.
+        retrain_given: The same.
+        inference_given: The same.
+        deploy_given: The same.
         start_weights: A model to start from, in place of the train spec's.
         model_name: In MLflow's registry.
         cuts: Of a sweep, further inputs.
@@ -77,8 +77,8 @@ def fingerprint(
     """
     from bodyposenet.common import tasks
 
-    texts = {"dataset_spec": dataset_text, "train_spec": train_text, "prune_spec": prune_text}
-    texts |= {"retrain_spec": retrain_text, "inference_spec": inference_text, "deploy_spec": deploy_text}
+    given = {"dataset_spec": dataset_given, "train_spec": train_given, "prune_spec": prune_given}
+    given |= {"retrain_spec": retrain_given, "inference_spec": inference_given, "deploy_spec": deploy_given}
     outputs = {"photos": photos, "weights": weights, "inputs": inputs, "champion": champion, "reason": reason}
     outputs |= {"parts": parts, "dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
     outputs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
@@ -89,6 +89,6 @@ def fingerprint(
         "max_int8_drop": max_int8_drop,
     }
     return tasks.fingerprint(
-        texts, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
+        given, defaults, outputs, data=data, start_weights=start_weights, model_name=model_name,
         only_if_new=only_if_new, salt=salt, more={"cuts": cuts, "gpus": gpus}, bound=bound,
     )  # fmt: skip

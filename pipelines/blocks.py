@@ -140,11 +140,11 @@ def fingerprint_inputs(
         bound: Of the AP, or of its loss, with which a network is registered.
         cuts: Of a sweep.
     """
-    texts = {f"{name.removesuffix('_spec')}_text": text for name, text in specs.items()}
+    given = {f"{name.removesuffix('_spec')}_given": settings for name, settings in specs.items()}
     sweep = {} if cuts is None else {"cuts": cuts}
     task = fingerprint(
         data=data, defaults=DEFAULTS, start_weights=start_weights, model_name=model_name, only_if_new=only_if_new,
-        salt=salt, gpus=max(1, CLUSTER.gpus), bound=bound, **texts, **sweep,
+        salt=salt, gpus=max(1, CLUSTER.gpus), bound=bound, **given, **sweep,
     )  # fmt: skip
     return with_resources(task, "fingerprint", "Fingerprint").set_caching_options(False).outputs
 

@@ -18,6 +18,7 @@ from typing import Any
 from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED
+from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
 from bodyposenet.pipelines.here.family import die_with_parent
@@ -96,7 +97,7 @@ def _job(arguments: Mapping[str, Any], output: Path) -> Job:
     forecast = {"Forecast": _extra("forecast", "here.forecast:foresee", data=arguments["data"], epochs=epochs)}
     return Job(
         PIPELINE,
-        as_text(arguments),
+        to_kfp(arguments),
         root=str(output / "pipeline"),
         cache=str(cache),
         checkpoints=str(output / "checkpoints"),
@@ -137,11 +138,6 @@ def unflatten(figures: Mapping[str, float]) -> dict[str, Any]:
         else:
             nested[name] = value
     return nested
-
-
-def as_text(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A pipeline's arguments with specs as the text that its form takes."""
-    return {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in arguments.items()}
 
 
 def start_numbers(

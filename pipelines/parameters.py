@@ -1,5 +1,6 @@
 """Parameters: what a pipeline is given, checked against its inputs before anything is sent."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,12 @@ import yaml
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
+from bodyposenet.common.spec.document import FROM, parse_document
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.pipelines.package import Input
+
+log = logging.getLogger(__name__)
 
 FILE = "@"  # a value that begins so names a file that holds it; doubled, it is the character
 KINDS = {
@@ -36,9 +40,9 @@ def from_words(words: Mapping[str, str], inputs: Mapping[str, Input]) -> dict[st
     """Values of the command line's texts; those of unknown inputs stay text.
 
     Raises:
-        UserError: A file that is named cannot be read.
+        UserError: A file that is named cannot be read, or settings are no YAML or JSON.
     """
-    return {name: _value(_fetch(name, word, Path()), inputs.get(name)) for name, word in words.items()}
+    return {name: _value(name, _fetch(name, word, Path()), inputs.get(name)) for name, word in words.items()}
 
 
 def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Path) -> dict[str, Any]:
@@ -52,10 +56,15 @@ def from_spec(values: Mapping[str, Any], inputs: Mapping[str, Input], folder: Pa
     Raises:
         UserError: A file that is named cannot be read, or lies elsewhere.
     """
-    return {
-        name: _value(_fetch(name, value, folder, inside=True), inputs.get(name)) if _names_file(value) else value
-        for name, value in values.items()
-    }
+    read = dict(values)
+    for name, value in values.items():
+        wanted = inputs.get(name)
+        if _names_file(value):
+            read[name] = _value(name, _fetch(name, value, folder, inside=True), wanted)
+        elif isinstance(value, str) and wanted is not None and wanted.kind == "STRUCT":
+            read[name] = _value(name, value, wanted)
+            log.warning("%s: write a mapping in place of a text: the keys themselves, or {%s: PLACE}", name, FROM)
+    return read
 
 
 def problems(values: Mapping[str, Any], inputs: Mapping[str, Input]) -> Iterator[tuple[str, str]]:
@@ -97,15 +106,30 @@ def _fetch(name: str, word: str, folder: Path, *, inside: bool = False) -> str:
         ) from None
 
 
-def _value(text: str, wanted: Input | None) -> Any:
+def _value(name: str, text: str, wanted: Input | None) -> Any:
     """What a text means where such a value is wanted; a text that means nothing stays one, and will not fit."""
     if wanted is None or wanted.kind == "STRING":
         return text
+    if wanted.kind == "STRUCT":
+        return _settings(name, text.strip())
     try:
         value = yaml.safe_load(text)
         return float(text) if wanted.kind == "NUMBER_DOUBLE" and isinstance(value, str) else value
     except (ValueError, yaml.YAMLError):
         return text
+
+
+def _settings(name: str, text: str) -> Any:
+    """What a text means where settings are wanted: them, or where they are; anything else stays, and will not fit."""
+    if not text:
+        return {}
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = {}
+    if isinstance(value, str):
+        return {FROM: text}
+    return dict(parse_document(text, name).data) if isinstance(value, dict) else value
 
 
 def _fits(value: Any, kind: str) -> bool:

@@ -139,12 +139,12 @@ def prune_and_retrain(said: Any, data: Any, min_ap: Any, name: Any) -> None:
 def prune_retrain(
     data: str = DRAWN,
     start_weights: str = "",
-    dataset_spec: str = "",
-    train_spec: str = "",
-    prune_spec: str = "",
-    retrain_spec: str = "",
-    inference_spec: str = "",
-    deploy_spec: str = "",
+    dataset_spec: dict = {},  # noqa: B006 - nobody changes it
+    train_spec: dict = {},  # noqa: B006 - nobody changes it
+    prune_spec: dict = {},  # noqa: B006 - nobody changes it
+    retrain_spec: dict = {},  # noqa: B006 - nobody changes it
+    inference_spec: dict = {},  # noqa: B006 - nobody changes it
+    deploy_spec: dict = {},  # noqa: B006 - nobody changes it
     model_name: str = "bodyposenet",
     min_ap: float = 0.0,
     only_if_new: bool = False,
@@ -155,12 +155,12 @@ def prune_retrain(
     Args:
         data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
         start_weights: Model to start from, a path or gs:// URI; empty takes the train spec's.
-        dataset_spec: Which people count: keys of a TAO dataset spec, as YAML, JSON or URI; empty takes the default.
-        train_spec: The first training: a TAO train spec, as YAML, JSON or URI; empty takes the default.
-        prune_spec: What to cut, and in how many rounds, as YAML, JSON or URI; empty takes the default.
-        retrain_spec: The training after pruning, as YAML, JSON or URI; empty takes the default.
-        inference_spec: Input size and thresholds of the evaluations, as YAML, JSON or URI; empty takes the default.
-        deploy_spec: Quantization and what it may cost, as YAML, JSON or URI; empty takes the default.
+        dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.
+        train_spec: The first training: a TAO train spec; {"from": PATH} reads a file, {} is the default.
+        prune_spec: What to cut, and in how many rounds; {"from": PATH} reads a file, {} is the default.
+        retrain_spec: The training after pruning; {"from": PATH} reads a file, {} is the default.
+        inference_spec: Input size and thresholds of the evaluations; {"from": PATH} reads a file, {} is the default.
+        deploy_spec: Quantization and what it may cost; {"from": PATH} reads a file, {} is the default.
         model_name: Name in MLflow's registry.
         min_ap: Least AP with which the network is registered.
         only_if_new: End early if a run with the same photos, weights and specs came to a good end.

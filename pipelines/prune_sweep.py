@@ -66,11 +66,11 @@ def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any) -> None:
 def prune_sweep(
     data: str = DRAWN,
     start_weights: str = "",
-    dataset_spec: str = "",
-    train_spec: str = "",
-    prune_spec: str = "",
-    retrain_spec: str = "",
-    inference_spec: str = "",
+    dataset_spec: dict = {},  # noqa: B006 - nobody changes it
+    train_spec: dict = {},  # noqa: B006 - nobody changes it
+    prune_spec: dict = {},  # noqa: B006 - nobody changes it
+    retrain_spec: dict = {},  # noqa: B006 - nobody changes it
+    inference_spec: dict = {},  # noqa: B006 - nobody changes it
     cuts: list[dict] = CUTS,
     max_ap_drop: float = 0.02,
     model_name: str = "bodyposenet",
@@ -82,11 +82,11 @@ def prune_sweep(
     Args:
         data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
         start_weights: Model to start from, a path or gs:// URI; empty takes the train spec's.
-        dataset_spec: Which people count: keys of a TAO dataset spec, as YAML, JSON or URI; empty takes the default.
-        train_spec: The first training: a TAO train spec, as YAML, JSON or URI; empty takes the default.
-        prune_spec: What goes with every cut, as YAML, JSON or URI; empty takes the default.
-        retrain_spec: The training after each pruning, as YAML, JSON or URI; empty takes the default.
-        inference_spec: Input size and thresholds of the evaluations, as YAML, JSON or URI; empty takes the default.
+        dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.
+        train_spec: The first training: a TAO train spec; {"from": PATH} reads a file, {} is the default.
+        prune_spec: What goes with every cut; {"from": PATH} reads a file, {} is the default.
+        retrain_spec: The training after each pruning; {"from": PATH} reads a file, {} is the default.
+        inference_spec: Input size and thresholds of the evaluations; {"from": PATH} reads a file, {} is the default.
         cuts: Keys of prune_spec that are to be others, once for each network: a few thresholds or targets.
         max_ap_drop: Greatest loss of AP with which a network is good enough; the smallest such is registered.
         model_name: Name in MLflow's registry.

@@ -15,10 +15,14 @@ from kfp.dsl import PipelineTask
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.container_images import rename_image
+from bodyposenet.common.kubeflow.page_variables import KUBEFLOW_PAGE, MLFLOW_PAGE
 
 HOUR = 3600
 BACKOFF, FACTOR, LONGEST_BACKOFF = "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
-TRACKING_CONFIG = "bodyposenet-tracking"  # a ConfigMap with MLFLOW_TRACKING_URI; without it nothing is tracked
+# A ConfigMap and its keys, all optional: where MLflow is, without which nothing is tracked; for links, where browsers
+# find the pages of Kubeflow and of MLflow
+TRACKING_CONFIG = "bodyposenet-tracking"
+TRACKING = ("MLFLOW_TRACKING_URI", KUBEFLOW_PAGE, MLFLOW_PAGE)
 SECRETS = {  # optional ones: without them nothing is encrypted, and servers are asked without a password
     "bodyposenet-mlflow": {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
     "bodyposenet-model-key": {"key": "BPNET_MODEL_KEY"},
@@ -191,8 +195,6 @@ def _place(task: PipelineTask, wanted: TaskResources) -> None:
 def _inform(task: PipelineTask) -> None:
     """What the task finds in its environment."""
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=RUN_LABEL)
-    kubernetes.use_config_map_as_env(
-        task, TRACKING_CONFIG, {"MLFLOW_TRACKING_URI": "MLFLOW_TRACKING_URI"}, optional=True
-    )
+    kubernetes.use_config_map_as_env(task, TRACKING_CONFIG, {name: name for name in TRACKING}, optional=True)
     for secret, variables in SECRETS.items():
         kubernetes.use_secret_as_env(task, secret, variables, optional=True)

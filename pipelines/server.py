@@ -27,6 +27,7 @@ TEMPLATES = (
 # The server says of what sort a refusal is within its message; the last of these words counts. What a column of its
 # database cannot hold is of the server's own sort, and the user's mistake.
 SORT = re.compile(r"(Invalid ?Input ?Error|ResourceNotFoundError|Already exist error|InternalServerError): ", re.I)
+MISSING = "resourcenotfounderror"  # the sort of what is not there
 OWN = "internalservererror"  # the sort that is the server's own fault; the others are the user's
 UNSTORED = re.compile(r"Failed to store (run|job) .*? to table: (.+)", re.DOTALL)
 COLUMN = re.compile(r"(Data too long|Incorrect string value: \S+) for column \S*?(\w+)\W at row")
@@ -40,6 +41,10 @@ class UnstoredError(AwayError):
 
 class GoneError(UserError):
     """A recurring run has no ScheduledWorkflow any more: it never runs again, and can only be deleted."""
+
+
+class MissingError(UserError):
+    """The server has nothing of the id that it was asked for."""
 
 
 class Server:
@@ -76,8 +81,18 @@ class Server:
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, which is made if need be."""
+        import kfp_server_api as api
+
+        found = self.find_experiment(name)
+        if found:
+            return found
+        wanted = api.V2beta1Experiment(display_name=name, **self._in_namespace())
+        return str(self._call(self._experiments.experiment_service_create_experiment, wanted).experiment_id)
+
+    def find_experiment(self, name: str) -> str | None:
+        """Return the id of an experiment, if there is one of this name."""
         found = self._find_by_name(self._experiments.experiment_service_list_experiments, "experiments", name)
-        return str((found or self._new_experiment(name)).experiment_id)
+        return found and str(found.experiment_id)
 
     def pipeline(self, name: str) -> str | None:
         """The id of a pipeline, if there is one of this name."""
@@ -117,8 +132,27 @@ class Server:
         return next((str(run.run_id) for run in runs if run.description == description), None)
 
     def run(self, run_id: str) -> Any:
-        """A run as it stands now."""
+        """A run as it stands now.
+
+        Raises:
+            MissingError: There is none of this id.
+        """
         return self._call(self._runs.run_service_get_run, run_id)
+
+    def list_runs(self, *, experiment: str | None = None, name: str | None = None) -> Iterator[Any]:
+        """List runs, the newest first.
+
+        Args:
+            experiment: Id of the one that they are filed in; None lists those of all.
+            name: That they have; None lists all.
+        """
+        given = {"experiment_id": experiment} if experiment else {}
+        given |= {"filter": _filter_by_name(name)} if name is not None else {}
+        return self._list(self._runs.run_service_list_runs, "runs", sort_by="created_at desc", **given)
+
+    def stop(self, run_id: str) -> None:
+        """Begin to end a run."""
+        self._call(self._runs.run_service_terminate_run, run_id)
 
     def schedules(self) -> list[Any]:
         """All recurring runs."""
@@ -173,12 +207,6 @@ class Server:
     def page(self, run_id: str) -> str:
         """Where a browser shows a run."""
         return f"{self.host}/#/runs/details/{run_id}"
-
-    def _new_experiment(self, name: str) -> Any:
-        import kfp_server_api as api
-
-        made = api.V2beta1Experiment(display_name=name, **self._in_namespace())
-        return self._call(self._experiments.experiment_service_create_experiment, made)
 
     def _in_namespace(self) -> dict[str, str]:
         return {"namespace": self.namespace} if self.namespace else {}
@@ -274,7 +302,8 @@ def _translate_failure(status: int, said: str, host: str) -> UserError:
     if column:
         reason = f"{column[1]} for {column[2]}"
     if column or (sort and sort.lower() != OWN):
-        return UserError(f"it refuses this: {reason.strip()}", where=host, fix="mend that, and run this again")
+        refusal = MissingError if sort.lower() == MISSING else UserError
+        return refusal(f"it refuses this: {reason.strip()}", where=host, fix="mend that, and run this again")
     told = f"{status}: {reason.strip(': ')}" if said else str(status)
     if status >= 500:
         return AwayError(f"it fails ({told})", where=host, fix="look at its log, and run this again")

@@ -1,10 +1,9 @@
-"""Submit: upload a pipeline, start a run of it, and follow that to its end."""
+"""Submit: upload a pipeline, and start a run of it."""
 
 import contextlib
-import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,22 +12,12 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
-from bodyposenet.pipelines.run_story import Story, find_failures, is_reason_of, read_reason
 from bodyposenet.pipelines.server import Server, UnstoredError
 
 EXPERIMENT = "bodyposenet"
-GOOD, ENDED = "SUCCEEDED", ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
-FIRST_PAUSE, PAUSE = 0.2, 10.0  # seconds between two looks at a run; short ones are over soon
 LOOKS = (0.0, 1.0, 4.0)  # seconds before each look for a run whose start was not answered
-MISSES = 30  # looks in a row that may fail: a server that starts anew is away for minutes
 
 Say = Callable[[str], object]
-
-
-class FailedRunError(UserError):
-    """A run that was followed did not succeed. Exit 1."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -110,49 +99,3 @@ def _find_started(server: Server, run: Any, error: AwayError) -> str:
         raise error from None
     fix = f"{error.fix}, once `kubectl get workflows` shows that none was started: such a one is in no list of runs"
     raise AwayError(error.problem, where=error.where, fix=fix) from None
-
-
-def follow(server: Server, run_id: str, say: Say) -> None:
-    """Tell every change of state of a run and its tasks, until it has ended.
-
-    Raises:
-        FailedRunError: It did not succeed.
-        UserError: The server is away for long, or refuses to tell.
-    """
-    story = Story()
-    for run in _looks(server, run_id):
-        for line in story.tell(run):
-            say(f"{datetime.now(UTC):%H:%M:%S} {line}")
-        if run.state in ENDED:
-            break
-    if run.state != GOOD:
-        raise FailedRunError(
-            f"the run ended as {run.state}; its logs are at {server.page(run_id)}{_find_reasons(server, run)}"
-        )
-
-
-def _looks(server: Server, run_id: str) -> Iterator[Any]:
-    """The run again and again, ever less often; a server that is away for a while is waited for."""
-    missed = 0
-    for look in itertools.count():
-        try:
-            run = server.run(run_id)
-            missed = 0
-            yield run
-        except AwayError:
-            missed += 1
-            if missed == MISSES:
-                raise
-        time.sleep(min(FIRST_PAUSE * 1.5 ** min(look, 20), PAUSE))
-
-
-def _find_reasons(server: Server, run: Any) -> str:
-    """Say what failed and why, a line each: what the failed pods' logs tell, or who may still have one."""
-    names, pods = find_failures(run)
-    reasons = list(dict.fromkeys(filter(None, (read_reason(server.log(run.run_id, pod)) for pod in pods))))
-    untold = [name for name in names if not any(is_reason_of(name, reason) for reason in reasons)]
-    lines = [f"{', '.join(untold)} failed"] if untold else []
-    if pods and not reasons:
-        number = pods[0].rpartition("-")[2]
-        lines.append(f"no log of it is kept; while its pod is there: kubectl get pods | grep {number}")
-    return "".join(f"\n  {line}" for line in [*lines, *reasons])

@@ -18,7 +18,7 @@ def describe_state(state: str) -> str:
     return state if state in (SUCCEEDED, FAILED) else ENDED
 
 
-def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow]) -> str:
+def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskRow], page: str = "") -> str:
     """Write a heading, the failures, and a table of the tasks.
 
     Args:
@@ -27,8 +27,10 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
         state: How it ended: one of those of ``tracking.history``, or of :func:`describe_state`.
         error: What Kubeflow says of a failure; nothing if there was none.
         rows: What the tracking store knows of its tasks.
+        page: Where a browser finds the run in MLflow.
     """
     lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
+    lines += [f"[This run in MLflow]({page})", ""] if page else []
     lines += [EXPLAINED[state], ""] if state in EXPLAINED else []
     failed = [row for row in rows if row.status == "FAILED" and state != SUCCEEDED]  # else another attempt did better
     lines += [
@@ -42,11 +44,15 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
     for row in rows:
         seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
-        numbers = ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
-        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {numbers} |")
+        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {list_numbers(row)} |")
     if state == SUCCEEDED:
         lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
+
+
+def list_numbers(row: TaskRow) -> str:
+    """List the numbers of a task that say most."""
+    return ", ".join(f"{key} {row.metrics[key]:.4g}" for key in SHOWN if key in row.metrics)
 
 
 def _format_reason(what: str, reason: str) -> list[str]:

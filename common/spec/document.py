@@ -13,6 +13,7 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
+FROM = "from"  # the key that names the file with the settings
 Loc = tuple[str | int, ...]
 
 
@@ -95,6 +96,23 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     if not isinstance(data, dict):
         raise SpecError([f"{where}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
     return Document(where, bare_classes(data), _compose(text, as_json))
+
+
+def read_settings(given: Mapping[str, Any], where: str) -> Document:
+    """Read settings as a form takes them: the keys of a spec, or ``{"from": PLACE}``, whose file has them.
+
+    Args:
+        given: The settings, or the path or ``gs://`` URI of a YAML or JSON file.
+        where: What messages call settings that are in no file.
+
+    Raises:
+        SpecError: The file cannot be read, or ``from`` is no text or does not stand alone.
+    """
+    if FROM not in given:
+        return Document(where, bare_classes(given))
+    if len(given) > 1 or not isinstance(given[FROM], str):
+        raise SpecError([f"{where}: {FROM}: stands alone, with a path or an address; put other keys into that file"])
+    return read_document(given[FROM])
 
 
 def bare_classes(data: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, note
@@ -85,7 +86,7 @@ def infer_batch(
         raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
     folder = Path(found)
     with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
-        network = _fetch(name, alias, restore_ints(inference_spec), Path(aside))
+        network = _fetch(name, alias, read_settings(restore_ints(inference_spec), "inference_spec").data, Path(aside))
         source = source or _draw(folder / DRAWN, draw)
         model = {"name": name, "version": network.version.version}
         done = batch.infer_batch(

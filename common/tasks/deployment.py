@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
@@ -87,7 +88,7 @@ def calibrate(
         run.log_metrics(numbers)
         for path in (done.path, done.cpu_path, done.cache):
             run.log_artifact(path, "model")
-    Path(summary).write_text(budget.markdown(done.kept) if budget else "", encoding="utf-8")
+    Path(summary).write_text(keep_underscores(budget.markdown(done.kept)) if budget else "", encoding="utf-8")
     return list(done.kept), note(numbers, metrics)
 
 

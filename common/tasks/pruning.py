@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.tasks.failure import report_failures
@@ -31,7 +32,7 @@ def prune(
         data = training_data(spec, training) if training else None
         source, output = find_keras(model), Path(pruned) / MODEL
         done, numbers = run_prune(run, source, output, spec, data=data, page=Path(picture))
-    Path(summary).write_text(done.markdown(), encoding="utf-8")
+    Path(summary).write_text(keep_underscores(done.markdown()), encoding="utf-8")
     return done.kept, note(numbers, metrics)
 
 

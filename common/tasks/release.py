@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_file
@@ -28,7 +29,8 @@ class Verdict:
     def write(self, page: str) -> bool:
         """Leave the reason as Markdown; whether it passed."""
         Path(page).parent.mkdir(parents=True, exist_ok=True)
-        Path(page).write_text(f"**{'Passed' if self.passed else 'Not passed'}.** {self.reason}\n", encoding="utf-8")
+        said = f"**{'Passed' if self.passed else 'Not passed'}.** {self.reason}\n"
+        Path(page).write_text(keep_underscores(said), encoding="utf-8")
         return self.passed
 
 
@@ -160,7 +162,7 @@ def register(
             promote(name, version, over=champion)
         run.log_params({"reason": verdict.reason}, prefix="data")
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_text(_describe(name, version, verdict), encoding="utf-8")
+    Path(page).write_text(keep_underscores(_describe(name, version, verdict)), encoding="utf-8")
     return version
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
+from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.report.run_summary import describe_state, summarize
 from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.tasks.failure import report_failures
@@ -15,9 +16,12 @@ from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import (
     ASKED,
     COMPLETES,
+    ENDINGS,
     SAME_AS,
+    RunPages,
     find_completed,
     find_ending,
+    find_pages,
     read_digest,
     task_rows,
 )
@@ -31,13 +35,13 @@ log = logging.getLogger(__name__)
 
 @report_failures
 def fingerprint(
-    texts: Mapping[str, str], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
+    given: Mapping[str, Settings], defaults: Settings, outputs: Mapping[str, str], *, data: str, start_weights: str,
     model_name: str, only_if_new: bool, salt: str, more: Settings | None = None, bound: float = 0.0,
 ) -> bool:  # fmt: skip
     """Read, check and digest the inputs of a run; whether there is anything to do.
 
     Args:
-        texts: For each spec a path, a URI or the settings themselves; see :func:`read_inputs`.
+        given: For each spec its settings, or the place of their file; see :func:`read_inputs`.
         defaults: Settings of each spec where nothing is given.
         outputs: File of each output by its name.
         data: A folder with photos, or how many people to draw.
@@ -54,9 +58,9 @@ def fingerprint(
     """
     from bodyposenet.common.tasks.run_inputs import read_inputs
 
-    with task_run("fingerprint") as run:
+    with task_run("fingerprint", first=True) as run:
         read = read_inputs(
-            texts, restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
+            restore_ints(given), restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
             more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
         )  # fmt: skip
         deploy = read.checked.get("deploy_spec", DeploySpec())
@@ -103,14 +107,14 @@ def summary(name: str, data: str, state: str, error: str, page: str) -> None:
         page: Gets the summary, as Markdown.
     """
     try:
-        rows, ending = task_rows(pipeline_run()), find_ending(pipeline_run())
+        rows, ending, pages = task_rows(pipeline_run()), find_ending(pipeline_run()), find_pages(pipeline_run())
     except Exception as problem:  # a summary is written whatever happened, to the tracking store too
         log.warning("the tracking store does not tell of the tasks: %s", problem)
-        rows, ending = [], ""
-    with task_run("summary"):
-        text = summarize(name, data, ending or describe_state(state), error, rows)
+        rows, ending, pages = [], "", RunPages()
+    with task_run("summary", ending=ENDINGS.get(ending, "")):
+        text = summarize(name, data, ending or describe_state(state), error, rows, pages.run)
     Path(page).parent.mkdir(parents=True, exist_ok=True)
-    Path(page).write_text(text, encoding="utf-8")
+    Path(page).write_text(keep_underscores(text), encoding="utf-8")
     print(text)
 
 

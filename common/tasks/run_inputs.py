@@ -1,4 +1,4 @@
-"""Run inputs: what a pipeline run is given as text in a form, read, checked and digested before anything runs."""
+"""Run inputs: what a pipeline run is given in a form, read, checked and digested before anything runs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.spec.base import Strict, validate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
-from bodyposenet.common.spec.document import Document, bare_classes, parse_document, read_document
+from bodyposenet.common.spec.document import Document, read_settings
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
@@ -68,13 +68,14 @@ class RunInputs:
 
 
 def read_inputs(
-    texts: Mapping[str, str], defaults: Mapping[str, Settings], *, data: str, start_weights: str = "", salt: str = "",
-    more: Any = None,
+    given: Mapping[str, Settings], defaults: Mapping[str, Settings], *, data: str, start_weights: str = "",
+    salt: str = "", more: Any = None,
 ) -> RunInputs:  # fmt: skip
     """Read and check everything that a pipeline run is given, and tell all mistakes at once.
 
     Args:
-        texts: For each spec a path or ``gs://`` URI, or YAML or JSON itself; nothing means the default.
+        given: For each spec its settings, or ``{"from": PLACE}``, a path or ``gs://`` URI of a YAML or JSON file;
+            nothing means the default.
         defaults: Settings of each spec where nothing is given.
         data: See :func:`parse_synthetic`; otherwise a folder, on a disk or in a bucket.
         start_weights: Replaces ``pretrained_weights`` of the train spec.
@@ -85,7 +86,7 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read.
     """
-    specs, checked = _check_specs(texts, defaults)
+    specs, checked = _check_specs(given, defaults)
     if start_weights and "train_spec" in specs:
         specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
     weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
@@ -150,31 +151,17 @@ def _photos_in(data: str) -> int:
     return sum(map(is_photo, listing(data.strip())))
 
 
-def _document(text: str, where: str, default: Settings) -> Document:
-    text = text.strip()
-    if not text:
-        return Document(where, bare_classes(default))
-    if _is_place(text):
-        return read_document(text)
-    return parse_document(text, where)
-
-
-def _is_place(text: str) -> bool:
-    """Whether a text is a path; settings have a colon and a blank, a brace or a second line."""
-    return in_bucket(text) or ("\n" not in text and "{" not in text and ": " not in text)
-
-
 def _check_specs(
-    texts: Mapping[str, str], defaults: Mapping[str, Settings]
+    given: Mapping[str, Settings], defaults: Mapping[str, Settings]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Strict]]:
     """Settings by the name of their spec, as they are and validated; the problems of all of them at once."""
     problems: list[str] = []
     checked: dict[str, Strict] = {}
     specs: dict[str, dict[str, Any]] = {}
-    for name, text in texts.items():
+    for name, settings in given.items():
         fill, model = MODELS[name]
         try:
-            document = _document(text, name, defaults[name])
+            document = read_settings(settings or defaults[name], name)
             _refuse_key(document, name)
             checked[name] = validate(Document(document.where, fill(document.data), document.root), model)
             specs[name] = dict(document.data)

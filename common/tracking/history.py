@@ -5,19 +5,20 @@ from typing import Any
 
 from bodyposenet.common.tracking.events import FAILURE_TAG
 from bodyposenet.common.tracking.mlflow_store import (
-    MLFLOW_PARENT,
-    PARENT_TAG,
     Store,
     log,
     open_store,
     quiet_mlflow,
     tracking_uri,
 )
+from bodyposenet.common.tracking.pipeline_runs import MLFLOW_PARENT, POD_TAG, TASK_TAG, find_parents, list_below
 
 ASKED = "asked"  # parameter of a pipeline run's first task: a digest of all that it was asked for, where that is new
 SAME_AS = "same_as"  # parameter of its first task where that is not new: the earlier run, and the end of this one
 COMPLETES = "completes"  # parameter of the task that only a good end reaches: the digest
+REPORT, REPORTERS = "report", ("report", "choose_smallest", "infer_batch")  # their folder, and tasks that write one
 SUCCEEDED, NOTHING_NEW, FAILED, STOPPED = "SUCCEEDED", "NOTHING NEW", "FAILED", "STOPPED"  # how a run ended
+ENDINGS = {SUCCEEDED: "FINISHED", NOTHING_NEW: "FINISHED", FAILED: "FAILED", STOPPED: "KILLED"}  # in MLflow's words
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class TaskRow:
         seconds: How long it took; None while it runs.
         failure: Why it failed; nothing if it did not.
         metrics: Its last numbers.
+        pod: Name of the pod that it ran in; nothing where it ran elsewhere.
+        began: When it did, in seconds since 1970.
     """
 
     name: str
@@ -37,6 +40,21 @@ class TaskRow:
     seconds: float | None
     failure: str
     metrics: dict[str, float]
+    pod: str = ""
+    began: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunPages:
+    """Where a browser finds a pipeline run; nothing where the store has no pages.
+
+    Attributes:
+        run: Its parent run.
+        report: The page that one of its tasks has written of it.
+    """
+
+    run: str = ""
+    report: str = ""
 
 
 def find_completed(digest: str) -> str:
@@ -93,7 +111,30 @@ def task_rows(pipeline: str) -> list[TaskRow]:
     Args:
         pipeline: The pipeline run's id, as the tasks' environment has it.
     """
-    return [_row(run) for run in _runs(pipeline)]
+    return [_describe(run) for run in _runs(pipeline)]
+
+
+def find_pages(pipeline: str) -> RunPages:
+    """Find the pages of a pipeline run and of its report.
+
+    Args:
+        pipeline: As for :func:`task_rows`.
+    """
+    if not tracking_uri() or not pipeline:
+        return RunPages()
+    with quiet_mlflow():
+        store = open_store()
+        parents = find_parents(store, pipeline)
+        reports = [page for run in _runs(pipeline) if _describe(run).name in REPORTERS
+                   for page in _list_reports(store, run)]  # fmt: skip
+    page = store.page(parents[0].run_id, parents[0].experiment_id) if parents else ""
+    return RunPages(page, reports[-1] if reports else "")
+
+
+def _list_reports(store: Store, run: Any) -> list[str]:
+    page = store.page(run.info.run_id, run.info.experiment_id)
+    files = store.client.list_artifacts(run.info.run_id, REPORT) if page else []
+    return [f"{page}/artifacts/{file.path}" for file in files if file.path.endswith(".html")]
 
 
 def _runs(pipeline: str) -> list[Any]:
@@ -102,29 +143,20 @@ def _runs(pipeline: str) -> list[Any]:
         return []
     with quiet_mlflow():
         store = open_store()
-        parents = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=10)
-        found = [run for parent in parents for run in _below(store, parent.info.run_id)]
+        found = [run for parent in find_parents(store, pipeline)
+                 for run in list_below(store, parent.run_id, parent.experiment_id)]  # fmt: skip
     return sorted(found, key=lambda run: int(run.info.start_time))
 
 
-def _below(store: Store, parent: str) -> list[Any]:
-    return list(
-        store.client.search_runs(
-            [store.experiment],
-            f"tags.`{MLFLOW_PARENT}` = '{parent}'",
-            order_by=["attributes.start_time ASC"],
-            max_results=1000,
-        )
-    )
-
-
-def _row(run: Any) -> TaskRow:
+def _describe(run: Any) -> TaskRow:
     end = run.info.end_time
     seconds = (end - run.info.start_time) / 1000 if end else None
     return TaskRow(
-        name=str(run.info.run_name),
+        name=str(run.data.tags.get(TASK_TAG) or run.info.run_name),
         status=str(run.info.status),
         seconds=seconds,
         failure=str(run.data.tags.get(FAILURE_TAG, "")),
         metrics=dict(run.data.metrics),
+        pod=str(run.data.tags.get(POD_TAG, "")),
+        began=run.info.start_time / 1000,
     )

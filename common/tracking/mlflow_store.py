@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bodyposenet import __version__
+from bodyposenet.common.kubeflow.page_variables import MLFLOW_PAGE
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "bodyposenet"
-PARENT_TAG = "bodyposenet.pipeline_run"
-MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
-SETTLE = 1.0  # seconds in which tasks that start together must have written their parent run
 
 # MLflow retries 7 times over minutes and waits 120 s by default; a task must not hang on its bookkeeping that long.
 # What the user has set stays.
@@ -98,11 +94,12 @@ class Store:
     uri: str
     experiment: str
 
-    def page(self, run_id: str) -> str:
-        """The address of a run's page; a database has none."""
-        if not self.uri.startswith(("http://", "https://")):
+    def page(self, run_id: str, experiment: str = "") -> str:
+        """The address of a run's page; a database has none. ``experiment`` is the run's, if it is another."""
+        address = os.environ.get(MLFLOW_PAGE, "").strip() or self.uri
+        if not address.startswith(("http://", "https://")):
             return ""
-        return f"{hide_password(self.uri).rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}"
+        return f"{hide_password(address).rstrip('/')}/#/experiments/{experiment or self.experiment}/runs/{run_id}"
 
 
 def open_store(run_id: str = "") -> Store:
@@ -153,65 +150,3 @@ def _artifact_folder(uri: str) -> str | None:
     if not uri.startswith("sqlite:///"):
         return None
     return (Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute().parent / "mlartifacts").as_uri()
-
-
-def start_run(store: Store, name: str, pipeline: str, start: int) -> str:
-    """Make a run; below its pipeline's run if there is a pipeline.
-
-    Args:
-        store: Where.
-        name: The task.
-        pipeline: Id of the pipeline run, or nothing.
-        start: Milliseconds since 1970.
-
-    Returns:
-        The run's id.
-    """
-    tags = {"bodyposenet.version": __version__}
-    if pipeline:
-        tags[MLFLOW_PARENT] = parent_run(store, pipeline)
-        store.client.update_run(tags[MLFLOW_PARENT], status="RUNNING")
-    return str(store.client.create_run(store.experiment, start_time=start, run_name=name, tags=tags).info.run_id)
-
-
-def end_run(store: Store, run_id: str, status: str, end: int, *, owned: bool = True) -> None:
-    """End a task's run, and its pipeline's run unless another of its tasks still runs, or the run is not ours."""
-    store.client.set_terminated(run_id, status, end_time=end)
-    parent = store.client.get_run(run_id).data.tags.get(MLFLOW_PARENT) if owned else None
-    if not parent:
-        return
-    tasks = store.client.search_runs(
-        [store.experiment],
-        f"tags.`{MLFLOW_PARENT}` = '{parent}'",
-        order_by=["attributes.start_time ASC"],
-        max_results=1000,
-    )
-    latest = {task.info.run_name: task.info.status for task in tasks}  # a retried task counts by its last attempt
-    if "RUNNING" not in latest.values():
-        store.client.set_terminated(parent, "FAILED" if "FAILED" in latest.values() else "FINISHED", end_time=end)
-
-
-def parent_run(store: Store, pipeline: str) -> str:
-    """The run of a whole pipeline run, found by its tag or made.
-
-    Two tasks may both find none and make one each. So whoever made one, or found one that was only just made, looks
-    again after a moment; the oldest stays.
-    """
-    found = _parents(store, pipeline)
-    mine = None if found else _new_parent(store, pipeline)
-    if mine or time.time() - found[0].start_time / 1000 < 2 * SETTLE:
-        time.sleep(SETTLE)
-    oldest = str(_parents(store, pipeline)[0].run_id)
-    if mine and oldest != mine:
-        store.client.delete_run(mine)
-    return oldest
-
-
-def _new_parent(store: Store, pipeline: str) -> str:
-    return str(store.client.create_run(store.experiment, tags={PARENT_TAG: pipeline}, run_name=pipeline).info.run_id)
-
-
-def _parents(store: Store, pipeline: str) -> list[Any]:
-    """MLflow's infos of the runs tagged with a pipeline run, oldest first."""
-    runs = store.client.search_runs([store.experiment], f"tags.`{PARENT_TAG}` = '{pipeline}'", max_results=100)
-    return sorted((run.info for run in runs), key=lambda info: (info.start_time, info.run_id))

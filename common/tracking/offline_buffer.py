@@ -12,15 +12,14 @@ from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
-    end_run,
     hide_password,
     impatient,
     log,
     open_store,
     reason,
-    start_run,
     tracking_uri,
 )
+from bodyposenet.common.tracking.pipeline_runs import end_run, start_run
 
 FOLDER = "tracking_buffer"
 LINES = "run.jsonl"  # first line: the run; then one event a line; last line: how it ended
@@ -37,6 +36,9 @@ class Start:
         time: Milliseconds since 1970.
         run_id: The run in the store, if it was made before the store went away, or is somebody else's.
         owned: Whether ending it is ours.
+        first: It is the first task of a pipeline whose last one will tell how that has ended.
+        pod: In which the task runs; nothing unless on Kubeflow.
+        ending: It is the last task, and its pipeline ended so; nothing if the tasks are to tell. None: it is not.
     """
 
     name: str
@@ -44,6 +46,9 @@ class Start:
     time: int = field(default_factory=now)
     run_id: str = ""
     owned: bool = True
+    first: bool = False
+    pod: str = ""
+    ending: str | None = None
 
 
 class Buffer:
@@ -109,7 +114,9 @@ def _send(store: Store, folder: Path) -> str:
     run_id, done = _progress(progress) or (start.run_id, 0)
     if not run_id:
         with impatient():
-            run_id = start_run(store, start.name, start.pipeline, start.time)
+            run_id = start_run(
+                store, start.name, start.pipeline, start.time, first=start.first, pod=start.pod
+            )  # fmt: skip
     for number, event in enumerate(events):
         if number >= done:
             with whole_file(progress) as file:
@@ -136,7 +143,7 @@ def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Ev
     if event["op"] == "end":
         if start.owned or event["status"] == "FAILED":
             with impatient():
-                end_run(store, run_id, event["status"], event["time"], owned=start.owned)
+                end_run(store, run_id, event["status"], event["time"], owned=start.owned, ending=start.ending)
         return
     tell(store, run_id, event | ({"path": str(_find_kept(folder, event["path"]))} if "path" in event else {}))
 

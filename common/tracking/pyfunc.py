@@ -5,13 +5,16 @@ nothing is pickled, and where it is loaded this package need not be installed. I
 """
 
 import base64
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import bodyposenet
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.compiled_folder import COPY
 
 if TYPE_CHECKING:
     from bodyposenet.common.skeleton.card import Card
@@ -117,6 +120,14 @@ def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> Regis
 
     A server is ready when this returns, so a dark photo is looked at: what the first one compiles and chooses is done.
     """
+    _forget_copies()
     model = RegisteredPoseModel(Path(path), (model_config or {}).get("inference", {}))
     model.predict(np.zeros((*model.runner.card.input_size, 3), np.uint8))
     return model
+
+
+def _forget_copies() -> None:
+    """Take the code that came with networks off the path, where this is no such code: workers find all of it."""
+    package = Path(bodyposenet.__file__).parent
+    if not (package / COPY).is_file():
+        sys.path[:] = [place for place in sys.path if not (Path(place) / package.name / COPY).is_file()]

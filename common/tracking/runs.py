@@ -14,7 +14,6 @@ from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
-    end_run,
     hide_password,
     impatient,
     is_refusal,
@@ -22,10 +21,10 @@ from bodyposenet.common.tracking.mlflow_store import (
     open_store,
     pipeline_run,
     reason,
-    start_run,
     tracking_uri,
 )
 from bodyposenet.common.tracking.offline_buffer import Buffer, Start
+from bodyposenet.common.tracking.pipeline_runs import end_run, join_run, read_pod, start_run
 from bodyposenet.common.tracking.system_metrics import sampling
 
 _current: ContextVar["TrackedRun | None"] = ContextVar("current_run", default=None)
@@ -114,11 +113,15 @@ class TrackedRun:
     def _open(self) -> None:
         """Join or make the run in the store; if that fails, the buffer it is."""
         try:
-            self._store = open_store(self.id)
-            if not self.id:
-                with impatient():
-                    run_id = start_run(self._store, self._start.name, self._start.pipeline, self._start.time)
-                self._start = replace(self._start, run_id=run_id)
+            self._store, start = open_store(self.id), self._start
+            with impatient():
+                if self.id:
+                    join_run(self._store, self.id, start.name, start.pipeline, start.pod)
+                    return
+                run_id = start_run(
+                    self._store, start.name, start.pipeline, start.time, first=start.first, pod=start.pod
+                )  # fmt: skip
+            self._start = replace(start, run_id=run_id)
         except Exception as error:  # whatever is wrong with the store, the task goes on
             self._give_up(error)
 
@@ -180,7 +183,8 @@ class TrackedRun:
         if self._store and not self._buffer and (self._start.owned or status == "FAILED"):
             try:
                 with impatient():
-                    end_run(self._store, self.id, status, events.now(), owned=self._start.owned)
+                    ending = self._start.ending
+                    end_run(self._store, self.id, status, events.now(), owned=self._start.owned, ending=ending)
             except Exception as error:
                 self._give_up(error)
         if self._buffer:
@@ -196,7 +200,9 @@ def _lose(event: events.Event, why: str) -> UserError:
 
 
 @contextmanager
-def task_run(name: str, *, buffer: Path | None = None) -> Iterator[TrackedRun]:
+def task_run(
+    name: str, *, buffer: Path | None = None, first: bool = False, ending: str | None = None
+) -> Iterator[TrackedRun]:  # fmt: skip
     """Track a task: its run in MLflow, which ends when the block does, as failed if it raises.
 
     The environment says where: ``MLFLOW_TRACKING_URI`` names the store (unset: nothing is tracked, and MLflow not
@@ -207,12 +213,17 @@ def task_run(name: str, *, buffer: Path | None = None) -> Iterator[TrackedRun]:
         name: The run's name: the task.
         buffer: The folder of the task's output; if the store does not answer, the run is kept there for
             :func:`send_buffered`. Without it, such a run is lost with a warning.
+        first: It is the first task of a pipeline: that counts as running until one with an ``ending`` has ended.
+        ending: It is the last task; MLflow's word for how the pipeline has ended, nothing if its tasks are to tell.
 
     Yields:
         The run to log to.
     """
     joined = os.environ.get("MLFLOW_RUN_ID", "")
-    run = TrackedRun(Start(name, pipeline_run(), run_id=joined, owned=not joined), buffer)
+    start = Start(
+        name, pipeline_run(), run_id=joined, owned=not joined, first=first, pod=read_pod(), ending=ending
+    )  # fmt: skip
+    run = TrackedRun(start, buffer)
     if tracking_uri():
         run._open()
     else:

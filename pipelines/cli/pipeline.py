@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 from bodyposenet.pipelines.cli.flags import cluster_options, connection_options, parameter_options
+from bodyposenet.pipelines.cli.runs import follow_run, list_runs, stop_run, wait_for_run
 from bodyposenet.pipelines.cli.schedule import schedule_one
 
 LOCAL, REMOTE = ("output", "data", "epochs"), ("host", "words", "experiment", "run_name", "wait", "no_cache")
@@ -16,10 +17,11 @@ MANIFEST = "Write Pipeline and PipelineVersion resources, for Kubeflow's Kuberne
 
 @click.group("pipeline")
 def pipeline() -> None:
-    """Compile the Kubeflow pipelines, upload and submit them, or run one here."""
+    """Compile the Kubeflow pipelines, upload and submit them, see to their runs, or run one here."""
 
 
-pipeline.add_command(schedule_one)
+for verb in (schedule_one, wait_for_run, stop_run, list_runs):
+    pipeline.add_command(verb)
 
 
 @pipeline.command(
@@ -111,7 +113,7 @@ def _submit(
     from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.parameters import from_words
     from bodyposenet.pipelines.server import Server
-    from bodyposenet.pipelines.submit import check, follow, start
+    from bodyposenet.pipelines.submit import check, start
 
     package = find_package(named)
     values = from_words(words, package.inputs)
@@ -125,11 +127,7 @@ def _submit(
     run_id = start(server, sent, values, experiment=experiment, name=run_name)
     click.echo(f"run {run_id}: {server.page(run_id)}")
     if wait:
-        try:
-            follow(server, run_id, click.echo)
-        except KeyboardInterrupt:
-            click.echo(f"the run goes on: {server.page(run_id)}", err=True)
-            raise
+        follow_run(server, run_id)
 
 
 def _refuse(ctx: click.Context, names: tuple[str, ...], named: str | None) -> None:

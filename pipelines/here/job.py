@@ -12,7 +12,7 @@ class Job:
 
     Attributes:
         pipeline: Name of a compiled pipeline.
-        arguments: Of the pipeline; specs as text.
+        arguments: Of the pipeline.
         root: Folder of the artifacts.
         cache: Folder that remembers finished tasks.
         checkpoints: Folder where trainings keep theirs.

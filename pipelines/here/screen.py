@@ -1,20 +1,17 @@
 """Screen: the stages of a run as lines, and on a terminal one bar for the stage at work."""
 
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from typing import IO, Any
 
+from bodyposenet.common.machine.terminal import Terminal, format_row, spell
 from bodyposenet.common.pages.numbers import DASH
 from bodyposenet.pipelines.here.messages import News
 from bodyposenet.pipelines.here.stages import key_number
 
 WORDS = {"started": "at work", "done": "done", "kept": "done before", "failed": "failed"}
-TITLE, WORD, CLOCK = 20, 13, 9  # widths of columns
 BAR = 24  # cells
 FORECAST = "forecast"  # no stage of its own: what it says is for the beginning
-CLEAR = "\r\x1b[2K"
 
 
 class Screen:
@@ -23,17 +20,16 @@ class Screen:
     Args:
         stages: How many there are.
         file: Where to; standard output by default.
+
+    Attributes:
+        say: Writes lines of text.
     """
 
     def __init__(self, stages: int, file: IO[str] | None = None) -> None:
-        self._file = file or sys.stdout
+        self._terminal = Terminal(file)
+        self.say = self._terminal.say
         self._stages, self._ended = stages, 0
-        self._live = self._file.isatty()
         self._at: tuple[str, float] | None = None
-
-    def say(self, text: str) -> None:
-        """Write lines of text."""
-        self._write(f"{CLEAR if self._live else ''}{text}\n")
 
     def tell(self, news: News) -> None:
         """Take in what became of a stage."""
@@ -49,28 +45,20 @@ class Screen:
 
     def tick(self, note: Mapping[str, Any] | None) -> None:
         """Draw the stage at work, with the note of how far it is."""
-        if not self._live:
-            return
         name, since = self._at or ("starting", time.monotonic())
         clock = spell(time.monotonic() - since) if self._at else ""
-        line = f"{name:<{TITLE}} {f'{self._ended + 1} of {self._stages}':<{WORD}} {clock:>{CLOCK}}  {at_work(note)}"
-        self._write(f"{CLEAR}{line[: shutil.get_terminal_size().columns - 1].rstrip()}")
+        self._terminal.draw([format_row(name, f"{self._ended + 1} of {self._stages}", clock, at_work(note))])
 
     def close(self) -> None:
         """Leave the terminal as other programs expect it."""
-        if self._live:
-            self._write(CLEAR)
-
-    def _write(self, text: str) -> None:
-        self._file.write(text)
-        self._file.flush()
+        self._terminal.close()
 
 
 def format_end(news: News) -> str:
     """A stage that has ended: name, state, time, and the number that says most of it, or why it failed."""
     clock = spell(news.seconds) if news.state != "kept" else DASH
     said = news.reason.splitlines()[0] if news.reason else key_number(news)
-    return f"{news.stage:<{TITLE}} {WORDS[news.state]:<{WORD}} {clock:>{CLOCK}}  {said}".rstrip()
+    return format_row(news.stage, WORDS[news.state], clock, said)
 
 
 def at_work(note: Mapping[str, Any] | None) -> str:
@@ -81,12 +69,3 @@ def at_work(note: Mapping[str, Any] | None) -> str:
     full = round(share * BAR)
     words = [f"{'█' * full}{'░' * (BAR - full)}", f"{share * 100:3.0f} %", note["what"], note["more"]]
     return " ".join(word for word in words if word)
-
-
-def spell(seconds: float) -> str:
-    """``4.1 s``, ``3:20`` or ``1:02:03``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

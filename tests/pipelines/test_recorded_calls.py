@@ -19,8 +19,10 @@ from urllib3 import PoolManager, encode_multipart_formdata
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import UserError
-from bodyposenet.pipelines import package, submit
-from bodyposenet.pipelines.run_story import STANDS_STILL, read_reason
+from bodyposenet.pipelines import package
+from bodyposenet.pipelines.runs import follow
+from bodyposenet.pipelines.runs.reasons import read_reason
+from bodyposenet.pipelines.runs.story import STANDS_STILL, WOULD_TELL
 from bodyposenet.pipelines.server import HOST, NAMESPACE, Server
 
 find_package = cache(package.find_package)
@@ -213,7 +215,8 @@ def test_every_recorded_refusal_is_told_in_a_short_line_and_its_message_says_who
     kinds = {line: type(error).__name__ for line, error in told.items()}
     assert {line for line, kind in kinds.items() if kind == "UnstoredError"} == {55, 57, 63, 65}
     assert {line for line, kind in kinds.items() if kind == "GoneError"} == {116, 117}
-    assert set(kinds.values()) == {"UnstoredError", "GoneError", "UserError"}
+    assert {line for line, kind in kinds.items() if kind == "MissingError"} == {89, 92, 95, 119}
+    assert set(kinds.values()) == {"UnstoredError", "GoneError", "MissingError", "UserError"}
     assert max(len(str(error)) for error in told.values()) < 260
     assert not [error for error in told.values() if re.search(r"\n|Internal|Error \d|mlpipeline", str(error))]
 
@@ -268,13 +271,13 @@ def test_loops_conditions_and_exit_handlers_are_wrapped_as_the_recorded_ones(dat
 
 @pytest.mark.data
 def test_a_list_that_stands_still_is_told_once_and_the_run_is_followed_to_its_end(data_folder, monkeypatch):
-    monkeypatch.setattr(submit, "PAUSE", 0)
+    monkeypatch.setattr(follow, "PAUSE", 0)
     monkeypatch.delenv(NAMESPACE, raising=False)
     with kubeflow(story=read_run(data_folder, "run_good")) as fake:
         monkeypatch.setenv(HOST, fake.url)
         done = CliRunner().invoke(main, ["pipeline", "run", "batch_inference", "--wait"], catch_exceptions=False)
     told = [line.partition(" ")[2] for line in done.stdout.splitlines()[1:]]
     assert done.exit_code == 0
-    assert told[-2:] == [": ".join(STANDS_STILL), "run: SUCCEEDED"]
+    assert told[-4:-2] == [STANDS_STILL + WOULD_TELL, "run: SUCCEEDED"]
     assert {"train: SUCCEEDED", "prune: SUCCEEDED"} <= set(told)
     assert [line for line, times in Counter(told).items() if times > 1] == []

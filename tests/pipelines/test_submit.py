@@ -14,7 +14,6 @@ from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
-from bodyposenet.pipelines import submit
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
@@ -199,64 +198,6 @@ def test_what_was_sent_runs(fake, tiny, tmp_path):
     assert fake.execute(the(fake.runs), tmp_path) == {"Output": True}
     run("run", tiny, "-p", "reference=0.6", "-p", "candidate=0.5")
     assert fake.execute(list(fake.runs.values())[-1], tmp_path) == {"Output": False}
-
-
-def test_waiting_tells_each_change_once_and_ends_with_the_run(fake, tiny):
-    result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.exit_code == 0, result.output
-    told = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in result.stdout.splitlines()[1:]]
-    assert told[:4] == ["run: PENDING", "gate: RUNNING", "run: RUNNING", "gate: SUCCEEDED"]
-    assert set(told[4:-1]) == {f"{task}: SUCCEEDED" for task in ("gate-2", "gate-3 1 of 2", "gate-3 2 of 2")}
-    assert told[-1] == "run: SUCCEEDED"
-
-
-@pytest.mark.parametrize("end", ["FAILED", "CANCELED", "SKIPPED"])
-def test_waiting_for_a_run_that_does_not_succeed_ends_with_1(fake, tiny, end):
-    fake.states = ("RUNNING", "RUNNING", end)
-    result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.exit_code == 1
-    assert f"the run ended as {end}" in result.stderr
-    assert "its logs are at http://127.0.0.1:" in result.stderr
-    reasons = ["  gate failed: planted in a task"] if end == "FAILED" else []
-    assert result.stderr.splitlines()[1:] == reasons
-
-
-def test_the_log_of_a_failed_task_is_asked_for_with_the_token(tiny, monkeypatch):
-    monkeypatch.setenv(TOKEN, "secret")
-    with kubeflow(token="secret", states=("FAILED",)) as fake:
-        result = run("run", tiny, "-p", "reference=1", "--wait", "--host", fake.url)
-    assert result.stderr.splitlines()[1:] == ["  gate failed: planted in a task"]
-
-
-def test_a_failed_task_without_a_log_is_named_with_who_may_have_one(fake, tiny):
-    fake.states, fake.keeps_logs = ("FAILED",), False
-    result = run("run", tiny, "-p", "reference=1", "--wait")
-    named, advice = result.stderr.splitlines()[1:]
-    assert named == "  gate failed"
-    assert re.fullmatch(r"  no log of it is kept; while its pod is there: kubectl get pods \| grep \d+", advice)
-
-
-def test_whoever_no_longer_waits_is_told_that_the_run_goes_on(fake, tiny, monkeypatch):
-    def press_ctrl_c(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("time.sleep", press_ctrl_c)
-    result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.exit_code == 130
-    assert f"the run goes on: {fake.url}/#/runs/details/{the(fake.runs)['run_id']}" in result.stderr
-
-
-def test_waiting_outlasts_a_server_that_starts_anew(fake, tiny):
-    fake.fail("GET /runs/.*", times=3)
-    assert run("run", tiny, "-p", "reference=1", "--wait").exit_code == 0
-
-
-def test_waiting_for_a_server_that_stays_away_ends_with_2(fake, tiny, monkeypatch):
-    monkeypatch.setattr(submit, "MISSES", 2)
-    fake.fail("GET /runs/.*", times=2)
-    result = run("run", tiny, "-p", "reference=1", "--wait")
-    assert result.exit_code == 2
-    assert "it fails (503: planted)" in result.stderr
 
 
 def test_no_address_is_told(tiny):

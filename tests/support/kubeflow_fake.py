@@ -30,6 +30,7 @@ ROUTES = {  # what is asked, which method answers, and the type of the answer
     "POST /experiments/(?P<key>[^/:]+):archive": ("archive_experiment", "object"),
     "GET /pipelines": ("list_pipelines", "V2beta1ListPipelinesResponse"),
     "POST /pipelines": ("add_pipeline", "V2beta1Pipeline"),
+    "GET /pipelines/(?P<key>[^/:]+)": ("tell_pipeline", "V2beta1Pipeline"),
     "POST /pipelines/upload_version": ("add_version", "V2beta1PipelineVersion"),
     "GET /pipelines/(?P<key>[^/]+)/versions": ("list_versions", "V2beta1ListPipelineVersionsResponse"),
     "POST /runs": ("add_run", "V2beta1Run"),

@@ -27,12 +27,21 @@ def tell_time(moment):
 
 @dataclass
 class Node:
-    """One entry of the list; its number is that of its pod, if it has one."""
+    """One entry of the list.
+
+    Attributes:
+        name: That is displayed.
+        state: Of it.
+        below: Nodes that are listed as its children.
+        beside: They lie beside it, and not in it: what comes after a driver, the parts of a loop.
+        number: The hash of its path, which is the end of its id.
+    """
 
     name: str
     state: str
-    number: int = 0
     below: list["Node"] = field(default_factory=list)
+    beside: bool = False
+    number: int = 0
 
 
 def draw_workflow(name, spec, state):
@@ -46,10 +55,25 @@ def draw_workflow(name, spec, state):
     if state == "PENDING":
         return []
     root = retry("root", state, _draw_graph(spec, spec["root"]["dag"], state))
-    nodes = [retry(name, state, [driver("root", root)])]
-    for number, node in enumerate(walk(nodes)):
-        node.number = 1_000_000_007 * (number + 1) % 4_294_967_296
-    return list(walk(nodes))
+    return place_nodes(retry(name, state, [driver("root", root)]))
+
+
+def place_nodes(workflow):
+    """Give every node of a workflow its number, and return all of them."""
+    number_nodes([workflow], "")
+    return list(walk([workflow]))
+
+
+def number_nodes(nodes, room):
+    """Number nodes as Argo does: by the FNV-1a hash, in 32 bits, of the path that leads to them."""
+    for node in nodes:
+        is_try = f".{room}".endswith("." + re.sub(r"\(\d+\)$", "", node.name))
+        path = room + node.name[node.name.rindex("(") :] if is_try else f"{room}.{node.name}".lstrip(".")
+        node.number = 0x811C9DC5
+        for byte in path.encode():
+            node.number = (node.number ^ byte) * 0x01000193 % 2**32
+        outside = room.rpartition(".")[0] if is_try else room
+        number_nodes(node.below, outside if node.beside else path)
 
 
 def walk(nodes) -> Iterator[Node]:
@@ -59,14 +83,17 @@ def walk(nodes) -> Iterator[Node]:
         yield from walk(node.below)
 
 
-def retry(name, state, below=()):
-    """Make a node with its first try, below which is what it holds."""
-    return Node(name, state, below=[Node(f"{name}(0)", state, below=list(below))])
+def retry(name, state, below=(), earlier=0):
+    """Make a node with its tries, below the last of which is what it holds; so many earlier ones have failed."""
+    failed = [Node(f"{name}({number})", "FAILED") for number in range(earlier)]
+    return Node(name, state, below=[*failed, Node(f"{name}({earlier})", state, below=list(below))])
 
 
-def driver(name, node):
-    """Make the driver that came before a node."""
-    return retry(f"{name}-driver", "SUCCEEDED", [node])
+def driver(name, *nodes):
+    """Make the driver that came before nodes, which lie beside it."""
+    made = retry(f"{name}-driver", "SUCCEEDED", nodes)
+    made.below[0].beside = True
+    return made
 
 
 def _draw_graph(spec, graph, state):
@@ -80,7 +107,7 @@ def _draw_graph(spec, graph, state):
 
 
 def _draw_task(spec, name, task, state):
-    if "triggerPolicy" in task:
+    if "strategy" in task.get("triggerPolicy", {}):  # what has a condition has it there, too
         handler = task["dependentTasks"][0]
         rest = {key: value for key, value in task.items() if key != "triggerPolicy"}
         return [retry(f"{handler}.onExit", state, _draw_task(spec, name, rest, state))]
@@ -101,7 +128,7 @@ def _draw_loop(spec, graph, state, iterator):
         ])
         for number in range(items)
     ]  # fmt: skip
-    return [driver("iteration", Node("iteration-iterations", state, below=parts))]
+    return [driver("iteration", Node("iteration-iterations", state, below=parts, beside=True))]
 
 
 def list_tasks(workflow, nodes, began):

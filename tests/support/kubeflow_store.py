@@ -104,6 +104,10 @@ class Store:
         """List those of the store in use."""
         return self._page(self.pipelines.values(), query, "pipelines")
 
+    def tell_pipeline(self, query, body, key):
+        """Tell one."""
+        return find(self.pipelines, key, "Pipeline")
+
     def add_pipeline(self, query, body):
         """Make one without versions."""
         check_model(body, "V2beta1Pipeline")
@@ -160,10 +164,11 @@ class Store:
         )
 
     def list_runs(self, query, body):
-        """List those of an experiment."""
-        experiment = query.pop("experiment_id", None)
-        its = [run for run in self.runs.values() if run["experiment_id"] == experiment]
-        return self._page(its, query, "runs")
+        """List those of an experiment, or all; the oldest first, unless the newest are to be."""
+        experiment, order = query.pop("experiment_id", None), query.pop("sort_by", "")
+        demand(order in ("", "created_at desc"), f"sorted by {order}")
+        its = [run for run in self.runs.values() if experiment in (None, run["experiment_id"])]
+        return self._page(its[::-1] if order else its, query, "runs")
 
     def tell_run(self, query, body, key):
         """Tell a run, and what has become of it since the last time."""

@@ -11,8 +11,8 @@ from kfp.local import subprocess_task_handler
 from kfp.local.io import IOStore
 from support.tiny_training import SMALL
 
-from bodyposenet.pipelines.demo import as_text
 from bodyposenet.pipelines.here.local import compile_without_retries
+from bodyposenet.pipelines.parameters import sendable
 from bodyposenet.pipelines.specs import default
 
 # A process on this machine takes no resources and no image; kfp.local says so of every task.
@@ -76,7 +76,7 @@ def run_pipeline(folder, name, pipeline, patch, *, runner=None, store="", state=
         runner = runner or local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(root), raise_on_error=True, **cache)
         try:
-            compile_without_retries(pipeline)(**as_text(arguments))
+            compile_without_retries(pipeline)(**sendable(arguments))
         except RuntimeError as error:
             failure = str(error)
     (made,) = root.iterdir()

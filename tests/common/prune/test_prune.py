@@ -10,7 +10,7 @@ from bodyposenet.common.prune.prune import prune_model
 from bodyposenet.common.spec.prune import PruneSpec
 
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(few, max_examples=80)
+many = settings(few, max_examples=30)
 specs = st.builds(
     PruneSpec,
     pruning_threshold=st.floats(0.2, 1.2),

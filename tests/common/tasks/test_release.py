@@ -79,7 +79,8 @@ def test_a_network_passes_with_enough_ap_and_little_loss_in_8_bits(tmp_path, mon
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     page = tmp_path / "decision.md"
     assert tasks.gate(*aps, min_ap=wanted[0], max_int8_drop=wanted[1], page=str(page)) is passes
-    assert page.read_text().startswith(f"**{'Passed' if passes else 'Not passed'}.** {reason}")
+    said = page.read_text().replace(r"\_", "_")
+    assert said.startswith(f"**{'Passed' if passes else 'Not passed'}.** {reason}")
 
 
 def test_only_what_is_better_on_the_same_photos_takes_the_champion_s_place(network, store, tmp_path):

@@ -24,9 +24,9 @@ DEFAULT = restore_ints(DEFAULTS)
 NAMES = list(DEFAULT)
 
 
-def read(data="synthetic:8,4", **texts):
-    more = {name: texts.pop(name) for name in ("start_weights", "salt", "more") if name in texts}
-    return read_inputs({name: texts.get(name, "") for name in NAMES}, DEFAULT, data=data, **more)
+def read(data="synthetic:8,4", **specs):
+    more = {name: specs.pop(name) for name in ("start_weights", "salt", "more") if name in specs}
+    return read_inputs({name: specs.get(name, {}) for name in NAMES}, DEFAULT, data=data, **more)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,12 @@ def test_with_nothing_given_all_specs_are_the_shipped_ones():
     assert found.parts == ["0/1"]
 
 
-def test_a_spec_is_the_same_as_yaml_as_json_and_as_a_file(tmp_path):
+def test_a_spec_is_the_same_as_settings_and_as_a_file(tmp_path):
     spec = {**DEFAULT["prune_spec"], "pruning_threshold": 0.5}
-    file = tmp_path / "prune.yaml"
-    file.write_text(yaml.safe_dump(spec))
-    found = [read(prune_spec=text) for text in (yaml.safe_dump(spec), json.dumps(spec), str(file))]
+    files = [tmp_path / "prune.yaml", tmp_path / "prune.json"]
+    files[0].write_text(yaml.safe_dump(spec))
+    files[1].write_text(json.dumps(spec))
+    found = [read(prune_spec=given) for given in (spec, *({"from": str(file)} for file in files))]
     assert found[0].specs["prune_spec"]["pruning_threshold"] == 0.5
     assert len({each.digest for each in found}) == 1
     assert found[0].digest != read().digest
@@ -55,11 +56,11 @@ def test_a_spec_is_the_same_as_yaml_as_json_and_as_a_file(tmp_path):
 def test_all_mistakes_of_all_specs_come_together():
     with pytest.raises(SpecError) as caught:
         read(
-            inference_spec="/no/such.yaml",
-            dataset_spec="a: [b",
-            train_spec="num_epochs: 3",
-            prune_spec="pruning_treshold: 0.2",
-            deploy_spec='{"method": "median"}',
+            inference_spec={"from": "/no/such.yaml"},
+            dataset_spec={"from": "/no/such.yaml", "dataset": "mine"},
+            train_spec={"num_epochs": 3},
+            prune_spec={"pruning_treshold": 0.2},
+            deploy_spec={"method": "median"},
         )
     said = str(caught.value)
     assert "did you mean 'num_epoch'" in said
@@ -68,13 +69,13 @@ def test_all_mistakes_of_all_specs_come_together():
 
 
 def test_quantization_counts():
-    assert read(deploy_spec="max_int8_drop: 0.5").digest != read().digest
+    assert read(deploy_spec={"max_int8_drop": 0.5}).digest != read().digest
 
 
 @pytest.mark.parametrize("name", ["train_spec", "retrain_spec"])
 def test_a_model_key_in_a_spec_is_refused_before_it_is_an_argument(name):
     with pytest.raises(SpecError, match=f"{name}: key: a model key must not stand here; put it into") as caught:
-        read(**{name: json.dumps(DEFAULT[name] | {"key": "hunter2"})})
+        read(**{name: DEFAULT[name] | {"key": "hunter2"}})
     assert "hunter2" not in str(caught.value)
 
 

@@ -61,6 +61,13 @@ def test_a_registered_network_takes_a_photo_and_returns_people(client, load, net
     assert client.get_run(held.run_id).info.status == "FINISHED"
 
 
+def test_the_code_that_it_carries_hides_no_part_of_the_package_from_other_processes(client, load, network):
+    register_model(network, metrics={}, name="carried")
+    load("models:/carried@candidate")
+    code = f"import sys; sys.path[:] = {sys.path!r}; import bodyposenet.common.data.conversion.convert"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_its_metadata_tell_input_and_output_and_the_model_itself_checks_what_it_gets(client, load, network):
     register_model(network, metrics={}, name="told")
     model = load("models:/told@candidate")

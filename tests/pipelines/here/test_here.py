@@ -12,6 +12,7 @@ import pytest
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
+from bodyposenet.common.machine.terminal import spell
 from bodyposenet.pipelines.here import past
 from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, estimate_seconds, measure_code
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
@@ -19,7 +20,7 @@ from bodyposenet.pipelines.here.host import end_code, spawn
 from bodyposenet.pipelines.here.local import read_compiled
 from bodyposenet.pipelines.here.messages import News, Ordered
 from bodyposenet.pipelines.here.past import mark_complete, name_run, sole_user
-from bodyposenet.pipelines.here.screen import Screen, at_work, format_end, spell
+from bodyposenet.pipelines.here.screen import Screen, at_work, format_end
 from bodyposenet.pipelines.here.stages import key_number, titles
 
 

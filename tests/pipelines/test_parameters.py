@@ -1,0 +1,55 @@
+"""Parameters: what settings look like on the command line, in a declaration, and as they travel."""
+
+import json
+import logging
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.errors import SpecError
+from bodyposenet.pipelines.package import Input
+from bodyposenet.pipelines.parameters import from_spec, from_words, problems
+
+INPUTS = {"train_spec": Input("STRUCT", True), "data": Input("STRING", True)}
+SPEC = {"num_epoch": 3, "optimizer": {"__class_name__": "AdamW", "weight_decay": 1e-3}}
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/train.yaml", "/specs/train.yaml", "train.yaml", "my specs/train.yaml"])
+def test_a_place_travels_as_the_file_that_has_the_settings(place):
+    assert from_words({"train_spec": place}, INPUTS) == {"train_spec": {"from": place}}
+    assert from_words({"data": place}, INPUTS) == {"data": place}
+
+
+@pytest.mark.parametrize("write", [yaml.safe_dump, json.dumps, lambda spec: json.dumps(spec, indent=2)])
+def test_settings_are_the_same_as_yaml_as_json_and_in_a_file(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.yaml").write_text(write(SPEC))
+    for word in (write(SPEC), "@train.yaml"):
+        assert from_words({"train_spec": word}, INPUTS) == {"train_spec": SPEC}
+
+
+@pytest.mark.parametrize(("word", "said"), [("a: [b", "train_spec:1: not valid YAML"), ("{a: 1, b", "train_spec:1")])
+def test_settings_that_are_no_yaml_are_refused_with_their_line(word, said):
+    with pytest.raises(SpecError, match=said):
+        from_words({"train_spec": word}, INPUTS)
+
+
+@given(st.one_of(st.integers(), st.lists(st.integers(), max_size=3), st.booleans()))
+def test_what_is_neither_settings_nor_a_place_does_not_fit(value):
+    values = from_words({"train_spec": json.dumps(value)}, INPUTS)
+    assert [problem.split(" (")[0] for _, problem in problems(values, INPUTS)] == ["should be a mapping"]
+
+
+def test_a_declaration_with_a_text_keeps_working_and_is_told_what_to_write(tmp_path, caplog):
+    texts = {"train_spec": yaml.safe_dump(SPEC), "data": "gs://bucket/photos"}
+    with caplog.at_level(logging.WARNING):
+        assert from_spec(texts, INPUTS, tmp_path)["train_spec"] == SPEC
+    assert caplog.messages == ["train_spec: write a mapping in place of a text: the keys themselves, or {from: PLACE}"]
+    caplog.clear()
+    assert from_spec({"train_spec": SPEC}, INPUTS, tmp_path) == {"train_spec": SPEC}
+    assert (
+        from_spec({"train_spec": {"from": "gs://b/t.yaml"}}, INPUTS, tmp_path)["train_spec"]["from"] == "gs://b/t.yaml"
+    )
+    assert caplog.messages == []
