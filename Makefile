@@ -37,7 +37,7 @@ test-python: build/uv/bin/uv ## run it with another Python and the locked versio
 	rm -rf build/python-example
 	$(PYTHON) tests/worked_example.py build/python/bin build/python-example
 
-test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, and track on servers of MLflow 2 and 3
+test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, compile where only kfp is, and track on servers of MLflow 2 and 3
 	BODYPOSENET_SERVED=1 PATH="$(CURDIR)/build/uv/bin:$$PATH" $(BIN)/python -m pytest --durations=0 tests/served
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
@@ -71,8 +71,9 @@ shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, half an hour
 chaos: .venv/.ready ## kill 200 conversions, 30 trainings and 10 demos at random moments; each must end as if undisturbed
 	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_training.py 30 && ../$(BIN)/python chaos_demo.py 10
 
-compile: .venv/.ready ## rewrite pipelines/compiled
+compile: .venv/.ready ## rewrite pipelines/compiled and components/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
+	$(BIN)/python -m bodyposenet.pipelines.component_files
 
 lock: .venv/.ready build/uv/bin/uv ## write requirements.lock and the images' lists anew: what .venv holds, with the hashes of all files
 	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip > build/frozen.txt

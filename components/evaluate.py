@@ -32,7 +32,8 @@ def evaluate(
     """
     from bodyposenet.common import tasks
 
-    network = (model or onnx).path
+    given = model or onnx
+    network = given.path if given else ""
     ap, numbers = tasks.evaluate(network, dataset.path, inference_spec, name, detections.path, metrics.path)
     metrics.metadata.update(numbers)
     return ap

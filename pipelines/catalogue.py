@@ -23,8 +23,11 @@ INTRODUCTION = """\
 
 One file is one Kubeflow Pipelines component: a signature, a docstring and one call of `common/tasks`. The artifact
 types are declared in `common/kubeflow/artifacts.py`, the images in `common/kubeflow/container_images.py`, the resources
-in
-`pipelines/resources.py`. How to add one: [CONTRIBUTING.md](../CONTRIBUTING.md).
+in `pipelines/resources.py`. How to add one: [CONTRIBUTING.md](../CONTRIBUTING.md).
+
+`compiled/NAME.yaml` is the same component for whoever has kfp alone: `kfp.components.load_component_from_file` takes
+it. Its artifacts are of kfp's own types, `Dataset` and `Model`, which importers and other people's components have:
+[pipelines of one's own](../docs/composing.md).
 """
 
 

@@ -1,5 +1,7 @@
 """Resources: what each task asks of the cluster, and the environment that every task gets.
 
+Importing this wants kfp and kfp-kubernetes and nothing heavier, so that pipelines of loaded component files can use it.
+
 What differs from cluster to cluster is read from the environment when a pipeline is compiled; ``bpnet pipeline compile
 --help`` names the flags that set it.
 """
@@ -12,8 +14,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking.mlflow_store import MLFLOW_PAGE
-from bodyposenet.common.tracking.pipeline_runs import KUBEFLOW_PAGE
+from bodyposenet.common.kubeflow.container_images import rename_image
+from bodyposenet.common.kubeflow.page_variables import KUBEFLOW_PAGE, MLFLOW_PAGE
 
 HOUR = 3600
 BACKOFF, FACTOR, LONGEST_BACKOFF = "30s", 2.0, "600s"  # a bucket that is away, a node that is taken back
@@ -139,13 +141,28 @@ def _yes(environment: Mapping[str, str], name: str) -> bool:
 CLUSTER = Cluster.read(os.environ)
 
 
-def with_resources(task: PipelineTask, need: str, title: str) -> PipelineTask:
-    """Give a task its name on the page, its resources, its retries and its environment.
+def with_resources(task: PipelineTask, need: str = "", title: str = "") -> PipelineTask:
+    """Give a task its resources, its retries, its environment and the cluster's name of its image.
 
     The run's id comes from a pod label and not from an argument, which would defeat Kubeflow's cache.
+
+    Args:
+        task: Of a component of this package, or of one that was loaded from its file.
+        need: Key of :data:`NEEDS`; the component's own name if none is given.
+        title: Its name on the page; kfp's if none is given.
+
+    Returns:
+        The task itself.
+
+    Raises:
+        UserError: There is no such need: the component is somebody else's.
     """
-    wanted = NEEDS[need]
-    task.set_display_name(title)
+    wanted = _find_need(need or task.component_spec.name)
+    if title:
+        task.set_display_name(title)
+    image = task.container_spec.image
+    if (here := rename_image(image, os.environ)) != image:
+        task.set_container_image(here)
     task.set_cpu_request(wanted.cpu).set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
     backoff = {"backoff_duration": BACKOFF, "backoff_factor": FACTOR, "backoff_max_duration": LONGEST_BACKOFF}
     task.set_retry(min(CLUSTER.retries, wanted.tries), **backoff)
@@ -155,6 +172,13 @@ def with_resources(task: PipelineTask, need: str, title: str) -> PipelineTask:
     _place(task, wanted)
     _inform(task)
     return task
+
+
+def _find_need(name: str) -> TaskResources:
+    if name not in NEEDS:
+        fix = f"set what it needs on the task itself, or give need=: one of {', '.join(NEEDS)}"
+        raise UserError("is no component of this package", where=name, fix=fix)
+    return NEEDS[name]
 
 
 def _place(task: PipelineTask, wanted: TaskResources) -> None:

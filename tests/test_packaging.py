@@ -22,6 +22,7 @@ FACES = ("common", "components", "pipelines")
 # The versions that were found to work together; the newest ones must be tried before a bound moves.
 RANGES = {
     "pipelines": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3", "mlflow": ">=3.10,<4", "psutil": ">=5.9,<8"},
+    "kubeflow": {"kfp": ">=2.17,<3", "kfp-kubernetes": ">=2.17,<3"},
     "gcs": {
         "aiohttp": ">=3.12.15,<4",
         "gcsfs": ">=2025.2",
@@ -222,5 +223,5 @@ def test_the_wheel_brings_the_commands(installed):
         "for entry in dist.entry_points: print(entry.group, entry.name, entry.load().name)\n"
     )
     lines = run_installed(installed, "-c", code, str(installed)).splitlines()
-    commands = [f"bodyposenet.commands {name} {name}" for name in ("demo", "pipeline", "schedule")]
+    commands = [f"bodyposenet.commands {name} {name}" for name in ("component", "demo", "pipeline", "schedule")]
     assert sorted(lines) == [*commands, "console_scripts bpnet bpnet"]

@@ -12,7 +12,19 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, ENGINE, FP16, INT8, MODEL, ONNX, Settings, note
+from bodyposenet.common.tasks.files import (
+    ENGINE,
+    FP16,
+    INT8,
+    ONNX,
+    Settings,
+    find_calibration,
+    find_dataset,
+    find_for_gpus,
+    find_keras,
+    find_onnx,
+    note,
+)
 from bodyposenet.common.tracking import task_run
 
 if TYPE_CHECKING:
@@ -42,7 +54,7 @@ def export(
 
     if data_type not in ("fp32", "fp16"):
         raise UserError(f"no data type {data_type!r}", where="data_type", fix="give fp32 or fp16; calibrate makes int8")
-    source = Path(model) / MODEL
+    source = find_keras(model)
     with Together(Path(onnx) / ONNX) as files, task_run("export", buffer=Path(onnx)) as run:
         wanted = Interface(size=read_card(source).input_size, **(interface or {}))
         done = run_export(run, source, files, interface=wanted, half=data_type == "fp16")
@@ -66,10 +78,10 @@ def calibrate(
 
     Path(int8).mkdir(parents=True, exist_ok=True)
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
-    source = Path(onnx) / ONNX
+    source = find_onnx(onnx)
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
-    ranges = find_ranges(fitting, folder=Path(photos) / CALIBRATION_IMAGES)
-    judges = (spec, spec_in(Path(dataset))) if dataset else None
+    ranges = find_ranges(fitting, folder=find_calibration(photos))
+    judges = (spec, spec_in(find_dataset(dataset))) if dataset else None
     how = Calibration(ranges, cast("CalibrationMethod", method), keep, max_drop, judges)
     with task_run("calibrate", buffer=Path(int8)) as run:
         done, budget, numbers = run_calibrate(run, source, Path(int8) / INT8, how)
@@ -80,17 +92,12 @@ def calibrate(
     return list(done.kept), note(numbers, metrics)
 
 
-def for_gpus(onnx: str) -> Path:
-    """The file of an exported network that NVIDIA's libraries take: of a quantized one the form for TensorRT."""
-    return next((path for name in (INT8, ONNX) if (path := Path(onnx) / name).is_file()), Path(onnx) / ONNX)
-
-
 @report_failures
 def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, peaks: int) -> list[Path]:
     """Write an exported network with the files that ``deepstream`` or ``triton`` wants; returns what was written."""
     from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
-    source, folder = for_gpus(onnx), Path(files)
+    source, folder = find_for_gpus(onnx), Path(files)
     if server not in ("deepstream", "triton"):
         raise UserError(f"no server {server!r}", where="server", fix="give deepstream or triton")
     with task_run("bundle", buffer=folder) as run:
@@ -120,11 +127,11 @@ def build_engine(
     from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
-    source = for_gpus(onnx)
+    source = find_for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)
     with task_run("build_engine", buffer=folder) as run:
-        if data_type == "fp16" and source.name == ONNX:
+        if data_type == "fp16" and source.name != INT8:
             source = export_half(source, folder / FP16).path
         precision = cast("DataType | None", data_type or None)
         options = EngineOptions(size=spec.input_shape, max_batch=max_batch, gpus=tuple(gpus), data_type=precision)

@@ -12,7 +12,7 @@ from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, model_in, note
+from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, find_dataset, find_runnable, note
 from bodyposenet.common.tracking import task_run
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
@@ -26,9 +26,9 @@ def evaluate(
     from bodyposenet.common.steps.evaluate import run_evaluate
 
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
-    truth = spec_in(Path(dataset))
+    truth = spec_in(find_dataset(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
-        done, numbers = run_evaluate(run, model_in(model), spec, truth, Path(detections), name=name)
+        done, numbers = run_evaluate(run, find_runnable(model), spec, truth, Path(detections), name=name)
     return done.ap, note(numbers, metrics)
 
 
@@ -67,7 +67,7 @@ def choose_smallest(
         if choice.place is None:
             _write(Path(chosen) / NOTHING, choice.reason)
         else:
-            copy_whole(model_in(made[choice.place][0]), Path(chosen) / ONNX)
+            copy_whole(find_runnable(made[choice.place][0]), Path(chosen) / ONNX)
             numbers |= {"ap": ap, **_measure(stages[choice.place])}
         _write(Path(reason), choice.reason)
         run.log_params({"choice": choice.reason}, prefix="data")
@@ -78,7 +78,7 @@ def choose_smallest(
 
 def _stage(name: str, onnx: str, ap: float, numbers: Settings) -> Stage:
     """A network as the pages show it: its AP, the size of its file, and what its pruning noted."""
-    size = model_in(onnx).stat().st_size
+    size = find_runnable(onnx).stat().st_size
     return Stage(name, None if ap == NOBODY else ap, numbers.get("params"), numbers.get("gflops"), size)
 
 

@@ -14,7 +14,17 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import INT8_CPU, MODEL, NOBODY, ONNX, Settings, note
+from bodyposenet.common.tasks.files import (
+    DETECTIONS,
+    NOBODY,
+    Settings,
+    find_dataset,
+    find_detections,
+    find_keras,
+    find_onnx,
+    find_runnable,
+    note,
+)
 from bodyposenet.common.tracking import task_run
 
 
@@ -41,13 +51,14 @@ def report(
 
     files = {name: Path(folder) for name, folder in models.items()}
     networks = Networks(
-        base=files["base"] / MODEL,
-        pruned=files["pruned"] / MODEL,
-        retrained=files["retrained"] / MODEL,
-        onnx=files["onnx"] / ONNX,
-        int8=files["int8"] / INT8_CPU,
+        base=find_keras(models["base"]),
+        pruned=find_keras(models["pruned"]),
+        retrained=find_keras(models["retrained"]),
+        onnx=find_onnx(models["onnx"]),
+        int8=find_runnable(models["int8"]),
     )
-    truth = spec_in(Path(dataset))
+    converted = find_dataset(dataset)
+    truth = spec_in(converted)
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
@@ -61,8 +72,8 @@ def report(
             stages=compared.stages,
             curves={name: _history(files[name]) for name in ("base", "retrained")},
             channels=channels_between(networks.base, networks.retrained),
-            pictures=_pictures(Path(found), Path(dataset), card.skeleton),
-            facts=_facts(Path(dataset), spec, card.input_size)
+            pictures=_pictures(find_detections(found), converted, card.skeleton),
+            facts=_facts(converted, spec, card.input_size)
             | _precisions(files)
             | {"8-bit network ran in": compared.describe()},
         )
@@ -84,13 +95,13 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
     from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.pose.draw import draw_people
 
-    images = json.loads((found / "detections.json").read_text(encoding="utf-8"))["images"]
+    images = json.loads((found / DETECTIONS).read_text(encoding="utf-8"))["images"]
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
     pictures = []
     for entry in images[:: max(1, len(images) // most)][:most]:
         people = read_people(entry, skeleton)
         name = entry["full_image_path"].split(f"{TEST_IMAGES}/", 1)[-1]
-        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / "detections.json"))
+        path = join_inside(dataset / TEST_IMAGES, name, where=str(found / DETECTIONS))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
 

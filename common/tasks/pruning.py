@@ -9,7 +9,7 @@ from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, note
+from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, find_keras, note
 from bodyposenet.common.tasks.training import train_spec_for
 from bodyposenet.common.tracking import task_run
 
@@ -30,7 +30,7 @@ def prune(
     training = train_spec_for(train_spec, dataset) if train_spec and dataset else None
     with task_run("prune", buffer=Path(pruned)) as run:
         data = training_data(spec, training) if training else None
-        source, output = Path(model) / MODEL, Path(pruned) / MODEL
+        source, output = find_keras(model), Path(pruned) / MODEL
         done, numbers = run_prune(run, source, output, spec, data=data, page=Path(picture))
     Path(summary).write_text(keep_underscores(done.markdown()), encoding="utf-8")
     return done.kept, note(numbers, metrics)
@@ -53,7 +53,7 @@ def prune_rounds(
     """
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
-    source, folder = Path(model) / MODEL, Path(pruned)
+    source, folder = find_keras(model), Path(pruned)
     spec = parse_spec(restore_ints(prune_spec), PruneSpec, where="prune_spec")
     rounds = spec.rounds
     if rounds == 1:

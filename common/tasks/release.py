@@ -11,7 +11,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings
+from bodyposenet.common.tasks.files import NOBODY, Settings, find_dataset, find_onnx
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.registry import fetch, find_champion, find_registered, promote
 
@@ -82,7 +82,7 @@ def challenge(champion: str, name: str, dataset: str, inference_spec: Settings) 
     spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
     with tempfile.TemporaryDirectory() as folder, task_run("challenge", buffer=Path(folder)) as run:
         network = fetch(name, champion, Path(folder) / "champion")
-        done = evaluate(network, spec, spec_in(Path(dataset)), Path(folder) / "found")
+        done = evaluate(network, spec, spec_in(find_dataset(dataset)), Path(folder) / "found")
         run.log_params({"champion": champion}, prefix="data")
         run.log_metrics({"champion_ap": done.ap})
     return done.ap
@@ -144,7 +144,7 @@ def register(
     Raises:
         UserError: The store does not take it; tried again, the task finds what is there already.
     """
-    source = Path(onnx) / ONNX
+    source = find_onnx(onnx)
     told = {key: value for key, value in (tags or {}).items() if key in TAGS} | {NETWORK_TAG: digest_file(source)}
     with task_run("register") as run:  # without a buffer: what only lies in this pod is not registered
         if int8 is not None:

@@ -17,7 +17,7 @@ from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, note
+from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, find_dataset, find_keras, note
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.mlflow_store import pipeline_run
 
@@ -79,8 +79,8 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
 
 def content_digest(artifact: str) -> str:
     """Digest of an artifact's content: a dataset's manifest, or a network."""
-    path = next(path for name in ("manifest.json", MODEL) if (path := Path(artifact) / name).is_file())
-    return digest_file(path)
+    manifest = Path(artifact) / "manifest.json"
+    return digest_file(manifest if manifest.is_file() else find_keras(artifact))
 
 
 def _copy_results(folder: Path, model: Path) -> None:
@@ -112,7 +112,7 @@ def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
 
 def train_spec_for(train_spec: Settings, dataset: str, start: str | None = None) -> TrainSpec:
     """A train spec for a dataset, from the spec's start or from the network in ``start``."""
-    return parse_spec(_locate(restore_ints(train_spec), Path(dataset), start), TrainSpec, where="train_spec")
+    return parse_spec(_locate(restore_ints(train_spec), find_dataset(dataset), start), TrainSpec, where="train_spec")
 
 
 def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
@@ -127,4 +127,4 @@ def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str,
         "dataset_specs": {name: str(dataset / DATASET_SPEC)},
     }
     located = {**train_spec, "dataloader": loader, "final_model_name": Path(MODEL).stem}
-    return {**located, "pretrained_weights": str(Path(start) / MODEL), "load_graph": True} if start else located
+    return {**located, "pretrained_weights": str(find_keras(start)), "load_graph": True} if start else located

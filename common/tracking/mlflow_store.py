@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bodyposenet.common.kubeflow.page_variables import MLFLOW_PAGE
+
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "bodyposenet"
-MLFLOW_PAGE = "BODYPOSENET_MLFLOW_PAGE"  # where browsers find it, if that is not where tasks do
 
 # MLflow retries 7 times over minutes and waits 120 s by default; a task must not hang on its bookkeeping that long.
 # What the user has set stays.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bodyposenet import __version__
+from bodyposenet.common.kubeflow.page_variables import KUBEFLOW_PAGE
 from bodyposenet.common.tracking.mlflow_store import Store, log
 
 PARENT_TAG = "bodyposenet.pipeline_run"
@@ -18,7 +19,6 @@ MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
 NOTE = "mlflow.note.content"  # what its page of a run shows as the description
 KFP_RUN, KFP_PAGE = "kfp.pipeline_run_id", "kfp.pipeline_run_url"  # tags of Kubeflow's own MLflow plugin
 SETTLE = 1.0  # seconds in which tasks that start together must have written their parent run
-KUBEFLOW_PAGE = "BODYPOSENET_KUBEFLOW_PAGE"  # where browsers find Kubeflow's page
 SERVICE = "ML_PIPELINE_SERVICE_HOST", "ML_PIPELINE_SERVICE_PORT"  # where pods of its namespace find its API
 PATIENCE = 3.0  # seconds
 POD = re.compile(r"(?P<workflow>(?P<pipeline>.+?)-\w{5,})-(retry-)?system-container-\w+-\d+")

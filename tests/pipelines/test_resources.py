@@ -5,10 +5,14 @@ import sys
 
 import pytest
 import yaml
+from kfp import components, dsl
+from kfp.compiler import Compiler
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.tasks.failure import LAST_WORDS
-from bodyposenet.pipelines.resources import NEEDS, Cluster
+from bodyposenet.components.evaluate import evaluate
+from bodyposenet.pipelines.component_pages import FILES
+from bodyposenet.pipelines.resources import NEEDS, Cluster, with_resources
 
 FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1"]
 
@@ -93,3 +97,65 @@ def test_spot_is_yes_or_no_in_any_of_the_usual_spellings(value, spot):
 
 def test_last_words_go_where_kubernetes_looks():
     assert LAST_WORDS == "/dev/termination-log"
+
+
+def compile_task(make, file):
+    """A pipeline of one evaluation, compiled: its executor, the task and what Kubernetes is told."""
+
+    @dsl.pipeline(name="one")
+    def one() -> None:
+        given = dsl.importer(artifact_uri="gs://b/set", artifact_class=dsl.Artifact)
+        make(given.output)
+
+    Compiler().compile(one, str(file))
+    pipeline, platform = yaml.safe_load_all(file.read_text())
+    executor = pipeline["deploymentSpec"]["executors"]["exec-evaluate"]["container"]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return executor, pipeline["root"]["dag"]["tasks"]["evaluate"], executors["exec-evaluate"]
+
+
+def test_a_loaded_component_gets_what_our_own_pipelines_give_it(tmp_path):
+    loaded = components.load_component_from_file(str(FILES / "evaluate.yaml"))
+
+    def theirs(given):
+        with_resources(loaded(dataset=given, onnx=given, inference_spec={}))
+
+    def ours(given):
+        with_resources(evaluate(dataset=given, onnx=given, inference_spec={}), "evaluate", "evaluate")
+
+    assert compile_task(theirs, tmp_path / "theirs.yaml") == compile_task(ours, tmp_path / "ours.yaml")
+
+
+def test_a_loaded_component_runs_in_the_image_of_the_registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("BODYPOSENET_REGISTRY", "registry.example.com/")
+    loaded = components.load_component_from_file(str(FILES / "evaluate.yaml"))
+    executor, _, _ = compile_task(
+        lambda given: with_resources(loaded(dataset=given, onnx=given, inference_spec={})), tmp_path / "one.yaml"
+    )
+    assert executor["image"].startswith("registry.example.com/bodyposenet-train:")
+
+
+def test_somebody_else_s_component_is_told_to_have_its_own_needs():
+    @dsl.container_component
+    def other() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="busybox", command=["true"])
+
+    with pytest.raises(UserError, match=r"^other: is no component of this package; set what it needs on the task"):
+
+        @dsl.pipeline
+        def wrong() -> None:
+            with_resources(other())
+
+
+LIGHT = """
+import sys
+import kfp.kubernetes
+known = {name.partition(".")[0] for name in sys.modules}
+import bodyposenet.pipelines.resources
+print(*{name.partition(".")[0] for name in sys.modules} - known)
+"""
+
+
+def test_it_is_imported_without_any_library_but_kfp_s():
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", LIGHT], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["bodyposenet"]

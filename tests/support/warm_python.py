@@ -28,7 +28,7 @@ KUBEFLOW = (
 TASKS = ("kfp.dsl.executor_main", "bodyposenet.common.tasks", "mlflow.store.tracking.sqlalchemy_store", *HEAVY)
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
-address = {kubeflow!r} if sys.argv[1:2] in (["pipeline"], ["schedule"]) else {heavy!r}
+address = {kubeflow!r} if sys.argv[1:2] in (["component"], ["pipeline"], ["schedule"]) else {heavy!r}
 with socket.socket(socket.AF_UNIX) as there:
     there.connect(address)
     said = json.dumps([os.path.basename(sys.argv[0]), sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()

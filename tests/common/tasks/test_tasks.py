@@ -19,7 +19,7 @@ from bodyposenet.common.report.channels import widths
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.tasks.files import NOBODY, model_in
+from bodyposenet.common.tasks.files import NOBODY, find_runnable
 from bodyposenet.pipelines.demo import unflatten
 from bodyposenet.pipelines.specs import default
 
@@ -269,7 +269,7 @@ def test_export_and_calibration_write_their_files(chain):
 
 
 def test_an_evaluation_runs_the_file_that_its_artifact_means(chain):
-    assert {folder: model_in(str(chain.file(folder))).name for folder in ("base", "onnx", "int8")} == {
+    assert {folder: find_runnable(str(chain.file(folder))).name for folder in ("base", "onnx", "int8")} == {
         "base": "model.keras", "onnx": "model.onnx", "int8": "model.int8.cpu.onnx",
     }  # fmt: skip
 
