@@ -19,6 +19,10 @@ class AwayError(UserError):
     """A storage server that does not answer, or refuses whatever is asked: no single file is at fault."""
 
 
+class PassingError(AwayError):
+    """A server that does not answer now, or is not able to: what may pass by itself, and is worth waiting for."""
+
+
 class SpecError(UserError):
     """A spec file with one or more problems, one line each."""
 

@@ -17,7 +17,7 @@ from google.api_core.exceptions import GoogleAPICallError, from_http_status
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 
-from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.errors import AwayError, PassingError, UserError
 
 T = TypeVar("T")
 
@@ -148,13 +148,16 @@ def describe(error: Exception, where: str) -> Exception:
         return AwayError(f"no credentials for Google Cloud Storage: {said}", where=where, fix=fix)
     if isinstance(error, NO_ANSWER):
         fix = f"check the network{f' and {EMULATOR}' if os.environ.get(EMULATOR) else ''}, and run it again"
-        return AwayError(f"the storage server does not answer ({said or type(error).__name__})", where=where, fix=fix)
+        return PassingError(
+            f"the storage server does not answer ({said or type(error).__name__})", where=where, fix=fix
+        )
     if isinstance(error, json.JSONDecodeError):
         return AwayError("this is no storage server: its answer is no JSON", where=where, fix=f"check {EMULATOR}")
     if code == BAD_PATH and "invalid" in said:
         return AwayError(f"the storage server does not take this path: {said}", where=where, fix="check the path")
     if code or isinstance(error, aiohttp.ClientError | requests.exceptions.RequestException):
-        return AwayError(f"the storage server refuses: {said or code}", where=where, fix="run it again later")
+        kind = PassingError if not code or code in BUSY else AwayError
+        return kind(f"the storage server refuses: {said or code}", where=where, fix="run it again later")
     return error
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import PassingError, UserError
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import events
@@ -27,6 +27,7 @@ from bodyposenet.common.tracking.versions import download
 
 log = logging.getLogger(__name__)
 
+SERVER_AT_FAULT = 500  # and above, of HTTP's codes
 CHAMPION, CANDIDATE = "champion", "candidate"  # aliases
 INPUTS, BEAT, AP = "inputs", "beat", "metric.ap"  # tags of a version
 NETWORK, SETTINGS = "model.onnx", "inference_spec.json"  # files of a fetched version
@@ -227,9 +228,15 @@ def _ask(name: str, *, upload: bool = False) -> Iterator[Any]:
         raise
     except Exception as error:
         problem = f"{hide_password(tracking_uri())} does not tell of it ({reason(error)})"
-        raise UserError(
-            problem, where=name, fix="check MLFLOW_TRACKING_URI and that server, and run it again"
-        ) from error
+        kind = PassingError if _may_pass(error) else UserError
+        raise kind(problem, where=name, fix="check MLFLOW_TRACKING_URI and that server, and run it again") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a server was away or at fault, and not what it was asked."""
+    from mlflow.exceptions import MlflowException
+
+    return not isinstance(error, MlflowException) or error.get_http_status_code() >= SERVER_AT_FAULT
 
 
 def _aliases(client: Any, name: str) -> dict[str, str]:

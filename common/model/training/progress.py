@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
+from bodyposenet.common.kubeflow.pod import IN_A_POD
 from bodyposenet.common.machine.bar import Bar, Pace
 from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
 
-IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes sets it in every container
 FIGURES = ("val_loss", "val_ap")
 
 

@@ -10,7 +10,7 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 from bodyposenet.common import tasks
 from bodyposenet.common.data.photo_set import DATASET_SPEC, keep_test_half, make_dataset_spec
 from bodyposenet.common.deploy.onnx_file import read_model, write_model
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import AwayError, PassingError, UserError
 from bodyposenet.common.tasks.failure import VARIABLE, report_failures
 from bodyposenet.common.tasks.files import NOBODY, ONNX
 from bodyposenet.common.tracking.registry import find_champion, find_version
@@ -169,6 +169,54 @@ def test_a_task_that_fails_leaves_its_reason_where_kubernetes_looks(tmp_path, mo
     report = "convert failed: photos/: is empty; put some in"
     assert (tmp_path / "last_words").read_text() == report
     assert capfd.readouterr().err == f"{report}\n"
+
+
+@pytest.fixture
+def in_a_pod(monkeypatch, tmp_path):
+    """What a pod has in its environment, whose patience is short here."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "last_words"))
+    monkeypatch.setattr("bodyposenet.common.tasks.failure.WAITS", (0.01, 0.02))
+
+
+def test_a_server_that_is_away_is_waited_for_in_a_pod_and_told(in_a_pod, capfd, monkeypatch, tmp_path):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(SystemExit) as ended:
+        tasks.gather_photos("gs://bucket/photos", str(tmp_path / "photos"))
+    assert ended.value.code == 2
+    *waited, last = capfd.readouterr().err.splitlines()
+    assert [line.rpartition("; ")[2] for line in waited if line.startswith("gather_photos: ")] == [
+        "tried again in 0.01 s (1 of 2)", "tried again in 0.02 s (2 of 2)",
+    ]  # fmt: skip
+    assert last.startswith("gather_photos failed: gs://bucket/photos")
+
+
+def test_a_server_that_comes_back_costs_no_more_than_the_wait(in_a_pod, capfd):
+    answers = iter([PassingError("is away"), PassingError("is away"), 7])
+
+    @report_failures
+    def ask():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert ask() == 7
+    assert "failed" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [UserError("is wrong"), AwayError("has no credentials"), ValueError("a bug")])
+def test_what_does_not_pass_by_itself_is_not_waited_for(in_a_pod, error):
+    calls = []
+
+    @report_failures
+    def ask():
+        calls.append(1)
+        raise error
+
+    with pytest.raises(SystemExit):
+        ask()
+    assert len(calls) == 1
 
 
 def test_a_bug_ends_with_1_and_its_traceback(tmp_path, monkeypatch, capfd):
