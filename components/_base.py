@@ -15,8 +15,12 @@ from kfp import dsl
 
 from bodyposenet.common.kubeflow import container_images
 
-RUNTIME = "_KFP_RUNTIME"  # kfp sets it in a task: then it imports what tasks need, and declares no components
-COMMAND = ["python3", "-c", "from bodyposenet.components import _base; _base.run('kfp.dsl.executor_main')"]
+RUNTIME = "_KFP_RUNTIME"  # set in a task: then kfp imports what tasks need, and declares no components
+COMMAND = [
+    "python3", "-c",
+    "import os; os.environ['_KFP_RUNTIME'] = 'true'; from bodyposenet.components import _base;"
+    " _base.run('kfp.dsl.executor_main')",
+]  # fmt: skip
 FUNCTION = "--function_to_execute"
 
 
@@ -28,7 +32,6 @@ def run(executor: str) -> None:
     """
     name = sys.argv[sys.argv.index(FUNCTION) + 1]
     sys.argv = [executor, "--component_module_path", str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]]
-    os.environ[RUNTIME] = "true"
     runpy.run_module(executor, run_name="__main__", alter_sys=True)
 
 

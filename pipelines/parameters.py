@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.document import FROM, parse_document
 from bodyposenet.common.spec.problems import did_you_mean
@@ -125,11 +125,16 @@ def _settings(name: str, text: str) -> Any:
         return {}
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = {}
+    except (yaml.YAMLError, ValueError, RecursionError):
+        value = {}  # what is wrong with it is told below
     if isinstance(value, str):
         return {FROM: text}
-    return dict(parse_document(text, name).data) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    document = parse_document(text, name)
+    if twice := document.duplicates():
+        raise SpecError([message for _, message in twice])
+    return dict(document.data)
 
 
 def _fits(value: Any, kind: str) -> bool:

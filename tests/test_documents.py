@@ -19,6 +19,7 @@ from support.warm_python import warm_python
 
 SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
+NO_SUCH_RUN = "names a run that is not there; tests/pipelines/runs waits for and stops others"
 CLUSTER = "needs Kubernetes' own server; tests/manifests/test_manifests.py renders every folder"
 # Builds and installs this package alone, in a second; what it needs is found among the tests' libraries.
 INSTALL = "export PYTHONPATH=$LIBRARIES && pip install --quiet --no-deps --no-index --no-build-isolation ."
@@ -33,6 +34,8 @@ PLAN = Plan(
         ("docs/installation.md", "pip "): "is run as the README's block",
         ("docs/installation.md", "uv "): "uv may not be there",
         ("docs/installation.md", ". "): "of an environment that is not made",
+        ("docs/pipeline.md", "bpnet pipeline wait"): NO_SUCH_RUN,
+        ("docs/pipeline.md", "bpnet pipeline stop"): NO_SUCH_RUN,
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
         ("docs/tracking.md", "echo"): "asks the server of the block before; test_server.py runs it",

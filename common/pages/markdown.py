@@ -2,7 +2,7 @@
 
 import re
 
-UNDERSCORE = re.compile(r"(`[^`]*`|\]\([^)]*\))|_")  # or what goes before: code, and the address of a link
+UNDERSCORE = re.compile(r"(`[^`\n]*`|\]\([^)]*\)|https?://\S+)|_")  # or what goes before: code, and addresses
 
 
 def keep_underscores(page: str) -> str:

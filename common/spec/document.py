@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
@@ -131,7 +131,7 @@ def _read_text(path: str | Path) -> str:
         if found is None:
             raise SpecError([f"{path}: there is no such file"])
         return found.decode("utf-8-sig")
-    except SpecError:
+    except (SpecError, AwayError):
         raise
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

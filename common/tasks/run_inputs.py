@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bodyposenet import __version__
 from bodyposenet.common.data.photo_set import make_dataset_spec
-from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.spec.base import Strict, validate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -165,6 +165,8 @@ def _check_specs(
             _refuse_key(document, name)
             checked[name] = validate(Document(document.where, fill(document.data), document.root), model)
             specs[name] = dict(document.data)
+        except AwayError:
+            raise
         except UserError as error:
             problems += str(error).splitlines()
     if problems:

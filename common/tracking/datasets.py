@@ -62,5 +62,5 @@ def describe_records(folder: str | Path | Location, names: Sequence[str], contex
     counted = [sets[name] for name in names if name in sets]
     counts = {what: sum(described[what] for described in counted) for what in ("images", "people")}
     profile = {"samples": sum(map(len, opened))} | (counts if len(counted) == len(names) else {})
-    dataset = counted[0]["dataset"] if counted else opened[0][0].dataset
-    return Dataset(f"{dataset} {', '.join(names)}", whole, str(folder), profile, context)
+    dataset = counted[0]["dataset"] if counted else next((shard[0].dataset for shard in opened if len(shard)), "")
+    return Dataset(f"{dataset} {', '.join(names)}".strip(), whole, str(folder), profile, context)

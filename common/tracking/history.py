@@ -138,14 +138,21 @@ def _list_reports(store: Store, run: Any) -> list[str]:
 
 
 def _runs(pipeline: str) -> list[Any]:
-    """MLflow's runs of a pipeline run's tasks, the earliest first."""
+    """MLflow's runs of a pipeline run's tasks, the earliest first; of attempts in one pod the last, as tasks wait."""
     if not tracking_uri() or not pipeline:
         return []
     with quiet_mlflow():
         store = open_store()
         found = [run for parent in find_parents(store, pipeline)
                  for run in list_below(store, parent.run_id, parent.experiment_id)]  # fmt: skip
-    return sorted(found, key=lambda run: int(run.info.start_time))
+    runs = sorted(found, key=lambda run: int(run.info.start_time))
+    last = {_place(run): run for run in runs}
+    return [run for run in runs if not _place(run)[0] or last[_place(run)] is run]
+
+
+def _place(run: Any) -> tuple[str, str]:
+    """The pod that a run was in, and its task."""
+    return str(run.data.tags.get(POD_TAG, "")), str(run.data.tags.get(TASK_TAG, ""))
 
 
 def _describe(run: Any) -> TaskRow:

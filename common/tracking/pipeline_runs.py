@@ -6,6 +6,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any
 
 from bodyposenet import __version__
@@ -13,6 +14,7 @@ from bodyposenet.common.kubeflow.page_variables import KUBEFLOW_PAGE
 from bodyposenet.common.tracking.mlflow_store import Store, log
 
 PARENT_TAG = "bodyposenet.pipeline_run"
+POD_NAME = "KFP_POD_NAME"  # Kubeflow sets it in its containers
 TASK_TAG, POD_TAG = "bodyposenet.task", "bodyposenet.pod"
 LASTS_TAG = "bodyposenet.lasts"  # of the top: a last task will end it
 MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
@@ -67,7 +69,7 @@ def describe_task(name: str, pod: str) -> dict[str, str]:
 def read_pod() -> str:
     """Read the name of the pod that this process is in, if it is a task on Kubeflow; nothing elsewhere."""
     elsewhere = os.environ.get("BODYPOSENET_PIPELINE_RUN") or not os.environ.get("KFP_RUN_ID")
-    return "" if elsewhere else os.environ.get("HOSTNAME", "")
+    return "" if elsewhere else os.environ.get(POD_NAME) or os.environ.get("HOSTNAME", "")  # that ends at 63 letters
 
 
 def end_run(
@@ -189,7 +191,7 @@ def _ask_kubeflow(path: str) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             found = json.load(answer)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         log.info("Kubeflow does not tell the name of this run: %s", error)
         return {}
     return found if isinstance(found, dict) else {}

@@ -233,10 +233,16 @@ def _ask(name: str, *, upload: bool = False) -> Iterator[Any]:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether a server was away or at fault, and not what it was asked."""
+    """Whether a server was away or at fault, and not what it was asked, nor this machine."""
     from mlflow.exceptions import MlflowException
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import HTTPError, Timeout
 
-    return not isinstance(error, MlflowException) or error.get_http_status_code() >= SERVER_AT_FAULT
+    if isinstance(error, MlflowException):
+        return bool(error.get_http_status_code() >= SERVER_AT_FAULT)
+    if isinstance(error, HTTPError) and error.response is not None:
+        return bool(error.response.status_code >= SERVER_AT_FAULT)
+    return isinstance(error, NoConnection | Timeout)
 
 
 def _aliases(client: Any, name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import PassingError, UserError
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import (
@@ -156,7 +156,7 @@ class TrackedRun:
                     return events.tell(self._store, self.id, event)
                 except Exception as error:
                     if is_refusal(error) or self._beside is None:
-                        raise _lose(event, reason(error)) from error
+                        raise _lose(event, reason(error), for_good=is_refusal(error)) from error
                     self._give_up(error)
             if self._buffer:
                 self._buffer.keep(event)
@@ -191,12 +191,11 @@ class TrackedRun:
             self._buffer.keep({"op": "end", "status": status, "time": events.now()})
 
 
-def _lose(event: events.Event, why: str) -> UserError:
-    """What is to be told of an event that is neither in the store nor kept."""
+def _lose(event: events.Event, why: str, *, for_good: bool = False) -> UserError:
+    """What is to be told of an event that is neither in the store nor kept; what was not refused may pass."""
     problem = f"{hide_password(tracking_uri())} did not {event['op']} it: {why}"
-    return UserError(
-        problem, where=event.get("name", ""), fix="check MLFLOW_TRACKING_URI and that server, and run it again"
-    )
+    kind = UserError if for_good else PassingError
+    return kind(problem, where=event.get("name", ""), fix="check MLFLOW_TRACKING_URI and that server, and run it again")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A pipeline run by ``kfp.local`` in processes of this machine, and what it did."""
 
+import builtins
+import logging
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -37,11 +39,20 @@ class Ran:
 
 @contextmanager
 def without_words_of_kfp():
-    """Within it kfp does not warn of what a local run leaves out."""
-    with warnings.catch_warnings():
-        for message in SAID_BY_KFP:
-            warnings.filterwarnings("ignore", message)
-        yield
+    """Within it kfp does not warn of what a local run leaves out; after it ``print`` and the root logger are as before.
+
+    kfp replaces both while a task runs, and the threads of a loop may put them back in another order.
+    """
+    root, printing = logging.getLogger(), builtins.print
+    handlers, level = root.handlers[:], root.level
+    try:
+        with warnings.catch_warnings():
+            for message in SAID_BY_KFP:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        builtins.print, root.handlers[:] = printing, handlers
+        root.setLevel(level)
 
 
 def surroundings(name, store):
