@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.pages.markdown import keep_underscores
-from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.together import Together
 from bodyposenet.common.tasks.failure import report_failures
@@ -24,6 +22,7 @@ from bodyposenet.common.tasks.files import (
     find_keras,
     find_onnx,
     note,
+    read_spec,
 )
 from bodyposenet.common.tracking import task_run
 
@@ -77,7 +76,7 @@ def calibrate(
     from bodyposenet.common.steps.calibrate import Calibration, run_calibrate
 
     Path(int8).mkdir(parents=True, exist_ok=True)
-    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
+    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     source = find_onnx(onnx)
     fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
     ranges = find_ranges(fitting, folder=find_calibration(photos))
@@ -126,7 +125,7 @@ def build_engine(
     from bodyposenet.common.deploy.tensorrt.engine import EngineOptions
     from bodyposenet.common.deploy.tensorrt.engine import build_engine as build
 
-    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
+    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     source = find_for_gpus(onnx)
     folder = Path(engine)
     folder.mkdir(parents=True, exist_ok=True)

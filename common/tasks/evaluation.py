@@ -9,10 +9,18 @@ from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
-from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import NOBODY, ONNX, Settings, copy_whole, find_dataset, find_runnable, note
+from bodyposenet.common.tasks.files import (
+    NOBODY,
+    ONNX,
+    Settings,
+    copy_whole,
+    find_dataset,
+    find_runnable,
+    note,
+    read_spec,
+)
 from bodyposenet.common.tracking import task_run
 
 NOTHING = "reason.txt"  # instead of a network, where none was chosen
@@ -25,7 +33,7 @@ def evaluate(
     """AP of any model artifact on a dataset's held-out photos, -1 where nobody is labelled; and the numbers."""
     from bodyposenet.common.steps.evaluate import run_evaluate
 
-    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
+    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     truth = spec_in(find_dataset(dataset))
     with task_run(f"evaluate_{name}", buffer=Path(detections)) as run:
         done, numbers = run_evaluate(run, find_runnable(model), spec, truth, Path(detections), name=name)

@@ -4,14 +4,18 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.spec.base import Strict, validate
+from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 
 Settings = Mapping[str, Any]
+AnySpec = TypeVar("AnySpec", bound=Strict)
 
 MODEL, ONNX, INT8, INT8_CPU = "model.keras", "model.onnx", "model.int8.onnx", "model.int8.cpu.onnx"
 FP16, ENGINE = "model.fp16.onnx", "model.engine"
@@ -112,6 +116,15 @@ def _list(place: Path) -> list[Path]:
 def compute_digest(value: Any) -> str:
     """A short digest of settings: equal ones have the same."""
     return digest_settings(value)[:16]
+
+
+def read_spec(given: Settings, model: type[AnySpec], where: str) -> AnySpec:
+    """Validate a spec as a task gets it: its keys, or ``{"from": PLACE}``, whose file has them.
+
+    Raises:
+        SpecError: With every problem.
+    """
+    return validate(read_settings(restore_ints(given), where), model)
 
 
 def note(numbers: dict[str, float], metrics: str) -> dict[str, float]:

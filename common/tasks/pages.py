@@ -9,8 +9,6 @@ import numpy as np
 
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
-from bodyposenet.common.kubeflow.parameter_values import restore_ints
-from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tasks.failure import report_failures
@@ -24,6 +22,7 @@ from bodyposenet.common.tasks.files import (
     find_onnx,
     find_runnable,
     note,
+    read_spec,
 )
 from bodyposenet.common.tracking import task_run
 
@@ -59,7 +58,7 @@ def report(
     )
     converted = find_dataset(dataset)
     truth = spec_in(converted)
-    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
+    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     card = read_card(networks.base)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.pages.markdown import keep_underscores
-from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, find_keras, note
+from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, find_keras, note, read_spec
 from bodyposenet.common.tasks.training import train_spec_for
 from bodyposenet.common.tracking import task_run
 
@@ -26,7 +25,7 @@ def prune(
     from bodyposenet.common.prune.rounds import training_data
     from bodyposenet.common.steps.prune import run_prune
 
-    spec = parse_spec(with_cut(restore_ints(prune_spec), restore_ints(cut or {})), PruneSpec, where="prune_spec")
+    spec = read_spec(with_cut(read_settings(prune_spec, "prune_spec").data, cut or {}), PruneSpec, "prune_spec")
     training = train_spec_for(train_spec, dataset) if train_spec and dataset else None
     with task_run("prune", buffer=Path(pruned)) as run:
         data = training_data(spec, training) if training else None
@@ -54,7 +53,7 @@ def prune_rounds(
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
     source, folder = find_keras(model), Path(pruned)
-    spec = parse_spec(restore_ints(prune_spec), PruneSpec, where="prune_spec")
+    spec = read_spec(prune_spec, PruneSpec, "prune_spec")
     rounds = spec.rounds
     if rounds == 1:
         copy_whole(source, folder / MODEL)

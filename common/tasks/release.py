@@ -7,11 +7,10 @@ from pathlib import Path
 from bodyposenet.common.data.photo_set import spec_in
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.pages.markdown import keep_underscores
-from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.tasks.failure import report_failures
-from bodyposenet.common.tasks.files import NOBODY, Settings, find_dataset, find_onnx
+from bodyposenet.common.tasks.files import NOBODY, Settings, find_dataset, find_onnx, read_spec
 from bodyposenet.common.tracking import register_model, task_run
 from bodyposenet.common.tracking.registry import fetch, find_champion, find_registered, promote
 
@@ -79,7 +78,7 @@ def challenge(champion: str, name: str, dataset: str, inference_spec: Settings) 
 
     if not champion:
         return NOBODY
-    spec = parse_spec(restore_ints(inference_spec), InferenceSpec, where="inference_spec")
+    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     with tempfile.TemporaryDirectory() as folder, task_run("challenge", buffer=Path(folder)) as run:
         network = fetch(name, champion, Path(folder) / "champion")
         done = evaluate(network, spec, spec_in(find_dataset(dataset)), Path(folder) / "found")

@@ -12,6 +12,7 @@ from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import in_bucket
@@ -48,6 +49,7 @@ def train(
     from bodyposenet.common.model.network.flops import network_facts
     from bodyposenet.common.model.training.plan import make_plan
 
+    train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
         spec = train_spec_for(local, dataset, start)
         plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
@@ -112,7 +114,8 @@ def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
 
 def train_spec_for(train_spec: Settings, dataset: str, start: str | None = None) -> TrainSpec:
     """A train spec for a dataset, from the spec's start or from the network in ``start``."""
-    return parse_spec(_locate(restore_ints(train_spec), find_dataset(dataset), start), TrainSpec, where="train_spec")
+    settings = read_settings(restore_ints(train_spec), "train_spec").data
+    return parse_spec(_locate(settings, find_dataset(dataset), start), TrainSpec, where="train_spec")
 
 
 def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def _look(server: Server, run_id: str) -> Iterator[Any]:
 
 def _tell_end(server: Server, run: Any, tracked: Tracked, view: View) -> None:
     """Say how a run ended, what came of it, and where to look further."""
+    tracked.again = 0.0  # once more, however it was before
     rows: list[TaskRow] = tracked.ask(task_rows, [])
     pages = tracked.ask(find_pages, RunPages())
     aps = ", ".join(f"{name} {precision(ap)}" for name, ap in list_aps(rows).items())

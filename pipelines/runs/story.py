@@ -95,13 +95,16 @@ class Story:
 
     def _tell_unlisted(self, tracked: Sequence[TaskRow]) -> Iterator[str]:
         """Tell of tasks that are in no list: those of one name are tries where the one before has failed."""
-        tries: dict[str, list[TaskRow]] = {}
+        tasks: dict[str, list[TaskRow]] = {}
         for entry in tracked:
             if read_number(entry.pod) not in self._keys:
-                tries.setdefault(entry.name, []).append(entry)
-        for name, entries in tries.items():
-            begun = TaskStatus(self._choose_name(name, name, ("MLflow",)), BUSY[-1], len(entries))
-            yield from self._change(name, _update(begun, entries[-1]))
+                same = [key for key, tries in tasks.items() if tries[0].name == entry.name]
+                begun = not same or WORDS.get(tasks[same[-1]][-1].status, tasks[same[-1]][-1].status) != FAILED
+                key = f"{entry.name} {len(same) + 1}" if begun else same[-1]
+                tasks.setdefault(key, []).append(entry)
+        for key, tries in tasks.items():
+            status = TaskStatus(self._choose_name(key, tries[0].name, ("MLflow",)), BUSY[-1], len(tries))
+            yield from self._change(key, _update(status, tries[-1]))
 
     def _describe(self, task: Task) -> TaskStatus:
         for pod in task.pods:

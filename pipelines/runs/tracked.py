@@ -1,5 +1,6 @@
 """Tracked: what the MLflow store that the environment names knows of a run, where it names one."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -8,6 +9,7 @@ from bodyposenet.common.tracking.history import TaskRow
 from bodyposenet.common.tracking.mlflow_store import impatient, reason, tracking_uri
 
 T = TypeVar("T")
+PAUSE = 120  # seconds until a store that did not answer is asked again
 AP, BASE_AP = "ap", "base_ap"
 EVALUATED, SCORE = "evaluate_", "AP_0.50-0.95_all"  # tasks that evaluate a network, and what they log
 
@@ -19,23 +21,26 @@ class Tracked:
     Attributes:
         run_id: Kubeflow's id of the run.
         say: Tells that the store does not answer, once.
-        known: There is a store, and it answers.
+        known: There is a store.
+        again: When it is to be asked again, by ``time.monotonic``: a while after a question without an answer.
     """
 
     run_id: str
     say: Callable[[str], object]
     known: bool = field(default_factory=lambda: bool(tracking_uri()))
+    again: float = 0.0
 
     def ask(self, question: Callable[[str], T], otherwise: T) -> T:
         """Ask a question about the run; where nobody answers the answer is ``otherwise``."""
-        if not self.known:
+        if not self.known or time.monotonic() < self.again:
             return otherwise
         try:
             with impatient():
                 return question(self.run_id)
         except Exception as error:  # whatever is wrong with the store, the run is followed on
-            self.known = False
-            self.say(f"MLflow does not tell of the tasks: {reason(error)}")
+            if not self.again:
+                self.say(f"MLflow does not tell of the tasks: {reason(error)}")
+            self.again = time.monotonic() + PAUSE
             return otherwise
 
 

@@ -53,3 +53,9 @@ def test_a_declaration_with_a_text_keeps_working_and_is_told_what_to_write(tmp_p
         from_spec({"train_spec": {"from": "gs://b/t.yaml"}}, INPUTS, tmp_path)["train_spec"]["from"] == "gs://b/t.yaml"
     )
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2", "a: 2024-13-45", "[" * 4000 + "{"])
+def test_settings_with_a_key_twice_or_unreadable_values_are_refused_without_a_traceback(text):
+    with pytest.raises(SpecError, match="train_spec:"):
+        from_words({"train_spec": text}, INPUTS)

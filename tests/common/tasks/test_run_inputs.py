@@ -6,9 +6,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support.gcs_server import free_port
 
 from bodyposenet.common.data.synthetic.dataset import synthesize
-from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.errors import PassingError, SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.tasks.run_inputs import (
     MOST_PARTS,
@@ -66,6 +67,12 @@ def test_all_mistakes_of_all_specs_come_together():
     assert "did you mean 'num_epoch'" in said
     for place in ("train_spec", "prune_spec", "deploy_spec", "dataset_spec", "/no/such.yaml"):
         assert any(line.startswith(place) for line in said.splitlines()), said
+
+
+def test_a_bucket_that_is_away_is_no_mistake_in_a_spec(monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(PassingError, match="does not answer"):
+        read(prune_spec={"from": "gs://bucket/prune.yaml"})
 
 
 def test_quantization_counts():

@@ -7,6 +7,7 @@ from support.tiny_pipeline import compiled
 from bodyposenet.common import tasks
 from bodyposenet.common.tracking import send_buffered, task_run
 from bodyposenet.common.tracking.history import find_pages, task_rows
+from bodyposenet.common.tracking.pipeline_runs import read_pod
 from bodyposenet.pipelines.package import find_package
 
 PARENT = "mlflow.parentRunId"
@@ -286,6 +287,28 @@ def test_who_follows_a_run_finds_the_tree_of_kubeflow_s_plugin_in_its_experiment
     assert [(row.name, row.pod) for row in task_rows("run-8")] == [("train", f"{POD}5")]
     page = f"https://mlflow.example.com/#/experiments/{plugin.experiment}/runs/{plugin.top}"
     assert find_pages("run-8").run == page
+
+
+def test_of_attempts_in_one_pod_the_last_counts(store, pod):
+    pod(4, run="run-11")
+    with pytest.raises(RuntimeError), task_run("challenge"):
+        raise RuntimeError("the store is away")
+    with task_run("challenge"):
+        pass
+    pod(5, run="run-11")
+    with pytest.raises(RuntimeError), task_run("register"):
+        raise RuntimeError("a bug")
+    found = [(row.name, row.status, row.pod) for row in task_rows("run-11")]
+    assert found == [("challenge", "FINISHED", f"{POD}4"), ("register", "FAILED", f"{POD}5")]
+
+
+def test_a_pod_has_the_name_that_kubeflow_tells_and_not_the_shorter_one_of_its_host(monkeypatch):
+    monkeypatch.delenv("BODYPOSENET_PIPELINE_RUN", raising=False)
+    monkeypatch.setenv("KFP_RUN_ID", "run-12")
+    monkeypatch.setenv("HOSTNAME", "nightly-1-retry-system-container-impl-12345")
+    assert read_pod() == "nightly-1-retry-system-container-impl-12345"
+    monkeypatch.setenv("KFP_POD_NAME", "nightly-1-retry-system-container-impl-1234567890")
+    assert read_pod() == "nightly-1-retry-system-container-impl-1234567890"
 
 
 def test_kubeflow_s_own_top_is_left_to_kubeflow_to_end(store, pod, monkeypatch, request):

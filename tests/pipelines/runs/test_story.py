@@ -204,3 +204,12 @@ def test_as_long_as_the_list_moves_mlflow_adds_but_numbers():
     ]
     assert list(story.tell_tracked(rows)) == []
     assert [(row.name, row.state, row.numbers) for row in story.rows.values()] == [("train", "RUNNING", "val_ap 0.5")]
+
+
+def test_tasks_of_one_name_that_run_side_by_side_are_no_tries_of_one():
+    story = Story(tracked=True, note="Kubeflow tells no more")
+    rows = [TaskRow("prune", state, 9.0, "", {}, f"drawn-x7k2p-impl-{number}", number)
+            for number, state in enumerate(("FINISHED", "FAILED", "RUNNING", "FINISHED"), start=1)]  # fmt: skip
+    assert list(story.tell_tracked(rows)) == [
+        "prune: SUCCEEDED", "prune in MLflow try 2: RUNNING", "prune (3): SUCCEEDED",
+    ]  # fmt: skip

@@ -27,7 +27,7 @@ def test_the_ap_of_each_network_is_listed_by_its_name_and_none_where_nobody_is_l
     assert list_aps([row("choose_smallest", base_ap=0.6, ap=0.55)]) == {"base": 0.6, "chosen": 0.55}
 
 
-def test_a_store_that_is_away_is_told_once_and_asked_no_more(monkeypatch):
+def test_a_store_that_is_away_is_told_once_and_left_alone_for_a_while(monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{unused.getsockname()[1]}")
