@@ -100,7 +100,9 @@ def _name_type(definition: Mapping[str, Any]) -> str:
         kind = f"list[{kind}]" if definition.get("isArtifactList") else kind
     else:
         kind = KINDS[definition["parameterType"]]
-    return f"{kind} = {definition.get('defaultValue')!r}" if definition.get("isOptional") else kind
+    default = definition.get("defaultValue")
+    default = int(default) if kind == "int" and default is not None else default  # YAML of kfp has floats only
+    return f"{kind} = {default!r}" if definition.get("isOptional") else kind
 
 
 def _tabulate(title: str, ends: list[dict[str, Any]]) -> Iterator[str]:
