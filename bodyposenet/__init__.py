@@ -4,9 +4,12 @@ What one calls in Python stands here, and is imported when it is first asked for
 """
 
 from importlib import import_module
-from typing import Any
 
 from bodyposenet.common.machine.telemetry import silence_telemetry
+
+TYPE_CHECKING = False  # as typing has it, whose import would be most of this one's time
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -33,7 +36,7 @@ PLACES = {  # name: its module in bodyposenet.common, in the order of a network'
 silence_telemetry()  # here, so that no part of the package can import one of those libraries before
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in PLACES:
         raise AttributeError(f"module 'bodyposenet' has no attribute {name!r}")
     return getattr(import_module(f"bodyposenet.common.{PLACES[name]}"), name)

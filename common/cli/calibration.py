@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from bodyposenet.common.spec.words import CalibrationMethod
-from bodyposenet.common.storage.together import Together
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.quantization.quantize import Quantized
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.steps.calibrate import Calibration
+    from bodyposenet.common.storage.together import Together
 
 COUNTS = ".*.part.npz"  # what a calibration has counted so far, for the next if it is killed
 
@@ -57,7 +57,7 @@ class ExportFlags:
         return cls(**{field.name: given[field.name] for field in fields(cls)})
 
 
-def read_calibration(source: Path, files: Together, size: tuple[int, int], flags: ExportFlags) -> "Calibration":
+def read_calibration(source: Path, files: "Together", size: tuple[int, int], flags: ExportFlags) -> "Calibration":
     """Say how the flags want a network quantized, and where its ranges come from.
 
     Args:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.calibration import COUNTS, ExportFlags, describe_calibration, read_calibration
 from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
@@ -25,10 +24,11 @@ from bodyposenet.common.cli.options import (
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.words import CalibrationMethod, DataFormat, DataType
 from bodyposenet.common.storage.model_key import key_in_use
-from bodyposenet.common.storage.together import Together, is_unfinished
 
 if TYPE_CHECKING:
+    from bodyposenet.common.cli.calibration import ExportFlags
     from bodyposenet.common.steps.export import ExportForms
+    from bodyposenet.common.storage.together import Together
 
 WITHOUT_EFFECT = {
     "strict_type_constraints": "-s",
@@ -74,6 +74,9 @@ EXAMPLE = example(
 @common_options
 def export(model: str, output_file: str | None, results_dir: str | None, **options: Any) -> None:
     """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
+    from bodyposenet.common.cli.calibration import COUNTS, ExportFlags
+    from bodyposenet.common.storage.together import Together
+
     flags = ExportFlags.take(options)
     source = find_model(model)
     output = output_path(source, output_file)
@@ -90,8 +93,11 @@ def export(model: str, output_file: str | None, results_dir: str | None, **optio
         raise RemainsError("no engine can be built here", where=flags.engine_file, fix=f"run on the GPU: {command}")
 
 
-def _export(source: Path, files: Together, size: tuple[int, int], flags: ExportFlags, folder: Path) -> "ExportForms":
+def _export(
+    source: Path, files: "Together", size: tuple[int, int], flags: "ExportFlags", folder: Path
+) -> "ExportForms":
     """Write the network in all forms that the flags want."""
+    from bodyposenet.common.cli.calibration import read_calibration
     from bodyposenet.common.deploy.export.interface import Interface
     from bodyposenet.common.steps.export import run_export
 
@@ -108,13 +114,15 @@ def _export(source: Path, files: Together, size: tuple[int, int], flags: ExportF
         )
 
 
-def _describe(done: "ExportForms", flags: ExportFlags) -> None:
+def _describe(done: "ExportForms", flags: "ExportFlags") -> None:
     """Print what was written."""
     single = done.single
     click.echo(f"wrote {single.path}: {single.bytes:,} bytes, within {single.max_relative_error:.1e} of Keras")
     if half := done.half:
         click.echo(f"wrote {half.path}: {half.bytes:,} bytes, within {half.max_relative_error:.1e} of 32 bits")
     if done.quantized:
+        from bodyposenet.common.cli.calibration import describe_calibration
+
         describe_calibration(done.quantized, done.reasons, flags)
 
 
@@ -124,6 +132,8 @@ def output_path(model: Path, output: str | None) -> Path:
     Raises:
         UserError: The file exists, and no export that was killed left it.
     """
+    from bodyposenet.common.storage.together import is_unfinished
+
     ending = ".onnx" if key_in_use() is None else ".etlt"
     path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(ending)
     if path.suffix not in (".onnx", ".etlt"):
@@ -133,7 +143,7 @@ def output_path(model: Path, output: str | None) -> Path:
     return path
 
 
-def check_flags(flags: ExportFlags) -> None:
+def check_flags(flags: "ExportFlags") -> None:
     """Warn once of the flags that have no effect, and check the spec if one is named.
 
     Raises:
@@ -153,7 +163,7 @@ def check_flags(flags: ExportFlags) -> None:
         click.echo(f"warning: without effect: {', '.join(idle)}", err=True)
 
 
-def engine_command(network: Path, size: tuple[int, int], flags: ExportFlags) -> str:
+def engine_command(network: Path, size: tuple[int, int], flags: "ExportFlags") -> str:
     """The command that builds the engine on the machine with the GPU; of an encrypted model ``bpnet``'s own."""
     static = flags.static_batch_size
     most = max(flags.batch_size, flags.max_batch_size)

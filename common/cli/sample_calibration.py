@@ -1,7 +1,7 @@
 """Sample-calibration verb: photos to calibrate a quantized network with."""
 
-import secrets
 from pathlib import Path
+from random import SystemRandom
 
 import click
 
@@ -41,7 +41,7 @@ def sample_calibration(
     from bodyposenet.common.data.sampling.calibration_sample import sample_calibration as choose
 
     if seed is None:
-        seed = secrets.randbelow(1_000_000) if randomize else 0
+        seed = SystemRandom().randrange(1_000_000) if randomize else 0
     folder = results_dir(options["results_dir"], output_image_root_dir.parent, bucket=True)
     with task("sample_calibration", folder) as run:
         done = choose(

@@ -9,7 +9,6 @@ import fcntl
 import glob
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +62,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     def write_whole(self) -> Iterator[BinaryIO]:
         """Write beside the file, wait for the disk, rename; missing folders are made."""
         self.parent.mkdir(parents=True, exist_ok=True)
-        with self._write_aside(secrets.token_hex(4)) as file:
+        with self._write_aside(os.urandom(4).hex()) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -77,7 +76,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     @contextlib.contextmanager
     def write_soon(self, token: str = "") -> Iterator[BinaryIO]:
         """Write beside the file, and rename."""
-        with self._write_aside(token or secrets.token_hex(4)) as file:
+        with self._write_aside(token or os.urandom(4).hex()) as file:
             yield file
 
     @contextlib.contextmanager
