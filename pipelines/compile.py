@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kfp import compiler
 
+from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.pipelines.batch_inference import batch_inference
 from bodyposenet.pipelines.here.local import COMPILED
 from bodyposenet.pipelines.prune_retrain import prune_retrain
@@ -33,10 +33,10 @@ def compile_one(name: str, file: Path) -> Path:
     compiler.Compiler().compile(PIPELINES[name], str(file))
     text = file.read_text(encoding="utf-8")
     head = "".join(line for line in UNSTEADY.sub(r"\1", text).splitlines(keepends=True) if line.startswith("#"))
-    spec, *platform = yaml.safe_load_all(text)
+    spec, *platform = load_documents(text)
     for component in spec["components"].values():
         _leave_out_descriptions(component)
-    file.write_text(head + yaml.safe_dump_all([spec, *platform]), encoding="utf-8")
+    file.write_text(head + dump_documents([spec, *platform]), encoding="utf-8")
     return file
 
 

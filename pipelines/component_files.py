@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kfp import compiler, dsl
 
 from bodyposenet.common.kubeflow import artifacts
+from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.pipelines.catalogue import all_components, descriptions
 from bodyposenet.pipelines.compile import UNSTEADY
 from bodyposenet.pipelines.component_pages import FILES
@@ -31,11 +31,11 @@ def compile_component(component: Any, file: Path) -> Path:
     compiler.Compiler().compile(component, str(file))
     text = OWN_TYPE.sub(lambda match: generalize(match[1]), UNSTEADY.sub(r"\1", file.read_text(encoding="utf-8")))
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    spec = yaml.safe_load(text)
+    (spec,) = load_documents(text)
     told = descriptions(component)
     for part in (*spec["components"].values(), spec["root"]):
         _describe_outputs(part, told)
-    file.write_text(head + yaml.safe_dump(spec), encoding="utf-8")
+    file.write_text(head + dump_documents([spec]), encoding="utf-8")
     return file
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bodyposenet import components
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.container_images import rename_image
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.common.spec.problems import did_you_mean
 
 FILES = Path(components.__path__[0]) / "compiled"
@@ -68,7 +67,7 @@ def read_component(name: str, environment: Mapping[str, str] | None = None) -> s
 
 def describe_component(text: str) -> str:
     """Tell what the component of a file does, takes and gives, where it runs, and how to load it."""
-    spec = yaml.safe_load(text)
+    (spec,) = load_documents(text)
     (executor,) = spec["deploymentSpec"]["executors"].values()
     name = spec["pipelineInfo"]["name"].replace("-", "_")
     inputs, outputs = (_list_ends(spec["root"].get(f"{end}Definitions", {})) for end in ("input", "output"))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import yaml
 from kfp import compiler
 
+from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 
@@ -30,9 +30,9 @@ def _write(name: str, file: Path, namespace: str) -> Path:
     compiler.Compiler().compile(
         PIPELINES[name], str(file), kubernetes_manifest_format=True, kubernetes_manifest_options=options
     )
-    resources = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    resources = load_documents(file.read_text(encoding="utf-8"))
     for resource in resources:
         if resource["kind"] == "PipelineVersion":  # without what inputs are said to be, as an upload has it
             resource["spec"]["pipelineSpec"] = package.spec
-    file.write_text(yaml.safe_dump_all(resources), encoding="utf-8")
+    file.write_text(dump_documents(resources), encoding="utf-8")
     return file

@@ -12,6 +12,7 @@ import yaml
 
 from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.digests import digest_settings
 
@@ -76,7 +77,7 @@ class Package:
 
     def text(self) -> str:
         """Both documents as YAML, as an upload carries them."""
-        return str(yaml.safe_dump_all([self.spec, *([self.platform] if self.platform else [])]))
+        return dump_documents([self.spec, *([self.platform] if self.platform else [])])
 
 
 def find_package(named: str) -> Package:
@@ -125,7 +126,7 @@ def _parse(text: str) -> Package:
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    documents = [each for each in yaml.safe_load_all(text) if each is not None]
+    documents = [each for each in load_documents(text) if each is not None]
     if not 1 <= len(documents) <= 2 or not all(isinstance(each, dict) for each in documents):
         raise ValueError("it holds neither one document nor two")
     spec, platform = (*documents, {})[:2]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 
 COMPILED = Path(__file__).parents[1] / "compiled"
 KEPT = "checkpoint_dir"  # the parameter of tasks that go on where an earlier attempt was
@@ -16,7 +16,7 @@ def read_compiled(name: str) -> list[dict[str, Any]]:
     Args:
         name: Of its file, without the ending.
     """
-    return list(yaml.load_all((COMPILED / f"{name}.yaml").read_text(encoding="utf-8"), _Loader))
+    return load_documents((COMPILED / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def compile_without_retries(name: str, *, checkpoints: str = "") -> Any:
@@ -37,13 +37,9 @@ def compile_without_retries(name: str, *, checkpoints: str = "") -> Any:
         given = task.get("inputs", {}).get("parameters", {})
         if checkpoints and KEPT in given:
             given[KEPT] = {"runtimeValue": {"constant": checkpoints}}
-    return components.load_component_from_text(yaml.dump_all(documents, Dumper=_Dumper))
+    return components.load_component_from_text(dump_documents(documents))
 
 
 def _tasks(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for part in (document["root"], *document["components"].values()):
         yield from part.get("dag", {}).get("tasks", {}).values()
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -12,6 +12,7 @@ from support.page import Page
 from support.person_net import write_network
 
 from bodyposenet.common import tasks
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import promote, register_model
 from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
@@ -47,7 +48,7 @@ def photos(data_folder, tmp_path):
 
 def run(folder, **arguments):
     """Run the committed YAML; gives what it returned, and the folder of the task's artifacts."""
-    pipeline, platform = yaml.safe_load_all((COMPILED / "batch_inference.yaml").read_text())
+    pipeline, platform = load_documents((COMPILED / "batch_inference.yaml").read_text())
     (task,) = pipeline["root"]["dag"]["tasks"].values()
     task["retryPolicy"] = {"maxRetryCount": 0}  # what fails here fails again, half a minute later
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "run"), raise_on_error=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import docstring_parser
 import pytest
-import yaml
 from google.protobuf import json_format, struct_pb2
 from kfp.dsl.types.type_utils import InconsistentTypeException
 from kfp.kubernetes import kubernetes_executor_config_pb2
@@ -22,6 +21,7 @@ import bodyposenet
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow import container_images
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -60,7 +60,7 @@ compile_all(Path(sys.argv[1]))
 
 def documents(path):
     """Pipeline and platform of a compiled file, the SDK's version dropped and nothing else."""
-    pipeline, platform = yaml.safe_load_all(path.read_text())
+    pipeline, platform = load_documents(path.read_text())
     pipeline.pop("sdkVersion")
     return pipeline, platform
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 from google.protobuf import json_format
 from kfp import components, dsl
 from kfp.dsl.types.type_utils import InconsistentTypeException
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from bodyposenet.common.kubeflow import container_images
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.catalogue import all_components
 from bodyposenet.pipelines.component_files import compile_components
 from bodyposenet.pipelines.component_pages import FILES
@@ -29,7 +29,7 @@ compile_components(Path(sys.argv[1]))
 
 def document(path):
     """A compiled component, the SDK's version dropped and nothing else."""
-    spec = yaml.safe_load(path.read_text())
+    (spec,) = load_documents(path.read_text())
     spec.pop("sdkVersion")
     return spec
 

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from support.kubeflow_rules import check_pipeline
 
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 
@@ -25,7 +25,7 @@ def resources(tmp_path_factory):
     result = compile_here("-o", folder, "--kubernetes-manifest-format", "--namespace", "poses")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [f"wrote {folder / name}.kubernetes.yaml" for name in PIPELINES]
-    return {name: list(yaml.safe_load_all((folder / f"{name}.kubernetes.yaml").read_text())) for name in PIPELINES}
+    return {name: load_documents((folder / f"{name}.kubernetes.yaml").read_text()) for name in PIPELINES}
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -55,7 +55,7 @@ def test_they_are_shown_by_the_names_of_uploads_and_hold_the_same_documents(reso
 def test_kubeflow_s_definitions_know_every_key(resources, name, data_folder):
     for each in resources[name]:
         file = data_folder / "crds" / f"pipelines.kubeflow.org_{each['kind'].lower()}s.yaml"
-        (definition,) = [one for one in yaml.safe_load_all(file.read_text()) if one]
+        (definition,) = [one for one in load_documents(file.read_text()) if one]
         (served,) = [one for one in definition["spec"]["versions"] if one["name"] == "v2beta1"]
         known = served["schema"]["openAPIV3Schema"]["properties"]["spec"]
         assert each["spec"].keys() <= known["properties"].keys()

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 from kfp import components, dsl
 from kfp.compiler import Compiler
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.common.tasks.failure import LAST_WORDS
 from bodyposenet.components.evaluate import evaluate
 from bodyposenet.pipelines.component_pages import FILES
@@ -23,7 +23,7 @@ def compiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     command = ["-m", "bodyposenet.common.cli.main", "pipeline", "compile", "-o", str(folder), *FLAGS]
     subprocess.run([sys.executable, "-W", "ignore", *command], check=True)
-    pipeline, platform = yaml.safe_load_all((folder / "prune_retrain.yaml").read_text())
+    pipeline, platform = load_documents((folder / "prune_retrain.yaml").read_text())
     executors = pipeline["deploymentSpec"]["executors"]
     tasks = [task for each in pipeline["components"].values() if "dag" in each for task in each["dag"]["tasks"].items()]
     return executors, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"], dict(tasks)
@@ -108,7 +108,7 @@ def compile_task(make, file):
         make(given.output)
 
     Compiler().compile(one, str(file))
-    pipeline, platform = yaml.safe_load_all(file.read_text())
+    pipeline, platform = load_documents(file.read_text())
     executor = pipeline["deploymentSpec"]["executors"]["exec-evaluate"]["container"]
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return executor, pipeline["root"]["dag"]["tasks"]["evaluate"], executors["exec-evaluate"]

@@ -6,7 +6,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
 from support.kubeflow_store import KUBERNETES
@@ -14,6 +13,7 @@ from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
@@ -107,7 +107,7 @@ def test_a_run_carries_its_pipeline_and_its_parameters_as_what_they_are(fake, ti
     }  # fmt: skip
     assert sent["display_name"] == "first"
     assert fake.experiments[sent["experiment_id"]]["display_name"] == "trials"
-    assert sent["pipeline_spec"]["pipeline_spec"] == next(yaml.safe_load_all(tiny.read_text()))
+    assert sent["pipeline_spec"]["pipeline_spec"] == load_documents(tiny.read_text())[0]
 
 
 def test_a_doubled_at_sign_is_the_character(fake, tiny):

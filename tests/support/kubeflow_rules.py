@@ -11,11 +11,12 @@ import re
 from urllib.parse import unquote_plus
 
 import kfp_server_api as api
-import yaml
 from dateutil.parser import isoparse
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
+
+from bodyposenet.common.kubeflow.yaml_text import load_documents
 
 PLAIN = {"str": str, "bool": bool, "int": int}
 FITS = {  # by the type: whether a value is of it, and the words for it
@@ -112,7 +113,7 @@ def check_pipeline(spec, platform):
 
 def documents_of(text):
     """The two documents of an uploaded file, checked."""
-    spec, platform = (*yaml.safe_load_all(text), {})[:2]
+    spec, platform = (*load_documents(text), {})[:2]
     check_pipeline(spec, platform)
     return {"pipeline_spec": spec, "platform_spec": platform}
 
