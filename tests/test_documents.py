@@ -29,6 +29,7 @@ PLAN = Plan(
         ("README.md", "make demo"): "takes minutes; tests/pipelines/test_demo.py runs it on a few pictures",
         ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
+        ("docs/adopting.md", "bpnet"): "needs Intel's files; tests/common/adopt reads them",
         ("docs/custom-skeleton.md", "bpnet"): "test_custom_skeleton_chain.py runs the page, with more epochs",
         ("docs/installation.md", "python3.11"): "is run as the README's block",
         ("docs/installation.md", "pip "): "is run as the README's block",

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from bodyposenet import __version__
+from bodyposenet.common.cli.adopt import adopt
 from bodyposenet.common.cli.build_engine import build_engine
 from bodyposenet.common.cli.bundle import bundle
 from bodyposenet.common.cli.convert import dataset_convert, dataset_join
@@ -34,6 +35,7 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
     ctx.obj = launch
 
 
+main.add_command(adopt)
 main.add_command(bundle)
 main.add_command(build_engine)
 main.add_command(dataset_convert)

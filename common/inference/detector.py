@@ -9,7 +9,7 @@ import numpy as np
 from bodyposenet.common.deploy.input_sizes import InputSizes, read_sizes
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, normalise, plan_fit
-from bodyposenet.common.pose import People, decode
+from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -43,10 +43,20 @@ def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> Peo
     """
     maps, fit = _maps(runner, image, spec)
     card = runner.card
-    return read_maps(maps, fit, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
+    shift = 0.0 if spec.flip else card.paf_shift  # a mirror moves cells the other way, and the mean of both not at all
+    return read_maps(maps, fit, spec, card.skeleton, stride=card.stride, sigma=card.sigma, paf_shift=shift)
 
 
-def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *, stride: int, sigma: float) -> People:
+def read_maps(
+    maps: "Maps",
+    fit: Fit,
+    spec: InferenceSpec,
+    skeleton: Skeleton,
+    *,
+    stride: int,
+    sigma: float,
+    paf_shift: float = 0.0,
+) -> People:
     """Read one photo's maps.
 
     Args:
@@ -56,6 +66,7 @@ def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *
         skeleton: Names the channels.
         stride: Input pixels per cell.
         sigma: Spread of a heatmap peak, in input pixels.
+        paf_shift: Input pixels from a cell of the fields to the heatmaps' cell of that place.
 
     Returns:
         The people, best first, x and y in the photo's pixels; joints that were not found are at (0, 0).
@@ -65,13 +76,13 @@ def read_maps(maps: "Maps", fit: Fit, spec: InferenceSpec, skeleton: Skeleton, *
         skeleton,
         stride=stride,
         sigma=sigma,
+        paf_shift=paf_shift,
         heatmap_threshold=spec.heatmap_threshold,
         paf_threshold=spec.paf_threshold,
         min_parts=spec.min_parts,
-        fill_missing=spec.fill_missing,
         max_people=spec.max_people,
     )
-    keypoints = found.keypoints.copy()
+    keypoints = (fill_missing(found, skeleton) if spec.fill_missing else found).keypoints.copy()
     placed = keypoints.any(axis=-1)
     keypoints[placed, :2] = fit.to_photo(keypoints[placed, :2])
     return People(keypoints, found.scores)

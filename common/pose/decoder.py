@@ -21,10 +21,10 @@ def decode(
     *,
     stride: int = 8,
     sigma: float = 7.0,
+    paf_shift: float = 0.0,
     heatmap_threshold: float = 0.1,
     paf_threshold: float = 0.05,
     min_parts: int = 3,
-    fill_missing: bool = False,
     max_people: int | None = None,
 ) -> People:
     """Find the people that one picture's maps describe.
@@ -37,10 +37,10 @@ def decode(
         skeleton: Names the channels.
         stride: Input pixels per cell.
         sigma: Spread of a peak, in input pixels, that the network was trained to draw.
+        paf_shift: Input pixels, to the right and down, from a cell of the fields to the heatmaps' cell of that place.
         heatmap_threshold: Least heatmap value of a joint.
         paf_threshold: Least field along a limb, at nine of ten points.
         min_parts: Joints that a person must have.
-        fill_missing: Put a missing joint at the nearest joint found, along the limbs; its score stays 0.
         max_people: Keep only so many, best first.
 
     Returns:
@@ -52,15 +52,14 @@ def decode(
     maps, fields = _check(heatmaps, pafs, skeleton)
     prior = skeleton.prior.arrays if skeleton.prior else NO_PRIOR
     thresholds = np.float32(heatmap_threshold), np.float32(paf_threshold)
-    grid = float(stride), sigma / stride
+    grid = float(stride), sigma / stride, paf_shift / stride
     limits = min_parts, maps.shape[0] * maps.shape[1] if max_people is None else max_people
     keypoints, scores, left_out = _decode(
         maps, fields, skeleton.num_joints, skeleton.limb_array, prior, thresholds, grid, limits
     )
     if left_out:
         warn_of_crowd(*maps.shape[:2])
-    people = People(keypoints, scores)
-    return _fill(people, skeleton) if fill_missing else people
+    return People(keypoints, scores)
 
 
 def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +82,7 @@ def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[
 def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return keypoints and scores as People has them, and how many peaks were left out."""
     points, values, bounds, seen = find_peaks(maps, joints, thresholds[0], grid[1])
-    pairs, scores, tables = find_limbs(fields, points, bounds, limbs, thresholds[1])
+    pairs, scores, tables = find_limbs(fields, points + np.float32(grid[2]), bounds, limbs, thresholds[1])
     groups, totals = group_limbs(pairs, scores, values, bounds)
     if prior[0].size:
         groups, totals = adopt(groups, totals, points, prior[0], prior[1])
@@ -115,8 +114,13 @@ def _people(groups, totals, points, values, stride, min_parts, most):  # type: i
     return keypoints, scores
 
 
-def _fill(people: People, skeleton: Skeleton) -> People:
-    """Give missing joints the place of the nearest joint found, counted in limbs."""
+def fill_missing(people: People, skeleton: Skeleton) -> People:
+    """Put missing joints at the nearest joint found, counted in limbs; their scores stay 0.
+
+    Args:
+        people: N people of K joints, as :func:`decode` finds them.
+        skeleton: Its limbs say which joints are near.
+    """
     keypoints = people.keypoints.copy()
     known = keypoints[..., 2] > 0
     for _ in range(skeleton.num_joints):

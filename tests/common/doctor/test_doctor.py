@@ -315,7 +315,7 @@ import sys
 warm()
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.machine.compiling import announcer
-from bodyposenet.common.pose import decode
+from bodyposenet.common.pose import decode, fill_missing
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
 before = announcer.count
@@ -324,7 +324,7 @@ joints = np.random.default_rng(0).uniform(0, 90, (3, 18, 2)).astype(np.float32)
 for skeleton in (BODYPOSENET_18, COCO_17):
     K, L = skeleton.num_joints, skeleton.num_limbs
     maps = np.random.default_rng(0).random((12, 16, K + 1 + 2 * L))
-    decode(maps[..., : K + 1], maps[..., K + 1 :], skeleton, fill_missing=True)
+    fill_missing(decode(maps[..., : K + 1], maps[..., K + 1 :], skeleton), skeleton)
 print(announcer.count - before)
 """
     done = run_bound([sys.executable, "-c", script, tmp_path])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bodyposenet.common.pose import People, decode
+from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
@@ -155,6 +155,18 @@ def test_a_limb_must_point_from_its_start_to_its_end():
     assert len(decode(heatmaps, -pafs, STICK, min_parts=2)) == 0
 
 
+@pytest.mark.parametrize("cells", [1, 2])
+def test_fields_that_lie_elsewhere_than_the_heatmaps_are_read_there(cells):
+    joints = np.array([[[40, 40], [130, 90]]], float)
+    heatmaps, pafs = maps_of(joints, skeleton=STICK, size=(20, 24))
+    moved = np.roll(pafs, (cells, cells), axis=(0, 1))
+    people = decode(heatmaps, pafs, STICK, min_parts=2)
+    assert len(people) == 1
+    same = decode(heatmaps, moved, STICK, min_parts=2, paf_shift=8 * cells)
+    np.testing.assert_array_equal(same.keypoints, people.keypoints)
+    np.testing.assert_array_equal(same.scores, people.scores)
+
+
 def field_with_gap(cells):
     """Maps of one horizontal limb, 20 cells long, of which the field is missing in a run of cells."""
     heatmaps, pafs = maps_of(np.array([[[27.5, 43.5], [187.5, 43.5]]]), skeleton=STICK, size=(12, 28))
@@ -209,7 +221,7 @@ def test_missing_joints_move_to_the_nearest_joint_that_was_found():
     visible = np.ones((1, 18), bool)
     visible[0, [3, 4, 10]] = False  # right elbow, wrist, ankle
     plain = decode(*maps_of(joints, visible), BODYPOSENET_18)
-    filled = decode(*maps_of(joints, visible), BODYPOSENET_18, fill_missing=True)
+    filled = fill_missing(decode(*maps_of(joints, visible), BODYPOSENET_18), BODYPOSENET_18)
     assert (filled.keypoints[..., 2] == plain.keypoints[..., 2]).all()
     assert (filled.keypoints[visible] == plain.keypoints[visible]).all()
     shoulder, knee = plain.keypoints[0, 2, :2], plain.keypoints[0, 9, :2]
@@ -299,7 +311,7 @@ def test_flat_maps_of_any_size_are_read(size, value):
 
 def test_empty_maps_hold_nobody():
     heatmaps, pafs = encode(np.zeros((0, 18, 2)), np.zeros((0, 18), bool), BODYPOSENET_18, size=GRID)
-    people = decode(heatmaps, pafs, BODYPOSENET_18, min_parts=1, fill_missing=True)
+    people = fill_missing(decode(heatmaps, pafs, BODYPOSENET_18, min_parts=1), BODYPOSENET_18)
     assert people.keypoints.shape == (0, 18, 3)
     assert len(people) == 0
 

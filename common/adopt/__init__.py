@@ -1,0 +1,1 @@
+"""Adoption: networks that others trained and published openly, as networks of this project."""

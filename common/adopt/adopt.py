@@ -1,0 +1,140 @@
+"""Adopt: make a model of this project of an open network that somebody else trained."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.adopt.conventions import (
+    Colours,
+    Convention,
+    Family,
+    Feeding,
+    change_convention,
+    change_kernels,
+    find_convention,
+    pick_maps,
+    take_feeding,
+)
+from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
+
+log = logging.getLogger(__name__)
+
+SCALE, OFFSET = 256.0, 0.5  # how this project's networks are fed: RGB / 256 - .5
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A network that was adopted.
+
+    Attributes:
+        model: The ``keras.Model``.
+        card: How it is fed and read.
+        convention: How it was fed before.
+    """
+
+    model: Any
+    card: Card
+    convention: Convention
+
+
+def adopt(
+    path: Path,
+    family: Family | None = None,
+    *,
+    skeleton: Skeleton = BODYPOSENET_18,
+    colours: Colours | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+) -> Adopted:
+    """Read an open network and build it anew in Keras, with its weights, in floats, and a card.
+
+    Args:
+        path: ONNX (``.onnx``), or OpenVINO (``.xml``, its ``.bin`` beside it).
+        family: Whose form it has; found by the names of its outputs if None.
+        skeleton: Joints and limbs in the order of its channels.
+        colours: Order of the picture's channels, where it is not the family's.
+        scale: What pixels from 0 to 255 are divided by.
+        offset: What is taken from the quotient.
+
+    Raises:
+        UserError: The file cannot be read, or is none of these networks; ``scale`` is 0.
+    """
+    graph = read_graph(path)
+    known = find_convention(graph, family, where=str(path))
+    convention = change_convention(known, colours=colours, scale=scale, offset=offset)
+    graph = merge_biases(drop_quantization(graph))
+    graph, names = pick_maps(graph, skeleton.num_joints, skeleton.num_limbs, where=str(path))
+    graph, feeding = take_feeding(graph)
+    order = (2, 1, 0) if convention.colours == "bgr" else (0, 1, 2)
+    scale_, offset_ = feed(convention, feeding, order)
+    graph = change_kernels(graph, order, SCALE / scale_ if is_usual(scale_, offset_) else np.ones(3), where=str(path))
+    from bodyposenet.common.adopt.keras_network import build_network
+
+    model = build_network(graph, names, where=str(path))
+    return Adopted(model, make_card(model, convention, skeleton, path, scale_, offset_), convention)
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a file of any of the kinds that can be adopted.
+
+    Raises:
+        UserError: It is none, or cannot be read.
+    """
+    if path.suffix == ".xml":
+        from bodyposenet.common.adopt.read_openvino import read_openvino
+
+        return read_openvino(path)
+    if path.suffix in (".onnx", ".etlt"):
+        from bodyposenet.common.adopt.read_onnx import read_onnx
+
+        return read_onnx(path)
+    raise UserError("is no network that can be adopted", where=str(path), fix="give an .onnx, or OpenVINO's .xml")
+
+
+def feed(convention: Convention, feeding: Feeding, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Say in one what the convention and the network itself do to the picture, red first.
+
+    Returns:
+        ``(3,)`` scale and ``(3,)`` offset: the first convolution reads RGB / scale - offset.
+    """
+    # v / scale - offset, then * factor + shift
+    scale = convention.scale / feeding.factor
+    offset = convention.offset * feeding.factor - feeding.shift
+    return scale[list(order)], offset[list(order)]
+
+
+def is_usual(scale: np.ndarray, offset: np.ndarray) -> bool:
+    """Tell whether pictures fed as this project's networks are differ by a factor alone, which a kernel can take."""
+    return bool(np.all(np.abs(OFFSET * SCALE / scale - offset) < 1e-6))
+
+
+def make_card(
+    model: Any, convention: Convention, skeleton: Skeleton, path: Path, scale: np.ndarray, offset: np.ndarray
+) -> Card:
+    """Make the card of a network.
+
+    Raises:
+        UserError: Its maps are not equally large, or of no whole number of pixels a cell.
+    """
+    side = 256
+    shapes = {tuple(maps.shape[1:3]) for maps in model(np.zeros((1, side, side, 3), np.float32))}
+    if len(shapes) != 1 or any(side % rows or rows != columns for rows, columns in shapes):
+        told = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes))
+        raise UserError(
+            f"its maps of a picture of {side} x {side} pixels have {told} cells", where=str(path),
+            fix="adopt a network whose maps are equally large",
+        )  # fmt: skip
+    ((rows, _),) = shapes
+    card = Card(skeleton, stride=side // rows, input_size=convention.size)
+    if convention.corners:
+        card = replace(card, paf_shift=(card.stride - 1) / 2)
+    if is_usual(scale, offset):
+        return card
+    return replace(card, image_scale=tuple(map(float, scale)), image_offset=tuple(map(float, offset)))

@@ -1,0 +1,93 @@
+"""Foreign ONNX files, read as a graph."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bodyposenet.common.adopt.graph import Graph, Node
+from bodyposenet.common.deploy.onnx_file import read_model
+from bodyposenet.common.errors import UserError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SIZE = (256, 256)  # pixels, of the picture for which what a file computes of its shapes is settled
+
+
+def read_onnx(path: Path) -> Graph:
+    """Read an ONNX file.
+
+    Raises:
+        UserError: There is no such file, it is no ONNX model, or its input is no picture of three channels.
+    """
+    from onnx import numpy_helper
+
+    model = read_model(path)
+    if any(node.op_type == "Shape" for node in model.graph.node):
+        model = _settle_shapes(model)
+    constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    pictures = [each for each in model.graph.input if each.name not in constants]
+    if len(pictures) != 1:
+        raise UserError(f"the network has {len(pictures)} inputs", where=str(path), fix="give one that takes a picture")
+    nodes = []
+    for number, node in enumerate(model.graph.node):
+        attributes = {each.name: _attribute(each) for each in node.attribute}
+        if node.op_type == "Constant":
+            constants[node.output[0]] = np.asarray(attributes["value"])
+            continue
+        name = node.name or f"{node.op_type}_{number}"
+        nodes.append(Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes))
+    outputs = tuple(each.name for each in model.graph.output)
+    return Graph(pictures[0].name, find_layout(_dims(pictures[0]), path), outputs, tuple(nodes), constants)
+
+
+def find_layout(dims: list[int | None], path: Path) -> str:
+    """Find the layout of a picture by the axis that has three channels.
+
+    Raises:
+        UserError: Neither the second axis nor the last one has them.
+    """
+    if len(dims) == 4 and dims[1] == 3:
+        return "NCHW"
+    if len(dims) == 4 and dims[3] == 3:
+        return "NHWC"
+    shape = " x ".join("?" if each is None else str(each) for each in dims)
+    raise UserError(
+        f"the input is no picture of three channels: {shape}", where=str(path), fix="give a network that takes one"
+    )
+
+
+def _dims(value: Any) -> list[int | None]:
+    return [each.dim_value or None for each in value.type.tensor_type.shape.dim]
+
+
+def _attribute(attribute: Any) -> Any:
+    from onnx import helper, numpy_helper
+
+    value = helper.get_attribute_value(attribute)
+    if attribute.name == "value":
+        return numpy_helper.to_array(value)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _settle_shapes(model: "ModelProto") -> "ModelProto":
+    """Compute what the network computes of its shapes, for pictures of one size, and leave that out."""
+    import onnx
+    import onnxruntime
+
+    picture = next(each for each in model.graph.input)
+    sizes = iter((1, *SIZE))
+    for dim in picture.type.tensor_type.shape.dim:
+        if dim.dim_value != 3:
+            dim.dim_value = next(sizes)
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = f"{folder}/settled.onnx"
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)

@@ -1,0 +1,99 @@
+"""OpenVINO's files (an ``.xml`` and a ``.bin`` beside it), read as a graph through the openvino package."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.adopt.graph import Graph, Node
+from bodyposenet.common.adopt.read_onnx import find_layout
+from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
+from bodyposenet.common.errors import UserError
+
+KINDS = {  # OpenVINO's names of operations -> ONNX's, where they differ
+    "Convolution": "Conv",
+    "GroupConvolution": "Conv",
+    "ConvolutionBackpropData": "ConvTranspose",
+    "Multiply": "Mul",
+    "Subtract": "Sub",
+    "Divide": "Div",
+    "ReLU": "Relu",
+    "PReLU": "PRelu",
+    "AvgPool": "AveragePool",
+    "Convert": "Cast",
+    "BatchNormInference": "BatchNormalization",
+}
+
+
+def read_openvino(path: Path) -> Graph:
+    """Read an OpenVINO network.
+
+    Args:
+        path: The ``.xml``.
+
+    Raises:
+        UserError: There is no such file, it cannot be read, or the package is not there.
+    """
+    model = _open(path)
+    constants: dict[str, np.ndarray] = {}
+    nodes, pictures, outputs = [], [], []
+    for op in model.get_ordered_ops():
+        kind = op.get_type_name()
+        inputs = tuple(_name(each.get_source_output()) for each in op.inputs())
+        if kind == "Constant":
+            constants[_name(op.output(0))] = np.array(op.data)
+        elif kind == "Parameter":
+            pictures.append(op.output(0))
+        elif kind == "Result":
+            outputs.append(inputs[0])
+        else:
+            names = tuple(_name(each) for each in op.outputs())
+            nodes.append(_translate(Node(kind, op.get_friendly_name(), inputs, names, dict(op.get_attributes()))))
+    if len(pictures) != 1:
+        raise UserError(f"the network has {len(pictures)} inputs", where=str(path), fix="give one that takes a picture")
+    dims = [each.get_length() if each.is_static else None for each in pictures[0].get_partial_shape()]
+    return Graph(_name(pictures[0]), find_layout(dims, path), tuple(outputs), tuple(nodes), constants)
+
+
+def _open(path: Path) -> Any:
+    """Read the files with OpenVINO itself."""
+    if not path.is_file():
+        raise UserError("no such file", where=str(path))
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise UserError("its weights are not there", where=str(weights), fix="put them beside the .xml")
+    try:
+        openvino = import_openvino()
+    except ImportError:
+        fix = "pip install 'bodyposenet[openvino]'"
+        raise UserError("OpenVINO's files need the openvino package", where=str(path), fix=fix) from None
+    try:
+        return openvino.Core().read_model(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"no network of OpenVINO: {reason}", where=str(path), fix="fetch both files again") from None
+
+
+def _name(output: Any) -> str:
+    node = output.get_node()
+    return node.get_friendly_name() if output.get_index() == 0 else f"{node.get_friendly_name()}:{output.get_index()}"
+
+
+def _translate(node: Node) -> Node:
+    """Tell an operation in ONNX's words."""
+    given = node.attributes
+    said: dict[str, Any] = {}
+    if "strides" in given:
+        said["strides"] = list(given["strides"])
+    if "pads_begin" in given and given.get("auto_pad", "explicit") == "explicit":
+        said["pads"] = [*given["pads_begin"], *given["pads_end"]]
+    if given.get("auto_pad") in ("same_upper", "same_lower", "valid"):
+        said["auto_pad"] = given["auto_pad"].upper()
+    if "dilations" in given:
+        said["dilations"] = list(given["dilations"])
+    if "kernel" in given:
+        said["kernel_shape"] = list(given["kernel"])
+    for name in ("axis", "alpha", "levels", "min", "max"):
+        if name in given:
+            said[name] = given[name]
+    return Node(KINDS.get(node.kind, node.kind), node.name, node.inputs, node.outputs, said)

@@ -1,0 +1,86 @@
+"""Adopt step: an open network as a model file of this project, and what is recorded of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes, digest_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bodyposenet.common.skeleton.skeleton import Skeleton
+    from bodyposenet.common.storage.location import Location
+    from bodyposenet.common.tracking import TrackedRun
+
+
+def run_adopt(
+    run: "TrackedRun", source: Path, output: Path, *, skeleton: "Skeleton", asked: "Mapping[str, Any]",
+    photos: "Path | Location | None" = None, most: int = 12, licence: str = "",
+) -> list[str]:  # fmt: skip
+    """Make a model file of an open network, check it on photos, and log what came of it to the run.
+
+    Args:
+        run: The tracked run.
+        source: ONNX, or OpenVINO's ``.xml``.
+        output: The Keras model to write.
+        skeleton: Joints and limbs in the order of its channels.
+        asked: What is said of its form: ``family``, ``colours``, ``scale``, ``offset`` of
+            :func:`bodyposenet.common.adopt.adopt.adopt`.
+        photos: Folder or archive of photos with people; without them nothing is checked, which is told.
+        most: Photos to look at, at most.
+        licence: Under which it was published.
+
+    Returns:
+        What was done, line by line.
+
+    Raises:
+        UserError: See there and :func:`bodyposenet.common.adopt.field_check.require_evidence`; nothing is written then.
+    """
+    from dataclasses import replace
+
+    from bodyposenet.common.adopt.adopt import adopt
+    from bodyposenet.common.adopt.field_check import require_evidence
+    from bodyposenet.common.model.files.model_file import save_model
+    from bodyposenet.common.model.network.flops import flops
+
+    if output.exists():
+        raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
+    done = adopt(source, skeleton=skeleton, **asked)
+    told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
+    if photos is not None:
+        pictures = _read_some(photos, most)
+        seen = require_evidence(done.model, done.card, done.convention, pictures, where=str(source))
+        told = (
+            f"checked on {len(pictures)} photos: the fields of {seen.right} of {seen.seen} limbs point as they should"
+        )
+        run.log_metrics({"limbs_seen": seen.seen, "limbs_right": seen.right})
+    weights = source.with_suffix(".bin") if source.suffix == ".xml" else source
+    origin = f"{source.name}, SHA-256 of {weights.name} {digest_file(weights)}"
+    card = replace(done.card, made_from=f"{origin}; {licence}" if licence else origin)
+    save_model(done.model, output, card)
+    size = card.input_size
+    numbers = {"parameters": float(done.model.count_params()), "gflops": flops(done.model, size) / 1e9}
+    said = {"family": done.convention.family, "colours": done.convention.colours, "made_from": card.made_from}
+    run.log_params(said, prefix="adopt")
+    run.log_metrics(numbers)
+    run.log_artifact(output, "model")
+    return [
+        f"wrote {output}: {done.convention.family}, {done.model.count_params():,} parameters, "
+        f"{numbers['gflops']:.1f} GFLOPs at {size[0]} x {size[1]} pixels, stride {card.stride}",
+        told,
+    ]
+
+
+def _read_some(photos: "Path | Location", most: int) -> list[np.ndarray]:
+    """Read so many photos of a folder, the same ones each time, whatever their names' order."""
+    from bodyposenet.common.imaging.fit import decode_image
+    from bodyposenet.common.storage.photo_store import PHOTOS, is_photo, open_photos
+
+    store = open_photos(photos)
+    names = sorted(filter(is_photo, store.listing()), key=lambda name: digest_bytes(name))
+    if not names:
+        raise UserError(f"has no photos ({PHOTOS})", where=str(photos), fix="name the folder that your photos are in")
+    return [decode_image(store.read(name), where=f"{photos}/{name}") for name in names[:most]]
