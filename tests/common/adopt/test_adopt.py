@@ -230,7 +230,7 @@ def test_a_wrong_guess_is_refused_by_a_look_at_photos(data_folder, tmp_path, mon
         "--photos",
         str(data_folder / "coco_sample/images"),
     ]
-    result = CliRunner().invoke(main, [*command, "--most-photos", "6", *flags])
+    result = CliRunner().invoke(main, [*command, "--most-photos", "3", *flags])
     assert result.exit_code == 2
     assert re.search(problem, result.output), result.output
     assert not (tmp_path / "net.keras").exists()
