@@ -89,11 +89,12 @@ class Snapshots:
             with zipfile.ZipFile(archive, "w") as packed:
                 for path in sorted(path for path in folder.rglob("*") if path.is_file()):
                     packed.write(path, path.relative_to(folder).as_posix())
-            name = f"{self._number + 1:08d}-{self._writer}-{digest_file(archive)[:32]}.zip"
-            with archive.open("rb") as source, whole_file(self.place / name) as copy:
-                shutil.copyfileobj(source, copy, BLOCK)
+            digest, size = digest_file(archive)[:32], archive.stat().st_size
+            with translate_errors(self.place):
+                self._list()
             self._number += 1
-            size = archive.stat().st_size
+            with archive.open("rb") as source, whole_file(self._name(digest)) as copy:
+                shutil.copyfileobj(source, copy, BLOCK)
         with translate_errors(self.place):
             for old in (*self._list()[:-KEPT], *self._damaged):
                 (self.place / old).unlink(missing_ok=True)
@@ -109,8 +110,11 @@ class Snapshots:
         with translate_errors(self.place):
             self.place.remove_folder()
 
+    def _name(self, digest: str) -> Location:
+        return self.place / f"{self._number:08d}-{self._writer}-{digest}.zip"
+
     def _list(self) -> list[str]:
-        """Names of those that are not known to be damaged, oldest first; later ones get greater numbers."""
+        """Names of those that are not known to be damaged, oldest first; what is written next gets a greater number."""
         if not self.place.is_dir():
             return []
         found = {name: int(match[1]) for name in self.place.list_files() if (match := NAME.fullmatch(name))}
