@@ -20,6 +20,7 @@ from bodyposenet.common.storage.files import listing
 
 CLOCKED = ("seconds", "images_per_second")  # what a clock says of an epoch
 PASSED = ("STORAGE_EMULATOR_HOST", "BODYPOSENET_PIPELINE_RUN")  # of the environment
+PRUNE = {"rounds": 3, "target_params": 0.4, "pruning_granularity": 1, "min_num_filters": 2}
 OUTPUTS = ("model", "metrics", "page")
 
 
@@ -47,11 +48,22 @@ def train_in_pod(inputs, pod, work):
     tasks.train(str(inputs / "dataset"), spec, str(inputs / "base"), *outputs, work=work)
 
 
-def _run(inputs, pod, work, environment):
+def prune_in_pod(inputs, pod, work):
+    """Prune and train in two of three rounds, as the component ``prune_rounds`` does."""
+    from bodyposenet.common import tasks
+
+    inputs, pod = Path(inputs), Path(pod)
+    pod.mkdir(parents=True)
+    spec = json.loads((inputs / "spec.json").read_text())
+    given = str(inputs / "base"), str(inputs / "dataset"), PRUNE, spec
+    tasks.prune_rounds(*given, str(pod / "model"), str(pod / "metrics"), work=work)
+
+
+def _run(task, inputs, pod, work, environment):
     os.environ.update(environment)
     with Path(f"{pod}.log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
         logging.basicConfig(level=logging.INFO)
-        train_in_pod(inputs, pod, work)
+        task(inputs, pod, work)
 
 
 class Processes:
@@ -60,10 +72,11 @@ class Processes:
     Args:
         inputs: Folder of :func:`make_inputs`.
         store: Where attempts are tracked.
+        task: What they do.
     """
 
-    def __init__(self, inputs, store=""):
-        self.inputs, self.store = inputs, store
+    def __init__(self, inputs, store="", task=train_in_pod):
+        self.inputs, self.store, self.task = inputs, store, task
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["bodyposenet.common.model.training.train", "bodyposenet.common.tasks"])
 
@@ -71,7 +84,7 @@ class Processes:
         """An attempt, as it runs."""
         environment = {name: os.environ[name] for name in PASSED if name in os.environ}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "2"} | ({"MLFLOW_TRACKING_URI": self.store} if self.store else {})
-        process = self.context.Process(target=_run, args=(str(self.inputs), str(pod), work, environment))
+        process = self.context.Process(target=_run, args=(self.task, str(self.inputs), str(pod), work, environment))
         process.start()
         return process
 
@@ -97,14 +110,24 @@ def snapshots_in(work):
     return {name for name in kept_in(work) if name.endswith(".zip")}
 
 
-def kill_at_a_checkpoint(processes, pod, work, generator, number=signal.SIGKILL):
-    """Send an attempt a signal at a random moment after it has kept another checkpoint; its exit code."""
-    before, process = snapshots_in(work), processes.start(pod, work)
-    end = time.monotonic() + 240
-    while not snapshots_in(work) - before:
-        assert process.exitcode is None, Path(f"{pod}.log").read_text()
-        assert time.monotonic() < end
-        time.sleep(0.005)
+def kill_at_a_checkpoint(processes, pod, work, generator, number=signal.SIGKILL, *, after=""):
+    """Send an attempt a signal at a random moment after it has kept another checkpoint; its exit code.
+
+    ``after`` is a file in its folder, which must be there before that checkpoint.
+    """
+    process, end = processes.start(pod, work), time.monotonic() + 240
+
+    def wait_for(found):
+        while not found():
+            assert process.exitcode is None, Path(f"{pod}.log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    before = snapshots_in(work)
+    if after:
+        wait_for((pod / after).exists)
+        before = snapshots_in(work)
+    wait_for(lambda: snapshots_in(work) - before)
     process.join(generator.uniform(0, 0.2))
     os.kill(process.pid, number)
     process.join()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from support.drawn_records import convert_drawn
-from support.evicted import Processes, differ, kept_in, kill_at_a_checkpoint, make_inputs, results_of
+from support.evicted import Processes, differ, kept_in, kill_at_a_checkpoint, make_inputs, prune_in_pod, results_of
+from support.killed_training import differences, weights_in
 
 from bodyposenet.common import tasks
 from bodyposenet.common.tasks.attempts import identify
 from bodyposenet.common.tracking.mlflow_store import connect, quiet_mlflow
 
-EPOCHS = 30
+EPOCHS = 20
 KILLS = (signal.SIGKILL, signal.SIGTERM)
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}
 STATES = ["KILLED", "FAILED", "FINISHED"]  # of the attempts, in MLflow
@@ -59,6 +60,22 @@ def test_a_training_whose_pods_are_killed_ends_with_the_same_bits_and_curves(
     tracked_at(store)
     with quiet_mlflow():
         check_runs(last)
+
+
+@pytest.mark.slow
+def test_rounds_of_pruning_whose_pod_is_killed_in_the_second_round_go_on_there(inputs, tmp_path):
+    processes, work = Processes(inputs, task=prune_in_pod), str(tmp_path / "work")
+    killed, last, whole = (tmp_path / name for name in ("killed", "last", "whole"))
+    second = "model/rounds/round_2/history.json"
+    assert kill_at_a_checkpoint(processes, killed, work, random.Random(0), after=second) == -signal.SIGKILL
+    assert processes.run(last, work) == 0, Path(f"{last}.log").read_text()
+    assert "round_2/model." in Path(f"{last}.log").read_text(), "a checkpoint of it was gone on from"
+    assert not kept_in(work)
+    assert processes.run(whole, "") == 0, Path(f"{whole}.log").read_text()
+    for name in ("", "rounds/round_1", "rounds/round_2"):
+        made, wanted = (weights_in(pod / "model" / name / "model.keras") for pod in (last, whole))
+        assert differences(made, wanted) == []
+        assert len(wanted) > 20
 
 
 def check_runs(last):
