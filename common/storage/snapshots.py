@@ -46,7 +46,7 @@ class Snapshots:
         self.place = place
         self._writer = secrets.token_hex(4)
         self._number = 0
-        self._damaged: set[str] = set()
+        self._useless: set[str] = set()
 
     def restore(self, folder: Path) -> str:
         """Unpack the newest whole snapshot into a folder; a damaged one is told, and passed over for the one before.
@@ -64,11 +64,12 @@ class Snapshots:
         with translate_errors(self.place):
             self._remove_torn()
             while names := self._list():
+                newest = names[-1]
                 with contextlib.suppress(FileNotFoundError):  # somebody has written newer ones and removed this
-                    if self._unpack(names[-1], folder):
-                        return names[-1]
-                    log.warning("%s: damaged, so the one before is looked for", self.place / names[-1])
-                    self._damaged.add(names[-1])
+                    if self._unpack(newest, folder):
+                        return newest
+                    log.warning("%s: damaged, so the one before is looked for", self.place / newest)
+                self._useless.add(newest)
         return ""
 
     def keep(self, folder: Path) -> int:
@@ -96,9 +97,9 @@ class Snapshots:
             with archive.open("rb") as source, whole_file(self._name(digest)) as copy:
                 shutil.copyfileobj(source, copy, BLOCK)
         with translate_errors(self.place):
-            for old in (*self._list()[:-KEPT], *self._damaged):
+            for old in (*self._list()[:-KEPT], *self._useless):
                 (self.place / old).unlink(missing_ok=True)
-        self._damaged.clear()
+        self._useless.clear()
         return size
 
     def remove(self) -> None:
@@ -114,12 +115,12 @@ class Snapshots:
         return self.place / f"{self._number:08d}-{self._writer}-{digest}.zip"
 
     def _list(self) -> list[str]:
-        """Names of those that are not known to be damaged, oldest first; what is written next gets a greater number."""
+        """Names of those that may be whole, oldest first; what is written next gets a greater number."""
         if not self.place.is_dir():
             return []
         found = {name: int(match[1]) for name in self.place.list_files() if (match := NAME.fullmatch(name))}
         self._number = max(self._number, *found.values(), 0)
-        return sorted(found.keys() - self._damaged)
+        return sorted(found.keys() - self._useless)
 
     def _unpack(self, name: str, folder: Path) -> bool:
         """Unpack a snapshot; whether it is whole."""
