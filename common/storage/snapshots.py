@@ -87,9 +87,7 @@ class Snapshots:
         """
         with tempfile.TemporaryDirectory(prefix=ASIDE, dir=folder.parent) as aside:
             archive = Path(aside) / "archive.zip"
-            with zipfile.ZipFile(archive, "w") as packed:
-                for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                    packed.write(path, path.relative_to(folder).as_posix())
+            _pack(folder, archive)
             digest, size = digest_file(archive)[:32], archive.stat().st_size
             with translate_errors(self.place):
                 self._list()
@@ -195,6 +193,15 @@ class SnapshotThread:
                     log.info("%s: kept %.1f MB in %.1f s", self.snapshots.place, size / 1e6, time.monotonic() - begun)
                 except Exception as error:  # whatever is wrong with the store, the work goes on
                     log.warning("%s: this checkpoint is not kept there: %s", self.snapshots.place, error)
+
+
+def _pack(folder: Path, archive: Path) -> None:
+    """Put a folder's files into an archive, in pieces so large that other threads seldom wait for Python."""
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(folder).as_posix()
+            with path.open("rb") as source, packed.open(name, "w", force_zip64=True) as member:
+                shutil.copyfileobj(source, member, BLOCK)
 
 
 def _link(path: Path, copy: Path) -> bool:
