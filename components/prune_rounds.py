@@ -14,6 +14,7 @@ def prune_rounds(
     retrain_spec: dict,
     pruned: dsl.Output[artifacts.PoseModel],
     metrics: dsl.Output[dsl.Metrics],
+    work: str = "",
 ) -> dict:
     """Prune a little and retrain, as often as the spec says less once; with one round the network stays as it is.
 
@@ -24,13 +25,15 @@ def prune_rounds(
         retrain_spec: A TAO train spec; what follows each pruning.
         pruned: The smaller network, ready for the last round, and the rounds so far.
         metrics: Rounds, and parameters and FLOPs before and after.
+        work: Folder, also gs://, that a retried task sees again: it goes on there. Empty keeps checkpoints in the task.
 
     Returns:
         The prune spec of the last round.
     """
     from bodyposenet.common import tasks
 
-    last, numbers = tasks.prune_rounds(model.path, dataset.path, prune_spec, retrain_spec, pruned.path, metrics.path)
+    outputs = pruned.path, metrics.path
+    last, numbers = tasks.prune_rounds(model.path, dataset.path, prune_spec, retrain_spec, *outputs, work=work)
     own = {name: numbers[name] for name in ("params", "gflops") if name in numbers}
     pruned.metadata.update({name: value for name, value in model.metadata.items() if name != "ap"}, **own)
     metrics.metadata.update(numbers)

@@ -53,20 +53,20 @@ def rename(component: Any, name: str) -> Any:
     return renamed
 
 
-def train_base(dataset: Any, train_spec: Any, weights_digest: Any) -> Any:
+def train_base(dataset: Any, train_spec: Any, weights_digest: Any, work: Any) -> Any:
     """The base network."""
     task = train(
-        dataset=dataset, train_spec=train_spec, weights_digest=weights_digest,
-        checkpoint_dir=CLUSTER.checkpoints, gpus=max(1, CLUSTER.gpus),
+        dataset=dataset, train_spec=train_spec, weights_digest=weights_digest, work=work,
+        gpus=max(1, CLUSTER.gpus),
     )  # fmt: skip
     return with_resources(task, "train", "Train").outputs["model"]
 
 
-def retrain(dataset: Any, retrain_spec: Any, model: Any) -> Any:
+def retrain(dataset: Any, retrain_spec: Any, model: Any, work: Any) -> Any:
     """A pruned network, trained again."""
     task = rename(train, "retrain")(
-        dataset=dataset, train_spec=retrain_spec, start_from=model,
-        checkpoint_dir=CLUSTER.checkpoints, gpus=max(1, CLUSTER.gpus),
+        dataset=dataset, train_spec=retrain_spec, start_from=model, work=work,
+        gpus=max(1, CLUSTER.gpus),
     )  # fmt: skip
     return with_resources(task, "train", "Retrain").outputs["model"]
 

@@ -97,10 +97,9 @@ def _job(arguments: Mapping[str, Any], output: Path) -> Job:
     forecast = {"Forecast": _extra("forecast", "here.forecast:foresee", data=arguments["data"], epochs=epochs)}
     return Job(
         PIPELINE,
-        to_kfp(arguments),
+        {**to_kfp(arguments), "work": str(output / "checkpoints")},
         root=str(output / "pipeline"),
         cache=str(cache),
-        checkpoints=str(output / "checkpoints"),
         before=forecast if is_new(cache) else {},
         after={"Start weights": _extra("start", "demo:start_numbers", **start)},
         results=str(output),

@@ -23,7 +23,7 @@ from bodyposenet.pipelines.blocks import (
     summarize,
     train_base,
 )
-from bodyposenet.pipelines.resources import with_resources
+from bodyposenet.pipelines.resources import CLUSTER, with_resources
 
 
 class Shrunk(NamedTuple):
@@ -36,13 +36,13 @@ class Shrunk(NamedTuple):
 @dsl.pipeline(name="shrink", description="A network with fewer filters, before and after it is trained again.")
 def shrink(
     base: dsl.Input[artifacts.PoseModel], dataset: dsl.Input[artifacts.PoseDataset], train_spec: dict, prune_spec: dict,
-    retrain_spec: dict,
+    retrain_spec: dict, work: str,
 ) -> Shrunk:  # fmt: skip
     """Prune in rounds, and retrain: all rounds but the last, the last one's pruning, and its training."""
-    early = prune_rounds(model=base, dataset=dataset, prune_spec=prune_spec, retrain_spec=retrain_spec)
+    early = prune_rounds(model=base, dataset=dataset, prune_spec=prune_spec, retrain_spec=retrain_spec, work=work)
     handed = with_resources(early, "prune-rounds", "Earlier rounds").outputs
     pruned = prune_network(handed["pruned"], handed["Output"], dataset, train_spec).outputs["pruned"]
-    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned))
+    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned, work))
 
 
 class Deployed(NamedTuple):
@@ -118,13 +118,13 @@ def register_if_good(said: Any, dataset: Any, made: Any, judged: dsl.PipelineTas
         note_end("finish-unregistered", judged)
 
 
-def prune_and_retrain(said: Any, data: Any, min_ap: Any, name: Any) -> None:
+def prune_and_retrain(said: Any, data: Any, min_ap: Any, name: Any, work: Any) -> None:
     """The whole graph from photos to registry and report: a layer for each part of the story."""
     prepared = prepare(said, data)
     dataset = prepared["dataset"]
-    base = train_base(dataset, said["train_spec"], said["weights"])
+    base = train_base(dataset, said["train_spec"], said["weights"], work)
     specs = {key: said[key] for key in ("train_spec", "prune_spec", "retrain_spec")}
-    shrunk = shrink(base=base, dataset=dataset, **specs).set_display_name("Shrink").outputs
+    shrunk = shrink(base=base, dataset=dataset, **specs, work=work).set_display_name("Shrink").outputs
     made = deploy(
         model=shrunk["retrained"], **prepared, fingerprint=said["photos"],
         **{key: said[key] for key in ("dataset_spec", "inference_spec", "calibration_images", "method", "keep_float",
@@ -149,6 +149,7 @@ def prune_retrain(
     min_ap: float = 0.0,
     only_if_new: bool = False,
     salt: str = "",
+    work: str = CLUSTER.checkpoints,
 ) -> None:
     """Make a small network out of a large one, and show what that cost.
 
@@ -165,6 +166,7 @@ def prune_retrain(
         min_ap: Least AP with which the network is registered.
         only_if_new: End early if a run with the same photos, weights and specs came to a good end.
         salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
+        work: Folder, also gs://, in which a training whose pod was lost goes on; without it it starts anew.
     """
     with dsl.ExitHandler(summarize("prune-retrain", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
@@ -172,4 +174,4 @@ def prune_retrain(
         rest = {"model_name": model_name, "only_if_new": only_if_new, "salt": salt, "bound": min_ap}
         said = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
         with dsl.If(said["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
-            prune_and_retrain(said, data, min_ap, model_name)
+            prune_and_retrain(said, data, min_ap, model_name, work)

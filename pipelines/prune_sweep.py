@@ -19,7 +19,7 @@ from bodyposenet.pipelines.blocks import (
     summarize,
     train_base,
 )
-from bodyposenet.pipelines.resources import with_resources
+from bodyposenet.pipelines.resources import CLUSTER, with_resources
 
 CUTS = [{"target_flops": 0.7}, {"target_flops": 0.5}, {"target_flops": 0.3}]
 
@@ -33,22 +33,24 @@ class Base(NamedTuple):
 
 
 @dsl.pipeline(name="base", description="The network that all cuts begin with, trained, exported and scored.")
-def make_base(dataset: dsl.Input[artifacts.PoseDataset], train_spec: dict, weights: str, inference_spec: dict) -> Base:
+def make_base(
+    dataset: dsl.Input[artifacts.PoseDataset], train_spec: dict, weights: str, inference_spec: dict, work: str
+) -> Base:
     """Train a network, export it, and score what was exported."""
-    model = train_base(dataset, train_spec, weights)
+    model = train_base(dataset, train_spec, weights, work)
     onnx = export_network(model, "Export base")
     ap = evaluate_network("base", dataset, inference_spec, onnx=onnx).outputs["Output"]
     return Base(model=model, onnx=onnx, ap=ap)
 
 
-def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any) -> None:
+def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any, work: Any) -> None:
     """One training, and a pruned network for each cut; the smallest good one is registered."""
     dataset = prepare(said, data)["dataset"]
     specs = {name: said[name] for name in ("train_spec", "weights", "inference_spec")}
-    base = make_base(dataset=dataset, **specs).set_display_name("Base").outputs
+    base = make_base(dataset=dataset, **specs, work=work).set_display_name("Base").outputs
     with dsl.ParallelFor(cuts, name="cut") as cut:
         smaller = prune_network(base["model"], said["prune_spec"], dataset, said["train_spec"], cut=cut)
-        onnx = export_network(retrain(dataset, said["retrain_spec"], smaller.outputs["pruned"]))
+        onnx = export_network(retrain(dataset, said["retrain_spec"], smaller.outputs["pruned"], work))
         score = evaluate_network("retrained", dataset, said["inference_spec"], onnx=onnx)
     choice = choose_smallest(
         base=base["onnx"], base_ap=base["ap"], networks=dsl.Collected(onnx),
@@ -76,6 +78,7 @@ def prune_sweep(
     model_name: str = "bodyposenet",
     only_if_new: bool = False,
     salt: str = "",
+    work: str = CLUSTER.checkpoints,
 ) -> None:
     """Find out how far a network can be pruned.
 
@@ -92,6 +95,7 @@ def prune_sweep(
         model_name: Name in MLflow's registry.
         only_if_new: End early if a run with the same photos, weights, specs and cuts came to a good end.
         salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
+        work: Folder, also gs://, in which a training whose pod was lost goes on; without it it starts anew.
     """
     with dsl.ExitHandler(summarize("prune-sweep", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
@@ -100,4 +104,4 @@ def prune_sweep(
         rest["bound"] = max_ap_drop
         said = fingerprint_inputs(specs, data=data, start_weights=start_weights, **rest)
         with dsl.If(said["Output"] == True, name="something new"):  # noqa: E712 - compared by Kubeflow
-            sweep(said, data, cuts, max_ap_drop, model_name)
+            sweep(said, data, cuts, max_ap_drop, model_name, work)

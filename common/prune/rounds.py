@@ -52,7 +52,7 @@ class Round:
 
 def prune_in_rounds(
     source: Path, folder: Path, settings: PruneSpec, retraining: TrainSpec, *, rounds: int, only: int | None = None,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnEpoch | None = None, on_checkpoint: Callable[[], None] | None = None,
 ) -> list[Round]:  # fmt: skip
     """Prune and retrain a network in rounds; run again on the same folder, it goes on where it was.
 
@@ -65,6 +65,7 @@ def prune_in_rounds(
         rounds: In all.
         only: Do so many of them only; all by default.
         on_epoch: Called with a round's number and new entries of its training's history.
+        on_checkpoint: Called after each checkpoint of a training, and after each round.
 
     Returns:
         The rounds that are done.
@@ -83,7 +84,9 @@ def prune_in_rounds(
         cut = cut_left(settings, done, to_go=rounds - number + 1)
         figures = _prune(model, place, number, cut, retraining)
         before = read_precision(folder / f"round_{number - 1}")  # computed in likewise, wherever this one runs
-        history = _retrain(place, number, retraining, on_epoch, kept=before.name if before else "")
+        history = _retrain(place, number, retraining, on_epoch, on_checkpoint, kept=before.name if before else "")
+        if on_checkpoint:
+            on_checkpoint()
         done.append(Round(**figures, history=history))
         log.info("round %d of %d: %s of %s parameters left", number, rounds, figures["params"], done[0].params_before)
         model = place / MODEL_NAME
@@ -144,8 +147,9 @@ def _prune(model: Path, place: Path, number: int, cut: PruneSpec, retraining: Tr
 
 
 def _retrain(
-    place: Path, number: int, retraining: TrainSpec, on_epoch: OnEpoch | None, *, kept: str
-) -> list[dict[str, float]]:
+    place: Path, number: int, retraining: TrainSpec, on_epoch: OnEpoch | None,
+    on_checkpoint: Callable[[], None] | None, *, kept: str,
+) -> list[dict[str, float]]:  # fmt: skip
     """Retrain what a round has pruned, if that is not done; the history."""
     if not (place / MODEL_NAME).is_file():
         from bodyposenet.common.evaluation.validation import make_validation
@@ -158,6 +162,7 @@ def _retrain(
         train(
             spec, place, source=plan.source, validate=make_validation(plan),
             on_epoch=None if on_epoch is None else lambda entries: on_epoch(number, entries), kept=kept,
+            on_checkpoint=on_checkpoint,
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
         left.unlink()

@@ -1,6 +1,6 @@
 """Train step: a trained network in a folder, and what is recorded of the training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run_train(
     run: "TrackedRun", train_spec: "TrainSpec", folder: Path, plan: "Plan", *,
-    ending: str = ".keras", page: Path | None = None,
+    ending: str = ".keras", page: Path | None = None, on_checkpoint: Callable[[], None] | None = None,
 ) -> "Training":  # fmt: skip
     """Train in a folder, and log the spec, the curves, the machine, the network and a page to the run.
 
@@ -27,6 +27,7 @@ def run_train(
         plan: Of the spec, for the devices that take part.
         ending: Of the network's file.
         page: Keeps the page; without it the page is only in the run.
+        on_checkpoint: Called after each checkpoint.
 
     Returns:
         What came out.
@@ -45,7 +46,7 @@ def run_train(
         done = train(
             train_spec, folder, source=plan.source, validate=make_validation(plan), on_epoch=run.log_curves,
             chosen=lambda choice: run.log_params({"precision": choice.name}, prefix="training"),
-            cluster=plan.cluster, ending=ending,
+            cluster=plan.cluster, ending=ending, on_checkpoint=on_checkpoint,
         )  # fmt: skip
         run.log_metrics({"params": done.params})
         run.log_artifact(done.model, "model")

@@ -7,6 +7,7 @@ from typing import Any
 from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.tasks.attempts import attempt, identify
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, copy_whole, find_keras, note, read_spec
 from bodyposenet.common.tasks.training import train_spec_for
@@ -44,11 +45,12 @@ def with_cut(prune_spec: Settings, cut: Settings) -> dict[str, Any]:
 
 @report_failures
 def prune_rounds(
-    model: str, dataset: str, prune_spec: Settings, retrain_spec: Settings, pruned: str, metrics: str
-) -> tuple[dict[str, Any], dict[str, float]]:
+    model: str, dataset: str, prune_spec: Settings, retrain_spec: Settings, pruned: str, metrics: str, *,
+    work: str = "",
+) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Prune and retrain in all rounds but the last; returns the prune spec of that, and the numbers.
 
-    With one round the network is handed on as it is.
+    With one round the network is handed on as it is. ``work`` is as for a training.
     """
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
@@ -58,24 +60,25 @@ def prune_rounds(
     if rounds == 1:
         copy_whole(source, folder / MODEL)
         return _as_dict(spec), note({"rounds": 0.0}, metrics)
-    with task_run("prune_rounds", buffer=folder) as run, run.system_metrics():
+    retraining, rounds_folder = train_spec_for(retrain_spec, dataset), folder / "rounds"
+    key = identify(dataset, model, _as_dict(spec), retrain_spec, files=retrain_spec) if work else ""
+    with (
+        task_run("prune_rounds", buffer=folder) as run,
+        run.system_metrics(),
+        attempt(work, rounds_folder, key, run) as keep,
+    ):
         run.log_params(spec.model_dump(mode="json"), prefix="spec")
 
         def on_epoch(number: int, entries: Sequence[Settings]) -> None:
             run.log_curves([_rename(entry, f"round_{number}.") for entry in entries])
 
         done = prune_in_rounds(
-            source,
-            folder / "rounds",
-            spec,
-            train_spec_for(retrain_spec, dataset),
-            rounds=rounds,
-            only=rounds - 1,
-            on_epoch=on_epoch,
-        )
+            source, rounds_folder, spec, retraining, rounds=rounds, only=rounds - 1, on_epoch=on_epoch,
+            on_checkpoint=keep,
+        )  # fmt: skip
         for one in done:
             run.log_metrics({"params": one.params, "gflops": one.gflops, "threshold": one.threshold}, step=one.number)
-        copy_whole(folder / "rounds" / f"round_{len(done)}" / MODEL, folder / MODEL)
+        copy_whole(rounds_folder / f"round_{len(done)}" / MODEL, folder / MODEL)
         run.log_artifact(folder / MODEL, "model")
     numbers = {"rounds": float(len(done)), "params_before": done[0].params_before, "params": done[-1].params}
     numbers |= {"gflops_before": done[0].gflops_before, "gflops": done[-1].gflops}

@@ -1,7 +1,6 @@
 """Tasks with training: fit a network to a dataset, and find the records that a spec is to have."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +13,21 @@ from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
+from bodyposenet.common.tasks.attempts import attempt, identify
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, find_dataset, find_keras, note
 from bodyposenet.common.tracking import task_run
-from bodyposenet.common.tracking.mlflow_store import pipeline_run
 
 CHECKPOINTS = "model.epoch-*"
+TOLD = ("loss", "images_per_second", "val_loss", "val_ap")  # of the last epoch
 
 
 @report_failures
 def train(
     dataset: str, train_spec: Settings, start: str | None, model: str, metrics: str, page: str, *,
-    checkpoints: str = "", weights_digest: str = "", gpus: int = 1,
+    work: str = "", weights_digest: str = "", gpus: int = 1,
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Train on a dataset's shards, from the spec's start or from the network in ``start``.
 
@@ -39,7 +38,8 @@ def train(
         model: Gets the network, its history and its spec.
         metrics: Gets the numbers.
         page: Gets the curves.
-        checkpoints: A folder that outlives the pod: another attempt goes on there, in a folder named by the inputs.
+        work: Where checkpoints are kept until all is done: a folder or bucket that outlives the pod, in which another
+            attempt at the same training finds them.
         weights_digest: Digest of the spec's start weights; another one is another training.
         gpus: Devices that train side by side, each with a batch of its own.
 
@@ -55,48 +55,21 @@ def train(
         plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
         from bodyposenet.common.steps.train import run_train
 
-        folder = _training_folder(checkpoints, model, train_spec, dataset, start, weights_digest)
-        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
-            done = run_train(run, spec, folder, plan, page=Path(page))
-            _copy_results(folder, Path(model))
-    last = done.history[-1]
-    told: dict[str, float] = {
-        name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last
-    }
-    facts = network_facts(Path(model) / MODEL) | {"spec": compute_digest(train_spec), "precision": done.precision.name}
-    facts |= {"ap": last["val_ap"]} if "val_ap" in last else {}
-    numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
-    _tidy(folder, Path(model))  # last: until everything is there, another attempt finds a finished training
+        folder = Path(model)
+        key = identify(dataset, start, train_spec, weights_digest, gpus, files=local) if work else ""
+        with (
+            task_run("retrain" if start else "train", buffer=folder) as run,
+            attempt(work, folder, key, run) as keep,  # until everything is there another attempt can go on
+        ):
+            done = run_train(run, spec, folder, plan, page=Path(page), on_checkpoint=keep)
+            facts = network_facts(folder / MODEL)
+            facts |= {"spec": compute_digest(train_spec), "precision": done.precision.name}
+            told = {name: done.history[-1][name] for name in TOLD if name in done.history[-1]}
+            facts |= {"ap": told["val_ap"]} if "val_ap" in told else {}
+            numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
+        for checkpoint in folder.glob(CHECKPOINTS):
+            checkpoint.unlink()
     return facts, numbers
-
-
-def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
-    """Where a training keeps its checkpoints: beside the model, or where they outlive the pod."""
-    if not checkpoints:
-        return Path(model)
-    train_spec, dataset, start, weights = inputs
-    contents = [content_digest(path) for path in (dataset, start) if path]
-    return Path(checkpoints) / compute_digest([pipeline_run(), train_spec, weights, *contents])
-
-
-def content_digest(artifact: str) -> str:
-    """Digest of an artifact's content: a dataset's manifest, or a network."""
-    manifest = Path(artifact) / "manifest.json"
-    return digest_file(manifest if manifest.is_file() else find_keras(artifact))
-
-
-def _copy_results(folder: Path, model: Path) -> None:
-    """Put a finished training's files into its artifact, without the checkpoints."""
-    if folder != model:
-        shutil.copytree(folder, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHECKPOINTS))
-
-
-def _tidy(folder: Path, model: Path) -> None:
-    """Remove what only another attempt would need."""
-    if folder != model:
-        shutil.rmtree(folder)
-    for checkpoint in model.glob(CHECKPOINTS):
-        checkpoint.unlink()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from bodyposenet.common.tracking.mlflow_store import Store, log
 PARENT_TAG = "bodyposenet.pipeline_run"
 POD_NAME = "KFP_POD_NAME"  # Kubeflow sets it in its containers
 TASK_TAG, POD_TAG = "bodyposenet.task", "bodyposenet.pod"
+SUCCESSOR_TAG = "bodyposenet.went_on_in"  # of a run that was killed: the one of the next attempt
 LASTS_TAG = "bodyposenet.lasts"  # of the top: a last task will end it
 MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
 NOTE = "mlflow.note.content"  # what its page of a run shows as the description
@@ -97,6 +98,13 @@ def end_run(
     if ending is not None or "RUNNING" not in latest.values():
         judged = "FAILED" if "FAILED" in latest.values() else "FINISHED"
         store.client.set_terminated(parent, ending or judged, end_time=end)
+
+
+def end_lost_run(store: Store, run_id: str, end: int, *, successor: str) -> None:
+    """End a task's run as killed, if it still counts as running, and name the one that goes on in its place."""
+    if store.client.get_run(run_id).info.status == "RUNNING":
+        store.client.set_tag(run_id, SUCCESSOR_TAG, successor)
+        store.client.set_terminated(run_id, "KILLED", end_time=end)
 
 
 def parent_run(store: Store, pipeline: str, pod: str = "") -> str:

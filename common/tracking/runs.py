@@ -24,7 +24,7 @@ from bodyposenet.common.tracking.mlflow_store import (
     tracking_uri,
 )
 from bodyposenet.common.tracking.offline_buffer import Buffer, Start
-from bodyposenet.common.tracking.pipeline_runs import end_run, join_run, read_pod, start_run
+from bodyposenet.common.tracking.pipeline_runs import end_lost_run, end_run, join_run, read_pod, start_run
 from bodyposenet.common.tracking.system_metrics import sampling
 
 _current: ContextVar["TrackedRun | None"] = ContextVar("current_run", default=None)
@@ -47,6 +47,11 @@ class TrackedRun:
     def id(self) -> str:
         """The run's id in the store; nothing where it has none (yet)."""
         return self._start.run_id
+
+    @property
+    def name(self) -> str:
+        """The task."""
+        return self._start.name
 
     @property
     def url(self) -> str:
@@ -109,6 +114,15 @@ class TrackedRun:
     def system_metrics(self) -> AbstractContextManager[None]:
         """Within it, what the machine is busy with is logged every few seconds, as MLflow's page shows it."""
         return sampling(self.log_metrics, wanted=bool(self._store or self._buffer))
+
+    def end_lost(self, run_id: str) -> None:
+        """End the run of an earlier attempt at this task that was killed; one that has ended stays as it is."""
+        if self._store and run_id and run_id != self.id:
+            try:
+                with impatient():
+                    end_lost_run(self._store, run_id, events.now(), successor=self.id)
+            except Exception as error:  # whatever is wrong with the store, the task goes on
+                log.warning("the run %s of the attempt before is left as it is: %s", run_id, reason(error))
 
     def _open(self) -> None:
         """Join or make the run in the store; if that fails, the buffer it is."""

@@ -167,7 +167,7 @@ def run_pipeline(job: Job) -> None:
     warnings.simplefilter("ignore")  # a process on this machine takes no resources and no image
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner, pipeline_root=job.root, raise_on_error=True, enable_caching=True, cache_root=job.cache)
-    compile_without_retries(job.pipeline, checkpoints=job.checkpoints)(**job.arguments)
+    compile_without_retries(job.pipeline)(**job.arguments)
 
 
 def run_extra(teller: Teller, title: str, extra: Extra, results: Path, **more: Any) -> None:

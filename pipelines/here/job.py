@@ -15,7 +15,6 @@ class Job:
         arguments: Of the pipeline.
         root: Folder of the artifacts.
         cache: Folder that remembers finished tasks.
-        checkpoints: Folder where trainings keep theirs.
         before: Tasks to run before the pipeline, by their titles.
         after: Tasks to run after it, which are told as ``made`` where the artifacts of each stage are.
         results: Folder for what these tasks return.
@@ -25,7 +24,6 @@ class Job:
     arguments: dict[str, Any]
     root: str
     cache: str
-    checkpoints: str
     before: dict[str, Extra] = field(default_factory=dict)
     after: dict[str, Extra] = field(default_factory=dict)
     results: str = ""

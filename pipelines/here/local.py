@@ -7,7 +7,6 @@ from typing import Any
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 
 COMPILED = Path(__file__).parents[1] / "compiled"
-KEPT = "checkpoint_dir"  # the parameter of tasks that go on where an earlier attempt was
 
 
 def read_compiled(name: str) -> list[dict[str, Any]]:
@@ -19,12 +18,11 @@ def read_compiled(name: str) -> list[dict[str, Any]]:
     return load_documents((COMPILED / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def compile_without_retries(name: str, *, checkpoints: str = "") -> Any:
+def compile_without_retries(name: str) -> Any:
     """A compiled pipeline whose tasks are not tried again: what fails on this machine fails at once the next time, too.
 
     Args:
         name: Of its file, without the ending.
-        checkpoints: Folder where trainings keep theirs; by default they do so in their artifacts.
 
     Returns:
         What runs it when it is called with its arguments.
@@ -34,9 +32,6 @@ def compile_without_retries(name: str, *, checkpoints: str = "") -> Any:
     documents = read_compiled(name)
     for task in _tasks(documents[0]):
         task.pop("retryPolicy", None)
-        given = task.get("inputs", {}).get("parameters", {})
-        if checkpoints and KEPT in given:
-            given[KEPT] = {"runtimeValue": {"constant": checkpoints}}
     return components.load_component_from_text(dump_documents(documents))
 
 

@@ -247,8 +247,8 @@ def upstream(tasks, name):
     return {*direct, *(far for each in direct for far in upstream(tasks, each))}
 
 
-def test_the_form_has_at_most_12_inputs(pipeline):
-    assert len(pipeline["root"]["inputDefinitions"]["parameters"]) <= 12
+def test_the_form_has_at_most_13_inputs(pipeline):
+    assert len(pipeline["root"]["inputDefinitions"]["parameters"]) <= 13
 
 
 SPEC_USERS = {

@@ -19,14 +19,15 @@ FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "-
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """Executors, their platform and the tasks of prune_retrain, compiled for such a cluster in a process of its own."""
+    """Executors, their platform, tasks and form of prune_retrain, compiled for such a cluster in another process."""
     folder = tmp_path_factory.mktemp("cluster")
     command = ["-m", "bodyposenet.common.cli.main", "pipeline", "compile", "-o", str(folder), *FLAGS]
     subprocess.run([sys.executable, "-W", "ignore", *command], check=True)
     pipeline, platform = load_documents((folder / "prune_retrain.yaml").read_text())
     executors = pipeline["deploymentSpec"]["executors"]
     tasks = [task for each in pipeline["components"].values() if "dag" in each for task in each["dag"]["tasks"].items()]
-    return executors, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"], dict(tasks)
+    form = pipeline["root"]["inputDefinitions"]["parameters"]
+    return executors, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"], dict(tasks), form
 
 
 @pytest.mark.parametrize(("executor", "gpus"), [("exec-train", "2"), ("exec-prune-rounds", "2"), ("exec-gate", None)])
@@ -38,12 +39,12 @@ def test_trainings_get_the_gpus_and_tolerate_their_taints(compiled, executor, gp
 
 
 def test_every_task_finds_the_volume_and_trainings_keep_their_checkpoints_there(compiled):
-    _, platform, tasks = compiled
+    _, platform, tasks, form = compiled
     mounts = {name: each["pvcMount"][0] for name, each in platform.items()}
     assert {mount["mountPath"] for mount in mounts.values()} == {"/photos"}
-    for name in ("train", "retrain"):
-        kept = tasks[name]["inputs"]["parameters"]["checkpoint_dir"]["runtimeValue"]["constant"]
-        assert kept == "/photos/checkpoints"
+    assert form["work"]["defaultValue"] == "/photos/checkpoints"
+    for name in ("train", "retrain", "prune-rounds"):
+        assert tasks[name]["inputs"]["parameters"]["work"]["componentInputParameter"].endswith("work")
 
 
 def test_trainings_use_all_the_gpus_that_they_get(compiled):
@@ -52,7 +53,7 @@ def test_trainings_use_all_the_gpus_that_they_get(compiled):
 
 
 def test_tasks_are_tried_again_as_often_as_asked_and_given_up_in_the_end(compiled):
-    _, platform, tasks = compiled
+    _, platform, tasks, _ = compiled
     retries = {task["retryPolicy"]["maxRetryCount"] for task in tasks.values() if "retryPolicy" in task}
     assert retries == {1}
     assert {name: int(each["activeDeadlineSeconds"]) for name, each in platform.items()} == {

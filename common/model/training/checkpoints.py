@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ PATTERN = re.compile(r"model\.epoch-(\d+)\.(?:keras|tlt)")
 LATEST = "model.latest.keras"  # made within an epoch
 BEST = "model.best.keras"  # a network only, of the best AP so far
 OPTIMIZER, HISTORY, STATE = "optimizer.npz", "history.json", "training.json"
+STAYS = ("rounds.json", "tracking_buffer")  # files and folders that do not go to another folder with a training
 LEFT = (".saving-*", ".*.keras.*.tmp", ".*.tlt.*.tmp", ".*.json.*.tmp", ".*.yaml.*.tmp")  # what is on its way
 BROKEN = (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # what reading a torn file raises
 
@@ -132,6 +134,22 @@ def checkpoints_in(folder: Path) -> list[tuple[int, Path]]:
 
 def _latest_in(folder: Path) -> list[Path]:
     return [path for ending in ENDINGS if (path := (folder / LATEST).with_suffix(ending)).exists()]
+
+
+def list_lasting(folder: Path) -> list[Path]:
+    """List what another folder needs for the trainings in and below this one to go on there as they would here.
+
+    Of each training's checkpoints that is the newest. Hidden files are left out, and what belongs to this folder: the
+    mark of whose rounds are in it, and tracked runs on their way.
+    """
+    files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and _lasts(path.relative_to(folder))]
+    folders = {path.parent for path in files}
+    older = {path for place in folders for path in [*_newest_first(place, sys.maxsize)][1:]}
+    return [path for path in files if path not in older]
+
+
+def _lasts(path: Path) -> bool:
+    return not any(part.startswith(".") or part in STAYS for part in path.parts)
 
 
 def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | None:

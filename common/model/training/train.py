@@ -62,6 +62,7 @@ def train(
     kept: str = "",
     cluster: TrainingCluster = ALONE,
     ending: str = ".keras",
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> Training:
     """Train, or go on training, the network of a spec.
 
@@ -78,6 +79,7 @@ def train(
         kept: The precision of earlier trainings that this is one with, such as the rounds of a pruning.
         cluster: The processes and devices that train; only the chief's process writes files, validates and tells.
         ending: Of the names of all model files that are written, ``.keras`` or ``.tlt``.
+        on_checkpoint: Called after each checkpoint, when its file is there.
 
     Returns:
         The network's file, the curves and the size.
@@ -111,8 +113,9 @@ def train(
                     _seed(spec)
                     precision = _agree(plan, results_dir, group, kept)
                     trainer = Trainer(
-                        plan, results_dir, validate=validate, group=group, precision=precision, ending=ending
-                    )
+                        plan, results_dir, validate=validate, group=group, precision=precision, ending=ending,
+                        on_checkpoint=on_checkpoint,
+                    )  # fmt: skip
                     trainer.resume()
                     if chosen and cluster.chief:
                         chosen(precision)

@@ -81,15 +81,16 @@ class Trainer:
         group: The processes that train, of which only the chief reads and writes the folder, and validates.
         precision: What to compute in.
         ending: Of the names of the networks and checkpoints that are written.
+        on_checkpoint: Called after each checkpoint.
     """
 
     def __init__(
         self, plan: Plan, results_dir: Path, *, validate: Validate | None, group: ProcessGroup,
-        precision: PrecisionChoice, ending: str,
+        precision: PrecisionChoice, ending: str, on_checkpoint: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.group = plan, results_dir, validate, group
-        self.precision, self.ending = precision, ending
+        self.precision, self.ending, self.on_checkpoint = precision, ending, on_checkpoint
         self.schedule = make_schedule(
             spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
         )
@@ -156,6 +157,7 @@ class Trainer:
         """Keep a checkpoint within the epoch."""
         if self.state.step:
             self._checkpoint(self.file(LATEST))
+            self._tell_of_checkpoint()
         self.saved = time.monotonic()
 
     def save_epoch(self) -> None:
@@ -163,6 +165,7 @@ class Trainer:
         self._checkpoint(self.file(NAME.format(self.state.epoch)))
         if self.chief:
             keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
+        self._tell_of_checkpoint()
         self.saved = time.monotonic()
 
     def file(self, name: str) -> Path:
@@ -234,6 +237,10 @@ class Trainer:
         check_weights(model, epoch=self.state.epoch, step=self.state.step)
         if self.chief:
             save_checkpoint(path, model, optimizer, self.plan.card, self.state)
+
+    def _tell_of_checkpoint(self) -> None:
+        if self.on_checkpoint and self.chief:
+            self.on_checkpoint()
 
     def _restore(self, path: Path, model: Any, optimizer: list[np.ndarray]) -> None:
         ours, theirs = (self.model.weights, self.optimizer.variables), (model.weights, optimizer)

@@ -10,7 +10,7 @@ import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
 from bodyposenet.common.exits import tell
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, list_lasting, read_state
 from bodyposenet.common.model.training.preemption import StoppedError
 
 EPOCHS = 5
@@ -58,6 +58,15 @@ def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path
     assert len(wanted) > 50
     assert differences(state_of(folder), wanted) == []
     assert (tmp_path / "whole" / MODEL).exists()
+
+
+def test_of_each_training_the_newest_checkpoint_goes_to_another_folder_with_what_is_beside_it(tmp_path):
+    lasts = {"model.epoch-12.keras", "model.best.keras", "events/one", "status.json", "round_2/model.epoch-3.tlt"}
+    stays = {"model.epoch-9.keras", "round_2/model.epoch-2.tlt", "rounds.json", "tracking_buffer/train-0/run.jsonl"}
+    for name in lasts | stays | {".saving-a/model.epoch-13.keras", "events/.one.tmp"}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert {path.relative_to(tmp_path).as_posix() for path in list_lasting(tmp_path)} == lasts
 
 
 BETWEEN_STEPS = """
