@@ -14,6 +14,7 @@ from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.steps.start_weights import NETWORK, take_start
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
@@ -51,14 +52,14 @@ def train(
 
     train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
-        spec = train_spec_for(local, dataset, start)
-        plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
-        from bodyposenet.common.steps.train import run_train
-
         folder = _training_folder(checkpoints, model, train_spec, dataset, start, weights_digest)
-        with task_run("retrain" if start else "train", buffer=Path(model)) as run:
-            done = run_train(run, spec, folder, plan, page=Path(page))
-            _copy_results(folder, Path(model))
+        with take_start(train_spec_for(local, dataset, start), folder) as begin:
+            plan = make_plan(begin.spec, cluster=TrainingCluster(gpus=gpus))
+            from bodyposenet.common.steps.train import run_train
+
+            with task_run("retrain" if start else "train", buffer=Path(model)) as run:
+                done = run_train(run, begin, folder, plan, page=Path(page))
+                _copy_results(folder, Path(model))
     last = done.history[-1]
     told: dict[str, float] = {
         name: last[name] for name in ("loss", "images_per_second", "val_loss", "val_ap") if name in last
@@ -88,15 +89,15 @@ def content_digest(artifact: str) -> str:
 def _copy_results(folder: Path, model: Path) -> None:
     """Put a finished training's files into its artifact, without the checkpoints."""
     if folder != model:
-        shutil.copytree(folder, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHECKPOINTS))
+        shutil.copytree(folder, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHECKPOINTS, NETWORK))
 
 
 def _tidy(folder: Path, model: Path) -> None:
     """Remove what only another attempt would need."""
     if folder != model:
         shutil.rmtree(folder)
-    for checkpoint in model.glob(CHECKPOINTS):
-        checkpoint.unlink()
+    for needless in (*model.glob(CHECKPOINTS), *model.glob(NETWORK)):
+        needless.unlink()
 
 
 @contextmanager
