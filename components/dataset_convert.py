@@ -16,6 +16,7 @@ def dataset_convert(
     page: dsl.Output[dsl.HTML],
     part: str = "0/1",
     strict: bool = False,
+    hold_out: str = "",
 ) -> None:
     """Filter the annotated people and write shards with photos, masks and joints inside.
 
@@ -28,10 +29,13 @@ def dataset_convert(
         page: What is in the training set, who is learned from, what is wrong.
         part: Which share of the work, counted from 0: 0/1 is all, 3/4 the last of four.
         strict: Refuse wrong annotations and photos instead of leaving them out.
+        hold_out: Where the champion's held-out photos are kept; none of them is trained on.
     """
     from bodyposenet.common import tasks
 
     outputs = dataset.path, metrics.path, page.path
-    numbers = tasks.convert(photo_set.path, dataset_spec, part, *outputs, strict=strict, fingerprint=fingerprint)
+    numbers = tasks.convert(
+        photo_set.path, dataset_spec, part, *outputs, strict=strict, fingerprint=fingerprint, hold_out=hold_out
+    )
     metrics.metadata.update(numbers)
     dataset.metadata.update(fingerprint=fingerprint, part=part)

@@ -13,6 +13,7 @@ def fingerprint(
     weights: dsl.OutputPath(str),
     inputs: dsl.OutputPath(str),
     champion: dsl.OutputPath(str),
+    hold_out: dsl.OutputPath(str),
     reason: dsl.OutputPath(str),
     parts: dsl.OutputPath(list),
     dataset_spec: dsl.OutputPath(dict),
@@ -47,6 +48,7 @@ def fingerprint(
         weights: Digest of the start weights.
         inputs: Digest of all of it.
         champion: Version of the registered champion to beat; empty where there is none.
+        hold_out: Where the champion's held-out photos are kept; empty where nothing is.
         reason: Why there is something to do, or nothing.
         parts: Shares of the conversion, a pod each.
         dataset_spec: Keys of the dataset spec.
@@ -64,7 +66,7 @@ def fingerprint(
         retrain_given: The same.
         inference_given: The same.
         deploy_given: The same.
-        start_weights: A model to start from, in place of the train spec's.
+        start_weights: A model to start from, in place of the train spec's; auto takes the champion's base network.
         model_name: In MLflow's registry.
         cuts: Of a sweep, further inputs.
         only_if_new: End early if a run that was asked for the very same came to a good end.
@@ -80,7 +82,13 @@ def fingerprint(
     given = {"dataset_spec": dataset_given, "train_spec": train_given, "prune_spec": prune_given}
     given |= {"retrain_spec": retrain_given, "inference_spec": inference_given, "deploy_spec": deploy_given}
     outputs = {"photos": photos, "weights": weights, "inputs": inputs, "champion": champion, "reason": reason}
-    outputs |= {"parts": parts, "dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}
+    outputs |= {
+        "hold_out": hold_out,
+        "parts": parts,
+        "dataset_spec": dataset_spec,
+        "train_spec": train_spec,
+        "prune_spec": prune_spec,
+    }
     outputs |= {"retrain_spec": retrain_spec, "inference_spec": inference_spec}
     outputs |= {
         "calibration_images": calibration_images,

@@ -35,12 +35,13 @@ class PreparedData(NamedTuple):
 
 
 @dsl.pipeline(name="data", description="Photos, and the record shards made of them.")
-def prepare_data(data: str, fingerprint: str, dataset_spec: dict, parts: list) -> PreparedData:
+def prepare_data(data: str, fingerprint: str, dataset_spec: dict, parts: list, hold_out: str) -> PreparedData:
     """Find or draw the photos and convert them, in as many parts as the inputs call for."""
     found = with_resources(photos(data=data, fingerprint=fingerprint), "photos", "Photos").outputs["photo_set"]
     photo_set = {"photo_set": found, "fingerprint": fingerprint, "dataset_spec": dataset_spec}
     with dsl.ParallelFor(parts, name="convert") as part:
-        converted = with_resources(dataset_convert(**photo_set, part=part), "dataset-convert", "Convert")
+        task = dataset_convert(**photo_set, part=part, hold_out=hold_out)
+        converted = with_resources(task, "dataset-convert", "Convert")
     joined = dataset_join(**photo_set, parts=dsl.Collected(converted.outputs["dataset"]))
     dataset = with_resources(joined, "dataset-join", "Join").outputs["dataset"]
     return PreparedData(photo_set=found, dataset=dataset)
@@ -93,13 +94,14 @@ def evaluate_network(
 
 
 def register_network(
-    said: Any, dataset: Any, onnx: Any, ap: Any, name: Any, *, int8: Any = None, int8_ap: Any = None
+    said: Any, dataset: Any, base: Any, onnx: Any, ap: Any, name: Any, *, int8: Any = None, int8_ap: Any = None
 ) -> dsl.PipelineTask:
-    """Register a network; it becomes the champion if it beats that on the same photos.
+    """Register a network; it becomes the champion if it beats that on the photos that were kept with it.
 
     Args:
         said: The outputs of the task that read the inputs.
-        dataset: On whose held-out photos both are scored.
+        dataset: Whose held-out photos are kept where the champion has none.
+        base: What the network was before pruning.
         onnx: The network.
         ap: Its AP.
         name: In the registry.
@@ -108,9 +110,11 @@ def register_network(
     """
     quantized = {} if int8 is None else {"int8": int8, "int8_ap": int8_ap}
     known = {"champion": said["champion"], "inference_spec": said["inference_spec"]}
-    champion = with_resources(challenge(dataset=dataset, model_name=name, **known), "challenge", "Challenge")
-    known |= {"inputs": said["inputs"], "name": name, "champion_ap": champion.output}
-    return with_resources(register(onnx=onnx, ap=ap, **known, **quantized), "register", "Register")
+    met = challenge(dataset=dataset, onnx=onnx, model_name=name, hold_out=said["hold_out"], **known)
+    scores = with_resources(met, "challenge", "Challenge").outputs
+    known |= {"inputs": said["inputs"], "name": name, "champion_ap": scores["Output"], "hold_out": scores["kept"]}
+    known |= {key: scores[key] for key in ("challenger_ap", "champion_new_ap")}
+    return with_resources(register(base=base, onnx=onnx, ap=ap, **known, **quantized), "register", "Register")
 
 
 def note_end(name: str, *last: dsl.PipelineTask) -> None:
@@ -152,6 +156,10 @@ def fingerprint_inputs(
 def prepare(said: Any, data: Any) -> Any:
     """The outputs of :func:`prepare_data` on what the inputs say."""
     layer = prepare_data(
-        data=data, fingerprint=said["photos"], dataset_spec=said["dataset_spec"], parts=said["parts"]
+        data=data,
+        fingerprint=said["photos"],
+        dataset_spec=said["dataset_spec"],
+        parts=said["parts"],
+        hold_out=said["hold_out"],
     ).set_display_name("Data")
     return layer.outputs

@@ -98,13 +98,15 @@ def judge(
     return Judged(ap=aps["retrained_ap"], int8_ap=aps["int8_ap"])
 
 
-def register_if_good(said: Any, dataset: Any, made: Any, judged: dsl.PipelineTask, min_ap: Any, name: Any) -> None:
+def register_if_good(
+    said: Any, dataset: Any, networks: Any, judged: dsl.PipelineTask, min_ap: Any, name: Any
+) -> None:  # fmt: skip
     """Register a network whose AP is high enough, and whose 8-bit form loses little of it; either way this is the end.
 
     Args:
         said: The outputs of the task that read the inputs.
         dataset: On whose held-out photos all networks are scored.
-        made: The outputs of :func:`deploy`.
+        networks: The base network, and the outputs of :func:`deploy`.
         judged: The layer of :func:`judge`.
         min_ap: Least AP that is registered.
         name: In the registry.
@@ -113,7 +115,8 @@ def register_if_good(said: Any, dataset: Any, made: Any, judged: dsl.PipelineTas
     good = gate(float_ap=ap, int8_ap=int8_ap, min_ap=min_ap, max_int8_drop=said["max_int8_drop"])
     passed = with_resources(good, "gate", "Gate").outputs["Output"]
     with dsl.If(passed == True, name="good enough"):  # noqa: E712 - compared by Kubeflow
-        note_end("finish", register_network(said, dataset, made["onnx"], ap, name, int8=made["int8"], int8_ap=int8_ap))
+        given = {key: networks[key] for key in ("base", "onnx", "int8")}
+        note_end("finish", register_network(said, dataset, ap=ap, name=name, int8_ap=int8_ap, **given))
     with dsl.If(passed == False, name="not good enough"):  # noqa: E712
         note_end("finish-unregistered", judged)
 
@@ -132,7 +135,7 @@ def prune_and_retrain(said: Any, data: Any, min_ap: Any, name: Any, work: Any) -
     ).set_display_name("Deploy").outputs  # fmt: skip
     networks = {"base": base, **shrunk, **made}
     judged = judge(**networks, dataset=dataset, inference_spec=said["inference_spec"]).set_display_name("Judge")
-    register_if_good(said, dataset, made, judged, min_ap, name)
+    register_if_good(said, dataset, networks, judged, min_ap, name)
 
 
 @dsl.pipeline(name="prune-retrain", description="BodyPoseNet: train, prune, retrain, quantize, evaluate, register.")
@@ -155,7 +158,8 @@ def prune_retrain(
 
     Args:
         data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
-        start_weights: Model to start from, a path or gs:// URI; empty takes the train spec's.
+        start_weights: Model to start from: a path or gs:// URI, models:/NAME@champion or models:/NAME/VERSION for the
+            base network of a registered one, auto for the champion's if it fits; empty takes the train spec's.
         dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.
         train_spec: The first training: a TAO train spec; {"from": PATH} reads a file, {} is the default.
         prune_spec: What to cut, and in how many rounds; {"from": PATH} reads a file, {} is the default.

@@ -59,7 +59,7 @@ def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any, work: An
     )  # fmt: skip
     ap = with_resources(choice, "choose-smallest", "Choose").outputs["Output"]
     with dsl.If(ap > 0.0, name="one is good enough"):
-        note_end("finish", register_network(said, dataset, choice.outputs["chosen"], ap, name))
+        note_end("finish", register_network(said, dataset, base["model"], choice.outputs["chosen"], ap, name))
     with dsl.If(ap <= 0.0, name="none is good enough"):
         note_end("finish-unregistered", choice)
 
@@ -84,7 +84,8 @@ def prune_sweep(
 
     Args:
         data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
-        start_weights: Model to start from, a path or gs:// URI; empty takes the train spec's.
+        start_weights: Model to start from: a path or gs:// URI, models:/NAME@champion or models:/NAME/VERSION for the
+            base network of a registered one, auto for the champion's if it fits; empty takes the train spec's.
         dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.
         train_spec: The first training: a TAO train spec; {"from": PATH} reads a file, {} is the default.
         prune_spec: What goes with every cut; {"from": PATH} reads a file, {} is the default.

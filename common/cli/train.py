@@ -50,27 +50,31 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> 
     folder = results_dir(named, Path()) if cluster.chief else Path(named)  # only the chief writes there
     spec = spec.model_copy(update={"checkpoint_dir": str(folder)})
     from bodyposenet.common.model.training.plan import make_plan
+    from bodyposenet.common.steps.start_weights import take_start
 
-    plan = make_plan(spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
-    ending = ".keras" if key_in_use() is None else ".tlt"
-    if not cluster.chief:
-        from bodyposenet.common.model.training.train import train as train_model
+    with take_start(spec, folder if cluster.chief else None) as begin:
+        plan = make_plan(begin.spec, cluster=cluster)  # refuses what cannot be trained before TensorFlow is there
+        if not cluster.chief:
+            from bodyposenet.common.model.training.train import train as train_model
 
-        train_model(spec, folder, source=plan.source, cluster=cluster)
-        click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
-        return
-    from bodyposenet.common.steps.train import run_train
+            train_model(begin.spec, folder, source=plan.source, cluster=cluster)
+            click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
+            return
+        from bodyposenet.common.steps.train import run_train
 
-    with task("train", folder, status=False) as run:
-        done = run_train(run, spec, folder, plan, ending=ending)
+        ending = ".keras" if key_in_use() is None else ".tlt"
+        with task("train", folder, status=False) as run:
+            done = run_train(run, begin, folder, plan, ending=ending)
     loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
     click.echo(f"wrote {done.model}: {done.params:,} parameters, {pluralize(len(done.history), 'epoch')}{loss}")
 
 
 def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) -> str:
     from bodyposenet.common.model.training.plan import make_plan
+    from bodyposenet.common.steps.start_weights import take_start
 
-    plan = make_plan(spec, cluster=cluster)
-    from bodyposenet.common.model.training.dry_run import describe
+    with take_start(spec) as begin:
+        plan = make_plan(begin.spec, cluster=cluster)
+        from bodyposenet.common.model.training.dry_run import describe
 
-    return describe(plan, folder)
+        return describe(plan, folder)

@@ -61,3 +61,10 @@ class Detections(dsl.Artifact):
 
     schema_title = "system.Detections"
     schema_version = "0.0.1"
+
+
+class HoldOut(dsl.Artifact):
+    """Photos that champions and new networks meet on: ``photos.json`` and ``hold_out.zip``, or where these are."""
+
+    schema_title = "system.HoldOut"
+    schema_version = "0.0.1"

@@ -110,6 +110,8 @@ class DatasetSpec(Strict):
         categories: What annotations are of.
         person_categories: Extension: names of the categories that count as people, each with joints of its own; null
             is ``person``, or the only category.
+        withheld_photos: Extension: SHA-256 of photos that nobody shall train on, with their sizes in bytes; those that
+            are in the ``train`` half get no record. Pipelines fill in the photos that champions are compared on.
     """
 
     dataset: Name
@@ -121,6 +123,7 @@ class DatasetSpec(Strict):
     visibility_flags: VisibilityFlags = VisibilityFlags()
     data_filtering_params: DataFilteringParams = DataFilteringParams()
     person_categories: tuple[Name, ...] | None = Field(default=None, min_length=1, validate_default=True)
+    withheld_photos: dict[Name, Count] = Field(default_factory=dict, exclude=True, repr=False)
 
     @field_validator("categories")
     @classmethod

@@ -11,18 +11,19 @@ if TYPE_CHECKING:
     from bodyposenet.common.model.training.plan import Plan
     from bodyposenet.common.model.training.train import Training
     from bodyposenet.common.spec.train import TrainSpec
+    from bodyposenet.common.steps.start_weights import Begin
     from bodyposenet.common.tracking import TrackedRun
 
 
 def run_train(
-    run: "TrackedRun", train_spec: "TrainSpec", folder: Path, plan: "Plan", *,
+    run: "TrackedRun", begin: "Begin", folder: Path, plan: "Plan", *,
     ending: str = ".keras", page: Path | None = None, on_checkpoint: Callable[[], None] | None = None,
 ) -> "Training":  # fmt: skip
     """Train in a folder, and log the spec, the curves, the machine, the network and a page to the run.
 
     Args:
         run: The tracked run.
-        train_spec: What to train; its model key is not logged.
+        begin: What to train, and from which weights; the spec's model key is not logged.
         folder: Gets the network, its checkpoints and its history; a training that was stopped goes on there.
         plan: Of the spec, for the devices that take part.
         ending: Of the network's file.
@@ -39,7 +40,9 @@ def run_train(
     from bodyposenet.common.model.training.train import train
     from bodyposenet.common.tracking.datasets import describe_records
 
+    train_spec = begin.spec
     with run.system_metrics():
+        begin.log(run)
         run.log_params(train_spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
         for names, records, context in _list_records(train_spec):
             run.log_dataset(partial(describe_records, records, names, context))

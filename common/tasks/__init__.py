@@ -5,12 +5,13 @@ One that fails says why, without a traceback where its input is at fault, and en
 """
 
 from bodyposenet.common.tasks.batch_inference import infer_batch
+from bodyposenet.common.tasks.challenge import challenge
 from bodyposenet.common.tasks.data import convert, gather_photos, join, sample_calibration
 from bodyposenet.common.tasks.deployment import build_engine, bundle, calibrate, export
 from bodyposenet.common.tasks.evaluation import choose_smallest, evaluate
 from bodyposenet.common.tasks.pages import report
 from bodyposenet.common.tasks.pruning import prune, prune_rounds
-from bodyposenet.common.tasks.release import challenge, gate, register
+from bodyposenet.common.tasks.release import gate, register
 from bodyposenet.common.tasks.run import fingerprint, finish, summary
 from bodyposenet.common.tasks.training import train
 

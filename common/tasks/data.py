@@ -1,17 +1,23 @@
 """Tasks with data: photos, shards, and the photos that a quantization looks at."""
 
+import logging
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.hold_out import read_photos
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.steps.convert import SETS, ConversionOptions, count_samples, run_convert
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, note
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.attachments import Attachment, fetch_attachment
 from bodyposenet.common.tracking.datasets import describe_photos
+
+log = logging.getLogger(__name__)
 
 
 @report_failures
@@ -33,16 +39,18 @@ def gather_photos(data: str, photos: str) -> dict[str, Any]:
 @report_failures
 def convert(
     photos: str, dataset_spec: Settings, part: str, dataset: str, metrics: str, page: str, *,
-    strict: bool = False, fingerprint: str = "",
+    strict: bool = False, fingerprint: str = "", hold_out: str = "",
 ) -> dict[str, float]:  # fmt: skip
     """Convert a part of both halves of a photo set to shards: ``0/1`` is all, ``2/4`` the third of four parts.
 
-    ``fingerprint`` is the photo set's, if it is known.
+    ``fingerprint`` is the photo set's, if it is known; ``hold_out`` is where photos are kept that champions are
+    compared on, as a text of :class:`~bodyposenet.common.tracking.attachments.Attachment`: they are not trained on.
     """
     from bodyposenet.common.data.conversion.shard_plan import read_part
     from bodyposenet.common.data.photo_set import make_dataset_spec, photos_in
 
-    spec = make_dataset_spec(photos_in(Path(photos)), restore_ints(dataset_spec))
+    settings = {**restore_ints(dataset_spec), **_withhold(hold_out)}
+    spec = make_dataset_spec(photos_in(Path(photos)), settings)
     index, of = read_part(part)
     folder = Path(dataset)
     outputs = {half: (folder / name, folder / name) for half, name in SETS.items()}
@@ -52,6 +60,19 @@ def convert(
         read = partial(describe_photos, photos_in(Path(photos)), spec.dataset, fingerprint)
         _, numbers = run_convert(run, spec, outputs, options, photos=read, page=Path(page))
     return note(numbers, metrics)
+
+
+def _withhold(hold_out: str) -> dict[str, Any]:
+    """The setting that keeps a champion's held-out photos from being trained on."""
+    kept = Attachment.parse(hold_out)
+    if kept is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = fetch_attachment(kept, Path(folder))
+        if file is None:
+            log.warning("%s: the champion's held-out photos are there no longer: none is looked for", kept)
+            return {}
+        return {"withheld_photos": {photo.sha256: photo.size for photo in read_photos(file)}}
 
 
 @report_failures

@@ -13,6 +13,7 @@ from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, compute_digest
 from bodyposenet.common.tracking import task_run
+from bodyposenet.common.tracking.attachments import HOLD_OUT, find_attachment
 from bodyposenet.common.tracking.history import (
     ASKED,
     COMPLETES,
@@ -27,6 +28,7 @@ from bodyposenet.common.tracking.history import (
 )
 from bodyposenet.common.tracking.mlflow_store import pipeline_run
 from bodyposenet.common.tracking.registry import find_champion
+from bodyposenet.common.tracking.start_weights import describe_start
 
 UNKNOWN = "unknown"  # what was asked for, where the tracking store did not take it
 
@@ -45,7 +47,7 @@ def fingerprint(
         defaults: Settings of each spec where nothing is given.
         outputs: File of each output by its name.
         data: A folder with photos, or how many people to draw.
-        start_weights: A model to start from, in place of the train spec's.
+        start_weights: A model to start from, in place of the train spec's; see :func:`choose_start`.
         model_name: In MLflow's registry.
         only_if_new: There is nothing to do if a run that was asked for the very same came to a good end.
         salt: Another text makes every task run again.
@@ -60,12 +62,16 @@ def fingerprint(
 
     with task_run("fingerprint", first=True) as run:
         read = read_inputs(
-            restore_ints(given), restore_ints(defaults), data=data, start_weights=start_weights, salt=salt,
-            more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
+            restore_ints(given), restore_ints(defaults), data=data, start_weights=start_weights,
+            model_name=model_name, salt=salt, more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),
         )  # fmt: skip
         deploy = read.checked.get("deploy_spec", DeploySpec())
-        asked = compute_digest([read.digest, model_name, bound])
+        asked = compute_digest([read.request, model_name, bound])
         run.log_params({"data": data, "photos": read.photos, "inputs": read.digest}, prefix="data")
+        if read.wish:
+            told = describe_start(read.start)
+            log.info("%s", told)
+            run.log_params({"start": told}, prefix="data")
         champion = find_champion(model_name, inputs=read.digest)
         done = find_completed(asked) if only_if_new else ""
         run.log_params({SAME_AS: done} if done else {ASKED: asked}, prefix="data")
@@ -74,7 +80,9 @@ def fingerprint(
     log.info("%s", reason)
     _write(outputs, {**read.specs, **deploy.model_dump(mode="json")})
     _write(outputs, {"photos": read.photos, "weights": read.weights, "parts": read.parts, "inputs": read.digest})
-    _write(outputs, {"champion": champion.version if champion else "", "reason": reason})
+    held_out = find_attachment(champion.tags, HOLD_OUT) if champion else None
+    _write(outputs, {"champion": champion.version if champion else "", "hold_out": str(held_out or "")})
+    _write(outputs, {"reason": reason})
     return news
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from bodyposenet import __version__
 from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import AwayError, SpecError, UserError
+from bodyposenet.common.model.files.bundled import AUTO, PRETRAINED, is_registered
 from bodyposenet.common.spec.base import Strict, validate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -21,10 +22,10 @@ from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import is_photo
+from bodyposenet.common.tracking.start_weights import MODEL_NAME, StartWeights, choose_start, parse_reference
 
 SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
-SHIPPED = "pretrained:"  # start weights that the package carries
 PHOTOS_PER_PART = 20_000  # of a conversion in one pod
 MOST_PARTS = 16
 ELSEWHERE = "/filled/in/by/the/pipeline"
@@ -51,6 +52,9 @@ class RunInputs:
         parts: Shares of the conversion, one for each pod: ``0/2`` and ``1/2`` are two halves.
         more: What else the outcome depends on.
         checked: The same specs, validated.
+        start: What the first training starts from, and why.
+        wish: The weights that were asked for, and their digest, where it is the registry that tells which they are;
+            what the run's own model brings about has no digest, for every champion would be news to the next night.
     """
 
     specs: dict[str, dict[str, Any]]
@@ -59,17 +63,30 @@ class RunInputs:
     parts: list[str]
     more: Any = None
     checked: Mapping[str, Strict] = field(default_factory=dict)
+    start: StartWeights = field(default_factory=lambda: StartWeights(""))
+    wish: tuple[str, str] | None = None
 
     @property
     def digest(self) -> str:
         """One text for everything that the run's outcome depends on."""
-        given = {name: value for name, value in vars(self).items() if name != "checked"}
-        return _hash({"version": __version__, **given})
+        return self._digest(self.specs, self.weights)
+
+    @property
+    def request(self) -> str:
+        """One text for everything that was asked for: the same as :attr:`digest`, but for weights of a registry."""
+        if self.wish is None:
+            return self.digest
+        wish, weights = self.wish
+        return self._digest(_with_weights(self.specs, wish), weights)
+
+    def _digest(self, specs: Mapping[str, Settings], weights: str) -> str:
+        given = {"photos": self.photos, "parts": self.parts, "more": self.more}
+        return _hash({"version": __version__, **given, "specs": specs, "weights": weights})
 
 
 def read_inputs(
     given: Mapping[str, Settings], defaults: Mapping[str, Settings], *, data: str, start_weights: str = "",
-    salt: str = "", more: Any = None,
+    model_name: str = MODEL_NAME, salt: str = "", more: Any = None,
 ) -> RunInputs:  # fmt: skip
     """Read and check everything that a pipeline run is given, and tell all mistakes at once.
 
@@ -78,22 +95,24 @@ def read_inputs(
             nothing means the default.
         defaults: Settings of each spec where nothing is given.
         data: See :func:`parse_synthetic`; otherwise a folder, on a disk or in a bucket.
-        start_weights: Replaces ``pretrained_weights`` of the train spec.
+        start_weights: Replaces ``pretrained_weights`` of the train spec; ``auto`` falls back to them.
+        model_name: The registered model that the run adds to, and whose champion ``auto`` takes.
         salt: Another text makes every task run again.
         more: What else the outcome depends on, as JSON data.
 
     Raises:
         SpecError: With every problem of every spec.
-        UserError: The data or the weights cannot be read.
+        UserError: The data or the weights cannot be read, or a registry has no such weights.
     """
     specs, checked = _check_specs(given, defaults)
-    if start_weights and "train_spec" in specs:
-        specs["train_spec"] = {**specs["train_spec"], "pretrained_weights": start_weights}
-    weights = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
+    start, wish = _choose_start(start_weights.strip(), specs, checked.get("train_spec"), model_name)
+    if start.weights or wish:
+        specs = _with_weights(specs, start.weights)
+    weights = start.digest or weights_digest(start.weights)
     drawn = parse_synthetic(data)
     photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
-    return RunInputs(specs, photos, weights_digest(weights), parts_for(count), more, checked)
+    return RunInputs(specs, photos, weights, parts_for(count), more, checked, start, wish)
 
 
 def parse_synthetic(data: str) -> SyntheticSpec | None:
@@ -126,7 +145,7 @@ def weights_digest(path: str) -> str:
     Raises:
         UserError: There is no such file.
     """
-    if not path or path.startswith(SHIPPED):
+    if not path or path.startswith(PRETRAINED):
         return ""
     if in_bucket(path):
         place = locate(path)
@@ -140,6 +159,32 @@ def weights_digest(path: str) -> str:
         return digest_file(path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path, fix="check start_weights") from None
+
+
+def _choose_start(
+    given: str, specs: Mapping[str, Settings], spec: Strict | None, name: str
+) -> tuple[StartWeights, tuple[str, str] | None]:
+    """What the first training starts from; and what was asked for, if a registry tells what that is."""
+    named = str(specs.get("train_spec", {}).get("pretrained_weights") or "")
+    wish = given or named
+    if not isinstance(spec, TrainSpec) or not is_registered(wish):
+        return StartWeights(wish if spec else ""), None
+    fallback = named if given else AUTO
+    start = choose_start(wish, spec, name=name, fallback=fallback)
+    if wish == AUTO:
+        other = "" if is_registered(fallback) else weights_digest(fallback)
+        return start, (f"{AUTO}, or {fallback}", other)
+    model, version = parse_reference(wish)
+    own = model == name and not version.isdecimal()
+    return start, (wish, "" if own else start.digest)
+
+
+def _with_weights(specs: Mapping[str, Settings], weights: str) -> dict[str, dict[str, Any]]:
+    """Specs whose first training starts from these weights; from random ones, if they are none."""
+    known = {name: dict(settings) for name, settings in specs.items()}
+    if "train_spec" in known:
+        known["train_spec"]["pretrained_weights"] = weights or None
+    return known
 
 
 def _folder_digest(data: str) -> str:

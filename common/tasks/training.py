@@ -13,6 +13,7 @@ from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.steps.start_weights import NETWORK, take_start
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.tasks.attempts import attempt, identify
@@ -51,24 +52,24 @@ def train(
 
     train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
-        spec = train_spec_for(local, dataset, start)
-        plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
-        from bodyposenet.common.steps.train import run_train
-
         folder = Path(model)
         key = identify(dataset, start, train_spec, weights_digest, gpus, files=local) if work else ""
         with (
             task_run("retrain" if start else "train", buffer=folder) as run,
             attempt(work, folder, key, run) as keep,  # until everything is there another attempt can go on
+            take_start(train_spec_for(local, dataset, start), folder) as begin,
         ):
-            done = run_train(run, spec, folder, plan, page=Path(page), on_checkpoint=keep)
+            plan = make_plan(begin.spec, cluster=TrainingCluster(gpus=gpus))
+            from bodyposenet.common.steps.train import run_train
+
+            done = run_train(run, begin, folder, plan, page=Path(page), on_checkpoint=keep)
             facts = network_facts(folder / MODEL)
             facts |= {"spec": compute_digest(train_spec), "precision": done.precision.name}
             told = {name: done.history[-1][name] for name in TOLD if name in done.history[-1]}
             facts |= {"ap": told["val_ap"]} if "val_ap" in told else {}
             numbers = note({"params": done.params, "gflops": facts["gflops"], **told}, metrics)
-        for checkpoint in folder.glob(CHECKPOINTS):
-            checkpoint.unlink()
+        for needless in (*folder.glob(CHECKPOINTS), *folder.glob(NETWORK)):
+            needless.unlink()
     return facts, numbers
 
 

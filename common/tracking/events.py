@@ -20,6 +20,7 @@ LONGEST_TAG = 5000  # characters; MLflow's limit is 8000
 LONGEST_DIGEST = 36  # characters; MLflow's limit
 FAILURE_TAG = "bodyposenet.failure"
 BATCH = 100  # MLflow's limit of parameters in one request; it takes more metrics
+NEEDED = ("register", "keep")  # what must not be lost
 
 Event = dict[str, Any]
 
@@ -91,7 +92,7 @@ def tell(store: Store, run_id: str, event: Event) -> str:
     """Send one event.
 
     A request the store understood and rejected (a parameter logged before with another value) costs a warning; but
-    that a network is not registered is no small matter.
+    that a network is not registered, or something is not kept with it, is no small matter.
 
     Returns:
         What the store answered: the version of a registered model, otherwise nothing.
@@ -99,11 +100,11 @@ def tell(store: Store, run_id: str, event: Event) -> str:
     Raises:
         Exception: Whatever MLflow raises when the store does not answer, or rejects a network.
     """
-    with impatient(upload=event["op"] in ("artifact", "register")):
+    with impatient(upload=event["op"] in ("artifact", *NEEDED)):
         try:
             return _TELL[event["op"]](store, run_id, event)
         except Exception as error:
-            if event["op"] == "register" or not is_refusal(error):
+            if event["op"] in NEEDED or not is_refusal(error):
                 raise
             log.warning("the tracking store refused %s: %s", event["op"], error)
             return ""
@@ -152,6 +153,13 @@ def _tell_artifact(store: Store, run_id: str, event: Event) -> str:
     return ""
 
 
+def _tell_model(store: Store, run_id: str, event: Event) -> str:
+    from mlflow.entities import LoggedModelInput
+
+    store.client.log_inputs(run_id, models=[LoggedModelInput(event["model_id"])])
+    return ""
+
+
 def _tell_dataset(store: Store, run_id: str, event: Event) -> str:
     from mlflow.entities import Dataset as Stored
     from mlflow.entities import DatasetInput, InputTag
@@ -188,6 +196,8 @@ _TELL = {
     "params": _tell_params,
     "metrics": _tell_metrics,
     "artifact": _tell_artifact,
+    "keep": _tell_artifact,
+    "model": _tell_model,
     "dataset": _tell_dataset,
     "register": _tell_register,
     "tags": _tell_tags,

@@ -31,6 +31,7 @@ SERVER_AT_FAULT = 500  # and above, of HTTP's codes
 CHAMPION, CANDIDATE = "champion", "candidate"  # aliases
 INPUTS, BEAT, AP = "inputs", "beat", "metric.ap"  # tags of a version
 NETWORK, SETTINGS = "model.onnx", "inference_spec.json"  # files of a fetched version
+LOGGED = "models:/"  # where a version comes from that is a logged model; its id follows
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
 
 
@@ -42,11 +43,13 @@ class Registered:
         version: Its number, as text.
         ap: What it was registered with; None if nothing was measured.
         tags: What else was told of it.
+        model_id: Of its logged model; nothing on servers of MLflow 2.
     """
 
     version: str
     ap: float | None
     tags: dict[str, str]
+    model_id: str = ""
 
 
 def register_model(
@@ -125,7 +128,7 @@ def find_champion(name: str, *, inputs: str = "") -> Registered | None:
     if not tracking_uri():
         log.info("MLFLOW_TRACKING_URI is not set: there is no champion of %s", name)
         return None
-    with _ask(name) as client:
+    with ask_store(name) as client:
         found = _at(client, name, _aliases(client, name).get(CHAMPION, ""))
         seen: set[str] = set()
         while found and inputs and found.tags.get(INPUTS) == inputs and found.version not in seen:
@@ -147,7 +150,7 @@ def find_registered(name: str, inputs: str, network: str) -> str:
     """
     if not tracking_uri():
         return ""
-    with _ask(name) as client:
+    with ask_store(name) as client:
         wanted = f"name = '{name}' AND tags.`{INPUTS}` = '{inputs}'"
         found = client.search_model_versions(wanted, max_results=100)
         return next((str(each.version) for each in found if each.tags.get("network_sha256") == network), "")
@@ -167,11 +170,22 @@ def promote(name: str, version: str, *, over: str = "") -> None:
     if not tracking_uri():
         log.info("MLFLOW_TRACKING_URI is not set: nothing is promoted")
         return
-    with _ask(name) as client:
+    with ask_store(name) as client:
         if not _at(client, name, version):
             raise UserError(f"there is no version {version!r}", where=name, fix="name a registered version")
         client.set_model_version_tag(name, version, BEAT, over)
         client.set_registered_model_alias(name, CHAMPION, version)
+
+
+def tag_version(name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Tell more of a version than was known when it was registered.
+
+    Raises:
+        UserError: There is no such version, or the store does not answer.
+    """
+    with ask_store(name) as client:
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
 
 
 def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
@@ -192,7 +206,7 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
     if found is None:
         raise UserError(f"has no version or alias {version_or_alias!r}", where=name, fix="register a network first")
     folder.mkdir(parents=True, exist_ok=True)
-    with _ask(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
+    with ask_store(name, upload=True), tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as aside:
         onnx, settings = download(f"models:/{name}/{found.version}", Path(aside), tracking_uri())
         with whole_file(folder / SETTINGS) as file:
             file.write(json.dumps(settings, indent=1).encode())
@@ -213,14 +227,23 @@ def find_version(name: str, version_or_alias: str) -> Registered | None:
     """
     if not tracking_uri():
         raise UserError("MLFLOW_TRACKING_URI is not set", where=name, fix="set it to the store that has the model")
-    with _ask(name) as client:
+    with ask_store(name) as client:
         given = version_or_alias
         return _at(client, name, given if given.isdecimal() else _aliases(client, name).get(given, ""))
 
 
 @contextmanager
-def _ask(name: str, *, upload: bool = False) -> Iterator[Any]:
-    """MLflow's client; whatever it raises becomes a message."""
+def ask_store(name: str, *, upload: bool = False) -> Iterator[Any]:
+    """Open MLflow's client; whatever it raises within becomes a message.
+
+    Args:
+        name: What it is asked about.
+        upload: Files are sent or fetched, which takes longer.
+
+    Raises:
+        UserError: It does not answer, or refuses.
+        PassingError: That may pass by itself.
+    """
     try:
         with impatient(upload=upload), quiet_mlflow():
             yield connect()
@@ -247,19 +270,21 @@ def _may_pass(error: Exception) -> bool:
 
 def _aliases(client: Any, name: str) -> dict[str, str]:
     """Version by alias; nothing of a model that there is not."""
-    found = _or_none(client.get_registered_model, name)
+    found = ask_or_none(client.get_registered_model, name)
     return {alias: str(version) for alias, version in found.aliases.items()} if found else {}
 
 
 def _at(client: Any, name: str, version: str) -> Registered | None:
-    found = _or_none(client.get_model_version, name, version) if version.isdecimal() else None
+    found = ask_or_none(client.get_model_version, name, version) if version.isdecimal() else None
     if found is None:
         return None
     ap = found.tags.get(AP)
-    return Registered(str(found.version), float(ap) if ap else None, dict(found.tags))
+    model_id = str(found.source or "").removeprefix(LOGGED) if str(found.source).startswith(LOGGED) else ""
+    return Registered(str(found.version), float(ap) if ap else None, dict(found.tags), model_id)
 
 
-def _or_none(ask: Any, *what: str) -> Any:
+def ask_or_none(ask: Any, *what: Any) -> Any:
+    """Call a method of the client; None where the store says that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -97,6 +97,27 @@ class TrackedRun:
             return
         self.record(events.artifact(Path(path), folder))
 
+    def keep_artifact(self, path: Path, folder: str) -> None:
+        """Log a file that must not be lost.
+
+        Args:
+            path: What.
+            folder: Where among the run's artifacts.
+
+        Raises:
+            UserError: The store does not take it.
+        """
+        self.deliver(events.artifact(path, folder) | {"op": "keep", "name": path.name})
+
+    def log_tags(self, values: Mapping[str, str]) -> None:
+        """Log what the run is to be found by."""
+        self.record({"op": "tags", "values": dict(values)})
+
+    def log_model_input(self, model_id: str) -> None:
+        """Log which logged model the task works on; servers of MLflow 2 have none, and then nothing is logged."""
+        if model_id:
+            self.record({"op": "model", "model_id": model_id})
+
     def log_dataset(self, read: Callable[[], Dataset]) -> None:
         """Log what the task works on.
 

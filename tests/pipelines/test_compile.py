@@ -269,6 +269,7 @@ SPEC_USERS = {
     "calibration_images": {"sample-calibration"},
     "weights": {"train"},
     "champion": {"challenge", "register"},
+    "hold_out": {"dataset-convert", "challenge"},
 }
 
 

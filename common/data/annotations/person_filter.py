@@ -29,8 +29,8 @@ class FilteringParams(Protocol):
         """Least distance to a person already taken, as a fraction of the longer side of that person's box."""
 
 
-REASONS = ("of interest", "crowd", "no keypoints", "few keypoints", "low", "narrow", "beside another")
-OF_INTEREST, CROWD, NO_KEYPOINTS, FEW_KEYPOINTS, LOW, NARROW, BESIDE = range(len(REASONS))
+REASONS = ("of interest", "crowd", "no keypoints", "few keypoints", "low", "narrow", "beside another", "withheld photo")
+OF_INTEREST, CROWD, NO_KEYPOINTS, FEW_KEYPOINTS, LOW, NARROW, BESIDE, WITHHELD = range(len(REASONS))
 CROWDED = 64  # people of a photo; fewer are compared all photos at a time
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bodyposenet import __version__
 from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_half
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
-from bodyposenet.common.data.annotations.person_filter import PersonChoice, choose
+from bodyposenet.common.data.annotations.person_filter import WITHHELD, PersonChoice, choose
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
@@ -22,6 +22,7 @@ from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRe
 from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.inside import stays_inside
@@ -64,11 +65,33 @@ class DatasetSplit:
         paths, file, _ = spec.locate_half(mode)
         coco = read_half(spec, mode, strict=False)
         source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
-        if not len(source.usable):
-            count = len(coco.images.ids)
-            where, fix = str(file), "relax data_filtering_params in the dataset spec"
-            raise UserError(f"no person of interest in {count} photos", where=where, fix=fix)
-        return source._with_names_found()
+        source._require_people("relax data_filtering_params in the dataset spec")
+        source = source._with_names_found()
+        if mode == "train" and spec.withheld_photos:
+            source = source._without_withheld()
+            source._require_people("give photos for training beside those that are held out")
+        return source
+
+    def _require_people(self, fix: str) -> None:
+        if not len(self.usable):
+            count = len(self.coco.images.ids)
+            raise UserError(f"no person of interest in {count} photos", where=str(self.coco.path), fix=fix)
+
+    def _without_withheld(self) -> "DatasetSplit":
+        """The same without people in photos that the spec withholds; only photos of such a size are read."""
+        sizes = set(self.spec.withheld_photos.values())
+        names = {number: _plain(self.coco.images.file_names[number]) for number in self.usable}
+        alike = {
+            number: name for number, name in names.items() if (stat := self.listing.get(name)) and stat.size in sizes
+        }
+        held = [n for n, name in alike.items() if digest_bytes(self.store.read(name)) in self.spec.withheld_photos]
+        if not held:
+            return self
+        log.info("%s: %s held out elsewhere and left out here", self.coco.path, pluralize(len(held), "photo"))
+        among = np.isin(self.coco.annotations.photo_of, held) & self.choice.mains
+        choice = PersonChoice(np.where(among, WITHHELD, self.choice.reasons).astype(np.uint8))
+        digest = digest_settings([self.digest, sorted(alike[number] for number in held)])
+        return replace(self, choice=choice, digest=digest)
 
     def _with_names_found(self) -> "DatasetSplit":
         """The same, with the photos' names as the store has them: annotation tools change names."""

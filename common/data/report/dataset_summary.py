@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.data.annotations.person_filter import REASONS, FilteringParams, PersonChoice
+from bodyposenet.common.data.annotations.person_filter import REASONS, WITHHELD, FilteringParams, PersonChoice
 from bodyposenet.common.data.annotations.problems import Problem
 
 HEIGHTS = (0, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)  # pixels: where the groups of heights begin
@@ -97,6 +97,7 @@ def _count_filtered(choice: PersonChoice, params: FilteringParams | None) -> lis
     return [
         {"reason": reason, "people": count, "asked": asked.get(reason, "")}
         for reason, count in zip(REASONS, counts, strict=True)
+        if count or reason != REASONS[WITHHELD]  # photos are seldom withheld
     ]
 
 

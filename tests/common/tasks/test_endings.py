@@ -1,10 +1,15 @@
 """Endings: what a run's own tasks note decides how it ended, whatever Kubeflow tells its exit task."""
 
+import json
+
 import pytest
+from support.person_net import write_network
 
 from bodyposenet.common import tasks
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
-from bodyposenet.common.tracking import task_run
+from bodyposenet.common.model.files.bundled import weights_path
+from bodyposenet.common.tracking import promote, register_model, task_run
+from bodyposenet.common.tracking.start_weights import keep_base
 from bodyposenet.pipelines.blocks import DEFAULTS
 
 NAMES = list(restore_ints(DEFAULTS))
@@ -27,17 +32,26 @@ def run(database, monkeypatch, request, tmp_path):
 
 class Pipeline:
     def __init__(self, name, folder, monkeypatch):
+        self.model = folder.name
         monkeypatch.setenv("BODYPOSENET_PIPELINE_RUN", name)
         self.folder = folder / name
         self.folder.mkdir()
 
-    def look(self, *, only_if_new=False, salt="", bound=0.0):
+    def look(self, *, only_if_new=False, salt="", bound=0.0, start="", data="synthetic:8,4"):
         """The fingerprint; whether there is something to do, and why."""
+        outputs = {name: str(self.folder / name) for name in ("reason", "train_spec", "weights", "inputs", "hold_out")}
         news = tasks.fingerprint(
-            dict.fromkeys(NAMES, ""), DEFAULTS, {"reason": str(self.folder / "reason")}, data="synthetic:8,4",
-            start_weights="", model_name="m", only_if_new=only_if_new, salt=salt, bound=bound,
+            dict.fromkeys(NAMES, ""), DEFAULTS, outputs, data=data, start_weights=start, model_name=self.model,
+            only_if_new=only_if_new, salt=salt, bound=bound,
         )  # fmt: skip
-        return news, (self.folder / "reason").read_text()
+        return news, self.read("reason")
+
+    def read(self, output):
+        return (self.folder / output).read_text()
+
+    def weights(self):
+        """What the first training starts from."""
+        return json.loads(self.read("train_spec"))["pretrained_weights"]
 
     def end(self, state):
         """The exit task; the page's title and the rest of it."""
@@ -112,3 +126,94 @@ def test_without_a_store_nobody_remembers_and_the_title_claims_no_more_than_is_k
     tasks.finish()
     assert first.end(state)[0] == title
     assert run("second").look(only_if_new=True) == (True, "new inputs")
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Name of a registered model of the test's own."""
+    return tmp_path.name
+
+
+@pytest.fixture
+def crown(tmp_path):
+    """Makes a network the champion of a registered model, with a base network that the shipped train spec fits."""
+    onnx = write_network(tmp_path / "person.onnx")
+
+    def make(name, **tags):
+        with task_run("register") as run:
+            tags |= keep_base(run, weights_path("pretrained:drawn_people"))
+            version = register_model(onnx, metrics={"ap": 0.5}, name=name, tags=tags)
+        promote(name, version)
+        return version
+
+    return make
+
+
+@pytest.mark.parametrize("start", ["auto", "models:/{}@champion"])
+def test_a_new_champion_alone_is_no_news_to_the_next_night(run, crown, model, start):
+    start = start.format(model)
+    crown(model)
+    first = run("night 1")
+    assert first.look(start=start, only_if_new=True)[0]
+    assert first.weights() == f"models:/{model}/1"
+    tasks.finish()
+    crown(model)
+    second = run("night 2")
+    assert second.look(start=start, only_if_new=True) == (
+        False, "nothing new: run night 1 had the same photos, weights and specs",
+    )  # fmt: skip
+    assert second.weights() == f"models:/{model}/2"
+    assert second.read("inputs") != first.read("inputs"), "it would be another network"
+    third = run("night 3")
+    assert third.look(start=start, only_if_new=True, data="synthetic:9,4")[0], "a photo more"
+
+
+def test_the_first_champion_is_no_news_either(run, crown, model):
+    first = run("night 1")
+    assert first.look(start="auto", only_if_new=True)[0]
+    assert first.weights() == "pretrained:drawn_people", "as the train spec says"
+    tasks.finish()
+    crown(model)
+    assert not run("night 2").look(start="auto", only_if_new=True)[0]
+
+
+def test_other_weights_and_another_model_s_new_champion_are_news(run, crown):
+    crown("other")
+    first = run("first")
+    first.look(start="models:/other@champion")
+    assert first.weights() == "models:/other/1"
+    tasks.finish()
+    assert not run("same").look(start="models:/other@champion", only_if_new=True)[0]
+    assert run("auto").look(start="auto", only_if_new=True)[0]
+    assert run("none").look(only_if_new=True)[0]
+    with task_run("register") as tracked:
+        tags = keep_base(tracked, weights_path("pretrained:drawn_people"))
+        tags["base"] = tags["base"][:-1] + ("0" if tags["base"][-1] != "0" else "1")  # as if it were another file
+        version = register_model(first.folder.parent / "person.onnx", metrics={}, name="other", tags=tags)
+    promote("other", version)
+    assert run("another").look(start="models:/other@champion", only_if_new=True)[0]
+
+
+def test_a_champion_that_fits_gives_its_digest_and_where_its_photos_are(run, crown, model):
+    place = f"runs:/0123/hold_out-a/photos.json#{'a' * 64}"
+    crown(model, hold_out=place)
+    here = run("here")
+    here.look(start="auto")
+    assert (len(here.read("weights")), here.read("hold_out")) == (64, place)
+    without = run("without")
+    without.look()
+    assert (without.read("weights"), without.weights()) == ("", "pretrained:drawn_people")
+
+
+def test_a_champion_that_does_not_fit_ends_the_run_at_once_where_it_was_asked_for(run, crown, model, capfd):
+    crown(model)
+    spec = restore_ints(DEFAULTS)["train_spec"]
+    other = {**spec, "model": {**spec["model"], "stages": 3}}
+    given = {**dict.fromkeys(NAMES, ""), "train_spec": other}
+    rest = {"data": "synthetic:8,4", "model_name": model, "only_if_new": False, "salt": ""}
+    with pytest.raises(SystemExit, match=r"^2$"):
+        tasks.fingerprint(given, DEFAULTS, {}, start_weights=f"models:/{model}@champion", **rest)
+    assert (
+        f"models:/{model}@champion: version 1 has another network: stages 3 is wanted, it has 2"
+        in capfd.readouterr().err
+    )

@@ -1,6 +1,7 @@
 """Gate, challenge and crown: which network is registered, which becomes the champion, and what a failure leaves."""
 
 import json
+import shutil
 
 import cv2
 import pytest
@@ -149,6 +150,129 @@ def test_a_challenge_evaluates_the_champion_on_the_new_photos(network, dataset, 
 
 def test_without_a_champion_nothing_is_evaluated(store):
     assert tasks.challenge("", "crowned", "no such dataset", SPEC) == NOBODY
+
+
+def challenge(network, dataset, folder, *, champion="", hold_out=""):
+    """A challenge as pipelines have it: AP of the champion, of the challenger, of the champion on the new photos."""
+    outputs = {name: str(folder / name) for name in ("kept", "challenger_ap", "champion_new_ap")}
+    given = {"onnx": str(network), "hold_out": hold_out, "outputs": outputs}
+    ap = tasks.challenge(champion, "crowned", str(dataset), SPEC, **given)
+    return ap, *(json.loads((folder / name).read_text()) for name in ("challenger_ap", "champion_new_ap"))
+
+
+def crown(network, dataset, folder, ap, *, inputs, champion="", hold_out=""):
+    """A night's challenge and registration; the version, its tags and the page."""
+    folder.mkdir()
+    met = challenge(network, dataset, folder, champion=champion, hold_out=hold_out)
+    aps = {"ap": ap, "hold_out_ap": met[1], "champion_new_ap": met[2]}
+    page, against = folder / "decision.md", {"champion": champion, "champion_ap": met[0]}
+    version = tasks.register(
+        str(network), None, SPEC, "crowned", aps, str(page), **against, tags={"inputs": inputs},
+        kept={"hold_out": str(folder / "kept")},
+    )  # fmt: skip
+    return version, find_version("crowned", version).tags, page.read_text()
+
+
+@pytest.fixture
+def blind(network, tmp_path):
+    """A network that finds nobody."""
+    from onnx import numpy_helper
+
+    folder = tmp_path / "blind"
+    folder.mkdir()
+    model = read_model(network / ONNX)
+    for each in model.graph.initializer:
+        values = numpy_helper.to_array(each)
+        if values.dtype.kind == "f":
+            each.CopyFrom(numpy_helper.from_array(values * 0, each.name))
+    write_model(model, folder / ONNX)
+    return folder
+
+
+@pytest.fixture
+def dark_dataset(dataset, tmp_path):
+    """The next night's: the person's photo is held out no more, another without the person is."""
+    folder = tmp_path / "dark"
+    shutil.copytree(dataset, folder)
+    cv2.imwrite(str(folder / "test/images/1.png"), DARK + 1)
+    return folder
+
+
+def test_the_first_champion_s_photos_are_what_later_networks_meet_it_on(
+    network, blind, dataset, dark_dataset, store, tmp_path
+):
+    first, tags, page = crown(network, dataset, tmp_path / "1", 0.9, inputs="a")
+    assert "Kept with it: the held-out photos (" in page
+    place = tags["hold_out"]
+    second, tags, page = crown(blind, dark_dataset, tmp_path / "2", 0.0, inputs="b", champion=first, hold_out=place)
+    met = challenge(blind, dark_dataset, tmp_path / "2", champion=first, hold_out=place)
+    assert met[0] > 0.5 > met[1] == 0.0, "there the champion sees the person, and the new network does not"
+    assert met[2] == 0.0, "on the new photos neither can"
+    assert find_champion("crowned").version == first != second
+    assert "AP 0.000 does not beat version 1" in page
+    assert "On the dataset's own held-out photos it has 0.000, the champion 0.000." in page
+    assert tags["hold_out"] == place, "kept on for whoever comes next, and not stored again"
+    assert "Kept with it" not in page
+
+
+def test_a_network_that_is_better_on_the_kept_photos_takes_the_place_however_the_new_ones_look(
+    network, blind, dataset, dark_dataset, store, tmp_path
+):
+    """By the new photos alone neither is better, and nobody would ever take over."""
+    first, tags, _ = crown(blind, dataset, tmp_path / "1", 0.1, inputs="a")
+    place = tags["hold_out"]
+    second, tags, _ = crown(network, dark_dataset, tmp_path / "2", 0.0, inputs="b", champion=first, hold_out=place)
+    assert find_champion("crowned").version == second
+    assert (tags["hold_out"], float(tags["metric.ap"])) == (place, 0.0)
+    assert float(tags["metric.hold_out_ap"]) > 0.5
+
+
+def test_the_same_photos_are_looked_at_once(network, dataset, store, tmp_path):
+    first, tags, _ = crown(network, dataset, tmp_path / "1", 0.9, inputs="a")
+    folder = tmp_path / "2"
+    folder.mkdir()
+    met = challenge(network, dataset, folder, champion=first, hold_out=tags["hold_out"])
+    assert met[0] == met[1] > 0.5
+    assert met[2] == NOBODY
+    assert (folder / "kept/reference.txt").read_text() == tags["hold_out"]
+
+
+def test_a_champion_from_before_photos_were_kept_gets_those_of_the_first_challenge(network, dataset, store, tmp_path):
+    first, _ = register(network, tmp_path, 0.9, inputs="a")
+    _, tags, _ = crown(network, dataset, tmp_path / "2", 0.9, inputs="b", champion=first)
+    assert find_champion("crowned").version == first, "the same network is no better"
+    assert find_champion("crowned").tags["hold_out"] == tags["hold_out"]
+
+
+def test_kept_photos_that_are_gone_are_kept_anew_and_told(network, dataset, store, tmp_path, caplog):
+    first, tags, _ = crown(network, dataset, tmp_path / "1", 0.9, inputs="a")
+    gone = tags["hold_out"].replace("hold_out-", "hold_out-gone-")
+    _, tags, _ = crown(network, dataset, tmp_path / "2", 0.9, inputs="b", champion=first, hold_out=gone)
+    assert "the photos kept with the champion are there no longer" in caplog.text
+    assert tags["hold_out"] not in (gone, "")
+    assert (tmp_path / "2/kept/hold_out.zip").is_file()
+
+
+def test_without_a_store_no_photos_are_kept(network, dataset, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert challenge(network, dataset, tmp_path) == (NOBODY, NOBODY, NOBODY)
+    assert (tmp_path / "kept/reference.txt").read_text() == ""
+
+
+def test_the_base_network_is_kept_with_the_version_and_its_size_told(network, store, tmp_path):
+    from bodyposenet.common.model.files.bundled import weights_path
+
+    base = tmp_path / "base"
+    base.mkdir()
+    shutil.copy(weights_path("pretrained:drawn_people"), base / "model.keras")
+    page, kept = tmp_path / "decision.md", {"base": str(base)}
+    given = str(network), None, SPEC, "crowned", {"ap": 0.5}, str(page)
+    version = tasks.register(*given, kept=kept, tags={"inputs": "a"})
+    size = (base / "model.keras").stat().st_size
+    assert f"Kept with it: the base network ({size / 1e6:.1f} MB)." in page.read_text()
+    assert find_version("crowned", version).tags["base_bytes"] == str(size)
+    again = tasks.register(*given, kept=kept, tags={"inputs": "a"})
+    assert again == version
 
 
 def test_without_a_store_nothing_is_registered_and_the_page_says_so(network, tmp_path, monkeypatch):
