@@ -2,10 +2,10 @@
 
     python -m benchmarks.nightly [--results_dir FOLDER]
 
-Each night there are 5 % more drawn people to train on. They are darkened and noisy, because those that the shipped
-weights were trained on these know by heart. One arm starts from the champion and takes half the steps of the other; it
-goes through the tasks and a registry as the pipeline does, pruning and 8 bits aside. After the last night a network
-whose weights were disturbed challenges the champion, too. Twenty minutes on one thread.
+Each night there are 5 % more drawn people to train on. They are darkened and noisy, unlike those that the shipped
+weights were trained on, so that there is something to learn. One arm starts from the champion and takes half the steps
+of the other; it goes through the tasks and a registry as the pipeline does, pruning and 8 bits aside. After the last
+night a network whose weights were disturbed challenges the champion, too. Twenty minutes on one thread.
 """
 
 import argparse
