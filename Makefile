@@ -18,6 +18,9 @@ demo: .venv/.ready ## train, prune, retrain, quantize, evaluate, report on this 
 test: .venv/.ready .venv/bin/kubectl ## run the tests, one process a core [BODYPOSENET_TEST_DATA=folder runs those on COCO photos, too; WORKERS=n]
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+test-heavy: .venv/.ready ## run those that go a long way again that others go in parts: whole chains, kills, nights
+	BODYPOSENET_HEAVY=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
 test-quick: .venv/.ready ## run the test files that take little processor time, two minutes of it
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --quick
 

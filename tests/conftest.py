@@ -72,6 +72,11 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "slow", "--quick was asked for")
     if config.stash[DATA_KEY] is None:
         leave_out(config, items, "data", f"{VARIABLE} is not set")
+    if os.environ.get("BODYPOSENET_HEAVY"):
+        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("heavy")])
+        items[:] = [item for item in items if item.get_closest_marker("heavy")]
+    else:
+        leave_out(config, items, "heavy", "make test-heavy runs them")
     if not os.environ.get("BODYPOSENET_DOCKER"):
         leave_out(config, items, "docker", "make docker-test runs them")
     if not os.environ.get("BODYPOSENET_SERVED"):

@@ -84,6 +84,7 @@ def bpnet(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_under_the_locale_c_every_verb_runs_in_a_folder_with_blanks_and_umlauts(bpnet):
     folder, run = bpnet
     write_specs(folder)

@@ -7,6 +7,8 @@ from support.local_run import run_pipeline, short_training
 
 from bodyposenet.common.tracking.mlflow_store import quiet_mlflow
 
+pytestmark = pytest.mark.heavy
+
 NAME = "nightly"
 
 

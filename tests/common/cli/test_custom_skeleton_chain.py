@@ -21,6 +21,8 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig, load_skeleton
 from bodyposenet.common.tasks.files import MODEL
 
+pytestmark = pytest.mark.heavy
+
 
 def blocks(language):
     """The page's blocks of a language."""

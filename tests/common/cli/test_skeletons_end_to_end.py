@@ -14,6 +14,8 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.spec.pose_config import load_skeleton
 
+pytestmark = pytest.mark.heavy
+
 EXAMPLE = Path(__file__).parents[3] / "docs" / "example"
 SIZE = (192, 256)
 PICTURES = {"train": 8, "val": 6}

@@ -36,6 +36,7 @@ def silent_environment(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_a_verb_that_runs_networks_and_is_tracked_looks_up_nothing(tmp_path):
     """In a network of its own, whose name server notes every question; ONNX Runtime's client keeps a file ``.ses``.
 

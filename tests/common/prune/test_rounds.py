@@ -80,6 +80,7 @@ def killed_in_the_second_round(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_killed_in_the_second_round_it_goes_on_there_and_ends_at_the_target(folder):
     killed_in_the_second_round(folder)
     first = folder / "rounds" / "round_1"

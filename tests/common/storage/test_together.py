@@ -84,6 +84,7 @@ def test_after_a_kill_before_any_operation_the_same_command_ends_as_an_undisturb
         assert not [path for path in root.rglob(".*")]
 
 
+@pytest.mark.heavy
 def test_after_any_two_kills_too_and_never_some_outputs_without_the_others(tmp_path, operations):
     for count in range(1, operations, 2):
         for second in range(count % 29, operations, 29):

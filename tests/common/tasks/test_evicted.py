@@ -59,6 +59,7 @@ def test_a_training_whose_pods_are_killed_ends_with_the_same_bits_and_curves(
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_rounds_of_pruning_whose_pod_is_killed_in_the_second_round_go_on_there(inputs, tmp_path):
     processes, work = Processes(inputs, task=prune_in_pod), str(tmp_path / "work")
     killed, last, whole = (tmp_path / name for name in ("killed", "last", "whole"))

@@ -51,6 +51,7 @@ def test_a_conversion_killed_at_any_moment_ends_byte_identical_when_it_is_run_ag
     assert (states.total(), wrong) == (kills, [])
 
 
+@pytest.mark.heavy
 def test_a_conversion_killed_before_every_second_operation_on_a_file_ends_byte_identical(tmp_path, monkeypatch):
     monkeypatch.setattr(shard_plan, "PIECE", 4)
     states, wrong = kill_everywhere(Bench.set_up(tmp_path, 12, 1), step=2)

@@ -300,6 +300,7 @@ def command(keras_file, photos, output):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_an_export_that_was_killed_while_calibrating_is_gone_on_with_by_the_same_command(keras_file, photos, tmp_path):
     whole, killed = tmp_path / "whole" / "net.onnx", tmp_path / "killed" / "net.onnx"
     done = CliRunner().invoke(main, command(keras_file, photos, whole), catch_exceptions=False)

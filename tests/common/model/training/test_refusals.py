@@ -168,6 +168,7 @@ def test_a_dry_run_tells_which_precision_amp_would_take_and_why(workplace, monke
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_the_memory_estimate_is_right_to_a_third(tmp_path, request):
     files = []
     for width, stages, size, batch in ((0.0625, 1, 64, 4), (0.125, 2, 224, 8)):
