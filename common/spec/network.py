@@ -20,18 +20,18 @@ class BackboneAttributes(Strict):
     """The network's first part, which sees the image.
 
     Attributes:
-        architecture: ``mobilenet_v2`` is an extension.
+        architecture: ``mobilenet_v1`` and ``mobilenet_v2`` are extensions.
         mtype: Where a helnet does not halve its resolution, to end at stride 8, and whether its kernels are dilated
             there instead; without effect on the others, which all end at stride 8.
         use_bias: Biases beside batch normalisation.
-        nlayers: Null is the only choice of vgg, 19, and of mobilenet_v2.
+        nlayers: Null is the only choice of vgg, 19, and of the mobilenets.
         use_batch_norm: Null is true.
         add_final_c128_conv: Accepted; without effect, as in TAO.
         width_multiplier: Extension: share of the usual filters; null is 1.
         bn_momentum: Extension: share of its past that batch normalisation keeps at a step; null is Keras' .99.
     """
 
-    architecture: Literal["vgg", "helnet", "resnet", "mobilenet_v2"] = "vgg"
+    architecture: Literal["vgg", "helnet", "resnet", "mobilenet_v1", "mobilenet_v2"] = "vgg"
     mtype: Literal["default", "s8_3rdblock", "s8_3rdblock_wdilation", "s8_1stlayer", "s8_1stlayer_wdilation"] = Field(
         default="default", validate_default=True
     )
@@ -51,8 +51,8 @@ class BackboneAttributes(Strict):
         choices = LAYERS.get(str(architecture))
         if nlayers is not None and choices and nlayers not in choices:
             raise SpecMisfitError(((), f"{architecture} has {', '.join(map(str, choices))} layers (got {nlayers})"))
-        if architecture == "mobilenet_v2" and nlayers is not None:
-            raise SpecMisfitError(((), f"a mobilenet_v2 has one depth; leave this out (got {nlayers})"))
+        if str(architecture).startswith("mobilenet") and nlayers is not None:
+            raise SpecMisfitError(((), f"a {architecture} has one depth; leave this out (got {nlayers})"))
         if architecture == "helnet" and nlayers in UNKNOWN_HELNETS:
             raise SpecMisfitError(
                 ((), f"not built: what its blocks hold is not known; take 6, 10 or 18 (got {nlayers})")
@@ -78,13 +78,16 @@ class ModelSpec(Strict):
     Attributes:
         heat_channels: Joints and the background.
         paf_channels: Two for each limb.
-        class_name: Stages of one trunk for both kinds of map, or of a tower for each.
+        class_name: Stages of one trunk for both kinds of map, or of a tower for each; or, an extension, of residual
+            blocks, as Lightweight OpenPose has them, whose kernels are not the spec's.
         stage1_kernel_sizes: Of the first stage's convolutions; null is three of 3.
         stageT_kernel_sizes: Of the later stages'; null is five of 7.
         kernel_initializer: Of the stages; ``he_normal`` is an extension, for narrow networks.
     """
 
-    class_name: Literal["BpNetLiteModel", "BpNetModel"] = Field(default="BpNetLiteModel", alias="__class_name__")
+    class_name: Literal["BpNetLiteModel", "BpNetModel", "LightweightOpenPoseModel"] = Field(
+        default="BpNetLiteModel", alias="__class_name__"
+    )
     backbone_attributes: BackboneAttributes = BackboneAttributes()
     stages: Natural = Field(default=6, le=6)
     heat_channels: Natural = 19

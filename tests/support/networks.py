@@ -16,10 +16,12 @@ BACKBONES = {
     "helnet": {"architecture": "helnet", "nlayers": 6, "mtype": "s8_3rdblock_wdilation"},
     "resnet18": {"architecture": "resnet", "nlayers": 18},
     "resnet50": {"architecture": "resnet", "nlayers": 50},
+    "mobilenet_v1": {"architecture": "mobilenet_v1"},
     "mobilenet_v2": {"architecture": "mobilenet_v2"},
 }
-KINDS = {name: {"backbone_attributes": attributes} for name, attributes in BACKBONES.items()} | {
+KINDS = {name: {"backbone_attributes": kind} for name, kind in BACKBONES.items() if name != "mobilenet_v1"} | {
     "towers": {"__class_name__": "BpNetModel", "use_self_attention": True},
+    "lightweight": {"__class_name__": "LightweightOpenPoseModel", "backbone_attributes": BACKBONES["mobilenet_v1"]},
     "plain": {"backbone_attributes": BACKBONES["resnet18"] | {"use_batch_norm": False, "use_bias": True}},
 }
 

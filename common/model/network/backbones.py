@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from bodyposenet.common.model.network.layers import Style, depthwise_unit, unit
+from bodyposenet.common.model.network.layers import Style, depthwise_unit, surround, unit
 from bodyposenet.common.spec.train import BackboneAttributes
 
 # VGG-19's convolutions up to block 4b, and one more to narrow it (reference 5.2): name, channels, stride.
@@ -43,6 +43,15 @@ RESNET_GROUPS = ((64, 1, 1), (128, 2, 1), (256, 1, 2), (512, 1, 4))
 
 # Groups of a MobileNetV2 up to its 96 channels: expansion, channels, blocks, stride, dilation.
 MOBILENET_GROUPS = ((1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 1, 2), (6, 96, 3, 1, 2))
+
+
+# Blocks of a MobileNet's groups: channels, stride, dilation.
+SEPARABLE_GROUPS = (
+    ((64, 1, 1),),
+    ((128, 2, 1), (128, 1, 1)),
+    ((256, 2, 1), (256, 1, 1)),
+    ((512, 1, 1), (512, 1, 2), (512, 1, 1), (512, 1, 1), (512, 1, 1), (512, 1, 1)),
+)
 
 
 def vgg(image: Any, attributes: BackboneAttributes, style: Style) -> Any:
@@ -131,6 +140,33 @@ def bottleneck(x: Any, channels: int, *, stride: int, dilations: tuple[int, int]
     return unit(x, 4 * channels, kernel=1, part="3", relu=None, name=name, style=style)
 
 
+def mobilenet_v1(image: Any, attributes: BackboneAttributes, style: Style) -> Any:
+    """MobileNet up to its 512 channels: Howard et al., "MobileNets" (arXiv:1704.04861, table 1).
+
+    From 512 channels on it keeps stride 8, and the convolution that loses its stride so is dilated, as in Osokin
+    (arXiv:1811.12004, section 3.2). Where it halves the grid there are zeros on all four sides, as the published
+    networks have them; Keras' own way puts them to the right and below, and moves what a cell sees by a pixel.
+
+    Args:
+        image: ``(B, H, W, 3)``.
+        attributes: The backbone's part of the spec.
+        style: How convolutions are built.
+
+    Returns:
+        ``(B, H/8, W/8, 512)`` at width 1.
+    """
+    x = unit(surround(image, "stem"), 32, stride=2, padding="valid", name="stem", style=style)
+    for group, blocks in enumerate(SEPARABLE_GROUPS, 1):
+        for letter, (channels, stride, dilation) in zip(ascii_lowercase, blocks, strict=False):
+            name = f"block_{group}{letter}"
+            padding = "same"
+            if stride > 1:
+                x, padding = surround(x, name), "valid"
+            x = depthwise_unit(x, padding=padding, stride=stride, dilation=dilation, name=name, style=style)
+            x = unit(x, channels, kernel=1, part="2", name=name, style=style)
+    return x
+
+
 def mobilenet_v2(image: Any, attributes: BackboneAttributes, style: Style) -> Any:
     """MobileNetV2 up to its 96 channels: Sandler et al., "Inverted Residuals and Linear Bottlenecks" (CVPR 2018).
 
@@ -163,7 +199,7 @@ def mobilenet_v2(image: Any, attributes: BackboneAttributes, style: Style) -> An
 
 Backbone = Callable[[Any, BackboneAttributes, Style], Any]
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
-    {"vgg": vgg, "helnet": helnet, "resnet": resnet, "mobilenet_v2": mobilenet_v2}
+    {"vgg": vgg, "helnet": helnet, "resnet": resnet, "mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
 )
 
 

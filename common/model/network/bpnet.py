@@ -1,8 +1,9 @@
 """BpNet: a backbone, and stages that refine heatmaps and part affinity fields.
 
 The layouts are those of TAO's ``BpNetLiteModel``, whose stages share a trunk, and of its older ``BpNetModel``, with a
-tower for each kind of map; both after Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields"
-(CVPR 2017, section 2.2). Layer names are TAO's with ``_`` for ``/``, which Keras 3 does not take.
+tower for each kind of map, and that of :mod:`~bodyposenet.common.model.network.lightweight`; all after Cao et al.,
+"Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017, section 2.2). Layer names are TAO's
+with ``_`` for ``/``, which Keras 3 does not take.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import keras
 
 from bodyposenet.common.model.network.backbones import backbone
 from bodyposenet.common.model.network.layers import Style, conv, output
+from bodyposenet.common.model.network.lightweight import align, begin_stage, refine
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import ModelSpec
 
@@ -37,7 +39,10 @@ def build_model(spec: ModelSpec, skeleton: Skeleton) -> Any:
     style = Style.read(spec)
     image = keras.Input((None, None, 3), name="input_1")
     features = backbone(image, spec.backbone_attributes, style)
-    features = conv(features, TRUNK, 3, name="channel_reduction_conv", style=style)
+    if spec.class_name == "LightweightOpenPoseModel":
+        features = align(features, style)
+    else:
+        features = conv(features, TRUNK, 3, name="channel_reduction_conv", style=style)
     maps: list[Maps] = []
     for index in range(1, spec.stages + 1):
         paf, heat = branches(features, maps[-1] if maps else None, spec, style, index=index)
@@ -56,6 +61,8 @@ def branches(features: Any, before: Maps | None, spec: ModelSpec, style: Style, 
         style: How convolutions are built.
         index: Of the stage, from 1.
     """
+    if spec.class_name == "LightweightOpenPoseModel":
+        return begin_stage(features, style) if before is None else refine(features, before, index, style)
     x = features if before is None else keras.layers.Concatenate(name=f"stage{index}_in")([features, *before])
     kernels = spec.stage1_kernel_sizes if index == 1 else spec.stageT_kernel_sizes
     prefix = f"stage{index}"

@@ -29,6 +29,7 @@ class Style:
         regularizer: Makes a penalty of a factor.
         kernel_factor: Of the penalty on kernels; 0 is none.
         bias_factor: Of the penalty on biases; 0 is none.
+        activation: Of units, Keras' name of it.
     """
 
     width: float
@@ -40,6 +41,7 @@ class Style:
     regularizer: Callable[[float], Any]
     kernel_factor: float
     bias_factor: float
+    activation: str = "relu"
 
     @classmethod
     def read(cls, spec: ModelSpec) -> "Style":
@@ -89,7 +91,7 @@ def head_initializer(style: Style) -> Any:
 
 def unit(
     x: Any, full: int, *, name: str, style: Style, kernel: int = 3, stride: int = 1, dilation: int = 1, part: str = "1",
-    relu: str | None = "relu",
+    relu: str | None = "relu", padding: str = "same",
 ) -> Any:  # fmt: skip
     """A backbone unit: convolution, batch normalization, ReLU; layers ``NAME_conv_PART``, ``NAME_bn_PART``.
 
@@ -103,32 +105,41 @@ def unit(
         dilation: Between the cells that the kernel sees.
         part: Of the block.
         relu: Ends the name of the activation; None leaves it out.
+        padding: ``valid`` where the borders are there already, see :func:`surround`.
     """
     x = keras.layers.Conv2D(
-        style.channels(full), kernel, strides=stride, dilation_rate=dilation, padding="same",
+        style.channels(full), kernel, strides=stride, dilation_rate=dilation, padding=padding,
         name=f"{name}_conv_{part}", **style.weights(backbone_initializer(style), style.backbone_bias),
     )(x)  # fmt: skip
     return normalize(x, name=name, style=style, part=part, relu=relu)
 
 
-def depthwise_unit(x: Any, *, name: str, style: Style, stride: int = 1, dilation: int = 1) -> Any:
-    """A 3x3 convolution of each channel by itself, batch normalization, ReLU."""
+def depthwise_unit(
+    x: Any, *, name: str, style: Style, stride: int = 1, dilation: int = 1, relu: str = "depthwise_relu",
+    padding: str = "same",
+) -> Any:  # fmt: skip
+    """A 3x3 convolution of each channel by itself, batch normalization, and the activation, by default ReLU."""
     initializer = keras.initializers.RandomUniform(-DEPTHWISE_GLOROT, DEPTHWISE_GLOROT)
     if style.initializer == "he_normal":
         initializer = keras.initializers.RandomNormal(stddev=DEPTHWISE_HE)
     weights = style.weights(initializer, style.backbone_bias)
     own = {key.replace("kernel_", "depthwise_"): value for key, value in weights.items()}
     x = keras.layers.DepthwiseConv2D(
-        3, strides=stride, dilation_rate=dilation, padding="same", name=f"{name}_depthwise", **own
+        3, strides=stride, dilation_rate=dilation, padding=padding, name=f"{name}_depthwise", **own
     )(x)
-    return normalize(x, name=name, style=style, part="depthwise", relu="depthwise_relu")
+    return normalize(x, name=name, style=style, part="depthwise", relu=relu)
+
+
+def surround(x: Any, name: str) -> Any:
+    """Zeros on all four sides of rows and columns, for a 3x3 convolution that halves the grid."""
+    return keras.layers.ZeroPadding2D(1, name=f"{name}_border")(x)
 
 
 def normalize(x: Any, *, name: str, style: Style, part: str, relu: str | None) -> Any:
     """What follows a backbone's convolution: batch normalization, where the spec wants it, and ReLU."""
     if style.normalized:
         x = keras.layers.BatchNormalization(momentum=style.bn_momentum, name=f"{name}_bn_{part}")(x)
-    return keras.layers.Activation("relu", name=f"{name}_{relu}")(x) if relu else x
+    return keras.layers.Activation(style.activation, name=f"{name}_{relu}")(x) if relu else x
 
 
 def backbone_initializer(style: Style) -> str:

@@ -54,12 +54,16 @@ def compare(ours: Network, theirs: Network) -> list[Difference]:
 def find_architecture(network: Network) -> str | None:
     """The backbone's name."""
     names = [name for name in network if BACKBONE.match(name)]
-    marks = (("_depthwise", "mobilenet_v2"), ("_conv_shortcut", "resnet"), ("stem_", "helnet"), ("block_1a", "vgg"))
+    if any("_depthwise" in name for name in names):
+        return (
+            "mobilenet_v2" if any(name.endswith("_conv_1") and "stem" not in name for name in names) else "mobilenet_v1"
+        )
+    marks = (("_conv_shortcut", "resnet"), ("stem_", "helnet"), ("block_1a", "vgg"))
     return next((kind for mark, kind in marks if any(mark in name for name in names)), None)
 
 
 def count_layers(network: Network) -> int | None:
-    """``nlayers``, which a mobilenet_v2 has not."""
+    """``nlayers``, which a mobilenet has not."""
     blocks = {name[:8] for name in network if re.match(r"block_\d[a-z]_conv", name)}
     kind = find_architecture(network)
     if kind == "helnet":
@@ -98,6 +102,8 @@ def find_class(network: Network) -> str | None:
     """Whether stages are towers or trunks."""
     if "stage1_paf_branch_conv1" in network:
         return "BpNetModel"
+    if "align_conv" in network:
+        return "LightweightOpenPoseModel"
     return "BpNetLiteModel" if "stage1_conv1" in network else None
 
 

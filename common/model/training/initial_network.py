@@ -12,6 +12,7 @@ from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
+from bodyposenet.common.model.network.graph_match import MismatchError, match_layers, take_weights
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_state
 from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan, require_skeleton
@@ -22,6 +23,7 @@ from bodyposenet.common.spec.train import TrainSpec
 log = logging.getLogger(__name__)
 
 BACKBONE = "block_1a_conv_1"  # the VGG backbone's first layer
+MAPS = ("heatmap_out", "paf_out")  # layers that are named so whatever the network
 
 
 def starting_precision(plan: Plan, results_dir: Path | None = None, *, kept: str = "") -> PrecisionChoice:
@@ -61,9 +63,32 @@ def starting_network(
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
         return convert_policy(model, policy, regularized=False)
     model = build_model(spec.model, skeleton)
-    if spec.pretrained_weights:
+    if spec.pretrained_weights and not _take_by_graph(model, weights_path(str(spec.pretrained_weights))):
         _tell(load_matching_weights(model, _weights_for(model, spec)), results_dir)
     return convert_policy(model, policy)
+
+
+def _take_by_graph(model: Any, path: Path) -> bool:
+    """Take the weights of a network whose layers have other names and stand at the same places; tells whether it did.
+
+    Such a network was adopted: it draws maps, and nothing else in it is named as here.
+
+    Raises:
+        UserError: It is one, and its graph is another.
+    """
+    if not path.is_file() or holds_hdf5(path):
+        return False
+    given, names = set(read_weights(path).layers), {layer.name for layer in model.layers if layer.weights}
+    if not given.issuperset(MAPS) or (given & names).difference(MAPS):
+        return False
+    theirs, _ = load_model(path)
+    try:
+        count = take_weights(model, match_layers(model, theirs))
+    except MismatchError as reason:
+        fix = "set model to the network's form, or load_graph: true, which trains it as it is"
+        raise UserError(f"is another network: {reason}", where=str(path), fix=fix) from None
+    log.info("%s: filled %d convolutions by their places in the graph, as names differ", path, count)
+    return True
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:

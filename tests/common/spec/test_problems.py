@@ -48,7 +48,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_lines(tmp_path):
         "bad.yaml:30: dataloader.pose_config.target_shape: should be image_dims divided by 8: "
         "224x320 needs [28, 40] (got [28, 41])",
         f"bad.yaml:{line_of(text, 'architecture:')}: model.backbone_attributes.architecture: "
-        "should be 'vgg', 'helnet', 'resnet' or 'mobilenet_v2' (got 'vggg'); did you mean 'vgg'?",
+        "should be 'vgg', 'helnet', 'resnet', 'mobilenet_v1' or 'mobilenet_v2' (got 'vggg'); did you mean 'vgg'?",
         f"bad.yaml:{line_of(text, 'stages:')}: model.stages: should be a valid integer (got True)",
         f"bad.yaml:{line_of(text, 'annealing:')}: optimizer.learning_rate_schedule.annealing: "
         "should be at least soft_start, 0.05 (got 0.01)",

@@ -140,6 +140,32 @@ def test_shipped_weights_fill_every_layer_of_the_network_they_were_trained_for()
             assert (one == two).all()
 
 
+def test_a_network_whose_layers_have_other_names_is_taken_by_their_places(given, tmp_path, caplog):
+    theirs, card = load_model(given)
+    names = {
+        layer.name: f"conv_{n}" for n, layer in enumerate(theirs.layers) if layer.name not in ("heatmap_out", "paf_out")
+    }
+
+    def renamed(layer):
+        return type(layer).from_config(layer.get_config() | {"name": names.get(layer.name, layer.name)})
+
+    foreign = keras.models.clone_model(theirs, clone_function=renamed)
+    foreign.set_weights(theirs.get_weights())
+    save_model(foreign, tmp_path / "foreign.keras", card)
+    spec = tiny_spec(pretrained_weights=str(tmp_path / "foreign.keras"))
+    with caplog.at_level(logging.INFO):
+        model = starting_network(spec, BODYPOSENET_18)
+    assert "by their places in the graph, as names differ" in caplog.text
+    image = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    for ours, wanted in zip(model(image), theirs(image), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
+    other = tiny_spec(pretrained_weights=spec.pretrained_weights, model={"stage1_kernel_sizes": [5, 3]})
+    with pytest.raises(
+        UserError, match=r"foreign\.keras: is another network: stage1_conv1 is a Conv2D of 5x5.*load_graph"
+    ):
+        starting_network(other, BODYPOSENET_18)
+
+
 def test_weights_that_are_not_shipped_are_an_error_that_lists_those_that_are():
     with pytest.raises(UserError, match="no weights named 'pretrained:nothing' are shipped"):
         weights_path("pretrained:nothing")
