@@ -42,7 +42,7 @@ def shrink(
     early = prune_rounds(model=base, dataset=dataset, prune_spec=prune_spec, retrain_spec=retrain_spec)
     handed = with_resources(early, "prune-rounds", "Earlier rounds").outputs
     pruned = prune_network(handed["pruned"], handed["Output"], dataset, train_spec).outputs["pruned"]
-    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned))
+    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned, base))
 
 
 class Deployed(NamedTuple):

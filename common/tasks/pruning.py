@@ -48,7 +48,8 @@ def prune_rounds(
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Prune and retrain in all rounds but the last; returns the prune spec of that, and the numbers.
 
-    With one round the network is handed on as it is.
+    With one round the network is handed on as it is. The network is also the teacher of every round's training, where
+    the spec's distillation wants one and names none.
     """
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
@@ -68,7 +69,7 @@ def prune_rounds(
             source,
             folder / "rounds",
             spec,
-            train_spec_for(retrain_spec, dataset),
+            train_spec_for(retrain_spec, dataset, teacher=model),
             rounds=rounds,
             only=rounds - 1,
             on_epoch=on_epoch,

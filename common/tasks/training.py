@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,18 @@ CHECKPOINTS = "model.epoch-*"
 @report_failures
 def train(
     dataset: str, train_spec: Settings, start: str | None, model: str, metrics: str, page: str, *,
-    checkpoints: str = "", weights_digest: str = "", gpus: int = 1,
+    teacher: str | None = None, checkpoints: str = "", weights_digest: str = "", gpus: int = 1,
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Train on a dataset's shards, from the spec's start or from the network in ``start``.
 
     Args:
         dataset: Folder of the shards.
-        train_spec: A train spec; records and a bucket's start weights are filled in.
+        train_spec: A train spec; records, and start weights and a teacher from a bucket, are filled in.
         start: Folder of a network to train further.
         model: Gets the network, its history and its spec.
         metrics: Gets the numbers.
         page: Gets the curves.
+        teacher: Folder of a network to learn from, where the spec's distillation names none itself.
         checkpoints: A folder that outlives the pod: another attempt goes on there, in a folder named by the inputs.
         weights_digest: Digest of the spec's start weights; another one is another training.
         gpus: Devices that train side by side, each with a batch of its own.
@@ -51,11 +52,11 @@ def train(
 
     train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
-        spec = train_spec_for(local, dataset, start)
+        spec = train_spec_for(local, dataset, start, teacher)
         plan = make_plan(spec, cluster=TrainingCluster(gpus=gpus))
         from bodyposenet.common.steps.train import run_train
 
-        folder = _training_folder(checkpoints, model, train_spec, dataset, start, weights_digest)
+        folder = _training_folder(checkpoints, model, train_spec, weights_digest, dataset, start, teacher)
         with task_run("retrain" if start else "train", buffer=Path(model)) as run:
             done = run_train(run, spec, folder, plan, page=Path(page))
             _copy_results(folder, Path(model))
@@ -74,8 +75,8 @@ def _training_folder(checkpoints: str, model: str, *inputs: Any) -> Path:
     """Where a training keeps its checkpoints: beside the model, or where they outlive the pod."""
     if not checkpoints:
         return Path(model)
-    train_spec, dataset, start, weights = inputs
-    contents = [content_digest(path) for path in (dataset, start) if path]
+    train_spec, weights, *artifacts = inputs
+    contents = [content_digest(path) for path in artifacts if path]
     return Path(checkpoints) / compute_digest([pipeline_run(), train_spec, weights, *contents])
 
 
@@ -101,21 +102,43 @@ def _tidy(folder: Path, model: Path) -> None:
 
 @contextmanager
 def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
-    """A train spec whose start weights are on the disk for as long as the block runs."""
-    weights = train_spec.get("pretrained_weights")
-    if not isinstance(weights, str) or not in_bucket(weights):
-        yield train_spec
-        return
+    """A train spec whose start weights and teacher are on the disk for as long as the block runs."""
+    told = train_spec.get("distillation")
     with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / weights.rpartition("/")[2]
-        local.write_bytes(read_bytes(weights, fix="check start_weights"))
-        yield {**train_spec, "pretrained_weights": str(local)}
+        local = {**train_spec}
+        if weights := _fetch(train_spec, "pretrained_weights", Path(folder), fix="check start_weights"):
+            local |= {"pretrained_weights": weights}
+        if isinstance(told, Mapping) and (teacher := _fetch(told, "teacher", Path(folder), fix="check the spec")):
+            local |= {"distillation": {**told, "teacher": teacher}}
+        yield local
 
 
-def train_spec_for(train_spec: Settings, dataset: str, start: str | None = None) -> TrainSpec:
-    """A train spec for a dataset, from the spec's start or from the network in ``start``."""
+def _fetch(settings: Settings, key: str, folder: Path, *, fix: str) -> str:
+    """Bring a file that a key names from a bucket into a folder; nothing where it names none there."""
+    named = settings.get(key)
+    if not isinstance(named, str) or not in_bucket(named):
+        return ""
+    local = folder / key / named.rpartition("/")[2]
+    local.parent.mkdir()
+    local.write_bytes(read_bytes(named, fix=fix))
+    return str(local)
+
+
+def train_spec_for(
+    train_spec: Settings, dataset: str, start: str | None = None, teacher: str | None = None
+) -> TrainSpec:
+    """A train spec for a dataset, from the spec's start or from the network in ``start``, learning from ``teacher``."""
     settings = read_settings(restore_ints(train_spec), "train_spec").data
-    return parse_spec(_locate(settings, find_dataset(dataset), start), TrainSpec, where="train_spec")
+    located = _locate(_with_teacher(settings, teacher), find_dataset(dataset), start)
+    return parse_spec(located, TrainSpec, where="train_spec")
+
+
+def _with_teacher(train_spec: Settings, teacher: str | None) -> Settings:
+    """A train spec's data with a teacher where its distillation wants one and names none."""
+    told = train_spec.get("distillation")
+    if teacher is None or not isinstance(told, Mapping) or told.get("teacher"):
+        return train_spec
+    return {**train_spec, "distillation": {**told, "teacher": str(find_keras(teacher))}}
 
 
 def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
+from bodyposenet.common.model.network.teacher import Teacher, load_teacher
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_state
 from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan, require_skeleton
@@ -64,6 +65,21 @@ def starting_network(
     if spec.pretrained_weights:
         _tell(load_matching_weights(model, _weights_for(model, spec)), results_dir)
     return convert_policy(model, policy)
+
+
+def starting_teacher(plan: Plan, policy: str = FLOAT32) -> Teacher | None:
+    """The teacher of a training, and what it costs, told; None where the spec names none.
+
+    Raises:
+        UserError: It cannot be read, or does not fit the spec.
+    """
+    told = plan.spec.teaching
+    if told is None:
+        return None
+    teacher = load_teacher(str(told.teacher), plan.card, policy=policy)
+    log.info("%s: teacher, %s; weight %g to %g", told.teacher, teacher.cost(plan.card.input_size), told.weight,
+             told.final_weight)  # fmt: skip
+    return teacher
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:
