@@ -63,11 +63,10 @@ def train_base(dataset: Any, train_spec: Any, weights_digest: Any, work: Any) ->
     return with_resources(task, "train", "Train").outputs["model"]
 
 
-def retrain(dataset: Any, retrain_spec: Any, model: Any, work: Any) -> Any:
-    """A pruned network, trained again."""
+def retrain(dataset: Any, retrain_spec: Any, model: Any, base: Any, work: Any) -> Any:
+    """A pruned network, trained again, with the network that it was cut from as the teacher."""
     task = rename(train, "retrain")(
-        dataset=dataset, train_spec=retrain_spec, start_from=model, work=work,
-        gpus=max(1, CLUSTER.gpus),
+        dataset=dataset, train_spec=retrain_spec, start_from=model, teacher=base, work=work, gpus=max(1, CLUSTER.gpus),
     )  # fmt: skip
     return with_resources(task, "train", "Retrain").outputs["model"]
 

@@ -42,7 +42,7 @@ def shrink(
     early = prune_rounds(model=base, dataset=dataset, prune_spec=prune_spec, retrain_spec=retrain_spec, work=work)
     handed = with_resources(early, "prune-rounds", "Earlier rounds").outputs
     pruned = prune_network(handed["pruned"], handed["Output"], dataset, train_spec).outputs["pruned"]
-    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned, work))
+    return Shrunk(pruned=pruned, retrained=retrain(dataset, retrain_spec, pruned, base, work))
 
 
 class Deployed(NamedTuple):

@@ -50,7 +50,8 @@ def sweep(said: Any, data: Any, cuts: Any, max_ap_drop: Any, name: Any, work: An
     base = make_base(dataset=dataset, **specs, work=work).set_display_name("Base").outputs
     with dsl.ParallelFor(cuts, name="cut") as cut:
         smaller = prune_network(base["model"], said["prune_spec"], dataset, said["train_spec"], cut=cut)
-        onnx = export_network(retrain(dataset, said["retrain_spec"], smaller.outputs["pruned"], work))
+        again = retrain(dataset, said["retrain_spec"], smaller.outputs["pruned"], base["model"], work)
+        onnx = export_network(again)
         score = evaluate_network("retrained", dataset, said["inference_spec"], onnx=onnx)
     choice = choose_smallest(
         base=base["onnx"], base_ap=base["ap"], networks=dsl.Collected(onnx),

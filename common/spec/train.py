@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, NotNegative, PathText, Positive, Strict
+from bodyposenet.common.spec.distillation import Distillation
 from bodyposenet.common.spec.loader import (
     AugmentationConfig,
     Dataloader,
@@ -38,6 +39,7 @@ __all__ = [
     "BpNetExponentialDecayLRSchedule",
     "Dataloader",
     "DatasetConfig",
+    "Distillation",
     "EarlyStopping",
     "FinetuningConfig",
     "FocalLossParams",
@@ -133,6 +135,7 @@ class TrainSpec(Strict):
         checkpoint_n_minutes: Extension: minutes between checkpoints within an epoch; null makes them when the training
             is told to end, only.
         early_stopping: Extension: null trains all epochs.
+        distillation: Extension: a teacher beside the labels; null learns from the labels alone.
     """
 
     class_name: Literal["BpNetTrainer"] = Field(default="BpNetTrainer", alias="__class_name__")
@@ -163,6 +166,13 @@ class TrainSpec(Strict):
     jit_compile: Bool | None = None
     checkpoint_n_minutes: Positive | None = None
     early_stopping: EarlyStopping | None = None
+    distillation: Distillation | None = None
+
+    @property
+    def teaching(self) -> Distillation | None:
+        """How a teacher is learnt from, or None where none is."""
+        told = self.distillation
+        return told if told and told.enabled and told.teacher else None
 
     @field_validator("key", mode="before")
     @classmethod
@@ -195,6 +205,13 @@ class TrainSpec(Strict):
         if stopping is not None and loader is not None and not loader.dataset_config.val_records_path:
             raise SpecMisfitError(((), "needs AP to go by: name val_records_path in dataloader.dataset_config"))
         return stopping
+
+    @field_validator("distillation")
+    @classmethod
+    def _needs_a_teacher(cls, told: Distillation | None) -> Distillation | None:
+        if told and told.enabled is True and told.teacher is None:
+            raise SpecMisfitError((("teacher",), "missing; enabled: true needs a model file to learn from"))
+        return told
 
     @field_validator("finetuning_config", mode="before")
     @classmethod

@@ -60,7 +60,9 @@ def attempt(work: str, folder: Path, key: str, run: TrackedRun) -> Iterator[Call
         log.warning("%s; what is left there is of no use any more", error)
 
 
-def identify(dataset: str, start: str | None, *settings: Any, files: Mapping[str, Any]) -> str:
+def identify(
+    dataset: str, start: str | None, *settings: Any, files: Mapping[str, Any], teacher: str | None = None
+) -> str:
     """Digest all that makes a training this one: another one never goes on from its checkpoints.
 
     Args:
@@ -68,8 +70,10 @@ def identify(dataset: str, start: str | None, *settings: Any, files: Mapping[str
         start: Folder of the network that it begins with.
         *settings: Specs, numbers and digests, as JSON data.
         files: Settings in which the texts that are paths of files count by the files' contents.
+        teacher: Folder of the network that it learns from.
     """
-    contents = [*_digest_dataset(find_dataset(dataset)), _digest_network(start) if start else ""]
+    networks = [_digest_network(each) if each else "" for each in (start, teacher)]
+    contents = [*_digest_dataset(find_dataset(dataset)), *networks]
     return compute_digest([__version__, *settings, *contents, sorted(map(digest_file, _list_files(files)))])
 
 

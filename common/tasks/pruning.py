@@ -50,7 +50,8 @@ def prune_rounds(
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Prune and retrain in all rounds but the last; returns the prune spec of that, and the numbers.
 
-    With one round the network is handed on as it is. ``work`` is as for a training.
+    With one round the network is handed on as it is. The network is also the teacher of every round's training, where
+    the spec's distillation wants one and names none. ``work`` is as for a training.
     """
     from bodyposenet.common.prune.rounds import cut_left, prune_in_rounds
 
@@ -60,7 +61,8 @@ def prune_rounds(
     if rounds == 1:
         copy_whole(source, folder / MODEL)
         return _as_dict(spec), note({"rounds": 0.0}, metrics)
-    retraining, rounds_folder = train_spec_for(retrain_spec, dataset), folder / "rounds"
+    retraining = train_spec_for(retrain_spec, dataset, teacher=model)
+    rounds_folder = folder / "rounds"
     key = identify(dataset, model, _as_dict(spec), retrain_spec, files=retrain_spec) if work else ""
     with (
         task_run("prune_rounds", buffer=folder) as run,

@@ -110,6 +110,7 @@ def read_inputs(
         specs = _with_weights(specs, start.weights)
     weights = start.digest or weights_digest(start.weights)
     drawn = parse_synthetic(data)
+    specs = {name: _without_teacher(settings) for name, settings in specs.items()} if drawn else specs
     photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
     return RunInputs(specs, photos, weights, parts_for(count), more, checked, start, wish)
@@ -236,6 +237,21 @@ def _with_records(settings: Settings) -> dict[str, Any]:
     return {**settings, "dataloader": {**loader, "dataset_config": records}}
 
 
+def _with_teacher(settings: Settings) -> dict[str, Any]:
+    """The spec of a retraining with records in it, and a teacher, which the pipeline fills in."""
+    told = settings.get("distillation")
+    taught = {"distillation": {"teacher": ELSEWHERE, **told}} if isinstance(told, Mapping) else {}
+    return {**_with_records(settings), **taught}
+
+
+def _without_teacher(settings: dict[str, Any]) -> dict[str, Any]:
+    """A train spec for drawn people: their labels lack nobody, so a teacher that nobody named is not asked."""
+    told = settings.get("distillation")
+    if not isinstance(told, Mapping) or told.get("teacher") or told.get("enabled", "auto") != "auto":
+        return settings
+    return {**settings, "distillation": {**told, "enabled": False}}
+
+
 def _with_photos(settings: Settings) -> dict[str, Any]:
     """A dataset spec with folders and files in it, which the pipeline fills in."""
     names = ("images_root_dir_path", "mask_root_dir_path", "annotation_root_dir_path")
@@ -249,7 +265,7 @@ MODELS: dict[str, tuple[Callable[[Settings], dict[str, Any]], type[Strict]]] = {
     "dataset_spec": (_with_photos, DatasetSpec),
     "train_spec": (_with_records, TrainSpec),
     "prune_spec": (dict, PruneSpec),
-    "retrain_spec": (_with_records, TrainSpec),
+    "retrain_spec": (_with_teacher, TrainSpec),
     "inference_spec": (dict, InferenceSpec),
     "deploy_spec": (dict, DeploySpec),
 }

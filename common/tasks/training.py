@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,18 @@ TOLD = ("loss", "images_per_second", "val_loss", "val_ap")  # of the last epoch
 @report_failures
 def train(
     dataset: str, train_spec: Settings, start: str | None, model: str, metrics: str, page: str, *,
-    work: str = "", weights_digest: str = "", gpus: int = 1,
+    teacher: str | None = None, work: str = "", weights_digest: str = "", gpus: int = 1,
 ) -> tuple[dict[str, Any], dict[str, float]]:  # fmt: skip
     """Train on a dataset's shards, from the spec's start or from the network in ``start``.
 
     Args:
         dataset: Folder of the shards.
-        train_spec: A train spec; records and a bucket's start weights are filled in.
+        train_spec: A train spec; records, and start weights and a teacher from a bucket, are filled in.
         start: Folder of a network to train further.
         model: Gets the network, its history and its spec.
         metrics: Gets the numbers.
         page: Gets the curves.
+        teacher: Folder of a network to learn from, where the spec's distillation names none itself.
         work: Where checkpoints are kept until all is done: a folder or bucket that outlives the pod, in which another
             attempt at the same training finds them.
         weights_digest: Digest of the spec's start weights; another one is another training.
@@ -53,11 +54,11 @@ def train(
     train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
         folder = Path(model)
-        key = identify(dataset, start, train_spec, weights_digest, gpus, files=local) if work else ""
+        key = identify(dataset, start, train_spec, weights_digest, gpus, files=local, teacher=teacher) if work else ""
         with (
             task_run("retrain" if start else "train", buffer=folder) as run,
             attempt(work, folder, key, run) as keep,  # until everything is there another attempt can go on
-            take_start(train_spec_for(local, dataset, start), folder) as begin,
+            take_start(train_spec_for(local, dataset, start, teacher), folder) as begin,
         ):
             plan = make_plan(begin.spec, cluster=TrainingCluster(gpus=gpus))
             from bodyposenet.common.steps.train import run_train
@@ -75,21 +76,43 @@ def train(
 
 @contextmanager
 def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
-    """A train spec whose start weights are on the disk for as long as the block runs."""
-    weights = train_spec.get("pretrained_weights")
-    if not isinstance(weights, str) or not in_bucket(weights):
-        yield train_spec
-        return
+    """A train spec whose start weights and teacher are on the disk for as long as the block runs."""
+    told = train_spec.get("distillation")
     with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / weights.rpartition("/")[2]
-        local.write_bytes(read_bytes(weights, fix="check start_weights"))
-        yield {**train_spec, "pretrained_weights": str(local)}
+        local = {**train_spec}
+        if weights := _fetch(train_spec, "pretrained_weights", Path(folder), fix="check start_weights"):
+            local |= {"pretrained_weights": weights}
+        if isinstance(told, Mapping) and (teacher := _fetch(told, "teacher", Path(folder), fix="check the spec")):
+            local |= {"distillation": {**told, "teacher": teacher}}
+        yield local
 
 
-def train_spec_for(train_spec: Settings, dataset: str, start: str | None = None) -> TrainSpec:
-    """A train spec for a dataset, from the spec's start or from the network in ``start``."""
+def _fetch(settings: Settings, key: str, folder: Path, *, fix: str) -> str:
+    """Bring a file that a key names from a bucket into a folder; nothing where it names none there."""
+    named = settings.get(key)
+    if not isinstance(named, str) or not in_bucket(named):
+        return ""
+    local = folder / key / named.rpartition("/")[2]
+    local.parent.mkdir()
+    local.write_bytes(read_bytes(named, fix=fix))
+    return str(local)
+
+
+def train_spec_for(
+    train_spec: Settings, dataset: str, start: str | None = None, teacher: str | None = None
+) -> TrainSpec:
+    """A train spec for a dataset, from the spec's start or from the network in ``start``, learning from ``teacher``."""
     settings = read_settings(restore_ints(train_spec), "train_spec").data
-    return parse_spec(_locate(settings, find_dataset(dataset), start), TrainSpec, where="train_spec")
+    located = _locate(_with_teacher(settings, teacher), find_dataset(dataset), start)
+    return parse_spec(located, TrainSpec, where="train_spec")
+
+
+def _with_teacher(train_spec: Settings, teacher: str | None) -> Settings:
+    """A train spec's data with a teacher where its distillation wants one and names none."""
+    told = train_spec.get("distillation")
+    if teacher is None or not isinstance(told, Mapping) or told.get("teacher"):
+        return train_spec
+    return {**train_spec, "distillation": {**told, "teacher": str(find_keras(teacher))}}
 
 
 def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:

@@ -72,6 +72,6 @@ def free_addresses(number):
     return addresses
 
 
-def losses_in(folder):
-    """The loss of every epoch."""
-    return [entry["loss"] for entry in json.loads((folder / "history.json").read_text())]
+def losses_in(folder, name="loss"):
+    """A loss of every epoch."""
+    return [entry[name] for entry in json.loads((folder / "history.json").read_text())]

@@ -9,21 +9,25 @@ REGISTERED, AUTO = "models:/", "auto"  # name a registered network, and whatever
 FOLDER = Path(__file__).parent / "pretrained"
 
 
-def weights_path(name: str) -> Path:
-    """The file of ``pretrained_weights``: a path, or ``pretrained:NAME`` for weights shipped with the package.
+def weights_path(name: str, *, where: str = "pretrained_weights") -> Path:
+    """The file of a spec's key: a path, or ``pretrained:NAME`` for weights shipped with the package.
+
+    Args:
+        name: What the spec says.
+        where: The key that says it.
 
     Raises:
         UserError: No such weights are shipped, or they are still to be fetched from a registry.
     """
     if is_registered(name):
         fix = "train by `bpnet train` or by the component `train`, which fetch it, or give a file"
-        raise UserError(f"{name} is no file but a network in a registry", where="pretrained_weights", fix=fix)
+        raise UserError(f"{name} is no file but a network in a registry", where=where, fix=fix)
     if not name.startswith(PRETRAINED):
         return Path(name)
     path = FOLDER / f"{name.removeprefix(PRETRAINED)}.keras"
     if not path.is_file():
         shipped = ", ".join(list_shipped()) or "none"
-        raise UserError(f"no weights named {name!r} are shipped", where="pretrained_weights", fix=f"shipped: {shipped}")
+        raise UserError(f"no weights named {name!r} are shipped", where=where, fix=f"shipped: {shipped}")
     return path
 
 

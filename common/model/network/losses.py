@@ -29,9 +29,9 @@ def pose_loss(outputs: list[Any], heatmaps: Any, pafs: Any, mask: Any, spec: Los
 
     Args:
         outputs: T heatmaps ``(B, H, W, K + 1)``, then T part affinity fields ``(B, H, W, 2 L)``, float32.
-        heatmaps: Targets, ``(B, H, W, K + 1)``.
+        heatmaps: Targets, ``(B, H, W, K + 1)``: labels, or a teacher's maps.
         pafs: Targets, ``(B, H, W, 2 L)``.
-        mask: ``(B, H, W, 1)`` in [0, 1]; it multiplies the error before it is squared.
+        mask: ``(B, H, W, 1)`` in [0, 1]; it multiplies the error before it is squared; or 1, which counts all cells.
         spec: ``joint_weight`` adds that many times the target to the weight of a heatmap cell, ``paf_weight`` scales
             the fields' part, ``normalize_cells`` divides the sum over cells by their number, ``focal_loss_params``
             makes cells that are nearly right count less.
@@ -42,7 +42,8 @@ def pose_loss(outputs: list[Any], heatmaps: Any, pafs: Any, mask: Any, spec: Los
     stages = len(outputs) // 2
     batch = tf.cast(tf.shape(heatmaps)[0], tf.float32)
     cells = tf.cast(tf.shape(heatmaps)[1] * tf.shape(heatmaps)[2], tf.float32) if spec.normalize_cells else 1.0
-    weight = 1.0 + spec.joint_weight * tf.concat([heatmaps[..., :-1], tf.zeros_like(heatmaps[..., -1:])], axis=-1)
+    peaks = tf.nn.relu(heatmaps[..., :-1])  # a teacher's maps may be below 0
+    weight = 1.0 + spec.joint_weight * tf.concat([peaks, tf.zeros_like(heatmaps[..., -1:])], axis=-1)
     focal = spec.focal_loss_params if spec.focal_loss_params and spec.focal_loss_params.use_focal_loss else None
 
     def cost(predicted: Any, target: Any, weight: Any) -> Any:

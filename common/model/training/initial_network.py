@@ -13,6 +13,7 @@ from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
 from bodyposenet.common.model.network.graph_match import MismatchError, match_layers, take_weights
+from bodyposenet.common.model.network.teacher import Teacher, load_teacher
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_state
 from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan, require_skeleton
@@ -89,6 +90,21 @@ def _take_by_graph(model: Any, path: Path) -> bool:
         raise UserError(f"is another network: {reason}", where=str(path), fix=fix) from None
     log.info("%s: filled %d convolutions by their places in the graph, as names differ", path, count)
     return True
+
+
+def starting_teacher(plan: Plan, policy: str = FLOAT32) -> Teacher | None:
+    """The teacher of a training, and what it costs, told; None where the spec names none.
+
+    Raises:
+        UserError: It cannot be read, or does not fit the spec.
+    """
+    told = plan.spec.teaching
+    if told is None:
+        return None
+    teacher = load_teacher(str(told.teacher), plan.card, policy=policy)
+    log.info("%s: teacher, %s; weight %g to %g", told.teacher, teacher.cost(plan.card.input_size), told.weight,
+             told.final_weight)  # fmt: skip
+    return teacher
 
 
 def _weights_for(model: Any, spec: TrainSpec) -> Stored:

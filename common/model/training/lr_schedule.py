@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.distillation import Distillation
 from bodyposenet.common.spec.train import BpNetExponentialDecayLRSchedule, SoftstartAnnealingLearningRateSchedule
 
 Schedule = Callable[[int], float]
@@ -58,3 +59,15 @@ def make_schedule(
     if isinstance(spec, SoftstartAnnealingLearningRateSchedule):
         return soft_start_annealing(spec, last_step)
     return exponential_decay(spec, steps_per_epoch)
+
+
+def make_teacher_weights(distillation: Distillation | None, last_step: int) -> Schedule:
+    """Build the schedule of a teacher's weight: step number to ``w0 + (w1 - w0) step / last_step``; 0 without one.
+
+    That the teacher's share changes over a training is after Jafari et al., "Annealing Knowledge Distillation" (EACL
+    2021); a constant one is that of Zhang et al., "Fast Human Pose Estimation" (CVPR 2019).
+    """
+    if distillation is None:
+        return lambda step: 0.0
+    first, last = distillation.weight, distillation.final_weight
+    return lambda step: first + (last - first) * min(max(step / last_step, 0.0), 1.0)

@@ -20,6 +20,7 @@ from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import read_card
+from bodyposenet.common.model.network.teacher import KEY, require_likeness
 from bodyposenet.common.model.training.checkpoints import read_state
 from bodyposenet.common.model.training.cluster import ALONE, TrainingCluster
 from bodyposenet.common.skeleton.card import Card
@@ -113,6 +114,7 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
     skeleton = spec.dataloader.pose_config.skeleton()
     _check_channels(spec, skeleton)
     _check_start(spec, skeleton)
+    _check_teacher(spec, skeleton)
     first = _epochs_seen(spec)
     validation = None
     if source is None:
@@ -166,6 +168,19 @@ def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
     if not (spec.load_graph and is_keras):
         return
     require_skeleton(read_card(path).skeleton, skeleton, path)
+
+
+def _check_teacher(spec: TrainSpec, skeleton: Skeleton) -> None:
+    """The teacher must be there, and draw what the spec's labels draw."""
+    if spec.teaching is None:
+        return
+    path = weights_path(str(spec.teaching.teacher), where=KEY)
+    if not path.is_file():
+        raise UserError(f"there is no such file: {path}", where=KEY, fix="check the path, or set distillation to null")
+    with open_model_file(path) as file:
+        is_keras = zipfile.is_zipfile(file)
+    if is_keras:
+        require_likeness(read_card(path), make_card(spec, skeleton), path)
 
 
 def require_skeleton(drawn: Skeleton, named: Skeleton, path: Path) -> None:

@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import TrainingBatch
 from bodyposenet.common.model.network.losses import StageLosses, pose_loss
+from bodyposenet.common.model.network.teacher import Teacher
 from bodyposenet.common.spec.train import Loss
 
 FLOATS = 4  # parts of a batch that a step computes with
+COMPARED = ("task_loss", "distillation_loss")
 SCALED = "float16"  # the precision whose gradients vanish unless the loss is scaled up
 
 
@@ -57,7 +59,10 @@ class Scalars:
 Step = Callable[..., Scalars]
 
 
-def make_step(model: Any, optimizer: Any, loss: Loss, *, strategy: Any = None, jit_compile: bool | None = None) -> Step:
+def make_step(
+    model: Any, optimizer: Any, loss: Loss, *, strategy: Any = None, jit_compile: bool | None = None,
+    teacher: Teacher | None = None,
+) -> Step:  # fmt: skip
     """Build the function that trains ``model`` on a batch.
 
     Keras 3's ``fit`` fails under ``MultiWorkerMirroredStrategy``, so the step is our own. Each replica computes the
@@ -69,40 +74,69 @@ def make_step(model: Any, optimizer: Any, loss: Loss, *, strategy: Any = None, j
         loss: What is minimised.
         strategy: A ``tf.distribute.Strategy``.
         jit_compile: Compile with XLA, which on CPUs is several times slower.
+        teacher: Draws further targets of the batch, see :func:`mix_losses`; made in the strategy's scope.
 
     Returns:
-        A function of the part of a batch that this process trains on, a learning rate and ``leave``, whether this
-        process asks for an end. It updates the model and returns :class:`Scalars`, means over the replicas: ``loss``
-        with regularisation, ``regularization``, and ``heatmap_loss_stageN`` and ``paf_loss_stageN``.
+        A function of the part of a batch that this process trains on, a learning rate, the teacher's weight and
+        ``leave``, whether this process asks for an end. It updates the model and returns :class:`Scalars`, means over
+        the replicas: ``loss`` with regularisation, ``regularization``, and ``heatmap_loss_stageN`` and
+        ``paf_loss_stageN``, which are the labels'; with a teacher also ``task_loss``, their sum, and
+        ``distillation_loss``, both before they are weighed.
     """
     strategy = strategy or tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
     if replicas > 1:
         _see_all_replicas(model)
     optimizer.build(model.trainable_variables)
-    names = _names(len(model.outputs) // 2)
+    names = _names(len(model.outputs) // 2, taught=teacher is not None)
 
-    def part(images: Any, heatmaps: Any, pafs: Any, mask: Any, leave: Any) -> Any:
+    def part(images: Any, heatmaps: Any, pafs: Any, mask: Any, leave: Any, share: Any) -> Any:
+        targets = teacher and teacher.draw(images)
         with tf.GradientTape() as tape:
-            losses = pose_loss(model(images, training=True), heatmaps, pafs, mask, loss)
+            outputs = model(images, training=True)
+            losses = pose_loss(outputs, heatmaps, pafs, mask, loss)
+            minimised, compared = mix_losses(losses, outputs, targets, share, loss)
             penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
-            total = losses.total + penalty
-            minimised = optimizer.scale_loss(total / replicas)  # gradients are summed over the replicas
+            total = minimised + penalty
+            scaled = optimizer.scale_loss(total / replicas)  # gradients are summed over the replicas
         variables = model.trainable_variables
-        optimizer.apply(_agree(tape.gradient(minimised, variables), optimizer, replicas), variables)
-        return _stack(losses, total, penalty, leave) / replicas
+        optimizer.apply(_agree(tape.gradient(scaled, variables), optimizer, replicas), variables)
+        return tf.stack([total, penalty, *losses.heatmaps, *losses.pafs, *compared, leave]) / replicas  # one transfer
 
     @tf.function(jit_compile=bool(jit_compile), autograph=False)
-    def run_step(batch: Sequence[Any], learning_rate: Any, leave: Any) -> Any:
+    def run_step(batch: Sequence[Any], learning_rate: Any, leave: Any, share: Any) -> Any:
         optimizer.learning_rate = learning_rate
-        found = strategy.run(part, args=(*batch, leave))
+        found = strategy.run(part, args=(*batch, leave, share))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
-    def step(batch: TrainingBatch, learning_rate: float, *, leave: bool = False) -> Scalars:
-        numbers = np.float32(learning_rate), np.float32(leave)
+    def step(batch: TrainingBatch, learning_rate: float, *, leave: bool = False, share: float = 0.0) -> Scalars:
+        numbers = np.float32(learning_rate), np.float32(leave), np.float32(share)
         return Scalars(names, run_step(_dealt(batch, strategy), *map(tf.constant, numbers)))
 
     return step
+
+
+def mix_losses(losses: StageLosses, outputs: list[Any], targets: Any, share: Any, loss: Loss) -> tuple[Any, list[Any]]:
+    """Mix what holds the student to the labels and to its teacher: ``(1 - w) task + w distillation``.
+
+    The distillation is the task's own loss with the teacher's maps in the labels' place, in all cells: the teacher also
+    draws the people that nobody labelled, for whom the labels' mask is (Zhang et al., CVPR 2019, section 3.2).
+
+    Args:
+        losses: Of the student's maps, held to the labels.
+        outputs: The student's maps, as :func:`pose_loss` takes them.
+        targets: The teacher's heatmaps and fields; None leaves the task's loss as it is.
+        share: w, a scalar.
+        loss: How errors are measured.
+
+    Returns:
+        What is minimised, without regularisation, and the scalars that only a teacher brings: task and distillation.
+    """
+    if targets is None:
+        return losses.total, []
+    heatmaps, pafs = targets
+    taught = pose_loss(outputs, heatmaps, pafs, 1.0, loss).total
+    return (1.0 - share) * losses.total + share * taught, [losses.total, taught]
 
 
 def with_loss_scale(optimizer: Any, model: Any) -> Any:
@@ -128,15 +162,10 @@ def _agree(gradients: list[Any], optimizer: Any, replicas: int) -> list[Any]:
     return [None if part is None else part + added for part in gradients]
 
 
-def _stack(losses: StageLosses, total: Any, penalty: Any, leave: Any) -> Any:
-    """One tensor, so that one transfer brings them all."""
-    return tf.stack([total, penalty, *losses.heatmaps, *losses.pafs, leave])
-
-
-def _names(stages: int) -> tuple[str, ...]:
+def _names(stages: int, *, taught: bool) -> tuple[str, ...]:
     numbers = range(1, stages + 1)
     heatmaps, pafs = ([f"{kind}_loss_stage{n}" for n in numbers] for kind in ("heatmap", "paf"))
-    return ("loss", "regularization", *heatmaps, *pafs)
+    return ("loss", "regularization", *heatmaps, *pafs, *(COMPARED if taught else ()))
 
 
 def _dealt(batch: TrainingBatch, strategy: Any) -> tuple[Any, ...]:

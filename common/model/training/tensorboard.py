@@ -12,7 +12,8 @@ import tensorflow as tf
 
 FOLDER = "events"
 VERSION = "brain.Event:2"  # of the file's format: its first record
-TAGS = {"loss": "Loss/total_loss", "val_loss": "Validation/loss", "val_ap": "Validation/AP"}
+TAGS = {"loss": "Loss/total_loss", "val_loss": "Validation/loss", "val_ap": "Validation/AP",
+        "task_loss": "Loss/task_loss", "distillation_loss": "Loss/distillation_loss"}  # fmt: skip
 STAGES = (("heatmap_loss_stage", "Loss/cmap_loss_stage"), ("paf_loss_stage", "Loss/paf_loss_stage"))  # ours, TAO's
 
 

@@ -26,8 +26,8 @@ from bodyposenet.common.model.training.checkpoints import (
     save_checkpoint,
 )
 from bodyposenet.common.model.training.finite_checks import check_batch_loss, check_weights
-from bodyposenet.common.model.training.initial_network import starting_network
-from bodyposenet.common.model.training.lr_schedule import make_schedule
+from bodyposenet.common.model.training.initial_network import starting_network, starting_teacher
+from bodyposenet.common.model.training.lr_schedule import make_schedule, make_teacher_weights
 from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import PrecisionChoice
@@ -91,9 +91,9 @@ class Trainer:
         spec = self.spec = plan.spec
         self.plan, self.results_dir, self.validate, self.group = plan, results_dir, validate, group
         self.precision, self.ending, self.on_checkpoint = precision, ending, on_checkpoint
-        self.schedule = make_schedule(
-            spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=plan.steps * plan.epochs
-        )
+        last = plan.steps * plan.epochs
+        self.schedule = make_schedule(spec.optimizer.learning_rate_schedule, steps_per_epoch=plan.steps, last_step=last)
+        self.shares = make_teacher_weights(spec.teaching, last)
         with group.scope():
             told = results_dir if self.chief else None
             self.model = starting_network(spec, plan.skeleton, told, policy=precision.policy)
@@ -102,8 +102,9 @@ class Trainer:
         self.twin = convert_policy(self.model, "float32")  # what is saved and validated: on one device, in 32 bits
         with group.scope():
             self.step = make_step(
-                self.model, self.optimizer, spec.loss, strategy=group.strategy, jit_compile=spec.jit_compile
-            )
+                self.model, self.optimizer, spec.loss, strategy=group.strategy, jit_compile=spec.jit_compile,
+                teacher=starting_teacher(plan, precision.policy),
+            )  # fmt: skip
         self.state = TrainingState(epoch=plan.first, steps=plan.steps, precision=precision.name)
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
@@ -183,8 +184,10 @@ class Trainer:
         clock = time.monotonic() - state.seconds  # when the epoch would have begun
         late: _Taken | None = None
         for number, batch in enumerate(self.plan.batches(epoch, first=state.step), state.step):
-            rate = self.schedule(epoch * self.plan.steps + number)
-            before, late = late, _Taken(batch, rate, self.step(batch, rate, leave=watchers.interruption.asked))
+            place = epoch * self.plan.steps + number
+            rate, share = self.schedule(place), self.shares(place)
+            found = self.step(batch, rate, leave=watchers.interruption.asked, share=share)
+            before, late = late, _Taken(batch, rate, found)
             ends = self._note(before, watchers, clock)
             if ends or time.monotonic() - self.saved > self.patience:
                 ends |= self._note(late, watchers, clock)
@@ -212,10 +215,12 @@ class Trainer:
     def _means(self) -> Epoch:
         """The entry in the history of an epoch whose steps are done."""
         state, plan = self.state, self.plan
+        last = (state.epoch + 1) * plan.steps - 1
         means = {name: total / plan.steps for name, total in state.sums.items()}
+        means |= {"distillation_weight": self.shares(last)} if self.spec.teaching else {}
         return means | {
             "epoch": state.epoch + 1,
-            "learning_rate": self.schedule((state.epoch + 1) * plan.steps - 1),
+            "learning_rate": self.schedule(last),
             "seconds": state.seconds,
             "images_per_second": plan.steps * plan.batch_size / state.seconds,
         }

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support import rounds_run
@@ -74,13 +75,19 @@ def test_a_target_and_training_data_decide_what_a_cut_takes(data, tmp_path, caps
 
 @pytest.mark.slow
 def test_all_rounds_but_the_last_leave_the_last_its_share(data, tmp_path):
-    spec, again = {**SPEC, "target_params": 0.25, "rounds": 3}, train_spec(data, epochs=1)
+    spec = {**SPEC, "target_params": 0.25, "rounds": 3}
+    again = {**train_spec(data, epochs=1), "distillation": {"weight": 0.5}}
     files = outputs(tmp_path, "early", "metrics")
     last, numbers = pruning.prune_rounds(str(data / "base"), str(data / "dataset"), spec, again, *files)
     base, early = (load_model(folder)[0].count_params() for folder in (data / "base", tmp_path / "early"))
     assert (numbers["rounds"], numbers["params_before"], numbers["params"]) == (2, base, early)
     assert early / base == pytest.approx(0.25 ** (2 / 3), abs=0.02)
     assert last["target_params"] * early == pytest.approx(0.25 * base)
+    for number in (1, 2):  # the network that comes in is the teacher of every round
+        place = tmp_path / "early" / "rounds" / f"round_{number}"
+        taught = yaml.safe_load((place / "experiment_spec.yaml").read_text())["distillation"]
+        assert taught["teacher"] == str(data / "base" / "model.keras")
+        assert json.loads((place / "history.json").read_text())[0]["distillation_loss"] > 0
     pages = outputs(tmp_path, "pruned", "prune_metrics", "summary.md", "page.html")
     done = pruning.prune(str(tmp_path / "early"), last, *pages)[1]
     assert 0.23 <= done["params"] / base <= 0.25

@@ -37,10 +37,25 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_with_nothing_given_all_specs_are_the_shipped_ones():
-    found = read()
+def test_with_nothing_given_all_specs_are_the_shipped_ones(photos):
+    found = read(str(photos))
     assert found.specs == DEFAULT
     assert found.parts == ["0/1"]
+
+
+def test_a_teacher_that_nobody_asks_for_by_name_teaches_photos_and_no_drawn_people(photos):
+    auto = DEFAULT["retrain_spec"]["distillation"]
+    assert auto == {"enabled": "auto"}
+    own = {"teacher": "gs://bucket/large.keras", "weight": 0.9}
+    for told, drawn in ((auto, {"enabled": False}), ({}, {"enabled": False}), ({"enabled": True}, {"enabled": True}),
+                        (own, own)):  # fmt: skip
+        spec = {**DEFAULT["retrain_spec"], "distillation": told}
+        assert read(str(photos), retrain_spec=spec).specs["retrain_spec"]["distillation"] == told
+        assert read(retrain_spec=spec).specs["retrain_spec"]["distillation"] == drawn
+    without = {name: value for name, value in DEFAULT["retrain_spec"].items() if name != "distillation"}
+    assert read(retrain_spec=without).specs["retrain_spec"] == without
+    with pytest.raises(SpecError, match=r"train_spec: distillation\.teacher: missing"):
+        read(train_spec={**DEFAULT["train_spec"], "distillation": {"enabled": True}})
 
 
 def test_a_spec_is_the_same_as_settings_and_as_a_file(tmp_path):

@@ -80,6 +80,19 @@ def test_two_devices_learn_what_one_does_with_the_doubled_batch(machines, alone,
 
 
 @pytest.mark.slow
+def test_two_devices_learn_from_one_teacher_what_one_does_with_the_doubled_batch(machines, alone, tmp_path):
+    told = {"teacher": str(alone / "bpnet_model.keras"), "weight": 0.9, "final_weight": 0.3}
+    runs = {"one": (BATCH, TrainingCluster(), 1), "two": (BATCH // 2, TrainingCluster(gpus=2), 2)}
+    for name, (batch, cluster, devices) in runs.items():
+        spec = spec_of(batch, distillation=told, num_epoch=20)
+        assert ended(machines.start(tmp_path / name, spec, cluster, devices=devices)) == 0, log_of(tmp_path / name)
+    for loss in ("loss", "task_loss", "distillation_loss"):
+        one, two = (losses_in(tmp_path / name, loss) for name in runs)
+        np.testing.assert_allclose(two, one, rtol=1e-3)
+    assert one[-1] < 0.9 * one[0]
+
+
+@pytest.mark.slow
 def test_two_processes_stopped_and_bereft_learn_what_one_does_with_the_doubled_batch(machines, alone, tmp_path):
     chief = tmp_path / "chief"
 
