@@ -78,7 +78,8 @@ def adopt(
     from bodyposenet.common.adopt.keras_network import build_network
 
     model = build_network(graph, names, where=str(path))
-    return Adopted(model, make_card(model, convention, skeleton, path, scale_, offset_), convention)
+    card = make_card(model, convention, skeleton, path, scale_, offset_)
+    return Adopted(model, replace(card, input_size=graph.size or card.input_size), convention)
 
 
 def read_graph(path: Path) -> Graph:

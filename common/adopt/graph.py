@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.errors import UserError
+
 
 class UnknownError(Exception):
     """An operation that no layer does; the text says which and why."""
@@ -53,6 +55,7 @@ class Graph:
         outputs: Names of the tensors that the network draws.
         nodes: Operations, each after those that it reads.
         constants: Tensors that are there from the start, by name.
+        size: ``(height, width)`` of the pictures where the file takes no others.
     """
 
     input: str
@@ -60,6 +63,7 @@ class Graph:
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, np.ndarray]
+    size: tuple[int, int] | None = None
 
     def readers(self) -> Counter[str]:
         """Count how often each tensor is read; the network's outputs are read once more."""
@@ -81,7 +85,12 @@ def drop_quantization(graph: Graph) -> Graph:
         inputs = tuple(instead.get(name, name) for name in node.inputs)
         given = [constants[name] for name in inputs if name in constants]
         if node.kind in FOLDED and len(given) == len([name for name in inputs if name]):
-            constants[node.output] = FOLDED[node.kind](node, *given)
+            try:
+                constants[node.output] = FOLDED[node.kind](node, *given)
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                raise UserError(
+                    f"cannot be computed: {error}", where=node.name, fix="fold its constants first"
+                ) from None
         elif node.kind in PASSED:
             instead[node.output] = inputs[0]
         else:
@@ -105,9 +114,9 @@ def merge_biases(graph: Graph) -> Graph:
         conv, bias = _pick_bias(node, makers, constants)
         if conv is None or bias is None or readers[conv.output] != 1 or conv.output in gone:
             continue
-        constants[f"{node.name}/bias"] = bias
+        constants[f"{node.output}/bias"] = bias
         gone.add(conv.output)
-        inputs = (*conv.inputs[:2], f"{node.name}/bias")
+        inputs = (*conv.inputs[:2], f"{node.output}/bias")
         merged[node.output] = replace(conv, inputs=inputs, outputs=(node.output,))
     kept = [merged.get(node.output, node) for node in graph.nodes if node.output not in gone]
     return replace(graph, nodes=tuple(kept), constants=constants)
@@ -121,7 +130,9 @@ def _pick_bias(
         conv, bias = makers.get(one), constants.get(other)
         if conv is None or bias is None or conv.kind not in ("Conv", "ConvTranspose") or len(conv.inputs) > 2:
             continue
-        kernel = constants[conv.inputs[1]]
+        kernel = constants.get(conv.inputs[1])
+        if kernel is None:
+            continue
         filters = kernel.shape[0] if conv.kind == "Conv" else kernel.shape[1] * conv.attributes.get("group", 1)
         if bias.size == filters and bias.ndim in (3, 4) and bias.shape[-3] == filters:
             return conv, bias.reshape(-1).astype(np.float32)
@@ -172,13 +183,19 @@ def _quantize(node: Node, x: np.ndarray, scale: np.ndarray, zero: np.ndarray | N
     return np.asarray(np.clip(np.round(x / scale.reshape(shape)) + shift, ends.min, ends.max), kind)
 
 
+def _axes(node: Node, *given: np.ndarray) -> tuple[int, ...]:
+    """Axes that an operation names, as an input or, in older files, as an attribute."""
+    return tuple(int(axis) for axis in (given[0] if given else node.attributes.get("axes", ())))
+
+
+# ONNX's numbers of the integer types that something may be cast to; whatever else becomes a 32-bit float
+INTEGERS = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64}
 FOLDED: dict[str, Any] = {
     "FakeQuantize": _fake_quantize,
     "DequantizeLinear": _dequantize,
     "QuantizeLinear": _quantize,
     "Identity": lambda node, x: x,
-    "Cast": lambda node, x: x.astype(np.float32) if x.dtype.kind == "f" else x,
-    "Convert": lambda node, x: x.astype(np.float32),
+    "Cast": lambda node, x: x.astype(INTEGERS.get(node.attributes.get("to"), np.float32)),
     "Add": lambda node, x, y: x + y,
     "Sub": lambda node, x, y: x - y,
     "Mul": lambda node, x, y: x * y,
@@ -187,6 +204,6 @@ FOLDED: dict[str, Any] = {
     "Sqrt": lambda node, x: np.sqrt(x),
     "Reshape": lambda node, x, shape: x.reshape(shape.astype(int)),
     "Transpose": lambda node, x: x.transpose(node.attributes.get("perm", tuple(range(x.ndim))[::-1])),
-    "Squeeze": lambda node, x, *axes: np.squeeze(x, tuple(int(axis) for each in axes for axis in each) or None),
-    "Unsqueeze": lambda node, x, axes: np.expand_dims(x, tuple(int(axis) for axis in axes)),
+    "Squeeze": lambda node, x, *axes: np.squeeze(x, _axes(node, *axes) or None),
+    "Unsqueeze": lambda node, x, *axes: np.expand_dims(x, _axes(node, *axes)),
 }

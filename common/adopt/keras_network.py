@@ -13,6 +13,7 @@ from bodyposenet.common.errors import UserError
 
 L = keras.layers
 OURS = "NHWC"
+ODD = (ValueError, TypeError, KeyError, IndexError, StopIteration)  # of attributes and shapes that nobody foresaw
 INPUT = "input_1"
 
 
@@ -74,10 +75,9 @@ def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
         name = wanted.get(node.output) or _free_name(node.name, taken)
         try:
             values[node.output] = _build(Given(node, inputs, name))
-        except UnknownError as error:
-            raise UserError(
-                f"{node.name}: {error}", where=where, fix="adopt a network of convolutions, or export it to be one"
-            ) from None
+        except (UnknownError, *ODD) as error:
+            fix = "adopt a network of convolutions, or export it to be one"
+            raise UserError(f"{node.name}: {error or type(error).__name__}", where=where, fix=fix) from None
     outputs = [_end(values[tensor], name) for tensor, name in wanted.items()]
     return keras.Model(picture, outputs, name="bpnet")
 
@@ -143,12 +143,16 @@ def _transpose(given: Given) -> Value:
     if not isinstance(kernel, np.ndarray) or kernel.ndim != 4 or attributes.get("group", 1) != 1:
         raise UnknownError("its kernel is no constant of four axes and one group")
     _, filters, *size = kernel.shape
+    odd = [name for name in ("output_padding", "output_shape") if any(attributes.get(name, ()))]
+    if odd or max(attributes.get("dilations", (1,))) > 1 or attributes.get("auto_pad") == "SAME_LOWER":
+        raise UnknownError(f"it is transposed with {odd[0] if odd else 'dilations, or larger borders to the left'}")
     strides, pads = _strides(given), tuple(attributes.get("pads", (0, 0, 0, 0)))
     over = [max(0, wide - step) for wide, step in zip(size, strides, strict=True)]
     same = tuple(each // 2 for each in over) + tuple(each - each // 2 for each in over)
-    if not any(over) or attributes.get("auto_pad", "NOTSET").startswith("SAME") or pads == same:
+    fits = list(size) == list(strides) and not any(pads)
+    if fits or attributes.get("auto_pad", "NOTSET") == "SAME_UPPER" or (pads == same and any(over)):
         padding = "same"
-    elif not any(pads):
+    elif not any(pads) and all(wide >= step for wide, step in zip(size, strides, strict=True)):
         padding = "valid"
     else:
         raise UnknownError(f"its padding {list(pads)} is neither none nor that of equal sizes")
@@ -168,8 +172,12 @@ def _pad(given: Given, size: Sequence[int]) -> tuple[Given, str]:
     """What a convolution or a pooling reads, padded where Keras' own two ways are not the file's; and Keras' way."""
     attributes = given.node.attributes
     automatic = attributes.get("auto_pad", "NOTSET")
+    if automatic == "SAME_LOWER" and max(_strides(given)) == 1 and all(side % 2 for side in size):
+        automatic = "SAME_UPPER"  # as much on either side
     if automatic == "SAME_UPPER":
         return given, "same"
+    if automatic == "SAME_LOWER":
+        raise UnknownError("its borders are larger to the left and above, as no layer of Keras has them")
     pads = tuple(attributes.get("pads", (0, 0, 0, 0)))
     if automatic == "VALID" or not any(pads):
         return given, "valid"
@@ -213,10 +221,16 @@ def _require_axes(given: Given) -> None:
 def _pool(kind: Any) -> Callable[[Given], Value]:
     def build(given: Given) -> Value:
         _require_axes(given)
-        size = given.node.attributes["kernel_shape"]
+        size, attributes = given.node.attributes["kernel_shape"], given.node.attributes
+        if max(attributes.get("dilations", (1,))) > 1 or (
+            attributes.get("ceil_mode") and list(size) != list(_strides(given))
+        ):
+            raise UnknownError("it pools with dilations, or beyond the last cell, as no layer of Keras does")
         padded, padding = _pad(given, size)
         if padding == "valid" and padded is not given:
             raise UnknownError(f"its padding {list(given.node.attributes['pads'])} is that of no pooling of Keras")
+        if padding == "same" and attributes.get("count_include_pad"):
+            raise UnknownError("it counts the zeros of its border, as no pooling of Keras does")
         return given.draw(kind(size, strides=_strides(given), padding=padding, name=given.name))
 
     return build
@@ -239,8 +253,8 @@ def _leak(given: Given) -> Value:
 
 def _clip(given: Given) -> Value:
     ends = [float(each) for each in given.values[1:] if each is not None]
-    low, high = ends if len(ends) == 2 else (given.node.attributes.get("min"), given.node.attributes.get("max"))
-    if low != 0 or high is None:
+    low, high = (*ends, None)[:2] if ends else (given.node.attributes.get("min"), given.node.attributes.get("max"))
+    if low != 0:
         raise UnknownError(f"it cuts at {low} and {high}; only from 0 on is known")
     return given.draw(L.ReLU(max_value=high, name=given.name))
 

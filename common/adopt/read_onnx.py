@@ -24,23 +24,38 @@ def read_onnx(path: Path) -> Graph:
     """
     from onnx import numpy_helper
 
-    model = read_model(path)
+    model = read_model(path, fix="name an ONNX network, or OpenVINO's .xml")
+    picture = _find_picture(model, path)
+    layout = find_layout(_dims(picture), path)
+    size = find_size(_dims(picture), layout)
     if any(node.op_type == "Shape" for node in model.graph.node):
-        model = _settle_shapes(model)
+        model = _settle_shapes(model, picture, path)
     constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-    pictures = [each for each in model.graph.input if each.name not in constants]
-    if len(pictures) != 1:
-        raise UserError(f"the network has {len(pictures)} inputs", where=str(path), fix="give one that takes a picture")
     nodes = []
     for number, node in enumerate(model.graph.node):
         attributes = {each.name: _attribute(each) for each in node.attribute}
         if node.op_type == "Constant":
-            constants[node.output[0]] = np.asarray(attributes["value"])
+            constants[node.output[0]] = np.asarray(next(iter(attributes.values())))
             continue
         name = node.name or f"{node.op_type}_{number}"
         nodes.append(Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes))
     outputs = tuple(each.name for each in model.graph.output)
-    return Graph(pictures[0].name, find_layout(_dims(pictures[0]), path), outputs, tuple(nodes), constants)
+    return Graph(picture.name, layout, outputs, tuple(nodes), constants, size)
+
+
+def _find_picture(model: "ModelProto", path: Path) -> Any:
+    """The input that is no constant; older files list those, too."""
+    known = {each.name for each in model.graph.initializer}
+    pictures = [each for each in model.graph.input if each.name not in known]
+    if len(pictures) != 1:
+        raise UserError(f"the network has {len(pictures)} inputs", where=str(path), fix="give one that takes a picture")
+    return pictures[0]
+
+
+def find_size(dims: list[int | None], layout: str) -> tuple[int, int] | None:
+    """Height and width of the pictures, where the file takes no others."""
+    height, width = dims[layout.index("H")], dims[layout.index("W")]
+    return (height, width) if height and width else None
 
 
 def find_layout(dims: list[int | None], path: Path) -> str:
@@ -67,21 +82,20 @@ def _attribute(attribute: Any) -> Any:
     from onnx import helper, numpy_helper
 
     value = helper.get_attribute_value(attribute)
-    if attribute.name == "value":
+    if attribute.type == attribute.TENSOR:
         return numpy_helper.to_array(value)
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _settle_shapes(model: "ModelProto") -> "ModelProto":
+def _settle_shapes(model: "ModelProto", picture: Any, path: Path) -> "ModelProto":
     """Compute what the network computes of its shapes, for pictures of one size, and leave that out."""
     import onnx
     import onnxruntime
 
-    picture = next(each for each in model.graph.input)
     sizes = iter((1, *SIZE))
     for dim in picture.type.tensor_type.shape.dim:
         if dim.dim_value != 3:
-            dim.dim_value = next(sizes)
+            dim.dim_value = dim.dim_value or next(sizes)
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
     with tempfile.TemporaryDirectory() as folder:
@@ -89,5 +103,10 @@ def _settle_shapes(model: "ModelProto") -> "ModelProto":
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = f"{folder}/settled.onnx"
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        try:
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class for each reason, and no common one
+            reason = str(error).strip().splitlines()[0]
+            fix = "export it with a fixed size of picture"
+            raise UserError(f"its shapes cannot be computed: {reason}", where=str(path), fix=fix) from None
         return onnx.load(options.optimized_model_filepath)

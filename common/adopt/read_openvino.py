@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node
-from bodyposenet.common.adopt.read_onnx import find_layout
+from bodyposenet.common.adopt.read_onnx import find_layout, find_size
 from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
 from bodyposenet.common.errors import UserError
 
@@ -52,7 +52,8 @@ def read_openvino(path: Path) -> Graph:
     if len(pictures) != 1:
         raise UserError(f"the network has {len(pictures)} inputs", where=str(path), fix="give one that takes a picture")
     dims = [each.get_length() if each.is_static else None for each in pictures[0].get_partial_shape()]
-    return Graph(_name(pictures[0]), find_layout(dims, path), tuple(outputs), tuple(nodes), constants)
+    layout = find_layout(dims, path)
+    return Graph(_name(pictures[0]), layout, tuple(outputs), tuple(nodes), constants, find_size(dims, layout))
 
 
 def _open(path: Path) -> Any:

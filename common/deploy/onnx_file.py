@@ -26,8 +26,12 @@ PEAK_OUTPUTS = ("peak_scores", "peak_cells")  # of a model with the peak search 
 CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}  # and the axis of their kernels that counts output channels
 
 
-def read_model(path: Path) -> "ModelProto":
+def read_model(path: Path, *, fix: str = "name a file that `bpnet export` wrote") -> "ModelProto":
     """Load an ONNX model.
+
+    Args:
+        path: The file.
+        fix: What to do if it is none.
 
     Raises:
         UserError: There is no such file, it is locked, or it holds no ONNX model.
@@ -41,9 +45,9 @@ def read_model(path: Path) -> "ModelProto":
         try:
             model = onnx.load(file)
         except DecodeError as error:
-            raise foreign(path, "no ONNX model", "name a file that `bpnet export` wrote") from error
+            raise foreign(path, "no ONNX model", fix) from error
     if not model.graph.output:
-        raise UserError("the ONNX model has no outputs", where=str(path), fix="name a file that `bpnet export` wrote")
+        raise UserError("the ONNX model has no outputs", where=str(path), fix=fix)
     return model
 
 

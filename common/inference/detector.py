@@ -43,7 +43,8 @@ def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> Peo
     """
     maps, fit = _maps(runner, image, spec)
     card = runner.card
-    shift = 0.0 if spec.flip else card.paf_shift  # a mirror moves cells the other way, and the mean of both not at all
+    across = 0.0 if spec.flip else card.paf_shift  # a mirror moves cells the other way, and the mean of both not at all
+    shift = across, card.paf_shift
     return read_maps(maps, fit, spec, card.skeleton, stride=card.stride, sigma=card.sigma, paf_shift=shift)
 
 
@@ -55,7 +56,7 @@ def read_maps(
     *,
     stride: int,
     sigma: float,
-    paf_shift: float = 0.0,
+    paf_shift: tuple[float, float] = (0.0, 0.0),
 ) -> People:
     """Read one photo's maps.
 

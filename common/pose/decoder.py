@@ -21,7 +21,7 @@ def decode(
     *,
     stride: int = 8,
     sigma: float = 7.0,
-    paf_shift: float = 0.0,
+    paf_shift: tuple[float, float] = (0.0, 0.0),
     heatmap_threshold: float = 0.1,
     paf_threshold: float = 0.05,
     min_parts: int = 3,
@@ -52,7 +52,7 @@ def decode(
     maps, fields = _check(heatmaps, pafs, skeleton)
     prior = skeleton.prior.arrays if skeleton.prior else NO_PRIOR
     thresholds = np.float32(heatmap_threshold), np.float32(paf_threshold)
-    grid = float(stride), sigma / stride, paf_shift / stride
+    grid = float(stride), sigma / stride, paf_shift[0] / stride, paf_shift[1] / stride
     limits = min_parts, maps.shape[0] * maps.shape[1] if max_people is None else max_people
     keypoints, scores, left_out = _decode(
         maps, fields, skeleton.num_joints, skeleton.limb_array, prior, thresholds, grid, limits
@@ -82,7 +82,7 @@ def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[
 def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return keypoints and scores as People has them, and how many peaks were left out."""
     points, values, bounds, seen = find_peaks(maps, joints, thresholds[0], grid[1])
-    pairs, scores, tables = find_limbs(fields, points + np.float32(grid[2]), bounds, limbs, thresholds[1])
+    pairs, scores, tables = find_limbs(fields, points + np.array(grid[2:], np.float32), bounds, limbs, thresholds[1])
     groups, totals = group_limbs(pairs, scores, values, bounds)
     if prior[0].size:
         groups, totals = adopt(groups, totals, points, prior[0], prior[1])

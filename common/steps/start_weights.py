@@ -72,7 +72,9 @@ def _recall(folder: Path, wish: str) -> StartWeights | None:
     if not (folder / NOTE).is_file():
         return None
     told = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    return StartWeights(**told["start"]) if told["wish"] == wish else None
+    start = StartWeights(**told["start"])
+    there = not is_registered(start.weights) or (folder / NETWORK).is_file()
+    return start if told["wish"] == wish and there else None
 
 
 def _choose(folder: Path, wish: str, spec: TrainSpec) -> StartWeights:

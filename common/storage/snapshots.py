@@ -23,6 +23,7 @@ from types import TracebackType
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Snapshots:
             UserError: The place cannot be read, or the folder not be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{ASIDE}*"):  # by an attempt that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with translate_errors(self.place):
             self._remove_torn()
             while names := self._list():
@@ -129,6 +132,8 @@ class Snapshots:
             if not name.endswith(f"-{digest_file(archive)[:32]}.zip"):
                 return False
             with zipfile.ZipFile(archive) as packed:
+                if not all(map(stays_inside, packed.namelist())):
+                    return False
                 packed.extractall(files)
                 for member in packed.namelist():
                     (folder / member).parent.mkdir(parents=True, exist_ok=True)
@@ -172,17 +177,26 @@ class SnapshotThread:
 
     def take(self) -> None:
         """Have the folder kept as it is now; if the one before still waits, it is passed over for this one."""
+        try:
+            aside = self._set_aside()
+        except OSError as error:  # a full disk, say: the work goes on
+            log.warning("%s: this checkpoint is not kept there: %s", self.snapshots.place, error)
+            return
+        with contextlib.suppress(queue.Empty):
+            before = self._waiting.get_nowait()
+            if before:
+                before.cleanup()
+        self._waiting.put(aside)
+
+    def _set_aside(self) -> "tempfile.TemporaryDirectory[str]":
+        """Copy or link the files that are to be kept, as they are now."""
         aside = tempfile.TemporaryDirectory(prefix=ASIDE, dir=self.folder, ignore_cleanup_errors=True)
         for path in self.choose(self.folder):
             copy = Path(aside.name) / "files" / path.relative_to(self.folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix not in self.LINKED or not _link(path, copy):
                 shutil.copyfile(path, copy)
-        with contextlib.suppress(queue.Empty):
-            before = self._waiting.get_nowait()
-            if before:
-                before.cleanup()
-        self._waiting.put(aside)
+        return aside
 
     def _work(self) -> None:
         while aside := self._waiting.get():

@@ -53,12 +53,12 @@ def train(
 
     train_spec = read_settings(restore_ints(train_spec), "train_spec").data
     with fetch_weights(train_spec) as local:
-        folder = Path(model)
+        folder, spec = Path(model), train_spec_for(local, dataset, start, teacher)
         key = identify(dataset, start, train_spec, weights_digest, gpus, files=local, teacher=teacher) if work else ""
         with (
             task_run("retrain" if start else "train", buffer=folder) as run,
             attempt(work, folder, key, run) as keep,  # until everything is there another attempt can go on
-            take_start(train_spec_for(local, dataset, start, teacher), folder) as begin,
+            take_start(spec, folder) as begin,
         ):
             plan = make_plan(begin.spec, cluster=TrainingCluster(gpus=gpus))
             from bodyposenet.common.steps.train import run_train

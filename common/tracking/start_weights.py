@@ -166,7 +166,10 @@ def _find_lack(found: Registered, spec: TrainSpec) -> str:
     """Why a training cannot start from a version; nothing where it can."""
     if find_attachment(found.tags, BASE) is None:
         return WITHOUT_BASE
-    held = json.loads(found.tags.get(NETWORK, "{}"))
+    try:
+        held = dict(json.loads(found.tags.get(NETWORK, "{}")))
+    except ValueError:  # somebody has edited the tag
+        return WITHOUT_BASE
     differences = _compare(spec, held, found.tags.get(SKELETON, ""), found.tags.get(JOINTS, ""))
     return f"has another network: {'; '.join(differences)}" if differences else ""
 

@@ -13,6 +13,8 @@ from support.networks import network, shaken
 
 from bodyposenet.common.adopt.adopt import adopt
 from bodyposenet.common.adopt.graph import Graph, Node, drop_quantization, merge_biases
+from bodyposenet.common.adopt.keras_network import build_network
+from bodyposenet.common.adopt.read_onnx import read_onnx
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.deploy.export.interface import Interface, change_interface
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
@@ -347,3 +349,83 @@ def test_what_the_file_does_to_the_picture_is_in_the_card(tmp_path):
     card = adopt(path, "openpose", scale=1, offset=0).card
     assert card.image_scale == (50, 50, 50)
     assert card.image_offset == pytest.approx((2.4, 2.2, 2.0)), "red first"
+
+
+# Ways of writing an operation
+
+
+def one_layer(path, kind, *, kernel=None, opset=13, **attributes):
+    """A network of an operation between two convolutions, with random weights."""
+    random = np.random.default_rng(0)
+    weights = {"first": random.normal(0, 0.3, (8, 3, 3, 3)), "heat": random.normal(0, 0.3, (19, 8, 1, 1))}
+    weights["fields"] = random.normal(0, 0.3, (38, 8, 1, 1))
+    names = ["x"]
+    if kernel is not None:
+        weights["k"], names = random.normal(0, 0.3, kernel), ["x", "k"]
+    nodes = [
+        helper.make_node("Conv", ["image", "first"], ["x"], pads=[1, 1, 1, 1]),
+        helper.make_node(kind, names, ["y"], name="between", **attributes),
+        helper.make_node("Conv", ["y", "heat"], ["heat_out"]),
+        helper.make_node("Conv", ["y", "fields"], ["fields_out"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 256, 256])
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("heat_out", "fields_out")]
+    arrays = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "g", [image], made, arrays)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return path
+
+
+WAYS = {
+    "same_upper": ("Conv", {"kernel": (8, 8, 3, 3), "auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "same_lower": ("Conv", {"kernel": (8, 8, 3, 3), "auto_pad": "SAME_LOWER"}),
+    "uneven": ("Conv", {"kernel": (8, 8, 3, 3), "pads": [2, 2, 0, 0], "strides": [2, 2]}),
+    "around": ("Conv", {"kernel": (8, 8, 3, 3), "pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "dilated": ("Conv", {"kernel": (8, 8, 3, 3), "pads": [2, 2, 2, 2], "dilations": [2, 2]}),
+    "groups": ("Conv", {"kernel": (8, 4, 3, 3), "pads": [1, 1, 1, 1], "group": 2}),
+    "depthwise": ("Conv", {"kernel": (8, 1, 3, 3), "pads": [1, 1, 1, 1], "group": 8}),
+    "leaky": ("LeakyRelu", {"alpha": 0.2}),
+    "slopes": ("PRelu", {"kernel": (8, 1, 1)}),
+    "elu": ("Elu", {}),
+    "old_pad": ("Pad", {"pads": [0, 0, 4, 4, 0, 0, 4, 4], "value": 0.0, "opset": 9}),
+    "max_pool": ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    "max_pool_same": ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]}),
+    "average": ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2], "count_include_pad": 1}),
+    "transposed": ("ConvTranspose", {"kernel": (8, 8, 2, 2), "strides": [2, 2]}),
+    "transposed_wider": ("ConvTranspose", {"kernel": (8, 8, 4, 4), "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_an_operation_draws_what_onnx_runtime_draws(tmp_path, way):
+    import onnxruntime
+
+    kind, attributes = WAYS[way]
+    path = one_layer(tmp_path / "net.onnx", kind, **attributes)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    picture = pictures(1, (256, 256))
+    theirs = [maps.transpose(0, 2, 3, 1) for maps in session.run(None, {"image": picture.transpose(0, 3, 1, 2)})]
+    drawn = [np.asarray(maps) for maps in build_network(read_onnx(path), ["h", "p"], where="net")(picture)]
+    for ours, wanted in zip(drawn, theirs, strict=True):
+        assert ours.shape == wanted.shape
+        assert np.abs(ours - wanted).max() <= 1e-5 * np.ptp(wanted)
+
+
+def test_a_file_that_takes_one_size_only_says_it_in_the_card(tmp_path):
+    assert adopt(one_layer(tmp_path / "net.onnx", "Elu"), "tao-bodyposenet").card.input_size == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "problem"),
+    [
+        ("Conv", {"kernel": (8, 8, 3, 3), "auto_pad": "SAME_LOWER", "strides": [2, 2]}, "larger to the left and above"),
+        ("ConvTranspose", {"kernel": (8, 8, 2, 2), "strides": [2, 2], "pads": [1, 1, 1, 1]}, "its padding"),
+        ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "output_padding": [1, 1]}, "output_padding"),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "beyond the last cell"),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}, "counts the zeros"),
+        ("Softmax", {}, "Softmax is none of the operations that are read"),
+    ],
+)
+def test_what_no_layer_of_keras_does_is_refused_by_its_name(tmp_path, kind, attributes, problem):
+    with pytest.raises(UserError, match=f"between: .*{problem}"):
+        adopt(one_layer(tmp_path / "net.onnx", kind, **attributes), "tao-bodyposenet")

@@ -162,7 +162,7 @@ def test_fields_that_lie_elsewhere_than_the_heatmaps_are_read_there(cells):
     moved = np.roll(pafs, (cells, cells), axis=(0, 1))
     people = decode(heatmaps, pafs, STICK, min_parts=2)
     assert len(people) == 1
-    same = decode(heatmaps, moved, STICK, min_parts=2, paf_shift=8 * cells)
+    same = decode(heatmaps, moved, STICK, min_parts=2, paf_shift=(8 * cells, 8 * cells))
     np.testing.assert_array_equal(same.keypoints, people.keypoints)
     np.testing.assert_array_equal(same.scores, people.scores)
 
