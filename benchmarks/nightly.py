@@ -89,16 +89,18 @@ class Runs:
             (source / "images").symlink_to(self.photos / "images")
             for half in ("train", "val"):
                 file = Path("annotations") / f"person_keypoints_{half}.json"
-                document = json.loads((self.photos / file).read_text())
+                document = json.loads((self.photos / file).read_text(encoding="utf-8"))
                 count = self.counts[night] if half == "train" else HELD_OUT[self.camera]
                 document["images"] = document["images"][:count]
                 ids = {image["id"] for image in document["images"]}
                 document["annotations"] = [each for each in document["annotations"] if each["image_id"] in ids]
-                (source / file).write_text(json.dumps(document))
+                (source / file).write_text(json.dumps(document), encoding="utf-8")
         spec = make_dataset_spec(source, default("dataset"))
         convert_dataset(spec, folder / "train")
         convert_dataset(spec, folder / "val", mode="test")
-        (folder / DATASET_SPEC).write_text(keep_test_half(spec, folder).model_dump_json(by_alias=True))
+        (folder / DATASET_SPEC).write_text(
+            keep_test_half(spec, folder).model_dump_json(by_alias=True), encoding="utf-8"
+        )
         return folder, spec
 
     def train(self, name: str, night: int, *, epochs: int, weights: str) -> Path:
@@ -139,7 +141,7 @@ def run_nights(folder: Path, seed: int, *, camera: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "nights.json"
     if done.exists():
-        return dict(json.loads(done.read_text()))
+        return dict(json.loads(done.read_text(encoding="utf-8")))
     (folder / "mlflow.db").unlink(missing_ok=True)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     runs, found = Runs(folder, seed, camera), {"champion": [], "shipped": [], "reign": []}
@@ -156,7 +158,7 @@ def run_nights(folder: Path, seed: int, *, camera: bool) -> dict[str, Any]:
         print(f"seed {seed}, night {night}: {found}", file=sys.stderr, flush=True)
     worse, best = meet(runs, disturb(arm, runs.folder / "disturbed"), NIGHTS, "disturbed")
     found |= {"disturbed": worse, "reign": [*found["reign"], best]}
-    done.write_text(json.dumps(found))
+    done.write_text(json.dumps(found), encoding="utf-8")
     return found
 
 
@@ -187,7 +189,7 @@ def meet(runs: Runs, network: Path, night: int, name: str, *, ap: float = -1.0) 
     champion, kept = (now.version, now.tags["hold_out"]) if now else ("", "")
     given = {"onnx": str(network), "hold_out": kept, "outputs": outputs}
     champion_ap = tasks.challenge(champion, "bodyposenet", dataset, spec, **given)
-    ap = json.loads((folder / "challenger_ap").read_text()) if champion else ap
+    ap = json.loads((folder / "challenger_ap").read_text(encoding="utf-8")) if champion else ap
     tasks.register(
         str(network), None, spec, "bodyposenet", {"ap": ap, "hold_out_ap": ap}, str(folder / "page.md"),
         champion=champion, champion_ap=champion_ap, tags={"inputs": f"{name}{night}"},

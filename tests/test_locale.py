@@ -21,7 +21,7 @@ def opens_text(call):
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name not in PLACE or "encoding" in {keyword.arg for keyword in call.keywords}:
         return False
-    if ast.unparse(call.func) == "archive.open":  # its members have no text mode
+    if ast.unparse(call.func) in ("archive.open", "packed.open"):  # its members have no text mode
         return False
     if name != "open":
         return len(call.args) <= PLACE[name]

@@ -176,7 +176,7 @@ def test_the_page_is_there_and_the_runs_are_tracked_below_one_parent(ran):
     assert parent.data.tags["bodyposenet.pipeline_run"].startswith("demo-")
     evaluations = {f"evaluate_{name}" for name in STAGES}
     others = {"photos", "dataset_convert", "dataset_join", "train", "prune", "retrain", "export", "register", "report"}
-    others |= {"sample_calibration", "calibrate", "fingerprint", "gate", "finish", "summary"}
+    others |= {"sample_calibration", "calibrate", "fingerprint", "gate", "challenge", "finish", "summary"}
     assert parent.info.status == "FINISHED"
     assert set(runs) == {parent.info.run_name} | evaluations | others
     assert runs["report"].data.metrics["ceiling_ap"] == pytest.approx(summary["ceiling_ap"])
