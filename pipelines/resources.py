@@ -41,7 +41,8 @@ class TaskResources:
         gpu: It computes on GPUs, where the cluster has some for it.
         shared: Shared memory, for the loading of data; empty leaves it at the container's 64 MiB.
         hours: Before it is given up.
-        tries: How often it is tried again, at most; a task that only looks at what it is told fails for good.
+        tries: How often it is tried again, at most: once, for a lost pod, where it reads nothing but its inputs, which
+            are the same the next time.
     """
 
     cpu: str
@@ -59,18 +60,18 @@ NEEDS = {
     "fingerprint": TaskResources("1", "2G", tries=1),
     "photos": SMALL,
     "dataset-convert": TaskResources("2", "4G", hours=12),
-    "dataset-join": TaskResources("1", "4G"),
-    "sample-calibration": TaskResources("1", "4G"),
+    "dataset-join": TaskResources("1", "4G", tries=1),
+    "sample-calibration": TaskResources("1", "4G", tries=1),
     "train": TRAINING,
-    "prune": TaskResources("2", "6G"),
+    "prune": TaskResources("2", "6G", tries=1),
     "prune-rounds": TRAINING,  # retrains, too
-    "export": TaskResources("2", "10G"),  # tf2onnx takes 8.2 GB for the full network
-    "calibrate": TaskResources("2", "6G", hours=6),
-    "bundle": TaskResources("1", "4G", hours=1),
-    "build-engine": TaskResources("2", "6G", gpu=True),
-    "evaluate": TaskResources("2", "6G", hours=6),
+    "export": TaskResources("2", "10G", tries=1),  # tf2onnx takes 8.2 GB for the full network
+    "calibrate": TaskResources("2", "6G", hours=6, tries=1),
+    "bundle": TaskResources("1", "4G", hours=1, tries=1),
+    "build-engine": TaskResources("2", "6G", gpu=True, tries=1),
+    "evaluate": TaskResources("2", "6G", hours=6, tries=1),
     "challenge": TaskResources("2", "6G", hours=6),
-    "report": TaskResources("2", "10G"),
+    "report": TaskResources("2", "10G", tries=1),
     "gate": QUICK,
     "choose-smallest": QUICK,
     "register": TaskResources("1", "4G", hours=1),

@@ -1,5 +1,6 @@
 """Plan: what a training will do, worked out and checked before TensorFlow starts."""
 
+import contextlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from bodyposenet.common.data.loading.batches import (
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.bundled import weights_path
+from bodyposenet.common.model.files.bundled import is_registered, weights_path
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.network.teacher import KEY, require_likeness
 from bodyposenet.common.model.training.checkpoints import read_state
@@ -72,10 +73,19 @@ class Plan:
         tuning = self.spec.finetuning_config
         return self.spec.num_epoch + (self.first - tuning.ckpt_epoch_num if tuning.is_finetune_exp else 0)
 
-    @property
+    @cached_property
     def card(self) -> Card:
-        """The card of the network that comes out."""
-        return make_card(self.spec, self.skeleton)
+        """The card of the network that comes out; of one that begins as an adopted network, with what that was."""
+        return replace(make_card(self.spec, self.skeleton), made_from=self._find_origin())
+
+    def _find_origin(self) -> str:
+        """Find what the network that a training begins with was adopted from; nothing of others."""
+        weights = str(self.spec.pretrained_weights or "")
+        if not weights or is_registered(weights) or not (path := weights_path(weights)).is_file():
+            return ""
+        with contextlib.suppress(UserError):  # of weights without a card, such as Keras' own
+            return read_card(path).made_from
+        return ""
 
     @cached_property
     def drawing(self) -> TargetDrawing:

@@ -17,10 +17,11 @@ from bodyposenet.common.model.files.weights_file import Stored, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.transfer import load_matching_weights
 from bodyposenet.common.model.training.initial_network import starting_network
-from bodyposenet.common.model.training.plan import require_skeleton
+from bodyposenet.common.model.training.plan import Plan, require_skeleton
 from bodyposenet.common.model.training.train import make_card, train
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 
 
@@ -164,6 +165,18 @@ def test_a_network_whose_layers_have_other_names_is_taken_by_their_places(given,
         UserError, match=r"foreign\.keras: is another network: stage1_conv1 is a Conv2D of 5x5.*load_graph"
     ):
         starting_network(other, BODYPOSENET_18)
+
+
+def test_what_a_network_was_adopted_from_stays_in_the_cards_of_those_that_begin_with_it(given, tmp_path):
+    model, card = load_model(given)
+    save_model(model, tmp_path / "adopted.keras", replace(card, made_from="theirs.onnx, Apache-2.0"))
+
+    def made_from(weights):
+        spec = tiny_spec(pretrained_weights=weights)
+        return Plan(spec, BODYPOSENET_18, Dots(4), None, InferenceSpec()).card.made_from
+
+    assert made_from(str(tmp_path / "adopted.keras")) == "theirs.onnx, Apache-2.0"
+    assert [made_from(weights) for weights in (str(given), None, "nowhere.keras", "auto")] == [""] * 4
 
 
 def test_weights_that_are_not_shipped_are_an_error_that_lists_those_that_are():
