@@ -220,6 +220,7 @@ def test_intel_s_network_draws_what_openvino_draws_of_real_photos(intel, data_fo
         (["--pose_config", "turned.json"], "limbs do not point from the first joint to the second: .* --pose_config"),
     ],
 )
+@pytest.mark.heavy
 def test_a_wrong_guess_is_refused_by_a_look_at_photos(data_folder, tmp_path, monkeypatch, flags, problem):
     pytest.importorskip("openvino")
     monkeypatch.chdir(tmp_path)

@@ -107,6 +107,7 @@ def test_a_training_that_goes_on_does_so_with_what_it_took_whoever_answers_by_th
         pass
 
 
+@pytest.mark.heavy
 def test_the_verb_trains_from_the_champion_and_its_run_says_so(data, store, tmp_path):
     from mlflow import MlflowClient
 
@@ -141,6 +142,7 @@ class AsleepError(Exception):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_a_warm_start_that_was_cut_off_ends_early_at_the_same_epoch_with_the_same_bits(data, store, tmp_path):
     """The count of validations without a better AP goes on where it was."""
     spec = spec_of(data, num_epoch=9, deterministic=True, validation_every_n_epoch=1, max_ckpt_to_keep=1)

@@ -37,6 +37,7 @@ def whole(inputs, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_a_training_whose_pods_are_killed_ends_with_the_same_bits_and_curves(
     inputs, whole, bucket, tmp_path, monkeypatch, tracked_at
 ):
