@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph, width
+from bodyposenet.common.model.channels.criteria import Indices
+from bodyposenet.common.model.channels.layer_axes import find_axes
 from bodyposenet.common.model.network.flops import layer_multiply_adds
-from bodyposenet.common.prune.channel_graph import ChannelGraph, width
-from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.layer_axes import find_axes
 
 Kept = Mapping[str, Indices]  # for each prunable layer, by path, the indices of its filters that stay
 

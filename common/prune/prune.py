@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.channels.criteria import CRITERIA, Criterion, Indices
+from bodyposenet.common.model.channels.rebuild import rebuild
 from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, model_file, save_model
-from bodyposenet.common.prune.criteria import CRITERIA, Criterion, Indices
-from bodyposenet.common.prune.rebuild import rebuild
 from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.prune.thresholds import Cut, Ladder, ScoredNetwork, choose_cut, ladder, shortfall, weigh
 from bodyposenet.common.spec.prune import PruneSpec

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from bodyposenet.common.data.loading.batches import TrainingBatch
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph
+from bodyposenet.common.model.channels.criteria import Criterion, Scores, Votes, columns
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.training.plan import make_plan
-from bodyposenet.common.prune.channel_graph import ChannelGraph
-from bodyposenet.common.prune.criteria import Criterion, Scores, Votes, columns
 from bodyposenet.common.spec.train import Loss, TrainSpec
 
 FLOATS = 4  # parts of a batch that the loss is computed from

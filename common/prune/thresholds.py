@@ -1,7 +1,6 @@
 """Thresholds: what each would leave of a network, and the one that leaves a wanted share."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -10,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.channel_graph import ChannelGraph, ChannelRun
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph
+from bodyposenet.common.model.channels.criteria import (
+    Criterion,
+    Indices,
+    Scores,
+    Votes,
+    choose,
+    collect_scores,
+    equalize,
+)
+from bodyposenet.common.model.channels.tracing import read_graph
 from bodyposenet.common.prune.cost import NetworkCost
-from bodyposenet.common.prune.criteria import Criterion, Indices, Scores, Votes, choose, equalize, normalize
-from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
 
 NEAR = 0.03  # a network that is further below its target than this is worth a word
@@ -120,23 +127,12 @@ def weigh(
 
 
 def _group(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[Group]:
-    scores = _by_source(graph, settings, votes)
+    scores = collect_scores(graph, votes, settings.normalizer)
     for paths, free in graph.groups():
         depth = int(graph.producers[paths[0]].kernel.shape[-1])
         together = [score for path in paths for score in scores[path]]
         merged = equalize(together, settings.equalization_criterion) if free else None
         yield Group(tuple(paths), depth, merged)
-
-
-def _by_source(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Mapping[str, list[Scores]]:
-    """Return each prunable layer's normalized scores: of its own filters, and of who votes on what it made."""
-    scores: dict[str, list[Scores]] = defaultdict(list)
-    for path, vote in votes.items():
-        whole, offset = normalize(vote, settings.normalizer), 0
-        for run in (ChannelRun(path, len(vote)),) if path in graph.producers else graph.reads[path]:
-            scores[run.source].append(whole[offset : offset + run.width])
-            offset += run.width
-    return scores
 
 
 def choose_cut(weighed: ScoredNetwork, settings: PruneSpec) -> Cut:

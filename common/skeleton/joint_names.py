@@ -30,6 +30,24 @@ def find_side(joint: str) -> str:
     return ("left" if pair[0] == joint else "right") if pair[0] else ""
 
 
+def split_names(joints: Sequence[str]) -> list[tuple[str, ...]]:
+    """Split each name of a skeleton into its side, or nothing, and its words in small letters, whatever its style.
+
+    ``left_elbow``, ``LElbow``, ``elbow-L`` and ``lelbow`` are all ``("left", "elbow")``; the last one only beside a
+    ``relbow``.
+    """
+    paired = {name for pair in pairs_by_name(joints) for name in pair}
+    return [_split(joint, (WORDS, JOINED, INITIAL) if joint in paired else (WORDS, JOINED)) for joint in joints]
+
+
+def _split(joint: str, patterns: Sequence[re.Pattern[str]]) -> tuple[str, ...]:
+    for word in (word for pattern in patterns for word in pattern.finditer(joint)):
+        if (side := word[0].lower()) in OTHER:
+            rest = f"{joint[: word.start()]} {joint[word.end() :]}"
+            return ("left" if side in LEFT else "right", *(each.lower() for each in WORDS.findall(rest)))
+    return ("", *(word.lower() for word in WORDS.findall(joint)))
+
+
 def names_part(joint: str, part: str) -> bool:
     """Tell whether a name has a body part for a word, or as the rest of a word that begins with a side."""
     words = [word.lower() for word in WORDS.findall(joint)]

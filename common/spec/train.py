@@ -124,6 +124,8 @@ class TrainSpec(Strict):
         max_ckpt_to_keep: The newest so many checkpoints stay.
         pretrained_weights: A model whose weights are taken, layer by layer by name.
         load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
+        fit_width: Extension: ``prune`` cuts wider weights to the widths of ``model``, keeping in each layer the filters
+            of the greatest norms; null refuses weights of other widths.
         inference_spec: How people are found in validation; null takes the defaults, at the size of training.
         key: What model files are encrypted with, where neither ``-k`` nor the environment tells; never written.
         use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
@@ -150,6 +152,7 @@ class TrainSpec(Strict):
     random_seed: Int = Field(default=42, ge=0)
     pretrained_weights: PathText | None = None
     load_graph: Bool = False
+    fit_width: Literal["prune"] | None = None
     inference_spec: PathText | None = None
     finetuning_config: FinetuningConfig = FinetuningConfig()
     use_stagewise_lr_multipliers: Bool = False
@@ -196,6 +199,15 @@ class TrainSpec(Strict):
     def _needs_a_graph(cls, wanted: bool, info: ValidationInfo) -> bool:
         if wanted and "pretrained_weights" in info.data and info.data["pretrained_weights"] is None:
             raise SpecMisfitError(((), "true needs pretrained_weights, the model whose graph is trained (got null)"))
+        return wanted
+
+    @field_validator("fit_width")
+    @classmethod
+    def _needs_weights(cls, wanted: str | None, info: ValidationInfo) -> str | None:
+        if wanted and info.data.get("load_graph"):
+            raise SpecMisfitError(((), "is of no use with load_graph: true, which trains the graph as it is"))
+        if wanted and "pretrained_weights" in info.data and info.data["pretrained_weights"] is None:
+            raise SpecMisfitError(((), f"{wanted} needs pretrained_weights, the wider network (got null)"))
         return wanted
 
     @field_validator("early_stopping")

@@ -5,7 +5,7 @@ What is registered was pruned; a training goes on from the network before that, 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import AUTO, REGISTERED, is_registered, list_shipped, weights_path
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.network.architecture import (
+    WIDTH,
     describe_spec,
     describe_weights,
     digest_skeleton,
@@ -31,6 +32,7 @@ MODEL_NAME = "bodyposenet"  # of the registered model, where nothing names anoth
 NETWORK, SKELETON, JOINTS = "base_network", "base_skeleton", "base_skeleton_sha256"  # tags: what the base network is
 REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 MEGABYTE = 1e6
+SKELETON_SETTINGS = frozenset({"heat_channels", "paf_channels"})
 WITHOUT_BASE = "was registered without its base network"
 
 
@@ -96,7 +98,7 @@ def choose_start(wish: str, spec: TrainSpec, *, name: str = MODEL_NAME, fallback
     found = find_version(model, version_or_alias)
     if found is None:
         raise UserError("there is no such version", where=wish, fix="name a registered version, or take auto")
-    if lack := _find_lack(found, spec):
+    if lack := _find_lack(found, spec, mended=_list_mended(spec)):
         raise UserError(f"version {found.version} {lack}", where=wish, fix="set the spec to it, or start from others")
     return _start_from(model, found, f"as {wish} says")
 
@@ -162,23 +164,37 @@ def _start_from(name: str, found: Registered, reason: str) -> StartWeights:
     return StartWeights(f"{REGISTERED}{name}/{found.version}", reason, kept.sha256 if kept else "", found.model_id)
 
 
-def _find_lack(found: Registered, spec: TrainSpec) -> str:
-    """Why a training cannot start from a version; nothing where it can."""
+def _list_mended(spec: TrainSpec) -> frozenset[str]:
+    """The settings in which a network that is named may differ: the training makes it fit."""
+    return SKELETON_SETTINGS | ({WIDTH} if spec.fit_width else frozenset())
+
+
+def _find_lack(found: Registered, spec: TrainSpec, mended: Collection[str] = ()) -> str:
+    """Why a training cannot start from a version; nothing where it can.
+
+    Args:
+        found: The version.
+        spec: Of the training.
+        mended: Settings that do not count.
+    """
     if find_attachment(found.tags, BASE) is None:
         return WITHOUT_BASE
     try:
         held = dict(json.loads(found.tags.get(NETWORK, "{}")))
     except ValueError:  # somebody has edited the tag
         return WITHOUT_BASE
-    differences = _compare(spec, held, found.tags.get(SKELETON, ""), found.tags.get(JOINTS, ""))
+    differences = _compare(spec, held, found.tags.get(SKELETON, ""), found.tags.get(JOINTS, ""), mended)
     return f"has another network: {'; '.join(differences)}" if differences else ""
 
 
-def _compare(spec: TrainSpec, held: Mapping[str, Any], skeleton: str, digest: str) -> list[str]:
-    """In what a network differs from the spec's; its skeleton by name and digest."""
+def _compare(
+    spec: TrainSpec, held: Mapping[str, Any], skeleton: str, digest: str, mended: Collection[str] = ()
+) -> list[str]:
+    """In what a network differs from the spec's, but for what is mended; its skeleton by name and digest."""
     ours = spec.dataloader.pose_config.skeleton()
-    differences = find_differences(describe_spec(spec.model), held)
-    same = digest == digest_skeleton(ours)
+    wanted = {setting: value for setting, value in describe_spec(spec.model).items() if setting not in mended}
+    differences = find_differences(wanted, held)
+    same = SKELETON_SETTINGS.issubset(mended) or digest == digest_skeleton(ours)
     return differences if same else [*differences, f"skeleton {ours.name!r} is wanted, it draws {skeleton!r}"]
 
 

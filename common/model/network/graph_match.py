@@ -38,17 +38,19 @@ class MismatchError(Exception):
     """Two graphs differ; the text says where first."""
 
 
-def match_layers(ours: Any, theirs: Any) -> list[Pair]:
+def match_layers(ours: Any, theirs: Any, *, widths: bool = True) -> list[Pair]:
     """Pair the convolutions of two networks that draw the same maps.
 
     Args:
         ours: A functional ``keras.Model``; its last stage is looked at.
         theirs: Another one.
+        widths: Whether all kernels must have the same channels; otherwise only those that draw maps must have the same
+            number of filters.
 
     Raises:
         MismatchError: Their graphs differ.
     """
-    walk = _Walk()
+    walk = _Walk(None if widths else {id(_pass_over(tensor)) for tensor in (*ours.outputs, *theirs.outputs)})
     for one, other in zip(_last_maps(ours), _last_maps(theirs), strict=True):
         walk.match(one, other)
     return list(walk.pairs.values())
@@ -64,9 +66,11 @@ class _Walk:
 
     Attributes:
         pairs: What was paired, by the name of our layer.
+        maps: The ``id`` of the tensors that are maps, where channels of others do not count; None counts all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, maps: set[int] | None) -> None:
+        self.maps = maps
         self.pairs: dict[str, Pair] = {}
         self._orders: dict[tuple[int, int], np.ndarray | None] = {}
 
@@ -91,13 +95,20 @@ class _Walk:
 
     def _pair(self, ours: Any, theirs: Any) -> None:
         one, other = describe(ours), describe(theirs)
-        if one != other:
+        if self._form(ours) != self._form(theirs):
             raise MismatchError(f"{ours.name} is {one}, {theirs.name} is {other}")
         known = self.pairs.get(ours.name)
         if known is not None and known.theirs is not theirs:
             raise MismatchError(f"{ours.name} would be both {known.theirs.name} and {theirs.name}")
         order = self.match(ours.input, theirs.input)
         self.pairs[ours.name] = Pair(ours, theirs, order)
+
+    def _form(self, layer: Any) -> str:
+        """Say of a convolution what must be the same."""
+        if self.maps is None or not isinstance(layer, CONVOLUTIONS):
+            return describe(layer)
+        filters = layer.output.shape[-1] if id(layer.output) in self.maps else "any"
+        return describe(layer, f"{layer.kernel_size} to {filters}")
 
     def _meet(self, ours: Any, theirs: Any) -> np.ndarray | None:
         """Pair the branches that meet at a layer, in whatever order they fit."""
@@ -116,11 +127,17 @@ class _Walk:
         raise reasons[0]
 
 
-def describe(layer: Any) -> str:
-    """Say what a convolution does: kind, kernel, strides, and the borders it has where it leaves out places."""
+def describe(layer: Any, shape: str | None = None) -> str:
+    """Say what a convolution does: kind, kernel, strides, and the borders it has where it leaves out places.
+
+    Args:
+        layer: The convolution.
+        shape: What to say of its kernel; by default its shape.
+    """
     if not isinstance(layer, CONVOLUTIONS):
         return f"no convolution, a {type(layer).__name__}"
     kernel, strides = ("x".join(map(str, each)) for each in (_kernel(layer).shape, layer.strides))
+    kernel = kernel if shape is None else shape
     said = f"a {type(layer).__name__} of {kernel} at strides {strides}"
     before = _layer(layer.input)
     border = f" and {before.padding} before it" if isinstance(before, L.ZeroPadding2D) else ""

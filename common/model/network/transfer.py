@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.weights_file import Stored
-from bodyposenet.common.model.network.traits import Difference, compare, is_pruned
+from bodyposenet.common.model.network.traits import DEPTH, Difference, compare, is_pruned
 from bodyposenet.common.storage.files import whole_file
 
 TABLE = "pretrained.txt"
+WIDTH = "backbone_attributes.width_multiplier"
+FORMS = ("backbone_attributes.architecture", DEPTH, "__class_name__")  # settings of networks of different layers
 NAMED = 6  # layers named in a line of the log; the table names all
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -91,7 +95,7 @@ def load_matching_weights(model: Any, source: Stored) -> TransferReport:
     """Give the layers of ``model`` the weights of the layers of the same name, where the shapes agree.
 
     Raises:
-        UserError: No layer of the network takes any.
+        UserError: The file's network has other widths, or no layer of the network takes any.
     """
     given = source.layers
     filled, missing, misfits = {}, {}, {}
@@ -107,9 +111,39 @@ def load_matching_weights(model: Any, source: Stored) -> TransferReport:
             filled[name] = ours
     left = {name: list_shapes(arrays) for name, arrays in given.items() if arrays and name not in network}
     done = TransferReport(source, filled, missing, misfits, left)
+    if widths := _list_widths(model, done):
+        raise _refuse_widths(widths, done)
     if not filled:
         raise UserError("no layer takes any weights: " + describe(done), where=str(source.path), fix=advice(done))
     return done
+
+
+def _list_widths(model: Any, done: TransferReport) -> dict[str, tuple[int, int]]:
+    """The filters in the file and in the network, of each convolution where they differ though the settings agree.
+
+    Layers that draw maps are left out: their filters are the skeleton's matter.
+    """
+    if any(each.setting in FORMS for each in done.differences()):
+        return {}
+    maps = {tensor._keras_history.operation.name for tensor in model.outputs}
+    found = {}
+    for name, (file, ours) in done.misfits.items():
+        if name not in maps and isinstance(model.get_layer(name), keras.layers.Conv2D) and file:
+            (*size, _, theirs), (*wanted, _, filters) = file[0], ours[0]
+            if size == wanted and theirs != filters:
+                found[name] = theirs, filters
+    return found
+
+
+def _refuse_widths(widths: dict[str, tuple[int, int]], done: TransferReport) -> UserError:
+    name, (file, ours) = next(iter(widths.items()))
+    said = [str(each) for each in done.differences() if each.setting == WIDTH]
+    more = f", and {len(widths) - 1} more layers have other widths" if len(widths) > 1 else ""
+    said.append(f"{name} has {file} filters in the file, {ours} in the spec's network{more}")
+    has_graph = done.source.kind.endswith("model")
+    cut = has_graph and all(theirs >= filters for theirs, filters in widths.values())
+    fix = advice(done) + (", or fit_width: prune, which cuts the file's network to the spec's widths" if cut else "")
+    return UserError("; ".join(said), where=str(done.source.path), fix=fix)
 
 
 def describe(done: TransferReport) -> str:

@@ -8,15 +8,20 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.keras_applications import as_backbone, is_vgg19
 from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.files.tao_hdf5 import read_network
 from bodyposenet.common.model.files.weights_file import Stored, holds_hdf5, read_weights
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
-from bodyposenet.common.model.network.graph_match import MismatchError, match_layers, take_weights
+from bodyposenet.common.model.network.start_file import (
+    list_weights,
+    open_for_skeleton,
+    open_graph,
+    take_by_places,
+    take_strongest,
+)
 from bodyposenet.common.model.network.teacher import Teacher, load_teacher
 from bodyposenet.common.model.network.transfer import TransferReport, load_matching_weights
 from bodyposenet.common.model.training.checkpoints import find_precision, read_state
-from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan, require_skeleton
+from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
@@ -64,32 +69,29 @@ def starting_network(
         log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
         return convert_policy(model, policy, regularized=False)
     model = build_model(spec.model, skeleton)
-    if spec.pretrained_weights and not _take_by_graph(model, weights_path(str(spec.pretrained_weights))):
-        _tell(load_matching_weights(model, _weights_for(model, spec)), results_dir)
+    if spec.pretrained_weights:
+        _take_weights(model, spec, skeleton, results_dir)
     return convert_policy(model, policy)
 
 
-def _take_by_graph(model: Any, path: Path) -> bool:
-    """Take the weights of a network whose layers have other names and stand at the same places; tells whether it did.
+def _take_weights(model: Any, spec: TrainSpec, skeleton: Skeleton, results_dir: Path | None) -> None:
+    """Give a network the weights that its spec names: by places in the graph, or layer by layer by name."""
+    path = weights_path(str(spec.pretrained_weights))
+    if spec.fit_width == "prune":
+        return take_strongest(model, open_graph(path, skeleton), path)
+    fitted = open_for_skeleton(path, skeleton)
+    if _is_foreign(model, path):
+        return take_by_places(model, fitted or load_model(path)[0], path)
+    stored = list_weights(fitted, path) if fitted else _weights_for(model, spec)
+    return _tell(load_matching_weights(model, stored), results_dir)
 
-    Such a network was adopted: it draws maps, and nothing else in it is named as here.
 
-    Raises:
-        UserError: It is one, and its graph is another.
-    """
+def _is_foreign(model: Any, path: Path) -> bool:
+    """Whether a file's network draws maps, and nothing else in it is named as here: it was adopted."""
     if not path.is_file() or holds_hdf5(path):
         return False
     given, names = set(read_weights(path).layers), {layer.name for layer in model.layers if layer.weights}
-    if not given.issuperset(MAPS) or (given & names).difference(MAPS):
-        return False
-    theirs, _ = load_model(path)
-    try:
-        count = take_weights(model, match_layers(model, theirs))
-    except MismatchError as reason:
-        fix = "set model to the network's form, or load_graph: true, which trains it as it is"
-        raise UserError(f"is another network: {reason}", where=str(path), fix=fix) from None
-    log.info("%s: filled %d convolutions by their places in the graph, as names differ", path, count)
-    return True
+    return given.issuperset(MAPS) and not (given & names).difference(MAPS)
 
 
 def starting_teacher(plan: Plan, policy: str = FLOAT32) -> Teacher | None:
@@ -129,13 +131,9 @@ def _tell(filled: TransferReport, results_dir: Path | None) -> None:
 
 
 def _check_graph(spec: TrainSpec, skeleton: Skeleton) -> Any:
-    """The network in the file itself, held against the spec and the skeleton."""
+    """The network in the file itself, held against the spec, and fitted to the skeleton if it draws another."""
     path = weights_path(str(spec.pretrained_weights))
-    if path.is_file() and holds_hdf5(path):
-        model = read_network(path)
-    else:
-        model, card = load_model(path)
-        require_skeleton(card.skeleton, skeleton, path)
+    model = open_graph(path, skeleton)
     stages, odd = divmod(len(model.outputs), 2)
     if odd or stages != spec.model.stages:
         raise UserError(

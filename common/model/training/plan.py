@@ -123,7 +123,7 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
     """
     skeleton = spec.dataloader.pose_config.skeleton()
     _check_channels(spec, skeleton)
-    _check_start(spec, skeleton)
+    _check_start(spec)
     _check_teacher(spec, skeleton)
     first = _epochs_seen(spec)
     validation = None
@@ -164,8 +164,8 @@ def _check_channels(spec: TrainSpec, skeleton: Skeleton) -> None:
         )
 
 
-def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
-    """The weights that training starts from must be there, and a graph draw the spec's skeleton."""
+def _check_start(spec: TrainSpec) -> None:
+    """The weights that training starts from must be there, and a graph tell what it draws."""
     if spec.pretrained_weights is None:
         return
     path = weights_path(spec.pretrained_weights)
@@ -175,9 +175,8 @@ def _check_start(spec: TrainSpec, skeleton: Skeleton) -> None:
         )
     with open_model_file(path) as file:  # a key that does not fit is told now
         is_keras = zipfile.is_zipfile(file)
-    if not (spec.load_graph and is_keras):
-        return
-    require_skeleton(read_card(path).skeleton, skeleton, path)
+    if spec.load_graph and is_keras:
+        read_card(path)  # it tells what the graph draws
 
 
 def _check_teacher(spec: TrainSpec, skeleton: Skeleton) -> None:
@@ -191,23 +190,6 @@ def _check_teacher(spec: TrainSpec, skeleton: Skeleton) -> None:
         is_keras = zipfile.is_zipfile(file)
     if is_keras:
         require_likeness(read_card(path), make_card(spec, skeleton), path)
-
-
-def require_skeleton(drawn: Skeleton, named: Skeleton, path: Path) -> None:
-    """Refuse a network that draws other joints or limbs than a spec names.
-
-    Args:
-        drawn: The network's.
-        named: The spec's.
-        path: The network's file.
-
-    Raises:
-        UserError: They differ; names do not count.
-    """
-    if drawn.joints != named.joints or drawn.limbs != named.limbs:
-        raise UserError(
-            f"draws skeleton {drawn.name!r}, the spec names {named.name!r}", where=str(path), fix=OTHER_POSE_CONFIG
-        )
 
 
 def _epochs_seen(spec: TrainSpec) -> int:

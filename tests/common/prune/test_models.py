@@ -7,11 +7,11 @@ from support.masked import run_masked
 from support.networks import KINDS, STICK, network, pictures, run, trained
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.channels.criteria import CRITERIA, bn_scale, geometric_median, l2_norm
+from bodyposenet.common.model.channels.tracing import read_graph
 from bodyposenet.common.model.network.flops import flops
-from bodyposenet.common.prune.criteria import CRITERIA, bn_scale, geometric_median, l2_norm
 from bodyposenet.common.prune.prune import prune_model
 from bodyposenet.common.prune.thresholds import choose_cut, largest, shortest, weigh
-from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.spec.prune import PruneSpec
 
 L = keras.layers

@@ -8,11 +8,11 @@ from support.networks import STICK, network, pictures
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.loading.batches import TrainingBatch
+from bodyposenet.common.model.channels.tracing import read_graph
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.prune.prune import prune_file, prune_model
 from bodyposenet.common.prune.taylor import TrainingData, taylor
-from bodyposenet.common.prune.tracing import read_graph
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import Loss

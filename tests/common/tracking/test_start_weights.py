@@ -139,7 +139,7 @@ def test_a_champion_of_another_architecture_is_refused_with_both_sides_and_passe
     assert said in start.reason
 
 
-def test_a_champion_that_draws_another_skeleton_is_refused_by_both_names(onnx, store, tmp_path):
+def test_a_champion_of_another_skeleton_is_passed_over_by_auto_and_taken_where_it_is_named(onnx, store, tmp_path):
     from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
     other = replace(BODYPOSENET_18, name="swapped", limbs=BODYPOSENET_18.limbs[::-1])
@@ -147,8 +147,20 @@ def test_a_champion_that_draws_another_skeleton_is_refused_by_both_names(onnx, s
     save_model(build_model(SPEC.model, other), tmp_path / "model.keras", card)
     register(onnx, "skeleton", tmp_path / "model.keras")
     ours = SPEC.dataloader.pose_config.skeleton().name
-    with pytest.raises(UserError, match=f"skeleton '{ours}' is wanted, it draws 'swapped'"):
-        choose_start("models:/skeleton/1", SPEC)
+    start = choose_start("auto", SPEC, name="skeleton", fallback="mine.keras")
+    assert start.weights == "mine.keras"
+    assert f"skeleton '{ours}' is wanted, it draws 'swapped'" in start.reason
+    assert choose_start("models:/skeleton@champion", SPEC).weights == "models:/skeleton/1"
+
+
+def test_a_wider_version_is_taken_where_the_spec_asks_for_it_to_be_cut(onnx, base, store):
+    register(onnx, "wide", base)
+    backbone = SPEC.model.backbone_attributes.model_copy(update={"width_multiplier": 0.0625})
+    narrow = SPEC.model_copy(update={"model": SPEC.model.model_copy(update={"backbone_attributes": backbone})})
+    with pytest.raises(UserError, match="width_multiplier"):
+        choose_start("models:/wide/1", narrow)
+    cut = narrow.model_copy(update={"fit_width": "prune"})
+    assert choose_start("models:/wide/1", cut).weights == "models:/wide/1"
 
 
 @pytest.mark.parametrize("wish", ["models:/", "models:/name", "models:/a/b", "models:/a@b@c", "models:/a/1/2"])

@@ -154,6 +154,9 @@ def test_every_form_of_the_file_gives_the_same_weights(vgg19, notop, tmp_path):
 
 
 def test_a_narrow_backbone_takes_none_of_it_and_says_why(notop):
-    misfit = r"no layer takes any weights: the network has width_multiplier 0\.125, the file's is 1\.0; .*set backbone"
+    misfit = (
+        r"the network has width_multiplier 0\.125, the file's is 1\.0; block_1a_conv_1 has 64 filters in the file, 8 "
+        r"in the spec's network, and 9 more layers have other widths; set backbone_attributes\.width_multiplier: 1\.0$"
+    )
     with pytest.raises(UserError, match=misfit):
         starting_network(vgg_spec(pretrained_weights=str(notop)), BODYPOSENET_18)

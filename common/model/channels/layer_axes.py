@@ -12,7 +12,7 @@ Axes = dict[str, dict[int, Which]]  # weight name -> axis -> which channels
 AXES: tuple[tuple[Any, Axes], ...] = (
     (L.Conv2D, {"kernel": {2: "read", 3: "made"}, "bias": {0: "made"}}),
     (L.Dense, {"kernel": {0: "read", 1: "made"}, "bias": {0: "made"}}),
-    (L.Conv2DTranspose, {"kernel": {3: "read"}}),
+    (L.Conv2DTranspose, {"kernel": {2: "made", 3: "read"}, "bias": {0: "made"}}),
     (L.DepthwiseConv2D, {"kernel": {2: "read"}, "bias": {0: "read"}}),
     (L.BatchNormalization, {name: {0: "read"} for name in ("gamma", "beta", "moving_mean", "moving_variance")}),
     (L.PReLU, {"alpha": {-1: "read"}}),

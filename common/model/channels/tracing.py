@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.channel_graph import ChannelGraph, ChannelRun, Layout, width
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph, ChannelRun, Layout, width
 
 L = keras.layers
 PRODUCERS = (L.Conv2D, L.Dense)  # their filters can be dropped
@@ -60,7 +60,8 @@ def read_graph(model: Any, *, whole: Collection[str] = ()) -> ChannelGraph:
     graph = ChannelGraph(paths=dict(_paths(function)))
     kept = {path for name in whole for path in _find_named(name, list(graph.paths.values()))}
     pictures = [graph.fixed(tensor.name, tensor.shape[-1]) for tensor in function.inputs]
-    for layout in _follow(graph, function, pictures, kept):
+    graph.outputs = _follow(graph, function, pictures, kept)
+    for layout in graph.outputs:
         graph.pin(layout)
     return graph
 

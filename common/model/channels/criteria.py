@@ -1,10 +1,12 @@
 """Criteria: how much each filter matters, and which of them stay.
 
-A criterion is any function from a network's :class:`~bodyposenet.common.prune.channel_graph.ChannelGraph` to votes: one
-number for each channel of each layer that has a say, by the layer's path. Votes of different layers are made comparable
-by :func:`normalize`, and those on the same channels become one by :func:`equalize`.
+A criterion is any function from a network's
+:class:`~bodyposenet.common.model.channels.channel_graph.ChannelGraph` to votes: one number for each channel of each
+layer that has a say, by the layer's path. Votes of different layers are made comparable by :func:`normalize`, and those
+on the same channels become one by :func:`equalize`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.channel_graph import ChannelGraph
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph, ChannelRun
 from bodyposenet.common.spec.words import Equalization, Normalizer
 
 Scores = NDArray[np.float64]  # (F,), one for each filter; none negative
@@ -140,6 +142,17 @@ def equalize(scores: Sequence[Scores], criterion: Equalization) -> Scores:
         return np.asarray(table.mean(axis=0))
     with np.errstate(divide="ignore"):  # log 0 is -inf, and its mean's exponential 0 again
         return np.asarray(np.exp(np.log(table).mean(axis=0)))
+
+
+def collect_scores(graph: ChannelGraph, votes: Votes, normalizer: Normalizer) -> Mapping[str, list[Scores]]:
+    """Return each prunable layer's normalized scores: of its own filters, and of who votes on what it made."""
+    scores: dict[str, list[Scores]] = defaultdict(list)
+    for path, vote in votes.items():
+        whole, offset = normalize(vote, normalizer), 0
+        for run in (ChannelRun(path, len(vote)),) if path in graph.producers else graph.reads[path]:
+            scores[run.source].append(whole[offset : offset + run.width])
+            offset += run.width
+    return scores
 
 
 def choose(scores: Scores, *, threshold: float, minimum: int, granularity: int) -> Indices:

@@ -43,6 +43,7 @@ class ChannelGraph:
         shapes: For each layer that is told the shape it makes, the layout of that.
         pinned: Sources that keep every channel.
         bonds: For each source, all sources that must keep the same channels as it.
+        outputs: For each output of the model, its layout.
     """
 
     paths: dict[int, str] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class ChannelGraph:
     shapes: dict[str, Layout] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     bonds: dict[str, set[str]] = field(default_factory=dict)
+    outputs: list[Layout] = field(default_factory=list)
 
     def groups(self) -> Iterator[tuple[list[str], bool]]:
         """Group the producers that keep the same channels, and tell whether they may lose any."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.prune.criteria import choose, equalize, filter_norms, l2_norm, normalize
+from bodyposenet.common.model.channels.criteria import choose, equalize, filter_norms, l2_norm, normalize
 from bodyposenet.common.prune.prune import prune_model
 from bodyposenet.common.spec.prune import PruneSpec
 

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bodyposenet.common.prune.channel_graph import ChannelGraph, Layout, width
-from bodyposenet.common.prune.criteria import Indices
-from bodyposenet.common.prune.layer_axes import find_axes
-from bodyposenet.common.prune.tracing import flat
+from bodyposenet.common.model.channels.channel_graph import ChannelGraph, Layout, width
+from bodyposenet.common.model.channels.criteria import Indices
+from bodyposenet.common.model.channels.layer_axes import find_axes
+from bodyposenet.common.model.channels.tracing import flat
 
 L = keras.layers
 
@@ -23,7 +23,7 @@ def rebuild(model: Any, graph: ChannelGraph, kept: Mapping[str, Indices]) -> Any
 
     Args:
         model: The network; it is left as it is.
-        graph: Its channels, from :func:`~bodyposenet.common.prune.tracing.read_graph`.
+        graph: Its channels, from :func:`~bodyposenet.common.model.channels.tracing.read_graph`.
         kept: For each prunable layer the indices of its filters that stay.
 
     Returns:

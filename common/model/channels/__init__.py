@@ -1,0 +1,1 @@
+"""Channels: where those of a network are born, and the same network with others."""
