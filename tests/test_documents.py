@@ -19,6 +19,7 @@ from support.warm_python import warm_python
 
 SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
+NGC = "needs NVIDIA's files; tests/common/adopt goes the same way with files of their form"
 NO_SUCH_RUN = "names a run that is not there; tests/pipelines/runs waits for and stops others"
 CLUSTER = "needs Kubernetes' own server; tests/manifests/test_manifests.py renders every folder"
 # Builds and installs this package alone, in a second; what it needs is found among the tests' libraries.
@@ -37,6 +38,13 @@ PLAN = Plan(
         ("docs/installation.md", ". "): "of an environment that is not made",
         ("docs/pipeline.md", "bpnet pipeline wait"): NO_SUCH_RUN,
         ("docs/pipeline.md", "bpnet pipeline stop"): NO_SUCH_RUN,
+        ("docs/tao-migration.md", "ngc "): NGC,
+        ("docs/tao-migration.md", "bpnet adopt"): NGC,
+        ("docs/tao-migration.md", "bpnet evaluate -i bpnet_infer.yaml -d coco_spec.json -m tao.keras"): NGC,
+        ("docs/tao-migration.md", "bpnet prune -m tao.keras"): NGC,
+        ("docs/tao-migration.md", "bpnet train -e retrain_tao.yaml"): NGC,
+        ("docs/tao-migration.md", "bpnet export -m results/small"): NGC,
+        ("docs/tao-migration.md", "docker run"): NGC,
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
         ("docs/tracking.md", "echo"): "asks the server of the block before; test_server.py runs it",

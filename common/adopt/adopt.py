@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.adopt.conventions import (
+    TAO,
     Colours,
     Convention,
     Family,
@@ -20,6 +21,7 @@ from bodyposenet.common.adopt.conventions import (
     take_feeding,
 )
 from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases
+from bodyposenet.common.adopt.read_tao import SUFFIX, read_tao
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
@@ -56,7 +58,7 @@ def adopt(
     """Read an open network and build it anew in Keras, with its weights, in floats, and a card.
 
     Args:
-        path: ONNX (``.onnx``), or OpenVINO (``.xml``, its ``.bin`` beside it).
+        path: ONNX (``.onnx``), OpenVINO (``.xml``, its ``.bin`` beside it), or an open ``.hdf5`` of TAO.
         family: Whose form it has; found by the names of its outputs if None.
         skeleton: Joints and limbs in the order of its channels.
         colours: Order of the picture's channels, where it is not the family's.
@@ -66,6 +68,9 @@ def adopt(
     Raises:
         UserError: The file cannot be read, or is none of these networks; ``scale`` is 0.
     """
+    if path.suffix == SUFFIX:
+        asked = {"--as": family != TAO.family and family, "--colours": colours, "--scale": scale, "--offset": offset}
+        return _adopt_tao(path, skeleton, [flag for flag, value in asked.items() if value not in (None, False)])
     graph = read_graph(path)
     known = find_convention(graph, family, where=str(path))
     convention = change_convention(known, colours=colours, scale=scale, offset=offset)
@@ -82,6 +87,15 @@ def adopt(
     return Adopted(model, replace(card, input_size=graph.size or card.input_size), convention)
 
 
+def _adopt_tao(path: Path, skeleton: Skeleton, flags: Sequence[str]) -> Adopted:
+    """Give a Keras network of TAO, which is as it should be, its card."""
+    if flags:
+        fix = f"leave {' and '.join(flags)} out"
+        raise UserError("is fed as TAO feeds its networks, RGB / 256 - 0.5", where=str(path), fix=fix)
+    model = read_tao(path, skeleton)
+    return Adopted(model, make_card(model, TAO, skeleton, path, np.full(3, TAO.scale), np.full(3, TAO.offset)), TAO)
+
+
 def read_graph(path: Path) -> Graph:
     """Read a file of any of the kinds that can be adopted.
 
@@ -96,7 +110,9 @@ def read_graph(path: Path) -> Graph:
         from bodyposenet.common.adopt.read_onnx import read_onnx
 
         return read_onnx(path)
-    raise UserError("is no network that can be adopted", where=str(path), fix="give an .onnx, or OpenVINO's .xml")
+    raise UserError(
+        "is no network that can be adopted", where=str(path), fix="give an .onnx, OpenVINO's .xml, or TAO's .hdf5"
+    )
 
 
 def feed(convention: Convention, feeding: Feeding, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -38,16 +38,18 @@ FAMILIES = ("lightweight-openpose", "tao-bodyposenet", "openpose")
 @option("--offset", type=float, help="What is taken from the quotient.")
 @option("--pose_config", type=click.Path(), help="Its joints and limbs by channel.  [default: OpenPose's 18]")
 @option("--licence", default="", help="Under which it was published; kept in the model's card.")
+@option("--tao_key", help="Key of a .tlt or .etlt that NVIDIA's tools encrypted.  [default: that of -k]")
 @path_map_option
 @key_option
 @common_options
 def adopt(
     file: str, output_file: Path, photos: Path | None, most_photos: int, pose_config: str | None, licence: str,
-    path_map: "PathMap", **options: Any,
+    tao_key: str | None, path_map: "PathMap", **options: Any,
 ) -> None:  # fmt: skip
     """Make a model of an open network that somebody else trained, to run, prune, train and export as any other.
 
-    FILE is ONNX, or OpenVINO's .xml with its .bin beside it.
+    FILE is ONNX, OpenVINO's .xml with its .bin beside it, TAO's .hdf5, or a .tlt or .etlt that NVIDIA's tools
+    encrypted; for these, NVIDIA's codec must be installed.
     """
     from bodyposenet.common.spec.pose_config import load_skeleton
     from bodyposenet.common.steps.adopt import run_adopt
@@ -57,7 +59,7 @@ def adopt(
     with task("adopt", results_dir(options["results_dir"], output_file.parent)) as run:
         done = run_adopt(
             run, Path(file), output_file, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
-            licence=licence,
+            licence=licence, tao_key=tao_key,
         )  # fmt: skip
     for line in done:
         click.echo(line)

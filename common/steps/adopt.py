@@ -1,5 +1,7 @@
 """Adopt step: an open network as a model file of this project, and what is recorded of it."""
 
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +9,11 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
+from bodyposenet.common.storage.model_key import key_in_use
+from bodyposenet.common.storage.tao_encryption import decrypt_tao, is_tao_encrypted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bodyposenet.common.skeleton.skeleton import Skeleton
     from bodyposenet.common.storage.location import Location
@@ -18,13 +22,13 @@ if TYPE_CHECKING:
 
 def run_adopt(
     run: "TrackedRun", source: Path, output: Path, *, skeleton: "Skeleton", asked: "Mapping[str, Any]",
-    photos: "Path | Location | None" = None, most: int = 12, licence: str = "",
+    photos: "Path | Location | None" = None, most: int = 12, licence: str = "", tao_key: str | None = None,
 ) -> list[str]:  # fmt: skip
     """Make a model file of an open network, check it on photos, and log what came of it to the run.
 
     Args:
         run: The tracked run.
-        source: ONNX, or OpenVINO's ``.xml``.
+        source: ONNX, OpenVINO's ``.xml``, TAO's ``.hdf5``, or a ``.tlt`` or ``.etlt`` that NVIDIA's tools encrypted.
         output: The Keras model to write.
         skeleton: Joints and limbs in the order of its channels.
         asked: What is said of its form: ``family``, ``colours``, ``scale``, ``offset`` of
@@ -32,6 +36,7 @@ def run_adopt(
         photos: Folder or archive of photos with people; without them nothing is checked, which is told.
         most: Photos to look at, at most.
         licence: Under which it was published.
+        tao_key: Of a ``.tlt`` or ``.etlt``; by default the key in use.
 
     Returns:
         What was done, line by line.
@@ -48,7 +53,8 @@ def run_adopt(
 
     if output.exists():
         raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
-    done = adopt(source, skeleton=skeleton, **asked)
+    with _open_source(source, tao_key) as opened:
+        done = adopt(opened, skeleton=skeleton, **asked)
     told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
     if photos is not None:
         pictures = _read_some(photos, most)
@@ -72,6 +78,16 @@ def run_adopt(
         f"{numbers['gflops']:.1f} GFLOPs at {size[0]} x {size[1]} pixels, stride {card.stride}",
         told,
     ]
+
+
+@contextmanager
+def _open_source(source: Path, key: str | None) -> "Iterator[Path]":
+    """The file itself, or for as long as the block runs what NVIDIA's codec makes of an encrypted one."""
+    if not is_tao_encrypted(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield decrypt_tao(source, Path(folder), key or key_in_use())
 
 
 def _read_some(photos: "Path | Location", most: int) -> list[np.ndarray]:

@@ -12,9 +12,10 @@ from typing import BinaryIO
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import LockedError, begins_encrypted, decrypting, encrypting
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.tao_encryption import ETLT, TLT, explain_opening
 
 VARIABLE = "BPNET_MODEL_KEY"
-TAO_ENDINGS = (".tlt", ".etlt")  # of models that are encrypted: networks to train, and exported ones
+TAO_ENDINGS = (TLT, ETLT)  # of models that are encrypted: networks to train, and exported ones
 
 _given: list[str] = []  # of the process, not of a thread: a thread that knew no key would write open files
 
@@ -107,7 +108,7 @@ def foreign(path: Path, kinds: str, fix: str, endings: tuple[str, ...] = TAO_END
     if path.suffix not in endings:
         return UserError(f"is damaged, or of another kind: it is {kinds}", where=str(path), fix=fix)
     return UserError(
-        f"is encrypted by NVIDIA's tools, or damaged: it is {kinds}, and NVIDIA's encryption cannot be read here",
+        f"is encrypted by NVIDIA's tools, or damaged: it is {kinds}",
         where=str(path),
-        fix="give the open .hdf5 that TAO 5 writes, or a file that bpnet wrote",
+        fix=f"where NVIDIA's codec is installed, `bpnet adopt` opens it; otherwise {explain_opening(path)}",
     )

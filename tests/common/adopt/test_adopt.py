@@ -7,9 +7,12 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import yaml
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from support.drawn_records import convert_drawn, records_of
 from support.networks import network, shaken
+from support.tiny_training import tiny_spec
 
 from bodyposenet.common.adopt.adopt import adopt
 from bodyposenet.common.adopt.graph import Graph, Node, drop_quantization, merge_biases
@@ -122,14 +125,21 @@ def unfold(path):
     return path
 
 
-@pytest.mark.parametrize("make", ["sdk", "tf2onnx", "unfolded"])
-def test_a_network_of_nvidia_s_form_draws_the_same_maps(make, trained, keras_file, tmp_path):
+MAKES = ("sdk", "tf2onnx", "unfolded")
+
+
+def written(make, trained, keras_file, folder):
+    """A network of NVIDIA's form, of one of three makes."""
     if make == "sdk":
-        path = written_for_sdk(keras_file, tmp_path)
-    elif make == "tf2onnx":
-        path = written_by_tf2onnx(trained, tmp_path)
-    else:
-        path = unfold(written_by_tf2onnx(trained, tmp_path, opset=13))
+        return written_for_sdk(keras_file, folder)
+    if make == "tf2onnx":
+        return written_by_tf2onnx(trained, folder)
+    return unfold(written_by_tf2onnx(trained, folder, opset=13))
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_a_network_of_nvidia_s_form_draws_the_same_maps(make, trained, keras_file, tmp_path):
+    path = written(make, trained, keras_file, tmp_path)
     kinds = {node.op_type for node in onnx.load(path).graph.node}
     assert ("BatchNormalization" in kinds) == (make == "unfolded")
     adopted = adopt(path)
@@ -140,31 +150,58 @@ def test_a_network_of_nvidia_s_form_draws_the_same_maps(make, trained, keras_fil
     assert adopted.card.paf_shift == 3.5, "its fields are those of the cells' corners"
 
 
-def test_an_adopted_network_is_pruned_and_exported_as_any_other(trained, keras_file, tmp_path):
-    adopted = adopt(written_for_sdk(keras_file, tmp_path))
-    save_model(adopted.model, tmp_path / "tao.keras", adopted.card)
-    command = [
-        "prune",
-        "-m",
-        str(tmp_path / "tao.keras"),
-        "-o",
-        str(tmp_path / "small.keras"),
-        "--target_flops",
-        "0.8",
-        "-nf",
-        "8",
-    ]
-    result = CliRunner().invoke(main, command, catch_exceptions=False)
+def run(*command):
+    result = CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    small, card = load_model(tmp_path / "small.keras")
-    assert small.count_params() < adopted.model.count_params()
-    assert card == adopted.card
-    export_onnx(tmp_path / "small.keras", tmp_path / "small.onnx")
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A few drawn pictures, converted."""
+    folder = tmp_path_factory.mktemp("drawn")
+    convert_drawn(folder, train=4, val=2)
+    return folder
+
+
+def retrain_spec(path, drawn, weights, *, stages):
+    """A train spec of one epoch that goes on with a graph."""
+    spec = tiny_spec(
+        pretrained_weights=str(weights), load_graph=True, num_epoch=1, model={"stages": stages},
+        dataloader={
+            "batch_size": 2,
+            "image_config": {"image_dims": {"height": SIZE[0], "width": SIZE[1]}},
+            "pose_config": {"target_shape": [SIZE[0] // 8, SIZE[1] // 8]},
+            "dataset_config": records_of(drawn),
+        },
+    )  # fmt: skip
+    path.write_text(yaml.safe_dump(spec.model_dump(mode="json", by_alias=True)))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [*MAKES[:2], pytest.param(MAKES[2], marks=pytest.mark.heavy)])
+def test_an_adopted_network_is_pruned_retrained_and_exported_as_any_other(make, trained, keras_file, drawn, tmp_path):
+    run("adopt", written(make, trained, keras_file, tmp_path), "-o", tmp_path / "tao.keras")
+    whole, adopted = load_model(tmp_path / "tao.keras")
+    small = tmp_path / "small.keras"
+    run("prune", "-m", tmp_path / "tao.keras", "-o", small, "--target_flops", "0.8", "-nf", "8")
+    pruned, card = load_model(small)
+    assert pruned.count_params() < whole.count_params()
+    assert card == adopted
+    spec = retrain_spec(tmp_path / "retrain.yaml", drawn, small, stages=len(whole.outputs) // 2)
+    run("train", "-e", spec, "-r", tmp_path / "out")
+    retrained, card = load_model(tmp_path / "out/bpnet_model.keras")
+    assert [layer.name for layer in retrained.layers] == [layer.name for layer in pruned.layers]
+    moved = [np.abs(one - two).max() > 0 for one, two in zip(retrained.trainable_weights, pruned.trainable_weights,
+                                                             strict=True)]  # fmt: skip
+    assert np.mean(moved) > 0.9
+    assert card.made_from == adopted.made_from
+    export_onnx(tmp_path / "out/bpnet_model.keras", tmp_path / "small.onnx")
     runner = open_runner(tmp_path / "small.onnx", runner="exact")
-    drawn = small(pictures())
-    for ours, theirs in zip(runner(pictures()), drawn, strict=True):
+    stages, maps = len(retrained.outputs) // 2, retrained(pictures())
+    for ours, theirs in zip(runner(pictures()), (maps[stages - 1], maps[-1]), strict=True):
         assert np.abs(ours - theirs).max() <= 1e-4 * np.ptp(theirs)
-    assert runner.card.paf_shift == 3.5
 
 
 # Intel's

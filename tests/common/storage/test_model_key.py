@@ -135,8 +135,10 @@ def test_nvidia_s_files_are_named_whatever_the_key(tmp_path, read, name):
         with using_key(key), pytest.raises(UserError) as caught:
             read(path)
         assert "is encrypted by NVIDIA's tools, or damaged" in caught.value.problem
-        assert "NVIDIA's encryption cannot be read here" in caught.value.problem
-        assert caught.value.fix == "give the open .hdf5 that TAO 5 writes, or a file that bpnet wrote"
+        assert "where NVIDIA's codec is installed, `bpnet adopt` opens it" in caught.value.fix
+        assert ("bpnet prune -m /models/model.tlt -o /models/open/model.hdf5" in caught.value.fix) == (
+            name[-4:] == ".tlt"
+        )
 
 
 # Where the key comes from

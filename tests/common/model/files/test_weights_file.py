@@ -84,7 +84,7 @@ def test_a_folder_gives_its_model(files, tmp_path):
 def test_nvidia_s_encryption_is_named(tmp_path, suffix):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
-    with pytest.raises(UserError, match=r"is encrypted by NVIDIA's tools, or damaged.*open \.hdf5 that TAO 5 writes"):
+    with pytest.raises(UserError, match=r"is encrypted by NVIDIA's tools, or damaged.*`bpnet adopt` opens it"):
         read_weights(path)
 
 
