@@ -9,7 +9,7 @@ import numpy as np
 
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
-from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import (
@@ -58,8 +58,8 @@ def report(
     )
     converted = find_dataset(dataset)
     truth = spec_in(converted)
-    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     card = read_card(networks.base)
+    spec = fill_from_card(read_spec(inference_spec, InferenceSpec, "inference_spec"), card)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
         known = {name: None if ap == NOBODY else ap for name, ap in aps.items()}
