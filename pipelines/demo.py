@@ -29,7 +29,7 @@ from bodyposenet.pipelines.here.past import code_digest, is_new, mark_complete, 
 from bodyposenet.pipelines.here.run import Places, run_here
 from bodyposenet.pipelines.here.screen import Screen
 from bodyposenet.pipelines.here.stages import titles
-from bodyposenet.pipelines.specs import default
+from bodyposenet.pipelines.specs import PEOPLE, default_for
 
 PIPELINE = "prune_retrain"
 STAGES = ("base", "pruned", "retrained", "int8")
@@ -38,6 +38,7 @@ FIGURES = ("ap", "params", "gflops", "bytes", "latency_ms")
 # every row of the table within .02 of the one above; the specs' own epochs, for photos, are more.
 DRAWN = "synthetic:300,200"
 TRAININGS = {"train": 2, "retrain": 3}  # and their epochs
+EVERY = ("checkpoint_n_epoch", "validation_every_n_epoch")  # keys that count epochs, of which there may be fewer
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
 
@@ -83,9 +84,13 @@ def _screen(output: Path) -> Screen:
 
 
 def _specs(epochs: int | None, *, drawn: bool) -> dict[str, Any]:
-    return {"inference_spec": default("inference")} | {
-        f"{name}_spec": _spec(name, epochs or (few if drawn else None)) for name, few in TRAININGS.items()
-    }
+    specs = {f"{name}_spec": default_for(name, drawn=drawn) for name in PEOPLE}
+    for name, few in TRAININGS.items():
+        if wanted := epochs or (few if drawn else None):
+            spec = specs[f"{name}_spec"]
+            kept = {key: min(spec[key], wanted) for key in EVERY if key in spec}
+            specs[f"{name}_spec"] = {**spec, **kept, "num_epoch": wanted}
+    return specs
 
 
 def _job(arguments: Mapping[str, Any], output: Path) -> Job:
@@ -211,11 +216,6 @@ def _surroundings(output: Path, run: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _spec(name: str, epochs: int | None) -> dict[str, Any]:
-    spec = default(name)
-    return {**spec, "num_epoch": epochs} if epochs else spec
 
 
 def main() -> None:
