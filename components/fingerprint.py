@@ -43,7 +43,7 @@ def fingerprint(
 
     Args:
         data: Folder or gs:// URI with photos and COCO keypoint files, or synthetic:600,200 to draw people.
-        defaults: Settings of each spec for which none are given.
+        defaults: Settings of each spec for which none are given; under "photos" those for photos.
         photos: Digest of the photos: names, sizes and bytes or generations.
         weights: Digest of the start weights.
         inputs: Digest of all of it.

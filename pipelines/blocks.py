@@ -21,10 +21,11 @@ from bodyposenet.components.register import register
 from bodyposenet.components.summary import summary
 from bodyposenet.components.train import train
 from bodyposenet.pipelines.resources import CLUSTER, with_resources
-from bodyposenet.pipelines.specs import NAMES, default
+from bodyposenet.pipelines.specs import NAMES, PEOPLE, default, default_for
 
 DRAWN = "synthetic:600,200"  # what a pipeline trains on unless it is given photos
 DEFAULTS = {f"{name}_spec": to_kfp(default(name)) for name in NAMES}
+FOR_PHOTOS = {f"{name}_spec": to_kfp(default_for(name, drawn=False)) for name in PEOPLE}
 
 
 class PreparedData(NamedTuple):
@@ -145,8 +146,9 @@ def fingerprint_inputs(
     """
     given = {f"{name.removesuffix('_spec')}_given": settings for name, settings in specs.items()}
     sweep = {} if cuts is None else {"cuts": cuts}
+    defaults = {**DEFAULTS, "photos": FOR_PHOTOS}
     task = fingerprint(
-        data=data, defaults=DEFAULTS, start_weights=start_weights, model_name=model_name, only_if_new=only_if_new,
+        data=data, defaults=defaults, start_weights=start_weights, model_name=model_name, only_if_new=only_if_new,
         salt=salt, gpus=max(1, CLUSTER.gpus), bound=bound, **given, **sweep,
     )  # fmt: skip
     return with_resources(task, "fingerprint", "Fingerprint").set_caching_options(False).outputs

@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -21,6 +20,8 @@ from bodyposenet.common.exits import INTERRUPTED
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
+from bodyposenet.common.report.run_report import add_pictures
+from bodyposenet.common.storage.location import locate
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.local import read_compiled
@@ -29,7 +30,7 @@ from bodyposenet.pipelines.here.past import code_digest, is_new, mark_complete, 
 from bodyposenet.pipelines.here.run import Places, run_here
 from bodyposenet.pipelines.here.screen import Screen
 from bodyposenet.pipelines.here.stages import titles
-from bodyposenet.pipelines.specs import default
+from bodyposenet.pipelines.specs import PEOPLE, default_for
 
 PIPELINE = "prune_retrain"
 STAGES = ("base", "pruned", "retrained", "int8")
@@ -38,6 +39,8 @@ FIGURES = ("ap", "params", "gflops", "bytes", "latency_ms")
 # every row of the table within .02 of the one above; the specs' own epochs, for photos, are more.
 DRAWN = "synthetic:300,200"
 TRAININGS = {"train": 2, "retrain": 3}  # and their epochs
+EVERY = ("checkpoint_n_epoch", "validation_every_n_epoch")  # keys that count epochs, of which there may be fewer
+PHOTO = "photo"  # folder of what was found in a real photo
 NOBODY = -1.0  # COCO's AP of a set without labelled people
 
 
@@ -77,15 +80,19 @@ def demo(
 
 
 def _screen(output: Path) -> Screen:
-    screen = Screen(len(titles(read_compiled(PIPELINE)[0])) + 1)
+    screen = Screen(len(titles(read_compiled(PIPELINE)[0])) + 2)
     screen.say(f"All that the stages print goes to {Places(output).log}")
     return screen
 
 
 def _specs(epochs: int | None, *, drawn: bool) -> dict[str, Any]:
-    return {"inference_spec": default("inference")} | {
-        f"{name}_spec": _spec(name, epochs or (few if drawn else None)) for name, few in TRAININGS.items()
-    }
+    specs = {f"{name}_spec": default_for(name, drawn=drawn) for name in PEOPLE}
+    for name, few in TRAININGS.items():
+        if wanted := epochs or (few if drawn else None):
+            spec = specs[f"{name}_spec"]
+            kept = {key: min(spec[key], wanted) for key in EVERY if key in spec}
+            specs[f"{name}_spec"] = {**spec, **kept, "num_epoch": wanted}
+    return specs
 
 
 def _job(arguments: Mapping[str, Any], output: Path) -> Job:
@@ -101,7 +108,10 @@ def _job(arguments: Mapping[str, Any], output: Path) -> Job:
         root=str(output / "pipeline"),
         cache=str(cache),
         before=forecast if is_new(cache) else {},
-        after={"Start weights": _extra("start", "demo:start_numbers", **start)},
+        after={
+            "Start weights": _extra("start", "demo:start_numbers", **start),
+            "A photo": _extra("photo", "demo:look_at_photo", results=str(output / PHOTO)),
+        },
         results=str(output),
     )
 
@@ -113,7 +123,8 @@ def _extra(component: str, function: str, **arguments: Any) -> Extra:
 def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[str, Any]:
     """Write the summary and the report beside the pipeline's artifacts."""
     report = {name: Path(path) for name, path in ended["Report"].files.items()}
-    shutil.copyfile(report["page"], output / "report.html")
+    page = report["page"].read_text(encoding="utf-8")
+    (output / "report.html").write_text(_add_photo(page, output / PHOTO), encoding="utf-8")
     figures = unflatten(json.loads(report["figures"].read_text(encoding="utf-8")))
     start = ended["Start weights"].numbers.get("ap", NOBODY)
     summary = {
@@ -166,6 +177,44 @@ def start_numbers(
     return {"ap": evaluate(weights_path(weights), spec, spec_in(Path(made["Join"]["dataset"])), Path(results)).ap}
 
 
+def look_at_photo(results: str, made: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Find people in a real photo with the network that ships, whatever the run's own network knows.
+
+    Args:
+        results: Folder that gets what was found.
+        made: Where the pipeline's artifacts are.
+
+    Returns:
+        ``people``, how many were found; nothing where matplotlib, with which the photo comes, is not installed.
+    """
+    from bodyposenet.common.inference.inference import infer
+    from bodyposenet.common.model.files.bundled import PEOPLE as NETWORK
+    from bodyposenet.common.model.files.bundled import runnable_path
+
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        return {}
+    photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    found = infer(
+        runnable_path(NETWORK), None, input_type="image", input=photo, results_dir=results, dump_visualizations=True
+    )
+    return {"people": float(found.people)}
+
+
+def _add_photo(page: str, results: Path) -> str:
+    """The report with the photo that was looked at, where one was."""
+    from bodyposenet.common.imaging.fit import read_image
+    from bodyposenet.common.inference.inference import PICTURES
+
+    picture = results / PICTURES / "0.png"
+    if not picture.is_file():
+        return page
+    caption = "Grace Hopper, by James S. Davis, U.S. Navy: in the public domain; from matplotlib's sample data"
+    hint = "What pretrained:people finds in a photo; the network of this run has no part in it."
+    return add_pictures(page, "A real photo", hint, [(caption, read_image(locate(picture)))])
+
+
 def show(summary: dict[str, Any], output: Path) -> str:
     """The summary as a table, and where to look further."""
     stages = [Stage(name=name, **summary[name]) for name in STAGES]
@@ -211,11 +260,6 @@ def _surroundings(output: Path, run: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _spec(name: str, epochs: int | None) -> dict[str, Any]:
-    spec = default(name)
-    return {**spec, "num_epoch": epochs} if epochs else spec
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import matplotlib
 import pytest
 import yaml
 from support.documents import ROOT, RUN, SHELL, Block, Plan, Reader, blocks_of, pages
@@ -215,7 +216,17 @@ def for_registered(reader, readers):
     shutil.copy(min((ran_example(readers) / "photos/images").iterdir()), reader.folder / "photo.jpg")
 
 
+def for_photo(reader, readers):
+    """A photo that comes with a package."""
+    shutil.copy(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg", reader.folder / "photo.jpg")
+
+
+def for_card(reader, readers):
+    shutil.copy(ROOT / "common/model/files/pretrained/drawn_people.keras", reader.folder / "model.keras")
+
+
 GIVEN = {  # page, beginning of a block
+    ("README.md", "bpnet inference --input"): for_photo,
     ("README.md", "import cv2"): for_registered,
     ("docs/calibration.md", "bpnet export"): for_calibration,
     ("docs/data.md", "bpnet dataset_convert"): for_data,
@@ -224,6 +235,7 @@ GIVEN = {  # page, beginning of a block
     ("docs/serving.md", "bpnet bundle"): for_serving,
     ("docs/tao-migration.md", "bpnet spec check"): for_tao,
     ("docs/tracking.md", "from pathlib"): for_champion,
+    ("docs/training.md", "from dataclasses"): for_card,
 }
 
 

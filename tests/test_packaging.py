@@ -32,7 +32,7 @@ RANGES = {
     "crypto": {"cryptography": ">=42,<51", "pyrage": ">=1.2,<2"},
     "train": {"tensorflow-cpu": ">=2.21,<2.22", "tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
     "train-gpu": {"tensorflow": ">=2.21,<2.22", "keras": ">=3.12,<4"},
-    "deploy": {"onnx": ">=1.17,<1.24", "onnxruntime": ">=1.24,<2", "tf2onnx": ">=1.17,<1.18"},
+    "deploy": {"tf2onnx": ">=1.17,<1.18"},
     "trt": {"tensorrt-cu12": ">=10.9,<12"},
     "trt-rtx": {"tensorrt-rtx-cu12": ">=1.7,<2"},
     "": {
@@ -40,6 +40,8 @@ RANGES = {
         "jinja2": ">=3.1,<4",
         "numba": ">=0.61,<1",
         "numpy": ">=1.26,<3",
+        "onnx": ">=1.17,<1.24",
+        "onnxruntime": ">=1.24,<2",
         "opencv-python-headless": ">=4.11,<6",
         "protobuf": ">=6.31.1",  # kfp holds it below 7; without kfp nothing does
         "pycocotools": ">=2.0.11,<3",

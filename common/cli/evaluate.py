@@ -18,7 +18,7 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.spec.words import Device, InputType, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import locate
@@ -29,19 +29,28 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.inference import InferenceSpec
 
 
-def _inference_spec(path: str, path_map: "PathMap", model: str | None) -> "tuple[InferenceSpec, Path]":
-    """The inference spec, and the model: that of ``-m``, or else the spec's."""
+def _inference_spec(
+    path: str | None, path_map: "PathMap", model: str | None, runner: RunnerName | None
+) -> "tuple[InferenceSpec | None, Path]":
+    """The inference spec, if one is named; and the model: that of ``-m``, or the spec's, or the one that ships."""
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 
-    spec = load_spec(path, InferenceSpec, path_map=path_map)
-    log_notes(spec, path)
-    name = model or spec.model_path
-    if name is None:
-        raise UserError("no model is named", where=path, fix="give -m, or model_path in the spec")
+    spec = load_spec(path, InferenceSpec, path_map=path_map) if path else InferenceSpec()
+    if path:
+        log_notes(spec, path)
+    name = model or spec.model_path or PEOPLE
     if model is None:
-        click.echo(f"note: -m is not given; taking model_path of {path}, {name}", err=True)
-    return spec, find_model(name)
+        told = f"taking model_path of {path}, {name}" if spec.model_path else f"taking {name}"
+        click.echo(f"note: -m is not given; {told}", err=True)
+    return (spec if path else None), _find_runnable(name, spec, runner)
+
+
+def _find_runnable(name: str, spec: "InferenceSpec", runner: RunnerName | None) -> Path:
+    """A model's file; of those that came with the package the exported form, which has the last stage only."""
+    if name.startswith(PRETRAINED) and spec.output_stage_to_use is None:
+        return runnable_path(name, runner or spec.runner)
+    return find_model(name)
 
 
 def _inference_flags(function: Any) -> Any:
@@ -50,9 +59,10 @@ def _inference_flags(function: Any) -> Any:
     text = "What runs an ONNX model on a processor: the fastest that is right, or the same on every machine (exact)."
     text += "  [default: runner of the spec, else BODYPOSENET_RUNNER, else auto]"
     function = option("--runner", type=WordType(RunnerName), help=text)(function)
-    function = option("-m", "--model_filename", help="Model.  [default: model_path of the spec]")(function)
-    text = "Inference spec, YAML."
-    return option("-i", "--inference_spec", required=True, type=click.Path(), help=text)(function)
+    text = "Model, also pretrained:NAME.  [default: model_path of the spec, else pretrained:people]"
+    function = option("-m", "--model_filename", help=text)(function)
+    text = "Inference spec, YAML.  [default: what was tuned for the model]"
+    return option("-i", "--inference_spec", type=click.Path(), help=text)(function)
 
 
 @click.command("evaluate", cls=Verb, epilog=example("bpnet evaluate -i infer.yaml -d coco_spec.json -m model.keras"))
@@ -64,7 +74,7 @@ def _inference_flags(function: Any) -> Any:
 @key_option
 @common_options
 def evaluate(
-    inference_spec: str,
+    inference_spec: str | None,
     model_filename: str | None,
     dataset_spec: str,
     path_map: "PathMap",
@@ -75,7 +85,7 @@ def evaluate(
     from bodyposenet.common.spec.dataset import DatasetSpec
 
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    spec, model = _inference_spec(inference_spec, path_map, model_filename)
+    spec, model = _inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
     from bodyposenet.common.steps.evaluate import run_evaluate
 
@@ -86,7 +96,7 @@ def evaluate(
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
     if options["ceiling"] or _is_drawn(dataset):
-        click.echo(f"{'ceiling AP':<24} {_ceiling(model, spec, dataset):.3f}")
+        click.echo(f"{'ceiling AP':<24} {_ceiling(model, done.spec, dataset):.3f}")
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
     click.echo(f"ran in {done.ran}")
@@ -109,32 +119,42 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
 
 
 @click.command(
-    "inference", cls=Verb, epilog=example("bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos")
+    "inference",
+    cls=Verb,
+    epilog=example(
+        "bpnet inference --input photo.jpg",
+        "bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos",
+    ),
 )
 @_inference_flags
-@option("--input_type", default="image", type=WordType(InputType), help="What --input is.")
+@option("--input_type", type=WordType(InputType), help="What --input is.  [default: dir, json or image, as it looks]")
 @option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
 @option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
-@option("--dump_visualizations", is_flag=True, help="Draw the people: images_annotated/ in the results folder.")
+@option(
+    "--dump_visualizations",
+    is_flag=True,
+    help="Draw the people: images_annotated/ in the results folder; so without -i.",
+)
 @path_map_option
 @key_option
 @common_options
 def inference(
-    inference_spec: str,
+    inference_spec: str | None,
     model_filename: str | None,
     source: str,
     path_map: "PathMap",
     **options: Any,
 ) -> None:
-    """Find people in images; writes detections.json."""
-    spec, model = _inference_spec(inference_spec, path_map, model_filename)
-    from bodyposenet.common.inference.inference import default_results_dir, infer
+    """Find people in images; writes detections.json, and without -i the images with the people drawn on them."""
+    spec, model = _inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    from bodyposenet.common.inference.inference import default_results_dir, infer, tell_input_type
 
     folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)
     with task("inference", folder, status=False) as run:
         done = infer(
-            model, spec, input=locate(source), results_dir=folder, input_type=options["input_type"],
-            image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"],
+            model, spec, input=locate(source), results_dir=folder,
+            input_type=options["input_type"] or tell_input_type(locate(source)),
+            image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"] or not spec,
             device=options["device"], runner=options["runner"],
         )  # fmt: skip
         run.log_metrics({"images": done.images, "people": done.people})
@@ -142,3 +162,5 @@ def inference(
         click.echo(f"left out: {reason}", err=True)
     click.echo(f"ran in {done.ran}")
     click.echo(f"wrote {done.detections}: {done.summary()}")
+    if done.pictures:
+        click.echo(f"drew the people: {done.pictures[0] if len(done.pictures) == 1 else done.pictures[0].parent}")

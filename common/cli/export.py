@@ -19,6 +19,7 @@ from bodyposenet.common.cli.options import (
     key_option,
     option,
     path_map_option,
+    results_folder,
     warn_of_name,
 )
 from bodyposenet.common.errors import UserError
@@ -135,7 +136,8 @@ def output_path(model: Path, output: str | None) -> Path:
     from bodyposenet.common.storage.together import is_unfinished
 
     ending = ".onnx" if key_in_use() is None else ".etlt"
-    path = Path(output) if output else (model / "model" if model.is_dir() else model).with_suffix(ending)
+    beside = model / "model" if model.is_dir() else results_folder(model) / model.name
+    path = Path(output) if output else beside.with_suffix(ending)
     if path.suffix not in (".onnx", ".etlt"):
         path = path.with_name(path.name + ending)
     if path.exists() and not is_unfinished(path):

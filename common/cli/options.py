@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 import click
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
 from bodyposenet.common.storage.encryption import is_encrypted
 from bodyposenet.common.storage.errors import GS, in_bucket
 from bodyposenet.common.storage.location import Location, locate
@@ -169,9 +170,13 @@ def log_notes(spec: "Strict", path: str) -> None:
 def find_model(path: Path | str) -> Path:
     """``path``, or the open file that stands beside it where TAO's scripts expect ``.tlt``, ``.hdf5`` or ``.etlt``.
 
+    ``pretrained:NAME`` is the Keras network of that name that came with the package.
+
     Raises:
         UserError: Neither is there.
     """
+    if str(path).startswith(PRETRAINED):
+        return weights_path(str(path), where="the model")
     if in_bucket(path):
         raise UserError("models are read from a disk", where=str(path), fix="fetch it: gcloud storage cp")
     path = Path(path)
@@ -186,7 +191,9 @@ def find_model(path: Path | str) -> Path:
 
 
 def results_folder(path: Path) -> Path:
-    """The folder that results go to when none is named: that of the model or the output."""
+    """The folder that results go to when none is named: that of the model or the output; not where the package is."""
+    if is_shipped(path):
+        return Path()
     return path if path.is_dir() else path.parent
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class Evaluation:
         results_dir: Where the files are.
         ran: What ran the network, on which instruction set, and how fast if that was measured.
         speed_up: Times as fast as float in ONNX Runtime; None if that was not measured.
+        spec: How people were found: what was asked for, with what the model's card tells.
     """
 
     metrics: dict[str, float]
@@ -60,6 +61,7 @@ class Evaluation:
     results_dir: Location
     ran: str = ""
     speed_up: float | None = None
+    spec: InferenceSpec = field(default_factory=InferenceSpec)
 
     @property
     def ap(self) -> float:
@@ -77,7 +79,7 @@ class Evaluation:
 
 def evaluate(
     model: "Path | Runner",
-    spec: InferenceSpec,
+    spec: InferenceSpec | None,
     dataset: DatasetSpec,
     results_dir: str | Path | Location,
     *,
@@ -92,7 +94,7 @@ def evaluate(
 
     Args:
         model: A Keras or ONNX model's file, an engine's, or a runner.
-        spec: How to find people.
+        spec: How to find people; None takes what was tuned for the model, at the size that it was trained at.
         dataset: Its test half is used.
         results_dir: Is made.
         progress: Show a progress bar; by default on terminals.
@@ -193,6 +195,7 @@ def _score(
         results_dir=results_dir,
         ran=describe_runner(runner),
         speed_up=measure_speed_up(runner),
+        spec=spec,
     )
 
 

@@ -22,6 +22,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.spec.inference import fill_from_card
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
@@ -114,9 +115,9 @@ class Validation:
     def _ap(self, runner: "Runner") -> float:
         truth, skeleton = self.photos.truth, self.plan.skeleton
         require_common_joints(truth, skeleton)
-        detections = []
+        spec, detections = fill_from_card(self.plan.inference, self.plan.card), []
         records = Bar(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
         for number, record in enumerate(records):
             image = decode_image(record.image, where=f"image {record.image_id}, {record.image_path}", upright=False)
-            detections += to_coco(find_people(runner, image, self.plan.inference), skeleton, truth.joints, number)
+            detections += to_coco(find_people(runner, image, spec), skeleton, truth.joints, number)
         return coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))[MAIN]

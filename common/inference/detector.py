@@ -12,7 +12,7 @@ from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, normalise, pl
 from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.skeleton import Skeleton
-from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Maps, Runner
@@ -164,13 +164,13 @@ def _cubic(places: np.ndarray, length: int) -> np.ndarray:
 
 
 def open_model(
-    model: "Path | Runner", spec: InferenceSpec, device: "Device" = "auto", runner: "RunnerName | None" = None
+    model: "Path | Runner", spec: InferenceSpec | None, device: "Device" = "auto", runner: "RunnerName | None" = None
 ) -> "tuple[Runner, InferenceSpec]":
-    """Open a model, and change the spec to what it can do.
+    """Open a model; fill the spec with what the model's card tells, and change it to what the model can do.
 
     Args:
         model: Its file, or a runner.
-        spec: How to find people.
+        spec: How to find people; None takes what the card tells, else the size that the network was trained at.
         device: What to compute on, if the model is a file.
         runner: What to run an ONNX file with; the spec's if None.
 
@@ -179,10 +179,14 @@ def open_model(
     """
     from bodyposenet.common.deploy.runtime.runners import open_runner
 
-    if not isinstance(model, str | Path):
-        return model, adapt_spec(spec, read_sizes(model), model.card.stride, "the model")
-    opened = open_runner(Path(model), stage=spec.output_stage_to_use, device=device, runner=runner or spec.runner)
-    return opened, adapt_spec(spec, read_sizes(opened), opened.card.stride, str(model))
+    asked, where = spec or InferenceSpec(), "the model" if not isinstance(model, str | Path) else str(model)
+    if isinstance(model, str | Path):
+        stage, runner = asked.output_stage_to_use, runner or asked.runner
+        model = open_runner(Path(model), stage=stage, device=device, runner=runner)
+    filled = fill_from_card(asked, model.card)
+    if spec is None and "input_shape" not in filled.model_fields_set:
+        filled = filled.model_copy(update={"input_shape": model.card.input_size})
+    return model, adapt_spec(filled, read_sizes(model), model.card.stride, where)
 
 
 def adapt_spec(spec: InferenceSpec, sizes: InputSizes | None, stride: int, where: str) -> InferenceSpec:

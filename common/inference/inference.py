@@ -63,7 +63,7 @@ class Inference:
 
 def infer(
     model: "Path | Runner",
-    spec: InferenceSpec,
+    spec: InferenceSpec | None,
     *,
     input_type: InputType,
     input: str | Path | Location,
@@ -78,7 +78,7 @@ def infer(
 
     Args:
         model: A Keras or ONNX model's file, an engine's, or a runner.
-        spec: How to find people.
+        spec: How to find people; None takes what was tuned for the model, at the size that it was trained at.
         input_type: ``image``: one file; ``dir``: the photos of a folder, by name; ``json``: a list of
             paths, or an object with ``images``, a list of objects with ``full_image_path``; its other keys are kept.
         input: The file or folder.
@@ -125,6 +125,13 @@ def infer(
 def default_results_dir(source: Location) -> Location:
     """Name the folder ``inference`` beside the input."""
     return source.absolute().parent / "inference"
+
+
+def tell_input_type(source: Location) -> InputType:
+    """Tell what an input is by how it looks: a folder, a list in JSON, or else a photo."""
+    if source.suffix.lower() == ".json":
+        return "json"
+    return "dir" if source.is_dir() else "image"
 
 
 def list_photos(kind: InputType, source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:

@@ -27,6 +27,7 @@ from bodyposenet.common.report.comparison_table import (
 
 __all__ = ["Stage", "write_report", "write_table"]
 
+FACTS = '<h2 id="facts">'  # where a page's last part begins
 WIDEST = 720  # pixels of an embedded picture
 QUALITY = 85  # of its JPEG
 MOST_BYTES = 1_500_000  # of all pictures of a page; Kubeflow shows pages of 2 MB
@@ -96,6 +97,25 @@ def write_report(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def add_pictures(page: str, heading: str, hint: str, pictures: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Add a section of pictures to a report that is written, before what it was made from.
+
+    Args:
+        page: What :func:`write_report` wrote.
+        heading: Of the section.
+        hint: What the pictures show.
+        pictures: Caption and RGB uint8 ``(H, W, 3)``.
+    """
+    figure = Markup(
+        '<figure class="card" style="padding: 0"><img src="data:image/jpeg;base64,{0.jpeg}" width="{0.width}" '
+        'height="{0.height}" alt="{0.caption}"><figcaption>{0.caption}</figcaption></figure>'
+    )
+    drawn = Markup("").join(figure.format(embed(caption, image)) for caption, image in pictures)
+    section = Markup('<h2>{}</h2>\n<p class="hint">{}</p>\n<div class="pictures">{}</div>\n')
+    before, mark, after = page.partition("</main>" if FACTS not in page else FACTS)
+    return before + str(section.format(heading, hint, drawn)) + mark + after
 
 
 def tiles(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """Card: how a network is fed and read: its skeleton, its stride and its scales."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -21,6 +22,10 @@ class Card:
             where both stand for the cell's centre, (stride - 1) / 2 where fields were drawn from its corner, as by
             OpenPose and TAO.
         made_from: What a network was adopted from, and under which licence; empty of a network that was trained here.
+        decoding: Keys of an inference spec that were tuned for this network: ``input_shape``, ``heatmap_threshold``,
+            ``min_parts`` and the like. They hold where a spec does not say otherwise.
+        trained_on: Photos that the weights this network began with had been trained on, as far as that is told: names
+            by the SHA-256 of their files. An AP on such photos measures nothing.
     """
 
     skeleton: Skeleton
@@ -31,6 +36,8 @@ class Card:
     sigma: float = 7.0
     paf_shift: float = 0.0
     made_from: str = ""
+    decoding: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    trained_on: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return this card as plain JSON data."""
@@ -42,8 +49,9 @@ class Card:
             "input_size": list(self.input_size),
             "sigma": self.sigma,
         }
-        adopted = {"paf_shift": self.paf_shift, "made_from": self.made_from}
-        return said | {name: value for name, value in adopted.items() if value}
+        rare = {"paf_shift": self.paf_shift, "made_from": self.made_from}
+        rare |= {"decoding": dict(self.decoding), "trained_on": dict(self.trained_on)}
+        return said | {name: value for name, value in rare.items() if value}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Card":
@@ -57,4 +65,6 @@ class Card:
             sigma=float(data["sigma"]),
             paf_shift=float(data.get("paf_shift", 0.0)),
             made_from=str(data.get("made_from", "")),
+            decoding=dict(data.get("decoding", {})),
+            trained_on=dict(data.get("trained_on", {})),
         )

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.spec.base import Bool, Fraction, Natural, PathText, Positive, Strict, parse_spec
 from bodyposenet.common.spec.problems import SpecMisfitError
 from bodyposenet.common.spec.words import RunnerName
 
@@ -57,3 +58,16 @@ class InferenceSpec(Strict):
         if mode == "None":
             raise SpecMisfitError(((), "'None' is text in YAML; did you mean null, without quotes?"))
         return mode
+
+
+def fill_from_card(spec: InferenceSpec, card: Card) -> InferenceSpec:
+    """Fill what a spec leaves open with what was tuned for the network; what the spec says stays.
+
+    Raises:
+        SpecError: The card's settings are none of an inference spec.
+    """
+    if not card.decoding:
+        return spec
+    tuned = parse_spec(card.decoding, InferenceSpec, where="the model's card: decoding")
+    open_keys = tuned.model_fields_set - spec.model_fields_set
+    return spec.model_copy(update={name: getattr(tuned, name) for name in open_keys})

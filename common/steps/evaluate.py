@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_evaluate(
-    run: "TrackedRun", model: Path, inference_spec: "InferenceSpec", dataset_spec: "DatasetSpec",
+    run: "TrackedRun", model: Path, inference_spec: "InferenceSpec | None", dataset_spec: "DatasetSpec",
     folder: "Path | Location", *,
     name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
 ) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip
@@ -23,7 +23,7 @@ def run_evaluate(
     Args:
         run: The tracked run.
         model: File of the network.
-        inference_spec: How photos are fitted and people found.
+        inference_spec: How photos are fitted and people found; None takes what was tuned for the network.
         dataset_spec: Its set ``test`` is used.
         folder: Gets the detections and ``results.csv``.
         name: What the run calls the network.
@@ -39,8 +39,11 @@ def run_evaluate(
     from bodyposenet.common.evaluation.evaluate import evaluate
     from bodyposenet.common.tracking.datasets import describe_half
 
-    run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")
+    if inference_spec:
+        run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")
     done = evaluate(model, inference_spec, dataset_spec, folder, device=device, runner=runner)
+    if not inference_spec:
+        run.log_params({**done.spec.model_dump(mode="json"), "model": name}, prefix="spec")
     run.log_dataset(partial(describe_half, dataset_spec, "test", "evaluation", {"images": done.images}))
     numbers = {rename_metric(key): value for key, value in done.metrics.items()}
     numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.hold_out import list_photos
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
-from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import (
@@ -45,6 +48,7 @@ def report(
     """
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
     from bodyposenet.common.model.files.model_file import read_card
+    from bodyposenet.common.report.comparison_table import verdict
     from bodyposenet.common.report.run_report import write_report
     from bodyposenet.common.tasks.comparison import Networks, channels_between, compare
 
@@ -58,8 +62,8 @@ def report(
     )
     converted = find_dataset(dataset)
     truth = spec_in(converted)
-    spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     card = read_card(networks.base)
+    spec = fill_from_card(read_spec(inference_spec, InferenceSpec, "inference_spec"), card)
     with task_run("report", buffer=Path(page).parent) as run:
         ceiling = ceiling_ap(truth, spec, card.skeleton, stride=card.stride, sigma=card.sigma)
         known = {name: None if ap == NOBODY else ap for name, ap in aps.items()}
@@ -67,6 +71,7 @@ def report(
         write_report(
             Path(page),
             title="BodyPoseNet: trained, pruned, retrained, quantized",
+            said=" ".join(filter(None, (verdict(compared.stages, ceiling), describe_seen(card, converted)))),
             ceiling_ap=ceiling,
             stages=compared.stages,
             curves={name: _history(files[name]) for name in ("base", "retrained")},
@@ -74,6 +79,7 @@ def report(
             pictures=_pictures(find_detections(found), converted, card.skeleton),
             facts=_facts(converted, spec, card.input_size)
             | _precisions(files)
+            | _list_seen(card)
             | {"8-bit network ran in": compared.describe()},
         )
         told = {"ceiling_ap": ceiling, "int8.speed_up": compared.speed_up} | compared.list_figures()
@@ -115,6 +121,33 @@ def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[st
         "evaluated at": f"{spec.input_shape[0]}x{spec.input_shape[1]} pixels, {spec.keep_aspect_ratio_mode}",
         "fewest joints of a person": spec.min_parts,
     }
+
+
+def describe_seen(card: Card, dataset: Path) -> str:
+    """Say how many of a dataset's held-out photos the start weights had been trained on; nothing if that is unknown.
+
+    Args:
+        card: Of the network that was trained.
+        dataset: As ``dataset_join`` leaves it.
+    """
+    if not card.trained_on:
+        return ""
+    photos = list_photos(dataset)
+    seen = sum(photo.sha256 in card.trained_on for photo in photos)
+    if not seen:
+        return (
+            f"The start weights had been trained on none of the {pluralize(len(photos), 'photo')} of this evaluation."
+        )
+    return (
+        f"The start weights had been trained on {seen} of the {pluralize(len(photos), 'photo')} of this evaluation: "
+        "this AP is no measure."
+    )
+
+
+def _list_seen(card: Card) -> dict[str, str]:
+    """The photos that the start weights had been trained on, where the card tells them."""
+    names = sorted(card.trained_on.values())
+    return {"start weights trained on": f"{pluralize(len(names), 'photo')}: {', '.join(names)}"} if names else {}
 
 
 def _precisions(files: Mapping[str, Path]) -> dict[str, str]:

@@ -44,7 +44,7 @@ def fingerprint(
 
     Args:
         given: For each spec its settings, or the place of their file; see :func:`read_inputs`.
-        defaults: Settings of each spec where nothing is given.
+        defaults: Settings of each spec where nothing is given; under ``photos`` those for photos.
         outputs: File of each output by its name.
         data: A folder with photos, or how many people to draw.
         start_weights: A model to start from, in place of the train spec's; see :func:`choose_start`.

@@ -28,6 +28,7 @@ SYNTHETIC = "synthetic:"
 DRAWN = re.compile(r"synthetic:(\d+),(\d+)(?:,(\d+))?")
 PHOTOS_PER_PART = 20_000  # of a conversion in one pod
 MOST_PARTS = 16
+FOR_PHOTOS = "photos"  # among the defaults: those that take the place of others where people are not drawn
 ELSEWHERE = "/filled/in/by/the/pipeline"
 
 Settings = Mapping[str, Any]
@@ -93,7 +94,8 @@ def read_inputs(
     Args:
         given: For each spec its settings, or ``{"from": PLACE}``, a path or ``gs://`` URI of a YAML or JSON file;
             nothing means the default.
-        defaults: Settings of each spec where nothing is given.
+        defaults: Settings of each spec where nothing is given; under ``photos`` those for photos, see
+            :func:`choose_defaults`.
         data: See :func:`parse_synthetic`; otherwise a folder, on a disk or in a bucket.
         start_weights: Replaces ``pretrained_weights`` of the train spec; ``auto`` falls back to them.
         model_name: The registered model that the run adds to, and whose champion ``auto`` takes.
@@ -104,16 +106,27 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read, or a registry has no such weights.
     """
-    specs, checked = _check_specs(given, defaults)
+    drawn = parse_synthetic(data)
+    specs, checked = _check_specs(given, choose_defaults(defaults, given, drawn=drawn is not None))
     start, wish = _choose_start(start_weights.strip(), specs, checked.get("train_spec"), model_name)
     if start.weights or wish:
         specs = _with_weights(specs, start.weights)
     weights = start.digest or weights_digest(start.weights)
-    drawn = parse_synthetic(data)
     specs = {name: _without_teacher(settings) for name, settings in specs.items()} if drawn else specs
     photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
     return RunInputs(specs, photos, weights, parts_for(count), more, checked, start, wish)
+
+
+def choose_defaults(
+    defaults: Mapping[str, Settings], given: Mapping[str, Settings], *, drawn: bool
+) -> dict[str, Settings]:
+    """The settings of each spec where nothing is given: those for photos, unless people are drawn or trained otherwise.
+
+    Whoever gives a train spec trains another network, for which the other specs for photos are not made.
+    """
+    known = {name: settings for name, settings in defaults.items() if name != FOR_PHOTOS}
+    return known if drawn or given.get("train_spec") else {**known, **defaults.get(FOR_PHOTOS, {})}
 
 
 def parse_synthetic(data: str) -> SyntheticSpec | None:

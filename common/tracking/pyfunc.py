@@ -70,11 +70,12 @@ class RegisteredPoseModel:
 
 
 def inference_spec(card: "Card", settings: Mapping[str, Any], *, where: str) -> "InferenceSpec":
-    """A network's inference spec: some keys of it, and the input size of the training unless they name another."""
+    """A network's inference spec: some keys of it, else what its card tells, else the input size of the training."""
     from bodyposenet.common.spec.base import parse_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 
-    return parse_spec({"input_shape": list(card.input_size)} | dict(settings), InferenceSpec, where=where)
+    given = {"input_shape": list(card.input_size)} | dict(card.decoding) | dict(settings)
+    return parse_spec(given, InferenceSpec, where=where)
 
 
 def _unwrap(data: Any) -> Any:

@@ -139,7 +139,10 @@ def find_shipped(spec: TrainSpec) -> str:
     """Weights of the package that the spec's network takes whole; nothing where none are."""
     for name in list_shipped():
         path = weights_path(name)
-        model = ModelSpec.model_validate(read_settings({"from": str(path.with_suffix(".yaml"))}, name).data["model"])
+        recipe = path.with_suffix(".yaml")
+        if not recipe.is_file():  # a graph of its own, which no spec builds
+            continue
+        model = ModelSpec.model_validate(read_settings({"from": str(recipe)}, name).data["model"])
         skeleton = read_card(path).skeleton
         if not _compare(spec, describe_spec(model), skeleton.name, digest_skeleton(skeleton)):
             return name

@@ -54,6 +54,7 @@ TELLING: dict[str, Callable[[Numbers], str]] = {
     "gate": lambda numbers: "good enough" if numbers["Output"] else "not good enough",
     "challenge": _ap("Output"),
     "start": _ap("ap"),
+    "photo": lambda numbers: f"{pluralize(int(numbers['people']), 'person')} found",
     "forecast": lambda numbers: f"about {minutes(numbers['seconds'])}",
 }
 

@@ -151,7 +151,7 @@ def skeleton_sheet(card: Card) -> dict[str, Any]:
         "input": "RGB / scale - offset",
         "scale": list(card.image_scale),
         "offset": list(card.image_offset),
-        "decoding": THRESHOLDS,
+        "decoding": {key: card.decoding.get(key, value) for key, value in THRESHOLDS.items()},
     }
 
 

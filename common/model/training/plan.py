@@ -75,17 +75,23 @@ class Plan:
 
     @cached_property
     def card(self) -> Card:
-        """The card of the network that comes out; of one that begins as an adopted network, with what that was."""
-        return replace(make_card(self.spec, self.skeleton), made_from=self._find_origin())
+        """The card of the network that comes out; with what is told of the one that the training begins with."""
+        made, begun = make_card(self.spec, self.skeleton), self._read_start()
+        if begun is None:
+            return made
+        decoding = dict(begun.decoding)
+        if "input_shape" in decoding and begun.input_size != made.input_size:
+            decoding["input_shape"] = list(made.input_size)  # people are as large as this training shows them
+        return replace(made, made_from=begun.made_from, decoding=decoding, trained_on=begun.trained_on)
 
-    def _find_origin(self) -> str:
-        """Find what the network that a training begins with was adopted from; nothing of others."""
+    def _read_start(self) -> Card | None:
+        """The card of the network that a training begins with; None where there is none."""
         weights = str(self.spec.pretrained_weights or "")
         if not weights or is_registered(weights) or not (path := weights_path(weights)).is_file():
-            return ""
+            return None
         with contextlib.suppress(UserError):  # of weights without a card, such as Keras' own
-            return read_card(path).made_from
-        return ""
+            return read_card(path)
+        return None
 
     @cached_property
     def drawing(self) -> TargetDrawing:

@@ -1,13 +1,16 @@
 """From a photo to its people, at one scale and at several."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.coco_files import document, image, write_annotations
 from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.errors import SpecError
 from bodyposenet.common.imaging.fit import normalise
-from bodyposenet.common.inference.detector import find_people, resample
+from bodyposenet.common.inference.detector import find_people, open_model, resample
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.card import Card
@@ -160,3 +163,31 @@ def test_maps_go_on_as_they_end():
     ramp = np.arange(5.0)[:, None, None] * np.ones((5, 5, 1))
     far = resample(ramp, np.array([[1, 0, 0], [0, 1, 20.0], [0, 0, 1]]), (3, 5))
     np.testing.assert_allclose(far, 4)
+
+
+def tuned(truth, **decoding):
+    """A network whose card has settings of its own."""
+    runner = PerfectRunner(truth)
+    runner.card = replace(runner.card, input_size=(96, 128), decoding=decoding)
+    return runner
+
+
+def test_what_was_tuned_for_a_network_holds_where_a_spec_says_nothing(truth):
+    network = tuned(truth, input_shape=[200, 304], min_parts=17, heatmap_threshold=0.3)
+    _, used = open_model(network, spec(heatmap_threshold=0.02))
+    assert (used.input_shape, used.min_parts, used.heatmap_threshold) == ((368, 368), 17, 0.02)
+    _, used = open_model(network, parse_spec({}, InferenceSpec))
+    assert (used.input_shape, used.min_parts, used.heatmap_threshold) == ((200, 304), 17, 0.3)
+    assert used.paf_threshold == InferenceSpec().paf_threshold
+    assert len(find_people(network, photo_of(truth), used)) == 1  # the other lacks two joints
+
+
+def test_without_a_spec_photos_have_the_size_that_the_network_was_trained_at_unless_another_was_tuned(truth):
+    assert open_model(tuned(truth), None)[1].input_shape == (96, 128)
+    assert open_model(tuned(truth, input_shape=[200, 304]), None)[1].input_shape == (200, 304)
+    assert open_model(tuned(truth), InferenceSpec())[1].input_shape == (256, 256)  # a spec without it, as ever
+
+
+def test_a_card_with_settings_that_no_spec_has_is_refused(truth):
+    with pytest.raises(SpecError, match=r"the model's card: decoding: heatmap_treshold: .*did you mean"):
+        open_model(tuned(truth, heatmap_treshold=0.3), None)

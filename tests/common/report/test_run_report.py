@@ -17,7 +17,15 @@ from support.page import Page
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.numbers import count, milliseconds, plain, precision, size
 from bodyposenet.common.report.comparison_table import format_signed, rows, verdict
-from bodyposenet.common.report.run_report import Stage, embed, fact_text, tiles, write_report, write_table
+from bodyposenet.common.report.run_report import (
+    Stage,
+    add_pictures,
+    embed,
+    fact_text,
+    tiles,
+    write_report,
+    write_table,
+)
 
 STAGES = [
     Stage("base", ap=0.460, params=2_000_000, gflops=4.0, bytes=8_000_000, latency_ms=40.0),
@@ -275,3 +283,20 @@ def test_facts_are_words():
     assert [fact_text(value) for value in (None, math.nan, "", [], 0.1, 3, True, ["a", None])] == [
         "–", "–", "–", "–", "0.1", "3", "True", "a, –",
     ]  # fmt: skip
+
+
+def test_pictures_are_added_to_a_page_before_what_it_was_made_from(tmp_path):
+    given = {
+        "title": "A run",
+        "ceiling_ap": None,
+        "stages": [],
+        "curves": {},
+        "pictures": [],
+        "facts": {"data": "drawn"},
+    }
+    page = write_report(tmp_path / "page.html", **given).read_text()
+    more = add_pictures(page, "A <photo>", "One of it.", [("a & b", np.zeros((20, 30, 3), np.uint8))])
+    assert page.count("<img") == 0
+    start, end = more.index("<h2>A &lt;photo&gt;</h2>"), more.index('<h2 id="facts">')
+    assert start < more.index('width="30" height="20" alt="a &amp; b"') < end
+    assert more[:start] + more[end:] == page

@@ -19,15 +19,16 @@ from bodyposenet.common.tasks.run_inputs import (
     read_inputs,
     weights_digest,
 )
-from bodyposenet.pipelines.blocks import DEFAULTS
+from bodyposenet.pipelines.blocks import DEFAULTS, FOR_PHOTOS
 
 DEFAULT = restore_ints(DEFAULTS)
+BY_DATA = restore_ints({**DEFAULTS, "photos": FOR_PHOTOS})
 NAMES = list(DEFAULT)
 
 
 def read(data="synthetic:8,4", **specs):
     more = {name: specs.pop(name) for name in ("start_weights", "salt", "more") if name in specs}
-    return read_inputs({name: specs.get(name, {}) for name in NAMES}, DEFAULT, data=data, **more)
+    return read_inputs({name: specs.get(name, {}) for name in NAMES}, BY_DATA, data=data, **more)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,19 @@ def photos(tmp_path_factory):
 
 def test_with_nothing_given_all_specs_are_the_shipped_ones(photos):
     found = read(str(photos))
-    assert found.specs == DEFAULT
+    assert found.specs == {**DEFAULT, **restore_ints(FOR_PHOTOS)}
     assert found.parts == ["0/1"]
+    assert found.specs["train_spec"]["pretrained_weights"] == "pretrained:people"
+    drawn = {**DEFAULT, "retrain_spec": {**DEFAULT["retrain_spec"], "distillation": {"enabled": False}}}
+    assert read().specs == drawn
+
+
+def test_a_train_spec_that_is_given_keeps_the_other_specs_of_before_for_photos_too(photos):
+    own = {**DEFAULT["train_spec"], "num_epoch": 9}
+    assert read(str(photos), train_spec=own).specs == {**DEFAULT, "train_spec": own}
+    cut = {**DEFAULT["prune_spec"], "pruning_threshold": 0.5}
+    found = read(str(photos), prune_spec=cut).specs
+    assert (found["prune_spec"], found["train_spec"]) == (cut, restore_ints(FOR_PHOTOS["train_spec"]))
 
 
 def test_a_teacher_that_nobody_asks_for_by_name_teaches_photos_and_no_drawn_people(photos):

@@ -179,6 +179,21 @@ def test_what_a_network_was_adopted_from_stays_in_the_cards_of_those_that_begin_
     assert [made_from(weights) for weights in (str(given), None, "nowhere.keras", "auto")] == [""] * 4
 
 
+def test_what_was_tuned_for_a_network_stays_with_what_is_trained_of_it_but_for_another_size(given, tmp_path):
+    model, card = load_model(given)
+    tuned = {"decoding": {"input_shape": [368, 368], "min_parts": 5}, "trained_on": {"ab" * 32: "seen.jpg"}}
+    spec = tiny_spec(pretrained_weights=str(tmp_path / "tuned.keras"))
+    size = make_card(spec, BODYPOSENET_18).input_size
+
+    def train_on(input_size):
+        save_model(model, tmp_path / "tuned.keras", replace(card, input_size=input_size, **tuned))
+        return Plan(spec, BODYPOSENET_18, Dots(4), None, InferenceSpec()).card
+
+    assert train_on(size).decoding == {"input_shape": [368, 368], "min_parts": 5}
+    assert train_on((8, 8)).decoding == {"input_shape": list(size), "min_parts": 5}
+    assert train_on(size).trained_on == {"ab" * 32: "seen.jpg"}
+
+
 def test_weights_that_are_not_shipped_are_an_error_that_lists_those_that_are():
     with pytest.raises(UserError, match="no weights named 'pretrained:nothing' are shipped"):
         weights_path("pretrained:nothing")
