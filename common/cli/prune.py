@@ -35,7 +35,13 @@ EXAMPLE = example(
 @click.command("prune", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
 @option("-o", "--output_file", type=DiskType(), help="Where the smaller one goes.")
-@option("-n", "--normalizer", default="max", type=WordType(Normalizer), help="What norms are divided by.")
+@option(
+    "-n",
+    "--normalizer",
+    default="max",
+    type=WordType(Normalizer),
+    help="What scores are divided by; cost suits taylor.",
+)
 @option("-eq", "--equalization_criterion", default="union", type=WordType(Equalization), help="For tied layers.")
 @option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this; 16 suits ONNX Runtime.")
 @option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
@@ -46,7 +52,8 @@ EXAMPLE = example(
 @option("--criterion", default="l2_norm", type=WordType(CriterionName), help="What tells how much a filter matters.")
 @option("--target_params", type=float, help="Search the threshold that leaves at most this share of the parameters.")
 @option("--target_flops", type=float, help="The same of the floating-point operations.")
-@option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data the criterion taylor looks at.")
+@option("--refit", is_flag=True, help="Fit the layers that are left to what they drew, on data of the train spec.")
+@option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data taylor and --refit look at.")
 @option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
 @option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
 @option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
@@ -76,7 +83,8 @@ def prune(
     folder = None if output_file is None else results_dir(named, output_file.parent)
     source = find_model(model)
     prune_spec = parse_spec(options, PruneSpec, where="bpnet prune")
-    data = _training_data(experiment_spec_file, batches, path_map) if prune_spec.criterion == "taylor" else None
+    learned = prune_spec.criterion == "taylor" or (prune_spec.refit and not dry_run)
+    data = _training_data(experiment_spec_file, batches, path_map) if learned else None
     if output_file is None or folder is None or dry_run:
         from bodyposenet.common.prune.prune import ladder_file
 
@@ -100,8 +108,8 @@ def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "T
 
     if spec_file is None:
         raise UserError(
-            "taylor weighs filters by training data, and none is given",
-            where="--criterion",
+            "taylor weighs filters by training data, --refit fits layers to it, and none is given",
+            where="--criterion, --refit",
             fix="give a train spec: -e FILE",
         )
     from bodyposenet.common.prune.taylor import TrainingData

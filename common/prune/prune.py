@@ -13,6 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.channels.criteria import CRITERIA, Criterion, Indices
 from bodyposenet.common.model.channels.rebuild import rebuild
 from bodyposenet.common.model.files.model_file import MODEL_NAME, load_model, model_file, save_model
+from bodyposenet.common.prune.refit import refit
 from bodyposenet.common.prune.taylor import TrainingData
 from bodyposenet.common.prune.thresholds import Cut, Ladder, ScoredNetwork, choose_cut, ladder, shortfall, weigh
 from bodyposenet.common.spec.prune import PruneSpec
@@ -162,7 +163,7 @@ def prune_file(
         output: The file to write, whole or not at all; its folder is made. In a folder that exists, ``model.keras``.
         settings: See :func:`prune_model`.
         size: Of the pictures that FLOPs are counted for, ``(height, width)`` in pixels; by default the card's.
-        data: For the criterion ``taylor``.
+        data: For the criterion ``taylor``, and for refitting.
 
     Raises:
         UserError: ``source`` is no model file, ``output`` is ``source``, or see :func:`prune_model`.
@@ -178,7 +179,12 @@ def prune_file(
         raise UserError("is the model to prune itself", where=str(output), fix="give another output file")
     model, card = load_model(source)
     size = size or card.input_size
+    if settings.refit and data is None:
+        fix = "give a train spec (`bpnet prune -e`), or leave refit out"
+        raise UserError("fits layers to training data, and none is given", where="refit", fix=fix)
     pruned = prune_model(model, settings, criterion=_make_learned(settings, model, data), size=size)
+    if settings.refit and data is not None:
+        refit(model, pruned.model, pruned.filters, data.views)
     save_model(pruned.model, output, card)
     return PruneOutcome(
         path=output,

@@ -112,8 +112,13 @@ def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> Prune
 
 
 def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
-    """Read what the settings' criterion looks at; None for most criteria."""
-    return TrainingData.read(spec, BATCHES) if settings.criterion == "taylor" else None
+    """Read what the settings' criterion and refitting look at; None if they look at nothing."""
+    return TrainingData.read(spec, BATCHES) if needs_data(settings) else None
+
+
+def needs_data(settings: PruneSpec) -> bool:
+    """Tell whether training data have a say in what is pruned and what is left."""
+    return settings.criterion == "taylor" or settings.refit
 
 
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:

@@ -1,7 +1,8 @@
 """Taylor: how much the loss would change without a filter, to first order, on training data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.train import Loss, TrainSpec
 
+VIEWS = 8  # batches
 FLOATS = 4  # parts of a batch that the loss is computed from
 
 
@@ -22,16 +24,18 @@ class TrainingData:
     """What a network was trained on.
 
     Attributes:
-        batches: Images, targets and masks.
+        batches: Images, targets and masks, as nothing has changed them.
         loss: What was minimised.
+        views: More pictures ``(B, H, W, 3)``, as the training's augmentation makes them.
     """
 
     batches: tuple[TrainingBatch, ...]
     loss: Loss = field(default_factory=Loss)
+    views: tuple[np.ndarray, ...] = ()
 
     @classmethod
     def read(cls, spec: TrainSpec, count: int) -> "TrainingData":
-        """Read the first batches of a training; fewer if an epoch has no more.
+        """Read the first batches of a training, fewer if an epoch has no more; and views, of several epochs if need be.
 
         Raises:
             UserError: The spec does not fit its data.
@@ -39,7 +43,36 @@ class TrainingData:
         plain = {"augmentation_config": spec.dataloader.augmentation_config.switch_off()}
         loader = spec.dataloader.model_copy(update=plain)
         plan = make_plan(spec.model_copy(update={"dataloader": loader, "pretrained_weights": None}))
-        return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss)
+        varied = make_plan(spec.model_copy(update={"pretrained_weights": None}))
+        epochs = chain.from_iterable(varied.batches(epoch, first=0) for epoch in range(VIEWS))
+        views = tuple(batch.images.copy() for batch in islice(epochs, VIEWS))
+        return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss, views)
+
+    @classmethod
+    def draw(
+        cls, model: Any, pictures: Iterable[np.ndarray], *, loss: Loss | None = None, seed: int = 0
+    ) -> "TrainingData":
+        """Make data of pictures alone: what ``model`` draws of them, each value off by noise.
+
+        With these, the mean square of :func:`taylor` is how far the maps move, to first order and in the sum of all
+        their cells, without a filter: the noise is Hutchinson's, whose random signs leave the squares alone ("A
+        stochastic estimator of the trace", 1990). No labels are needed.
+
+        Args:
+            model: One that draws heatmaps and fields of a single stage.
+            pictures: Batches ``(B, H, W, 3)``, as the network takes them.
+            loss: How errors are weighed.
+            seed: Of the noise.
+        """
+        rng = np.random.default_rng(seed)
+        return cls(tuple(_draw_off(model, batch, rng) for batch in pictures), loss or Loss())
+
+
+def _draw_off(model: Any, pictures: np.ndarray, rng: np.random.Generator) -> TrainingBatch:
+    maps = [np.asarray(each, np.float32) for each in model(pictures, training=False)]
+    heatmaps, pafs = (each + rng.normal(size=each.shape).astype(np.float32) for each in maps)
+    mask = np.ones((*heatmaps.shape[:3], 1), np.float32)
+    return TrainingBatch(pictures, heatmaps, pafs, mask, np.zeros(len(pictures), np.int64))
 
 
 def taylor(model: Any, data: TrainingData) -> Criterion:

@@ -1,7 +1,7 @@
 """Thresholds: what each would leave of a network, and the one that leaves a wanted share."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from typing import Any
@@ -123,7 +123,22 @@ def weigh(
     """
     graph = read_graph(model, whole=(*settings.excluded_layers, *whole))
     groups = tuple(_group(graph, settings, criterion(graph)))
-    return ScoredNetwork(graph, groups, settings, NetworkCost.count(model, graph, size))
+    sizes = NetworkCost.count(model, graph, size)
+    if settings.normalizer == "cost":
+        count = sizes.count_flops if settings.target_params is None else sizes.count_params
+        groups = tuple(_divide_by_cost(group, count) for group in groups)
+    return ScoredNetwork(graph, groups, settings, sizes)
+
+
+def _divide_by_cost(group: Group, count: Callable[[Mapping[str, Indices]], float]) -> Group:
+    """Divide scores by the root of what a filter costs: those are dropped first whose squares buy the least for it.
+
+    That is the greedy choice of a knapsack, if the squares of scores add up, as those of ``taylor`` do to first order.
+    """
+    if group.scores is None or group.depth == 1:
+        return group
+    one_less = count(dict.fromkeys(group.paths, np.arange(group.depth - 1)))
+    return replace(group, scores=group.scores / np.sqrt(max(count({}) - one_less, 1.0)))
 
 
 def _group(graph: ChannelGraph, settings: PruneSpec, votes: Votes) -> Iterator[Group]:

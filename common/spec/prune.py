@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from bodyposenet.common.spec.base import Name, Natural, NotNegative, Share, Strict
+from bodyposenet.common.spec.base import Bool, Name, Natural, NotNegative, Share, Strict
 from bodyposenet.common.spec.words import CriterionName, Equalization, Normalizer
 
 
@@ -13,7 +13,9 @@ class PruneSpec(Strict):
 
     Attributes:
         pruning_threshold: Filters with a normalised norm at or below it go.
-        normalizer: Norms are divided by the layer's largest (``max``), or by their L2 norm times the filter count.
+        normalizer: Norms are divided by the layer's largest (``max``), or by their L2 norm times the filter count
+            (``L2``), or, an extension that suits ``taylor``, by the root of what one of its filters costs (``cost``):
+            FLOPs, or parameters where those are the target.
         equalization_criterion: How layers that must keep the same filters agree.
         pruning_granularity: What is left of a layer is a multiple of this many filters.
         min_num_filters: Least number of filters left of a layer.
@@ -22,6 +24,8 @@ class PruneSpec(Strict):
         target_params: Greatest share of the parameters that may be left; the threshold is then searched, and
             ``pruning_threshold`` plays no part.
         target_flops: The same of the floating-point operations.
+        refit: Extension: before anything is trained, fit the layers that are left to what they drew before,
+            by least squares, on photos of the training. It matters most where no batch normalization follows.
         rounds: How often a pipeline prunes and retrains; the last round meets the target, a threshold is that of every
             round. One pruning alone takes no notice of it.
     """
@@ -35,6 +39,7 @@ class PruneSpec(Strict):
     criterion: CriterionName = "l2_norm"
     target_params: Share | None = None
     target_flops: Share | None = None
+    refit: Bool = False
     rounds: Natural = 1
 
     @model_validator(mode="after")

@@ -113,11 +113,14 @@ def normalize(scores: Scores, normalizer: Normalizer) -> Scores:
     Args:
         scores: ``(F,)``, none negative.
         normalizer: ``max`` divides by the greatest score; ``L2`` by the norm of all of them, times their number, so
-            that equal filters score ``sqrt(F)``.
+            that equal filters score ``sqrt(F)``; ``cost`` leaves them as they are, for scores that mean the same in
+            every layer, as those of ``taylor`` do; what a filter costs is seen to when layers are weighed.
 
     Returns:
         ``(F,)``; zeros stay zeros even when there is nothing else.
     """
+    if normalizer == "cost":
+        return scores
     whole = scores.max() if normalizer == "max" else np.linalg.norm(scores) / len(scores)
     return scores / whole if whole > 0 else np.zeros_like(scores)
 

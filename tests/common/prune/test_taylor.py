@@ -1,10 +1,14 @@
 """The Taylor criterion, against the loss of networks whose filters are really weakened; and `bpnet prune`'s choices."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.drawn_records import convert_drawn, records_of
 from support.networks import STICK, network, pictures
+from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.loading.batches import TrainingBatch
@@ -13,7 +17,9 @@ from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.prune.prune import prune_file, prune_model
 from bodyposenet.common.prune.taylor import TrainingData, taylor
+from bodyposenet.common.prune.thresholds import weigh
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import Loss
 
@@ -141,6 +147,7 @@ def test_a_target_is_met_on_the_command_line(file):
         (("-o", "out.keras", "--target_flops", 1.5), "target_flops"),
         (("-o", "out.keras", "--target_flops", 1e-6), "no threshold leaves as little as 1e-06 of it; the least is 0."),
         (("-o", "out.keras", "--criterion", "taylor"), "give a train spec: -e FILE"),
+        (("-o", "out.keras", "--refit"), "give a train spec: -e FILE"),
         (("-o", "out.keras", "-el", "stage9_*"), "no layer 'stage9_*'"),
         (("--dry-run", "--input_size", "64"), "HEIGHT,WIDTH"),
     ],
@@ -150,3 +157,64 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(file, flags, pro
     assert result.exit_code == 2
     assert problem in " ".join(result.output.split())
     assert not file.with_name("out.keras").exists()
+
+
+def test_without_labels_filters_are_weighed_by_how_far_the_maps_move_without_them():
+    """Against the maps' own derivatives by a factor on each filter, which a central difference tells."""
+    model = network(STICK, stages=1, stage1_kernel_sizes=[3], width=1 / 32)
+    seen = pictures(1, size=(16, 16))
+    data = TrainingData.draw(model, [seen] * 600, seed=1)
+    found = taylor(model, data)(read_graph(model))
+    for path in (next(iter(found)), next(reversed(found))):
+        moved = [move_maps(model, model.get_layer(path), number, seen) for number in range(len(found[path]))]
+        np.testing.assert_allclose(found[path], moved, rtol=0.25, atol=0.02 * max(moved))
+
+
+def move_maps(model, layer, number, seen, step=0.01):
+    """How far a factor on a filter moves the maps, over how far it is from 1."""
+    maps = []
+    for factor in (1 + step, 1 - step):
+        undo = weakened(model, layer, number, factor)
+        maps.append(np.concatenate([np.asarray(each).ravel() for each in model(seen, training=False)]))
+        undo()
+    return np.linalg.norm(maps[0] - maps[1]) / (2 * step)
+
+
+def test_of_filters_that_matter_alike_those_go_first_that_cost_most(model):
+    def alike(graph):
+        return {path: np.ones(layer.kernel.shape[-1]) for path, layer in graph.producers.items()}
+
+    settings = PruneSpec(target_flops=0.5, normalizer="cost", **FINE)
+    weighed = weigh(model, settings, alike, whole=(), size=(64, 64))
+    whole, cost = weighed.cut(0.0), {}
+    for group in (group for group in weighed.groups if group.scores is not None):
+        one_less = {path: np.arange(group.depth - 1) for path in group.paths}
+        cost[group.paths] = whole.flops - weighed.sizes.count_flops(whole.filters | one_less)
+        np.testing.assert_allclose(group.scores, 1 / np.sqrt(cost[group.paths]), rtol=1e-6)
+    dearest = max(cost, key=cost.get)
+    done = prune_model(model, settings, criterion=alike, size=(64, 64))
+    assert len(done.filters[dearest[0]]) == 1
+
+
+def test_refitting_on_the_command_line_brings_the_maps_nearer(tmp_path):
+    keras.utils.set_random_seed(4)
+    model = network(BODYPOSENET_18, **SHORT, use_bias=True, kernel_initializer="he_normal")
+    save_model(model, tmp_path / "model.keras", Card(BODYPOSENET_18, input_size=(64, 64)))
+    convert_drawn(tmp_path)
+    loader = {"dataset_config": records_of(tmp_path), "batch_size": 2}
+    spec = tiny_spec(dataloader=loader).model_dump(mode="json", by_alias=True)
+    (tmp_path / "train.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    seen = pictures(4, seed=8)
+    wanted = draw(model, seen)
+    far = []
+    for flags in ((), ("--refit",)):
+        out = tmp_path / f"pruned{len(flags)}.keras"
+        words = ("-m", tmp_path / "model.keras", "-o", out, "--target_flops", 0.5, "-nf", 4, "-pg", 2)
+        result = bpnet("prune", *words, "-e", tmp_path / "train.yaml", *flags)
+        assert result.exit_code == 0, result.output
+        far.append(np.square(draw(load_model(out)[0], seen) - wanted).sum())
+    assert far[1] < 0.7 * far[0]
+
+
+def draw(model, seen):
+    return np.concatenate([np.asarray(each).ravel() for each in model(seen, training=False)])
