@@ -3,6 +3,7 @@
 TensorRT 11 has no flag for FP16 and TensorRT-RTX never had one: a network computes in the types that it is written in.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST = float(np.finfo(np.float16).max)
 FLOAT_INPUTS = {"Resize": {1, 2}, "Upsample": {1}}  # by place: operations take these in 32 bits only
+WORTH_PACKING = 256  # weights; fewer take less room than the cast that widens them
 TOLERANCE = 0.05  # of a map's largest value: beyond that something has left the range of half precision
 
 
@@ -84,6 +86,31 @@ def half(model: "ModelProto", *, where: str = "the model") -> "ModelProto":
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     return halved
+
+
+def pack_weights(model: "ModelProto") -> "ModelProto":
+    """A copy of a float model that keeps its large weights in 16 bits and computes in 32, in a little more than half.
+
+    Runtimes widen them once, when they load it. Weights that half precision holds exactly, as those of the networks
+    that are shipped, change no bit of the maps; others are rounded.
+
+    Args:
+        model: Float ONNX model.
+    """
+    from onnx import TensorProto
+
+    packed: ModelProto = type(model).FromString(model.SerializeToString())
+    casts = []
+    for tensor in packed.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= WORTH_PACKING:
+            name = tensor.name
+            tensor.CopyFrom(_to_half(tensor, "the model"))
+            tensor.name = f"{name}/half"
+            casts.append(_cast(tensor.name, name, TensorProto.FLOAT))
+    nodes = [*casts, *packed.graph.node]
+    del packed.graph.node[:]
+    packed.graph.node.extend(nodes)
+    return packed
 
 
 def _find_floats(graph: "GraphProto") -> set[str]:

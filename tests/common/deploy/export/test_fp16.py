@@ -6,8 +6,9 @@ from onnx import TensorProto, helper, numpy_helper
 from support.pose_net import CARD, pictures, pose_net
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.deploy.export.fp16 import export_half, half
+from bodyposenet.common.deploy.export.fp16 import export_half, half, pack_weights
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.onnx_file import write_model
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
@@ -103,3 +104,20 @@ def test_the_verb_writes_it_beside_the_float_one(floats, tmp_path):
     assert f"wrote {tmp_path / 'net.fp16.onnx'}: " in result.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"net.onnx", "net.fp16.onnx", "status.json"}
     assert output.read_bytes() == floats.read_bytes()
+
+
+def test_weights_packed_in_16_bits_change_no_map_where_16_bits_hold_them(floats, tmp_path):
+    loose = onnx.load(floats)
+    for tensor in loose.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    write_model(loose, tmp_path / "net.onnx")
+    packed = pack_weights(loose)
+    onnx.checker.check_model(packed, full_check=True)
+    write_model(packed, tmp_path / "packed.onnx")
+    assert packed.ByteSize() < 0.6 * loose.ByteSize()
+    small, large = (OnnxRunner(tmp_path / name, runner="exact") for name in ("packed.onnx", "net.onnx"))
+    for picture in pictures(2):
+        for found, expected in zip(small(picture), large(picture), strict=True):
+            np.testing.assert_array_equal(found, expected)
