@@ -83,8 +83,9 @@ def prune(
     folder = None if output_file is None else results_dir(named, output_file.parent)
     source = find_model(model)
     prune_spec = parse_spec(options, PruneSpec, where="bpnet prune")
-    learned = prune_spec.criterion == "taylor" or (prune_spec.refit and not dry_run)
-    data = _training_data(experiment_spec_file, batches, path_map) if learned else None
+    refit = prune_spec.refit and not dry_run
+    learned = prune_spec.criterion == "taylor" or refit
+    data = _training_data(experiment_spec_file, batches, path_map, refit=refit) if learned else None
     if output_file is None or folder is None or dry_run:
         from bodyposenet.common.prune.prune import ladder_file
 
@@ -102,7 +103,7 @@ def prune(
     click.echo(f"threshold {done.threshold:g}{'; ' if done.note else ''}{done.note}")
 
 
-def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "TrainingData":
+def _training_data(spec_file: str | None, count: int, path_map: "PathMap", *, refit: bool) -> "TrainingData":
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.train import TrainSpec
 
@@ -112,6 +113,7 @@ def _training_data(spec_file: str | None, count: int, path_map: "PathMap") -> "T
             where="--criterion, --refit",
             fix="give a train spec: -e FILE",
         )
-    from bodyposenet.common.prune.taylor import TrainingData
+    from bodyposenet.common.prune.taylor import VIEWS, TrainingData
 
-    return TrainingData.read(load_spec(spec_file, TrainSpec, path_map=path_map), count)
+    spec = load_spec(spec_file, TrainSpec, path_map=path_map)
+    return TrainingData.read(spec, count, views=VIEWS if refit else 0)

@@ -102,7 +102,8 @@ def _fit(whole: _Sight, part: _Sight, kept: Indices, batches: Iterable[Pictures]
         products += inputs.T @ inputs
         targets += inputs.T @ missing
         left, spread = left + np.square(missing).sum(), spread + np.square(wanted - wanted.mean(axis=0)).sum()
-    change = np.linalg.solve(products + TOWARDS * np.trace(products) / len(products) * np.eye(len(products)), targets)
+    ridge = TOWARDS * np.trace(products) / len(products) or 1.0  # of inputs that are silent everywhere nothing changes
+    change = np.linalg.solve(products + ridge * np.eye(len(products)), targets)
     left += (change * (products @ change - 2 * targets)).sum()
     weights += change
     layer.kernel.assign(weights[: len(weights) - (layer.bias is not None)].reshape(kernel.shape))

@@ -12,7 +12,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, model_file
 from bodyposenet.common.model.training.precision import read_precision
 from bodyposenet.common.prune.prune import prune_file
-from bodyposenet.common.prune.taylor import TrainingData
+from bodyposenet.common.prune.taylor import VIEWS, TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import digest_stream
@@ -113,12 +113,9 @@ def cut_left(settings: PruneSpec, done: Sequence[Round], *, to_go: int) -> Prune
 
 def training_data(settings: PruneSpec, spec: TrainSpec) -> TrainingData | None:
     """Read what the settings' criterion and refitting look at; None if they look at nothing."""
-    return TrainingData.read(spec, BATCHES) if needs_data(settings) else None
-
-
-def needs_data(settings: PruneSpec) -> bool:
-    """Tell whether training data have a say in what is pruned and what is left."""
-    return settings.criterion == "taylor" or settings.refit
+    if settings.criterion != "taylor" and not settings.refit:
+        return None
+    return TrainingData.read(spec, BATCHES, views=VIEWS if settings.refit else 0)
 
 
 def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec, rounds: int) -> None:

@@ -15,7 +15,7 @@ from bodyposenet.common.model.network.losses import pose_loss
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.spec.train import Loss, TrainSpec
 
-VIEWS = 8  # batches
+VIEWS = 8  # batches that layers are refitted to
 FLOATS = 4  # parts of a batch that the loss is computed from
 
 
@@ -34,8 +34,13 @@ class TrainingData:
     views: tuple[np.ndarray, ...] = ()
 
     @classmethod
-    def read(cls, spec: TrainSpec, count: int) -> "TrainingData":
-        """Read the first batches of a training, fewer if an epoch has no more; and views, of several epochs if need be.
+    def read(cls, spec: TrainSpec, count: int, *, views: int = 0) -> "TrainingData":
+        """Read the first batches of a training, fewer if an epoch has no more.
+
+        Args:
+            spec: The training's.
+            count: Of the batches.
+            views: Augmented batches beside them, of several epochs if need be.
 
         Raises:
             UserError: The spec does not fit its data.
@@ -44,9 +49,9 @@ class TrainingData:
         loader = spec.dataloader.model_copy(update=plain)
         plan = make_plan(spec.model_copy(update={"dataloader": loader, "pretrained_weights": None}))
         varied = make_plan(spec.model_copy(update={"pretrained_weights": None}))
-        epochs = chain.from_iterable(varied.batches(epoch, first=0) for epoch in range(VIEWS))
-        views = tuple(batch.images.copy() for batch in islice(epochs, VIEWS))
-        return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss, views)
+        epochs = chain.from_iterable(varied.batches(epoch, first=0) for epoch in range(views))
+        seen = tuple(batch.images.copy() for batch in islice(epochs, views))
+        return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss, seen)
 
     @classmethod
     def draw(

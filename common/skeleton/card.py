@@ -65,6 +65,14 @@ class Card:
             sigma=float(data["sigma"]),
             paf_shift=float(data.get("paf_shift", 0.0)),
             made_from=str(data.get("made_from", "")),
-            decoding=dict(data.get("decoding", {})),
-            trained_on=dict(data.get("trained_on", {})),
+            decoding=_read_mapping(data, "decoding"),
+            trained_on={name: str(told) for name, told in _read_mapping(data, "trained_on").items()},
         )
+
+
+def _read_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Read a mapping of a card, empty where there is none."""
+    found = data.get(key, {})
+    if not isinstance(found, dict):
+        raise TypeError(f"the card's {key} is no mapping")
+    return {str(name): value for name, value in found.items()}

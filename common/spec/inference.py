@@ -60,6 +60,17 @@ class InferenceSpec(Strict):
         return mode
 
 
+TUNED = {
+    "input_shape",
+    "keep_aspect_ratio_mode",
+    "heatmap_threshold",
+    "paf_threshold",
+    "min_parts",
+    "max_people",
+    "flip",
+}
+
+
 def fill_from_card(spec: InferenceSpec, card: Card) -> InferenceSpec:
     """Fill what a spec leaves open with what was tuned for the network; what the spec says stays.
 
@@ -69,5 +80,5 @@ def fill_from_card(spec: InferenceSpec, card: Card) -> InferenceSpec:
     if not card.decoding:
         return spec
     tuned = parse_spec(card.decoding, InferenceSpec, where="the model's card: decoding")
-    open_keys = tuned.model_fields_set - spec.model_fields_set
+    open_keys = (tuned.model_fields_set & TUNED) - spec.model_fields_set
     return spec.model_copy(update={name: getattr(tuned, name) for name in open_keys})

@@ -46,4 +46,6 @@ class PruneSpec(Strict):
     def _one_target(self) -> Self:
         if self.target_params is not None and self.target_flops is not None:
             raise ValueError("give target_params or target_flops, not both")
+        if self.normalizer == "cost" and self.target_params is None and self.target_flops is None:
+            raise ValueError("normalizer: cost has no thresholds to choose by; give target_params or target_flops")
         return self

@@ -54,7 +54,7 @@ def decrypt_tao(path: Path, folder: Path, key: str | None) -> Path:
         from eff_tao_encryption.tao_codec import decrypt_stream
     except ImportError:
         raise UserError(
-            "is encrypted by NVIDIA's tools, and their codec (eff_tao_encryption) is not installed",
+            "looks as if NVIDIA's tools had encrypted it, and their codec (eff_tao_encryption) is not installed",
             where=str(path), fix=explain_opening(path),
         ) from None  # fmt: skip
     if not key:

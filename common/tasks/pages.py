@@ -29,6 +29,8 @@ from bodyposenet.common.tasks.files import (
 )
 from bodyposenet.common.tracking import task_run
 
+TOLD = 40  # names of photos, on a page
+
 
 @report_failures
 def report(
@@ -147,7 +149,9 @@ def describe_seen(card: Card, dataset: Path) -> str:
 def _list_seen(card: Card) -> dict[str, str]:
     """The photos that the start weights had been trained on, where the card tells them."""
     names = sorted(card.trained_on.values())
-    return {"start weights trained on": f"{pluralize(len(names), 'photo')}: {', '.join(names)}"} if names else {}
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    told = f"{pluralize(len(names), 'photo')}: {', '.join(names[:TOLD])}{more}"
+    return {"start weights trained on": told} if names else {}
 
 
 def _precisions(files: Mapping[str, Path]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bodyposenet import __version__
 from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import AwayError, SpecError, UserError
-from bodyposenet.common.model.files.bundled import AUTO, PRETRAINED, is_registered
+from bodyposenet.common.model.files.bundled import AUTO, PEOPLE, PRETRAINED, is_registered
 from bodyposenet.common.spec.base import Strict, validate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.deploy import DeploySpec
@@ -107,7 +107,8 @@ def read_inputs(
         UserError: The data or the weights cannot be read, or a registry has no such weights.
     """
     drawn = parse_synthetic(data)
-    specs, checked = _check_specs(given, choose_defaults(defaults, given, drawn=drawn is not None))
+    own = drawn is not None or start_weights.strip() not in ("", AUTO, PEOPLE)
+    specs, checked = _check_specs(given, choose_defaults(defaults, given, own=own))
     start, wish = _choose_start(start_weights.strip(), specs, checked.get("train_spec"), model_name)
     if start.weights or wish:
         specs = _with_weights(specs, start.weights)
@@ -119,14 +120,18 @@ def read_inputs(
 
 
 def choose_defaults(
-    defaults: Mapping[str, Settings], given: Mapping[str, Settings], *, drawn: bool
+    defaults: Mapping[str, Settings], given: Mapping[str, Settings], *, own: bool
 ) -> dict[str, Settings]:
-    """The settings of each spec where nothing is given: those for photos, unless people are drawn or trained otherwise.
+    """The settings of each spec where nothing is given: those for photos, unless another network is trained.
 
-    Whoever gives a train spec trains another network, for which the other specs for photos are not made.
+    Args:
+        defaults: By the spec's name; those for photos are together under a name of their own.
+        given: By the spec's name. Who gives a train or a retrain spec trains another network than that for photos.
+        own: People are drawn, or the training starts from weights of the user's own.
     """
     known = {name: settings for name, settings in defaults.items() if name != FOR_PHOTOS}
-    return known if drawn or given.get("train_spec") else {**known, **defaults.get(FOR_PHOTOS, {})}
+    trained = any(given.get(name) for name in ("train_spec", "retrain_spec"))
+    return known if own or trained else {**known, **defaults.get(FOR_PHOTOS, {})}
 
 
 def parse_synthetic(data: str) -> SyntheticSpec | None:

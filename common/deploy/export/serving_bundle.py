@@ -15,6 +15,7 @@ from bodyposenet.common.deploy.export.peak_search import with_peaks
 from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model, write_model, write_whole
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -25,7 +26,7 @@ RAW = 100  # nvinfer's network-type of networks that it does not read itself
 NCHW = (0, 3, 1, 2)
 NHWC = (0, 2, 3, 1)
 NAME = "bodyposenet"
-THRESHOLDS = {"heatmap_threshold": 0.1, "paf_threshold": 0.05, "min_parts": 3}
+THRESHOLDS = ("heatmap_threshold", "paf_threshold", "min_parts")
 VERSION = "1"  # the folder of a model's version in a Triton repository
 
 
@@ -139,6 +140,7 @@ def skeleton_sheet(card: Card) -> dict[str, Any]:
     """What a reader of the maps must know."""
     skeleton = card.skeleton
     limbs = [[skeleton.joints[start], skeleton.joints[end]] for start, end in skeleton.limbs]
+    tuned = fill_from_card(InferenceSpec(), card)
     return {
         "skeleton": skeleton.name,
         "joints": list(skeleton.joints),
@@ -151,7 +153,7 @@ def skeleton_sheet(card: Card) -> dict[str, Any]:
         "input": "RGB / scale - offset",
         "scale": list(card.image_scale),
         "offset": list(card.image_offset),
-        "decoding": {key: card.decoding.get(key, value) for key, value in THRESHOLDS.items()},
+        "decoding": {key: getattr(tuned, key) for key in THRESHOLDS},
     }
 
 

@@ -51,10 +51,10 @@ def open_for_skeleton(path: Path, skeleton: Skeleton) -> Any | None:
     """
     if not path.is_file() or holds_hdf5(path):
         return None
+    drawn = None
     with contextlib.suppress(UserError):  # of weights without a card, such as Keras' own
-        if not _is_same(read_card(path).skeleton, skeleton):
-            return open_graph(path, skeleton)
-    return None
+        drawn = read_card(path).skeleton
+    return None if drawn is None or _is_same(drawn, skeleton) else open_graph(path, skeleton)
 
 
 def _is_same(drawn: Skeleton, wanted: Skeleton) -> bool:

@@ -79,7 +79,8 @@ class Plan:
         made, begun = make_card(self.spec, self.skeleton), self._read_start()
         if begun is None:
             return made
-        decoding = dict(begun.decoding)
+        same = (begun.skeleton.joints, begun.skeleton.limbs) == (made.skeleton.joints, made.skeleton.limbs)
+        decoding = dict(begun.decoding) if same else {}  # thresholds are those of its joints
         if "input_shape" in decoding and begun.input_size != made.input_size:
             decoding["input_shape"] = list(made.input_size)  # people are as large as this training shows them
         return replace(made, made_from=begun.made_from, decoding=decoding, trained_on=begun.trained_on)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.drawn_records import convert_drawn, records_of
-from support.networks import STICK, network, pictures
+from support.networks import BACKBONES, STICK, network, pictures
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.loading.batches import TrainingBatch
+from bodyposenet.common.data.synthetic.dataset import make_scene
 from bodyposenet.common.model.channels.tracing import read_graph
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.losses import pose_loss
@@ -161,9 +162,9 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(file, flags, pro
 
 def test_without_labels_filters_are_weighed_by_how_far_the_maps_move_without_them():
     """Against the maps' own derivatives by a factor on each filter, which a central difference tells."""
-    model = network(STICK, stages=1, stage1_kernel_sizes=[3], width=1 / 32)
+    model = network(STICK, stages=1, stage1_kernel_sizes=[3], width=1 / 32, backbone_attributes=BACKBONES["helnet"])
     seen = pictures(1, size=(16, 16))
-    data = TrainingData.draw(model, [seen] * 600, seed=1)
+    data = TrainingData.draw(model, [seen] * 150, seed=1)
     found = taylor(model, data)(read_graph(model))
     for path in (next(iter(found)), next(reversed(found))):
         moved = [move_maps(model, model.get_layer(path), number, seen) for number in range(len(found[path]))]
@@ -198,13 +199,16 @@ def test_of_filters_that_matter_alike_those_go_first_that_cost_most(model):
 
 def test_refitting_on_the_command_line_brings_the_maps_nearer(tmp_path):
     keras.utils.set_random_seed(4)
-    model = network(BODYPOSENET_18, **SHORT, use_bias=True, kernel_initializer="he_normal")
+    model = network(
+        BODYPOSENET_18, **SHORT, use_bias=True, kernel_initializer="he_normal", backbone_attributes=BACKBONES["helnet"]
+    )
     save_model(model, tmp_path / "model.keras", Card(BODYPOSENET_18, input_size=(64, 64)))
     convert_drawn(tmp_path)
     loader = {"dataset_config": records_of(tmp_path), "batch_size": 2}
     spec = tiny_spec(dataloader=loader).model_dump(mode="json", by_alias=True)
     (tmp_path / "train.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    seen = pictures(4, seed=8)
+    scenes = [make_scene((8, 1), number, (64, 64)).image for number in range(4)]
+    seen = np.stack(scenes).astype(np.float32) / 256 - 0.5
     wanted = draw(model, seen)
     far = []
     for flags in ((), ("--refit",)):
