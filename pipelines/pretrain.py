@@ -28,6 +28,7 @@ from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.widen import widen
 from bodyposenet.common.model.training.train import Training, make_card, train
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -83,6 +84,11 @@ def pack(source: Path, output: Path) -> None:
     """Write a model file with its weights rounded to bfloat16's precision, and compressed."""
     model, card = load_model(source)
     model.set_weights([round_weights(weights) for weights in model.get_weights()])
+    compress(model, card, output)
+
+
+def compress(model: Any, card: Card, output: Path) -> None:
+    """Write a model file in as few bytes as there are."""
     with tempfile.TemporaryDirectory() as folder:
         loose, packed = Path(folder) / "loose.keras", Path(folder) / "packed.keras"
         save_model(model, loose, card)

@@ -93,7 +93,7 @@ def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     for folder in ("bodyposenet", *FACES):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(source / "dist")]

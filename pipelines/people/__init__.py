@@ -1,0 +1,1 @@
+"""The network that finds people in photos, and how it was made."""

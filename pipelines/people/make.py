@@ -1,0 +1,151 @@
+"""Make: the network that finds people in photos, ``pretrained:people``, of one that somebody else trained.
+
+The network of Intel's Open Model Zoo is adopted, pruned to 62 % of its floating-point operations, refitted layer by
+layer, and learns to draw what the whole one draws, on pictures mixed of few photos (``photos.py``). A run that
+was interrupted goes on from its last step.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bodyposenet.common.adopt.adopt import adopt
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.model.files.model_file import load_model, save_model
+from bodyposenet.common.prune.prune import prune_model
+from bodyposenet.common.prune.refit import refit
+from bodyposenet.common.prune.taylor import TrainingData, taylor
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.spec.train import Loss
+from bodyposenet.common.storage.digests import digest_file
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.pipelines.people.imitation import Course, imitate
+from bodyposenet.pipelines.people.photos import PhotoMix, Picture
+
+log = logging.getLogger(__name__)
+
+LICENCE = "Apache-2.0 (Open Model Zoo, Intel)"
+SIZE = (256, 256)  # of the pictures that are learnt from
+COUNTED = (256, 456)  # the size that the network's FLOPs are published for
+CUT = PruneSpec(target_flops=0.62, criterion="taylor", normalizer="cost")
+WEIGHED, REFITTED, EACH = 20, 6, 8  # batches that filters are weighed by, that layers are fitted to; pictures of each
+STEPS = 1400
+HINTS = (
+    "conv4_2_sep", *(f"conv5_{number}_sep" for number in range(1, 6)), "conv4_3_CPM_al_WithoutBiases",
+    "conv4_4_CPM_WithoutBiases", "Mconv1_stage2_L1_sq_WithoutBiases",
+    *(f"Mconv{number}_stage2_L1_3x3_2_WithoutBiases" for number in range(1, 6)),
+    "Mconv6_stage2_L1_WithoutBiases", "Mconv6_stage2_L2_WithoutBiases",
+)  # fmt: skip
+
+# Photos of free licences that come with packages: scikit-image's (public domain or CC0) and scikit-learn's (CC BY).
+PEOPLE = ("skimage/data/astronaut.png",)
+OTHERS = (
+    *(f"skimage/data/{name}.png" for name in ("brick", "chelsea", "coffee", "grass", "gravel", "camera")),
+    "skimage/data/rocket.jpg", "sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg",
+)  # fmt: skip
+
+
+def make_people(network: Path, photos: Path, packages: Sequence[Path], folder: Path, *, steps: int = STEPS) -> Path:
+    """Make the network, step by step; what is there already is not made again.
+
+    Args:
+        network: Intel's ``.xml``, its ``.bin`` beside it.
+        photos: COCO: ``images/`` and ``annotations/person_keypoints_train.json``, whose photos alone are seen.
+        packages: Folders with the packages that photos of free licences come with.
+        folder: Gets all that is made, ``learnt/student.keras`` last.
+        steps: Of the learning.
+
+    Returns:
+        The network's file, in floats.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, {"steps": steps, "made_of": digests([network.with_suffix(".bin"), *list_seen(photos, packages)])})
+    adopted, cut = folder / "adopted.keras", folder / "cut.keras"
+    if not adopted.is_file():
+        done = adopt(network)
+        made_from = (
+            f"{network.name}, SHA-256 of {network.stem}.bin {digest_file(network.with_suffix('.bin'))}; {LICENCE}"
+        )
+        save_model(done.model, adopted, replace(done.card, made_from=made_from))
+    weighing = mix_photos(photos, packages, seed=0)
+    if not cut.is_file():
+        cut_network(adopted, weighing, cut)
+    with np.load(cut.with_suffix(".npz")) as kept:
+        filters = dict(kept)
+    return imitate(cut, adopted, filters, mix_photos(photos, packages, seed=1), folder / "learnt", Course(HINTS, steps))
+
+
+def digests(paths: Sequence[Path]) -> list[str]:
+    """The SHA-256 of files."""
+    return [digest_file(path) for path in paths]
+
+
+def claim(folder: Path, plan: dict[str, Any]) -> None:
+    """Note what a folder is for; one that is for something else is left alone.
+
+    Raises:
+        UserError: It is.
+    """
+    path = folder / "plan.json"
+    if not path.is_file():
+        with whole_file(path) as file:
+            file.write(json.dumps(plan).encode())
+    elif json.loads(path.read_text(encoding="utf-8")) != plan:
+        fix = "give another --output, or remove it"
+        raise UserError("holds a network of other files, or of other steps", where=str(folder), fix=fix)
+
+
+def cut_network(whole: Path, source: PhotoMix, output: Path) -> None:
+    """Prune by what filters do to the maps, refit what is left; an ``.npz`` beside it tells which filters stay."""
+    model, card = load_model(whole)
+    batches = [_stack(source, number, card) for number in range(WEIGHED)]
+    data = TrainingData.draw(model, batches, loss=Loss(joint_weight=1.0))
+    pruned = prune_model(model, CUT, criterion=taylor(model, data), size=COUNTED)
+    log.info("%d of %d parameters left", pruned.params_after, pruned.params_before)
+    refit(model, pruned.model, pruned.filters, batches[:REFITTED])
+    with whole_file(output.with_suffix(".npz")) as file:
+        np.savez(file, **pruned.filters)  # type: ignore[arg-type]
+    save_model(pruned.model, output, card)
+
+
+def _stack(source: PhotoMix, number: int, card: Any) -> Any:
+    images = [source.sample(number * EACH + each, 0).image for each in range(EACH)]
+    scale, offset = np.asarray(card.image_scale, np.float32), np.asarray(card.image_offset, np.float32)
+    return np.stack(images) / scale - offset
+
+
+def mix_photos(photos: Path, packages: Sequence[Path], *, seed: int) -> PhotoMix:
+    """The stream of pictures of the train photos, of those that come with packages, and of drawn people."""
+    pictures = [_read(path) for path in list_seen(photos, packages)]
+    people = len(pictures) - len(OTHERS)
+    return PhotoMix(tuple(pictures[:people]), tuple(pictures[people:]), BODYPOSENET_18, SIZE, 2**40, seed)
+
+
+def list_seen(photos: Path, packages: Sequence[Path]) -> list[Path]:
+    """The photos that are learnt from: those of the train half, of people, and of other things."""
+    train = read_annotations(photos / "annotations" / "person_keypoints_train.json").photos
+    own = [photos / "images" / each.file_name for each in train]
+    return own + [find_photo(packages, name) for name in (*PEOPLE, *OTHERS)]
+
+
+def find_photo(packages: Sequence[Path], name: str) -> Path:
+    """A photo in the first of the folders that has it."""
+    for folder in packages:
+        if (folder / name).is_file():
+            return folder / name
+    fix = "install the package, or name the folder that has it with --packages"
+    raise UserError(f"no {name}", where=", ".join(map(str, packages)), fix=fix)
+
+
+def _read(path: Path) -> Picture:
+    image = read_image(path, upright=False)
+    return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., :3])

@@ -1,0 +1,148 @@
+"""People: the pictures that the shipped network learns from, how it learns, and what was shipped."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from support.networks import BACKBONES, network, pictures
+
+from bodyposenet.common.data.loading.batches import Sample
+from bodyposenet.common.data.photo_set import make_dataset_spec
+from bodyposenet.common.deploy.runtime.runners import open_runner
+from bodyposenet.common.evaluation.evaluate import evaluate
+from bodyposenet.common.model.files.bundled import FOLDER
+from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
+from bodyposenet.common.prune.prune import prune_model
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.storage.digests import digest_file
+from bodyposenet.pipelines.people.imitation import Course, imitate
+from bodyposenet.pipelines.people.photos import PhotoMix
+
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    random = np.random.default_rng(0)
+    return tuple(random.integers(0, 256, shape, np.uint8) for shape in ((90, 120, 3), (200, 150, 3), (700, 900, 3)))
+
+
+def mix(photos, **changes):
+    return PhotoMix(photos[:2], photos[2:], BODYPOSENET_18, SIZE, 1000, **{"seed": 0, **changes})
+
+
+def test_a_picture_depends_on_seed_epoch_and_number_alone(photos):
+    before = [photo.copy() for photo in photos]
+    made = [mix(photos).sample(number, 0) for number in range(12)]
+    again = [mix(photos).sample(number, 0) for number in reversed(range(12))][::-1]
+    for one, other in zip(made, again, strict=True):
+        assert one.image.dtype == np.uint8
+        assert one.image.shape == (*SIZE, 3)
+        np.testing.assert_array_equal(one.image, other.image)
+    assert len({one.image.tobytes() for one in made}) == 12
+    assert not np.array_equal(made[0].image, mix(photos, seed=1).sample(0, 0).image)
+    assert not np.array_equal(made[0].image, mix(photos).sample(0, 1).image)
+    for photo, kept in zip(photos, before, strict=True):
+        np.testing.assert_array_equal(photo, kept)
+
+
+class Noise:
+    """Pictures that differ; the stream breaks at one of them, as a process that is killed."""
+
+    def __init__(self, breaks=None):
+        self.breaks = breaks
+
+    def __len__(self):
+        return 10**6
+
+    def sample(self, index, epoch):
+        if index == self.breaks:
+            raise KeyboardInterrupt
+        image = np.random.default_rng([epoch, index]).integers(0, 256, (*SIZE, 3), np.uint8)
+        return Sample(image, np.ones((8, 8), np.float32), np.zeros((0, 18, 2)), np.zeros((0, 18), bool), index)
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A small network, a pruned one, and the filters that stayed."""
+    folder = tmp_path_factory.mktemp("cut")
+    keras.utils.set_random_seed(1)
+    kind = {"stages": 1, "stage1_kernel_sizes": [3], "backbone_attributes": BACKBONES["helnet"]}
+    whole = network(BODYPOSENET_18, use_bias=True, kernel_initializer="he_normal", **kind)
+    pruned = prune_model(whole, PruneSpec(target_flops=0.6, pruning_granularity=2, min_num_filters=2))
+    card = Card(BODYPOSENET_18, input_size=SIZE)
+    save_model(whole, folder / "whole.keras", card)
+    save_model(pruned.model, folder / "cut.keras", card)
+    return folder / "cut.keras", folder / "whole.keras", pruned.filters
+
+
+def learn(cut, folder, steps=6, source=None, **changes):
+    hints = tuple(name for name in cut[2] if name.endswith("conv_2"))[:2]
+    course = Course(hints, steps, **{"batch_size": 2, "every": 2, **changes})
+    return imitate(*cut, source or Noise(), folder, course)
+
+
+def test_an_interrupted_learning_ends_as_an_undisturbed_one(cut, tmp_path):
+    straight = load_model(learn(cut, tmp_path / "straight"))[0]
+    with pytest.raises(KeyboardInterrupt):
+        learn(cut, tmp_path / "broken", source=Noise(breaks=9))
+    assert not (tmp_path / "broken" / "student.keras").exists()
+    resumed = load_model(learn(cut, tmp_path / "broken"))[0]
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    told = json.loads((tmp_path / "broken" / "log.json").read_text(encoding="utf-8"))
+    assert [entry["step"] for entry in told] == [2, 4, 6]
+
+
+def test_it_learns_what_the_whole_network_draws(cut, tmp_path):
+    batch = pictures(4, size=SIZE, seed=3)
+
+    def miss(path):
+        drawn, wanted = (load_model(each)[0](batch, training=False) for each in (path, cut[1]))
+        return sum(float(np.square(np.asarray(a) - np.asarray(b)).sum()) for a, b in zip(drawn, wanted, strict=True))
+
+    before = miss(cut[0])
+    assert miss(learn(cut, tmp_path / "learnt", steps=60, every=60, batch_size=4, learning_rate=2e-3)) < 0.7 * before
+
+
+FORMS = ("people.keras", "people.onnx", "people_int8.onnx")
+
+
+def told():
+    return json.loads((FOLDER / "people.json").read_text(encoding="utf-8"))
+
+
+def test_what_is_shipped_is_small_and_half_of_what_it_was_made_of():
+    sizes = {name: (FOLDER / name).stat().st_size for name in FORMS}
+    assert sizes == told()["bytes"]
+    assert sum(sizes.values()) <= 12e6
+    cut, whole = told()["gflops"]
+    assert cut <= 0.5 * whole
+    assert told()["ap"]["people.keras"] >= 0.9 * told()["ap"]["the whole network"]
+    assert "human-pose-estimation-0001" in read_card(FOLDER / "people.keras").made_from
+
+
+def test_nothing_that_it_is_measured_on_was_learnt_from(data_folder):
+    known = read_card(FOLDER / "people.keras").trained_on
+    coco_sample = data_folder / "coco_sample"
+    halves = {}
+    for half in ("train", "val"):
+        said = json.loads((coco_sample / f"annotations/person_keypoints_{half}.json").read_text(encoding="utf-8"))
+        halves[half] = {digest_file(coco_sample / "images" / photo["file_name"]) for photo in said["images"]}
+    assert halves["train"] <= set(known)
+    assert not halves["val"] & set(known)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_ap_that_is_told_is_found_again(form, data_folder, tmp_path):
+    spec = InferenceSpec.model_validate(told()["decoding"])
+    runner = "exact" if form != "people.keras" else None
+    dataset = make_dataset_spec(data_folder / "coco_sample")
+    found = evaluate(open_runner(FOLDER / form, runner=runner), spec, dataset, tmp_path)
+    assert found.ap == pytest.approx(told()["ap"][form], abs=0.004)
+    if form == "people_int8.onnx":
+        assert found.ap >= told()["ap"]["people.onnx"] - 0.01
