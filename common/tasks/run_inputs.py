@@ -22,6 +22,7 @@ from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import is_photo
+from bodyposenet.common.tracking.model_names import require_model_name
 from bodyposenet.common.tracking.start_weights import MODEL_NAME, StartWeights, choose_start, parse_reference
 
 SYNTHETIC = "synthetic:"
@@ -104,6 +105,7 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read, or a registry has no such weights.
     """
+    require_model_name(model_name)
     specs, checked = _check_specs(given, defaults)
     start, wish = _choose_start(start_weights.strip(), specs, checked.get("train_spec"), model_name)
     if start.weights or wish:

@@ -269,7 +269,9 @@ def test_a_wrong_setting_is_refused(spec, tmp_path, arguments, message):
 
 def test_nobody_of_interest_is_an_error_not_an_empty_set(tmp_path):
     spec = write_dataset(tmp_path, [image(1)], [annotation(1, 1, (0, 0, 20, 20))])
-    with pytest.raises(UserError, match=r"no person of interest in 1 photos; relax data_filtering_params"):
+    with pytest.raises(
+        UserError, match=r"of interest in 1 photos\n1 people are lower than min_acceptable_height; relax data_"
+    ):
         convert_dataset(spec, tmp_path / "out/train")
 
 
