@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 
-from bodyposenet.common.data.importers.photo_names import match
+from bodyposenet.common.data.importers.photo_names import match, path_in
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size, read_header_size
 from bodyposenet.common.storage.inside import stays_inside
@@ -54,13 +54,14 @@ class Album:
         Returns:
             The name of each photo's file; names that mean no file, or several, stay as they are.
         """
-        plain = [plain_name(name) for name in names]
+        plain = [plain_name(path_in(name) if "://" in name else name) for name in names]
         absent = [name for name in plain if name not in self.listing and stays_inside(name)]
         meant = match(plain, self.listing) if absent else {}
         if meant:
             first = next(iter(meant))
             log.info("%s: %d images have another name, such as %r for %r", file, len(meant), meant[first], first)
-        return [meant.get(name, old) for name, old in zip(plain, names, strict=True)]
+        found = (meant.get(name, name) for name in plain)
+        return [name if name in self.listing else old for name, old in zip(found, names, strict=True)]
 
     def has(self, name: str) -> bool:
         """Tell whether there is such a file."""
