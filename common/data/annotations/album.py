@@ -42,7 +42,12 @@ class Album:
     @cached_property
     def listing(self) -> dict[str, Stat]:
         """The files that are there."""
-        return {} if self.store is None else self.store.listing()
+        try:
+            return {} if self.store is None else self.store.listing()
+        except AwayError:
+            raise
+        except UserError:
+            return {}
 
     def find(self, names: Sequence[str], file: str = "") -> list[str]:
         """Find what the photos are called: annotation tools change names.
