@@ -13,6 +13,7 @@ from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.document import FROM, parse_document
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.inside import join_inside
+from bodyposenet.common.tracking.model_names import tell_name_fault
 from bodyposenet.pipelines.package import Input
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def problems(values: Mapping[str, Any], inputs: Mapping[str, Input]) -> Iterator
             yield name, f"the pipeline has no such input{known}"
         elif not _fits(value, inputs[name].kind):
             yield name, f"should be {KINDS.get(inputs[name].kind, inputs[name].kind)} (got {_short(value)})"
+        elif name == "model_name" and (fault := tell_name_fault(value)):
+            yield name, fault
     for name, each in inputs.items():
         if name not in values and not each.optional:
             yield name, f"missing; the pipeline wants {KINDS.get(each.kind, each.kind)}"

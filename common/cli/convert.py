@@ -13,6 +13,7 @@ from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.location import Location
 
 if TYPE_CHECKING:
+    from bodyposenet.common.data.annotations.problems import Problem
     from bodyposenet.common.data.conversion.publish import Conversion
     from bodyposenet.common.spec.base import PathMap
 
@@ -47,7 +48,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("-p", "--num_partitions", default=1, help="Folds, dealt in turn.")
 @option("-s", "--num_shards", default=0, help="Files a fold; 0 is one.")
 @option("--generate_masks", is_flag=True, help="Write masks of crowds and unlabelled people as PNG, too.")
-@option("--check_files", is_flag=True, help="Decode every image, to find those that are damaged.")
+@option("--check_files", is_flag=True, help="Decode every pixel; else as much as shows damage.")
 @option("--strict", is_flag=True, help="Stop at wrong annotations and images; else they are left out.")
 @option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
@@ -65,7 +66,7 @@ def dataset_convert(
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.steps.convert import ConversionOptions, run_convert
 
-    _refuse_folder(output_filename, "train" if mode == "train" else "val")
+    _note_folder(output_filename)
     folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
     spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     how = ConversionOptions(
@@ -76,7 +77,7 @@ def dataset_convert(
     with task("dataset_convert", folder) as run:
         made, _ = run_convert(run, spec, {half: (output_filename, folder)}, how)
     done = made[half]
-    _tell_problems([str(problem) for problem in done.problems], done.report)
+    _tell_problems(done.problems, done.report)
     click.echo(_summary(done))
     click.echo(f"what is in the dataset: {done.report}", err=True)
 
@@ -89,7 +90,7 @@ def dataset_join(folders: tuple[Location, ...], output_filename: Location, **opt
     """Make one set of the parts in FOLDERS that dataset_convert --part wrote."""
     from bodyposenet.common.data.conversion.join import join_parts
 
-    _refuse_folder(output_filename, "train")
+    _note_folder(output_filename)
     folder = make_results_dir(options["results_dir"], output_filename.parent, bucket=True)
     with task("dataset_join", folder) as run:
         done = join_parts(folders, output_filename)
@@ -97,14 +98,22 @@ def dataset_join(folders: tuple[Location, ...], output_filename: Location, **opt
     click.echo(_summary(done))
 
 
-def _refuse_folder(output: Location, name: str) -> None:
+def _note_folder(output: Location) -> None:
+    """Say where the shards go if a folder is called as they are: beside it, as with TAO.
+
+    Raises:
+        UserError: There is no name for the shards.
+    """
+    if not output.name or output.name in (".", ".."):
+        raise UserError("names no shards", where=f"-o {output}", fix=f"use -o {output / 'train'}")
     if not output.remote and output.is_dir():
-        raise UserError("is a folder; -o names the shards, too", where=f"-o {output}", fix=f"use -o {output / name}")
+        click.echo(f"note: {output} is a folder; the shards are written beside it, as {output}-fold-…", err=True)
 
 
-def _tell_problems(problems: Sequence[str], report: Location | None) -> None:
-    for problem in problems[:MOST_TOLD]:
-        click.echo(f"problem: {problem}", err=True)
+def _tell_problems(problems: "Sequence[Problem]", report: Location | None) -> None:
+    """Print what was left out, then what is used all the same."""
+    for problem in sorted(problems, key=lambda problem: problem.kept)[:MOST_TOLD]:
+        click.echo(f"{'note' if problem.kept else 'problem'}: {problem}", err=True)
     if len(problems) > MOST_TOLD:
         more = len(problems) - MOST_TOLD
         click.echo(f"and {pluralize(more, 'more problem')}; see {report}", err=True)

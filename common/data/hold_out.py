@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from bodyposenet.common.data.importers.load import load_document
+from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -124,15 +125,19 @@ def _describe(dataset: Path, kept: list[HeldPhoto], *, whole: bool) -> tuple[Dat
     document = load_document(spec.locate_half("test").annotations, spec.people)
     if not whole:
         names = {photo.name for photo in kept}
-        images = [
-            image for image in document["images"] if PurePosixPath(str(image.get("file_name"))).as_posix() in names
-        ]
+        told = {name: PurePosixPath(name).as_posix() for name in map(_name, document["images"])}
+        meant = match(told.values(), names)
+        images = [image for image in document["images"] if meant.get(told[_name(image)], told[_name(image)]) in names]
         ids = {image.get("id") for image in images}
         people = [person for person in document["annotations"] if person.get("image_id") in ids]
         document = {**document, "images": images, "annotations": people}
     paths = {"images_root_dir_path": TEST_IMAGES, "annotation_root_dir_path": ANNOTATIONS}
     test = spec.test_data.model_copy(update=paths)
     return spec.model_copy(update={"root_directory_path": ".", "test_data": test}), document
+
+
+def _name(image: Mapping[str, Any]) -> str:
+    return str(image.get("file_name"))
 
 
 def _read(file: Path) -> dict[str, Any]:

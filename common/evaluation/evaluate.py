@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
+from bodyposenet.common.data.annotations.emptiness import count_problems, require_people
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
@@ -102,7 +103,7 @@ def evaluate(
         runner: What to run an ONNX model with; the spec's if None.
 
     Raises:
-        UserError: The model or the annotations cannot be used, or none of the photos.
+        UserError: The model or the annotations cannot be used, nobody in them is labelled, or none of the photos can.
 
     Examples:
         >>> found = bodyposenet.evaluate(small.cpu_path, how, dataset, Path("evaluation"))
@@ -114,6 +115,9 @@ def evaluate(
     status.write("STARTED", "Starting evaluation.")
     opened, spec = open_model(model, spec, device, runner)
     truth, folder = read_test_set(dataset), dataset.locate_half("test").images
+    for line in count_problems(truth.problems):
+        log.warning("%s", line)
+    require_people(truth)
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, progress)
     outcome = _score(opened, spec, truth, folder, found, skipped, where)

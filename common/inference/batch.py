@@ -21,7 +21,7 @@ from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import Location, Stat, locate
-from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, is_photo, open_photos
+from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, choose_photos, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
@@ -169,15 +169,11 @@ def infer_batch(
 
 def _photos(store: PhotoStore, source: str) -> dict[str, Stat]:
     """The photos of a store by name, in order."""
-    found = {name: stat for name, stat in sorted(store.listing().items()) if _is_photo(name)}
+    listed = store.listing()
+    found = {name: listed[name] for name in choose_photos(listed, source, below=True)}
     if not found:
         raise UserError(f"has no photos ({PHOTOS})", where=source, fix="name the folder that your photos are in")
     return found
-
-
-def _is_photo(name: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and is_photo(name)
 
 
 def _digest(listed: Mapping[str, Stat]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.words import InputType
 from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
 from bodyposenet.common.storage.location import Location, join, locate
-from bodyposenet.common.storage.photo_store import PHOTOS, is_photo
+from bodyposenet.common.storage.photo_store import PHOTOS, choose_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ class Inference:
 
     def summary(self) -> str:
         """The outcome in one or two sentences."""
-        if not self.images:
-            return f"No photos given: {self.detections} lists none."
         return summarize(self.people, self.images, self.empty, len(self.skipped))
 
 
@@ -102,6 +100,8 @@ def infer(
     source = locate(input)
     root = None if image_root_path is None else locate(image_root_path)
     wanted, extra = list_photos(input_type, source, root)
+    if not wanted:
+        raise UserError(f"has no photos ({PHOTOS})", where=str(source), fix="name the folder that your photos are in")
     folder = locate(results_dir or default_results_dir(source))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
@@ -110,7 +110,7 @@ def infer(
     hidden = None if progress is None else not progress
     entries = [work.entry(i, given) for i, given in enumerate(Bar(wanted, "inference", unit="photo", disable=hidden))]
     file = write_detections(folder, opened.card.skeleton, spec, entries, extra)
-    if wanted and len(work.skipped) == len(wanted):
+    if len(work.skipped) == len(wanted):
         raise UserError(
             f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix=f"give photos: {PHOTOS}"
         )
@@ -148,20 +148,13 @@ def list_photos(kind: InputType, source: Location, root: Location | None) -> tup
     if kind == "dir":
         if not source.is_dir():
             raise UserError("is no folder", where=str(source), fix="give a folder, or --input_type image")
-        files = [source / name for name in sorted(_names(source)) if is_photo(name)]
+        files = [source / name for name in choose_photos(listing(source), str(source))]
         return [{"full_image_path": str(path)} for path in files], {}
     path = _resolve(str(source), root)
     if not path.is_file():
         fix = "give a file, or --input_type dir" if path.is_dir() else "check --input and --image_root_path"
         raise UserError("there is no such image file", where=str(path), fix=fix)
     return [{"full_image_path": str(path)}], {}
-
-
-def _names(folder: Location) -> Iterator[str]:
-    """List the names of the files right in a folder."""
-    if folder.remote:  # one question for all
-        return (name for name in listing(folder) if "/" not in name)
-    return (path.name for path in folder.iterdir() if path.is_file())
 
 
 def _resolve(name: str, root: Location | None) -> Location:

@@ -1,9 +1,11 @@
 """Photo store: the files of a dataset, in a folder or a zip archive, on a disk or in a bucket."""
 
 import functools
+import logging
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,8 +15,10 @@ from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, locate
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of photos, wherever a folder is looked through for them
-PHOTOS = "JPEG, PNG, BMP or WebP"  # the same in words
+# Of photos, wherever a folder is looked through for them; and the same in words
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff")
+PHOTOS = "JPEG, PNG, BMP, WebP or TIFF"
+MOST_TOLD = 20  # files that a message names
 MOST_BYTES = 256 << 20  # of a file: more is no photo
 MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well
 SMALL = 16 << 20  # bytes; below, any ratio passes (masks of one colour pack 1000 to 1)
@@ -22,6 +26,7 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 HEAD = struct.Struct("<4s22xHH")  # of a packed file: signature, lengths of its name and of its extra field
 SLACK = 1024  # bytes that a packed file's own head may be longer than the archive's directory tells
 LEAVE_OUT = "replace it, or leave the image out of the annotations"
+log = logging.getLogger(__name__)
 REPACK = "pack the photos again, with 'zip -r photos.zip photos'"
 
 
@@ -45,6 +50,32 @@ class PhotoStore(Protocol):
 def is_photo(name: str) -> bool:
     """Tell a photo by the end of its name, in capitals or not."""
     return name.lower().endswith(SUFFIXES)
+
+
+def choose_photos(names: Iterable[str], where: str, *, below: bool = False) -> list[str]:
+    """Choose the photos of a folder by their names, and log each file that is passed over.
+
+    Args:
+        names: Files, with ``/`` between folders; hidden ones and what a Mac adds to archives are nobody's photos.
+        where: The folder, for the log.
+        below: Take those of folders in it, too.
+
+    Returns:
+        The photos, in order.
+    """
+    seen = [name for name in sorted(names) if not _is_hidden(name)]
+    chosen = [name for name in seen if is_photo(name) and (below or "/" not in name)]
+    passed = sorted({*seen} - {*chosen})
+    for name in passed[:MOST_TOLD]:
+        why = "it is in a folder below" if is_photo(name) else f"no photo by its name ({PHOTOS})"
+        log.warning("%s/%s is passed over: %s", where, name, why)
+    if len(passed) > MOST_TOLD:
+        log.warning("%s: %d more files are passed over", where, len(passed) - MOST_TOLD)
+    return chosen
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def open_photos(where: str | Path | Location) -> PhotoStore:

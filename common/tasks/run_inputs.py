@@ -22,6 +22,7 @@ from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import is_photo
+from bodyposenet.common.tracking.model_names import require_model_name
 from bodyposenet.common.tracking.start_weights import MODEL_NAME, StartWeights, choose_start, parse_reference
 
 SYNTHETIC = "synthetic:"
@@ -106,6 +107,7 @@ def read_inputs(
         SpecError: With every problem of every spec.
         UserError: The data or the weights cannot be read, or a registry has no such weights.
     """
+    require_model_name(model_name)
     drawn = parse_synthetic(data)
     own = drawn is not None or start_weights.strip() not in ("", AUTO, PEOPLE)
     specs, checked = _check_specs(given, choose_defaults(defaults, given, own=own))

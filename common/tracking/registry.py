@@ -22,6 +22,7 @@ from bodyposenet.common.tracking.mlflow_store import (
     reason,
     tracking_uri,
 )
+from bodyposenet.common.tracking.model_names import require_model_name
 from bodyposenet.common.tracking.runs import current_run, task_run
 from bodyposenet.common.tracking.versions import download
 
@@ -85,6 +86,7 @@ def register_model(
     Raises:
         UserError: There is no such file, it is no network, or the store did not register it and nothing keeps it.
     """
+    require_model_name(name)
     if not onnx.is_file():
         raise UserError("no such model file", where=str(onnx), fix="export one: bpnet export")
     kept = {key: value for key, value in (settings or {}).items() if key not in ("model_path", "train_spec")}
@@ -244,6 +246,7 @@ def ask_store(name: str, *, upload: bool = False) -> Iterator[Any]:
         UserError: It does not answer, or refuses.
         PassingError: That may pass by itself.
     """
+    require_model_name(name)
     try:
         with impatient(upload=upload), quiet_mlflow():
             yield connect()

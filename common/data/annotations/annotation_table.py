@@ -1,16 +1,20 @@
 """Annotation table: the people of a file, checked in bulk and put in the order of their photos."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.data.annotations.categories import Kinds
-from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, MisfitError, Numbers
+from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, Mask, MisfitError, Numbers
+from bodyposenet.common.data.annotations.mending import Mender
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.importers.document import number_in
 
+SHARES = 3  # joints; so many in one pixel are no body but shares of the image
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
 
 
@@ -38,7 +42,7 @@ def annotation_table(
     draft = _join(drafts, len(kinds.joints))
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= photos < 0
-    reader = _Reader(kinds, images, flags, file, problems)
+    reader = _Reader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
     for place in np.flatnonzero(draft.suspect).tolist():
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
     photos = _find_indices(draft.image_ids, images.ids)
@@ -61,13 +65,11 @@ def annotation_table(
 
 def _group_rows(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
     """Group the numbers of the entries by their kind of people: by the kind's joints."""
-    fallback = kinds.default or ()
     if not kinds.columns:  # the file describes no people: all are
-        return {fallback: list(range(len(entries)))}
+        return {kinds.default or (): list(range(len(entries)))}
     rows: dict[tuple[int, ...], list[int]] = {}
     for row, entry in enumerate(entries):
-        category = entry.get("category_id")
-        columns = fallback if category is None else kinds.columns.get(category) if type(category) is int else fallback
+        columns = kinds.find(entry.get("category_id"))
         if columns is not None:
             rows.setdefault(columns, []).append(row)
     return rows
@@ -87,15 +89,15 @@ class _Draft:
         taken = Columns([entries[row] for row in rows])
         self.rows = np.array(rows, np.int64)
         self.image_ids, self.ids = taken.whole("image_id"), taken.whole("id")
-        taken.whole("category_id", 0)
-        taken.whole("num_keypoints", 0)  # only looked at: it is counted anew
         self.boxes = taken.numbers("bbox", 4)
         self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
         self.crowds = taken.flag("iscrowd")
         self.segmentations = taken.segmentations()
         own = taken.numbers("keypoints", 3 * len(columns))
         self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
-        self.suspect = taken.suspect | (self.boxes[:, 2:] < 0).any(axis=1)
+        self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
+        self.suspect |= np.array([not kinds.knows(entry.get("category_id")) for entry in taken.entries], bool)
+        self.suspect |= _are_shares(own, flags)
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
         self.lost = np.zeros(len(rows), bool)
 
@@ -120,6 +122,21 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> 
     keypoints[..., 2] = blank
     keypoints[:, list(columns)] = own
     return keypoints
+
+
+def _are_shares(own: Floats, flags: Mapping[int, int]) -> Mask:
+    """Tell ``(E,)`` whose labelled joints, three at least, are fractions from 0 to 1: shares of the image.
+
+    Args:
+        own: ``(E, 3 K)`` triplets.
+        flags: As for :func:`annotation_table`.
+    """
+    triplets = own.reshape(len(own), own.shape[1] // 3, 3)
+    seen = np.isin(triplets[..., 2], [flag for flag, code in flags.items() if code > 0])
+    within = ((triplets[..., :2] >= 0) & (triplets[..., :2] <= 1)).all(axis=2)
+    broken = (triplets[..., :2] % 1 != 0).any(axis=2) & seen
+    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1) & broken.any(axis=1)
+    return shares
 
 
 def _join(drafts: list[_Draft], joints: int) -> _Draft:
@@ -150,30 +167,38 @@ class _Reader:
     """Looks closer at one annotation at a time."""
 
     def __init__(
-        self, kinds: Kinds, images: PhotoTable, flags: Mapping[int, int], file: str, problems: list[Problem]
+        self, kinds: Kinds, images: PhotoTable, flags: Mapping[int, int], file: str, problems: list[Problem], ids: int
     ) -> None:
         self.kinds, self.flags, self.file, self.problems = kinds, flags, file, problems
         self.images = set(images.ids.tolist())
         self.refused = {problem.image_id for problem in problems} - {None, *self.images}  # photos, told already
+        self.mender, self.fresh = Mender(images.numbers, flags), count(ids)
 
     def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
         """Read an annotation by the names of a draft's columns; without keypoints or None if they are wrong."""
-        if number_in(fields, "image_id") in self.refused:
+        mended, notes = self.mender.mend(fields)
+        if number_in(mended, "image_id") in self.refused:
             return None
+        found = self._read_or_mask(mended, number)
+        if found is not None:
+            entry = self._entry(mended, number)
+            self.problems += [replace(entry.wrong(kind, text, "").problem, kept=True) for kind, text in notes]
+        return found
+
+    def _read_or_mask(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
         try:
             return self._read(fields, number)
         except MisfitError as error:
             self.problems.append(error.problem)
         nothing = [0, 0, blank_flag(self.flags)] * len(self._columns(fields))
+        known = {key: fields.get(key) for key in ("id", "image_id", "bbox", "segmentation")}
         try:
-            return self._read(fields | {"keypoints": nothing}, number, whole=False)
+            return self._read(known | {"keypoints": nothing}, number, whole=False)
         except MisfitError:
             return None
 
     def _columns(self, fields: dict[str, Any]) -> tuple[int, ...]:
-        category = fields.get("category_id")
-        known = self.kinds.columns.get(category) if isinstance(category, int) else None
-        return known or self.kinds.default or ()
+        return self.kinds.find(fields.get("category_id")) or self.kinds.default or ()
 
     def _read(self, fields: dict[str, Any], number: int, *, whole: bool = True) -> dict[str, Any]:
         entry = self._entry(fields, number)
@@ -182,25 +207,38 @@ class _Reader:
             raise entry.wrong(
                 "image_id", f"its image_id {image_id} is no image of the file", "add the image, or drop the annotation"
             )
+        self._hold_to_categories(entry)
         columns = self._columns(fields)
         own = entry.numbers("keypoints", 3 * len(columns))
         if whole:
             self._hold_to_flags(entry, own[2::3])
+            self._hold_to_pixels(entry, own)
         keypoints = spread(own[None], columns, len(self.kinds.joints), blank_flag(self.flags))[0]
         box = entry.numbers("bbox", 4)
         if (box[2:] < 0).any():
             raise entry.wrong("bbox", f"bbox {box.tolist()} has a negative size", "write x, y, width, height")
-        entry.whole("num_keypoints", 0)
-        entry.whole("category_id", 0)
         return {
             "image_ids": image_id,
-            "ids": entry.whole("id"),
+            "ids": entry.annotation_id if entry.annotation_id is not None else next(self.fresh),
             "keypoints": keypoints,
             "boxes": box,
             "areas": entry.number("area", float(box[2] * box[3])),
             "crowds": entry.flag("iscrowd"),
             "segmentations": entry.segmentation(),
         }
+
+    def _hold_to_categories(self, entry: Entry) -> None:
+        given = entry.fields.get("category_id")
+        if not self.kinds.knows(given):
+            raise entry.wrong(
+                "category_id", f"no category has its number {given!r}", "mend it, or add the category to the file"
+            )
+
+    def _hold_to_pixels(self, entry: Entry, own: Floats) -> None:
+        if _are_shares(own[None], self.flags)[0]:
+            raise entry.wrong(
+                "keypoints from 0 to 1", "its keypoints are shares of the image, from 0 to 1", "write pixels"
+            )
 
     def _entry(self, fields: dict[str, Any], number: int) -> Entry:
         image_id, own_id = number_in(fields, "image_id"), number_in(fields, "id")

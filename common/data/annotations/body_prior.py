@@ -1,6 +1,7 @@
 """Body prior: the build of the people in a dataset, for the skeleton that decoding goes by."""
 
 from bodyposenet.common.data.annotations.coco import read_half
+from bodyposenet.common.data.annotations.emptiness import require_people
 from bodyposenet.common.pose.body_prior import fit_prior
 from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -20,5 +21,6 @@ def fit_dataset_prior(dataset: DatasetSpec, skeleton: Skeleton) -> tuple[BodyPri
         UserError: The annotations cannot be used, or show too few people.
     """
     truth = read_half(dataset, "train", coded=True)
+    require_people(truth)
     people = truth.annotations.keypoints[truth.labelled]
     return fit_prior(skeleton.take(truth.joints, people), skeleton), len(people)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
 from bodyposenet.common.data.annotations.categories import people_kinds
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
@@ -159,6 +160,7 @@ def read_annotations(
     *,
     flags: Mapping[int, int] | None = None,
     strict: bool = True,
+    album: Album | None = None,
 ) -> CocoSet:
     """Read a COCO keypoints file, or what CVAT or Label Studio exports.
 
@@ -171,41 +173,45 @@ def read_annotations(
             joint of another flag is a problem. By default COCO's numbers, which are these.
         strict: Stop at a wrong entry. Otherwise it is left out and listed in ``problems``; a person whose keypoints
             are wrong but whose box is sound stays without keypoints, so that a mask covers them.
+        album: The photos: their names are taken as they are there, and sizes that the file does not tell are read
+            from them. None looks at none.
 
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
     where = locate(path)
     with collector_paused():
-        coco = _read(where, load_document(where, joints), joints, flags or COCO_FLAGS)
+        coco = _read(where, load_document(where, joints), joints, flags or COCO_FLAGS, album)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
 
 
-def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = True, coded: bool = False) -> CocoSet:
+def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded: bool = False) -> CocoSet:
     """Read the annotations of a dataset's ``train`` or ``test`` half.
 
     Args:
         dataset: Says where they are, who counts as people, and what the flags mean.
         half: ``train`` or ``test``.
-        strict: As for :func:`read_annotations`.
+        strict: As for :func:`read_annotations`, but False by default: all verbs leave out the same.
         coded: Make the visibility flags 0, 1 or 2, whatever the dataset's own are.
 
     Raises:
         UserError: As for :func:`read_annotations`.
     """
-    path, codes = dataset.locate_half(half).annotations, dataset.visibility_flags.codes()
-    found = read_annotations(path, dataset.people, flags=codes, strict=strict)
+    (_, path, images), codes = dataset.locate_half(half), dataset.visibility_flags.codes()
+    found = read_annotations(path, dataset.people, flags=codes, strict=strict, album=Album(images))
     is_coded = all(number == code for number, code in codes.items())
     return found if is_coded or not coded else found.recode_flags(codes)
 
 
-def _read(path: Location, document: dict[str, Any], joints: Joints, flags: Mapping[int, int]) -> CocoSet:
+def _read(
+    path: Location, document: dict[str, Any], joints: Joints, flags: Mapping[int, int], album: Album | None
+) -> CocoSet:
     entries = {key: _entries(document, key, path) for key in ("images", "annotations")}
     kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
-    images = photo_table(entries["images"], str(path), problems)
+    images = photo_table(entries["images"], str(path), problems, album)
     annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)

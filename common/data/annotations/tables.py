@@ -1,11 +1,14 @@
 """Tables: photos and annotations as columns, and the photos of a file checked."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.fields import (
     MOST_WHOLE,
     SHOWN,
@@ -16,10 +19,13 @@ from bodyposenet.common.data.annotations.fields import (
     Numbers,
     Segmentation,
 )
+from bodyposenet.common.data.annotations.ids import Key, read_key
 from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
 
 MOST_SIDE = 65_535  # pixels: what a JPEG can have
+_DRIVE = re.compile(r"^/?[A-Za-z]:(?=/)")
 MOST_AREA = 2**28  # pixels: larger than any camera's, and under a gigabyte to decode
 
 
@@ -34,12 +40,14 @@ class PhotoTable:
         file_names: P paths below the folder of the photos.
         heights: ``(P,)`` pixels.
         widths: ``(P,)`` pixels.
+        numbers: Of the photos whose ids are texts in the file.
     """
 
     ids: Numbers
     file_names: Sequence[str]
     heights: Numbers
     widths: Numbers
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,32 +82,102 @@ class AnnotationTable:
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
 
-def photo_table(entries: Sequence[dict[str, Any]], file: str, problems: list[Problem]) -> PhotoTable:
-    """Read the photos of a file; those that are wrong are left out and added to the problems."""
+def photo_table(
+    entries: Sequence[dict[str, Any]], file: str, problems: list[Problem], album: Album | None = None
+) -> PhotoTable:
+    """Read the photos of a file; those that are wrong are left out and added to the problems.
+
+    Args:
+        entries: ``images`` of the file.
+        file: The file's name.
+        problems: Gets what is wrong, and what was mended.
+        album: The photos, for sizes that the file does not tell and for the photos' names; None looks at none.
+    """
+    keys = [read_key(fields.get("id")) for fields in entries]
+    numbers = _number_texts(keys)
     photos: dict[int, tuple[str, int, int]] = {}
-    for number, fields in enumerate(entries):
+    repeated = _find_repeated(entries, keys, numbers, file, problems)
+    for place, (fields, key) in enumerate(zip(entries, keys, strict=True)):
+        if place in repeated:
+            continue
         try:
-            image_id, photo = _photo(fields, number, file)
-            if image_id in photos:
-                raise Entry(fields, file, image_id=image_id).wrong(
-                    "image twice", "two images have this id", "number each image once"
-                )
-            photos[image_id] = photo
+            image_id, photo = _photo(fields, place, file, numbers.get(key) if isinstance(key, str) else key)
         except MisfitError as error:
-            problems.append(error.problem)
+            try:
+                image_id, photo = _photo(_mend_photo(fields, album), place, file, error.problem.image_id)
+            except MisfitError as still:
+                problems.append(still.problem)
+                continue
+            text = f"{error.problem.text}: taken as {photo[0][:SHOWN]!r} of {photo[2]} x {photo[1]} pixels"
+            problems.append(replace(error.problem, text=text, image_id=image_id, fix="", kept=True))
+        photos[image_id] = photo
     names, heights, widths = zip(*photos.values(), strict=True) if photos else ((), (), ())
+    names = names if album is None else tuple(album.find(names, file))
     return PhotoTable(
-        np.fromiter(photos, np.int64, len(photos)), names, np.array(heights, np.int64), np.array(widths, np.int64)
-    )
+        np.fromiter(photos, np.int64, len(photos)), names, np.array(heights, np.int64), np.array(widths, np.int64),
+        numbers,
+    )  # fmt: skip
 
 
-def _photo(fields: dict[str, Any], number: int, file: str) -> tuple[int, tuple[str, int, int]]:
-    """Read the id, and file name, height and width, of a photo."""
-    values: list[Any] = [fields.get(key) for key in ("id", "file_name", "height", "width")]
-    if _are_sound(*values):
-        image_id, name, height, width = values
-        return image_id, (name, height, width)
-    image_id = Entry(fields, file, f"image number {number}").whole("id")
+def _number_texts(keys: Sequence[Key | None]) -> dict[str, int]:
+    """Number the ids that are texts on from the largest that is a number."""
+    texts = dict.fromkeys(key for key in keys if isinstance(key, str))
+    first = max((key for key in keys if isinstance(key, int)), default=0) + 1 if texts else 0
+    return {text: number for number, text in enumerate(texts, max(first, 1))}
+
+
+def _find_repeated(
+    entries: Sequence[dict[str, Any]],
+    keys: Sequence[Key | None],
+    numbers: Mapping[str, int],
+    file: str,
+    problems: list[Problem],
+) -> set[int]:
+    """Find the places of photos whose id another one has, too; of entries that say the same the first stays."""
+    counts = Counter(key for key in keys if key is not None)
+    if len(counts) == len(entries):
+        return set()
+    places = defaultdict(list)
+    for place, key in enumerate(keys):
+        if key is not None and counts[key] > 1:
+            places[key].append(place)
+    repeated: set[int] = set()
+    for key, same in places.items():
+        alike = all(entries[place] == entries[same[0]] for place in same)
+        repeated |= {*same[alike:]}
+        shown = ", ".join(str(entries[place].get("file_name"))[:SHOWN] for place in same[:3])
+        text = f"{len(same)} images have the id {key!r} ({shown}): "
+        text += "they say the same" if alike else "two exports were put together, and whose the people are is lost"
+        fix = "" if alike else "number one export's ids on from the other's, or give each a dataset spec of its own"
+        number = numbers[key] if isinstance(key, str) else key
+        problems.append(Problem(file, "image twice", text, fix, number, kept=alike))
+    return repeated
+
+
+def _mend_photo(fields: dict[str, Any], album: Album | None) -> dict[str, Any]:
+    """Read numbers that are texts, the path in an address, and sizes from the photo where the file tells none."""
+    mended = dict(fields)
+    name = mended.get("file_name")
+    if album is not None and isinstance(name, str) and not _is_below(name):
+        inner = _DRIVE.sub("", path_in(name)).lstrip("/")
+        mended["file_name"] = name = inner if _is_below(inner) and album.has(album.find([inner])[0]) else name
+    for key in ("height", "width"):
+        value = read_key(mended.get(key))
+        mended[key] = value if type(value) is int else mended.get(key)
+    told = all(type(mended[key]) is int and mended[key] > 0 for key in ("height", "width"))
+    if not told and album is not None and isinstance(name, str) and _is_below(name):
+        size = album.read_size(name)
+        mended |= {} if size is None else {"height": size[0], "width": size[1]}
+    return mended
+
+
+def _photo(fields: dict[str, Any], number: int, file: str, key: int | None) -> tuple[int, tuple[str, int, int]]:
+    """Read the id, and file name, height and width, of a photo whose id was read already."""
+    values: list[Any] = [fields.get(key) for key in ("file_name", "height", "width")]
+    if key is not None and _are_sound(key, *values):
+        name, height, width = values
+        return key, (name, height, width)
+    image_id = Entry(fields, file, f"image number {number}").whole("id") if key is None else key
     entry = Entry(fields, file, image_id=image_id)
     name = entry.text("file_name")
     if not _is_below(name):

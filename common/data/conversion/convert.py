@@ -56,7 +56,7 @@ def convert_dataset(
         mode: ``train`` or ``test``: which of the spec's two sets.
         shards: Folds, dealt in turn, and files a fold; 0 is one that the file names do not mention.
         generate_masks: Write the masks as PNG files below the set's ``mask_root_dir_path`` too.
-        check_files: Decode every photo, to find those that are damaged; otherwise their headers are read.
+        check_files: Decode every pixel of every photo; otherwise as much as shows that a file is whole.
         results_dir: Folder for a summary, ``<set>.conversion.json``, and the dataset's report, ``<set>.dataset_report``
             as a page and as JSON.
         strict: Stop at problems, before anything is written if they can be known by then; otherwise photos and

@@ -16,7 +16,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decode_size, read_header_size
+from bodyposenet.common.imaging.headers import decode_size, is_whole, read_header_size
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
@@ -39,7 +39,7 @@ class ConversionRecipe:
         masks: Path of the masks below the root, for the records.
         dataset: The dataset's name.
         annotations: The annotation file, for problems.
-        thorough: Decode every photo.
+        thorough: Decode every pixel of every photo.
         mask_folder: Gets the masks as files, too; None writes none.
         token: Names this conversion's unfinished mask files.
     """
@@ -264,7 +264,7 @@ def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = Fals
         data: The file's bytes.
         photo: What the annotations say.
         file: The file's name, for the problem.
-        thorough: Decode it, so that a damaged file is found too; else its header is read.
+        thorough: Decode all of its pixels; else as much as shows that the file is whole.
 
     Returns:
         What is wrong: it is no image, damaged, or of another size; None if it is sound.
@@ -272,6 +272,8 @@ def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = Fals
     size = read_header_size(data)
     if size is None or (thorough and size == (photo.height, photo.width)):
         size = decode_size(data)
+    elif not is_whole(data):
+        size = None
     if size is None:
         return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
     if size != (photo.height, photo.width):

@@ -12,16 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet import __version__
+from bodyposenet.common.data.annotations.album import plain_name
 from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_half
+from bodyposenet.common.data.annotations.emptiness import tell_nobody
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
-from bodyposenet.common.data.annotations.person_filter import WITHHELD, PersonChoice, choose
+from bodyposenet.common.data.annotations.person_filter import (
+    FEW_KEYPOINTS,
+    LOW,
+    NARROW,
+    WITHHELD,
+    PersonChoice,
+    choose,
+)
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRecipe, MaskPiece, Piece, outline_problems
-from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.records.manifest import SCHEMA
-from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import read_bytes
@@ -33,6 +40,14 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
 
 Numbers = npt.NDArray[np.int64]
+
+_BY_FILTER = "; relax data_filtering_params of the dataset spec"
+FILTERED = {
+    FEW_KEYPOINTS: f"have fewer joints than min_acceptable_kpts{_BY_FILTER}",
+    LOW: f"are lower than min_acceptable_height{_BY_FILTER}",
+    NARROW: f"are narrower than min_acceptable_width{_BY_FILTER}",
+    WITHHELD: "are in photos that are held out elsewhere; give others for training",
+}
 
 log = logging.getLogger(__name__)
 
@@ -65,22 +80,21 @@ class DatasetSplit:
         paths, file, _ = spec.locate_half(mode)
         coco = read_half(spec, mode, strict=False)
         source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
-        source._require_people("relax data_filtering_params in the dataset spec")
-        source = source._with_names_found()
+        source._require_people()
         if mode == "train" and spec.withheld_photos:
             source = source._without_withheld()
-            source._require_people("give photos for training beside those that are held out")
+            source._require_people()
         return source
 
-    def _require_people(self, fix: str) -> None:
+    def _require_people(self) -> None:
         if not len(self.usable):
-            count = len(self.coco.images.ids)
-            raise UserError(f"no person of interest in {count} photos", where=str(self.coco.path), fix=fix)
+            counts = {FILTERED[reason]: int((self.choice.reasons == reason).sum()) for reason in FILTERED}
+            raise tell_nobody(self.coco, "no person of interest", counts)
 
     def _without_withheld(self) -> "DatasetSplit":
         """The same without people in photos that the spec withholds; only photos of such a size are read."""
         sizes = set(self.spec.withheld_photos.values())
-        names = {number: _plain(self.coco.images.file_names[number]) for number in self.usable}
+        names = {number: plain_name(self.coco.images.file_names[number]) for number in self.usable}
         alike = {
             number: name for number, name in names.items() if (stat := self.listing.get(name)) and stat.size in sizes
         }
@@ -92,17 +106,6 @@ class DatasetSplit:
         choice = PersonChoice(np.where(among, WITHHELD, self.choice.reasons).astype(np.uint8))
         digest = digest_settings([self.digest, sorted(alike[number] for number in held)])
         return replace(self, choice=choice, digest=digest)
-
-    def _with_names_found(self) -> "DatasetSplit":
-        """The same, with the photos' names as the store has them: annotation tools change names."""
-        names = [_plain(name) for name in self.coco.images.file_names]
-        meant = match((name for name in names if name not in self.listing and stays_inside(name)), self.listing)
-        if not meant:
-            return self
-        first = next(iter(meant))
-        log.info("%s: %d images have another name, such as %r for %r", self.coco.path, len(meant), meant[first], first)
-        file_names = [meant.get(name, old) for name, old in zip(names, self.coco.images.file_names, strict=True)]
-        return replace(self, coco=replace(self.coco, images=replace(self.coco.images, file_names=file_names)))
 
     @property
     def folder(self) -> Location:
@@ -196,7 +199,7 @@ class DatasetSplit:
         problems = []
         for number in self.usable:
             name = self.coco.images.file_names[number]
-            if stays_inside(name) and _plain(name) not in self.listing:
+            if stays_inside(name) and plain_name(name) not in self.listing:
                 image_id = int(self.coco.images.ids[number])
                 problems.append(Problem(str(self.folder / name), MISSING, "there is no such image", "add it", image_id))
         rows = [row for row, shape in enumerate(self.coco.annotations.segmentations) if isinstance(shape, dict)]
@@ -214,13 +217,8 @@ class DatasetSplit:
         whole = hashlib.sha256(json.dumps([self.digest, self.spec.root_directory_path, *options]).encode())
         for number in self.usable:
             name = self.coco.images.file_names[number]
-            whole.update(f"{name} {self.listing.get(_plain(name))}\n".encode())
+            whole.update(f"{name} {self.listing.get(plain_name(name))}\n".encode())
         return whole.hexdigest()[:16]
-
-
-def _plain(name: str) -> str:
-    """A name as a listing has it."""
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def _digest(spec: "DatasetSpec", file: Location) -> str:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import posixpath
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -71,8 +72,9 @@ def shorten(paths: Sequence[str]) -> list[str]:
 def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
     """Find the photos that are meant by names that no photo has.
 
-    A tool may leave out folders, add some, or put letters of its own before a name (``1a2b3c4d-a.jpg``). A name gets a
-    photo where one only can be meant, and no other name means it.
+    A tool may leave out folders, add some, or put letters of its own before a name (``1a2b3c4d-a.jpg``). Folders may be
+    parted by backslashes, letters written as ``%C3%A9``, in one character or in two (Unicode's forms), and in capitals.
+    A name gets a photo where one only can be meant, and no other name means it.
 
     Args:
         names: As the annotations tell them.
@@ -84,7 +86,7 @@ def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
     names, files = list(names), set(present)
     by_base = defaultdict(list)
     for file in files:
-        by_base[posixpath.basename(file)].append(file)
+        by_base[_fold(posixpath.basename(file))].append(file)
     missing = {name for name in names if name not in files}
     meant = {name: found for name in missing if (found := _find_meant(name, by_base)) is not None}
     claims = Counter([*meant.values(), *(name for name in set(names) if name in files)])
@@ -92,12 +94,34 @@ def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
 
 
 def _find_meant(name: str, by_base: dict[str, list[str]]) -> str | None:
-    base = posixpath.basename(name)
-    for candidate in dict.fromkeys((base, _ADDED.sub("", base))):
-        files = by_base.get(candidate, [])
-        whole = posixpath.join(posixpath.dirname(name), candidate)
-        closer = [file for file in files if f"/{file}".endswith(f"/{whole}") or f"/{whole}".endswith(f"/{file}")]
-        for found in (closer, files):
-            if len(found) == 1:
-                return found[0]
+    """Find the only file that a name can mean, in the order from what is said exactly to what is left out."""
+    path = name.replace("\\", "/")
+    for whole in dict.fromkeys((path, unquote(path))):
+        base = posixpath.basename(whole)
+        for candidate in dict.fromkeys((base, _ADDED.sub("", base))):
+            files = by_base.get(_fold(candidate), [])
+            found = _choose(posixpath.join(posixpath.dirname(whole), candidate), files)
+            if found is not None:
+                return found
     return None
+
+
+def _choose(whole: str, files: list[str]) -> str | None:
+    """Choose the only file of those that end alike, letter by letter, in Unicode's composed form, or in any case."""
+    for form in (str, _compose, _fold):
+        closer = [file for file in files if _ends_alike(form(file), form(whole))]
+        if len(closer) == 1:
+            return closer[0]
+    return files[0] if len(files) == 1 else None
+
+
+def _ends_alike(file: str, whole: str) -> bool:
+    return f"/{file}".endswith(f"/{whole}") or f"/{whole}".endswith(f"/{file}")
+
+
+def _compose(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _fold(name: str) -> str:
+    return _compose(name).casefold()

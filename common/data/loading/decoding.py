@@ -36,6 +36,10 @@ REDUCED = {  # greyscale's flags, as colour's contain BGR
 }
 
 
+class SpoiltRecordError(UserError):
+    """A record whose photo or mask cannot be decoded."""
+
+
 def factor_for(scale: float) -> int:
     """Tell by how much a photo is reduced for a warp of this scale."""
     return next((factor for factor, most in FACTORS if scale <= most), 1)
@@ -82,9 +86,9 @@ def _decode(record: Record, key: str, mode: int) -> Pixels:
     except cv2.error:  # there is nothing, or it has more pixels than OpenCV takes
         image = None
     if image is None:
-        raise UserError(
+        raise SpoiltRecordError(
             f"{key} of this record cannot be decoded",
             where=f"image {record.image_id}, {record.image_path}",
-            fix="convert the dataset again with --check_files",
+            fix="convert the dataset again",
         )
     return np.asarray(image, np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_photo
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
-from bodyposenet.common.data.loading.decoding import decode_mask, decode_photo, factor_for
+from bodyposenet.common.data.loading.decoding import SpoiltRecordError, decode_mask, decode_photo, factor_for
 from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
@@ -19,6 +19,8 @@ from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.train import AugmentationConfig, TrainSpec
+
+MOST_DAMAGED = 100  # records in a row; more are no accident
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +94,30 @@ class RecordSource:
             )
         return self.datasets[name]
 
+    @cached_property
+    def damaged(self) -> set[tuple[int, int]]:
+        """Records that could not be decoded, by shard and number; each is told once."""
+        return set()
+
     def sample(self, index: int, epoch: int) -> Sample:
-        """Sample ``index``, augmented as epoch ``epoch`` sees it."""
+        """Sample ``index``, augmented as epoch ``epoch`` sees it; the next one in place of one that is damaged.
+
+        Raises:
+            UserError: So many records in a row are damaged that the shards are.
+        """
+        places = [place % len(self) for place in range(index, index + MOST_DAMAGED)]
+        for place in places[:-1]:
+            shard, number, _ = self.people[place].tolist()
+            if (shard, number) in self.damaged:
+                continue
+            try:
+                return self._sample(place, epoch)
+            except SpoiltRecordError as error:
+                self.damaged.add((shard, number))
+                log.warning("%s; skipped, as %d photos are so far", error, len(self.damaged))
+        return self._sample(places[-1], epoch)
+
+    def _sample(self, index: int, epoch: int) -> Sample:
         shard, number, person = self.people[index]
         record = self.shards[shard][int(number)]
         rng = np.random.default_rng([self.seed, 1, epoch, index])

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
+from bodyposenet.common.data.annotations.emptiness import tell_nobody
 from bodyposenet.common.data.sampling.stratified import read_traits, representative
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size
@@ -71,8 +73,8 @@ def sample_calibration(
     Raises:
         UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
     """
-    coco = read_annotations(annotations, strict=False)
     store = open_photos(images)
+    coco = read_annotations(annotations, strict=False, album=Album(store=store))
     return copy_sample(
         coco, store, output, num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
     )
@@ -106,8 +108,11 @@ def copy_sample(
     """
     traits = read_traits(coco, min_persons, min_kpts)
     qualified = len(traits.photos)
-    if not qualified or (qualified < num_images and not fewer):
-        fix = f"use -n {qualified}, or lower -pth or -kth" if qualified else "lower -pth or -kth"
+    if not qualified:
+        turned = {"have too few joints, or too few others in the photo; lower -pth or -kth": int(coco.labelled.sum())}
+        raise tell_nobody(coco, "no photo qualifies", turned)
+    if qualified < num_images and not fewer:
+        fix = f"use -n {qualified}, or lower -pth or -kth"
         raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
     order, chosen = representative(traits, min(num_images, qualified), seed)
     names = [coco.images.file_names[number] for number in traits.photos[order]]

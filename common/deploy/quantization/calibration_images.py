@@ -24,7 +24,7 @@ from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import is_photo
+from bodyposenet.common.storage.photo_store import choose_photos, is_photo
 
 SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
 TRAIN = "train"  # the set to calibrate with, of several
@@ -105,10 +105,11 @@ def from_folder(
         UserError: The folder is missing or holds too few photos.
     """
     where = locate(folder)
-    files = {name: stat for name, stat in sorted(listing(where).items()) if "/" not in name}
-    photos = [name for name in files if is_photo(name)]
-    if not photos and (MANIFEST in files or any(SHARD.fullmatch(name) for name in files)):
+    files = dict(sorted(listing(where).items()))
+    bare = [name for name in files if "/" not in name]
+    if not any(map(is_photo, bare)) and (MANIFEST in bare or any(SHARD.fullmatch(name) for name in bare)):
         return from_shards(where, fitting, batches=batches, batch_size=batch_size)
+    photos = choose_photos(files, str(where))
     chosen = _choose(photos, batches, batch_size, where)
     reads = [partial(_read_photo, where / name, fitting) for name in chosen]
     told = [[name, *files[name]] for name in chosen]

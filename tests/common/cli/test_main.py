@@ -322,12 +322,14 @@ def test_spec_check_tells_every_problem_of_every_file(tmp_path, monkeypatch):
     ]
 
 
-def test_a_folder_is_no_name_for_shards(tmp_path):
+def test_shards_go_beside_a_folder_of_their_name_and_that_is_told(tmp_path):
     (tmp_path / "coco.json").write_text(DATASET)
     (tmp_path / "data").mkdir()
     result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", f"{tmp_path}/data/")
+    assert f"the shards are written beside it, as {tmp_path}/data-fold-" in result.stderr
+    result = run("dataset_convert", "-d", tmp_path / "coco.json", "-o", ".")
     assert result.exit_code == 2
-    assert f"is a folder; -o names the shards, too; use -o {tmp_path}/data/train" in result.stderr
+    assert "names no shards" in result.stderr
 
 
 def test_a_results_folder_that_cannot_be_made_is_told(tmp_path, monkeypatch):

@@ -112,5 +112,8 @@ def test_the_test_half_keeps_them(photos, tmp_path):
 
 def test_a_set_of_withheld_photos_alone_is_refused(photos, tmp_path):
     withheld = {digest_file(path): path.stat().st_size for path in (photos / "images").iterdir()}
-    with pytest.raises(UserError, match="no person of interest in 6 photos; give photos for training beside"):
+    with pytest.raises(
+        UserError,
+        match=r"no person of interest in 6 photos\n17 people are in photos that are held out elsewhere; give others",
+    ):
         convert_dataset(make_dataset_spec(photos, {"withheld_photos": withheld}), tmp_path / "train")

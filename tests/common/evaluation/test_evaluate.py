@@ -127,16 +127,20 @@ def test_finding_nobody_is_reported_as_zero(dataset, tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "people", "message"),
-    [([], [], "has no photos"), (IMAGES[:1], [standing(1, 7, (0, 0, 9, 9), hidden=range(17))], "no labelled people")],
+    [
+        ([], [], "nobody is labelled in 0 photos\nthe file has no annotations of people"),
+        (IMAGES[:1], [standing(1, 7, (0, 0, 9, 9), hidden=range(17))], "1 people have no labelled joint"),
+        (
+            IMAGES[:1],
+            [standing(1, 7, (0, 0, 9, 9)) | {"category_id": 7}],
+            "1 x category_id: .* no category has its number 7",
+        ),
+    ],
 )
-def test_a_set_with_nothing_to_measure_says_so(tmp_path, images, people, message):
+def test_a_set_with_nothing_to_measure_is_refused_with_the_reason(tmp_path, images, people, message):
     dataset = write_dataset(tmp_path / "data", images, people)
-    outcome = evaluate(perfect(dataset), spec(), dataset, tmp_path / "out")
-    assert set(outcome.metrics.values()) == {-1}
-    assert message in outcome.summary()
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "detections.json", "detections_coco_format.json", "results.csv", "status.json",
-    }  # fmt: skip
+    with pytest.raises(UserError, match=message):
+        evaluate(perfect(dataset), spec(), dataset, tmp_path / "out")
 
 
 def test_a_network_of_other_joints_is_refused(dataset, tmp_path):

@@ -155,9 +155,9 @@ def test_a_place_without_photos_is_refused(network, tmp_path, bucket):
     for source, problem in (
         (
             str(tmp_path / "empty"),
-            r"empty: has no photos \(JPEG, PNG, BMP or WebP\); name the folder that your photos are",
+            r"empty: has no photos \(JPEG, PNG, BMP, WebP or TIFF\); name the folder that your photos are",
         ),
-        (f"{bucket}/in", r"in: has no photos \(JPEG, PNG, BMP or WebP\); name the folder"),
+        (f"{bucket}/in", r"in: has no photos \(JPEG, PNG, BMP, WebP or TIFF\); name the folder"),
         (f"{bucket}/out", "out: there is no such file or folder; name a folder that exists"),
         (str(tmp_path / "away"), "away: there is no such folder; name a folder or a zip archive of photos"),
     ):

@@ -149,11 +149,14 @@ def test_an_image_is_found_as_given_or_below_the_root(photos, monkeypatch):
         assert read_image(photos.parent / entry["full_image_path"]).shape == (200, 260, 3)
 
 
-def test_a_folder_without_photos_is_told_and_not_an_error(network, tmp_path):
-    (tmp_path / "empty").mkdir()
-    outcome, made = run(network, "dir", tmp_path / "empty")
-    assert made["images"] == []
-    assert outcome.summary().startswith("No photos given")
+def test_a_folder_without_photos_is_refused_and_each_file_passed_over_is_told(network, tmp_path, caplog):
+    (tmp_path / "empty/below").mkdir(parents=True)
+    (tmp_path / "empty/notes.txt").write_text("none")
+    (tmp_path / "empty/below/a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"empty: has no photos \(JPEG, PNG, BMP, WebP or TIFF\)"):
+        run(network, "dir", tmp_path / "empty")
+    assert "empty/notes.txt is passed over: no photo by its name" in caplog.text
+    assert "empty/below/a.png is passed over: it is in a folder below" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_registering_needs_a_file_and_does_nothing_without_a_store(monkeypatch, 
 
 
 def test_a_name_that_the_store_refuses_is_told_wherever_there_is_a_buffer(client, network, tmp_path):
-    with pytest.raises(UserError, match=r"no/name: sqlite.* did not register it: .*; check"):
+    with pytest.raises(UserError, match=r"model_name: MLflow takes no model named 'no/name': leave out /"):
         register_model(network, metrics={}, name="no/name", buffer=tmp_path)
 
 
@@ -134,7 +134,9 @@ def test_a_kept_network_that_the_store_refuses_is_told_when_it_is_sent_and_stays
     client, uri, network, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    assert register_model(network, metrics={}, name="no/name", buffer=tmp_path) == ""
+    assert register_model(network, metrics={}, name="no-name", buffer=tmp_path) == ""
+    for kept in tmp_path.rglob("*.jsonl"):  # as an earlier version kept it
+        kept.write_text(kept.read_text().replace("no-name", "no/name"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(UserError, match=r"the tracking store does not take the runs: .*name"):
         send_buffered(tmp_path)

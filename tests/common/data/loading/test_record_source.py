@@ -12,6 +12,7 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.loading.batches import AHEAD, READERS, TargetDrawing, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
+from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
@@ -90,3 +91,22 @@ def test_a_shard_that_is_gone_is_named(sources):
     path.unlink()
     with pytest.raises(UserError, match="train"):
         list(batches(source))
+
+
+def test_a_photo_that_has_gone_bad_is_skipped_told_once_and_the_next_stands_in(tmp_path, caplog):
+    images = [image(number, size=(100, 100)) for number in range(1, 9)]
+    people = [annotation(number, number, (20, 15, 50, 70)) for number in range(1, 9)]
+    spec = write_dataset(tmp_path / "data", images, people)
+    convert_dataset(spec, tmp_path / "records/train")
+    (shard,) = open_shards(tmp_path / "records", ["train"])
+    records = [shard[number] for number in range(8)]
+    before = [record.image_id for record in records]
+    records[2] = replace(records[2], image=bytes(len(records[2].image)))
+    (tmp_path / "records/train-fold-000-of-001").write_bytes(b"".join(frame(made.to_bytes()) for made in records))
+    shards = tuple(open_shards(tmp_path / "records", ["train"]))
+    source = RecordSource(shards, {"coco": spec}, BODYPOSENET_18, SIZE, MOVED, 3)
+    seen = [source.sample(index, epoch).image_id for epoch in range(2) for index in range(8)]
+    assert seen == [*before[:2], before[3], *before[3:]] * 2
+    (told,) = [entry.getMessage() for entry in caplog.records]
+    assert f"image {before[2]}, images/{before[2]:03d}.png: frame/image of this record cannot be decoded" in told
+    assert "skipped, as 1 photos are so far" in told

@@ -1,0 +1,160 @@
+"""Mending: what a person's entry must mean, where a tool wrote it in another way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.annotations.fields import MOST_PIXELS, Segmentation, is_number, is_segmentation
+from bodyposenet.common.data.annotations.ids import read_key, read_number
+
+Fields = dict[str, Any]
+Note = tuple[str, str]  # kind of what was mended, and how
+
+
+class Mender:
+    """Mends one annotation after another; what cannot be mended stays as it is, for the check to tell.
+
+    Args:
+        photos: Numbers of photos whose ids are texts.
+        flags: The dataset's visibility flags, and whether they mean not labelled (0) or labelled (more).
+    """
+
+    def __init__(self, photos: Mapping[str, int], flags: Mapping[int, int]) -> None:
+        self.photos, self.flags = photos, flags
+        self.blank = {flag for flag, code in flags.items() if code == 0}
+
+    def mend(self, fields: Fields) -> tuple[Fields, list[Note]]:
+        """Mend an annotation; returns it anew, and what was done."""
+        mended, notes = dict(fields), list[Note]()
+        self._mend_ids(mended, notes)
+        self._mend_keypoints(mended, notes)
+        _mend_outline(mended, notes)
+        self._mend_box(mended, notes)
+        _mend_area(mended, notes)
+        if (crowd := mended.get("iscrowd")) is not None and not isinstance(crowd, bool):
+            mended["iscrowd"] = _whole(crowd)
+        return mended, notes
+
+    def _mend_ids(self, fields: Fields, notes: list[Note]) -> None:
+        key = read_key(given := fields.get("image_id"))
+        number = self.photos.get(key) if isinstance(key, str) else key
+        if number is not None and type(given) is not int:
+            fields["image_id"] = number
+            notes.append(("image_id", f"its image_id {given!r} is taken for the number {number}"))
+        fields["id"] = read_key(own := fields.get("id"))
+        if type(fields["id"]) is not int:
+            notes.append(("annotation id", f"its id is {own!r}; it gets a number of its own"))
+
+    def _mend_keypoints(self, fields: Fields, notes: list[Note]) -> None:
+        given = fields.get("keypoints")
+        if not isinstance(given, list):
+            return
+        flat = _flatten(given, 3)
+        values = [read_number(value) for value in flat]
+        for place in range(0, len(values) - len(values) % 3, 3):
+            if self._is_blank(values[place : place + 3]):
+                values[place : place + 2] = (value if _is_place(value) else 0 for value in values[place : place + 2])
+        fields["keypoints"] = values
+        if not _are_same(values, given):
+            notes.append(("keypoints", "its keypoints are taken for a flat list of numbers, unlabelled ones for 0, 0"))
+
+    def _is_blank(self, triplet: list[Any]) -> bool:
+        """Tell whether a joint is not labelled."""
+        return is_number(triplet[2]) and triplet[2] in self.blank
+
+    def _mend_box(self, fields: Fields, notes: list[Note]) -> None:
+        given = fields.get("bbox")
+        values = [read_number(value) for value in given] if isinstance(given, list) else []
+        if len(values) == 4 and all(map(is_number, values)) and (min(values[2:]) < 0 or 0 not in values[2:]):
+            fields["bbox"] = values
+            if given != values:
+                notes.append(("bbox", "the texts of its box are taken for numbers"))
+            return
+        if values and not _is_empty(values):
+            return
+        points = self._points(fields)
+        if len(points) < 2 or (np.ptp(points, axis=0) <= 0).any():
+            return
+        low, high = points.min(axis=0), points.max(axis=0)
+        fields["bbox"] = [*low.tolist(), *(high - low).tolist()]
+        notes.append(("bbox", "its box is missing or empty; it is taken from the outline or the joints"))
+
+    def _points(self, fields: Fields) -> np.ndarray:
+        """``(N, 2)`` corners of the outline, else the joints that are labelled."""
+        outline = fields.get("segmentation")
+        if outline and isinstance(outline, list):
+            return np.array([value for part in outline for value in part], float).reshape(-1, 2)
+        values = fields.get("keypoints")
+        if not isinstance(values, list) or len(values) % 3 or not all(map(is_number, values)):
+            return np.zeros((0, 2))
+        triplets = np.array(values, float).reshape(-1, 3)
+        seen = [flag in self.flags and flag not in self.blank for flag in triplets[:, 2]]
+        return np.asarray(triplets[seen, :2])
+
+
+def _mend_outline(fields: Fields, notes: list[Note]) -> None:
+    """Make a flat list, or lists of points, the polygons that they are; drop an outline that is none."""
+    given = fields.get("segmentation")
+    if not given:
+        fields["segmentation"] = []
+        return
+    outline = _read_polygons(given) if isinstance(given, list) else given
+    if outline is given and is_segmentation(given):
+        return
+    sound = is_segmentation(outline)
+    fields["segmentation"] = outline if sound else []
+    how = "is taken for polygons" if sound else "is none and not looked at; the box counts"
+    notes.append(("segmentation", f"its outline {how}"))
+
+
+def _read_polygons(given: list[Any]) -> Segmentation | list[Any]:
+    if not any(isinstance(part, list) for part in given):
+        return [[read_number(value) for value in given]]
+    if all(_is_point(part) for part in given):
+        return [_flatten(given, 2)]
+    if all(isinstance(part, list) and part and all(map(_is_point, part)) for part in given):
+        return [_flatten(part, 2) for part in given]
+    return given
+
+
+def _mend_area(fields: Fields, notes: list[Note]) -> None:
+    given, box = read_number(fields.get("area")), fields.get("bbox")
+    if is_number(given) and given > 0:
+        fields["area"] = given
+        return
+    fields["area"] = None
+    if given is not None and isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
+        fields["area"] = box[2] * box[3]
+        notes.append(("area", f"its area {given!r} is none; that of the box counts"))
+
+
+def _whole(value: object) -> object:
+    key = read_key(value)
+    return key if type(key) is int else value
+
+
+def _flatten(values: list[Any], size: int) -> list[Any]:
+    """Make one list of lists of so many values; return any other list as it is."""
+    if values and all(isinstance(part, list) and len(part) == size for part in values):
+        return [value for part in values for value in part]
+    return values
+
+
+def _is_point(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+
+
+def _is_place(value: object) -> bool:
+    return is_number(value) and abs(value) <= MOST_PIXELS
+
+
+def _is_empty(box: list[Any]) -> bool:
+    """Tell whether a box says nothing: nulls, or a width or height of 0."""
+    if all(value is None for value in box):
+        return True
+    return len(box) == 4 and all(map(is_number, box)) and min(box[2:]) == 0
+
+
+def _are_same(values: list[Any], given: list[Any]) -> bool:
+    return len(values) == len(given) and all(a is b for a, b in zip(values, given, strict=True))

@@ -1,0 +1,267 @@
+"""Mutations: a clean file changed as tools change it; what can be mended reads as the clean one, the rest is told.
+
+Joints are compared by name. No mutation may end in a traceback, or in a label that differs from the clean one's.
+"""
+
+import copy
+import random
+import unicodedata
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from support.coco_files import JOINTS, annotation, document, image, write_annotations
+
+from bodyposenet.common.data.annotations.album import Album
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.location import locate
+
+NAMES = ("cam a/one.png", "cam a/zoé.png", "Three.PNG", "four.png")
+SIZE = (120, 160)
+PLACES = {name: number for number, name in enumerate(NAMES)}
+
+
+def clean():
+    """Four photos with two people each, who differ in every joint; some joints are not labelled."""
+    images = [image(number, size=SIZE, name=name) for number, name in enumerate(NAMES, 1)]
+    people = []
+    for number in range(8):
+        person = annotation(
+            number + 1, 1 + number // 2, (5 + 3 * number, 10, 60 + number, 80), labelled=17 - number % 3
+        )
+        people.append(person | {"area": float(person["area"])})
+    return document(images, people)
+
+
+def everybody(dice, content, change):
+    for person in content["annotations"]:
+        change(person)
+
+
+def somebody(dice, content, change):
+    for person in dice.sample(content["annotations"], dice.randint(1, 5)):
+        change(person)
+
+
+def set_people(key, value):
+    """A mutation that sets a key of some people."""
+    return lambda dice, content: somebody(dice, content, lambda person: person.update({key: value(person, dice)}))
+
+
+def drop_people(key):
+    return lambda dice, content: somebody(dice, content, lambda person: person.pop(key))
+
+
+def set_images(key, value):
+    def mutate(dice, content):
+        for entry in dice.sample(content["images"], dice.randint(1, 4)):
+            entry[key] = value(entry, dice)
+
+    return mutate
+
+
+def rename_ids(make):
+    """Change ids of photos in both places."""
+
+    def mutate(dice, content):
+        for entry in content["images"]:
+            entry["id"] = make(entry["id"])
+        everybody(dice, content, lambda person: person.update(image_id=make(person["image_id"])))
+
+    return mutate
+
+
+def blank(value):
+    def change(person, dice):
+        triplets = np.reshape(person["keypoints"], (17, 3)).tolist()
+        return [part for x, y, flag in triplets for part in ((x, y, flag) if flag else (value, value, 0))]
+
+    return set_people("keypoints", change)
+
+
+def shuffle_joints(spell):
+    def mutate(dice, content):
+        order = dice.sample(range(17), 17)
+        content["categories"][0]["keypoints"] = [spell(JOINTS[place]) for place in order]
+        for person in content["annotations"]:
+            triplets = np.reshape(person["keypoints"], (17, 3))[order]
+            person["keypoints"] = triplets.ravel().tolist()
+
+    return mutate
+
+
+def category(make):
+    def mutate(dice, content):
+        content["categories"][0]["id"] = make(1)
+        everybody(dice, content, lambda person: person.update(category_id=make(1)))
+
+    return mutate
+
+
+def flags_as_text(person, dice):
+    return [str(value) for value in person["keypoints"]]
+
+
+def merge(dice, content):
+    content["images"].append(image(dice.randint(1, 4), size=SIZE, name="of another export.png"))
+
+
+def repeat(dice, content):
+    content["images"].append(dict(dice.choice(content["images"])))
+
+
+def shuffle_entries(dice, content):
+    dice.shuffle(content["images"])
+
+
+MENDABLE = {
+    "photo ids as texts": rename_ids(str),
+    "photo ids as names": rename_ids(lambda number: f"frame-{number:04d}"),
+    "photo ids as 1.0": rename_ids(float),
+    "photo ids as texts in the people only": set_people("image_id", lambda person, dice: str(person["image_id"])),
+    "no annotation id": drop_people("id"),
+    "annotation ids as texts": set_people("id", lambda person, dice: f"uuid-{person['id']}"),
+    "no width and height": set_images("width", lambda entry, dice: entry.pop("height") and None),
+    "sizes of 0": set_images("height", lambda entry, dice: 0),
+    "sizes as texts": set_images("width", lambda entry, dice: str(entry["width"])),
+    "sizes as 160.0": set_images("width", lambda entry, dice: float(entry["width"])),
+    "area 0": set_people("area", lambda person, dice: 0),
+    "area missing": drop_people("area"),
+    "area as text": set_people("area", lambda person, dice: str(person["area"])),
+    "area null": set_people("area", lambda person, dice: None),
+    "box missing": drop_people("bbox"),
+    "box empty": set_people("bbox", lambda person, dice: dice.choice([[], None, [0, 0, 0, 0]])),
+    "box as texts": set_people("bbox", lambda person, dice: [str(value) for value in person["bbox"]]),
+    "null where the flag is 0": blank(None),
+    "NaN where the flag is 0": blank(float("nan")),
+    "huge numbers where the flag is 0": blank(1e30),
+    "keypoints as texts": set_people("keypoints", flags_as_text),
+    "keypoints as triplets": set_people(
+        "keypoints", lambda person, dice: np.reshape(person["keypoints"], (17, 3)).tolist()
+    ),
+    "flat outlines": set_people("segmentation", lambda person, dice: person["segmentation"][0]),
+    "outlines of points": set_people(
+        "segmentation", lambda person, dice: [np.reshape(person["segmentation"][0], (-1, 2)).tolist()]
+    ),
+    "outlines that are none": set_people("segmentation", lambda person, dice: dice.choice(["x", [[1, 2, 3]], 7])),
+    "no outline": drop_people("segmentation"),
+    "crowds as texts": set_people("iscrowd", lambda person, dice: dice.choice(["0", 0.0, False, None])),
+    "no count of keypoints": drop_people("num_keypoints"),
+    "wrong count of keypoints": set_people("num_keypoints", lambda person, dice: dice.choice([0, "x", 99, None])),
+    "backslashes": set_images("file_name", lambda entry, dice: entry["file_name"].replace("/", "\\")),
+    "percent escapes": set_images("file_name", lambda entry, dice: quote(entry["file_name"])),
+    "letters in two characters": set_images(
+        "file_name", lambda entry, dice: unicodedata.normalize("NFD", entry["file_name"])
+    ),
+    "other cases": set_images("file_name", lambda entry, dice: entry["file_name"].upper()),
+    "absolute paths": set_images("file_name", lambda entry, dice: f"/home/me/{entry['file_name']}"),
+    "paths of Windows": set_images("file_name", lambda entry, dice: f"C:\\me\\{entry['file_name']}"),
+    "addresses": set_images("file_name", lambda entry, dice: f"https://host/x/{quote(entry['file_name'])}?key=1"),
+    "renamed uploads": set_images("file_name", lambda entry, dice: f"1a2b3c4d-{entry['file_name'].split('/')[-1]}"),
+    "category ids as texts": category(str),
+    "category ids as names": category(lambda number: "a1-person"),
+    "no category id": drop_people("category_id"),
+    "joints in another order": shuffle_joints(str),
+    "joints in another order, spelt otherwise": shuffle_joints(lambda name: name.replace("_", " ").title()),
+    "joints in another order, with dashes": shuffle_joints(lambda name: name.replace("_", "-").upper()),
+    "photos in another order": shuffle_entries,
+    "a photo twice, alike": repeat,
+}
+AMBIGUOUS = {
+    "merged exports": merge,
+    "short keypoints": set_people("keypoints", lambda person, dice: person["keypoints"][: 3 * dice.randint(1, 16)]),
+    "keypoints from 0 to 1": set_people(
+        "keypoints",
+        lambda person, dice: (np.reshape(person["keypoints"], (17, 3)) / [SIZE[1], SIZE[0], 1]).ravel().tolist(),
+    ),
+    "null where a joint is labelled": set_people(
+        "keypoints", lambda person, dice: [None, None, 2, *person["keypoints"][3:]]
+    ),
+    "NaN where a joint is labelled": set_people(
+        "keypoints", lambda person, dice: [float("nan"), 5, 2, *person["keypoints"][3:]]
+    ),
+    "flags that are none": set_people("keypoints", lambda person, dice: [1, 2, 9, *person["keypoints"][3:]]),
+    "no keypoints": drop_people("keypoints"),
+    "a category that is none": set_people("category_id", lambda person, dice: dice.choice([7, "cat", True])),
+    "a photo that is none": set_people("image_id", lambda person, dice: dice.choice([99, "99", None, [], {}])),
+    "negative boxes": set_people("bbox", lambda person, dice: [50, 50, -20, -30]),
+    "names that leave the folder": set_images("file_name", lambda entry, dice: f"../{entry['file_name']}"),
+    "no file name": set_images("file_name", lambda entry, dice: dice.choice([None, "", 5])),
+    "joints of other names": lambda dice, content: content["categories"][0].update(
+        keypoints=[f"p{number}" for number in range(17)]
+    ),
+    "one joint of another name": lambda dice, content: content["categories"][0].update(keypoints=[*JOINTS[:16], "toe"]),
+}
+KINDS = [*MENDABLE, *AMBIGUOUS]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    import cv2
+
+    root = tmp_path_factory.mktemp("photos")
+    for name in NAMES:
+        (root / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(root / name), np.full((*SIZE, 3), 9, np.uint8))
+    return root
+
+
+def people_in(coco):
+    """Everybody labelled, by photo: each labelled joint by its name, and the box."""
+    found = {name: [] for name in NAMES}
+    for photo in coco.photos:
+        assert (photo.height, photo.width) == SIZE
+        for person in photo.people:
+            if person.labelled:
+                joints = {
+                    name: at[:2] for name, at in zip(coco.joints, person.keypoints.tolist(), strict=True) if at[2]
+                }
+                found[photo.file_name].append(joints)
+    return found
+
+
+def mutate(kind, seed):
+    content = copy.deepcopy(clean())
+    (MENDABLE | AMBIGUOUS)[kind](random.Random(f"{kind} {seed}"), content)
+    return content
+
+
+def read(content, folder, photos):
+    file = write_annotations(folder / "people.json", content)
+    return read_annotations(file, JOINTS, strict=False, album=Album(locate(photos)))
+
+
+def hold(kind, seed, folder, photos):
+    """Read a mutation; returns whether it gives the clean file's people."""
+    whole = people_in(read(clean(), folder, photos))
+    try:
+        coco = read(mutate(kind, seed), folder, photos)
+    except UserError:
+        return False
+    found = people_in(coco)
+    for name, people in found.items():  # nobody is anybody else
+        assert all(person in whole[name] for person in people), (kind, seed, name)
+    same = found == whole
+    told = [problem for problem in coco.problems if not problem.kept]
+    assert same or told, (kind, seed)
+    assert all(problem.text and (problem.image_id, problem.annotation_id) != (None, None) for problem in told)
+    return same
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutation_is_mended_or_told(kind, tmp_path, photos):
+    same = [hold(kind, seed, tmp_path, photos) for seed in range(2)]
+    assert all(same) if kind in MENDABLE else not any(same)
+
+
+@pytest.mark.heavy
+def test_of_five_hundred_mutations_nine_in_ten_that_can_be_are_mended(tmp_path, photos):
+    dice = random.Random(19)
+    kinds = [dice.choice(KINDS) for _ in range(500)]
+    outcomes = [(kind, hold(kind, seed + 100, tmp_path, photos)) for seed, kind in enumerate(kinds)]
+    mended = [same for kind, same in outcomes if kind in MENDABLE]
+    assert len(set(kinds)) >= 25
+    assert sum(mended) >= 0.9 * len(mended)
+    assert not any(same for kind, same in outcomes if kind in AMBIGUOUS)
+    print(f"{sum(mended)} of {len(mended)} mendable, {len(outcomes) - len(mended)} others, {len(set(kinds))} kinds")
