@@ -246,7 +246,6 @@ def ask_store(name: str, *, upload: bool = False) -> Iterator[Any]:
         UserError: It does not answer, or refuses.
         PassingError: That may pass by itself.
     """
-    require_model_name(name)
     try:
         with impatient(upload=upload), quiet_mlflow():
             yield connect()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST = float(np.finfo(np.float16).max)
 FLOAT_INPUTS = {"Resize": {1, 2}, "Upsample": {1}}  # by place: operations take these in 32 bits only
-WORTH_PACKING = 256  # weights; fewer take less room than the cast that widens them
+KERNEL, PACKED = 4, 256  # dimensions; and weights: fewer take less room than the cast that widens them
 TOLERANCE = 0.05  # of a map's largest value: beyond that something has left the range of half precision
 
 
@@ -89,20 +89,20 @@ def half(model: "ModelProto", *, where: str = "the model") -> "ModelProto":
 
 
 def pack_weights(model: "ModelProto") -> "ModelProto":
-    """A copy of a float model that keeps its large weights in 16 bits and computes in 32, in a little more than half.
+    """A copy of a model that keeps the kernels in 32 bits in 16 and computes as before: a float one takes half.
 
     Runtimes widen them once, when they load it. Weights that half precision holds exactly, as those of the networks
     that are shipped, change no bit of the maps; others are rounded.
 
     Args:
-        model: Float ONNX model.
+        model: ONNX model, of which some convolutions may be in 8 bits: these stay as they are.
     """
     from onnx import TensorProto
 
     packed: ModelProto = type(model).FromString(model.SerializeToString())
     casts = []
     for tensor in packed.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= WORTH_PACKING:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == KERNEL and math.prod(tensor.dims) >= PACKED:
             name = tensor.name
             tensor.CopyFrom(_to_half(tensor, "the model"))
             tensor.name = f"{name}/half"

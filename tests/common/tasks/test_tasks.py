@@ -19,7 +19,7 @@ from bodyposenet.common.report.channels import widths
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import fingerprint
-from bodyposenet.common.tasks.files import NOBODY, find_runnable
+from bodyposenet.common.tasks.files import find_runnable
 from bodyposenet.pipelines.demo import unflatten
 from bodyposenet.pipelines.specs import default
 
@@ -423,14 +423,15 @@ def test_the_page_shows_the_four_stages_and_pictures(chain):
     assert f"{sum(after.values()):,} of {sum(before.values()):,} stayed" in page
 
 
-def test_nobody_labelled_is_no_failure(chain, tmp_path):
+def test_nobody_labelled_fails_the_task_and_is_told(chain, tmp_path, capfd):
     shutil.copytree(chain.file("dataset"), tmp_path / "dataset")
     spec = chain.json("dataset", "dataset_spec.json")
     truth = tmp_path / "dataset" / spec["test_data"]["annotation_root_dir_path"]
     truth.write_text(json.dumps(json.loads(truth.read_text()) | {"annotations": []}))
     outputs = str(tmp_path / "found"), str(tmp_path / "metrics")
-    ap, numbers = tasks.evaluate(str(chain.file("onnx")), str(tmp_path / "dataset"), INFERENCE, "onnx", *outputs)
-    assert (ap, numbers["people_labelled"]) == (NOBODY, 0)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        tasks.evaluate(str(chain.file("onnx")), str(tmp_path / "dataset"), INFERENCE, "onnx", *outputs)
+    assert "nobody is labelled in" in capfd.readouterr().err
 
 
 def test_a_wrong_spec_is_told_by_its_key_before_the_training_starts(chain, tmp_path, capfd):
