@@ -168,7 +168,11 @@ def for_pipeline(reader, readers):
 
 
 def for_pruning(reader, readers):
-    shutil.copytree(ran_example(readers) / "results/base", reader.folder / "results/base")
+    example = ran_example(readers)
+    for name in ("results/base", "data"):
+        shutil.copytree(example / name, reader.folder / name)
+    for name in ("train.yaml", "coco_spec.json"):
+        shutil.copy(example / name, reader.folder)
 
 
 def for_serving(reader, readers):

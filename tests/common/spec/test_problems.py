@@ -77,7 +77,7 @@ def test_an_unknown_key_without_a_near_one_lists_those_there_are(tmp_path):
     lines = problems(tmp_path, "pruning_threshold: 0.1\nzzz: 1\n", PruneSpec)
     assert lines == [
         "bad.yaml:2: zzz: unknown key; known keys: pruning_threshold, normalizer, equalization_criterion, "
-        "pruning_granularity, min_num_filters, excluded_layers, criterion, target_params, target_flops, rounds"
+        "pruning_granularity, min_num_filters, excluded_layers, criterion, target_params, target_flops, refit, rounds"
     ]
 
 
@@ -174,7 +174,7 @@ def test_a_byte_order_mark_is_fine(tmp_path):
         ("pruning_threshold", None, "should be a valid number (got null)"),
         ("pruning_threshold", float("nan"), "should be a finite number (got nan)"),
         ("min_num_filters", 2.0, "should be a valid integer (got 2.0)"),
-        ("normalizer", "l2", "should be 'max' or 'L2' (got 'l2')"),
+        ("normalizer", "l2", "should be 'max', 'L2' or 'cost' (got 'l2')"),
         ("equalization_criterion", "onion", "(got 'onion'); did you mean 'union'?"),
     ],
 )
