@@ -161,7 +161,7 @@ def test_what_is_not_there_is_told_with_exit_code_2(registry, tmp_path, capsys):
         capsys, empty, name="other"
     )
     assert "has no version or alias '7'" in fail(capsys, empty, alias="7")
-    assert f"{empty}: has no photos (JPEG, PNG, BMP or WebP); name the folder" in fail(capsys, empty)
+    assert f"{empty}: has no photos (JPEG, PNG, BMP, WebP or TIFF); name the folder" in fail(capsys, empty)
     assert "pictures: a gallery of 61 pictures; take 0 to 60" in fail(capsys, empty, pictures=61)
 
 
