@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import model_validator
 
 from bodyposenet.common.spec.base import Bool, Name, Natural, NotNegative, Share, Strict
+from bodyposenet.common.spec.problems import SpecMisfitError
 from bodyposenet.common.spec.words import CriterionName, Equalization, Normalizer
 
 
@@ -47,5 +48,5 @@ class PruneSpec(Strict):
         if self.target_params is not None and self.target_flops is not None:
             raise ValueError("give target_params or target_flops, not both")
         if self.normalizer == "cost" and self.target_params is None and self.target_flops is None:
-            raise ValueError("normalizer: cost has no thresholds to choose by; give target_params or target_flops")
+            raise SpecMisfitError((("normalizer",), "cost needs a target: give target_flops or target_params"))
         return self

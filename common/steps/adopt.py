@@ -51,6 +51,8 @@ def run_adopt(
     from bodyposenet.common.model.files.model_file import save_model
     from bodyposenet.common.model.network.flops import flops
 
+    if not source.is_file():
+        raise UserError("no such file", where=str(source), fix="check the name")
     if output.exists():
         raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
     with _open_source(source, tao_key) as opened:

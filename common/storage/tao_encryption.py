@@ -30,6 +30,8 @@ def is_tao_encrypted(path: Path) -> bool:
         if begins_encrypted(file):
             return False
         begin = file.read(len(HDF5))
+    if len(begin) < len(HDF5):
+        return False  # cut off, or empty
     if path.suffix == TLT:
         return not begin.startswith((HDF5, ZIP))
     return not begin.startswith(ZIP) and _read_length(begin) <= LONGEST_NAME

@@ -67,6 +67,9 @@ def make_people(network: Path, photos: Path, packages: Sequence[Path], folder: P
     Returns:
         The network's file, in floats.
     """
+    for path in (network, network.with_suffix(".bin")):
+        if not path.is_file():
+            raise UserError("no such file", where=str(path), fix="give Intel's .xml, its .bin beside it")
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, {"steps": steps, "made_of": digests([network.with_suffix(".bin"), *list_seen(photos, packages)])})
     adopted, cut = folder / "adopted.keras", folder / "cut.keras"

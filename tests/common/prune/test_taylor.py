@@ -148,6 +148,7 @@ def test_a_target_is_met_on_the_command_line(file):
         (("-o", "out.keras", "--target_flops", 1.5), "target_flops"),
         (("-o", "out.keras", "--target_flops", 1e-6), "no threshold leaves as little as 1e-06 of it; the least is 0."),
         (("-o", "out.keras", "--criterion", "taylor"), "give a train spec: -e FILE"),
+        (("-o", "out.keras", "-n", "cost"), "cost needs a target: give target_flops or target_params"),
         (("-o", "out.keras", "--refit"), "give a train spec: -e FILE"),
         (("-o", "out.keras", "-el", "stage9_*"), "no layer 'stage9_*'"),
         (("--dry-run", "--input_size", "64"), "HEIGHT,WIDTH"),

@@ -55,6 +55,15 @@ def test_a_train_spec_that_is_given_keeps_the_other_specs_of_before_for_photos_t
     assert (found["prune_spec"], found["train_spec"]) == (cut, restore_ints(FOR_PHOTOS["train_spec"]))
 
 
+@pytest.mark.parametrize(
+    "given", [{"start_weights": "pretrained:drawn_people"}, {"retrain_spec": DEFAULT["retrain_spec"]}]
+)
+def test_who_trains_another_network_than_that_for_photos_gets_none_of_its_specs(photos, given):
+    specs = read(str(photos), **given).specs
+    for name in ("train_spec", "prune_spec", "retrain_spec", "inference_spec"):
+        assert specs[name] == DEFAULT[name]
+
+
 def test_a_teacher_that_nobody_asks_for_by_name_teaches_photos_and_no_drawn_people(photos):
     auto = DEFAULT["retrain_spec"]["distillation"]
     assert auto == {"enabled": "auto"}

@@ -182,13 +182,14 @@ def test_fields_that_something_else_than_convolutions_reads_begin_anew_where_lim
     assert "keeps 18 of 18 joints and 12 of 19 limbs" in caplog.text
 
 
-def test_maps_that_are_no_convolutions_cannot_be_changed_and_are_named(tmp_path):
+@pytest.mark.parametrize("load_graph", [True, False])
+def test_maps_that_are_no_convolutions_cannot_be_changed_and_are_named(tmp_path, load_graph):
     picture = keras.Input((None, None, 3), name="input_1")
     x = L.AveragePooling2D(8)(picture)
     heat = L.Concatenate(name="heatmap_out")([L.Conv2D(18, 1, name="a")(x), L.Conv2D(1, 1, name="b")(x)])
     model = keras.Model(picture, [heat, L.Conv2D(38, 1, name="paf_out")(x)])
     save_model(model, tmp_path / "odd.keras", make_card(tiny_spec(), OLD))
-    spec = tiny_spec(pretrained_weights=str(tmp_path / "odd.keras"), load_graph=True, model={"stages": 1})
+    spec = tiny_spec(pretrained_weights=str(tmp_path / "odd.keras"), load_graph=load_graph, model={"stages": 1})
     with pytest.raises(UserError, match=r"cannot be changed to 'shuffled': its maps are no convolution's.*: a, b"):
         starting_network(spec, shuffle(OLD))
 

@@ -20,7 +20,7 @@ from bodyposenet.common.model.training.initial_network import starting_network
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.train import make_card, train
 from bodyposenet.common.prune.prune import prune_file
-from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 
@@ -192,6 +192,8 @@ def test_what_was_tuned_for_a_network_stays_with_what_is_trained_of_it_but_for_a
     assert train_on(size).decoding == {"input_shape": [368, 368], "min_parts": 5}
     assert train_on((8, 8)).decoding == {"input_shape": list(size), "min_parts": 5}
     assert train_on(size).trained_on == {"ab" * 32: "seen.jpg"}
+    other = make_skeleton("other", BODYPOSENET_18.joints[:3], ((0, 1), (1, 2)))
+    assert Plan(spec, other, Dots(4), None, InferenceSpec()).card.decoding == {}, "thresholds of 18 joints, of which 5"
 
 
 def test_weights_that_are_not_shipped_are_an_error_that_lists_those_that_are():
