@@ -1,6 +1,7 @@
 """Fixtures and marks that every area's tests share."""
 
 import gc
+import logging
 import os
 import secrets
 import tempfile
@@ -48,6 +49,7 @@ def pytest_configure(config):
     config.stash[TIMES_KEY] = read_times()
     config.stash[SPENT_KEY] = Counter()
     gc.set_threshold(*COLLECT)
+    os.environ["NO_GCE_CHECK"] = "true"  # asking Google's metadata server takes seconds, in threads that outlive a test
     os.environ.setdefault("BODYPOSENET_RUNNER", "exact")  # the same numbers on every machine; some tests ask for more
     if hasattr(config, "workerinput"):
         os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -158,6 +160,15 @@ def storage_url(tmp_path_factory) -> Iterator[str]:
     """A storage server of this test run."""
     with storage_server(tmp_path_factory.mktemp("storage")) as url:
         yield url
+
+
+@pytest.fixture
+def caplog(caplog) -> Iterator[pytest.LogCaptureFixture]:
+    """What the project itself tells: a library's thread of an earlier test may tell something at any time."""
+    own = logging.Filter("bodyposenet")
+    caplog.handler.addFilter(own)
+    yield caplog
+    caplog.handler.removeFilter(own)
 
 
 @pytest.fixture
