@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
@@ -122,7 +123,8 @@ def _sample(photos: list[HeldPhoto], most: int) -> list[HeldPhoto]:
 def _describe(dataset: Path, kept: list[HeldPhoto], *, whole: bool) -> tuple[DatasetSpec, Mapping[str, Any]]:
     """The spec and the annotations of what is kept, as one COCO document whatever the dataset's file was."""
     spec = spec_in(dataset)
-    document = load_document(spec.locate_half("test").annotations, spec.people)
+    half = spec.locate_half("test")
+    document = load_document(half.annotations, spec.people, Album(half.images))
     if not whole:
         names = {photo.name for photo in kept}
         told = {name: PurePosixPath(name).as_posix() for name in map(_name, document["images"])}

@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import read_half
+from bodyposenet.common.data.importers.load import is_one_file, load_document
+from bodyposenet.common.data.importers.yolo import SUBSETS
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
@@ -20,6 +23,7 @@ from bodyposenet.common.storage.photo_store import open_photos
 
 POINTER = "source.json"
 DATASET_SPEC, TEST_IMAGES = "dataset_spec.json", "test/images"
+KINDS = ("*.json", "*.xml")  # of annotation files
 HALVES = {"train_data": "train", "test_data": "val"}
 
 
@@ -60,8 +64,8 @@ def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any]
     """The dataset spec of a photo set.
 
     Args:
-        folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON file
-            with ``train`` and one with ``val`` in its name.
+        folder: Has ``images/`` (or ``train2017/`` and ``val2017/``) and, there or in ``annotations/``, one JSON or XML
+            file with ``train`` and one with ``val`` in its name; or the ``data.yaml`` of a YOLO-pose dataset.
         settings: Keys of a dataset spec; folders and files are added here. The joints are COCO's unless they say
             otherwise.
 
@@ -78,10 +82,11 @@ def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any]
     spec: dict[str, Any] = {"dataset": "coco", "categories": [person]} | dict(settings or {})
     spec["root_directory_path"] = str(place)
     for key, half in HALVES.items():
+        annotations = _annotations(place, half)
         spec[key] = {
-            "images_root_dir_path": _images(place, half),
+            "images_root_dir_path": _images(place, half, annotations),
             "mask_root_dir_path": f"{half}_masks",
-            "annotation_root_dir_path": str(_annotations(place, half))[len(str(place)) :].strip("/"),
+            "annotation_root_dir_path": annotations,
         }
     return parse_spec(spec, DatasetSpec, where="dataset_spec")
 
@@ -97,8 +102,14 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
         The spec with its test half in the folder; :func:`spec_in` reads it wherever the folder is by then.
     """
     _, annotations, images = spec.locate_half("test")
-    name = f"annotations{''.join(annotations.suffixes)}"
-    _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
+    if is_one_file(annotations):
+        name = f"annotations{''.join(annotations.suffixes)}"
+        _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
+    else:
+        name = "annotations.json"
+        document = load_document(annotations, spec.people, Album(images))
+        with whole_file(folder / "test" / name) as file:
+            file.write(json.dumps(document).encode())
     held_out = read_half(spec, "test", strict=False)
     photos = open_photos(images)
     for photo in {*held_out.images.file_names} & {*photos.listing()}:
@@ -125,18 +136,25 @@ def _keep(source: Location, target: Path, read: Callable[[], bytes]) -> None:
             file.write(read())
 
 
-def _images(folder: Location, half: str) -> str:
-    names = ("images", f"{half}2017", half)
+def _images(folder: Location, half: str, annotations: str) -> str:
+    names = ["images", f"{half}2017", half]
+    if "#" in annotations:  # a YOLO dataset, which may have its photos in train/images and valid/images
+        names = ["images", *(f"{name}/images" for name in SUBSETS[half]), *SUBSETS[half]]
     found = next((name for name in names if (folder / name).is_dir()), None)
     if found is None:
         raise UserError(f"has no folder {', '.join(names)}", where=str(folder), fix="put the photos in images/")
     return found
 
 
-def _annotations(folder: Location, half: str) -> Location:
+def _annotations(folder: Location, half: str) -> str:
+    """Find the annotations of a half, as a path below the folder."""
     places = [at for at in (folder / "annotations", folder) if at.is_dir()]
-    found = sorted((path for at in places for path in at.glob("*.json") if half in path.stem), key=str)
+    files = {str(path): path for at in places for kind in KINDS for path in at.glob(kind)}
+    found = [path for _, path in sorted(files.items()) if half in path.stem]
     keypoints = [path for path in found if "keypoints" in path.stem] or found
+    yaml = next((name for name in ("data.yaml", "dataset.yaml") if (folder / name).is_file()), None)
+    if not keypoints and yaml is not None:
+        return f"{yaml}#{half}"
     if len(keypoints) != 1:
         names = ", ".join(path.name for path in keypoints) or "none"
         raise UserError(
@@ -144,4 +162,4 @@ def _annotations(folder: Location, half: str) -> Location:
             where=str(places[0]),
             fix=f"name it annotations/person_keypoints_{half}.json",
         )
-    return keypoints[0]
+    return str(keypoints[0])[len(str(folder)) :].strip("/")

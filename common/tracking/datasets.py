@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.data.importers.load import digest_annotations, is_one_file
 from bodyposenet.common.data.records.manifest import open_shards, read_manifest
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.digests import digest_bytes, digest_content, digest_settings, fingerprint
@@ -46,7 +47,9 @@ def describe_half(spec: DatasetSpec, half: str, context: str, profile: Mapping[s
     """
     its = spec.locate_half(half)
     photos = fingerprint(its.images) if its.images.is_dir() else digest_settings(open_photos(its.images).listing())
-    whole = digest_bytes(digest_content(its.annotations) + photos)
+    one = is_one_file(its.annotations)
+    annotations = digest_content(its.annotations) if one else digest_annotations(its.annotations)
+    whole = digest_bytes(annotations + photos)
     return Dataset(f"{spec.dataset} {half}", whole, str(its.images.parent), profile or {}, context)
 
 

@@ -57,8 +57,9 @@ BOUNDS = {
     "circles of files": Bound(2, 0, 0),
     "circles of packages": Bound(3, 0, 0),
     "closure of one training sample": Bound(32, 14, 14),
-    "closure of read a COCO file": Bound(20, 18, 18),
-    "closure of convert": Bound(42, 35, 35),
+    # One reader takes the annotations of every tool; each tool's format is a module of its own
+    "closure of read a COCO file": Bound(20, 20, 18),
+    "closure of convert": Bound(42, 37, 35),
     "functions named by participles or *_of, %": Bound(14.1, 1, 1),
     "names of two classes": Bound(16, 0, 0),
     "functions of 3 lines or fewer, %": Bound(40.3, 38.4, 27),

@@ -181,7 +181,7 @@ def read_annotations(
     """
     where = locate(path)
     with collector_paused():
-        coco = _read(where, load_document(where, joints), joints, flags or COCO_FLAGS, album)
+        coco = _read(where, load_document(where, joints, album), joints, flags or COCO_FLAGS, album)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco

@@ -99,8 +99,6 @@ class Entry:
     def numbers(self, key: str, count: int) -> Floats:
         """Read so many finite numbers, none larger than a photo can be."""
         values = self._take(key, f"{count} numbers")
-        if isinstance(values, Fault):
-            raise self.wrong(key, str(values), values.fix)
         if not isinstance(values, list) or not all(map(is_number, values)):
             raise self._refuse(key, f"{count} numbers")
         if len(values) != count:
@@ -120,6 +118,8 @@ class Entry:
 
     def _take(self, key: str, kind: str, default: object = None) -> object:
         value = self.fields.get(key)
+        if isinstance(value, Fault):
+            raise self.wrong(key, str(value), value.fix)
         if value is None and key in self.fields and default is None:
             raise self._refuse(key, kind)
         if value is None and default is None:

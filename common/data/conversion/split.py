@@ -28,10 +28,10 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRecipe, MaskPiece, Piece, outline_problems
+from bodyposenet.common.data.importers.load import digest_annotations
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
-from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, join
 from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_photos
@@ -224,6 +224,4 @@ class DatasetSplit:
 def _digest(spec: "DatasetSpec", file: Location) -> str:
     document = spec.model_dump(mode="json", by_alias=True)
     del document["root_directory_path"]
-    name, mark, _ = str(file).rpartition(".zip#")
-    annotations = digest_bytes(read_bytes(f"{name}.zip" if mark else file))
-    return digest_settings([__version__, SCHEMA, shard_plan.PIECE, document, annotations])
+    return digest_settings([__version__, SCHEMA, shard_plan.PIECE, document, digest_annotations(file)])

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.location import Location
 
 _DECODER = json.JSONDecoder()
 _WORDS = ("true", "false", "null", "NaN", "-Infinity")
@@ -167,14 +168,19 @@ def _blank(text: str, at: int) -> int:
 
 
 class Fault(str):
-    """Why a person's keypoints cannot be used, for the check of the annotations to tell; no numbers, so it is found.
+    """Why a value cannot be used, in its place, for the check of the annotations to tell; no number, so it is found.
 
     Attributes:
         fix: What to do about it.
     """
 
-    __slots__ = ()
-    fix = "put each keypoint into the box of its person in Label Studio, once, and export again"
+    fix: str
+
+    def __new__(cls, why: str, fix: str) -> "Fault":
+        """Make one of what is wrong and what to do about it."""
+        fault = super().__new__(cls, why)
+        fault.fix = fix
+        return fault
 
 
 def gunzip(data: bytes, where: str) -> bytes:
@@ -185,6 +191,15 @@ def gunzip(data: bytes, where: str) -> bytes:
     """
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
         return _read_bounded(file, len(data), where)
+
+
+def list_members(archive: Location) -> list[str]:
+    """List the files of a zip archive, without those that a Mac or a thumbnailer leaves; none of a damaged one."""
+    try:
+        with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
+            return [name for name in packed.namelist() if not _is_clutter(name)]
+    except _DAMAGE:
+        return []
 
 
 def annotation_file(data: bytes, choice: str, where: str) -> tuple[str, bytes]:

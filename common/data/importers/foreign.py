@@ -19,7 +19,11 @@ _CVAT_XML = (
     'export "COCO Keypoints 1.0" from CVAT (label each person with a skeleton, not with points)',
 )
 _VOC = ("this is Pascal VOC: boxes without keypoints", _COCO_FIX)
-_YOLO = ("this is YOLO's format, which names no joints", f"{_COCO_FIX}, or {STUDIO_FIX}")
+_YOLO = (
+    "these are YOLO's labels without their data.yaml, which names classes and joints",
+    "name the data.yaml; where there is none, write one beside images/ and labels/: "
+    "{train: images, names: [person], kpt_shape: [17, 3], kpt_names: {0: [nose, …]}}",
+)
 _TABLE = ("this is a table (CSV or TSV)", f'{STUDIO_FIX}, not "CSV" or "TSV"')
 _NOT_COCO = "not a COCO keypoints file"
 _NAME_KEYPOINTS = "name a person_keypoints file"
@@ -70,7 +74,7 @@ _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
     (lambda name: name.rsplit("/", 1)[-1] == "annotations.xml", _CVAT_XML),
     (lambda name: name.endswith(".xml"), _VOC),
     (lambda name: name.endswith((".csv", ".tsv")), _TABLE),
-    (lambda name: name.rsplit("/", 1)[-1] in ("classes.txt", "obj.names", "data.yaml"), _YOLO),
+    (lambda name: name.rsplit("/", 1)[-1] in ("classes.txt", "obj.names"), _YOLO),
     (lambda name: "labels/" in name and name.endswith(".txt"), _YOLO),
 )
 

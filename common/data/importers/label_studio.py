@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.assembly import Joints
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
 from bodyposenet.common.data.importers.photo_names import path_in, shorten
@@ -20,9 +21,10 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.problems import did_you_mean
 
 Fields = dict[str, Any]
-Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
 
 log = logging.getLogger(__name__)
+
+_BOX_FIX = "put each keypoint into the box of its person in Label Studio, once, and export again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,7 @@ class _Labels:
             "category_id": list(self.joints).index(kind) + 1,
             **_extent(person.box, task),
             "iscrowd": int(bool(person.box.remarks & CROWD)),
-            "keypoints": Fault(person.fault) if person.fault else keypoints,
+            "keypoints": Fault(person.fault, _BOX_FIX) if person.fault else keypoints,
             "num_keypoints": len(points),
         }
 
@@ -204,7 +206,7 @@ class _Labels:
                 "area": (right - left) * (bottom - top),
                 "iscrowd": 0,
                 "segmentation": [],
-                "keypoints": Fault(f"{len(crowd.unboxed)} keypoints lie in no person's box: {names}"),
+                "keypoints": Fault(f"{len(crowd.unboxed)} keypoints lie in no person's box: {names}", _BOX_FIX),
                 "num_keypoints": 0,
             }
         ]

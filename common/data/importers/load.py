@@ -1,44 +1,66 @@
-"""Load: any file of annotations as one COCO document."""
+"""Load: any file, archive or folder of annotations as one COCO document."""
 
 from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.data.importers import coco_dialects, foreign, label_studio
-from bodyposenet.common.data.importers.document import GZIP, ZIP, annotation_file, decode_text, gunzip, parse
-from bodyposenet.common.data.importers.label_studio import Joints
+from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
+from bodyposenet.common.data.importers.document import (
+    GZIP,
+    ZIP,
+    annotation_file,
+    decode_text,
+    gunzip,
+    list_members,
+    parse,
+)
+from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source
+from bodyposenet.common.data.importers.yolo import find_root, is_yolo, read_yolo
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
+from bodyposenet.common.storage.photo_store import open_photos
 
 _FIX = "check annotation_root_dir_path"
 
 Fields = dict[str, Any]
 
 
-def load_document(path: str | Path | Location, joints: Joints = None) -> dict[str, Any]:
-    """Read an annotation file into a dict as COCO's keypoint files are.
+def load_document(
+    path: str | Path | Location, joints: Joints = None, photos: PhotoFinder | None = None
+) -> dict[str, Any]:
+    """Read annotations into a dict as COCO's keypoint files are.
 
     ======================================  ====================================================================
-    file                                    what is done
+    what                                    what is done
     ======================================  ====================================================================
     COCO keypoints, ``.json``               returned as it is
     CVAT, "COCO Keypoints 1.0", ``.zip``    its ``person_keypoints_*.json``; of several, the one named after a #
     Label Studio, "JSON"                    boxes and keypoints joined, percent turned to pixels
     Label Studio, "COCO"                    boxes and keypoints joined where no photo has several people
+    YOLO-pose, ``data.yaml``                the subset named after a #; shares of the photo turned to pixels
     ======================================  ====================================================================
 
-    Any of them may be gzipped or in a zip archive. The annotations themselves are not checked here.
+    JSON may be gzipped, and all may be in a zip archive; of a YOLO-pose dataset its folder may be named, too. The
+    annotations themselves are not checked here.
 
     Args:
-        path: The file; ``export.zip#Train`` names a subset in an archive.
+        path: The file, archive or folder; ``export.zip#Train`` and ``data.yaml#val`` name a subset.
         joints: Names of the joints, or these for each category of people, as the dataset spec lists them. Label
             Studio's keypoints take this order; by default they are sorted by name.
+        photos: The photos, for formats whose numbers are shares of them or whose names lack something; None takes
+            those that lie with the annotations.
 
     Raises:
         UserError: The file cannot be read, is damaged, or of a kind that holds no poses; the message says what to
             export instead.
     """
-    text, where = _text(str(path))
+    source = find_source(path)
+    files = _open_files(source)
+    if files is not None:
+        return _load_files(source, files, joints, photos)
+    text, where = _text(source)
     document = parse(text, where)
     del text
     if isinstance(document, dict) and label_studio.are_tasks([document]):
@@ -52,14 +74,58 @@ def load_document(path: str | Path | Location, joints: Joints = None) -> dict[st
     return check(document, where)
 
 
-def _text(path: str) -> tuple[str, str]:
+def digest_annotations(path: str | Path | Location) -> str:
+    """Digest the content of annotations, be they a file, an archive or a folder.
+
+    Raises:
+        UserError: They cannot be read.
+    """
+    source = find_source(path)
+    files = _open_files(source)
+    if files is None or source.place.suffix.lower() == ".zip":
+        return digest_bytes(read_bytes(source.place, fix=_FIX))
+    return files.digest()
+
+
+def is_one_file(path: str | Path | Location) -> bool:
+    """Tell whether annotations are one file that can be copied by itself."""
+    source = find_source(path)
+    return not source.choice and source.place.is_file() and _open_files(source) is None
+
+
+def _open_files(source: Source) -> SourceFiles | None:
+    """Open annotations that are many files; None where they are one."""
+    place = source.place
+    if place.suffix.lower() in YAML and place.is_file():
+        return SourceFiles.below(find_root(place))
+    if source.is_folder:
+        return SourceFiles.below(place)
+    if place.suffix.lower() == ".zip" and place.is_file():
+        names = list_members(place)
+        return SourceFiles(open_photos(place), str(place)) if any(map(is_yolo, names)) else None
+    return None
+
+
+def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: PhotoFinder | None) -> Fields:
+    """Load annotations that are many files, by what these are called."""
+    place = source.place
+    if place.suffix.lower() in YAML:
+        data, where = read_bytes(place, fix=_FIX), str(place)
+    else:
+        found = sorted(filter(is_yolo, files.names), key=lambda name: name.count("/"))
+        if not found:
+            raise foreign.no_annotations(files.names, files.where)
+        data, where = files.read(found[0]), files.tell(found[0])
+    return read_yolo(data, files, where, choice=source.choice, joints=joints, photos=photos)
+
+
+def _text(source: Source) -> tuple[str, str]:
     """Read the text of the annotation file and where it is; the bytes are let go."""
-    stem, mark, choice = path.rpartition(".zip#")
-    where = f"{stem}.zip" if mark else path
-    data = read_bytes(where, fix=_FIX)
+    where, choice = str(source.place), source.choice
+    data = read_bytes(source.place, fix=_FIX)
     if data.startswith(ZIP):
-        where, data = annotation_file(data, choice if mark else "", where)
-    elif mark:
+        where, data = annotation_file(data, choice, where)
+    elif choice:
         raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
     if data.startswith(GZIP):
         data = gunzip(data, where)

@@ -2,23 +2,20 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 from support.coco_files import JOINTS, dataset_spec
 from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
+from support.tool_files import FLIPS, pixels, write_files, yolo_labels
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, spec_in
 from bodyposenet.common.data.records.manifest import open_shards
+from bodyposenet.common.evaluation.ground_truth import read_test_set
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.tracking.datasets import describe_half
 
 HIDDEN = 1
-
-
-def pixels(shot):
-    """A photo's PNG file, the same in every export."""
-    height, width = shot.size
-    drawn = np.random.default_rng(height).integers(0, 255, (height, width, 3), np.uint8)
-    return cv2.imencode(".png", drawn)[1].tobytes()
 
 
 def dataset(root, annotations, content, images, files):
@@ -65,6 +62,17 @@ def studio_zip(root, photos):
     return dataset(root, "coco.zip", zipped({"result.json": studio_coco(photos)} | images), "coco.zip/images", {})
 
 
+def yolo(root, photos):
+    """A YOLO-pose dataset in one folder; the test half is one photo of it."""
+    yaml = f"train: images/train\nval: images/val\nnames: [person]\nkpt_shape: [17, 3]\nflip_idx: {FLIPS}\n"
+    files = {"data.yaml": yaml}
+    for half, some in (("train", photos), ("val", photos[:1])):
+        files |= {f"images/{half}/{shot.name}": pixels(shot) for shot in some}
+        files |= {f"labels/{half}/{stem}.txt": text for stem, text in yolo_labels(some).items()}
+    write_files(root, files)
+    return make_dataset_spec(root)
+
+
 def people_in(spec, output):
     """For each photo its bytes and its people's joints and boxes, in the order of the photos."""
     done = convert_dataset(spec, output)
@@ -86,7 +94,7 @@ def assert_same(found, expected, *, flags=True):
         np.testing.assert_allclose(boxes, other_boxes, atol=1e-3)
 
 
-@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents])
+@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents, yolo])
 def test_every_tool_gives_the_people_of_the_coco_file(tmp_path, tool):
     expected = people_in(plain_coco(tmp_path / "coco", shots()), tmp_path / "out/coco")
     assert [len(joints) for _, joints, _ in expected] == [2, 1, 1]
@@ -99,3 +107,28 @@ def test_label_studios_coco_gives_them_where_every_photo_has_one_person(tmp_path
     photos = shots(crowded=False)
     expected = people_in(plain_coco(tmp_path / "coco", photos), tmp_path / "out/coco")
     assert_same(people_in(studio_zip(tmp_path / "tool", photos), tmp_path / "out/tool"), expected, flags=False)
+
+
+def test_the_held_out_half_of_a_yolo_dataset_is_kept_as_coco(tmp_path):
+    """What a champion is compared on is one folder that needs nothing of the dataset any more."""
+    spec = yolo(tmp_path / "mine", shots())
+    kept = keep_test_half(spec, tmp_path / "kept")
+    with whole_file(tmp_path / "kept/dataset_spec.json") as file:
+        file.write(kept.model_dump_json(by_alias=True).encode())
+    there, here = (read_test_set(each) for each in (spec, spec_in(tmp_path / "kept")))
+    assert [photo.file_name.rpartition("/")[2] for photo in here.photos] == ["a.png"]
+    for one, other in zip(there.photos[0].people, here.photos[0].people, strict=True):
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+def test_a_changed_label_makes_another_dataset(tmp_path):
+    """Neither a conversion that goes on nor a tracked run may take it for the same."""
+    spec = yolo(tmp_path / "mine", shots())
+    before = describe_half(spec, "train", "conversion").digest
+    assert describe_half(spec, "train", "conversion").digest == before
+    expected = people_in(spec, tmp_path / "out/before")
+    label = tmp_path / "mine/labels/train/b.txt"
+    label.write_text(label.read_text().replace(" 2 ", " 1 ", 1))
+    assert describe_half(spec, "train", "conversion").digest != before
+    changed = people_in(spec, tmp_path / "out/after")
+    assert (changed[1][1] != expected[1][1]).sum() == 1

@@ -1,0 +1,109 @@
+"""Assembly: a COCO document that grows photo by photo, person by person."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from bodyposenet.common.data.importers.document import Fault
+
+Fields = dict[str, Any]
+Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
+
+log = logging.getLogger(__name__)
+
+
+class PhotoFinder(Protocol):
+    """The photos that annotations are of."""
+
+    @property
+    def listing(self) -> Mapping[str, object]:
+        """The files that are there, by name."""
+        ...
+
+    def find(self, names: Sequence[str], file: str = "") -> list[str]:
+        """Find what the photos are called."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+        ...
+
+    def read_size(self, name: str) -> tuple[int, int] | None:
+        """Read ``(height, width)``; None where the photo is missing or no image."""
+        ...
+
+
+class Assembly:
+    """Photos and people, numbered from 1 as they come.
+
+    Args:
+        kinds: The joints of each category of people, in the order of the triplets.
+        where: The file or folder that they are read from.
+    """
+
+    def __init__(self, kinds: Mapping[str, Sequence[str]], where: str) -> None:
+        self.where = where
+        self.images: list[Fields] = []
+        self.annotations: list[Fields] = []
+        self.numbers = {name: number for number, name in enumerate(kinds, 1)}
+        self.categories = [
+            {"id": number, "name": name, "keypoints": list(kinds[name]), "skeleton": []}
+            for name, number in self.numbers.items()
+        ]
+        self._others: Counter[str] = Counter()
+
+    def add_photo(self, name: str, size: tuple[int, int] | None) -> int:
+        """Add a photo of so many pixels, ``(height, width)``; of an unknown size it is read later.
+
+        Args:
+            name: Its file, or why there is none, as a :class:`Fault`.
+            size: None where it is not known.
+
+        Returns:
+            Its number.
+        """
+        number = len(self.images) + 1
+        known = {} if size is None else {"height": size[0], "width": size[1]}
+        self.images.append({"id": number, "file_name": name} | known)
+        return number
+
+    def add_person(
+        self, photo: int, kind: str, keypoints: list[float] | Fault, box: Sequence[float] | None, *, crowd: bool = False
+    ) -> None:
+        """Add somebody.
+
+        Args:
+            photo: The number of the photo.
+            kind: The category.
+            keypoints: Triplets in pixels with COCO's flags, or why there are none.
+            box: x, y, width, height in pixels; None takes that of the joints when the document is checked.
+            crowd: Whether this is a group that nobody told apart.
+        """
+        entry: Fields = {"id": len(self.annotations) + 1, "image_id": photo, "category_id": self.numbers[kind]}
+        entry |= {"iscrowd": int(crowd), "keypoints": keypoints, "segmentation": []}
+        if box is not None:
+            entry |= {"bbox": list(box), "area": float(box[2]) * float(box[3])}
+        self.annotations.append(entry)
+
+    def count_other(self, label: str) -> None:
+        """Count something that is no person."""
+        self._others[label] += 1
+
+    def finish(self, tool: str) -> Fields:
+        """Say what was read, in one line, and return the document."""
+        others = ", ".join(f"{count} of {label}" for label, count in self._others.most_common(5))
+        note = f"; left out, as they are no people: {others}" if others else ""
+        counts = len(self.images), len(self.annotations)
+        log.info("%s: read as %s: %d photos, %d people%s", self.where, tool, *counts, note)
+        return {"images": self.images, "annotations": self.annotations, "categories": self.categories}
+
+
+def choose_people(names: Sequence[str], joints: Joints) -> list[str]:
+    """Choose which labels are people: those of the dataset spec, else "person", else all."""
+    wanted = [name.casefold() for name in joints] if isinstance(joints, Mapping) else []
+    for known in (wanted, ["person"]):
+        found = [name for name in names if name.casefold() in known]
+        if found:
+            return found
+    return list(names)

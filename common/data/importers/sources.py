@@ -1,0 +1,91 @@
+"""Sources: the file, archive or folder that annotations are read from, and which part of it."""
+
+from dataclasses import dataclass
+
+from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.imaging.headers import decode_size, read_header_size
+from bodyposenet.common.storage.digests import digest_bytes, digest_settings
+from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.photo_store import FolderPhotos, PhotoStore, is_photo
+
+YAML = (".yaml", ".yml")
+_TEXTS = (".txt", ".json", ".xml", *YAML)
+_PARTED = (".zip", *YAML)  # files of which a part is named after a #
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where annotations are.
+
+    Attributes:
+        place: A file, an archive or a folder.
+        choice: Which part of it, as named after a ``#``; empty is all, or the only one.
+    """
+
+    place: Location
+    choice: str
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder; a file is told by its ending, so that buckets are not asked."""
+        return self.place.suffix.lower() not in (".json", ".gz", ".xml", *_PARTED) and self.place.is_dir()
+
+
+def find_source(path: object) -> Source:
+    """Part ``export.zip#Train`` and ``data.yaml#val``, and ``folder#val`` where there is such a folder."""
+    text = str(path)
+    stem, mark, choice = text.rpartition("#")
+    if mark and (stem.lower().endswith(_PARTED) or (not locate(text).exists() and locate(stem).is_dir())):
+        return Source(locate(stem), choice)
+    return Source(locate(text), "")
+
+
+class SourceFiles:
+    """Files that lie together: a folder's or an archive's.
+
+    Args:
+        store: Reads them.
+        where: Their folder or archive, for messages.
+    """
+
+    def __init__(self, store: PhotoStore, where: str) -> None:
+        self.store, self.where = store, where
+        self.names = sorted(name for name in store.listing() if not _is_clutter(name))
+        self.known = frozenset(self.names)
+
+    @classmethod
+    def below(cls, folder: Location) -> "SourceFiles":
+        """Take those of a folder."""
+        return cls(FolderPhotos(folder), str(folder))
+
+    def tell(self, name: str) -> str:
+        """Name a file in messages."""
+        return f"{self.where}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """Read a file."""
+        return self.store.read(name)
+
+    def digest(self) -> str:
+        """Digest what annotations may be in: all but photos."""
+        texts = [name for name in self.names if name.lower().endswith(_TEXTS)]
+        return digest_settings([(name, digest_bytes(self.read(name))) for name in texts])
+
+    def list_photos(self) -> list[str]:
+        """List the photos among the files."""
+        return [name for name in self.names if is_photo(name)]
+
+    def read_size(self, name: str) -> tuple[int, int] | None:
+        """Read ``(height, width)`` of a photo; None where it is none."""
+        try:
+            data = self.store.read(name)
+        except AwayError:
+            raise
+        except UserError:
+            return None
+        return read_header_size(data) or decode_size(data)
+
+
+def _is_clutter(name: str) -> bool:
+    """Tell whether a file is hidden, or one that a Mac leaves in archives."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

@@ -1,0 +1,69 @@
+"""Annotations as tools lay them out in files and folders, of the photos of ``support.exports``."""
+
+import cv2
+import numpy as np
+from support.coco_files import JOINTS
+
+FLIPS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def pixels(shot):
+    """A photo's PNG file, the same in every export."""
+    height, width = shot.size
+    drawn = np.random.default_rng(height).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(".png", drawn)[1].tobytes()
+
+
+def as_bytes(content):
+    """A file's bytes, of bytes or a text."""
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def write_files(root, files):
+    """Write texts and bytes at their paths below a folder."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(as_bytes(content))
+    return root
+
+
+def yolo_line(one, size, *, numbers=3, label=0):
+    """Somebody as a line of a YOLO-pose label file."""
+    height, width = size
+    x, y, wide, high = one.box
+    values = [(x + wide / 2) / width, (y + high / 2) / height, wide / width, high / height]
+    for joint in JOINTS:
+        across, down, flag = one.joints.get(joint, (0, 0, 0))
+        values += [across / width, down / height, flag][:numbers]
+    return " ".join([str(label), *(f"{value:.9f}".rstrip("0").rstrip(".") for value in values)])
+
+
+def yolo_labels(photos, **how):
+    """The label files of photos, by the photos' names without endings."""
+    return {
+        shot.name.rpartition(".")[0]: "".join(f"{yolo_line(one, shot.size, **how)}\n" for one in shot.figures)
+        for shot in photos
+    }
+
+
+def people_in(coco):
+    """The people of an annotation set by their photo's name without folders: labelled joints and boxes, in order."""
+    return {
+        photo.file_name.rpartition("/")[2]: [
+            (person.keypoints * (person.keypoints[:, 2:] > 0), person.box) for person in photo.people
+        ]
+        for photo in coco.photos
+    }
+
+
+def assert_same_people(found, expected, *, flags=True, boxes=True):
+    """The same photos with the same people, to a hundredth of a pixel."""
+    assert found.keys() == expected.keys()
+    kept = slice(None) if flags else slice(2)
+    for name, people in found.items():
+        assert len(people) == len(expected[name]), name
+        for (joints, box), (other_joints, other_box) in zip(people, expected[name], strict=True):
+            np.testing.assert_allclose(joints[:, kept], other_joints[:, kept], atol=1e-2)
+            if boxes:
+                np.testing.assert_allclose(box, other_box, atol=1e-2)
