@@ -51,6 +51,7 @@ class Assembly:
             {"id": number, "name": name, "keypoints": list(kinds[name]), "skeleton": []}
             for name, number in self.numbers.items()
         ]
+        self._joints = kinds
         self._others: Counter[str] = Counter()
 
     def add_photo(self, name: str, size: tuple[int, int] | None) -> int:
@@ -85,6 +86,10 @@ class Assembly:
         if box is not None:
             entry |= {"bbox": list(box), "area": float(box[2]) * float(box[3])}
         self.annotations.append(entry)
+
+    def joints(self, kind: str) -> Sequence[str]:
+        """Return the joints of a category, in the order of the triplets."""
+        return self._joints[kind]
 
     def count_other(self, label: str) -> None:
         """Count something that is no person."""

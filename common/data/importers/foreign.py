@@ -14,10 +14,6 @@ BOXES_FIX = (
 )
 _COCO_FIX = "export or convert it as COCO keypoints"
 
-_CVAT_XML = (
-    "this is CVAT's own XML format",
-    'export "COCO Keypoints 1.0" from CVAT (label each person with a skeleton, not with points)',
-)
 _VOC = ("this is Pascal VOC: boxes without keypoints", _COCO_FIX)
 _YOLO = (
     "these are YOLO's labels without their data.yaml, which names classes and joints",
@@ -51,7 +47,6 @@ def refuse_text(data: bytes, where: str) -> None:
 
 
 _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
-    (lambda start: start[:1] == b"<" and b"<annotations>" in start, _CVAT_XML),
     (lambda start: start[:1] == b"<" and b"<annotation" in start, _VOC),
     (lambda start: start[:1] == b"<", ("this is XML or a web page, not JSON", _COCO_FIX)),
     (lambda start: start.startswith((b"\x89PNG", b"\xff\xd8")), ("this is a picture", "name the annotation file")),
@@ -71,7 +66,6 @@ def no_annotations(names: Sequence[str], where: str) -> UserError:
 
 
 _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
-    (lambda name: name.rsplit("/", 1)[-1] == "annotations.xml", _CVAT_XML),
     (lambda name: name.endswith(".xml"), _VOC),
     (lambda name: name.endswith((".csv", ".tsv")), _TABLE),
     (lambda name: name.rsplit("/", 1)[-1] in ("classes.txt", "obj.names"), _YOLO),

@@ -1,10 +1,13 @@
 """Load: any file, archive or folder of annotations as one COCO document."""
 
+import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers import coco_dialects, foreign, label_studio
+from bodyposenet.common.data.importers import coco_dialects, cvat_xml, foreign, label_studio
 from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
+from bodyposenet.common.data.importers.cvat_xml import is_cvat_xml, read_cvat_xml
 from bodyposenet.common.data.importers.document import (
     GZIP,
     ZIP,
@@ -37,6 +40,7 @@ def load_document(
     ======================================  ====================================================================
     COCO keypoints, ``.json``               returned as it is
     CVAT, "COCO Keypoints 1.0", ``.zip``    its ``person_keypoints_*.json``; of several, the one named after a #
+    CVAT for images or video, XML           skeletons, of tracks those between the frames, too
     Label Studio, "JSON"                    boxes and keypoints joined, percent turned to pixels
     Label Studio, "COCO"                    boxes and keypoints joined where no photo has several people
     YOLO-pose, ``data.yaml``                the subset named after a #; shares of the photo turned to pixels
@@ -60,7 +64,12 @@ def load_document(
     files = _open_files(source)
     if files is not None:
         return _load_files(source, files, joints, photos)
-    text, where = _text(source)
+    data, where = _read(source)
+    if is_cvat_xml(data):
+        return read_cvat_xml(data, where, joints=joints, photos=photos, names=())
+    foreign.refuse_text(data, where)
+    text = decode_text(data, where)
+    del data
     document = parse(text, where)
     del text
     if isinstance(document, dict) and label_studio.are_tasks([document]):
@@ -102,8 +111,14 @@ def _open_files(source: Source) -> SourceFiles | None:
         return SourceFiles.below(place)
     if place.suffix.lower() == ".zip" and place.is_file():
         names = list_members(place)
-        return SourceFiles(open_photos(place), str(place)) if any(map(is_yolo, names)) else None
+        return SourceFiles(open_photos(place), str(place)) if _find_main(names) else None
     return None
+
+
+def _find_main(names: Sequence[str]) -> str | None:
+    """Find the file that tells what the others are: a YOLO dataset's yaml, or CVAT's XML."""
+    found = [name for name in names if is_yolo(name) or posixpath.basename(name) == cvat_xml.NAME]
+    return min(found, key=lambda name: (name.count("/"), not is_yolo(name), name), default=None)
 
 
 def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: PhotoFinder | None) -> Fields:
@@ -112,15 +127,17 @@ def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: Phot
     if place.suffix.lower() in YAML:
         data, where = read_bytes(place, fix=_FIX), str(place)
     else:
-        found = sorted(filter(is_yolo, files.names), key=lambda name: name.count("/"))
-        if not found:
+        main = _find_main(files.names)
+        if main is None:
             raise foreign.no_annotations(files.names, files.where)
-        data, where = files.read(found[0]), files.tell(found[0])
+        data, where = files.read(main), files.tell(main)
+        if not is_yolo(main):
+            return read_cvat_xml(data, where, joints=joints, photos=photos, names=files.names)
     return read_yolo(data, files, where, choice=source.choice, joints=joints, photos=photos)
 
 
-def _text(source: Source) -> tuple[str, str]:
-    """Read the text of the annotation file and where it is; the bytes are let go."""
+def _read(source: Source) -> tuple[bytes, str]:
+    """Read the annotation file, unpacked, and tell where it is."""
     where, choice = str(source.place), source.choice
     data = read_bytes(source.place, fix=_FIX)
     if data.startswith(ZIP):
@@ -129,8 +146,7 @@ def _text(source: Source) -> tuple[str, str]:
         raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
     if data.startswith(GZIP):
         data = gunzip(data, where)
-    foreign.refuse_text(data, where)
-    return decode_text(data, where), where
+    return data, where
 
 
 def check(document: Fields, where: str) -> Fields:

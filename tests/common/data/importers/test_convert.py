@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.coco_files import JOINTS, dataset_spec
 from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
-from support.tool_files import FLIPS, pixels, write_files, yolo_labels
+from support.tool_files import FLIPS, cvat_xml, pixels, write_files, yolo_labels
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, spec_in
@@ -73,6 +73,12 @@ def yolo(root, photos):
     return make_dataset_spec(root)
 
 
+def cvat_images(root, photos):
+    """CVAT's own XML in an archive with the photos, as "save images" packs it."""
+    files = {"annotations.xml": cvat_xml(photos).encode()} | {f"images/{shot.name}": pixels(shot) for shot in photos}
+    return dataset(root, "job.zip", zipped(files), "job.zip/images", {})
+
+
 def people_in(spec, output):
     """For each photo its bytes and its people's joints and boxes, in the order of the photos."""
     done = convert_dataset(spec, output)
@@ -94,7 +100,7 @@ def assert_same(found, expected, *, flags=True):
         np.testing.assert_allclose(boxes, other_boxes, atol=1e-3)
 
 
-@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents, yolo])
+@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents, yolo, cvat_images])
 def test_every_tool_gives_the_people_of_the_coco_file(tmp_path, tool):
     expected = people_in(plain_coco(tmp_path / "coco", shots()), tmp_path / "out/coco")
     assert [len(joints) for _, joints, _ in expected] == [2, 1, 1]

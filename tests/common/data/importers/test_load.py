@@ -133,8 +133,7 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
 @pytest.mark.parametrize(
     ("content", "problem", "fix"),
     [
-        (CVAT_XML, "this is CVAT's own XML format", 'export "COCO Keypoints 1.0" from CVAT'),
-        (zipped({"annotations.xml": CVAT_XML}), "this is CVAT's own XML format", 'export "COCO Keypoints 1.0"'),
+        (CVAT_XML, "it has no skeletons", "label each person with a skeleton in CVAT"),
         (b"<annotation><folder/></annotation>", "this is Pascal VOC", "COCO keypoints"),
         (zipped({"Annotations/a.xml": b"<annotation/>"}), "this is Pascal VOC", "COCO keypoints"),
         (b"<!doctype html><html>Sign in</html>", "this is XML or a web page", "COCO keypoints"),

@@ -1,0 +1,316 @@
+"""CVAT's own XML, "CVAT for images 1.1" and "CVAT for video 1.1": skeletons on photos and along tracks.
+
+A joint that is ``outside`` is not labelled, one that is ``occluded`` hidden. Between two frames that a track tells,
+joints move in a straight line and keep the flags of the first. A rectangle that is grouped with a skeleton is the
+person's box.
+"""
+
+import math
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from xml.parsers import expat
+
+from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.assembly import Assembly, Joints, PhotoFinder, choose_people
+from bodyposenet.common.data.importers.document import Fault, decode_text
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.photo_store import is_photo
+
+Fields = dict[str, Any]
+Triplet = tuple[float, float, int]
+
+NAME = "annotations.xml"
+_FIX = "mend it in CVAT, and export again"
+_FRAME = "frame_{:06d}"  # what CVAT calls the pictures of a video
+
+
+@dataclass(slots=True)
+class _Node:
+    """An element of XML, the line where it begins, and what is in it."""
+
+    tag: str
+    attributes: dict[str, str]
+    line: int
+    children: list["_Node"] = field(default_factory=list)
+    text: str = ""
+
+    def list_all(self, *tags: str) -> list["_Node"]:
+        """List the children of these kinds."""
+        return [child for child in self.children if child.tag in tags]
+
+    def walk(self, tag: str) -> Iterator["_Node"]:
+        """List what is of a kind anywhere inside."""
+        for child in self.children:
+            if child.tag == tag:
+                yield child
+            yield from child.walk(tag)
+
+    def read_text(self, tag: str) -> str:
+        """Read the text of the first child of a kind."""
+        return next((child.text.strip() for child in self.children if child.tag == tag), "")
+
+    def is_true(self, key: str) -> bool:
+        """Tell whether an attribute is 1."""
+        return self.attributes.get(key, "0").lower() in ("1", "true")
+
+    def number(self, key: str) -> int | None:
+        """Read an attribute that is a whole number; None where it is none."""
+        value = self.attributes.get(key, "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else None
+
+
+def is_cvat_xml(data: bytes) -> bool:
+    """Tell CVAT's XML by its first element."""
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start[:1] == b"<" and b"<annotations" in start
+
+
+def read_cvat_xml(
+    data: bytes, where: str, *, joints: Joints, photos: PhotoFinder | None, names: Sequence[str]
+) -> Fields:
+    """Read an export into a COCO document.
+
+    Args:
+        data: The XML.
+        where: Its file, for messages.
+        joints: As the dataset spec has them.
+        photos: The photos, if they are known: their names tell those of a video's frames.
+        names: The files that lie with the XML.
+
+    Raises:
+        UserError: It is no XML, holds entities, or has no skeletons.
+    """
+    root = _parse(decode_text(data, where), where)
+    skeletons = _find_skeletons(root)
+    if not skeletons:
+        problem = "it has no skeletons: points and boxes do not tell whose joints they are"
+        raise UserError(problem, where=where, fix=foreign.CVAT_FIX)
+    people = choose_people(list(skeletons), joints)
+    assembly = Assembly({name: skeletons[name] for name in people}, where)
+    for image in root.list_all("image"):
+        number = assembly.add_photo(_name_photo(image, where), _read_size(image))
+        _add_people(assembly, number, image.children)
+    frames = _gather_frames(root.list_all("track"), skeletons, where)
+    listed = [*(photos.listing if photos else ()), *names]
+    _add_frames(assembly, frames, _find_frame_names(root, listed), _read_video_size(root))
+    tool = "CVAT for video" if frames else "CVAT for images"
+    return assembly.finish(f"{tool} 1.1")
+
+
+def _parse(text: str, where: str) -> _Node:
+    """Parse XML; a document type is refused, as that is where entities that grow or read files are told."""
+    root = _Node("", {}, 0)
+    open_nodes = [root]
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        node = _Node(tag, attributes, parser.CurrentLineNumber)
+        open_nodes[-1].children.append(node)
+        open_nodes.append(node)
+        if len(open_nodes) > 100:
+            raise UserError("elements are nested too deeply", where=f"{where}:{node.line}", fix=_FIX)
+
+    def refuse(*_: object) -> None:
+        problem = "it has a document type, which CVAT does not write and which may read other files"
+        raise UserError(problem, where=f"{where}:{parser.CurrentLineNumber}", fix="remove the line, or export it again")
+
+    def add(text: str) -> None:
+        open_nodes[-1].text += text
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: open_nodes.pop()
+    parser.CharacterDataHandler = add
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(text, True)
+    except expat.ExpatError as error:
+        place = f"{where}:{error.lineno}"
+        raise UserError(f"no XML: {expat.ErrorString(error.code)}", where=place, fix="export it again") from None
+    return root.children[0]
+
+
+def _find_skeletons(root: _Node) -> dict[str, list[str]]:
+    """Find the joints of each label of skeletons: as the labels are listed, or else as the skeletons have them."""
+    skeletons: dict[str, list[str]] = {}
+    for meta in root.list_all("meta"):
+        for label in meta.walk("label"):
+            parent, name = label.read_text("parent"), label.read_text("name")
+            if parent and name not in skeletons.setdefault(parent, []):
+                skeletons[parent].append(name)
+    if skeletons:
+        return skeletons
+    drawn = [(node.attributes.get("label", ""), node) for each in root.list_all("image") for node in each.children]
+    drawn += [(track.attributes.get("label", ""), node) for track in root.list_all("track") for node in track.children]
+    for owner, node in drawn:
+        for point in node.list_all("points") if node.tag == "skeleton" else ():
+            names = skeletons.setdefault(owner, [])
+            names += [name for name in [point.attributes.get("label", "")] if name not in names]
+    return skeletons
+
+
+def _name_photo(image: _Node, where: str) -> str:
+    name = image.attributes.get("name")
+    return name or Fault(f"{where}:{image.line}: the image has no name", _FIX)
+
+
+def _read_size(image: _Node) -> tuple[int, int] | None:
+    height, width = image.number("height"), image.number("width")
+    return (height, width) if height and width else None
+
+
+def _add_people(assembly: Assembly, photo: int, shapes: Sequence[_Node]) -> None:
+    """Add the skeletons of one photo with the rectangles that they are grouped with; other people's are masked."""
+    boxes: dict[str, list[_Node]] = defaultdict(list)
+    for shape in shapes:
+        if shape.tag == "box" and shape.attributes.get("group_id", "0") != "0":
+            boxes[shape.attributes["group_id"]].append(shape)
+    used = set()
+    for shape in shapes:
+        label = shape.attributes.get("label", "")
+        if shape.tag != "skeleton":
+            continue
+        if label not in assembly.numbers:
+            assembly.count_other(label)
+            continue
+        around = boxes.get(shape.attributes.get("group_id", "0"), [])
+        box = _read_box(around[0]) if len(around) == 1 else None
+        used |= {id(node) for node in around}
+        found = _read_joints(shape, assembly.joints(label), assembly.where)
+        _add_person(assembly, photo, label, found, box)
+    for shape in shapes:
+        label = shape.attributes.get("label", "")
+        kind = next((name for name in assembly.numbers if name.casefold() == label.casefold()), None)
+        if shape.tag == "box" and id(shape) not in used and kind is not None:
+            nobody: dict[str, Triplet] = {}
+            _add_person(assembly, photo, kind, nobody, _read_box(shape))
+
+
+def _add_person(
+    assembly: Assembly, photo: int, kind: str, found: Mapping[str, Triplet] | Fault, box: list[float] | None
+) -> None:
+    """Add somebody, unless there is neither a joint nor a box of them."""
+    if isinstance(found, Fault):
+        assembly.add_person(photo, kind, found, box)
+        return
+    triplets = [value for joint in assembly.joints(kind) for value in found.get(joint, (0.0, 0.0, 0))]
+    if box is not None or any(triplets[2::3]):
+        assembly.add_person(photo, kind, triplets, box)
+
+
+def _read_joints(skeleton: _Node, joints: Sequence[str], where: str) -> dict[str, Triplet] | Fault:
+    """Read the joints of one skeleton; a :class:`Fault` where one cannot be read."""
+    found: dict[str, Triplet] = {}
+    for point in skeleton.list_all("points"):
+        label, place = point.attributes.get("label", ""), f"{where}:{point.line}"
+        x, y = _read_pair(point.attributes.get("points", ""))
+        if label not in joints:
+            return Fault(f"{place}: joint {label!r} is none of its skeleton's", _FIX)
+        if label in found:
+            return Fault(f"{place}: joint {label!r} stands there twice", _FIX)
+        if math.isnan(x + y):
+            return Fault(f"{place}: the place of {label!r} is {point.attributes.get('points', '')[:40]!r}", _FIX)
+        flag = 0 if point.is_true("outside") else 1 if point.is_true("occluded") else 2
+        found[label] = (x, y, flag)
+    return found
+
+
+def _read_pair(text: str) -> tuple[float, float]:
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        return math.nan, math.nan
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else (math.nan, math.nan)
+
+
+def _read_box(node: _Node) -> list[float] | None:
+    low = _read_pair(f"{node.attributes.get('xtl')},{node.attributes.get('ytl')}")
+    high = _read_pair(f"{node.attributes.get('xbr')},{node.attributes.get('ybr')}")
+    box = [*low, high[0] - low[0], high[1] - low[1]]
+    return None if any(map(math.isnan, box)) else box
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Somebody in one frame of a track."""
+
+    label: str
+    joints: Mapping[str, Triplet] | Fault
+
+
+def _gather_frames(
+    tracks: Sequence[_Node], skeletons: Mapping[str, Sequence[str]], where: str
+) -> dict[int, list[_Seen]]:
+    """List who is in each frame, with the frames between those that the tracks tell."""
+    frames: dict[int, list[_Seen]] = defaultdict(list)
+    for track in tracks:
+        label = track.attributes.get("label", "")
+        told: dict[int, dict[str, Triplet] | Fault] = {}
+        for node in track.list_all("skeleton"):
+            frame = node.number("frame")
+            if frame is None:
+                raise UserError("a skeleton of a track has no frame", where=f"{where}:{node.line}", fix=_FIX)
+            told[frame] = _read_joints(node, skeletons.get(label, ()), where)
+        for frame, joints in _fill(dict(sorted(told.items()))):
+            frames[frame].append(_Seen(label, joints))
+    return dict(sorted(frames.items()))
+
+
+def _fill(
+    told: Mapping[int, dict[str, Triplet] | Fault],
+) -> Iterator[tuple[int, Mapping[str, Triplet] | Fault]]:
+    """Fill the gaps between frames; one that cannot be read is no end of a line."""
+    last: tuple[int, Mapping[str, Triplet]] | None = None
+    for frame, joints in told.items():
+        if isinstance(joints, Fault):
+            last = None
+        else:
+            if last is not None and any(flag for _, _, flag in last[1].values()):
+                yield from _interpolate(*last, frame, joints)
+            last = frame, joints
+        yield frame, joints
+
+
+def _interpolate(
+    first: int, start: Mapping[str, Triplet], last: int, end: Mapping[str, Triplet]
+) -> Iterator[tuple[int, dict[str, Triplet]]]:
+    for frame in range(first + 1, last):
+        part = (frame - first) / (last - first)
+        between = {}
+        for joint, (x, y, flag) in start.items():
+            to_x, to_y, _ = end.get(joint, (x, y, flag))
+            between[joint] = (x + part * (to_x - x), y + part * (to_y - y), flag)
+        yield frame, between
+
+
+def _find_frame_names(root: _Node, listed: Sequence[str]) -> dict[int, str]:
+    """Find the pictures of a video's frames by their names."""
+    stems = {posixpath.splitext(posixpath.basename(name))[0].lower(): name for name in listed if is_photo(name)}
+    size = next((node.text.strip() for meta in root.list_all("meta") for node in meta.walk("size")), "")
+    count = int(size) if size.isascii() and size.isdigit() and len(size) < 8 else 0
+    numbered = {frame: stems.get(_FRAME.format(frame)) for frame in range(count if stems else 0)}
+    return {frame: name for frame, name in numbered.items() if name}
+
+
+def _read_video_size(root: _Node) -> tuple[int, int] | None:
+    for meta in root.list_all("meta"):
+        for node in meta.walk("original_size"):
+            height, width = node.read_text("height"), node.read_text("width")
+            if height.isdigit() and width.isdigit():
+                return int(height), int(width)
+    return None
+
+
+def _add_frames(
+    assembly: Assembly, frames: Mapping[int, Sequence[_Seen]], names: Mapping[int, str], size: tuple[int, int] | None
+) -> None:
+    for frame in sorted({*frames, *names}) if frames else ():
+        photo = assembly.add_photo(names.get(frame, f"{_FRAME.format(frame)}.png"), size)
+        for seen in frames.get(frame, ()):
+            if seen.label in assembly.numbers:
+                _add_person(assembly, photo, seen.label, seen.joints, None)
+            else:
+                assembly.count_other(seen.label)
