@@ -102,3 +102,30 @@ def cvat_xml(photos, *, meta=None, **how):
         images += "</image>\n"
     head = cvat_meta() if meta is None else meta
     return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n{head}{images}</annotations>\n'
+
+
+def labelme(shot, *, grouped=True, boxes=True, path=None):
+    """A photo's file as LabelMe writes it, after https://github.com/wkentaro/labelme and what its examples show."""
+    shapes = []
+    for number, one in enumerate(shot.figures, 1):
+        group = number if grouped else None
+        x, y, width, height = one.box
+        around = [[x + width, y + height], [x, y]]  # whichever corner was clicked first
+        shapes += [labelme_shape("person", "rectangle", around, group)] if boxes else []
+        for joint, (across, down, flag) in sorted(one.joints.items()):
+            shapes.append(labelme_shape(joint, "point", [[across, down]], group, occluded=flag == 1))
+    return {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": path or shot.name,
+        "imageData": None,
+        "imageHeight": shot.size[0],
+        "imageWidth": shot.size[1],
+    }
+
+
+def labelme_shape(label, kind, points, group, *, occluded=False):
+    """One shape."""
+    told = {"label": label, "points": points, "group_id": group, "description": "", "shape_type": kind}
+    return told | {"flags": {"occluded": occluded}, "mask": None}

@@ -17,6 +17,7 @@ from bodyposenet.common.data.importers.document import (
     list_members,
     parse,
 )
+from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
 from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source
 from bodyposenet.common.data.importers.yolo import find_root, is_yolo, read_yolo
 from bodyposenet.common.errors import UserError
@@ -43,6 +44,7 @@ def load_document(
     CVAT for images or video, XML           skeletons, of tracks those between the frames, too
     Label Studio, "JSON"                    boxes and keypoints joined, percent turned to pixels
     Label Studio, "COCO"                    boxes and keypoints joined where no photo has several people
+    LabelMe, a ``.json`` for each photo     points and rectangle of a ``group_id`` are a person
     YOLO-pose, ``data.yaml``                the subset named after a #; shares of the photo turned to pixels
     ======================================  ====================================================================
 
@@ -80,6 +82,8 @@ def load_document(
         return label_studio.from_tasks(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
+    if is_labelme(document):
+        return from_labelme([("", where, document)], where, joints)
     return check(document, where)
 
 
@@ -111,7 +115,9 @@ def _open_files(source: Source) -> SourceFiles | None:
         return SourceFiles.below(place)
     if place.suffix.lower() == ".zip" and place.is_file():
         names = list_members(place)
-        return SourceFiles(open_photos(place), str(place)) if _find_main(names) else None
+        several = not source.choice and sum(name.lower().endswith(".json") for name in names) > 1
+        files = SourceFiles(open_photos(place), str(place)) if several or _find_main(names) else None
+        return files if files and (_find_main(names) or list_labelme(files)) else None
     return None
 
 
@@ -128,6 +134,9 @@ def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: Phot
         data, where = read_bytes(place, fix=_FIX), str(place)
     else:
         main = _find_main(files.names)
+        labels = [] if main else list_labelme(files)
+        if labels:
+            return read_folder(files, labels, joints)
         if main is None:
             raise foreign.no_annotations(files.names, files.where)
         data, where = files.read(main), files.tell(main)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.coco_files import JOINTS, dataset_spec
 from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
-from support.tool_files import FLIPS, cvat_xml, pixels, write_files, yolo_labels
+from support.tool_files import FLIPS, cvat_xml, labelme, pixels, write_files, yolo_labels
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, spec_in
@@ -79,6 +79,15 @@ def cvat_images(root, photos):
     return dataset(root, "job.zip", zipped(files), "job.zip/images", {})
 
 
+def labelme_files(root, photos):
+    """LabelMe's files beside the photos."""
+    files = {shot.name: pixels(shot) for shot in photos}
+    files |= {f"{shot.name}.json": json.dumps(labelme(shot)) for shot in photos}
+    write_files(root / "photos", files)
+    half = {"images_root_dir_path": "photos", "mask_root_dir_path": "masks", "annotation_root_dir_path": "photos"}
+    return dataset_spec(root, train_data=half)
+
+
 def people_in(spec, output):
     """For each photo its bytes and its people's joints and boxes, in the order of the photos."""
     done = convert_dataset(spec, output)
@@ -100,7 +109,7 @@ def assert_same(found, expected, *, flags=True):
         np.testing.assert_allclose(boxes, other_boxes, atol=1e-3)
 
 
-@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents, yolo, cvat_images])
+@pytest.mark.parametrize("tool", [cvat_zip, studio_json, studio_json_without_parents, yolo, cvat_images, labelme_files])
 def test_every_tool_gives_the_people_of_the_coco_file(tmp_path, tool):
     expected = people_in(plain_coco(tmp_path / "coco", shots()), tmp_path / "out/coco")
     assert [len(joints) for _, joints, _ in expected] == [2, 1, 1]

@@ -155,7 +155,7 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         ([{"data": {"image": "a.jpg"}}], "these tasks of Label Studio carry no annotations", 'export "JSON"'),
         ({"task": {"id": 1}, "result": [], "id": 4}, "one annotation of Label Studio's cloud storage", 'export "JSON"'),
         ({"info": {}, "categories": {}, "items": []}, "this is Datumaro's own format", '"COCO Keypoints 1.0"'),
-        ({"shapes": [], "imagePath": "a.jpg"}, "this is one photo of LabelMe", "COCO keypoints"),
+        ({"shapes": [], "imagePath": "a.jpg"}, "nobody labelled a point in it", "one group id"),
         ({"_via_img_metadata": {}}, "this is a project of VIA", "COCO keypoints"),
         ([{"image_id": 1, "keypoints": [], "score": 1}], "a network's results", "name the annotations"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is a picture", "name the annotation file"),

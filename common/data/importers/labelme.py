@@ -1,0 +1,240 @@
+"""LabelMe: a JSON file for each photo; shapes of one ``group_id`` are one person: a rectangle and the points of joints.
+
+A point without a group belongs to the only rectangle of a person that holds it. A flag that is set, or the description,
+tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``).
+"""
+
+import json
+import math
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people
+from bodyposenet.common.data.importers.document import Fault, decode_text, objects, parse
+from bodyposenet.common.data.importers.regions import HIDDEN, NOT_LABELLED, normalize_label, parse_number
+from bodyposenet.common.data.importers.sources import SourceFiles
+from bodyposenet.common.errors import UserError
+
+Fields = dict[str, Any]
+
+BOX_FIX = "draw a rectangle around each person in LabelMe, and give it and the person's points one group id"
+_POINT_FIX = "give the points and the rectangle of each person one group id in LabelMe"
+
+
+def is_labelme(document: object) -> bool:
+    """Tell a photo's file by its keys."""
+    return isinstance(document, dict) and {"shapes", "imagePath"} <= document.keys()
+
+
+def is_labelme_start(data: bytes) -> bool:
+    """Tell a photo's file by its beginning and end, without reading the picture that may be in it."""
+    ends = data[:2000] + data[-2000:]
+    return b'"shapes"' in ends and b'"imagePath"' in ends
+
+
+def list_labelme(files: SourceFiles) -> list[str]:
+    """List the files of photos in a folder or archive; none where the first JSON files are other tools'."""
+    names = [name for name in files.names if name.lower().endswith(".json")]
+    return names if any(is_labelme_start(files.read(name)) for name in names[:3]) else []
+
+
+def read_folder(files: SourceFiles, names: Sequence[str], joints: Joints) -> Fields:
+    """Read the files of a folder into a COCO document; those of other tools are counted and left out."""
+    documents = []
+    for name in names:
+        document = parse(decode_text(files.read(name), files.tell(name)), files.tell(name))
+        if is_labelme(document):
+            documents.append((posixpath.dirname(name), files.tell(name), document))
+    return from_labelme(documents, files.where, joints)
+
+
+def from_labelme(documents: Sequence[tuple[str, str, Fields]], where: str, joints: Joints = None) -> Fields:
+    """Turn photos' files into a COCO document.
+
+    Args:
+        documents: Of each, its folder below the others', its name for messages, and the file.
+        where: Where they all are.
+        joints: As the dataset spec has them; by default the labels of points, sorted.
+
+    Raises:
+        UserError: There are no points, or labels of points that fit none of the spec's joints.
+    """
+    photos = [_Photo.read(folder, place, document) for folder, place, document in documents]
+    points = Counter(shape.label for photo in photos for shape in photo.shapes if shape.kind == "point")
+    boxes = dict.fromkeys(shape.label for photo in photos for shape in photo.shapes if shape.kind == "box")
+    if not points:
+        raise UserError("nobody labelled a point in it", where=where, fix=BOX_FIX)
+    people = choose_people(list(boxes), joints) or ["person"]
+    names = _name_joints(points, joints, people, where)
+    assembly = Assembly(names, where)
+    for photo in photos:
+        _add_photo(assembly, photo)
+    return assembly.finish("LabelMe")
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """A point or a rectangle; corners in pixels."""
+
+    label: str
+    kind: str
+    corners: list[tuple[float, float]]
+    group: int | None
+    remarks: frozenset[str]
+
+    @property
+    def triplet(self) -> list[float]:
+        """The point with COCO's flag."""
+        flag = 0 if self.remarks & NOT_LABELLED else 1 if self.remarks & HIDDEN else 2
+        return [*self.corners[0], flag] if flag else [0, 0, 0]
+
+    @property
+    def box(self) -> list[float]:
+        """x, y, width and height."""
+        xs, ys = zip(*self.corners, strict=True)
+        return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+    def holds(self, point: "_Shape") -> bool:
+        """Tell whether a point lies in the rectangle."""
+        x, y, width, height = self.box
+        across, down = point.corners[0]
+        return x <= across <= x + width and y <= down <= y + height
+
+
+@dataclass(frozen=True, eq=False)
+class _Photo:
+    """A photo's file: its name, its size if that is told, and what is drawn."""
+
+    name: str
+    place: str
+    size: tuple[int, int] | None
+    shapes: list[_Shape]
+
+    @classmethod
+    def read(cls, folder: str, place: str, document: Fields) -> "_Photo":
+        given = document.get("imagePath")
+        path = given.replace("\\", "/") if isinstance(given, str) else ""
+        name: str = posixpath.normpath(posixpath.join(folder, path)) if path else ""
+        while name.startswith("../"):
+            name = name[3:]
+        if not name:
+            name = Fault(
+                f"{place}: it names no photo: 'imagePath' is {json.dumps(given)[:60]}", "write the photo's name"
+            )
+        height, width = document.get("imageHeight"), document.get("imageWidth")
+        size = (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
+        shapes = [shape for entry in objects(document.get("shapes")) if (shape := _read_shape(entry))]
+        return cls(name, place, size, shapes)
+
+
+def _read_shape(entry: Fields) -> _Shape | None:
+    """Read a point, or the rectangle around any other shape; None where it has no place."""
+    given = entry.get("points")
+    pairs = given if isinstance(given, list) else []
+    corners = [
+        (parse_number(pair[0]), parse_number(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) > 1
+    ]
+    if not corners or any(math.isnan(value) for corner in corners for value in corner):
+        return None
+    kind = "point" if entry.get("shape_type") == "point" or len(corners) == 1 else "box"
+    flags = entry.get("flags")
+    remarks = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
+    remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
+    group = entry.get("group_id")
+    spelled = frozenset(map(normalize_label, remarks))
+    return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
+
+
+def _name_joints(points: Counter[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
+    """Name the joints of each kind of people: the spec's, or else the labels of points, sorted."""
+    if joints is None:
+        return {kind: sorted(points) for kind in people}
+    named = dict(joints) if isinstance(joints, Mapping) else {kind: joints for kind in people}
+    known = {normalize_label(name) for names in named.values() for name in names}
+    strange = [label for label in points if normalize_label(label) not in known]
+    unused = [name for name in sorted(known) if name not in set(map(normalize_label, points))]
+    if strange and unused:
+        fix = f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}"
+        raise UserError(f"the points {', '.join(strange[:5])} are no joints of the dataset spec", where=where, fix=fix)
+    default = next(iter(named.values()))
+    return {kind: named.get(kind, default) for kind in people}
+
+
+@dataclass(eq=False)
+class _Person:
+    """A group: the rectangle, if there is one, and the points."""
+
+    box: _Shape | None = None
+    points: dict[str, _Shape] = field(default_factory=dict)
+    fault: str | None = None
+
+    def add(self, point: _Shape) -> None:
+        """Give them a joint; a second one of a name is a fault."""
+        key = normalize_label(point.label)
+        if key in self.points:
+            self.fault = f"joint {point.label!r} is there twice"
+        self.points[key] = point
+
+
+def _add_photo(assembly: Assembly, photo: _Photo) -> None:
+    number = assembly.add_photo(photo.name, photo.size)
+    groups = _group_boxes(assembly, photo)
+    loose = []
+    for shape in photo.shapes:
+        if shape.kind == "point" and shape.group is not None:
+            groups[shape.group].add(shape)
+        elif shape.kind == "point":
+            loose.append(shape)
+    lost = _settle(loose, groups)
+    for group, person in groups.items():
+        told = f"group {group}" if isinstance(group, int) else "a rectangle without a group"
+        _add_person(assembly, number, person, f"{photo.place}: {told}")
+    if lost:
+        names = ", ".join(dict.fromkeys(point.label for point in lost))
+        why = f"{photo.place}: {len(lost)} points have no group, and lie in no person's rectangle: {names}"
+        around = _Shape("", "box", [point.corners[0] for point in lost], None, frozenset()).box
+        kind = next(iter(assembly.numbers))
+        assembly.add_person(number, kind, Fault(why, _POINT_FIX), around if min(around[2:]) > 0 else None)
+
+
+def _group_boxes(assembly: Assembly, photo: _Photo) -> defaultdict[object, _Person]:
+    """Make somebody of each rectangle of a person, by its group, or by itself where it has none."""
+    groups: defaultdict[object, _Person] = defaultdict(_Person)
+    for shape in photo.shapes:
+        if shape.kind == "box" and shape.label in assembly.numbers:
+            person = groups[shape if shape.group is None else shape.group]
+            person.fault = "there are two rectangles in a group" if person.box else person.fault
+            person.box = person.box or shape
+        elif shape.kind == "box":
+            assembly.count_other(shape.label)
+    return groups
+
+
+def _settle(loose: Sequence[_Shape], groups: Mapping[object, _Person]) -> list[_Shape]:
+    """Give points without a group to the rectangles that hold them; return those that lie in none."""
+    lost = []
+    for point in loose:
+        holders = [person for person in groups.values() if person.box and person.box.holds(point)]
+        if len(holders) == 1:
+            holders[0].add(point)
+        for person in holders if len(holders) > 1 else ():
+            person.fault = f"joint {point.label!r} has no group, and lies in the rectangles of {len(holders)} people"
+        lost += [] if holders else [point]
+    return lost
+
+
+def _add_person(assembly: Assembly, photo: int, person: _Person, place: str) -> None:
+    kind = person.box.label if person.box else next(iter(assembly.numbers))
+    box = person.box.box if person.box else None
+    if person.fault:
+        assembly.add_person(photo, kind, Fault(f"{place}: {person.fault}", _POINT_FIX), box)
+        return
+    triplets: list[float] = []
+    for joint in assembly.joints(kind):
+        point = person.points.get(normalize_label(joint))
+        triplets += point.triplet if point else [0, 0, 0]
+    if box is not None or any(triplets[2::3]):
+        assembly.add_person(photo, kind, triplets, box)

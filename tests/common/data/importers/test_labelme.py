@@ -1,0 +1,141 @@
+"""LabelMe: points and rectangles of a group are the people of the COCO file."""
+
+import json
+
+import numpy as np
+import pytest
+from support.coco_files import JOINTS
+from support.exports import coco, shots, zipped
+from support.tool_files import assert_same_people, labelme, labelme_shape, people_in, pixels, write_files
+
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.importers.load import load_document
+from bodyposenet.common.errors import UserError
+
+
+@pytest.fixture
+def expected(tmp_path):
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(coco(shots())))
+    return people_in(read_annotations(path, JOINTS))
+
+
+def files(**how):
+    return {f"{shot.name[:-4]}.json": labelme(shot, **how) for shot in shots()}
+
+
+def write(root, documents):
+    return write_files(root, {name: json.dumps(content) for name, content in documents.items()})
+
+
+def read(path, joints=JOINTS):
+    return read_annotations(path, joints, strict=False)
+
+
+@pytest.mark.parametrize("how", ["beside", "apart", "zip"])
+def test_a_folder_of_files_gives_the_people_of_the_coco_file(tmp_path, expected, how):
+    """The files lie beside the photos, or apart from them and name them by the way there, as Windows writes it."""
+    if how == "zip":
+        path = tmp_path / "people.zip"
+        path.write_bytes(zipped({f"mine/{name}": content for name, content in files().items()}))
+    elif how == "apart":
+        paths = {f"{shot.name[:-4]}.json": labelme(shot, path=f"..\\photos\\{shot.name}") for shot in shots()}
+        path = write(tmp_path / "labels", paths)
+    else:
+        path = write(tmp_path / "mine", files())
+        write_files(path, {shot.name: pixels(shot) for shot in shots()})
+    found = read(path)
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+    assert found.images.widths.tolist() == [shot.size[1] for shot in shots()]
+
+
+def test_one_file_is_one_photo(tmp_path, expected):
+    write(tmp_path / "mine", files())
+    assert_same_people(people_in(read(tmp_path / "mine/a.json")), {"a.png": expected["a.png"]})
+
+
+def test_a_group_without_a_rectangle_has_the_box_of_its_points(tmp_path, expected):
+    found = read(write(tmp_path / "mine", files(boxes=False)))
+    assert_same_people(people_in(found), expected)
+    assert {problem.kind for problem in found.problems} == {"bbox"}
+
+
+def test_points_without_a_group_go_to_the_only_rectangle_that_holds_them(tmp_path, expected):
+    assert_same_people(people_in(read(write(tmp_path / "mine", files(grouped=False)))), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        (labelme_shape("nose", "point", [[1, 2]], 1), "group 1: joint 'nose' is there twice"),
+        (labelme_shape("person", "rectangle", [[1, 2], [9, 9]], 1), "group 1: there are two rectangles in a group"),
+    ],
+)
+def test_an_ambiguous_group_is_told_and_its_person_masked(tmp_path, expected, shape, told):
+    documents = files()
+    documents["b.json"]["shapes"].append(shape)
+    root = write(tmp_path / "mine", documents)
+    found = read(root)
+    people = people_in(found)
+    ((joints, box),) = people.pop("b.png")
+    assert not joints.any()
+    np.testing.assert_array_equal(box, expected["b.png"][0][1])
+    assert_same_people(people, {name: expected[name] for name in people})
+    (problem,) = found.problems
+    assert problem.text == f"{root}/b.json: {told}"
+    assert problem.fix == "give the points and the rectangle of each person one group id in LabelMe"
+
+
+def test_points_that_are_nobodys_are_told_and_masked(tmp_path, expected):
+    documents = files()
+    lost = [labelme_shape(joint, "point", [place], None) for joint, place in (("nose", [1, 2]), ("left_eye", [7, 9]))]
+    documents["b.json"]["shapes"] += lost
+    found = read(write(tmp_path / "mine", documents))
+    people = people_in(found)
+    joints, box = people["b.png"].pop()
+    assert_same_people(people, expected)
+    assert not joints.any()
+    np.testing.assert_array_equal(box, [1, 2, 6, 7])
+    assert found.problems[0].text.endswith("2 points have no group, and lie in no person's rectangle: nose, left_eye")
+
+
+def test_flags_and_descriptions_tell_what_is_hidden_or_not_there(tmp_path):
+    documents = {"c.json": labelme(shots()[2])}
+    for shape in documents["c.json"]["shapes"]:
+        shape["description"] = {"nose": "Occluded", "left_eye": "outside"}.get(shape["label"], "")
+    ((joints, _),) = people_in(read(write(tmp_path / "mine", documents)))["c.png"]
+    assert dict(zip(JOINTS, joints[:, 2].tolist(), strict=True)) == dict.fromkeys(JOINTS, 2) | {
+        "nose": 1, "left_eye": 0, "left_wrist": 1
+    }  # fmt: skip
+
+
+def test_labels_that_are_no_joints_of_the_spec_are_refused(tmp_path):
+    documents = files()
+    for shape in documents["a.json"]["shapes"]:
+        shape["label"] = shape["label"].replace("nose", "beak")
+    with pytest.raises(
+        UserError, match=r"the points beak are no joints of the dataset spec; .*no label is called nose"
+    ):
+        read(write(tmp_path / "mine", {"a.json": documents["a.json"]}), {"person": JOINTS})
+
+
+def test_other_files_of_a_folder_and_other_shapes_are_left_out(tmp_path, expected, caplog):
+    documents = files() | {"z.json": {"something": "else"}}
+    documents["a.json"]["shapes"].append(labelme_shape("car", "polygon", [[1, 2], [9, 9], [1, 9]], None))
+    with caplog.at_level("INFO"):
+        found = read(write(tmp_path / "mine", documents))
+    assert_same_people(people_in(found), expected)
+    assert "read as LabelMe: 3 photos, 4 people; left out, as they are no people: 1 of car" in caplog.text
+
+
+def test_a_file_without_a_photo_and_a_damaged_one_are_told(tmp_path, expected):
+    documents = files()
+    documents["b.json"]["imagePath"] = None
+    root = write(tmp_path / "mine", documents)
+    found = read(root)
+    assert_same_people(people_in(found), {name: expected[name] for name in ("a.png", "c.png")})
+    assert found.problems[0].text == f"{root}/b.json: it names no photo: 'imagePath' is null"
+    (root / "c.json").write_text('{"shapes": [\n{"label": ')
+    with pytest.raises(UserError, match=r"c.json:2: the file is cut short"):
+        load_document(root)
