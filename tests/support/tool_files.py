@@ -57,16 +57,16 @@ def people_in(coco):
     }
 
 
-def assert_same_people(found, expected, *, flags=True, boxes=True):
-    """The same photos with the same people, to a hundredth of a pixel."""
+def assert_same_people(found, expected, *, flags=True, boxes=True, within=1e-2):
+    """The same photos with the same people, to a hundredth of a pixel or as ``within`` says."""
     assert found.keys() == expected.keys()
     kept = slice(None) if flags else slice(2)
     for name, people in found.items():
         assert len(people) == len(expected[name]), name
         for (joints, box), (other_joints, other_box) in zip(people, expected[name], strict=True):
-            np.testing.assert_allclose(joints[:, kept], other_joints[:, kept], atol=1e-2)
+            np.testing.assert_allclose(joints[:, kept], other_joints[:, kept], atol=within)
             if boxes:
-                np.testing.assert_allclose(box, other_box, atol=1e-2)
+                np.testing.assert_allclose(box, other_box, atol=within)
 
 
 def cvat_meta(*, extra="", labels=("car",)):

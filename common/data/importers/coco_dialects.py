@@ -27,6 +27,22 @@ _ORDER = (
 
 log = logging.getLogger(__name__)
 
+_CROWDPOSE = (
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "head",
+    "neck",
+)
 _MARK = {"name": "", "id": 0, "url": ""}  # the licence that Datumaro writes
 
 
@@ -116,6 +132,15 @@ def _images(entries: object, where: str) -> list[Fields]:
     if len(first) < len(images):
         log.warning("%s: of photos that several people annotated, the first annotation counts", where)
     return list(first.values())
+
+
+def name_crowdpose(document: Fields, where: str) -> None:
+    """Name the joints of CrowdPose, which its photos' ``crowdIndex`` tells, where no category does."""
+    images, categories = objects(document["images"][:1]), objects(document.get("categories"))
+    if not images or "crowdIndex" not in images[0] or any(entry.get("keypoints") for entry in categories):
+        return
+    document["categories"] = [{"id": 1, "name": "person", "keypoints": list(_CROWDPOSE), "skeleton": []}]
+    log.info("%s: read as CrowdPose: %d joints, which it does not name", where, len(_CROWDPOSE))
 
 
 def is_from_cvat(document: Fields) -> bool:

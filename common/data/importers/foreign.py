@@ -26,7 +26,6 @@ _NAME_KEYPOINTS = "name a person_keypoints file"
 
 _YOLO_LINE = re.compile(rb"\d+( -?[\d.]+(e-\d+)?){4,}\s")
 _KEYS: tuple[tuple[frozenset[str], str, str], ...] = (
-    (frozenset({"items", "categories"}), "this is Datumaro's own format", 'export "COCO Keypoints 1.0" instead'),
     (frozenset({"_via_img_metadata"}), "this is a project of VIA", _COCO_FIX),
     (frozenset({"result", "task"}), "this is one annotation of Label Studio's cloud storage", STUDIO_FIX),
     (frozenset({"tags", "shapes", "tracks"}), "this is one job of a CVAT backup", CVAT_FIX),

@@ -8,6 +8,7 @@ from typing import Any
 from bodyposenet.common.data.importers import coco_dialects, cvat_xml, foreign, label_studio
 from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
 from bodyposenet.common.data.importers.cvat_xml import is_cvat_xml, read_cvat_xml
+from bodyposenet.common.data.importers.datumaro_json import from_datumaro, is_datumaro
 from bodyposenet.common.data.importers.document import (
     GZIP,
     ZIP,
@@ -18,6 +19,7 @@ from bodyposenet.common.data.importers.document import (
     parse,
 )
 from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
+from bodyposenet.common.data.importers.mpii import are_mpii, from_mpii
 from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source
 from bodyposenet.common.data.importers.yolo import find_root, is_yolo, read_yolo
 from bodyposenet.common.errors import UserError
@@ -45,6 +47,9 @@ def load_document(
     Label Studio, "JSON"                    boxes and keypoints joined, percent turned to pixels
     Label Studio, "COCO"                    boxes and keypoints joined where no photo has several people
     LabelMe, a ``.json`` for each photo     points and rectangle of a ``group_id`` are a person
+    Datumaro's JSON                         points with the box of their group
+    MPII's JSON, of two forms               joints named, its first pixel 1 made 0
+    CrowdPose                               its joints named where its category does not
     YOLO-pose, ``data.yaml``                the subset named after a #; shares of the photo turned to pixels
     ======================================  ====================================================================
 
@@ -74,17 +79,31 @@ def load_document(
     del data
     document = parse(text, where)
     del text
-    if isinstance(document, dict) and label_studio.are_tasks([document]):
-        document = [document]
+    return _convert(document, where, joints)
+
+
+def _convert(document: Any, where: str, joints: Joints) -> Fields:
+    """Turn a JSON value of any tool into a COCO document."""
     if isinstance(document, list):
-        if not label_studio.are_tasks(document):
-            raise foreign.not_tasks(document, where)
-        return label_studio.from_tasks(document, where, joints)
+        return _convert_list(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
+    if label_studio.are_tasks([document]):
+        return label_studio.from_tasks([document], where, joints)
     if is_labelme(document):
         return from_labelme([("", where, document)], where, joints)
+    if is_datumaro(document):
+        return from_datumaro(document, where, joints)
     return check(document, where)
+
+
+def _convert_list(entries: list[Any], where: str, joints: Joints) -> Fields:
+    """Turn a JSON list into a COCO document: tasks of Label Studio, or people of MPII."""
+    if are_mpii(entries):
+        return from_mpii(entries, where)
+    if not label_studio.are_tasks(entries):
+        raise foreign.not_tasks(entries, where)
+    return label_studio.from_tasks(entries, where, joints)
 
 
 def digest_annotations(path: str | Path | Location) -> str:
@@ -168,6 +187,7 @@ def check(document: Fields, where: str) -> Fields:
     """
     if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
         raise foreign.not_coco(document, where)
+    coco_dialects.name_crowdpose(document, where)
     if coco_dialects.is_from_label_studio(document):
         return coco_dialects.mend_label_studio(document, where)
     annotations = document["annotations"]

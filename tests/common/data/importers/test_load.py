@@ -154,7 +154,7 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         ([MIN], "this is Label Studio's JSON-MIN", 'export "JSON" from Label Studio'),
         ([{"data": {"image": "a.jpg"}}], "these tasks of Label Studio carry no annotations", 'export "JSON"'),
         ({"task": {"id": 1}, "result": [], "id": 4}, "one annotation of Label Studio's cloud storage", 'export "JSON"'),
-        ({"info": {}, "categories": {}, "items": []}, "this is Datumaro's own format", '"COCO Keypoints 1.0"'),
+        ({"info": {}, "categories": {}, "items": []}, "no label of Datumaro's file has joints", "PointsCategories"),
         ({"shapes": [], "imagePath": "a.jpg"}, "nobody labelled a point in it", "one group id"),
         ({"_via_img_metadata": {}}, "this is a project of VIA", "COCO keypoints"),
         ([{"image_id": 1, "keypoints": [], "score": 1}], "a network's results", "name the annotations"),

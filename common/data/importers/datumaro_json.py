@@ -1,0 +1,102 @@
+"""Datumaro's own JSON: points with their visibility, and the boxes and outlines of the same group."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people
+from bodyposenet.common.data.importers.document import Fault, number_in, objects
+from bodyposenet.common.data.importers.regions import parse_number
+from bodyposenet.common.errors import UserError
+
+Fields = dict[str, Any]
+
+_VISIBILITY = {"absent": 0, "hidden": 1, "visible": 2}
+_FIX = 'export it again, or as "coco_person_keypoints"'
+
+
+def is_datumaro(document: object) -> bool:
+    """Tell Datumaro's file by its keys."""
+    return isinstance(document, dict) and isinstance(document.get("items"), list) and "categories" in document
+
+
+def from_datumaro(document: Fields, where: str, joints: Joints = None) -> Fields:
+    """Turn Datumaro's items into a COCO document.
+
+    Args:
+        document: The file.
+        where: Its name.
+        joints: As the dataset spec has them.
+
+    Raises:
+        UserError: No label has joints.
+    """
+    labels, kinds = _read_categories(document, where)
+    names = choose_people([labels[number] for number in kinds], joints)
+    people = {number: labels[number] for number in kinds if labels[number] in names}
+    assembly = Assembly({labels[number]: kinds[number] for number in people}, where)
+    for item in objects(document["items"]):
+        photo = assembly.add_photo(*_read_image(item, where))
+        entries = objects(item.get("annotations"))
+        for number, entry in enumerate(entries, 1):
+            label = number_in(entry, "label_id")
+            if entry.get("type") != "points" or label is None:
+                continue
+            if label not in people:
+                assembly.count_other(labels[label] if 0 <= label < len(labels) else f"label {label}")
+                continue
+            place = f"{where}: item {item.get('id')!r}: annotation number {number}"
+            keypoints = _read_points(entry, kinds[label], place)
+            assembly.add_person(photo, people[label], keypoints, _find_box(entry, entries))
+    return assembly.finish("Datumaro's JSON")
+
+
+def _read_categories(document: Fields, where: str) -> tuple[list[str], dict[int, list[str]]]:
+    """Read the names of all labels, and the joints of those that have some."""
+    categories = document["categories"] if isinstance(document["categories"], dict) else {}
+    labels, points = (categories.get(key) for key in ("label", "points"))
+    names = [str(entry.get("name")) for entry in objects(labels.get("labels") if isinstance(labels, dict) else None)]
+    kinds: dict[int, list[str]] = {}
+    for entry in objects(points.get("items") if isinstance(points, dict) else None):
+        number, joints = number_in(entry, "label_id"), entry.get("labels")
+        if number is not None and 0 <= number < len(names) and isinstance(joints, list) and joints:
+            kinds[number] = [str(joint) for joint in joints]
+    if not kinds:
+        fix = "give the label of people joints (Datumaro's PointsCategories), and export again"
+        raise UserError("no label of Datumaro's file has joints", where=where, fix=fix)
+    return names, kinds
+
+
+def _read_image(item: Fields, where: str) -> tuple[str, tuple[int, int] | None]:
+    media = item.get("image") or item.get("media")
+    image: Fields = media if isinstance(media, dict) else {}
+    path, size = image.get("path"), image.get("size")
+    name = path if isinstance(path, str) and path else item.get("id")
+    if not isinstance(name, str) or not name:
+        return Fault(f"{where}: an item names no photo", _FIX), None
+    whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
+    return name.replace("\\", "/"), (size[0], size[1]) if size and whole else None
+
+
+def _read_points(entry: Fields, joints: Sequence[str], place: str) -> list[float] | Fault:
+    """Read the triplets of somebody; a :class:`Fault` where there are too few or too many."""
+    given, seen = entry.get("points"), entry.get("visibility")
+    points = [parse_number(value) for value in given] if isinstance(given, list) else []
+    flags = seen if isinstance(seen, list) else [2] * len(joints)
+    if len(points) != 2 * len(joints) or len(flags) != len(joints):
+        counts = f"{len(points) / 2:g} points and {len(flags)} visibilities"
+        return Fault(f"{place}: its label has {len(joints)} joints, and it {counts}", _FIX)
+    triplets: list[float] = []
+    for number, flag in enumerate(flags):
+        code = _VISIBILITY.get(flag, 9) if isinstance(flag, str) else flag
+        if code not in (0, 1, 2):
+            return Fault(f"{place}: the visibility of {joints[number]} is {flag!r}, not 0, 1 or 2", _FIX)
+        triplets += [*points[2 * number : 2 * number + 2], code] if code else [0, 0, 0]
+    return triplets
+
+
+def _find_box(entry: Fields, entries: Sequence[Fields]) -> list[float] | None:
+    """Find the box of the same group; None where there is none, or several."""
+    group = entry.get("group")
+    found = [other.get("bbox") for other in entries if group and other.get("group") == group]
+    boxes = [box for box in found if isinstance(box, list) and len(box) == 4]
+    return [parse_number(value) for value in boxes[0]] if len(boxes) == 1 else None
