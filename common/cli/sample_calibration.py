@@ -15,7 +15,13 @@ EXAMPLE = example(
 
 
 @click.command("sample_calibration", cls=Verb, epilog=EXAMPLE)
-@option("-a", "--annotation_file", required=True, type=PlaceType(), help="COCO keypoints file.")
+@option(
+    "-a",
+    "--annotation_file",
+    required=True,
+    type=PlaceType(),
+    help="COCO keypoints, or what another tool exports: docs/data.md.",
+)
 @option("-i", "--image_root_dir", required=True, type=PlaceType(), help="Folder or zip archive of its photos.")
 @option("-o", "--output_image_root_dir", required=True, type=PlaceType(), help="Folder to write: absent, or empty.")
 @option("-n", "--num_images", default=500, type=click.IntRange(1), help="Photos to choose, exactly.")

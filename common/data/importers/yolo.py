@@ -66,10 +66,11 @@ def read_yolo(
     pairs = _Layout(files, settings.document, where, photos).list_pairs(choice)
     kinds = choose_people(list(settings.classes.values()), joints)
     assembly = Assembly(dict.fromkeys(kinds, settings.joints), where)
-    sizes = _SizeReader([pair.photo for pair in pairs if pair.photo], files, photos)
+    sizes = _SizeReader([pair.photo for pair in pairs if pair.photo], files, photos, where)
     for pair in pairs:
         size = None if pair.photo is None else sizes.read(pair.photo)
-        number = assembly.add_photo(pair.tell_photo(files), size)
+        name = pair.tell_photo(files)
+        number = assembly.add_photo(sizes.meant.get(name, name), size)
         for line, text in _list_lines(pair, files):
             place = f"{files.tell(pair.label or '')}:{line}"
             _add_person(assembly, number, settings, text.split(), place, size or (1, 1))
@@ -280,14 +281,13 @@ class _Layout:
         text = decode_text(self.files.read(name), self.files.tell(name))
         lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
         meant = match(lines, self.files.list_photos())
-        for line in lines:
-            photo = meant.get(line, line)
-            stem = posixpath.splitext(posixpath.normpath(photo))[0]
+        photos = [meant.get(line, line) for line in lines]
+        stems = [posixpath.splitext(posixpath.normpath(photo))[0] for photo in photos]
+        absent = [stem for photo, stem in zip(photos, stems, strict=True) if photo not in self.known]
+        elsewhere = {stem: stem for stem in absent} | (match(absent, self.elsewhere) if absent else {})
+        for photo, stem in zip(photos, stems, strict=True):
             label = next((found for part in _drop_parents(stem) if (found := self._find_label(part))), None)
-            yield _Pair(photo if photo in self.known else self._find_elsewhere(stem, line), label)
-
-    def _find_elsewhere(self, stem: str, line: str) -> str:
-        return self.elsewhere.get(match([stem], self.elsewhere).get(stem, stem), line)
+            yield _Pair(self.elsewhere.get(elsewhere[stem], photo) if stem in elsewhere else photo, label)
 
     def _find_folder(self, value: str) -> str | None:
         """Find the folder of photos, which may be elsewhere, so that only its labels are here."""
@@ -344,9 +344,9 @@ def _is_label(name: str) -> bool:
 class _SizeReader:
     """Reads sizes of photos: of those that a verb works on, else of those that lie with the labels."""
 
-    def __init__(self, names: Sequence[str], files: SourceFiles, photos: PhotoFinder | None) -> None:
+    def __init__(self, names: Sequence[str], files: SourceFiles, photos: PhotoFinder | None, where: str) -> None:
         self.files, self.photos = files, photos
-        self.meant = dict(zip(names, photos.find(names), strict=True)) if photos else {}
+        self.meant = dict(zip(names, photos.find(names, where), strict=True)) if photos else {}
 
     def read(self, name: str) -> tuple[int, int] | None:
         found = self.meant.get(name, name)

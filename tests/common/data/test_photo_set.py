@@ -49,6 +49,24 @@ def test_without_a_source_people_are_drawn_the_same_for_the_same_seed(tmp_path):
     assert photos_in(tmp_path / "a") == tmp_path / "a"
 
 
+@pytest.mark.parametrize(
+    ("files", "folders", "expected"),
+    [
+        (["data.yaml"], ["images"], [("images", "data.yaml#train"), ("images", "data.yaml#val")]),
+        (
+            ["data.yaml"],
+            ["train/images", "valid/images"],
+            [("train/images", "data.yaml#train"), ("valid/images", "data.yaml#val")],
+        ),
+        (["data.yaml", *NAMED], ["images"], [("images", NAMED[0]), ("images", NAMED[1])]),
+        (["train.xml", "val.json"], ["images"], [("images", "train.xml"), ("images", "val.json")]),
+    ],
+)
+def test_annotations_of_other_tools_are_found_beside_the_photos(tmp_path, files, folders, expected):
+    """A YOLO-pose dataset counts where there are no files of the halves."""
+    assert halves(make_dataset_spec(make(tmp_path / "mine", *files, folders=folders))) == expected
+
+
 def test_a_given_folder_is_pointed_at_and_not_copied(tmp_path, monkeypatch):
     source = make(tmp_path / "mine", *NAMED)
     (source / "images" / "one.jpg").write_bytes(b"photo")

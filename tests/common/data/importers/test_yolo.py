@@ -102,6 +102,14 @@ def test_photos_elsewhere_are_found_and_give_the_sizes(tmp_path, expected):
     assert set(found.images.file_names) == {f"deep/{shot.name}" for shot in shots()}
 
 
+def test_a_list_of_photos_that_are_elsewhere_is_matched_with_them(tmp_path, expected):
+    apart = {name: content for name, content in cvat().items() if not name.endswith(".png")}
+    images = write_files(tmp_path / "photos", {f"deep/{shot.name}": pixels(shot) for shot in shots()})
+    found = read(write_files(tmp_path / "mine", apart), images)
+    assert_same_people(people_in(found), expected)
+    assert set(found.images.file_names) == {f"deep/{shot.name}" for shot in shots()}
+
+
 def test_joints_in_another_order_are_put_in_order_by_name(tmp_path, expected):
     whole = plain()
     turned = [*JOINTS[1:], JOINTS[0]]
