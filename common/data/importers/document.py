@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location
 
 _DECODER = json.JSONDecoder()
@@ -196,7 +197,7 @@ def gunzip(data: bytes, where: str) -> bytes:
 def list_members(archive: Location) -> list[str]:
     """List the files of a zip archive, without those that a Mac or a thumbnailer leaves; none of a damaged one."""
     try:
-        with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
+        with translate_errors(archive), archive.open_stream() as file, zipfile.ZipFile(file) as packed:
             return [name for name in packed.namelist() if not _is_clutter(name)]
     except _DAMAGE:
         return []

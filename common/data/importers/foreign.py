@@ -21,6 +21,10 @@ _YOLO = (
     "{train: images, names: [person], kpt_shape: [17, 3], kpt_names: {0: [nose, …]}}",
 )
 _TABLE = ("this is a table (CSV or TSV)", f'{STUDIO_FIX}, not "CSV" or "TSV"')
+_KNOWN = (
+    'name or pack "COCO Keypoints 1.0" or "CVAT for images" of CVAT, the JSON of Label Studio, the files of LabelMe, '
+    "or a YOLO-pose dataset with its data.yaml"
+)
 _NOT_COCO = "not a COCO keypoints file"
 _NAME_KEYPOINTS = "name a person_keypoints file"
 
@@ -55,7 +59,7 @@ _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
 
 def no_annotations(names: Sequence[str], where: str) -> UserError:
     """Make the error for an archive without JSON files, told by what it has instead."""
-    problem, fix = "it holds no annotation file", 'pack "COCO Keypoints 1.0" of CVAT or the export of Label Studio'
+    problem, fix = "it holds no annotation file", _KNOWN
     for fits, told in _MEMBERS:
         if any(fits(name.lower()) for name in names):
             problem, fix = told

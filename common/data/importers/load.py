@@ -20,7 +20,7 @@ from bodyposenet.common.data.importers.document import (
 )
 from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
 from bodyposenet.common.data.importers.mpii import are_mpii, from_mpii
-from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source
+from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source, is_file
 from bodyposenet.common.data.importers.yolo import find_root, is_yolo, read_yolo
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes
@@ -122,17 +122,17 @@ def digest_annotations(path: str | Path | Location) -> str:
 def is_one_file(path: str | Path | Location) -> bool:
     """Tell whether annotations are one file that can be copied by itself."""
     source = find_source(path)
-    return not source.choice and source.place.is_file() and _open_files(source) is None
+    return not source.choice and is_file(source.place) and _open_files(source) is None
 
 
 def _open_files(source: Source) -> SourceFiles | None:
     """Open annotations that are many files; None where they are one."""
     place = source.place
-    if place.suffix.lower() in YAML and place.is_file():
+    if place.suffix.lower() in YAML and is_file(place):
         return SourceFiles.below(find_root(place))
     if source.is_folder:
         return SourceFiles.below(place)
-    if place.suffix.lower() == ".zip" and place.is_file():
+    if place.suffix.lower() == ".zip" and is_file(place):
         names = list_members(place)
         several = not source.choice and sum(name.lower().endswith(".json") for name in names) > 1
         files = SourceFiles(open_photos(place), str(place)) if several or _find_main(names) else None

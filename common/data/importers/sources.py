@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size, read_header_size
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import FolderPhotos, PhotoStore, is_photo
 
@@ -28,16 +29,28 @@ class Source:
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder; a file is told by its ending, so that buckets are not asked."""
-        return self.place.suffix.lower() not in (".json", ".gz", ".xml", *_PARTED) and self.place.is_dir()
+        return self.place.suffix.lower() not in (".json", ".gz", ".xml", *_PARTED) and is_dir(self.place)
 
 
 def find_source(path: object) -> Source:
     """Part ``export.zip#Train`` and ``data.yaml#val``, and ``folder#val`` where there is such a folder."""
     text = str(path)
     stem, mark, choice = text.rpartition("#")
-    if mark and (stem.lower().endswith(_PARTED) or (not locate(text).exists() and locate(stem).is_dir())):
+    if mark and (stem.lower().endswith(_PARTED) or (not is_file(locate(text)) and is_dir(locate(stem)))):
         return Source(locate(stem), choice)
     return Source(locate(text), "")
+
+
+def is_file(place: Location) -> bool:
+    """Tell whether there is such a file; what goes wrong in a bucket is told."""
+    with translate_errors(place):
+        return place.is_file()
+
+
+def is_dir(place: Location) -> bool:
+    """Tell whether there is such a folder; what goes wrong in a bucket is told."""
+    with translate_errors(place):
+        return place.is_dir()
 
 
 class SourceFiles:

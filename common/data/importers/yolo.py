@@ -19,6 +19,7 @@ from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, join
 from bodyposenet.common.storage.photo_store import is_photo
 
@@ -38,7 +39,9 @@ def is_yolo(name: str) -> bool:
 
 def find_root(file: Location) -> Location:
     """Find the folder of a dataset: the yaml's ``path`` where there is such a folder, else that of the yaml itself."""
-    given = _parse_yaml(file.fetch(0, _MOST_YAML + 1), str(file)).get("path")
+    with translate_errors(file):
+        data = file.fetch(0, _MOST_YAML + 1)
+    given = _parse_yaml(data, str(file)).get("path")
     root = join(file.parent, given) if isinstance(given, str) and given else file.parent
     return root if not file.remote and root.is_dir() else file.parent
 

@@ -13,6 +13,7 @@ from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec,
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.tracking.datasets import describe_half
 
 HIDDEN = 1
@@ -147,3 +148,13 @@ def test_a_changed_label_makes_another_dataset(tmp_path):
     assert describe_half(spec, "train", "conversion").digest != before
     changed = people_in(spec, tmp_path / "out/after")
     assert (changed[1][1] != expected[1][1]).sum() == 1
+
+
+@pytest.mark.parametrize("tool", [yolo, cvat_images, labelme_files])
+def test_what_lies_in_a_bucket_gives_the_records_of_what_lies_on_a_disk(tmp_path, bucket, tool):
+    spec = tool(tmp_path / "mine", shots())
+    for path in (tmp_path / "mine").rglob("*.*"):
+        (locate(bucket) / path.relative_to(tmp_path).as_posix()).write_bytes(path.read_bytes())
+    remote = spec.model_copy(update={"root_directory_path": f"{bucket}/mine"})
+    assert_same(people_in(remote, tmp_path / "out/bucket"), people_in(spec, tmp_path / "out/disk"))
+    assert describe_half(remote, "train", "conversion").digest == describe_half(remote, "train", "conversion").digest
