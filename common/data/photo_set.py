@@ -82,11 +82,10 @@ def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any]
     spec: dict[str, Any] = {"dataset": "coco", "categories": [person]} | dict(settings or {})
     spec["root_directory_path"] = str(place)
     for key, half in HALVES.items():
-        annotations = _annotations(place, half)
         spec[key] = {
-            "images_root_dir_path": _images(place, half, annotations),
+            "images_root_dir_path": _images(place, half),
             "mask_root_dir_path": f"{half}_masks",
-            "annotation_root_dir_path": annotations,
+            "annotation_root_dir_path": _annotations(place, half),
         }
     return parse_spec(spec, DatasetSpec, where="dataset_spec")
 
@@ -136,14 +135,19 @@ def _keep(source: Location, target: Path, read: Callable[[], bytes]) -> None:
             file.write(read())
 
 
-def _images(folder: Location, half: str, annotations: str) -> str:
+def _images(folder: Location, half: str) -> str:
     names = ["images", f"{half}2017", half]
-    if "#" in annotations:  # a YOLO dataset, which may have its photos in train/images and valid/images
-        names = ["images", *(f"{name}/images" for name in SUBSETS[half]), *SUBSETS[half]]
-    found = next((name for name in names if (folder / name).is_dir()), None)
+    # A YOLO dataset may have its photos in train/images and valid/images
+    parted = [*(f"{name}/images" for name in SUBSETS[half]), *SUBSETS[half]] if _find_yaml(folder) else []
+    found = next((name for name in [*names[:2], *parted, *names[2:]] if (folder / name).is_dir()), None)
     if found is None:
         raise UserError(f"has no folder {', '.join(names)}", where=str(folder), fix="put the photos in images/")
     return found
+
+
+def _find_yaml(folder: Location) -> str | None:
+    """Find what describes a YOLO dataset."""
+    return next((name for name in ("data.yaml", "dataset.yaml") if (folder / name).is_file()), None)
 
 
 def _annotations(folder: Location, half: str) -> str:
@@ -152,8 +156,7 @@ def _annotations(folder: Location, half: str) -> str:
     files = {str(path): path for at in places for kind in KINDS for path in at.glob(kind)}
     found = [path for _, path in sorted(files.items()) if half in path.stem]
     keypoints = [path for path in found if "keypoints" in path.stem] or found
-    yaml = next((name for name in ("data.yaml", "dataset.yaml") if (folder / name).is_file()), None)
-    if not keypoints and yaml is not None:
+    if not keypoints and (yaml := _find_yaml(folder)):
         return f"{yaml}#{half}"
     if len(keypoints) != 1:
         names = ", ".join(path.name for path in keypoints) or "none"

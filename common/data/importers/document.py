@@ -263,8 +263,13 @@ def _is_clutter(name: str) -> bool:
     return name.endswith("/") or name.startswith("__MACOSX/") or posixpath.basename(name).startswith(".")
 
 
+def _is_note(name: str) -> bool:
+    """Tell what Label Studio says of its own YOLO export, whose lines have the joints in another order."""
+    return posixpath.basename(name) == "notes.json"
+
+
 def _choose(names: Sequence[str], choice: str, where: str) -> str:
-    documents = [name for name in names if name.lower().endswith((".json", ".json.gz"))]
+    documents = [name for name in names if name.lower().endswith((".json", ".json.gz")) and not _is_note(name)]
     people = [name for name in documents if posixpath.basename(name).startswith(_KEYPOINTS)]
     results = [name for name in documents if posixpath.basename(name) == "result.json"]
     if choice:

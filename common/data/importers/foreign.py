@@ -18,7 +18,8 @@ _VOC = ("this is Pascal VOC: boxes without keypoints", _COCO_FIX)
 _YOLO = (
     "these are YOLO's labels without their data.yaml, which names classes and joints",
     "name the data.yaml; where there is none, write one beside images/ and labels/: "
-    "{train: images, names: [person], kpt_shape: [17, 3], kpt_names: {0: [nose, …]}}",
+    "{train: images, names: [person], kpt_shape: [17, 3], kpt_names: {0: [nose, …]}}; "
+    "Label Studio orders a line's joints by model_index, not as its notes.json lists them",
 )
 _TABLE = ("this is a table (CSV or TSV)", f'{STUDIO_FIX}, not "CSV" or "TSV"')
 _KNOWN = (

@@ -1,5 +1,6 @@
 """Load: any file, archive or folder of annotations as one COCO document."""
 
+import logging
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import open_photos
 
 _FIX = "check annotation_root_dir_path"
+log = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
 
@@ -89,7 +91,7 @@ def _convert(document: Any, where: str, joints: Joints) -> Fields:
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
     if label_studio.are_tasks([document]):
-        return label_studio.from_tasks([document], where, joints)
+        return _convert_list([document], where, joints)
     if is_labelme(document):
         return from_labelme([("", where, document)], where, joints)
     if is_datumaro(document):
@@ -103,7 +105,7 @@ def _convert_list(entries: list[Any], where: str, joints: Joints) -> Fields:
         return from_mpii(entries, where)
     if not label_studio.are_tasks(entries):
         raise foreign.not_tasks(entries, where)
-    return label_studio.from_tasks(entries, where, joints)
+    return _tell(label_studio.from_tasks(entries, where, joints), "Label Studio's JSON", where)
 
 
 def digest_annotations(path: str | Path | Location) -> str:
@@ -189,10 +191,17 @@ def check(document: Fields, where: str) -> Fields:
         raise foreign.not_coco(document, where)
     coco_dialects.name_crowdpose(document, where)
     if coco_dialects.is_from_label_studio(document):
-        return coco_dialects.mend_label_studio(document, where)
+        return _tell(coco_dialects.mend_label_studio(document, where), "Label Studio's COCO", where)
     annotations = document["annotations"]
     if coco_dialects.is_from_cvat(document):
-        return coco_dialects.mend_cvat(document, where)
+        return _tell(coco_dialects.mend_cvat(document, where), "COCO keypoints of CVAT or Datumaro", where)
     if annotations and not any(isinstance(entry, dict) and "keypoints" in entry for entry in annotations):
         raise foreign.boxes_only(where)
+    return _tell(document, "COCO keypoints", where)
+
+
+def _tell(document: Fields, tool: str, where: str) -> Fields:
+    """Say what was read, in one line, and return it."""
+    counts = len(document["images"]), len(document["annotations"])
+    log.info("%s: read as %s: %d photos, %d annotations", where, tool, *counts)
     return document

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.coco_files import JOINTS
-from support.exports import coco, shots, zipped
+from support.exports import HASHES, coco, shots, zipped
 from support.tool_files import FLIPS, as_bytes, assert_same_people, people_in, pixels, write_files, yolo_labels
 
 from bodyposenet.common.data.annotations.album import Album
@@ -266,3 +266,29 @@ def test_an_export_of_sleap_io_gives_the_people_of_its_coco_export(tmp_path):
         low = np.maximum(inner[:2] - 10, 0)
         high = np.minimum(inner[:2] + inner[2:] + 10, shot.size[::-1])
         np.testing.assert_allclose(box, [*low, *(high - low)], atol=1e-2)
+
+
+def studio_export(tmp_path):
+    """Label Studio's own export, with the photos that it does not copy."""
+    written = {path.relative_to(EXPORTS / "label_studio"): path for path in (EXPORTS / "label_studio").rglob("*.*")}
+    files = {str(name): path.read_bytes() for name, path in written.items() if path.is_file()}
+    drawn = {f"images/{mark}-{shot.name}": pixels(shot) for mark, shot in zip(HASHES, shots(), strict=False)}
+    return write_files(tmp_path / "studio", files | drawn)
+
+
+def test_an_export_of_label_studio_with_a_yaml_gives_the_people_but_for_hidden_joints(tmp_path, expected):
+    root = studio_export(tmp_path)
+    write_files(root, {"data.yaml": f"train: images\nnames: [Person]\nkpt_shape: [17, 3]\nkpt_names: {JOINTS}\n"})
+    found = {name.partition("-")[2]: people for name, people in people_in(read(root)).items()}
+    assert_same_people(found, expected, flags=False)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_without_a_yaml_it_is_not_guessed_as_its_notes_list_joints_in_another_order(tmp_path, packed):
+    root = studio_export(tmp_path)
+    if packed:
+        members = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.*")}
+        root = tmp_path / "studio.zip"
+        root.write_bytes(zipped(members))
+    with pytest.raises(UserError, match=r"labels without their data.yaml.*orders a line's joints by model_index"):
+        load_document(root)
