@@ -69,19 +69,20 @@ def is_cvat_xml(data: bytes) -> bool:
 
 
 def read_cvat_xml(
-    data: bytes, where: str, *, joints: Joints, photos: PhotoFinder | None, names: Sequence[str]
+    data: bytes, where: str, *, choice: str, joints: Joints, photos: PhotoFinder | None, names: Sequence[str]
 ) -> Fields:
     """Read an export into a COCO document.
 
     Args:
         data: The XML.
         where: Its file, for messages.
+        choice: A subset of a project; empty takes the only one.
         joints: As the dataset spec has them.
         photos: The photos, if they are known: their names tell those of a video's frames.
         names: The files that lie with the XML.
 
     Raises:
-        UserError: It is no XML, holds entities, or has no skeletons.
+        UserError: It is no XML, holds entities, has no skeletons, or several subsets and no choice is made.
     """
     root = _parse(decode_text(data, where), where)
     skeletons = _find_skeletons(root)
@@ -90,7 +91,7 @@ def read_cvat_xml(
         raise UserError(problem, where=where, fix=foreign.CVAT_FIX)
     people = choose_people(list(skeletons), joints)
     assembly = Assembly({name: skeletons[name] for name in people}, where)
-    for image in root.list_all("image"):
+    for image in _choose_images(root, choice, where):
         number = assembly.add_photo(_name_photo(image, where), _read_size(image))
         _add_people(assembly, number, image.children)
     frames = _gather_frames(root.list_all("track"), skeletons, where)
@@ -150,6 +151,20 @@ def _find_skeletons(root: _Node) -> dict[str, list[str]]:
             names = skeletons.setdefault(owner, [])
             names += [name for name in [point.attributes.get("label", "")] if name not in names]
     return skeletons
+
+
+def _choose_images(root: _Node, choice: str, where: str) -> list[_Node]:
+    """Choose the images of one subset: a project's have them as an attribute."""
+    images = root.list_all("image")
+    subsets = dict.fromkeys(image.attributes.get("subset", "") for image in images)
+    if len(subsets) < 2 and not choice:
+        return images
+    chosen = [image for image in images if choice and image.attributes.get("subset", "").lower() == choice.lower()]
+    if not chosen:
+        known = ", ".join(filter(None, subsets)) or "none"
+        problem = f"it has no subset {choice!r}" if choice else "it has several subsets"
+        raise UserError(problem, where=where, fix=f"name one of them after a #, as in {where}#Train; it has: {known}")
+    return chosen
 
 
 def _name_photo(image: _Node, where: str) -> str:

@@ -75,7 +75,7 @@ def load_document(
         return _load_files(source, files, joints, photos)
     data, where = _read(source)
     if is_cvat_xml(data):
-        return read_cvat_xml(data, where, joints=joints, photos=photos, names=())
+        return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=())
     foreign.refuse_text(data, where)
     text = decode_text(data, where)
     del data
@@ -156,13 +156,16 @@ def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: Phot
     else:
         main = _find_main(files.names)
         labels = [] if main else list_labelme(files)
+        if labels and source.choice:
+            problem = f"LabelMe's files have no subset {source.choice!r}"
+            raise UserError(problem, where=files.where, fix="name the folder of the subset's files")
         if labels:
             return read_folder(files, labels, joints)
         if main is None:
             raise foreign.no_annotations(files.names, files.where)
         data, where = files.read(main), files.tell(main)
         if not is_yolo(main):
-            return read_cvat_xml(data, where, joints=joints, photos=photos, names=files.names)
+            return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=files.names)
     return read_yolo(data, files, where, choice=source.choice, joints=joints, photos=photos)
 
 
@@ -172,7 +175,7 @@ def _read(source: Source) -> tuple[bytes, str]:
     data = read_bytes(source.place, fix=_FIX)
     if data.startswith(ZIP):
         where, data = annotation_file(data, choice, where)
-    elif choice:
+    elif choice and not is_cvat_xml(data):
         raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
     if data.startswith(GZIP):
         data = gunzip(data, where)

@@ -11,7 +11,7 @@ from bodyposenet.common.storage.photo_store import FolderPhotos, PhotoStore, is_
 
 YAML = (".yaml", ".yml")
 _TEXTS = (".txt", ".json", ".xml", *YAML)
-_PARTED = (".zip", *YAML)  # files of which a part is named after a #
+_PARTED = (".zip", ".xml", *YAML)  # files of which a part is named after a #
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Source:
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder; a file is told by its ending, so that buckets are not asked."""
-        return self.place.suffix.lower() not in (".json", ".gz", ".xml", *_PARTED) and is_dir(self.place)
+        return self.place.suffix.lower() not in (".json", ".gz", *_PARTED) and is_dir(self.place)
 
 
 def find_source(path: object) -> Source:

@@ -71,6 +71,24 @@ def test_a_grouped_rectangle_is_the_persons_box_and_one_without_a_skeleton_is_ma
     np.testing.assert_array_equal([around, other], [[5, 6, 50, 100]] * 2)
 
 
+@pytest.mark.parametrize("how", ["file", "zip"])
+def test_of_a_projects_subsets_one_must_be_named(tmp_path, how):
+    """The halves of a dataset must not be mixed for want of a word."""
+    text = cvat_xml(shots())
+    for name, subset in (("a", "Val"), ("b", "Train"), ("c", "Train")):
+        text = text.replace(f'name="{name}.png"', f'name="{name}.png" subset="{subset}"')
+    path = tmp_path / ("annotations.xml" if how == "file" else "job.zip")
+    path.write_bytes(text.encode() if how == "file" else zipped({"annotations.xml": text.encode()}))
+    expected = as_coco(tmp_path, shots())
+    assert_same_people(people_in(read_annotations(f"{path}#Val", JOINTS)), {"a.png": expected["a.png"]})
+    trained = people_in(read_annotations(f"{path}#train", JOINTS))
+    assert_same_people(trained, {name: expected[name] for name in ("b.png", "c.png")})
+    with pytest.raises(UserError, match=r"several subsets; name one of them after a #, .*it has: Val, Train"):
+        read_annotations(path, JOINTS)
+    with pytest.raises(UserError, match=r"it has no subset 'Test'; .*it has: Val, Train"):
+        read_annotations(f"{path}#Test", JOINTS)
+
+
 def walk(at):
     """Somebody who walks ten pixels to the right in each frame."""
     return Figure({joint: (x + 10 * at, y, flag) for joint, (x, y, flag) in figure(10, 20).joints.items()})

@@ -139,3 +139,9 @@ def test_a_file_without_a_photo_and_a_damaged_one_are_told(tmp_path, expected):
     (root / "c.json").write_text('{"shapes": [\n{"label": ')
     with pytest.raises(UserError, match=r"c.json:2: the file is cut short"):
         load_document(root)
+
+
+def test_a_subset_of_a_folder_is_refused_as_there_is_none(tmp_path):
+    root = write(tmp_path / "mine", files())
+    with pytest.raises(UserError, match="LabelMe's files have no subset 'train'; name the folder"):
+        load_document(f"{root}#train")
