@@ -7,6 +7,7 @@ labels and no gradient steps.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -39,19 +40,25 @@ def refit(model: Any, smaller: Any, filters: Mapping[str, Indices], batches: Seq
     """
     errors = {}
     for layer in smaller.layers:
-        if type(layer) is keras.layers.Conv2D and layer.groups == 1 and len(layer._inbound_nodes) == 1:
+        if is_plain(layer):
             whole = model.get_layer(layer.name)
             kept = filters.get(layer.name, np.arange(whole.filters))
-            errors[layer.name] = _fit(_Sight(model, whole), _Sight(smaller, layer), kept, batches)
+            errors[layer.name] = _refit_layer(Sight(model, whole), Sight(smaller, layer), kept, batches)
     return errors
 
 
-class _Sight:
+def is_plain(layer: Any) -> bool:
+    """Whether it is a dense convolution that is called once."""
+    return type(layer) is keras.layers.Conv2D and layer.groups == 1 and len(layer._inbound_nodes) == 1
+
+
+class Sight:
     """What a layer of a network is handed, and what it makes of that."""
 
-    def __init__(self, model: Any, layer: Any) -> None:
+    def __init__(self, model: Any, layer: Any, *, given: Any = None) -> None:
         self.layer = layer
-        self._look = tf.function(keras.Model(model.inputs, layer.input), autograph=False)
+        given = layer.input if given is None else given  # a tensor of the network
+        self._look = tf.function(keras.Model(model.inputs, given), autograph=False)
 
     def see(self, pictures: Pictures) -> Any:
         """``(B, H, W, C)`` float32."""
@@ -74,8 +81,8 @@ class _Sight:
         return np.asarray(each).reshape(-1, each.shape[-1])
 
 
-def _read_pairs(
-    whole: _Sight, part: _Sight, kept: Indices, batches: Iterable[Pictures]
+def read_pairs(
+    whole: Sight, part: Sight, kept: Indices, batches: Iterable[Pictures]
 ) -> Iterator[tuple[Floats, Floats]]:
     """Read, picture by picture, what the layer has at some places, and what it is to make of it."""
     rng = np.random.default_rng(0)
@@ -86,27 +93,58 @@ def _read_pairs(
             yield inputs[places], wanted[places][:, kept]
 
 
-def _fit(whole: _Sight, part: _Sight, kept: Indices, batches: Iterable[Pictures]) -> float:
-    """Fit one layer; the share of what it is to draw that is left over."""
-    layer = part.layer
-    kernel = np.asarray(layer.kernel)
-    weights = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
-    if layer.bias is not None:
-        weights = np.r_[weights, np.asarray(layer.bias, np.float64)[None]]
+@dataclass(frozen=True)
+class LeastSquares:
+    """Weights that make what is wanted of what is there, as near as least squares get.
+
+    Attributes:
+        weights: ``(I, F)``; with a bias, that is the last row.
+        products: ``(I, I)``, the mean over places of products of inputs; with a bias, 1 is the last input.
+        error: Mean square error over the variance of what is wanted.
+    """
+
+    weights: NDArray[np.float64]
+    products: NDArray[np.float64]
+    error: float
+
+
+def fit(weights: NDArray[np.float64], bias: bool, pairs: Iterable[tuple[Floats, Floats]]) -> LeastSquares:
+    """Find the weights, near given ones where the inputs leave a choice.
+
+    Args:
+        weights: ``(I, F)`` to start from, the bias as last row if there is one.
+        bias: Whether there is one.
+        pairs: Inputs ``(N, I)``, without the 1 for the bias, and what is wanted, ``(N, F)``.
+    """
     products, targets = np.zeros((len(weights), len(weights))), np.zeros(weights.shape)
     left = spread = 0.0
-    for inputs, wanted in _read_pairs(whole, part, kept, batches):
-        if layer.bias is not None:
+    count = 0
+    for inputs, wanted in pairs:
+        if bias:
             inputs = np.c_[inputs, np.ones(len(inputs), np.float32)]
         missing = wanted - inputs @ weights.astype(np.float32)
         products += inputs.T @ inputs
         targets += inputs.T @ missing
         left, spread = left + np.square(missing).sum(), spread + np.square(wanted - wanted.mean(axis=0)).sum()
+        count += len(inputs)
     ridge = TOWARDS * np.trace(products) / len(products) or 1.0  # of inputs that are silent everywhere nothing changes
     change = np.linalg.solve(products + ridge * np.eye(len(products)), targets)
     left += (change * (products @ change - 2 * targets)).sum()
-    weights += change
-    layer.kernel.assign(weights[: len(weights) - (layer.bias is not None)].reshape(kernel.shape))
-    if layer.bias is not None:
-        layer.bias.assign(weights[-1])
-    return float(max(left, 0.0) / max(spread, 1e-12))
+    return LeastSquares(weights + change, products / max(count, 1), float(max(left, 0.0) / max(spread, 1e-12)))
+
+
+def _refit_layer(whole: Sight, part: Sight, kept: Indices, batches: Iterable[Pictures]) -> float:
+    """Fit one layer; the share of what it is to draw that is left over."""
+    layer, bias = part.layer, part.layer.bias is not None
+    done = fit(flat_weights(layer), bias, read_pairs(whole, part, kept, batches))
+    layer.kernel.assign(done.weights[: len(done.weights) - bias].reshape(layer.kernel.shape))
+    if bias:
+        layer.bias.assign(done.weights[-1])
+    return done.error
+
+
+def flat_weights(layer: Any) -> NDArray[np.float64]:
+    """A convolution's kernel as ``(kh kw C, F)``, its bias, if it has one, as one row more."""
+    kernel = np.asarray(layer.kernel, np.float64)
+    weights = kernel.reshape(-1, kernel.shape[-1])
+    return weights if layer.bias is None else np.r_[weights, np.asarray(layer.bias, np.float64)[None]]

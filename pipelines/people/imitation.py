@@ -45,6 +45,7 @@ class Course:
         joint_weight: Heatmap cells weigh one and this times the teacher's value more.
         maps_weight: Of the heatmaps' squared error, summed over channels, over that of a hint.
         paf_weight: The same of the fields, over the heatmaps'.
+        hints_until: The share of the steps after which hints count no more; they fade till then, in a straight line.
         every: Steps between checkpoints.
     """
 
@@ -54,7 +55,8 @@ class Course:
     learning_rate: float = 2e-4
     joint_weight: float = 5.0
     maps_weight: float = 20.0
-    paf_weight: float = 0.5
+    paf_weight: float = 1.0
+    hints_until: float = 0.6
     every: int = 200
 
 
@@ -90,7 +92,8 @@ def imitate(
     step = make_step(small, large, kept, optimizer, course)
     smooth, started = None, time.monotonic()
     for number, pictures in enumerate(read_pictures(source, card, course, begun), begun + 1):
-        found = np.asarray(step(tf.constant(pictures)))
+        fade = max(0.0, 1 - (number - 1) / (course.hints_until * course.steps))
+        found = np.asarray(step(tf.constant(pictures), tf.constant(fade, tf.float32)))
         smooth = found if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * found
         if number % course.every == 0 or number == course.steps:
             seconds = (time.monotonic() - started) / (number - begun)
@@ -122,7 +125,7 @@ def make_step(small: Any, large: Any, kept: Mapping[str, Indices], optimizer: An
     variables = small.trainable_variables
 
     @tf.function(autograph=False)
-    def step(pictures: Any) -> Any:
+    def step(pictures: Any, fade: Any) -> Any:
         wanted = [tf.cast(one, tf.float32) for one in teacher(pictures, training=False)]
         with tf.GradientTape() as tape:
             drawn = [tf.cast(one, tf.float32) for one in student(pictures, training=True)]
@@ -131,7 +134,7 @@ def make_step(small: Any, large: Any, kept: Mapping[str, Indices], optimizer: An
                 measure_hint(own, tf.gather(other, kept[name], axis=-1) if name in kept else other)
                 for name, own, other in zip(course.hints, drawn[2:], wanted[2:], strict=True)
             ]
-            total = tf.add_n([course.maps_weight * each for each in maps] + hints)
+            total = tf.add_n([course.maps_weight * each for each in maps] + [fade * each for each in hints])
         optimizer.apply(tape.gradient(total, variables), variables)
         return tf.stack([*maps, *hints])
 

@@ -6,7 +6,7 @@ import pytest
 from support.networks import BACKBONES, STICK, network, pictures
 
 from bodyposenet.common.prune.prune import prune_model
-from bodyposenet.common.prune.refit import _Sight, refit
+from bodyposenet.common.prune.refit import Sight, refit
 from bodyposenet.common.spec.prune import PruneSpec
 
 L = keras.layers
@@ -78,7 +78,7 @@ def test_what_a_layer_is_computed_from_times_its_kernel_is_what_it_draws(last):
         model = keras.Model(picture, L.Conv2D(4, padding="same", name="last", **last)(picture))
     else:
         model = chain(**last)
-    sight = _Sight(model, model.get_layer("last"))
+    sight = Sight(model, model.get_layer("last"))
     batch = pictures(2, size=(12, 12))
     seen = sight.see(batch)
     kernel = np.asarray(model.get_layer("last").kernel)
