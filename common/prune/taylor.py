@@ -1,6 +1,5 @@
 """Taylor: how much the loss would change without a filter, to first order, on training data."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -52,32 +51,6 @@ class TrainingData:
         epochs = chain.from_iterable(varied.batches(epoch, first=0) for epoch in range(views))
         seen = tuple(batch.images.copy() for batch in islice(epochs, views))
         return cls(tuple(islice(plan.batches(0, first=0), count)), spec.loss, seen)
-
-    @classmethod
-    def draw(
-        cls, model: Any, pictures: Iterable[np.ndarray], *, loss: Loss | None = None, seed: int = 0
-    ) -> "TrainingData":
-        """Make data of pictures alone: what ``model`` draws of them, each value off by noise.
-
-        With these, the mean square of :func:`taylor` is how far the maps move, to first order and in the sum of all
-        their cells, without a filter: the noise is Hutchinson's, whose random signs leave the squares alone ("A
-        stochastic estimator of the trace", 1990). No labels are needed.
-
-        Args:
-            model: One that draws heatmaps and fields of a single stage.
-            pictures: Batches ``(B, H, W, 3)``, as the network takes them.
-            loss: How errors are weighed.
-            seed: Of the noise.
-        """
-        rng = np.random.default_rng(seed)
-        return cls(tuple(_draw_off(model, batch, rng) for batch in pictures), loss or Loss())
-
-
-def _draw_off(model: Any, pictures: np.ndarray, rng: np.random.Generator) -> TrainingBatch:
-    maps = [np.asarray(each, np.float32) for each in model(pictures, training=False)]
-    heatmaps, pafs = (each + rng.normal(size=each.shape).astype(np.float32) for each in maps)
-    mask = np.ones((*heatmaps.shape[:3], 1), np.float32)
-    return TrainingBatch(pictures, heatmaps, pafs, mask, np.zeros(len(pictures), np.int64))
 
 
 def taylor(model: Any, data: TrainingData) -> Criterion:

@@ -161,27 +161,6 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(file, flags, pro
     assert not file.with_name("out.keras").exists()
 
 
-def test_without_labels_filters_are_weighed_by_how_far_the_maps_move_without_them():
-    """Against the maps' own derivatives by a factor on each filter, which a central difference tells."""
-    model = network(STICK, stages=1, stage1_kernel_sizes=[3], width=1 / 32, backbone_attributes=BACKBONES["helnet"])
-    seen = pictures(1, size=(16, 16))
-    data = TrainingData.draw(model, [seen] * 150, seed=1)
-    found = taylor(model, data)(read_graph(model))
-    for path in (next(iter(found)), next(reversed(found))):
-        moved = [move_maps(model, model.get_layer(path), number, seen) for number in range(len(found[path]))]
-        np.testing.assert_allclose(found[path], moved, rtol=0.25, atol=0.02 * max(moved))
-
-
-def move_maps(model, layer, number, seen, step=0.01):
-    """How far a factor on a filter moves the maps, over how far it is from 1."""
-    maps = []
-    for factor in (1 + step, 1 - step):
-        undo = weakened(model, layer, number, factor)
-        maps.append(np.concatenate([np.asarray(each).ravel() for each in model(seen, training=False)]))
-        undo()
-    return np.linalg.norm(maps[0] - maps[1]) / (2 * step)
-
-
 def test_of_filters_that_matter_alike_those_go_first_that_cost_most(model):
     def alike(graph):
         return {path: np.ones(layer.kernel.shape[-1]) for path, layer in graph.producers.items()}
