@@ -110,6 +110,9 @@ class DatasetSpec(Strict):
         categories: What annotations are of.
         person_categories: Extension: names of the categories that count as people, each with joints of its own; null
             is ``person``, or the only category.
+        unclear_orientation: Extension: what annotations are of in photos whose EXIF data turn them without changing
+            their size (half turns, mirrors, square photos): the picture as ``shown``, or the pixels as ``stored``. Of
+            other photos their sizes and people tell.
         withheld_photos: Extension: SHA-256 of photos that nobody shall train on, with their sizes in bytes; those that
             are in the ``train`` half get no record. Pipelines fill in the photos that champions are compared on.
     """
@@ -123,6 +126,7 @@ class DatasetSpec(Strict):
     visibility_flags: VisibilityFlags = VisibilityFlags()
     data_filtering_params: DataFilteringParams = DataFilteringParams()
     person_categories: tuple[Name, ...] | None = Field(default=None, min_length=1, validate_default=True)
+    unclear_orientation: Literal["shown", "stored"] = "shown"
     withheld_photos: dict[Name, Count] = Field(default_factory=dict, exclude=True, repr=False)
 
     @field_validator("categories")

@@ -200,7 +200,9 @@ def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded:
         UserError: As for :func:`read_annotations`.
     """
     (_, path, images), codes = dataset.locate_half(half), dataset.visibility_flags.codes()
-    found = read_annotations(path, dataset.people, flags=codes, strict=strict, album=Album(images))
+    found = read_annotations(
+        path, dataset.people, flags=codes, strict=strict, album=Album(images, unclear=dataset.unclear_orientation)
+    )
     is_coded = all(number == code for number, code in codes.items())
     return found if is_coded or not coded else found.recode_flags(codes)
 
@@ -212,7 +214,7 @@ def _read(
     kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
     images = photo_table(entries["images"], str(path), problems, album)
-    annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
+    images, annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems, album)
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)
 

@@ -159,6 +159,7 @@ class DatasetSplit:
             thorough=thorough,
             mask_folder=join(root, self.paths.mask_root_dir_path) if mask_files else None,
             token=token,
+            unclear=self.spec.unclear_orientation,
         )
 
     def piece(self, name: str, folder: Location, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:
