@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
@@ -16,7 +17,8 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decode_size, is_whole, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, decode_grey, decode_pixels, is_whole, read_header_size
+from bodyposenet.common.imaging.near_duplicates import hash_picture
 from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
@@ -25,14 +27,16 @@ from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import PhotoStore
 
 DATA, DESCRIPTION = ".piece", ".json"
+Pixels = npt.NDArray[np.uint8]
 UNSAFE, MISSING = "file_name", "image cannot be read"
 
 
 class ReadPhoto(NamedTuple):
-    """A photo's file, and how its pixels are turned to be what its annotations are of."""
+    """A photo's file, how its pixels are turned to be what its annotations are of, and what was decoded of it."""
 
     data: bytes
     turn: Turn
+    seen: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class ConversionRecipe:
         mask_folder: Gets the masks as files, too; None writes none.
         token: Names this conversion's unfinished mask files.
         unclear: What annotations are of in photos whose size does not tell whether they were turned.
+        hashed: Hash what each photo shows, to find near duplicates.
     """
 
     store: PhotoStore
@@ -64,6 +69,7 @@ class ConversionRecipe:
     mask_folder: Location | None
     token: str
     unclear: Frame = "shown"
+    hashed: bool = False
 
     def read(self, photo: Photo) -> ReadPhoto | Problem:
         """Read a photo's file, or say what is wrong with it.
@@ -155,6 +161,7 @@ class PieceResult:
         people: People in its records.
         problems: What was wrong; photos with a problem that is not ``kept`` are left out.
         turns: Photos whose files tell a turn, by what their annotations are of.
+        hashes: Image id and hash of each photo that was hashed.
     """
 
     name: str
@@ -166,6 +173,7 @@ class PieceResult:
     people: int = 0
     problems: list[Problem] = field(default_factory=list)
     turns: dict[str, int] = field(default_factory=dict)
+    hashes: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, record: Record) -> bytes:
         """Count a record; returns its frame."""
@@ -191,7 +199,9 @@ class PieceResult:
     def from_json(cls, text: bytes) -> "PieceResult":
         """Undo :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
-        return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
+        problems = [Problem(**problem) for problem in fields["problems"]]
+        hashes = [(number, value) for number, value in fields["hashes"]]
+        return cls(**fields | {"problems": problems, "hashes": hashes})
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,9 @@ class Piece:
             if self.recipe.mask_folder is not None:
                 self.recipe.mask(photo, made.problems)
             return None
+        found = hash_picture(image.data, image.seen) if self.recipe.hashed else None
+        if found is not None:
+            made.hashes.append((photo.image_id, found))
         if image.turn.reason:
             made.turns[image.turn.reason] = made.turns.get(image.turn.reason, 0) + 1
         return self.recipe.record(photo, mains, image, self.recipe.mask(photo, made.problems))
@@ -272,6 +285,36 @@ class Check:
         return Checked(len(found), [problem for problem in found if isinstance(problem, Problem)])
 
 
+@dataclass(frozen=True)
+class HashPiece:
+    """A job: hash what some photos show, whoever is in them.
+
+    Attributes:
+        names: Their files' names.
+        numbers: Their image ids.
+        store: Has them.
+    """
+
+    names: Sequence[str]
+    numbers: Sequence[int]
+    store: PhotoStore
+
+    def __call__(self) -> list[tuple[int, int]]:
+        """Do it; returns image id and hash of each that can be read and is not too plain."""
+        found = zip(self.numbers, map(self._hash, self.names), strict=True)
+        return [(number, value) for number, value in found if value is not None]
+
+    def _hash(self, name: str) -> int | None:
+        if not stays_inside(name):
+            return None
+        try:
+            return hash_picture(self.store.read(name))
+        except AwayError:
+            raise
+        except UserError:
+            return None
+
+
 def hold_to_annotations(
     data: bytes, photo: Photo, file: str, *, thorough: bool = False, unclear: Frame = "shown"
 ) -> ReadPhoto | Problem:
@@ -287,10 +330,14 @@ def hold_to_annotations(
     Returns:
         The photo; or what is wrong: it is no image, damaged, or of another size.
     """
-    told = photo.height, photo.width
+    told, seen = (photo.height, photo.width), None
     size = read_header_size(data)
     if size is None or (thorough and size in (told, told[::-1])):
-        size = decode_size(data)
+        seen = decode_pixels(data)
+        size = None if seen is None else (seen.shape[0], seen.shape[1])
+    elif data.startswith(JPEG):
+        seen = decode_grey(data)
+        size = None if seen is None else size
     elif not is_whole(data):
         size = None
     if size is None:
@@ -299,4 +346,4 @@ def hold_to_annotations(
     if turn_size(size, turn.orientation) != told:
         text = f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}"
         return Problem(file, "size of the image", text, "annotate the image as it is", photo.image_id)
-    return ReadPhoto(data, turn)
+    return ReadPhoto(data, turn, seen)

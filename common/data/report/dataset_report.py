@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.annotations.person_filter import PersonChoice
-from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
@@ -44,6 +44,7 @@ def report_dataset(
     spec: "DatasetSpec",
     read: Callable[[str], bytes],
     turns: Mapping[str, int] | None = None,
+    pairs: Sequence[NearDuplicate] | None = None,
 ) -> Location:
     """Describe a dataset, draw nine of its photos, and write the report.
 
@@ -55,6 +56,7 @@ def report_dataset(
         spec: Names its flags and limbs.
         read: Gives a photo's file by its name, or raises a UserError.
         turns: Photos that EXIF data turn, by what they are annotated as; None if nobody has counted them.
+        pairs: Photos that are held out and look like one that is trained on; None if nobody has looked for them.
 
     Returns:
         The page.
@@ -68,6 +70,8 @@ def report_dataset(
     pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges), unclear=unclear)
     described = describe(coco, choice, problems, spec.data_filtering_params)
     described["orientation"] = {"photos": dict(turns or {}), "text": describe_turns(turns or {}, unclear)}
+    if pairs is not None:
+        described["near_duplicates"] = {"count": len(pairs), "pairs": [pair._asdict() for pair in pairs]}
     return write_report(folder, described, pictures, title=f"Dataset {spec.dataset}")
 
 
@@ -177,7 +181,11 @@ def _draw_heights(heights: Mapping[str, Sequence[int]], x_name: str) -> Markup:
 
 def _list_facts(described: Mapping[str, Any]) -> list[tuple[str, str]]:
     turns = described.get("orientation", {}).get("text")
-    return [("Annotations", described["file"]), *([("Orientation", turns)] if turns else [])]
+    facts = [("Annotations", described["file"]), *([("Orientation", turns)] if turns else [])]
+    if "near_duplicates" in described:
+        count = pluralize(described["near_duplicates"]["count"], "photo")
+        facts.append(("Near duplicates", f"{count} held out looking like one that is trained on"))
+    return facts
 
 
 def _part(count: int, whole: int) -> list[tuple[str, int]]:
