@@ -63,7 +63,9 @@ def demo(
     """
     begun = time.monotonic()
     if data:
-        make_dataset_spec(Path(data))  # now, rather than after the tasks before the one that would find out
+        make_dataset_spec(
+            Path(data), (changes or {}).get("dataset_spec")
+        )  # now, rather than after the tasks before the one that would find out
     output = Path(output).resolve()
     output.mkdir(parents=True, exist_ok=True)
     arguments = {

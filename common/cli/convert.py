@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.data.annotations.problems import Problem
     from bodyposenet.common.data.conversion.publish import Conversion
     from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.dataset import DatasetSpec
 
 MOST_TOLD = 20  # reasons that are printed; the report has more
 
@@ -40,6 +41,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     epilog=example(
         "bpnet dataset_convert -d coco_spec.json -o data/train -m train",
         "bpnet dataset_convert -d coco_spec.json -o parts/0/train -s 64 --part 0/4",
+        "bpnet dataset_convert -d coco_spec.json -o data/train --split 0.1 --split_group '(cam[0-9]+)/([0-9]{8})'",
     ),
 )
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec, JSON or YAML.")
@@ -50,6 +52,8 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("--generate_masks", is_flag=True, help="Write masks of crowds and unlabelled people as PNG, too.")
 @option("--check_files", is_flag=True, help="Decode every pixel; else as much as shows damage.")
 @option("--strict", is_flag=True, help="Stop at wrong annotations and images; else they are left out.")
+@option("--split", type=float, metavar="SHARE", help="Hold out this share of train_data's photos; test is these.")
+@option("--split_group", metavar="PATTERN", help="file, folder, or a regular expression: what is held out together.")
 @option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
 @path_map_option
@@ -68,7 +72,7 @@ def dataset_convert(
 
     _note_folder(output_filename)
     folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
-    spec = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
+    spec = _split(load_spec(dataset_spec, DatasetSpec, path_map=path_map), options["split"], options["split_group"])
     how = ConversionOptions(
         shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
         check_files=options["check_files"], strict=options["strict"], processes=options["processes"],
@@ -80,6 +84,25 @@ def dataset_convert(
     _tell_problems(done.problems, done.report)
     click.echo(_summary(done))
     click.echo(f"what is in the dataset: {done.report}", err=True)
+
+
+def _split(spec: "DatasetSpec", share: float | None, group: str | None) -> "DatasetSpec":
+    """Let the flags say how the spec's train half is split; they go before what it says itself.
+
+    Raises:
+        UserError: They are no rule.
+    """
+    from bodyposenet.common.spec.base import parse_spec
+    from bodyposenet.common.spec.split import SplitRule
+
+    if share is None and group is None:
+        return spec
+    if share is None and spec.split is None:
+        raise UserError("says no share to hold out", where="--split_group", fix="give --split, too, as in --split 0.1")
+    told = {key: value for key, value in {"share": share, "group": group}.items() if value is not None}
+    known = spec.split.model_dump() if spec.split else {}
+    rule = parse_spec({**known, **told}, SplitRule, where="--split")
+    return spec.model_copy(update={"split": rule, "test_data": spec.train_data})
 
 
 @click.command("dataset_join", cls=Verb, epilog=example("bpnet dataset_join -o data/train parts/*"))

@@ -1,6 +1,7 @@
 """Evaluate: a model's AP on the test half of a dataset."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from bodyposenet.common.data.annotations.emptiness import count_problems, requir
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
-from bodyposenet.common.imaging.fit import decode_image
+from bodyposenet.common.imaging.fit import decode_annotated
+from bodyposenet.common.imaging.orientation import Frame, describe_turns
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
     entry,
@@ -26,7 +28,7 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
+from bodyposenet.common.storage.photo_store import open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 
 if TYPE_CHECKING:
@@ -119,7 +121,7 @@ def evaluate(
         log.warning("%s", line)
     require_people(truth)
     require_common_joints(truth, opened.card.skeleton)
-    found, skipped = _find_all(opened, spec, truth, folder, progress)
+    found, skipped = _find_all(opened, spec, truth, folder, dataset.unclear_orientation, progress)
     outcome = _score(opened, spec, truth, folder, found, skipped, where)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
@@ -127,17 +129,21 @@ def evaluate(
 
 
 def _find_all(
-    runner: "Runner", spec: InferenceSpec, truth: CocoSet, folder: Location, progress: bool | None
+    runner: "Runner", spec: InferenceSpec, truth: CocoSet, folder: Location, unclear: Frame, progress: bool | None
 ) -> tuple[list[People | None], list[str]]:
     """The people in each photo, None where it cannot be used, and what is wrong with those."""
     found: list[People | None] = []
     skipped: list[str] = []
+    turns = Counter[str]()
     if not truth.photos:
         return found, skipped
     photos = open_photos(folder)
     for photo in Bar(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
         try:
-            found.append(find_people(runner, _pixels(photos, folder, photo), spec))
+            told, where = (photo.height, photo.width), str(folder / photo.file_name)
+            image, turn = decode_annotated(photos.read(photo.file_name), told, unclear=unclear, where=where)
+            turns[turn.reason] += 1
+            found.append(find_people(runner, image, spec))
         except AwayError:
             raise
         except UserError as error:
@@ -150,18 +156,9 @@ def _find_all(
             where=str(folder),
             fix="check root_directory_path and test_data.images_root_dir_path",
         )
+    if line := describe_turns(turns, unclear):
+        log.info("%s: %s", truth.path, line)
     return found, skipped
-
-
-def _pixels(photos: PhotoStore, folder: Location, photo: Photo) -> Any:
-    image = decode_image(photos.read(photo.file_name), where=str(folder / photo.file_name), upright=False)
-    if image.shape[:2] != (photo.height, photo.width):
-        raise UserError(
-            f"has {image.shape[1]} x {image.shape[0]} pixels, the annotations say {photo.width} x {photo.height}",
-            where=str(folder / photo.file_name),
-            fix="annotate the photo as it is",
-        )
-    return image
 
 
 def _score(

@@ -118,6 +118,8 @@ class Validation:
         spec, detections = fill_from_card(self.plan.inference, self.plan.card), []
         records = Bar(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
         for number, record in enumerate(records):
-            image = decode_image(record.image, where=f"image {record.image_id}, {record.image_path}", upright=False)
+            image = decode_image(
+                record.image, where=f"image {record.image_id}, {record.image_path}", orientation=record.orientation
+            )
             detections += to_coco(find_people(runner, image, spec), skeleton, truth.joints, number)
         return coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))[MAIN]

@@ -12,6 +12,15 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.orientation import (
+    STORED,
+    Frame,
+    Turn,
+    choose_turn,
+    read_orientation,
+    turn_image,
+    turn_size,
+)
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
 
@@ -122,7 +131,7 @@ def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
 
     Args:
         path: The file.
-        upright: Turn it as its EXIF data say; annotations are of the photo as it is stored.
+        upright: Turn it as its EXIF data say; otherwise leave it as it is stored.
 
     Returns:
         ``(H, W, 3)`` RGB uint8.
@@ -130,25 +139,54 @@ def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
     Raises:
         UserError: The file is missing or is no image.
     """
-    return decode_image(read_bytes(path, fix="check the path"), where=str(path), upright=upright)
+    return decode_image(
+        read_bytes(path, fix="check the path"), where=str(path), orientation=None if upright else STORED
+    )
 
 
-def decode_image(data: bytes, *, where: str, upright: bool = True) -> np.ndarray:
+def decode_image(data: bytes, *, where: str, orientation: int | None = None) -> np.ndarray:
     """Decode a photo; as for :func:`read_image`.
 
     Args:
         data: The file's content.
         where: What messages call it.
-        upright: Turn it as its EXIF data say.
+        orientation: EXIF's number of how to turn it; 1 leaves it as it is stored, None takes that of the file.
     """
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:  # it says that it has more pixels than OpenCV takes
         image = None
     if image is None:
         raise UserError("is no readable image", where=where, fix="replace it with a JPEG or PNG file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return turn_image(np.asarray(image, np.uint8), read_orientation(data) if orientation is None else orientation)
+
+
+def decode_annotated(data: bytes, told: Size, *, unclear: Frame, where: str) -> tuple[np.ndarray, Turn]:
+    """Decode a photo as it was annotated: as shown, or as stored.
+
+    Args:
+        data: The file's content.
+        told: ``(height, width)`` that the annotations say.
+        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
+        where: What messages call it.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8, and how the stored pixels were turned.
+
+    Raises:
+        UserError: It is no image, or of another size.
+    """
+    image = decode_image(data, where=where, orientation=STORED)
+    stored = (image.shape[0], image.shape[1])
+    turn = choose_turn(data, stored, told, unclear)
+    if turn_size(stored, turn.orientation) != told:
+        raise UserError(
+            f"has {stored[1]} x {stored[0]} pixels, the annotations say {told[1]} x {told[0]}",
+            where=where,
+            fix="annotate the photo as it is",
+        )
+    return turn_image(image, turn.orientation), turn
 
 
 def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

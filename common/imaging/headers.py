@@ -4,7 +4,9 @@ import zlib
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers: ITU-T T.81, table B.1
 _JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
@@ -14,7 +16,7 @@ def read_header_size(data: bytes) -> tuple[int, int] | None:
     """``(height, width)`` that the header of a JPEG or PNG file states, as stored: before any rotation by EXIF."""
     if data.startswith(_PNG) and data[12:16] == b"IHDR":
         return int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
-    return _jpeg_size(data) if data.startswith(b"\xff\xd8") else None
+    return _jpeg_size(data) if data.startswith(JPEG) else None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -37,13 +39,20 @@ def is_whole(data: bytes) -> bool:
     """
     if data.startswith(_PNG):
         return _is_whole_png(data)
-    if not data.startswith(b"\xff\xd8"):
-        return True
-    flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
+    return not data.startswith(JPEG) or decode_grey(data) is not None
+
+
+def decode_grey(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """Decode ``(H, W)`` grey as stored, a JPEG to an eighth of its size; None where it does not decode."""
+    return _decode(data, cv2.IMREAD_REDUCED_GRAYSCALE_8 if data.startswith(JPEG) else cv2.IMREAD_GRAYSCALE)
+
+
+def _decode(data: bytes, flags: int) -> npt.NDArray[np.uint8] | None:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) is not None
-    except cv2.error:
-        return False
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
+    except cv2.error:  # it says that it has more pixels than OpenCV takes
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _is_whole_png(data: bytes) -> bool:
@@ -60,11 +69,10 @@ def _is_whole_png(data: bytes) -> bool:
 
 def decode_size(data: bytes) -> tuple[int, int] | None:
     """``(height, width)`` of the decoded image, or None where it does not decode."""
-    if not data:
-        return None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # it says that it has more pixels than OpenCV takes
-        return None
+    image = decode_pixels(data)
     return None if image is None else image.shape[:2]
+
+
+def decode_pixels(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """Decode ``(H, W, 3)`` BGR as stored; None where it does not decode."""
+    return _decode(data, cv2.IMREAD_COLOR)

@@ -18,6 +18,7 @@ NARROW, WIDE = 0.7, 1.5  # how far a peak's measured variance may be from the on
 
 LEAST = 0.2  # of the peak: lower cells are slopes of anything
 RATIO, MARGIN = 1.6, 0.2  # a cell is too high above RATIO times what a lone peak makes it, and MARGIN of the peak
+HALFWAY = 1.75  # cells; a peak nearer than that, halfway between two cells, is high in both
 SLACK, WIDEST = 1.2, 3.0  # a lone peak may be wider than measured, and is measured up to so many variances
 
 
@@ -90,7 +91,7 @@ def add_hidden(plane, threshold, variance, cells, places, heights):  # type: ign
     for peak in range(len(cells)):
         own = cells[peak, 0], cells[peak, 1], places[peak, 0], places[peak, 1]
         row, column = _slope(plane, own, threshold, variance)
-        if row < 0 or _near(cells, row, column, peak):
+        if row < 0 or _near(cells, places, row, column, peak):
             continue
         down, right = _side(row - cells[peak, 0]), _side(column - cells[peak, 1])
         places[found, 0], places[found, 1] = refine(plane, row, column, variance, -right, -down)
@@ -134,9 +135,13 @@ def _width(plane, row, column, variance):  # type: ignore[no-untyped-def]  # noq
 
 
 @njit(nogil=True, cache=True)
-def _near(cells, row, column, own):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Tell whether another local maximum is at or beside a cell."""
+def _near(cells, places, row, column, own):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Tell whether another local maximum is at or beside a cell, or halfway between its own cell and one beside it."""
     for peak in range(len(cells)):
-        if peak != own and abs(cells[peak, 0] - row) <= 1 and abs(cells[peak, 1] - column) <= 1:
+        if peak == own:
+            continue
+        if abs(cells[peak, 0] - row) <= 1 and abs(cells[peak, 1] - column) <= 1:
+            return True
+        if abs(places[peak, 1] - row) <= HALFWAY and abs(places[peak, 0] - column) <= HALFWAY:
             return True
     return False

@@ -1,14 +1,15 @@
 """Dataset spec: where a dataset's images and annotations are, and which people count."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, PathText, Strict
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.pose_config import Category, find_person, lack_of_person
 from bodyposenet.common.spec.problems import BESIDE, SpecMisfitError, did_you_mean
+from bodyposenet.common.spec.split import SplitRule
 from bodyposenet.common.storage.location import Location, join
 
 Visibility = Literal["visible", "annotatable", "occluded", "truncated", "not_labeled", "not_labeled_in_dataset"]
@@ -110,6 +111,11 @@ class DatasetSpec(Strict):
         categories: What annotations are of.
         person_categories: Extension: names of the categories that count as people, each with joints of its own; null
             is ``person``, or the only category.
+        split: Extension: hold photos of the ``train`` half's annotation file out, by a rule; ``test_data`` is left out
+            then, or the same.
+        unclear_orientation: Extension: what annotations are of in photos whose EXIF data turn them without changing
+            their size (half turns, mirrors, square photos): the picture as ``shown``, or the pixels as ``stored``. Of
+            other photos their sizes and people tell.
         withheld_photos: Extension: SHA-256 of photos that nobody shall train on, with their sizes in bytes; those that
             are in the ``train`` half get no record. Pipelines fill in the photos that champions are compared on.
     """
@@ -123,7 +129,25 @@ class DatasetSpec(Strict):
     visibility_flags: VisibilityFlags = VisibilityFlags()
     data_filtering_params: DataFilteringParams = DataFilteringParams()
     person_categories: tuple[Name, ...] | None = Field(default=None, min_length=1, validate_default=True)
+    split: SplitRule | None = None
+    unclear_orientation: Literal["shown", "stored"] = "shown"
     withheld_photos: dict[Name, Count] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_test_data(cls, data: Any) -> Any:
+        """Both halves are in one place where a rule splits them."""
+        if isinstance(data, Mapping) and data.get("split") is not None and "train_data" in data:
+            return {"test_data": data["train_data"], **data}
+        return data
+
+    @field_validator("split")
+    @classmethod
+    def _is_of_one_file(cls, rule: SplitRule | None, info: ValidationInfo) -> SplitRule | None:
+        train, test = info.data.get("train_data"), info.data.get("test_data")
+        if rule is not None and train is not None and test is not None and test != train:
+            raise SpecMisfitError(((), "splits train_data; leave test_data out, or leave split out and keep test_data"))
+        return rule
 
     @field_validator("categories")
     @classmethod

@@ -107,7 +107,10 @@ def sample_calibration(
     output = Path(calibration) / CALIBRATION_IMAGES
     with task_run("sample_calibration", buffer=Path(calibration)) as run:
         run.log_params({"images": images, "seed": seed}, prefix="data")
-        done = copy_sample(source.coco, source.store, output, num_images=images, min_kpts=least, seed=seed, fewer=True)
+        done = copy_sample(
+            source.coco, source.store, output, num_images=images, min_kpts=least, seed=seed, fewer=True,
+            unclear=source.spec.unclear_orientation,
+        )  # fmt: skip
         numbers = {"images": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)}
         run.log_metrics(numbers)
     return note({name: float(number) for name, number in numbers.items()}, metrics)

@@ -116,7 +116,7 @@ def read_inputs(
         specs = _with_weights(specs, start.weights)
     weights = start.digest or weights_digest(start.weights)
     specs = {name: _without_teacher(settings) for name, settings in specs.items()} if drawn else specs
-    photos = _hash({"data": data.strip() if drawn else _folder_digest(data), "salt": salt})
+    photos = _hash({"data": data.strip() if drawn else _folder_digest(data, specs), "salt": salt})
     count = sum(drawn[:2]) if drawn else _photos_in(data)
     return RunInputs(specs, photos, weights, parts_for(count), more, checked, start, wish)
 
@@ -208,8 +208,8 @@ def _with_weights(specs: Mapping[str, Settings], weights: str) -> dict[str, dict
     return known
 
 
-def _folder_digest(data: str) -> str:
-    make_dataset_spec(data.strip())  # that it is a photo set shows now, not in a task later on
+def _folder_digest(data: str, specs: Mapping[str, Settings]) -> str:
+    make_dataset_spec(data.strip(), specs.get("dataset_spec"))  # a folder that is none shows now, not in a later task
     return fingerprint(data.strip())
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from bodyposenet.common.data.importers.photo_names import match, path_in
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size, read_header_size
+from bodyposenet.common.imaging.orientation import Frame, Size, read_orientation, turn_size
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
@@ -22,10 +23,13 @@ class Album:
     Args:
         folder: The folder or the archive; None where the store is given.
         store: The opened store.
+        unclear: Whether annotations are of photos as shown or as stored, where nothing tells.
     """
 
-    def __init__(self, folder: Location | None = None, store: PhotoStore | None = None) -> None:
-        self.folder, self._opened = folder, store
+    def __init__(
+        self, folder: Location | None = None, store: PhotoStore | None = None, *, unclear: Frame = "shown"
+    ) -> None:
+        self.folder, self._opened, self.unclear = folder, store, unclear
 
     @cached_property
     def store(self) -> PhotoStore | None:
@@ -72,8 +76,15 @@ class Album:
         """Tell whether there is such a file."""
         return plain_name(name) in self.listing
 
-    def read_size(self, name: str) -> tuple[int, int] | None:
-        """Read ``(height, width)`` of a photo as it is stored; None where it is missing or no image."""
+    def read_size(self, name: str) -> Size | None:
+        """Read ``(height, width)`` of a photo, as annotations are taken to be; None where it is missing or no image."""
+        sizes = self.read_sizes(name)
+        if sizes is None:
+            return None
+        return sizes[0] if self.unclear == "shown" else sizes[1]
+
+    def read_sizes(self, name: str) -> tuple[Size, Size] | None:
+        """Read ``(height, width)`` of a photo as shown and as stored; None where it is missing or no image."""
         (found,) = self.find([name])
         if self.store is None or not self.has(found):
             return None
@@ -83,7 +94,8 @@ class Album:
             raise
         except UserError:
             return None
-        return read_header_size(data) or decode_size(data)
+        stored = read_header_size(data) or decode_size(data)
+        return None if stored is None else (turn_size(stored, read_orientation(data)), stored)
 
 
 def plain_name(name: str) -> str:

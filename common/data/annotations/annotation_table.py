@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, Mask, MisfitError, Numbers
 from bodyposenet.common.data.annotations.mending import Mender
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
+from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
 from bodyposenet.common.data.importers.document import number_in
 
 SHARES = 3  # joints; so many in one pixel are no body but shares of the image
@@ -25,7 +27,8 @@ def annotation_table(
     flags: Mapping[int, int],
     file: str,
     problems: list[Problem],
-) -> AnnotationTable:
+    album: Album | None = None,
+) -> tuple[PhotoTable, AnnotationTable]:
     """Read the annotations of a file, those of other categories than people aside.
 
     What is wrong is added to the problems and left out; a person of whom only the box is sound stays, unlabelled.
@@ -37,6 +40,10 @@ def annotation_table(
         flags: The dataset's visibility flags, and whether they mean not labelled (0) or labelled (more).
         file: The file's name.
         problems: Gets what is wrong.
+        album: The photos, for what EXIF data explain; None looks at none.
+
+    Returns:
+        The photos, of the sizes that the annotations are of; and the annotations.
     """
     drafts = [_Draft(rows, entries, columns, kinds, flags) for columns, rows in _group_rows(entries, kinds).items()]
     draft = _join(drafts, len(kinds.joints))
@@ -47,18 +54,20 @@ def annotation_table(
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
     photos = _find_indices(draft.image_ids, images.ids)
     photos[draft.lost] = -1
+    is_labelled = np.isin(draft.keypoints[..., 2], [flag for flag, code in flags.items() if code > 0])
+    if album is not None:
+        images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
     first = np.searchsorted(photos[order], np.arange(len(images.ids) + 1))
-    labelled = np.isin(draft.keypoints[order, :, 2], [flag for flag, code in flags.items() if code > 0])
-    return AnnotationTable(
+    return images, AnnotationTable(
         first=first,
         ids=draft.ids[order],
         keypoints=draft.keypoints[order],
         boxes=draft.boxes[order],
         areas=draft.areas[order],
         crowds=draft.crowds[order],
-        num_keypoints=labelled.sum(axis=1),
+        num_keypoints=is_labelled[order].sum(axis=1),
         segmentations=[draft.segmentations[place] for place in order],
     )
 

@@ -21,11 +21,13 @@ from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTab
 from bodyposenet.common.data.importers.document import collector_paused
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.storage.location import Location, locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.split import SplitRule
 
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
@@ -123,6 +125,7 @@ class CocoSet:
         annotations: Its annotations as columns: those of a photo together, in the order of the file.
         problems: What was wrong with it.
         refused: Entries of photos that were left out, whoever is in them.
+        other_half: Photos of the same file that are of the other half of the dataset, where the file is split.
     """
 
     path: Location
@@ -131,6 +134,7 @@ class CocoSet:
     annotations: AnnotationTable
     problems: tuple[Problem, ...] = ()
     refused: int = 0
+    other_half: PhotoTable | None = None
 
     @cached_property
     def photos(self) -> Photos:
@@ -141,6 +145,31 @@ class CocoSet:
     def labelled(self) -> Mask:
         """``(A,)`` annotations that a network can learn from: one person each, with keypoints."""
         return ~self.annotations.crowds & (self.annotations.num_keypoints > 0)
+
+    def split(self, rule: "SplitRule", half: str) -> "CocoSet":
+        """Return the photos that a rule holds out (``test``), or the others (``train``).
+
+        Raises:
+            UserError: There are none, or no others.
+        """
+        names = self.images.file_names
+        held_out = np.fromiter(map(rule.holds_out, names), bool, len(names))
+        if names and held_out.all() == held_out.any():
+            groups = pluralize(len(set(map(rule.find_group, names))), "group")
+            text = (
+                f"split holds out {'all' if held_out.all() else 'none'} of {pluralize(len(names), 'photo')}, {groups}"
+            )
+            fix = "choose another share, or smaller groups, or give more photos"
+            raise UserError(text, where=str(self.path), fix=fix)
+        kept = held_out if half == "test" else ~held_out
+        return replace(self._select(kept), other_half=self.images.select(~kept))
+
+    def _select(self, kept: Mask) -> "CocoSet":
+        """Return the set with some of its photos, and the problems of these and of the file as a whole."""
+        gone = {int(number) for number in self.images.ids[~kept]}
+        problems = tuple(problem for problem in self.problems if problem.image_id not in gone)
+        images, annotations = self.images.select(kept), self.annotations.select(kept)
+        return replace(self, images=images, annotations=annotations, problems=problems)
 
     def recode_flags(self, codes: Mapping[int, int]) -> "CocoSet":
         """Translate the flags of the set: 0 not labelled, 1 hidden, 2 visible.
@@ -197,10 +226,14 @@ def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded:
         coded: Make the visibility flags 0, 1 or 2, whatever the dataset's own are.
 
     Raises:
-        UserError: As for :func:`read_annotations`.
+        UserError: As for :func:`read_annotations`; or a split leaves one half without photos.
     """
     (_, path, images), codes = dataset.locate_half(half), dataset.visibility_flags.codes()
-    found = read_annotations(path, dataset.people, flags=codes, strict=strict, album=Album(images))
+    found = read_annotations(
+        path, dataset.people, flags=codes, strict=strict, album=Album(images, unclear=dataset.unclear_orientation)
+    )
+    if dataset.split is not None:
+        found = found.split(dataset.split, half)
     is_coded = all(number == code for number, code in codes.items())
     return found if is_coded or not coded else found.recode_flags(codes)
 
@@ -212,7 +245,7 @@ def _read(
     kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
     images = photo_table(entries["images"], str(path), problems, album)
-    annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems)
+    images, annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems, album)
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)
 

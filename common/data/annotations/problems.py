@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bodyposenet.common.errors import SpecError, UserError
 
@@ -44,6 +45,31 @@ class Problem:
     def error(self) -> UserError:
         """Return the problem as an error."""
         return UserError(self.text, where=self.where, fix=self.fix)
+
+
+class NearDuplicate(NamedTuple):
+    """A photo that is held out, and the most like it of those that are trained on.
+
+    Attributes:
+        held_out_id: The dataset's number of the one.
+        held_out_name: Its file.
+        train_id: The number of the other.
+        train_name: Its file.
+        bits: How many of 64 bits of their hashes differ.
+    """
+
+    held_out_id: int
+    held_out_name: str
+    train_id: int
+    train_name: str
+    bits: int
+
+    def tell(self, file: str) -> Problem:
+        """Tell it as a problem of an annotation file."""
+        text = f"{self.held_out_name} is held out and looks like {self.train_name}, image {self.train_id}, which is "
+        text += f"trained on ({self.bits} of 64 bits differ)"
+        fix = "let split.group of the dataset spec name what belongs together, such as a camera and a day"
+        return Problem(file, "near duplicate across the split", text, fix, self.held_out_id, kept=True)
 
 
 def refuse(problems: Sequence[Problem]) -> None:

@@ -49,6 +49,12 @@ class PhotoTable:
     widths: Numbers
     numbers: Mapping[str, int] = field(default_factory=dict)
 
+    def select(self, kept: Mask) -> "PhotoTable":
+        """Return some of the photos: those of which ``(P,)`` ``kept`` is true."""
+        names = [self.file_names[number] for number in np.flatnonzero(kept).tolist()]
+        columns = {name: getattr(self, name)[kept] for name in ("ids", "heights", "widths")}
+        return replace(self, file_names=names, **columns)
+
 
 @dataclass(frozen=True, eq=False)
 class AnnotationTable:
@@ -75,6 +81,14 @@ class AnnotationTable:
     crowds: Mask
     num_keypoints: Numbers
     segmentations: Sequence[Segmentation]
+
+    def select(self, kept: Mask) -> "AnnotationTable":
+        """Return the annotations of some photos: of those of which ``(P,)`` ``kept`` is true."""
+        counts = np.diff(self.first)
+        rows = np.flatnonzero(np.repeat(kept, counts))
+        own = {key: value[rows] for key, value in vars(self).items() if key not in ("first", "segmentations")}
+        first = np.concatenate([[0], np.cumsum(counts[kept])])
+        return replace(self, first=first, segmentations=[self.segmentations[row] for row in rows.tolist()], **own)
 
     @property
     def photo_of(self) -> Numbers:

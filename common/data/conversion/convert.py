@@ -3,12 +3,13 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bodyposenet.common.data.annotations.problems import Problem, refuse
+from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem, refuse
 from bodyposenet.common.data.conversion.jobs import PieceResult
 from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
 from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
@@ -17,6 +18,9 @@ from bodyposenet.common.data.conversion.staging import StagedShard, Staging
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.near_duplicates import find_pairs
+from bodyposenet.common.imaging.orientation import describe_turns
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.progress import ProgressLog
@@ -123,12 +127,13 @@ class ConversionWork:
         with open_staging(prefix.with_name(self.options.set_name), self.key) as staging:
             staging.recover(self._shards(), [name for name, _ in self.masks])
             self._make(pool, staging)
+            pairs = self._find_duplicates(pool, staging)
             described = describe_set(self.source, self.options, self.plan, staging.made)
             self._hold(described, staging)
-            conversion = self._publish(described, staging)
+            conversion = self._publish(described, staging, pairs)
             if results_dir is not None:
                 base = results_dir / self.options.set_name
-                page = _write_report(self.source, conversion.problems, base, self.key)
+                page = _write_report(self.source, conversion.problems, base, self.key, _count_turns(staging), pairs)
                 conversion = replace(conversion, report=page)
                 _write_summary(conversion, base, self.key)
             self._sweep_masks()
@@ -180,14 +185,40 @@ class ConversionWork:
             staging.clear()
             raise
 
-    def _publish(self, described: Described, staging: Staging) -> Conversion:
+    def _publish(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
         prefix, document = self.options.prefix, described.document
         before = read_manifest(prefix.parent)["sets"] if self.options.part else {}
         without = [name for name, other in before.items() if self._is_other_division(other)]
         manifest = publish_set(staging, self.options.set_name, document, without=without)
-        problems = (*self.source.coco.problems, *described.problems)
+        problems = (*self.source.coco.problems, *described.problems, *self._tell_unclear(staging))
+        problems = (*problems, *(pair.tell(str(self.source.coco.path)) for pair in pairs or ()))
         done = Conversion.read(document, prefix.parent, manifest, problems)
         return replace(done, refused=self.source.coco.refused)
+
+    def _find_duplicates(self, pool: WorkerPool, staging: Staging) -> list[NearDuplicate] | None:
+        """Find photos that are held out and look like one of these; None where nothing is split."""
+        if self.source.held_out is None:
+            return None
+        held_out = sorted(found for founds in pool.run(self.source.hash_pieces()) for found in founds)
+        own = sorted(found for made in staging.made.values() for found in made.hashes)
+        pairs = find_pairs([value for _, value in held_out], [value for _, value in own])
+        tables = self.source.held_out, self.source.coco.images
+        names = [dict(zip(table.ids.tolist(), table.file_names, strict=True)) for table in tables]
+        ids = [(held_out[pair.one][0], own[pair.other][0], pair.bits) for pair in pairs]
+        return [NearDuplicate(one, names[0][one], other, names[1][other], bits) for one, other, bits in ids]
+
+    def _tell_unclear(self, staging: Staging) -> list[Problem]:
+        """Tell of photos whose size does not say how they were annotated, unless the spec itself says it."""
+        spec, turns = self.source.spec, _count_turns(staging)
+        line = describe_turns(turns, spec.unclear_orientation)
+        if line:
+            log.info("%s: %s", self.source.coco.path, line)
+        if not turns["unclear"] or "unclear_orientation" in spec.model_fields_set:
+            return []
+        text = f"EXIF data turn {pluralize(turns['unclear'], 'photo')} without changing the size, so that only a look "
+        text += f"tells what was annotated; they are taken as {spec.unclear_orientation}"
+        fix = "set unclear_orientation of the dataset spec to shown or stored"
+        return [Problem(str(self.source.coco.path), "unclear orientation", text, fix, kept=True)]
 
     def _is_other_division(self, other: dict[str, Any]) -> bool:
         """Whether a set is a part of this one, divided in another number of parts."""
@@ -203,20 +234,33 @@ class ConversionWork:
                 aside.unlink(missing_ok=True)
 
 
+def _count_turns(staging: Staging) -> Counter[str]:
+    return sum((Counter(made.turns) for made in staging.made.values()), Counter[str]())
+
+
 def _write_summary(done: Conversion, base: Location, token: str) -> None:
     shown = {name: value for name, value in vars(done).items() if name != "problems"}
     with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
 
 
-def _write_report(source: DatasetSplit, problems: Sequence[Problem], base: Location, token: str) -> Location:
+def _write_report(
+    source: DatasetSplit,
+    problems: Sequence[Problem],
+    base: Location,
+    token: str,
+    turns: Mapping[str, int] | None = None,
+    pairs: Sequence[NearDuplicate] | None = None,
+) -> Location:
     """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
     from bodyposenet.common.data.report.dataset_report import report_dataset
 
     base.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         read = source.store.read
-        page = report_dataset(Path(made), source.coco, source.choice, problems, spec=source.spec, read=read)
+        page = report_dataset(
+            Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs
+        )
         for path in sorted(Path(made).iterdir()):
             with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
                 file.write(path.read_bytes())

@@ -5,10 +5,11 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.ignore_masks import Fault, encode_mask, ignore_mask
@@ -16,7 +17,9 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decode_size, is_whole, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, decode_grey, decode_pixels, is_whole, read_header_size
+from bodyposenet.common.imaging.near_duplicates import hash_picture
+from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
@@ -24,7 +27,16 @@ from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import PhotoStore
 
 DATA, DESCRIPTION = ".piece", ".json"
+Pixels = npt.NDArray[np.uint8]
 UNSAFE, MISSING = "file_name", "image cannot be read"
+
+
+class ReadPhoto(NamedTuple):
+    """A photo's file, how its pixels are turned to be what its annotations are of, and what was decoded of it."""
+
+    data: bytes
+    turn: Turn
+    seen: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class ConversionRecipe:
         thorough: Decode every pixel of every photo.
         mask_folder: Gets the masks as files, too; None writes none.
         token: Names this conversion's unfinished mask files.
+        unclear: What annotations are of in photos whose size does not tell whether they were turned.
+        hashed: Hash what each photo shows, to find near duplicates.
     """
 
     store: PhotoStore
@@ -54,8 +68,10 @@ class ConversionRecipe:
     thorough: bool
     mask_folder: Location | None
     token: str
+    unclear: Frame = "shown"
+    hashed: bool = False
 
-    def read(self, photo: Photo) -> bytes | Problem:
+    def read(self, photo: Photo) -> ReadPhoto | Problem:
         """Read a photo's file, or say what is wrong with it.
 
         Raises:
@@ -73,7 +89,7 @@ class ConversionRecipe:
                 fix = "bring them back, and run it again: it goes on where it stopped"
                 raise AwayError("the photos have gone", where=str(self.anchor), fix=fix) from None
             return Problem(file, MISSING, error.problem, error.fix, photo.image_id)
-        return photo_problem(data, photo, file, thorough=self.thorough) or data
+        return hold_to_annotations(data, photo, file, thorough=self.thorough, unclear=self.unclear)
 
     def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
         """Draw a photo's mask, in a file of its own too if that is asked for.
@@ -94,7 +110,7 @@ class ConversionRecipe:
                 file.write(encoded)
         return encoded
 
-    def record(self, photo: Photo, mains: tuple[int, ...], image: bytes, mask: bytes | None) -> Record:
+    def record(self, photo: Photo, mains: tuple[int, ...], image: ReadPhoto, mask: bytes | None) -> Record:
         """Make a photo's record."""
         labelled = [index for index, person in enumerate(photo.people) if person.labelled]
         return Record(
@@ -104,12 +120,13 @@ class ConversionRecipe:
             image_path=_below(self.images, photo.file_name),
             mask_path=_below(self.masks, mask_name(photo)),
             dataset=self.dataset,
-            image=image,
+            image=image.data,
             mask=mask,
             joints=np.stack([photo.people[index].keypoints for index in labelled]),
             boxes=np.stack([photo.people[index].box for index in labelled]),
             main=tuple(labelled.index(index) for index in mains),
             areas=np.array([photo.people[index].area for index in labelled]),
+            orientation=image.turn.orientation,
         )
 
 
@@ -143,6 +160,8 @@ class PieceResult:
         mains: For each record, its people of interest.
         people: People in its records.
         problems: What was wrong; photos with a problem that is not ``kept`` are left out.
+        turns: Photos whose files tell a turn, by what their annotations are of.
+        hashes: Image id and hash of each photo that was hashed.
     """
 
     name: str
@@ -153,6 +172,8 @@ class PieceResult:
     mains: list[list[int]] = field(default_factory=list)
     people: int = 0
     problems: list[Problem] = field(default_factory=list)
+    turns: dict[str, int] = field(default_factory=dict)
+    hashes: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, record: Record) -> bytes:
         """Count a record; returns its frame."""
@@ -178,7 +199,9 @@ class PieceResult:
     def from_json(cls, text: bytes) -> "PieceResult":
         """Undo :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
-        return cls(**fields | {"problems": [Problem(**problem) for problem in fields["problems"]]})
+        problems = [Problem(**problem) for problem in fields["problems"]]
+        hashes = [(number, value) for number, value in fields["hashes"]]
+        return cls(**fields | {"problems": problems, "hashes": hashes})
 
 
 @dataclass(frozen=True)
@@ -204,19 +227,24 @@ class Piece:
         made = PieceResult(self.name, len(self.photos))
         with write_unsynced(self.folder / f"{self.name}{DATA}") as file:
             for photo, mains in zip(self.photos, self.mains, strict=True):
-                record = self._record(photo, mains, made.problems)
+                record = self._record(photo, mains, made)
                 if record is not None:
                     file.write(made.add(record))
         return made.write_description(self.folder)
 
-    def _record(self, photo: Photo, mains: tuple[int, ...], problems: list[Problem]) -> Record | None:
+    def _record(self, photo: Photo, mains: tuple[int, ...], made: PieceResult) -> Record | None:
         image = self.recipe.read(photo)
         if isinstance(image, Problem):
-            problems.append(image)
+            made.problems.append(image)
             if self.recipe.mask_folder is not None:
-                self.recipe.mask(photo, problems)
+                self.recipe.mask(photo, made.problems)
             return None
-        return self.recipe.record(photo, mains, image, self.recipe.mask(photo, problems))
+        found = hash_picture(image.data, image.seen) if self.recipe.hashed else None
+        if found is not None:
+            made.hashes.append((photo.image_id, found))
+        if image.turn.reason:
+            made.turns[image.turn.reason] = made.turns.get(image.turn.reason, 0) + 1
+        return self.recipe.record(photo, mains, image, self.recipe.mask(photo, made.problems))
 
 
 @dataclass(frozen=True)
@@ -257,7 +285,39 @@ class Check:
         return Checked(len(found), [problem for problem in found if isinstance(problem, Problem)])
 
 
-def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = False) -> Problem | None:
+@dataclass(frozen=True)
+class HashPiece:
+    """A job: hash what some photos show, whoever is in them.
+
+    Attributes:
+        names: Their files' names.
+        numbers: Their image ids.
+        store: Has them.
+    """
+
+    names: Sequence[str]
+    numbers: Sequence[int]
+    store: PhotoStore
+
+    def __call__(self) -> list[tuple[int, int]]:
+        """Do it; returns image id and hash of each that can be read and is not too plain."""
+        found = zip(self.numbers, map(self._hash, self.names), strict=True)
+        return [(number, value) for number, value in found if value is not None]
+
+    def _hash(self, name: str) -> int | None:
+        if not stays_inside(name):
+            return None
+        try:
+            return hash_picture(self.store.read(name))
+        except AwayError:
+            raise
+        except UserError:
+            return None
+
+
+def hold_to_annotations(
+    data: bytes, photo: Photo, file: str, *, thorough: bool = False, unclear: Frame = "shown"
+) -> ReadPhoto | Problem:
     """Hold an image file to what the annotations say of it.
 
     Args:
@@ -265,18 +325,25 @@ def photo_problem(data: bytes, photo: Photo, file: str, *, thorough: bool = Fals
         photo: What the annotations say.
         file: The file's name, for the problem.
         thorough: Decode all of its pixels; else as much as shows that the file is whole.
+        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
 
     Returns:
-        What is wrong: it is no image, damaged, or of another size; None if it is sound.
+        The photo; or what is wrong: it is no image, damaged, or of another size.
     """
+    told, seen = (photo.height, photo.width), None
     size = read_header_size(data)
-    if size is None or (thorough and size == (photo.height, photo.width)):
-        size = decode_size(data)
+    if size is None or (thorough and size in (told, told[::-1])):
+        seen = decode_pixels(data)
+        size = None if seen is None else (seen.shape[0], seen.shape[1])
+    elif data.startswith(JPEG):
+        seen = decode_grey(data)
+        size = None if seen is None else size
     elif not is_whole(data):
         size = None
     if size is None:
         return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
-    if size != (photo.height, photo.width):
+    turn = choose_turn(data, size, told, unclear)
+    if turn_size(size, turn.orientation) != told:
         text = f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}"
         return Problem(file, "size of the image", text, "annotate the image as it is", photo.image_id)
-    return None
+    return ReadPhoto(data, turn, seen)

@@ -27,7 +27,15 @@ from bodyposenet.common.data.annotations.person_filter import (
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
-from bodyposenet.common.data.conversion.jobs import MISSING, Check, ConversionRecipe, MaskPiece, Piece, outline_problems
+from bodyposenet.common.data.conversion.jobs import (
+    MISSING,
+    Check,
+    ConversionRecipe,
+    HashPiece,
+    MaskPiece,
+    Piece,
+    outline_problems,
+)
 from bodyposenet.common.data.importers.load import digest_annotations
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.pages.numbers import pluralize
@@ -62,6 +70,7 @@ class DatasetSplit:
         coco: Its annotations.
         choice: Who is of interest.
         digest: Of the annotations and the spec, without the place where the dataset is.
+        mode: ``train`` or ``test``: which set it is.
     """
 
     spec: Any
@@ -69,6 +78,7 @@ class DatasetSplit:
     coco: CocoSet
     choice: PersonChoice
     digest: str
+    mode: str
 
     @classmethod
     def read(cls, spec: "DatasetSpec", mode: str) -> "DatasetSplit":
@@ -79,7 +89,7 @@ class DatasetSplit:
         """
         paths, file, _ = spec.locate_half(mode)
         coco = read_half(spec, mode, strict=False)
-        source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file))
+        source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file), mode)
         source._require_people()
         if mode == "train" and spec.withheld_photos:
             source = source._without_withheld()
@@ -102,10 +112,19 @@ class DatasetSplit:
         if not held:
             return self
         log.info("%s: %s held out elsewhere and left out here", self.coco.path, pluralize(len(held), "photo"))
+        held = self._widen(held)
         among = np.isin(self.coco.annotations.photo_of, held) & self.choice.mains
         choice = PersonChoice(np.where(among, WITHHELD, self.choice.reasons).astype(np.uint8))
-        digest = digest_settings([self.digest, sorted(alike[number] for number in held)])
+        digest = digest_settings([self.digest, sorted(map(names.__getitem__, held))])
         return replace(self, choice=choice, digest=digest)
+
+    def _widen(self, held: Sequence[int]) -> list[int]:
+        """Add to usable photos the others of their groups, where the spec splits by groups."""
+        rule, names = self.spec.split, self.coco.images.file_names
+        if rule is None:
+            return list(held)
+        groups = {rule.find_group(names[number]) for number in held}
+        return [int(number) for number in self.usable if rule.find_group(names[number]) in groups]
 
     @property
     def folder(self) -> Location:
@@ -145,6 +164,20 @@ class DatasetSplit:
         """Photos that have a mask, perhaps, and no record."""
         return np.setdiff1d(self._masked, self.usable)
 
+    @property
+    def held_out(self) -> PhotoTable | None:
+        """The photos that a split holds out of this half; None of the half that is held out, and without a split."""
+        return self.coco.other_half if self.mode == "train" else None
+
+    def hash_pieces(self) -> Iterator[HashPiece]:
+        """Jobs that hash the photos that are held out, those that are there."""
+        if self.held_out is None:
+            return
+        ids, names = self.held_out.ids.tolist(), self.held_out.file_names
+        there = [number for number, name in enumerate(names) if plain_name(name) in self.listing]
+        for _, numbers in shard_plan.cut_pieces("", there):
+            yield HashPiece([names[number] for number in numbers], [ids[number] for number in numbers], self.store)
+
     def recipe(self, *, thorough: bool, mask_files: bool, token: str) -> ConversionRecipe:
         """How records are made of photos."""
         root, store = self.spec.root_directory_path, self.store
@@ -159,6 +192,8 @@ class DatasetSplit:
             thorough=thorough,
             mask_folder=join(root, self.paths.mask_root_dir_path) if mask_files else None,
             token=token,
+            unclear=self.spec.unclear_orientation,
+            hashed=self.held_out is not None,
         )
 
     def piece(self, name: str, folder: Location, numbers: Sequence[int], recipe: ConversionRecipe) -> Piece:

@@ -22,12 +22,13 @@ import numpy.typing as npt
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.bitmask_png import read_bitmap
+from bodyposenet.common.imaging.orientation import turn_image
 
 Pixels = npt.NDArray[np.uint8]
 
 FACTORS = ((8, 0.11), (4, 0.22), (2, 0.5))  # averaged so many pixels to one, at and below this scale
 JPEG = b"\xff\xd8"
-STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # annotations know no rotation by EXIF
+STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # the record says how it is turned
 IMAGE, MASK = "frame/image", "frame/mask"  # keys of a record
 REDUCED = {  # greyscale's flags, as colour's contain BGR
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
@@ -53,9 +54,10 @@ def decode_photo(record: Record, factor: int = 1) -> Pixels:
     Raises:
         UserError: It cannot be decoded.
     """
-    if factor == 1 or not record.image.startswith(JPEG):
-        return _average(_decode(record, IMAGE, STORED), factor)
-    return _decode(record, IMAGE, STORED | REDUCED[factor])
+    ragged = record.orientation != 1 and (record.height % factor or record.width % factor)
+    if factor == 1 or ragged or not record.image.startswith(JPEG):  # a turn would bring the ragged edge to the top
+        return _average(turn_image(_decode(record, IMAGE, STORED), record.orientation), factor)
+    return turn_image(_decode(record, IMAGE, STORED | REDUCED[factor]), record.orientation)
 
 
 def decode_mask(record: Record) -> Pixels | None:

@@ -54,6 +54,8 @@ class Record:
         boxes: ``(P, 4)`` x, y, width, height in pixels.
         main: Indices of the people of interest: a training sample each.
         areas: ``(P,)`` what their outlines cover, in square pixels; None in records made elsewhere, without them.
+        orientation: EXIF's number of how the image's pixels are turned to be what mask, joints and boxes are of; 1
+            leaves them as they are stored.
     """
 
     image_id: int
@@ -68,6 +70,7 @@ class Record:
     boxes: Floats
     main: tuple[int, ...]
     areas: Floats | None = None
+    orientation: int = 1
 
     @property
     def scales(self) -> Floats:
@@ -80,9 +83,10 @@ class Record:
         return self.boxes[:, :2] + self.boxes[:, 2:] / 2
 
     def to_bytes(self) -> bytes:
-        """Serialize this record as a ``tf.train.Example`` with TAO's feature names and ``person/areas``.
+        """Serialize this record as a ``tf.train.Example`` with TAO's feature names.
 
-        Arrays are raw ``<f8``.
+        Beside TAO's there are ``person/areas`` and, of a photo that is turned, ``frame/orientation``. Arrays are raw
+        ``<f8``.
         """
         features: dict[str, Any] = {
             "frame/image_id": self.image_id,
@@ -103,6 +107,8 @@ class Record:
             features["frame/mask"] = self.mask
         if self.areas is not None:
             features["person/areas"] = _raw(self.areas)
+        if self.orientation != 1:
+            features["frame/orientation"] = self.orientation
         return encode_example(features)
 
     @classmethod
@@ -143,7 +149,14 @@ def _from_features(features: dict[str, list[Any]]) -> Record:
         boxes=boxes,
         main=main,
         areas=_array(features["person/areas"][0]).reshape(people) if "person/areas" in features else None,
+        orientation=_check_orientation(features.get("frame/orientation", [1])[0]),
     )
+
+
+def _check_orientation(number: int) -> int:
+    if number not in range(1, 9):
+        raise ValueError(f"orientation {number}")
+    return number
 
 
 def _raw(array: Floats) -> bytes:

@@ -1,6 +1,5 @@
 """Dataset pictures: photos of a dataset with their labels drawn: people of interest, others, and what is masked."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import cv2
@@ -11,7 +10,9 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
 from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.imaging.fit import decode_annotated
 from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.imaging.orientation import Frame
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
@@ -29,7 +30,12 @@ ROWS = 3  # of pictures: from few people to many; in each, as many from small pe
 
 
 def sample_pictures(
-    coco: CocoSet, choice: PersonChoice, read: Callable[[str], bytes], skeleton: Skeleton
+    coco: CocoSet,
+    choice: PersonChoice,
+    read: Callable[[str], bytes],
+    skeleton: Skeleton,
+    *,
+    unclear: Frame = "shown",
 ) -> list[tuple[str, bytes]]:
     """Draw nine photos of a set that differ in people and sizes: always the same nine.
 
@@ -38,6 +44,7 @@ def sample_pictures(
         choice: Who is of interest.
         read: Gives a photo's file by its name; one that it raises a UserError for gives way to another.
         skeleton: The set's joints, in its order, and limbs between them.
+        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
 
     Returns:
         Caption and JPEG of each; fewer where fewer photos have people or can be read.
@@ -49,7 +56,8 @@ def sample_pictures(
             photo = coco.photos[number]
             own = np.flatnonzero(mains[coco.annotations.first[number] : coco.annotations.first[number + 1]])
             try:
-                pictures.append((caption(photo, own.tolist()), picture(read(photo.file_name), photo, own, skeleton)))
+                drawn = picture(read(photo.file_name), photo, own, skeleton, unclear=unclear)
+                pictures.append((caption(photo, own.tolist()), drawn))
             except AwayError:  # nor would any other be read
                 return pictures
             except UserError:
@@ -89,7 +97,14 @@ def caption(photo: Photo, mains: Sequence[int]) -> str:
     return f"{photo.file_name}: {pluralize(people, 'person')}, {len(mains)} of interest"
 
 
-def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int64], skeleton: Skeleton) -> bytes:
+def picture(
+    data: bytes,
+    photo: Photo,
+    mains: Sequence[int] | npt.NDArray[np.int64],
+    skeleton: Skeleton,
+    *,
+    unclear: Frame = "shown",
+) -> bytes:
     """Draw a photo's labels.
 
     Args:
@@ -97,6 +112,7 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
         photo: Its annotations; visibility flags are 0 not labelled, 1 hidden, 2 visible.
         mains: Which of its people are of interest.
         skeleton: The annotations' joints, in their order, and limbs between them.
+        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
 
     Returns:
         A JPEG, its longer side ``LONGEST`` pixels at most.
@@ -104,7 +120,7 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
     Raises:
         UserError: The photo does not decode, or not to the size that the annotations say.
     """
-    canvas, scale = _shrunk(_decode(data, photo))
+    canvas, scale = _shrunk(_decode(data, photo, unclear))
     mask = ignore_mask(photo, [])
     if mask is not None:
         canvas = _draw_stripes(canvas, mask)
@@ -117,15 +133,12 @@ def picture(data: bytes, photo: Photo, mains: Sequence[int] | npt.NDArray[np.int
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
 
 
-def _decode(data: bytes, photo: Photo) -> Image:
-    """Decode ``(H, W, 3)`` RGB, as stored: annotations know no rotation by EXIF."""
-    flags, image = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, None
-    if data and read_header_size(data) in (None, (photo.height, photo.width)):
-        with contextlib.suppress(cv2.error):  # it says that it has more pixels than OpenCV takes
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None or image.shape[:2] != (photo.height, photo.width):
+def _decode(data: bytes, photo: Photo, unclear: Frame) -> Image:
+    """Decode ``(H, W, 3)`` RGB as it was annotated."""
+    told = photo.height, photo.width
+    if read_header_size(data) not in (None, told, told[::-1]):
         raise UserError("no image of the size annotated", where=photo.file_name, fix="replace it, or annotate it anew")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return decode_annotated(data, told, unclear=unclear, where=photo.file_name)[0]
 
 
 def _shrunk(image: Image) -> tuple[Image, float]:

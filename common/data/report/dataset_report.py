@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.annotations.person_filter import PersonChoice
-from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.imaging.orientation import describe_turns
 from bodyposenet.common.pages.histograms import histogram, make_groups, shares
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pages.page import render
@@ -42,6 +43,8 @@ def report_dataset(
     *,
     spec: "DatasetSpec",
     read: Callable[[str], bytes],
+    turns: Mapping[str, int] | None = None,
+    pairs: Sequence[NearDuplicate] | None = None,
 ) -> Location:
     """Describe a dataset, draw nine of its photos, and write the report.
 
@@ -52,6 +55,8 @@ def report_dataset(
         problems: What is wrong with it.
         spec: Names its flags and limbs.
         read: Gives a photo's file by its name, or raises a UserError.
+        turns: Photos that EXIF data turn, by what they are annotated as; None if nobody has counted them.
+        pairs: Photos that are held out and look like one that is trained on; None if nobody has looked for them.
 
     Returns:
         The page.
@@ -61,8 +66,12 @@ def report_dataset(
     coco = coco if plain else coco.recode_flags(codes)
     people = [category for category in spec.categories if category.name in spec.people]
     edges = [(kind.keypoints[start], kind.keypoints[end]) for kind in people for start, end in kind.limbs]
-    pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges))
+    unclear = spec.unclear_orientation
+    pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges), unclear=unclear)
     described = describe(coco, choice, problems, spec.data_filtering_params)
+    described["orientation"] = {"photos": dict(turns or {}), "text": describe_turns(turns or {}, unclear)}
+    if pairs is not None:
+        described["near_duplicates"] = {"count": len(pairs), "pairs": [pair._asdict() for pair in pairs]}
     return write_report(folder, described, pictures, title=f"Dataset {spec.dataset}")
 
 
@@ -105,7 +114,7 @@ def write_report(
         charts=charts(described) if counts["annotations"] else [],
         joints=[(joint, shares([(part, joint[part]) for part in LABELS])) for joint in described["joints"]],
         pictures=[_embed(text, jpeg) for text, jpeg in pictures],
-        facts=[("Annotations", described["file"])],
+        facts=_list_facts(described),
     )
     where = locate(folder)
     with whole_file(where / DATA) as file:
@@ -168,6 +177,15 @@ def _draw_heights(heights: Mapping[str, Sequence[int]], x_name: str) -> Markup:
     begins = [str(begin) for begin in heights["from"]]
     parts = {part: heights[key] for part, key in PARTS.items()}
     return histogram("People", begins, parts, x_name=x_name)
+
+
+def _list_facts(described: Mapping[str, Any]) -> list[tuple[str, str]]:
+    turns = described.get("orientation", {}).get("text")
+    facts = [("Annotations", described["file"]), *([("Orientation", turns)] if turns else [])]
+    if "near_duplicates" in described:
+        count = pluralize(described["near_duplicates"]["count"], "photo")
+        facts.append(("Near duplicates", f"{count} held out looking like one that is trained on"))
+    return facts
 
 
 def _part(count: int, whole: int) -> list[tuple[str, int]]:

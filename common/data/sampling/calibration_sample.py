@@ -17,6 +17,7 @@ from bodyposenet.common.data.annotations.emptiness import tell_nobody
 from bodyposenet.common.data.sampling.stratified import read_traits, representative
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size
+from bodyposenet.common.imaging.orientation import STORED, Frame, Size, choose_turn, drop_orientation
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
@@ -90,6 +91,7 @@ def copy_sample(
     min_kpts: int = 5,
     seed: int = 0,
     fewer: bool = False,
+    unclear: Frame = "shown",
 ) -> CalibrationSample:
     """Copy a sample as :func:`sample_calibration` does, of a set that is read already.
 
@@ -102,6 +104,7 @@ def copy_sample(
         min_kpts: Labelled joints that a person must have to count.
         seed: The same one gives the same photos.
         fewer: Take all there are, where these are fewer, instead of none.
+        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
 
     Raises:
         UserError: As there.
@@ -115,10 +118,12 @@ def copy_sample(
         fix = f"use -n {qualified}, or lower -pth or -kth"
         raise UserError(f"only {qualified} photos qualify, {num_images} are wanted", where=str(coco.path), fix=fix)
     order, chosen = representative(traits, min(num_images, qualified), seed)
-    names = [coco.images.file_names[number] for number in traits.photos[order]]
+    photos, images = traits.photos[order], coco.images
+    names = [images.file_names[number] for number in photos]
+    sizes = list(zip(images.heights[photos].tolist(), images.widths[photos].tolist(), strict=True))
     place = locate(output)
     with _filling(place) as folder:
-        copier = _Copier(store, folder, names, flat_names(coco.images.file_names), fewer)
+        copier = _Copier(store, folder, names, sizes, flat_names(images.file_names), unclear, fewer)
         copies = copier.copy(chosen.tolist())
     return CalibrationSample(place, tuple(sorted(copies)), qualified, tuple(copier.left_out))
 
@@ -146,7 +151,9 @@ class _Copier:
         store: Has the photos.
         folder: Gets them.
         names: A row of photos, like beside like.
+        sizes: ``(height, width)`` of each that the annotations say.
         flat: Their names in the folder.
+        unclear: What photos are of whose size does not tell whether they were turned.
         fewer: Whether to go on where there are not enough of them.
         left_out: Why some could not be read.
     """
@@ -154,7 +161,9 @@ class _Copier:
     store: PhotoStore
     folder: Location
     names: Sequence[str]
+    sizes: Sequence[Size]
     flat: dict[str, str]
+    unclear: Frame
     fewer: bool
     left_out: list[str] = field(default_factory=list)
 
@@ -187,10 +196,13 @@ class _Copier:
             raise
         except UserError as error:
             return str(error)
-        if decode_size(data) is None:
+        stored = decode_size(data)
+        if stored is None:
             return f"{name}: this is no readable image"
-        with whole_file(self.folder / self.flat[name]) as file:
-            file.write(data)
+        turn = choose_turn(data, stored, self.sizes[spot], self.unclear)
+        with whole_file(self.folder / self.flat[name]) as file:  # whoever reads it turns it as its EXIF data say
+            as_stored = turn.orientation == STORED and stored == self.sizes[spot]
+            file.write(drop_orientation(data) if as_stored else data)
         return ""
 
     def _note(self, reasons: list[str], copied: int, free: int) -> None:

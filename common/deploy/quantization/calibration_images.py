@@ -187,7 +187,7 @@ def _read_record(shard: Shard, number: int, fitting: Fitting) -> np.ndarray:
     record = shard[number]
     where = f"{shard.records.path}: image {record.image_id}"
     try:
-        return fitting(decode_image(record.image, where=where, upright=False))
+        return fitting(decode_image(record.image, where=where, orientation=record.orientation))
     except UserError as error:
         raise UnreadableError(error.problem, where=error.where) from None
 

@@ -124,9 +124,18 @@ def test_joints_of_the_settings_win(tmp_path):
 def test_a_folder_that_will_not_do_is_refused_before_anything_runs(tmp_path, files, folders, problem):
     folder = make(tmp_path / "set", *files, folders=folders)
     with pytest.raises(UserError) as told:
-        gather(str(folder), tmp_path / "output")
+        make_dataset_spec(folder)
     assert problem in str(told.value)
     assert str(folder) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "folders"), [(NAMED, ()), ((*NAMED, "annotations/keypoints_train2.json"), ("images",))]
+)
+def test_a_folder_of_which_no_rule_makes_a_set_is_not_pointed_at(tmp_path, files, folders):
+    folder = make(tmp_path / "set", *files, folders=folders)
+    with pytest.raises(UserError, match=f"{folder}"):
+        gather(str(folder), tmp_path / "output")
     assert not (tmp_path / "output" / "source.json").exists()
 
 

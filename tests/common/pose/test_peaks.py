@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.crowds import crowd
 
@@ -24,6 +24,7 @@ STICK = make_skeleton("stick", ("a", "b"), ((0, 1),))
 
 
 @settings(max_examples=60, deadline=None)
+@example(x=64.0, y=63.0, away=1.625, turn=3.75)  # both are local maxima, one of them halfway between two cells
 @given(
     x=st.floats(60, 68), y=st.floats(60, 68), away=st.floats(1.6, 2.2), turn=st.floats(0, 2 * np.pi),
 )  # fmt: skip

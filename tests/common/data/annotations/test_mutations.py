@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from support.coco_files import JOINTS, annotation, document, image, write_annotations
+from support.turned_photos import store_turned
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import read_annotations
@@ -23,13 +24,15 @@ PLACES = {name: number for number, name in enumerate(NAMES)}
 
 
 def clean():
-    """Four photos with two people each, who differ in every joint; some joints are not labelled."""
+    """Four photos with two people each, who differ in every joint; some joints are not labelled.
+
+    EXIF data turn the last photo by a quarter, and the people in it are too wide for the pixels as they are stored.
+    """
     images = [image(number, size=SIZE, name=name) for number, name in enumerate(NAMES, 1)]
     people = []
     for number in range(8):
-        person = annotation(
-            number + 1, 1 + number // 2, (5 + 3 * number, 10, 60 + number, 80), labelled=17 - number % 3
-        )
+        width = 60 + number + 60 * (number > 5)
+        person = annotation(number + 1, 1 + number // 2, (5 + 3 * number, 10, width, 80), labelled=17 - number % 3)
         people.append(person | {"area": float(person["area"])})
     return document(images, people)
 
@@ -103,6 +106,11 @@ def flags_as_text(person, dice):
     return [str(value) for value in person["keypoints"]]
 
 
+def size_turned(change):
+    """A mutation of the photo that EXIF data turn."""
+    return lambda dice, content: change(content["images"][-1])
+
+
 def merge(dice, content):
     content["images"].append(image(dice.randint(1, 4), size=SIZE, name="of another export.png"))
 
@@ -126,6 +134,13 @@ MENDABLE = {
     "sizes of 0": set_images("height", lambda entry, dice: 0),
     "sizes as texts": set_images("width", lambda entry, dice: str(entry["width"])),
     "sizes as 160.0": set_images("width", lambda entry, dice: float(entry["width"])),
+    "the size of a turned photo as stored": size_turned(
+        lambda entry: entry.update(height=entry["width"], width=entry["height"])
+    ),
+    "the size of a turned photo as stored, as texts": size_turned(
+        lambda entry: entry.update(height=str(entry["width"]), width=str(entry["height"]))
+    ),
+    "no size of a turned photo": size_turned(lambda entry: entry.update(height=0, width=None)),
     "area 0": set_people("area", lambda person, dice: 0),
     "area missing": drop_people("area"),
     "area as text": set_people("area", lambda person, dice: str(person["area"])),
@@ -204,6 +219,7 @@ def photos(tmp_path_factory):
     for name in NAMES:
         (root / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(root / name), np.full((*SIZE, 3), 9, np.uint8))
+    store_turned(root / NAMES[-1], np.full((*SIZE, 3), 9, np.uint8), 6)
     return root
 
 
