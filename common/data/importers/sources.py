@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import decode_size, read_header_size
+from bodyposenet.common.imaging.orientation import read_orientation, turn_size
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate
@@ -89,14 +90,15 @@ class SourceFiles:
         return [name for name in self.names if is_photo(name)]
 
     def read_size(self, name: str) -> tuple[int, int] | None:
-        """Read ``(height, width)`` of a photo; None where it is none."""
+        """Read ``(height, width)`` of a photo as it is shown; None where it is none."""
         try:
             data = self.store.read(name)
         except AwayError:
             raise
         except UserError:
             return None
-        return read_header_size(data) or decode_size(data)
+        stored = read_header_size(data) or decode_size(data)
+        return None if stored is None else turn_size(stored, read_orientation(data))
 
 
 def _is_clutter(name: str) -> bool:

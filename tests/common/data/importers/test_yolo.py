@@ -8,6 +8,7 @@ import pytest
 from support.coco_files import JOINTS
 from support.exports import HASHES, coco, shots, zipped
 from support.tool_files import FLIPS, as_bytes, assert_same_people, people_in, pixels, write_files, yolo_labels
+from support.turned_photos import draw_photo, store_turned
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import read_annotations
@@ -292,3 +293,14 @@ def test_without_a_yaml_it_is_not_guessed_as_its_notes_list_joints_in_another_or
         root.write_bytes(zipped(members))
     with pytest.raises(UserError, match=r"labels without their data.yaml.*orders a line's joints by model_index"):
         load_document(root)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_shares_are_of_the_photo_as_it_is_shown(tmp_path, expected, alone):
+    """Whether photos lie with the labels or are those of a verb, and however EXIF data turn them."""
+    write_files(tmp_path / "set", plain())
+    for number, shot in enumerate(shots()):
+        store_turned(tmp_path / "set/images/train" / shot.name, draw_photo(number, shot.size), 3 + number % 6)
+    found = read(tmp_path / "set/data.yaml#train", None if alone else tmp_path / "set/images/train")
+    assert_same_people(people_in(found), expected)
+    assert [(photo.height, photo.width) for photo in found.photos] == [shot.size for shot in shots()]
