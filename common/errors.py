@@ -1,8 +1,12 @@
 """Errors: what a user's input can do wrong, told so that it can be mended."""
 
+from bodyposenet.common.plain_text import clean_message, escape_line
+
 
 class UserError(ValueError):
     """Input that cannot be used; the command line prints it and exits 2.
+
+    What it says has no control characters, which a file's names may hold, and no secrets of addresses.
 
     Args:
         problem: What is wrong, with the offending value.
@@ -12,7 +16,8 @@ class UserError(ValueError):
 
     def __init__(self, problem: str, *, where: str = "", fix: str = "") -> None:
         self.problem, self.where, self.fix = problem, where, fix
-        super().__init__((f"{where}: " if where else "") + problem + (f"; {fix}" if fix else ""))
+        place = f"{escape_line(where)}: " if where else ""
+        super().__init__(clean_message(place + problem + (f"; {fix}" if fix else "")))
 
 
 class AwayError(UserError):

@@ -18,6 +18,7 @@ from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOpti
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
+from bodyposenet.common.plain_text import clean_message
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location, locate
 
@@ -178,6 +179,14 @@ class _Tee:
         return getattr(self._stream, name)
 
 
+class _PlainFormatter(logging.Formatter):
+    """Writes lines without control characters and secrets that names and addresses may hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a line."""
+        return clean_message(super().format(record))
+
+
 @contextlib.contextmanager
 def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
     """Our log lines on stderr, from ``level`` on; stdout and stderr appended to ``log_file`` too."""
@@ -187,7 +196,7 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
             stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))
             stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         log = logging.getLogger("bodyposenet")
         old = log.level
         log.addHandler(handler)

@@ -100,8 +100,8 @@ def read_card(metadata: dict[str, str], where: Path) -> Card:
         fix = "export the Keras model again with `bpnet export`"
         raise UserError("the ONNX model does not say what it was made for", where=str(where), fix=fix)
     try:
-        return Card.from_dict(json.loads(metadata[CARD_KEY]))
-    except (KeyError, TypeError, ValueError) as error:
+        return Card.from_json(metadata[CARD_KEY])
+    except ValueError as error:
         raise UserError(f"the model's {CARD_KEY} metadata cannot be read: {error}", where=str(where)) from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bodyposenet.common.doctor.line import Line
+from bodyposenet.common.plain_text import bare_address
 
 PATIENCE = 3.0  # seconds for an answer, name look-up and all
 HEALTH = {  # service: its variable, and the path that answers without a login
@@ -59,13 +60,6 @@ def describe_services(services: list[Service]) -> Iterator[Line]:
         yield Line(service.name, text, is_problem=service.reachable is False)
 
 
-def hide_secrets(address: str) -> str:
-    """Return an address without user, password, query and fragment; rather too little than a part of a password."""
-    scheme, slashes, rest = address.partition("://") if "://" in address else ("", "", address)
-    shown = rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
-    return scheme + slashes + shown
-
-
 def _ask(name: str, address: str, patience: float) -> "queue.Queue[tuple[bool | None, str]]":
     """Ask in a thread, as looking up a name knows no time limit; the queue gets the answer."""
     answer: queue.Queue[tuple[bool | None, str]] = queue.Queue()
@@ -79,7 +73,7 @@ def _await(name: str, address: str, answer: "queue.Queue[tuple[bool | None, str]
         reachable, detail = answer.get(timeout=patience)
     except queue.Empty:
         reachable, detail = False, f"no answer within {patience:.3g} s"
-    return Service(name, HEALTH[name][0], hide_secrets(address) if address else None, reachable, detail)
+    return Service(name, HEALTH[name][0], bare_address(address) if address else None, reachable, detail)
 
 
 def ask_address(name: str, address: str, patience: float = PATIENCE) -> tuple[bool | None, str]:

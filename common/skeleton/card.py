@@ -1,10 +1,16 @@
 """Card: how a network is fed and read: its skeleton, its stride and its scales."""
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bodyposenet.common.skeleton.skeleton import Skeleton
+
+CHANNELS = 3
+MOST_STRIDE, MOST_PIXELS = 256, 65_536  # beyond which no network of ours goes
+MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)  # of strangers' JSON
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,30 @@ class Card:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Card":
-        """Undo :meth:`to_dict`."""
+        """Undo :meth:`to_dict`.
+
+        Raises:
+            ValueError: It is no card, or says what cannot be; the data may be anybody's.
+        """
+        try:
+            card = cls._take(data)
+            problem = next(_find_problems(card), None)
+        except MALFORMED as error:
+            raise ValueError(f"it is no card of a network ({type(error).__name__}: {error})") from None
+        if problem is not None:
+            raise ValueError(f"its card cannot be: {problem}")
+        return card
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Card":
+        """Read a card from its text; raises as :meth:`from_dict`."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except RecursionError:
+            raise ValueError("it is no card of a network (nested too deeply)") from None
+
+    @classmethod
+    def _take(cls, data: dict[str, Any]) -> "Card":
         return cls(
             skeleton=Skeleton.from_dict(data["skeleton"]),
             stride=int(data["stride"]),
@@ -76,3 +105,24 @@ def _read_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TypeError(f"the card's {key} is no mapping")
     return {str(name): value for name, value in found.items()}
+
+
+def _find_problems(card: Card) -> Iterator[str]:
+    """List what a card says that no network can be fed or read by."""
+    if not 1 <= card.stride <= MOST_STRIDE:
+        yield f"a stride of {card.stride}"
+    if not all(1 <= side <= MOST_PIXELS for side in card.input_size):
+        yield f"an input size of {card.input_size}"
+    for key in ("image_scale", "image_offset"):
+        values = getattr(card, key)
+        if len(values) != CHANNELS or not all(_is_number(value) for value in values):
+            yield f"{key} is not {CHANNELS} numbers"
+    if not all(card.image_scale):
+        yield "image_scale has a 0"
+    if not (_is_number(card.sigma) and card.sigma > 0 and _is_number(card.paf_shift)):
+        yield f"sigma {card.sigma} or paf_shift {card.paf_shift}"
+    yield from card.skeleton.find_problems()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,7 +1,8 @@
 """Skeleton: the joints of a body, the limbs between them, and how well a human places each."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -145,6 +146,26 @@ class Skeleton:
             if joint in known:
                 taken[:, index] = known[joint]
         return taken
+
+    def find_problems(self) -> Iterator[str]:
+        """List what does not fit together, of a skeleton that somebody else wrote down."""
+        joints = {*self.joints}
+        if not isinstance(self.name, str) or not all(isinstance(joint, str) and joint for joint in self.joints):
+            yield "a name is no text"
+        if not joints or len(joints) < len(self.joints):
+            yield "a joint is named twice, or none is named"
+        if not all(0 <= end < len(self.joints) for limb in self.limbs for end in limb):
+            yield "a limb ends at no joint"
+        if len(self.sigmas) != len(self.joints) or not all(
+            isinstance(sigma, int | float) and 0 < sigma < math.inf for sigma in self.sigmas
+        ):
+            yield "sigmas are not a number above 0 for each joint"
+        if not all(isinstance(name, str) for joint, parents in self.computed for name in (joint, *parents)):
+            yield "a computed joint is no text"
+        if not {name for pair in self.flip_pairs or () for name in pair} <= joints:
+            yield "flip_pairs name another joint"
+        if self.prior and len(self.prior.means) != len(self.joints):
+            yield "the prior is of another number of joints"
 
     def to_dict(self) -> dict[str, Any]:
         """Return this skeleton as plain JSON data."""

@@ -14,6 +14,7 @@ from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
 FROM = "from"  # the key that names the file with the settings
+MOST_CHARACTERS, MOST_VALUES, MOST_LEVELS = 1_000_000, 100_000, 64  # of a spec; with what aliases repeat
 Loc = tuple[str | int, ...]
 
 
@@ -90,12 +91,16 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     Raises:
         SpecError: It is no YAML or JSON, or not a mapping of keys.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {MOST_CHARACTERS:,}"])
+    root = _compose(text, as_json, where)
+    _hold_small(root, where)
     data = _load_json(where, text) if as_json else _load_yaml(where, text)
     if data is None:
         raise SpecError([f"{where}:1: the file is empty"])
     if not isinstance(data, dict):
         raise SpecError([f"{where}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
-    return Document(where, bare_classes(data), _compose(text, as_json))
+    return Document(where, bare_classes(data), root)
 
 
 def read_settings(given: Mapping[str, Any], where: str) -> Document:
@@ -149,13 +154,15 @@ def _load_json(path: str | Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise SpecError([f"{path}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})"]) from None
+    except ValueError:
+        raise SpecError([f"{path}:1: not valid JSON: a number has too many digits"]) from None
     except RecursionError:
         raise SpecError([f"{path}:1: nested too deeply to be a spec"]) from None
 
 
 def _load_yaml(path: str | Path, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -164,18 +171,65 @@ def _load_yaml(path: str | Path, text: str) -> Any:
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise SpecError([f"{path}:{line}: not valid YAML: {error.reason}"]) from None
-    except ValueError as error:  # a date such as 2024-13-45
-        raise SpecError([f"{path}:1: not valid YAML: {error}"]) from None
     except RecursionError:
         raise SpecError([f"{path}:1: nested too deeply to be a spec"]) from None
 
 
-def _compose(text: str, as_json: bool) -> yaml.Node | None:
-    """Parse the nodes of a text that is known to be good; JSON is YAML but for its tabs."""
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, which tells the line of a value that is not what its tag or its form says, as in 2024-13-45."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value of a node."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            reason = f": {str(error)[:80]}" if isinstance(error, ValueError) else ""
+            problem = f"{str(node.value)[:40]!r} is no {kind}{reason}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
+def _hold_small(root: yaml.Node | None, where: str) -> None:
+    """Refuse what is nested deeply, or large once aliases are written out; a node that many share is counted once."""
+    counts: dict[int, int] = {}
+    levels: dict[int, int] = {}
+    todo = [] if root is None else [(root, False)]
+    open_nodes: set[int] = set()
+    while todo:
+        node, is_counted = todo.pop()
+        inner = _list_inner(node)
+        if is_counted:
+            open_nodes.discard(id(node))
+            counts[id(node)] = 1 + sum(counts[id(one)] for one in inner)
+            levels[id(node)] = 1 + max((levels[id(one)] for one in inner), default=0)
+        elif id(node) not in counts:
+            if id(node) in open_nodes:
+                raise SpecError([f"{where}:{node.start_mark.line + 1}: an alias stands in what it repeats"])
+            open_nodes.add(id(node))
+            todo += [(node, True), *((one, False) for one in inner)]
+        if counts.get(id(node), 0) > MOST_VALUES or levels.get(id(node), 0) > MOST_LEVELS:
+            raise SpecError(
+                [
+                    f"{where}:{node.start_mark.line + 1}: more than a spec holds: at most {MOST_VALUES:,} values, what"
+                    f" aliases repeat included, nested in at most {MOST_LEVELS} levels"
+                ]
+            )
+
+
+def _list_inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [one for pair in node.value for one in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _compose(text: str, as_json: bool, where: str) -> yaml.Node | None:
+    """Parse the nodes of a text, None if it is not good; JSON is YAML but for its tabs."""
     try:
         return yaml.compose(text.replace("\t", " ") if as_json else text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         return None
+    except RecursionError:
+        raise SpecError([f"{where}:1: nested too deeply to be a spec"]) from None
 
 
 def _child(value: Any, key: str | int) -> Any:

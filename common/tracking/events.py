@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.plain_text import clean_message, hide_secrets
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import Store, impatient, is_refusal, log, quiet_mlflow
@@ -43,8 +44,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def param_text(value: Any) -> str:
-    """A parameter as text: words as they are, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    """A parameter as text: words as they are but for secrets of addresses, all else as JSON."""
+    return hide_secrets(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def params(values: Mapping[str, Any], prefix: str) -> Event:
@@ -79,7 +80,7 @@ def artifact(path: Path, folder: str) -> Event:
 def failure(error: BaseException) -> Event:
     """Why a run failed, as a tag."""
     text = str(error) or "no reason given"
-    said = text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    said = text if isinstance(error, UserError) else clean_message(f"{type(error).__name__}: {text}")
     return {"op": "tags", "values": {FAILURE_TAG: said[:LONGEST_TAG]}}
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bodyposenet.common.kubeflow.page_variables import MLFLOW_PAGE
+from bodyposenet.common.plain_text import hide_secrets
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,6 @@ def pipeline_run() -> str:
     """The id of the pipeline run that this process is a task of, or nothing."""
     given = os.environ.get("BODYPOSENET_PIPELINE_RUN") or os.environ.get("KFP_RUN_ID") or ""
     return given.replace("'", "").strip()  # MLflow's search language has no escape for a quote
-
-
-def hide_password(uri: str) -> str:
-    """The address without a password that may be in it."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
 
 
 @contextmanager
@@ -77,7 +71,7 @@ def is_refusal(error: Exception) -> bool:
 def reason(error: Exception) -> str:
     """What went wrong with the store, in a line and without its password."""
     first_line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}".replace(tracking_uri(), hide_password(tracking_uri()))[:300]
+    return f"{type(error).__name__}: {first_line}".replace(tracking_uri(), hide_secrets(tracking_uri()))[:300]
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ class Store:
         address = os.environ.get(MLFLOW_PAGE, "").strip() or self.uri
         if not address.startswith(("http://", "https://")):
             return ""
-        return f"{hide_password(address).rstrip('/')}/#/experiments/{experiment or self.experiment}/runs/{run_id}"
+        return f"{hide_secrets(address).rstrip('/')}/#/experiments/{experiment or self.experiment}/runs/{run_id}"
 
 
 def open_store(run_id: str = "") -> Store:

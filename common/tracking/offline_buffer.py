@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
-    hide_password,
     impatient,
     log,
     open_store,
@@ -103,7 +103,7 @@ def send_buffered(folder: Path) -> list[str]:
     except Exception as error:
         raise UserError(
             f"the tracking store does not take the runs: {reason(error)}",
-            where=hide_password(tracking_uri()),
+            where=hide_secrets(tracking_uri()),
             fix="send again later; nothing that was kept is lost",
         ) from error
 

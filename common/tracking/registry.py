@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import PassingError, UserError
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.mlflow_store import (
     connect,
-    hide_password,
     impatient,
     quiet_mlflow,
     reason,
@@ -252,7 +252,7 @@ def ask_store(name: str, *, upload: bool = False) -> Iterator[Any]:
     except UserError:
         raise
     except Exception as error:
-        problem = f"{hide_password(tracking_uri())} does not tell of it ({reason(error)})"
+        problem = f"{hide_secrets(tracking_uri())} does not tell of it ({reason(error)})"
         kind = PassingError if _may_pass(error) else UserError
         raise kind(problem, where=name, fix="check MLFLOW_TRACKING_URI and that server, and run it again") from error
 

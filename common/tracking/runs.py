@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import PassingError, UserError
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
-    hide_password,
     impatient,
     is_refusal,
     log,
@@ -203,12 +203,12 @@ class TrackedRun:
         """Stop talking to the store: it has been asked once, and every further question could cost its timeout."""
         self._store = None
         if self._beside is None:
-            log.warning("%s: tracking stops: %s", hide_password(tracking_uri()), reason(error))
+            log.warning("%s: tracking stops: %s", hide_secrets(tracking_uri()), reason(error))
             return
         self._buffer = Buffer(self._beside, self._start)
         log.warning(
             "%s does not take this run (%s); it is kept in %s, send it with: bpnet tracking send %s",
-            hide_password(tracking_uri()),
+            hide_secrets(tracking_uri()),
             reason(error),
             self._buffer.folder,
             self._beside,
@@ -228,7 +228,7 @@ class TrackedRun:
 
 def _lose(event: events.Event, why: str, *, for_good: bool = False) -> UserError:
     """What is to be told of an event that is neither in the store nor kept; what was not refused may pass."""
-    problem = f"{hide_password(tracking_uri())} did not {event['op']} it: {why}"
+    problem = f"{hide_secrets(tracking_uri())} did not {event['op']} it: {why}"
     kind = UserError if for_good else PassingError
     return kind(problem, where=event.get("name", ""), fix="check MLFLOW_TRACKING_URI and that server, and run it again")
 

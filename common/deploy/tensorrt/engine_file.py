@@ -7,7 +7,7 @@ from typing import Any
 
 from bodyposenet.common.deploy.tensorrt.engine_library import Shape
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.card import MALFORMED, Card
 from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes, whole_file
@@ -78,7 +78,7 @@ def read_engine(path: Path) -> tuple[bytes, EngineCard]:
         raise UserError("the engine's card is missing: nothing says how to feed and read it", where=str(where), fix=fix)
     try:
         card = EngineCard.from_dict(json.loads(read_bytes(where)))
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise UserError(
             f"cannot be read as an engine's card: {error}", where=str(where), fix="build it again"
         ) from None

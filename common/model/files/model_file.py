@@ -32,6 +32,7 @@ CARD_MEMBER = "bodyposenet.json"
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_NAME = "model.keras"
+MOST_UNPACKED = {CARD_MEMBER: 2**22, CONFIG_MEMBER: 2**26, WEIGHTS_MEMBER: 2**31}  # bytes
 
 
 def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
@@ -134,16 +135,27 @@ def _network(path: Path) -> Any:
     with open_model_file(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                _hold_small(archive, path)
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
                 _load_weights(model, archive, in_memory=is_encrypted(path))
                 return model
-        except (MemoryError, LockedError):
+        except (MemoryError, UserError):
             raise
         except Exception as error:  # Keras, h5py and zipfile each have their own for a file that is not whole
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise _report_damage(path, error) from error
+
+
+def _hold_small(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse members that unpack to more than a network's are."""
+    for member in archive.infolist():
+        if member.file_size > MOST_UNPACKED.get(member.filename, 0) > 0:
+            problem = (
+                f"{member.filename} in it unpacks to {member.file_size:,} bytes, more than that of any network here"
+            )
+            raise UserError(problem, where=str(path), fix="give a file that `bpnet train` or `bpnet prune` wrote")
 
 
 def _load_weights(model: Any, archive: zipfile.ZipFile, *, in_memory: bool) -> None:
@@ -186,8 +198,9 @@ def _card_in(archive: zipfile.ZipFile, path: Path) -> Card:
         raise UserError(
             f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
         )
+    _hold_small(archive, path)
     try:
-        return Card.from_dict(json.loads(archive.read(CARD_MEMBER)))
+        return Card.from_json(archive.read(CARD_MEMBER))
     except LockedError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -20,7 +20,8 @@ from bodyposenet.common.doctor.findings import UNABLE, Findings, to_json, to_tex
 from bodyposenet.common.doctor.libraries import Extra, Libraries, examine_extra, find_unmeant
 from bodyposenet.common.doctor.line import Line, format_block, format_bytes
 from bodyposenet.common.doctor.machine import GpuFinding, Machine, list_gpus, read_core_limit, read_limit
-from bodyposenet.common.doctor.services import ask_address, describe_services, examine_services, hide_secrets
+from bodyposenet.common.doctor.services import ask_address, describe_services, examine_services
+from bodyposenet.common.plain_text import bare_address
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "doctor.md"
 MACHINE = Machine(
@@ -165,7 +166,7 @@ def test_versions_out_of_range_are_told_and_absent_packages_are_not():
     ],
 )
 def test_addresses_are_shown_without_secrets(address, shown):
-    assert hide_secrets(address) == shown
+    assert bare_address(address) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Plain text: messages without control characters, and without the secrets of addresses."""
+
+import re
+
+_ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>]*)")
+# What follows ? or # is a part of a name there, and nobody logs in by the address
+_STORES = frozenset({"gs", "s3", "abfs", "abfss", "models", "runs", "file", "minio", "oci"})
+_TAIL = ".,;:)]}"  # of a sentence, not of an address
+
+
+def clean_message(text: str) -> str:
+    """Make a message fit for a terminal, a log and a page: see :func:`escape_controls`, :func:`hide_secrets`."""
+    return escape_controls(hide_secrets(text))
+
+
+def escape_controls(text: str) -> str:
+    """Write control characters as Python does, but for line feeds and tabs."""
+    return "".join(each if each.isprintable() or each in "\n\t" else _escape(each) for each in text)
+
+
+def escape_line(text: str) -> str:
+    """As :func:`escape_controls`, of what is to stay in a line: line feeds and tabs, too."""
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii") if ord(character) < 0xD800 else f"\\u{ord(character):04x}"
+
+
+def hide_secrets(text: str) -> str:
+    """Take user, password, query and fragment out of every address in a text, rather too much than too little.
+
+    Addresses of stores (``gs://`` and the like) stay whole.
+    """
+    return _ADDRESS.sub(_shorten, text)
+
+
+def bare_address(address: str) -> str:
+    """Return an address, with or without ``http://``, without its secrets."""
+    return hide_secrets(address) if "://" in address else hide_secrets(f"x://{address}").removeprefix("x://")
+
+
+def _shorten(found: "re.Match[str]") -> str:
+    scheme, rest = found[1], found[2]
+    if scheme.lower() in _STORES:
+        return found[0]
+    host, *_ = re.split(r"[/?#]", rest, maxsplit=1)
+    _, colon, port = host.rpartition(":")
+    if "@" in host or ("@" in rest and colon and not port.isdigit()):  # a password may hold /, # and ?
+        rest = rest.rpartition("@")[2]
+    shown = re.split(r"[?#]", rest, maxsplit=1)[0]
+    tail = rest[len(rest.rstrip(_TAIL)) :] if len(shown) < len(rest) else ""
+    return f"{scheme}://{shown}{tail}"

@@ -1,0 +1,82 @@
+"""Specs of strangers: whatever they hold, one line tells what is wrong with them, at once."""
+
+import contextlib
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.errors import SpecError
+from bodyposenet.common.spec.document import MOST_CHARACTERS, MOST_LEVELS, parse_document
+
+
+def bomb(levels, width=10):
+    """Lists of aliases of lists: ``width ** levels`` values in a few lines."""
+    names = "abcdefghijklmnopqrstuvwxyz"[:levels]
+    lines = [f"a: &a [{', '.join(['x'] * width)}]"]
+    lines += [f"{own}: &{own} [{', '.join([f'*{last}'] * width)}]" for last, own in pairwise(names)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (bomb(9), "spec.yaml:5: more than a spec holds: at most 100,000 values, what aliases repeat included"),
+        ("k: &k [*k]", "spec.yaml:1: an alias stands in what it repeats"),
+        ("a: 1\nk: &k\n  v: *k", "spec.yaml:2: an alias stands in what it repeats"),
+        ("[" * 900 + "]" * 900, "nested"),
+        ("a: 1\nb: !!int ''", "spec.yaml:2: not valid YAML: '' is no int"),
+        ("b: !!float ''", "spec.yaml:1: not valid YAML: '' is no float"),
+        ("b: !!bool maybe", "spec.yaml:1: not valid YAML: 'maybe' is no bool"),
+        ("b: !!timestamp x", "spec.yaml:1: not valid YAML: 'x' is no timestamp"),
+        ("b: 2024-13-45", "spec.yaml:1: not valid YAML: '2024-13-45' is no timestamp: month must be in 1..12"),
+        ("b: !!binary ä", "spec.yaml:1: not valid YAML: failed to convert base64 data into ascii"),
+        ("b: !!python/object:os.system x", "spec.yaml:1: not valid YAML: could not determine a constructor"),
+        ("x" * (MOST_CHARACTERS + 1), "spec.yaml: has 1,000,001 characters; a spec has at most 1,000,000"),
+    ],
+)
+def test_yaml_that_is_no_spec_is_told_in_a_line(text, problem):
+    with pytest.raises(SpecError) as told:
+        parse_document(text, "spec.yaml")
+    assert problem in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'{{"a": {"9" * 5000}}}', "spec.json:1: not valid JSON: a number has too many digits"),
+        ('{"a":' * 900 + "1" + "}" * 900, "spec.json:1: "),
+        ('{"a":' * 100_000, "nested too deeply"),
+    ],
+)
+def test_json_that_is_no_spec_is_told_in_a_line(text, problem):
+    with pytest.raises(SpecError) as told:
+        parse_document(text, "spec.json", as_json=True)
+    assert problem in str(told.value)
+
+
+def test_what_is_within_the_bounds_is_read():
+    assert len(parse_document(bomb(4), "spec.yaml").data["d"]) == 10
+    deep = json.loads('{"a":' * (MOST_LEVELS - 1) + "1" + "}" * (MOST_LEVELS - 1))
+    assert parse_document(json.dumps(deep), "spec.json", as_json=True).data == deep
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5).filter(lambda key: key != "__class_name__"), VALUES, min_size=1))
+def test_ordinary_content_stays_what_it_is(data):
+    assert parse_document(json.dumps(data), "spec.json", as_json=True).data == data
+
+
+@given(st.text())
+def test_any_text_is_a_spec_or_told(text):
+    with contextlib.suppress(SpecError):
+        assert parse_document(text, "spec.yaml").data is not None
