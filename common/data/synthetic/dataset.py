@@ -13,6 +13,8 @@ from bodyposenet.common.data.loading.affine import Warp
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.synthetic.scenes import DrawnPerson, Scene, random_scene
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
+from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import whole_file
 
 SIZE = (360, 480)  # height, width of a picture
 JPEG_QUALITY = 92
@@ -47,9 +49,9 @@ def synthesize(
     files = {}
     for number, (name, count) in enumerate(zip(SETS, (train, val), strict=True)):
         files[name] = folder / "annotations" / f"person_keypoints_{name}.json"
-        files[name].write_text(
-            json.dumps(_draw_set(folder / "images", name, count, (seed, number), size)), encoding="utf-8"
-        )
+        document = _draw_set(folder / "images", name, count, (seed, number), size)
+        with whole_file(files[name]) as file:
+            file.write(json.dumps(document).encode())
     return files
 
 
@@ -77,12 +79,18 @@ def _draw_set(images: Path, name: str, count: int, seed: tuple[int, int], size: 
         scene = make_scene(seed, index, size)
         image_id = seed[1] * 1_000_000 + index + 1
         file_name = f"{name}_{index:06d}.jpg"
-        cv2.imwrite(str(images / file_name), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        with translate_errors(images / file_name):
+            (images / file_name).write_bytes(_to_jpeg(scene.image))
         document["images"].append({"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]})
         document["annotations"] += [
             _annotation(drawn, image_id, image_id * 100 + place) for place, drawn in enumerate(scene.people)
         ]
     return document
+
+
+def _to_jpeg(image: np.ndarray) -> bytes:
+    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return encoded.tobytes()
 
 
 def _annotation(person: DrawnPerson, image_id: int, annotation_id: int) -> dict[str, Any]:

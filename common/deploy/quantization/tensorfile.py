@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.hdf5 import member
 from bodyposenet.common.storage.files import whole_file
 
 GROUP = "_tensorfile_array_key__{}"
 DATASET = "_tensorfile_array_key_"
+FLOAT_BYTES, MOST_BYTES = 4, 2**29  # of a number, and of a batch
 FIX = "remove the file and name the photos with --cal_image_dir, so that it is written anew"
 
 
@@ -64,14 +66,17 @@ class Tensorfile:
             with h5py.File(path, "r") as file:
                 self.count = int(file.attrs["count"])
                 self.shape = tuple(int(side) for side in file.attrs["shape"])
-                missing = [number for number in range(self.count) if GROUP.format(number) not in file]
+                held = len(file)
+                missing = [number for number in range(min(self.count, held)) if GROUP.format(number) not in file]
         except FileNotFoundError:
             raise UserError("there is no such file", where=str(path), fix="check the path") from None
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise UserError(f"this is no tensorfile: {error}", where=str(path), fix=FIX) from None
         if missing:
             problem = f"the file tells of {self.count} batches; number {missing[0]} is missing"
             raise UserError(problem, where=str(path), fix=FIX)
+        if not 0 < self.count <= held:
+            raise UserError(f"the file tells of {self.count} batches and holds {held}", where=str(path), fix=FIX)
 
     def __len__(self) -> int:
         return self.count
@@ -87,12 +92,22 @@ class Tensorfile:
         where = f"{self.path}, batch {number}"
         try:
             with h5py.File(self.path, "r") as file:
-                stored: Any = file[GROUP.format(number)][DATASET][()]
-        except (OSError, KeyError) as error:
+                batch = _read_batch(member(file, f"{GROUP.format(number)}/{DATASET}"), where)
+        except (OSError, KeyError, RuntimeError) as error:
             raise UserError(f"the batch cannot be read: {error}", where=where, fix=FIX) from None
-        batch = np.asarray(stored, np.float32)
         if batch.ndim == 4 and batch.shape[1] == 3 != batch.shape[3]:
             batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
         if batch.ndim != 4 or batch.shape[3] != 3:
             raise UserError(f"the shape {batch.shape} is not that of pictures", where=where, fix=FIX)
         return batch
+
+
+def _read_batch(node: Any, where: str) -> np.ndarray:
+    """Read numbers that lie in the file itself, and are no more than a batch has."""
+    import h5py
+
+    if not isinstance(node, h5py.Dataset) or node.is_virtual or node.external or node.dtype.kind not in "fiu":
+        raise UserError("this is no array of numbers", where=where, fix=FIX)
+    if node.size * FLOAT_BYTES > MOST_BYTES:
+        raise UserError(f"the shape {node.shape} is more than a batch of pictures has", where=where, fix=FIX)
+    return np.asarray(node[()], np.float32)

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 
 from bodyposenet.common.data.synthetic.dataset import EndlessScenes, draw_ignore_mask, make_scene, synthesize
 from bodyposenet.common.data.synthetic.scenes import random_scene
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
 SIZE = (360, 480)
@@ -247,3 +248,10 @@ def test_an_endless_sample_shows_its_joints_where_it_says():
     assert min(map(len, warmth.values())) > 50
     assert np.mean(warmth["left"]) > 0.85  # the others are covered by something
     assert np.mean(warmth["right"]) < 0.15
+
+
+def test_a_picture_that_cannot_be_written_is_told_and_no_annotations_say_that_it_is_there(tmp_path):
+    (tmp_path / "images/train_000001.jpg").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"train_000001\.jpg: this is a folder"):
+        synthesize(tmp_path, train=3, val=1)
+    assert not [*(tmp_path / "annotations").iterdir()]

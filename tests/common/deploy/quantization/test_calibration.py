@@ -226,6 +226,32 @@ def test_tensorfiles_that_cannot_be_used_are_told(tmp_path):
         Tensorfile(path)
 
 
+@pytest.mark.parametrize(
+    ("count", "make", "problem"),
+    [
+        (10**11, None, "the file tells of 100000000000 batches and holds 0"),
+        (-5, None, "the file tells of -5 batches and holds 0"),
+        (float("inf"), None, "this is no tensorfile: cannot convert float infinity to integer"),
+        (1, lambda group, name: group.create_group(name), "batch 0: this is no array of numbers"),
+        (1, lambda group, name: group.create_dataset(name, data="text"), "batch 0: this is no array of numbers"),
+        (
+            1,
+            lambda group, name: group.create_dataset(name, (1, 65536, 32768, 3), "f4", chunks=(1, 64, 64, 3)),
+            r"batch 0: the shape \(1, 65536, 32768, 3\) is more than a batch of pictures has",
+        ),
+        (1, lambda group, name: group.__setitem__(name, h5py.ExternalLink("other", "x")), "a link to another place"),
+    ],
+)
+def test_what_a_tensorfile_of_a_stranger_claims_is_not_believed(tmp_path, count, make, problem):
+    path = tmp_path / "cal.tensorfile"
+    with h5py.File(path, "w") as file:
+        file.attrs["count"], file.attrs["shape"] = count, (1, 64, 96, 3)
+        if make:
+            make(file.create_group("_tensorfile_array_key__0"), "_tensorfile_array_key_")
+    with pytest.raises(UserError, match=problem):
+        Tensorfile(path)[0]
+
+
 class LostError(Exception):
     """What stands for a machine that is taken away."""
 
