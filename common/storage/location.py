@@ -121,9 +121,11 @@ def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str,
         return
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.is_symlink() and not os.path.exists(entry.path):  # broken, or a link to itself
+                continue
             if entry.is_dir():
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", seen | {real})
-            elif entry.is_file():  # no broken link
+            elif entry.is_file():
                 found = entry.stat()
                 yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
 

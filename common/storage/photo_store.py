@@ -63,7 +63,7 @@ def choose_photos(names: Iterable[str], where: str, *, below: bool = False) -> l
     Returns:
         The photos, in order.
     """
-    seen = [name for name in sorted(names) if not _is_hidden(name)]
+    seen = [name for name in sorted(names) if not is_hidden(name)]
     chosen = [name for name in seen if is_photo(name) and (below or "/" not in name)]
     passed = sorted({*seen} - {*chosen})
     for name in passed[:MOST_TOLD]:
@@ -74,7 +74,8 @@ def choose_photos(names: Iterable[str], where: str, *, below: bool = False) -> l
     return chosen
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Tell whether a file is hidden, or one that a Mac leaves in archives."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 

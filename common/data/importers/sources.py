@@ -8,7 +8,7 @@ from bodyposenet.common.imaging.orientation import read_orientation, turn_size
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import FolderPhotos, PhotoStore, is_photo
+from bodyposenet.common.storage.photo_store import FolderPhotos, PhotoStore, is_hidden, is_photo
 
 YAML = (".yaml", ".yml")
 _TEXTS = (".txt", ".json", ".xml", *YAML)
@@ -64,7 +64,7 @@ class SourceFiles:
 
     def __init__(self, store: PhotoStore, where: str) -> None:
         self.store, self.where = store, where
-        self.names = sorted(name for name in store.listing() if not _is_clutter(name))
+        self.names = sorted(name for name in store.listing() if not is_hidden(name))
         self.known = frozenset(self.names)
 
     @classmethod
@@ -99,8 +99,3 @@ class SourceFiles:
             return None
         stored = read_header_size(data) or decode_size(data)
         return None if stored is None else turn_size(stored, read_orientation(data))
-
-
-def _is_clutter(name: str) -> bool:
-    """Tell whether a file is hidden, or one that a Mac leaves in archives."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

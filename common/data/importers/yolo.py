@@ -6,9 +6,11 @@ in ``images/train`` and ``labels/train``, in ``train/images`` and ``train/labels
 """
 
 import math
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import yaml
@@ -19,8 +21,8 @@ from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
-from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.location import Location, join
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import is_photo
 
 Fields = dict[str, Any]
@@ -38,12 +40,31 @@ def is_yolo(name: str) -> bool:
 
 
 def find_root(file: Location) -> Location:
-    """Find the folder of a dataset: the yaml's ``path`` where there is such a folder, else that of the yaml itself."""
+    """Find the folder of a dataset: the yaml's ``path`` where a subset is in there, else that of the yaml itself.
+
+    As with Ultralytics it may lead anywhere on the disk but to the root: whoever names the yaml may read what is there,
+    nothing is written, and only photos, labels and lists are read.
+    """
     with translate_errors(file):
         data = file.fetch(0, _MOST_YAML + 1)
-    given = _parse_yaml(data, str(file)).get("path")
-    root = join(file.parent, given) if isinstance(given, str) and given else file.parent
-    return root if not file.remote and root.is_dir() else file.parent
+    document = _parse_yaml(data, str(file))
+    given = document.get("path")
+    if file.remote or not isinstance(given, str) or not given or in_bucket(given):
+        return file.parent
+    root = file.parent / given
+    return root if _holds_subset(str(root), document) and os.path.realpath(str(root)) != os.sep else file.parent
+
+
+def _holds_subset(root: str, document: Fields) -> bool:
+    """Tell whether a folder has the photos or labels of a subset, so that no other folder is ever looked through."""
+    values = [document.get(key) for names in SUBSETS.values() for key in names]
+    for value in (each for given in values for each in (given if isinstance(given, list) else [given])):
+        if isinstance(value, str):
+            plain = "/".join(_list_parts(value))
+            tries = {place for part in _drop_parents(plain) for place in (part, _swap(part))}
+            if any(os.path.exists(posixpath.join(root, place)) for place in tries):
+                return True
+    return False
 
 
 def read_yolo(
@@ -67,8 +88,7 @@ def read_yolo(
     """
     settings = _Settings.read(_parse_yaml(data, where), where, joints)
     pairs = _Layout(files, settings.document, where, photos).list_pairs(choice)
-    kinds = choose_people(list(settings.classes.values()), joints)
-    assembly = Assembly(dict.fromkeys(kinds, settings.joints), where)
+    assembly = Assembly(settings.joints, where)
     sizes = _SizeReader([pair.photo for pair in pairs if pair.photo], files, photos, where)
     for pair in pairs:
         size = None if pair.photo is None else sizes.read(pair.photo)
@@ -84,17 +104,33 @@ def _parse_yaml(data: bytes, where: str) -> Fields:
     if len(data) > _MOST_YAML:
         raise UserError("is too large for a dataset's yaml", where=where, fix="name the data.yaml")
     try:
-        document = yaml.safe_load(decode_text(data, where))
+        loader = yaml.SafeLoader(decode_text(data, where))
+        node = loader.get_single_node()
+        if node is not None and _measure(node, {}) > _MOST_YAML:
+            fix = "write its values out, without aliases (*)"
+            raise UserError("its aliases stand for more than a dataset's yaml can hold", where=where, fix=fix)
+        document = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        problem = getattr(error, "problem", None) or "nested too deeply"
+        problem = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "problem", None) or error
         raise UserError(f"no YAML: {problem}", where=place, fix="mend it, or export it again") from None
     if not isinstance(document, dict):
         raise UserError("it holds no keys", where=where, fix="name the data.yaml of a YOLO-pose dataset")
     return document
+
+
+def _measure(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the characters of a value with all that its aliases stand for; without end where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return len(node.value)
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_measure(part, known) for part in parts)
+    return known[id(node)]
 
 
 @dataclass(frozen=True)
@@ -104,13 +140,13 @@ class _Settings:
     Attributes:
         document: All of it.
         classes: Names by number.
-        joints: Their names, in the order of a line.
+        joints: Names of the joints of each class of people, in the order of a line.
         numbers: How many each has in a line: 2 without visibility, or 3.
     """
 
     document: Fields
     classes: dict[int, str]
-    joints: tuple[str, ...]
+    joints: dict[str, tuple[str, ...]]
     numbers: int
 
     @classmethod
@@ -125,9 +161,16 @@ class _Settings:
         if not whole or shape[0] < 1 or shape[1] not in (2, 3):
             fix = "write how many joints there are, and 2 or 3 numbers for each: kpt_shape: [17, 3]"
             raise UserError(f"'kpt_shape' is {shape!r}", where=where, fix=fix)
-        names = _name_joints(document, shape, where, joints)
-        _hold_to_flips(document.get("flip_idx"), names, where)
-        return cls(document, _name_classes(document, where), names, shape[1])
+        classes = _name_classes(document, where)
+        people = choose_people(list(classes.values()), joints)
+        named = {
+            name: _name_joints(document, (number, name), shape[0], where, joints)
+            for number, name in classes.items()
+            if name in people
+        }
+        for names in named.values():
+            _hold_to_flips(document.get("flip_idx"), names, where)
+        return cls(document, classes, named, shape[1])
 
 
 def _name_classes(document: Fields, where: str) -> dict[int, str]:
@@ -140,24 +183,32 @@ def _name_classes(document: Fields, where: str) -> dict[int, str]:
     return {key: str(name) for key, name in given.items()}
 
 
-def _name_joints(document: Fields, shape: Sequence[int], where: str, joints: Joints) -> tuple[str, ...]:
-    """Find the joints' names: ``kpt_names``, sleap-io's ``node_names``, or COCO's where there are 17."""
+def _name_joints(document: Fields, label: tuple[int, str], count: int, where: str, joints: Joints) -> tuple[str, ...]:
+    """Find the joints' names of a class: ``kpt_names``, sleap-io's ``node_names``, or COCO's where there are 17."""
     given = document.get("kpt_names", document.get("node_names"))
-    if isinstance(given, dict):
-        values = list(given.values())
-        given = values[0] if values and isinstance(values[0], list) else values
-    elif isinstance(given, list) and given and isinstance(given[0], list):
-        given = given[0]
-    count = shape[0]
     if given is None and count == COCO_17.num_joints and document.get("flip_idx") in (None, [], _COCO_FLIP):
         return tuple(COCO_17.joints)
     if given is None:
         raise _unnamed(count, where, joints, coco=count == COCO_17.num_joints)
+    given = _choose_names(given, label)
     if not isinstance(given, list) or len(given) != count or len({str(name) for name in given}) != count:
         told = len(given) if isinstance(given, list) else "no"
-        fix = f"list the {count} joints' names, each once, in the order of a line"
+        fix = f"list the {count} joints' names of {label[1]!r}, each once, in the order of a line"
         raise UserError(f"'kpt_shape' has {count} joints, and 'kpt_names' {told} names", where=where, fix=fix)
     return tuple(str(name) for name in given)
+
+
+def _choose_names(given: object, label: tuple[int, str]) -> object:
+    """Choose a class's list of names: its own, or the only one; of names by number, in the order of the numbers."""
+    if isinstance(given, list) and given and isinstance(given[0], list):
+        given = dict(enumerate(given))
+    if not isinstance(given, dict):
+        return given
+    if any(isinstance(value, list) for value in given.values()):
+        only = next(iter(given.values())) if len(given) == 1 else None
+        return next((given[key] for key in label if key in given), only)
+    numbered = all(type(key) is int for key in given)
+    return [given[key] for key in sorted(given)] if numbered else list(given.values())
 
 
 def _unnamed(count: int, where: str, joints: Joints, *, coco: bool) -> UserError:
@@ -215,7 +266,7 @@ class _Layout:
         self.files, self.document, self.where = files, document, where
         self.known = files.known
         self.folders = {""} | {folder for name in files.names for folder in _list_parents(name)}
-        self.photos = {posixpath.splitext(name)[0]: name for name in files.list_photos()}
+        self.photos = files.list_photos()
         elsewhere = photos.listing if photos else {}
         self.elsewhere = {posixpath.splitext(name)[0]: name for name in elsewhere if is_photo(name)}
 
@@ -259,9 +310,10 @@ class _Layout:
                 where=self.where,
                 fix="write the folder as it is below the data.yaml",
             )
-        photos = {stem: name for stem, name in self.photos.items() if _is_in(name, folder)}
-        labels = {label: stem for stem in photos if (label := self._find_label(stem))}
-        yield from (_Pair(name, self._find_label(stem)) for stem, name in photos.items())
+        photos = [name for name in self.photos if _is_in(name, folder)]
+        pairs = [_Pair(name, self._find_label(posixpath.splitext(name)[0])) for name in photos]
+        labels = {pair.label for pair in pairs}
+        yield from pairs
         roots = [root for root in (_swap(folder), posixpath.join(folder, "labels")) if root in self.folders]
         lost = [
             name
@@ -283,13 +335,16 @@ class _Layout:
             raise UserError(f"there is no file {value!r}", where=self.where, fix=fix)
         text = decode_text(self.files.read(name), self.files.tell(name))
         lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
-        meant = match(lines, self.files.list_photos())
+        meant = match(lines, self.photos)
         photos = [meant.get(line, line) for line in lines]
         stems = [posixpath.splitext(posixpath.normpath(photo))[0] for photo in photos]
         absent = [stem for photo, stem in zip(photos, stems, strict=True) if photo not in self.known]
         elsewhere = {stem: stem for stem in absent} | (match(absent, self.elsewhere) if absent else {})
+        own = {self._find_label(posixpath.splitext(name)[0]) for name in self.photos}
         for photo, stem in zip(photos, stems, strict=True):
-            label = next((found for part in _drop_parents(stem) if (found := self._find_label(part))), None)
+            parts = [stem] if photo in self.known else _drop_parents(stem)
+            found = ((part, self._find_label(part)) for part in parts)
+            label = next((label for part, label in found if label and (part == stem or label not in own)), None)
             yield _Pair(self.elsewhere.get(elsewhere[stem], photo) if stem in elsewhere else photo, label)
 
     def _find_folder(self, value: str) -> str | None:
@@ -303,8 +358,7 @@ class _Layout:
         """List the paths below the dataset that a path of the yaml may mean, the likeliest first."""
         base = self.document.get("path")
         for parts in ((base, value), (value,)):
-            path = posixpath.normpath("/".join(str(part).replace("\\", "/") for part in parts if part))
-            plain = [part for part in path.split("/") if part not in ("", ".", "..")]
+            plain = _list_parts("/".join(str(part) for part in parts if part))
             yield from _drop_parents("/".join(plain)) if plain else ("",)
 
     def _find_label(self, stem: str) -> str | None:
@@ -319,6 +373,12 @@ class _Layout:
 def _list_parents(name: str) -> Iterator[str]:
     while name := posixpath.dirname(name):
         yield name
+
+
+def _list_parts(path: str) -> list[str]:
+    """List the folders and the file of a path, without its way up."""
+    normal = posixpath.normpath(path.replace("\\", "/"))
+    return [part for part in normal.split("/") if part not in ("", ".", "..")]
 
 
 def _drop_parents(path: str) -> Iterator[str]:
@@ -375,10 +435,14 @@ def _add_person(
     if label is not None and label not in assembly.numbers:
         assembly.count_other(label)
         return
-    why = _find_fault(values, settings) if label else f"class {words[0]} has no name in the data.yaml"
+    kind = label or next(iter(assembly.numbers))
+    why = (
+        _find_fault(values, settings.joints[kind], settings.numbers)
+        if label
+        else f"class {words[0]} has no name in the data.yaml"
+    )
     box = _read_box(values[1:5], size)
     fix = "mend the line, or label the photo again"
-    kind = label or next(iter(assembly.numbers))
     assembly.add_person(photo, kind, Fault(f"{place}: {why}", fix) if why else _triplets(values, settings, size), box)
 
 
@@ -390,14 +454,14 @@ def _read_number(word: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _find_fault(values: Sequence[float], settings: _Settings) -> str | None:
+def _find_fault(values: Sequence[float], joints: Sequence[str], numbers: int) -> str | None:
     """Say why a line cannot be used; None if it can."""
-    count, numbers = len(settings.joints), settings.numbers
+    count = len(joints)
     if len(values) != 5 + count * numbers:
         return f"{len(values)} numbers instead of {5 + count * numbers}: a class, a box and {count} joints of {numbers}"
     if any(map(math.isnan, values)):
         return f"value {next(place for place, value in enumerate(values, 1) if math.isnan(value))} is no number"
-    for joint, place in zip(settings.joints, range(5, len(values), numbers), strict=True):
+    for joint, place in zip(joints, range(5, len(values), numbers), strict=True):
         x, y, *flag = values[place : place + numbers]
         if flag and flag[0] not in (0, 1, 2):
             return f"the visibility of {joint} is {flag[0]:g}, not 0, 1 or 2"

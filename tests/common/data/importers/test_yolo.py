@@ -304,3 +304,82 @@ def test_shares_are_of_the_photo_as_it_is_shown(tmp_path, expected, alone):
     found = read(tmp_path / "set/data.yaml#train", None if alone else tmp_path / "set/images/train")
     assert_same_people(people_in(found), expected)
     assert [(photo.height, photo.width) for photo in found.photos] == [shot.size for shot in shots()]
+
+
+def test_each_class_has_the_joints_that_are_listed_for_it(tmp_path, expected):
+    """And names by number take the numbers' order, however the yaml lists them."""
+    whole = plain(label=1)
+    turned = "".join(f"  {place}: {JOINTS[place]}\n" for place in reversed(range(17)))
+    for listed in (f"  0: {[f'wheel_{place}' for place in range(17)]}\n  1: {JOINTS}\n", turned):
+        whole["data.yaml"] = f"train: images/train\nnames: [car, person]\nkpt_shape: [17, 3]\nkpt_names:\n{listed}"
+        assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+def test_a_class_of_people_without_names_of_its_own_takes_no_others(tmp_path):
+    whole = plain(label=1)
+    listed = f"kpt_names:\n  0: {JOINTS}\n  2: {JOINTS}\n"
+    whole["data.yaml"] = f"train: images/train\nnames: [car, person, cat]\nkpt_shape: [17, 3]\n{listed}"
+    with pytest.raises(UserError, match="'kpt_names' no names; list the 17 joints' names of 'person'"):
+        read(write_files(tmp_path / "mine", whole))
+
+
+ALIASES = "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
+MERGES = "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        f"a: &a [x, x, x, x]\n{ALIASES}train: *h\n{NAMED}{POSE}",
+        f"a: &a [x, x, x, x]\n{ALIASES}train: images/train\nnames: [*h]\n{POSE}",
+        f"a: &a {{x: 1}}\n{MERGES}{KEYS}{POSE}",
+        f"a: &a [*a]\n{KEYS}{POSE}",
+    ],
+)
+def test_aliases_that_grow_without_bound_are_refused(tmp_path, bomb):
+    whole = files("images/train", "labels/train", {"data.yaml": bomb})
+    with pytest.raises(UserError, match=r"data.yaml: its aliases stand for more.*write its values out"):
+        read(write_files(tmp_path / "mine", whole))
+
+
+@pytest.mark.parametrize("path", ["/", "../../../../../../../../../..", "gs://nobody/there", "x" * 5000, '"\\0"'])
+def test_a_path_without_the_subset_leaves_the_yamls_own_folder(tmp_path, expected, path):
+    whole = plain()
+    whole["data.yaml"] = f"path: {path}\n{KEYS}{POSE}"
+    root = write_files(tmp_path / "mine", whole)
+    assert_same_people(people_in(read(root / "data.yaml")), expected)
+
+
+def test_a_path_elsewhere_that_has_the_subset_is_taken(tmp_path, expected):
+    whole = plain()
+    yaml = f"path: ../data\n{KEYS}{POSE}"
+    write_files(tmp_path / "data", {name: content for name, content in whole.items() if name != "data.yaml"})
+    root = write_files(tmp_path / "spec", {"data.yaml": yaml})
+    assert_same_people(people_in(read(root / "data.yaml")), expected)
+
+
+def test_a_listed_photo_never_takes_the_label_file_of_another_folders(tmp_path):
+    listed = "images/b.png\nimages/night/b.png\n"
+    yaml = {"data.yaml": f"train: list.txt\n{NAMED}{POSE}", "list.txt": listed}
+    whole = files("images", "labels", yaml) | {"images/night/b.png": pixels(shots()[1])}
+    found = read(write_files(tmp_path / "mine", whole))
+    assert {photo.file_name: len(photo.people) for photo in found.photos} == {
+        "images/b.png": 1,
+        "images/night/b.png": 0,
+    }
+
+
+def test_photos_that_differ_in_their_endings_alone_are_all_there(tmp_path):
+    whole = plain() | {"images/train/b.jpg": pixels(shots()[1])}
+    found = people_in(read(f"{write_files(tmp_path / 'mine', whole)}#train"))
+    assert len(found["b.jpg"]) == len(found["b.png"]) == 1
+
+
+def test_a_link_to_itself_is_no_file(tmp_path, expected):
+    root = write_files(tmp_path / "mine", plain())
+    (root / "images/train/loop.png").symlink_to("loop.png")
+    assert_same_people(people_in(read(f"{root}#train")), expected)
