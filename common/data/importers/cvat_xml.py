@@ -25,6 +25,8 @@ Triplet = tuple[float, float, int]
 NAME = "annotations.xml"
 _FIX = "mend it in CVAT, and export again"
 _FRAME = "frame_{:06d}"  # what CVAT calls the pictures of a video
+_VIDEO = ("size", "start_frame", "frame_filter", "original_size")
+_MOST_FRAMES = 1_000_000  # between those that the tracks tell; CVAT itself leaves none out
 
 
 @dataclass(slots=True)
@@ -58,13 +60,16 @@ class _Node:
 
     def number(self, key: str) -> int | None:
         """Read an attribute that is a whole number; None where it is none."""
-        value = self.attributes.get(key, "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else None
+        return _read_whole(self.attributes.get(key, ""))
+
+
+def _read_whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def is_cvat_xml(data: bytes) -> bool:
-    """Tell CVAT's XML by its first element."""
-    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Tell CVAT's XML by its first element, in any of Unicode's encodings."""
+    start = data[:4096].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff").lstrip()
     return start[:1] == b"<" and b"<annotations" in start
 
 
@@ -94,9 +99,12 @@ def read_cvat_xml(
     for image in _choose_images(root, choice, where):
         number = assembly.add_photo(_name_photo(image, where), _read_size(image))
         _add_people(assembly, number, image.children)
-    frames = _gather_frames(root.list_all("track"), skeletons, where)
+    tracks = root.list_all("track")
+    _refuse_several(tracks, where)
+    video = _Video.read(root)
+    frames = _gather_frames(tracks, skeletons, video, where)
     listed = [*(photos.listing if photos else ()), *names]
-    _add_frames(assembly, frames, _find_frame_names(root, listed), _read_video_size(root))
+    _add_frames(assembly, frames, video.find_names(listed), video)
     tool = "CVAT for video" if frames else "CVAT for images"
     return assembly.finish(f"{tool} 1.1")
 
@@ -244,8 +252,61 @@ def _read_pair(text: str) -> tuple[float, float]:
 def _read_box(node: _Node) -> list[float] | None:
     low = _read_pair(f"{node.attributes.get('xtl')},{node.attributes.get('ytl')}")
     high = _read_pair(f"{node.attributes.get('xbr')},{node.attributes.get('ybr')}")
-    box = [*low, high[0] - low[0], high[1] - low[1]]
+    turned, _ = _read_pair(f"{node.attributes.get('rotation', '0')},0")
+    cos, sin = abs(math.cos(math.radians(turned))), abs(math.sin(math.radians(turned)))
+    wide, tall = high[0] - low[0], high[1] - low[1]
+    width, height = wide * cos + tall * sin, wide * sin + tall * cos  # around what is turned about its middle
+    box = [low[0] + (wide - width) / 2, low[1] + (tall - height) / 2, width, height]
     return None if any(map(math.isnan, box)) else box
+
+
+def _refuse_several(tracks: Sequence[_Node], where: str) -> None:
+    """Refuse the tracks of several videos, whose frames have the same numbers."""
+    tasks = dict.fromkeys((track.attributes.get("task_id", ""), track.attributes.get("subset", "")) for track in tracks)
+    if len(tasks) > 1:
+        known = ", ".join(task or subset for task, subset in tasks)
+        problem = f"it has tracks of several tasks ({known}), whose frames have the same numbers"
+        raise UserError(problem, where=where, fix="export each task by itself")
+
+
+@dataclass(frozen=True)
+class _Video:
+    """Which frames a task has, and their size.
+
+    Attributes:
+        count: How many; 0 where it is not told.
+        first: The number of the first one in the video.
+        step: How far the next one is from it.
+        size: ``(height, width)``; None where it is not told.
+    """
+
+    count: int
+    first: int
+    step: int
+    size: tuple[int, int] | None
+
+    @classmethod
+    def read(cls, root: _Node) -> "_Video":
+        told = {tag: node for meta in root.list_all("meta") for tag in _VIDEO for node in meta.walk(tag)}
+        texts = {tag: node.text.strip() for tag, node in told.items()}
+        step = _read_whole(texts.get("frame_filter", "").removeprefix("step=")) or 1
+        shape = told.get("original_size", _Node("", {}, 0))
+        height, width = _read_whole(shape.read_text("height")), _read_whole(shape.read_text("width"))
+        size = (height, width) if height and width else None
+        count, first = _read_whole(texts.get("size", "")), _read_whole(texts.get("start_frame", ""))
+        return cls(count or 0, first or 0, step, size)
+
+    def has(self, frame: int) -> bool:
+        """Tell whether the task has a frame, by its number in the video."""
+        place, rest = divmod(frame - self.first, self.step)
+        return rest == 0 and 0 <= place < self.count
+
+    def find_names(self, listed: Sequence[str]) -> dict[int, str]:
+        """Find the pictures of the frames by their names."""
+        stems = {posixpath.splitext(posixpath.basename(name))[0].lower(): name for name in listed if is_photo(name)}
+        numbers = {_read_whole(stem.removeprefix("frame_")): name for stem, name in stems.items()}
+        known = {frame: name for frame, name in numbers.items() if frame is not None}
+        return {frame: name for frame, name in known.items() if _FRAME.format(frame) in stems}
 
 
 @dataclass(frozen=True)
@@ -257,10 +318,11 @@ class _Seen:
 
 
 def _gather_frames(
-    tracks: Sequence[_Node], skeletons: Mapping[str, Sequence[str]], where: str
+    tracks: Sequence[_Node], skeletons: Mapping[str, Sequence[str]], video: _Video, where: str
 ) -> dict[int, list[_Seen]]:
     """List who is in each frame, with the frames between those that the tracks tell."""
     frames: dict[int, list[_Seen]] = defaultdict(list)
+    left = _MOST_FRAMES
     for track in tracks:
         label = track.attributes.get("label", "")
         told: dict[int, dict[str, Triplet] | Fault] = {}
@@ -269,13 +331,17 @@ def _gather_frames(
             if frame is None:
                 raise UserError("a skeleton of a track has no frame", where=f"{where}:{node.line}", fix=_FIX)
             told[frame] = _read_joints(node, skeletons.get(label, ()), where)
-        for frame, joints in _fill(dict(sorted(told.items()))):
+        left -= (max(told) - min(told)) // video.step if told else 0
+        if left < 0:
+            problem = f"there are more than {_MOST_FRAMES} frames between those that the tracks tell"
+            raise UserError(problem, where=f"{where}:{track.line}", fix=_FIX)
+        for frame, joints in _fill(dict(sorted(told.items())), video.step):
             frames[frame].append(_Seen(label, joints))
     return dict(sorted(frames.items()))
 
 
 def _fill(
-    told: Mapping[int, dict[str, Triplet] | Fault],
+    told: Mapping[int, dict[str, Triplet] | Fault], step: int
 ) -> Iterator[tuple[int, Mapping[str, Triplet] | Fault]]:
     """Fill the gaps between frames; one that cannot be read is no end of a line."""
     last: tuple[int, Mapping[str, Triplet]] | None = None
@@ -284,15 +350,15 @@ def _fill(
             last = None
         else:
             if last is not None and any(flag for _, _, flag in last[1].values()):
-                yield from _interpolate(*last, frame, joints)
+                yield from _interpolate(*last, frame, joints, step)
             last = frame, joints
         yield frame, joints
 
 
 def _interpolate(
-    first: int, start: Mapping[str, Triplet], last: int, end: Mapping[str, Triplet]
+    first: int, start: Mapping[str, Triplet], last: int, end: Mapping[str, Triplet], step: int
 ) -> Iterator[tuple[int, dict[str, Triplet]]]:
-    for frame in range(first + 1, last):
+    for frame in range(first + step, last, step):
         part = (frame - first) / (last - first)
         between = {}
         for joint, (x, y, flag) in start.items():
@@ -301,29 +367,12 @@ def _interpolate(
         yield frame, between
 
 
-def _find_frame_names(root: _Node, listed: Sequence[str]) -> dict[int, str]:
-    """Find the pictures of a video's frames by their names."""
-    stems = {posixpath.splitext(posixpath.basename(name))[0].lower(): name for name in listed if is_photo(name)}
-    size = next((node.text.strip() for meta in root.list_all("meta") for node in meta.walk("size")), "")
-    count = int(size) if size.isascii() and size.isdigit() and len(size) < 8 else 0
-    numbered = {frame: stems.get(_FRAME.format(frame)) for frame in range(count if stems else 0)}
-    return {frame: name for frame, name in numbered.items() if name}
-
-
-def _read_video_size(root: _Node) -> tuple[int, int] | None:
-    for meta in root.list_all("meta"):
-        for node in meta.walk("original_size"):
-            height, width = node.read_text("height"), node.read_text("width")
-            if height.isdigit() and width.isdigit():
-                return int(height), int(width)
-    return None
-
-
 def _add_frames(
-    assembly: Assembly, frames: Mapping[int, Sequence[_Seen]], names: Mapping[int, str], size: tuple[int, int] | None
+    assembly: Assembly, frames: Mapping[int, Sequence[_Seen]], names: Mapping[int, str], video: _Video
 ) -> None:
-    for frame in sorted({*frames, *names}) if frames else ():
-        photo = assembly.add_photo(names.get(frame, f"{_FRAME.format(frame)}.png"), size)
+    empty = filter(video.has, names)
+    for frame in sorted({*frames, *empty}) if frames else ():
+        photo = assembly.add_photo(names.get(frame, f"{_FRAME.format(frame)}.png"), video.size)
         for seen in frames.get(frame, ()):
             if seen.label in assembly.numbers:
                 _add_person(assembly, photo, seen.label, seen.joints, None)

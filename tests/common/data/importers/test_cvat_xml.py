@@ -195,3 +195,51 @@ def test_what_is_read_is_said_in_one_line(tmp_path, caplog):
     assert "a.xml: read as CVAT for images 1.1: 3 photos, 4 people; left out, as they are no people: 1 of dog" in (
         caplog.text
     )
+
+
+def test_frames_of_a_task_that_takes_every_third_are_in_its_steps(tmp_path):
+    """Nothing lies between them; and those with nobody are known by the numbers that the task has."""
+    steps = "<start_frame>2</start_frame><frame_filter>step=3</frame_filter></task>"
+    text = video(2, 8, gone=(11,), size=5).replace("</task>", steps)
+    drawn = {f"frame_{number:06d}.png": pixels(frames([0])[0]) for number in (0, 2, 3, 5, 8, 11, 14, 17)}
+    found = people_in(read(tmp_path, text, images=write_files(tmp_path / "images", drawn)))
+    assert {int(name[6:12]): len(people) for name, people in found.items()} == {2: 1, 5: 1, 8: 1, 11: 0, 14: 0}
+    seen = {name: people for name, people in found.items() if people}
+    assert_same_people(seen, as_coco(tmp_path, frames((2, 5, 8))))
+
+
+def test_tracks_of_several_tasks_are_refused_as_their_frames_have_the_same_numbers(tmp_path):
+    track = video(0, 1).partition("</meta>")[2].removesuffix("</annotations>\n")
+    both = "".join(track.replace('label="person"', f'label="person" task_id="{task}"', 1) for task in (4, 7))
+    text = f"<annotations>{cvat_meta()}{both}</annotations>"
+    assert "it has tracks of several tasks (4, 7), whose frames have the same numbers; export each" in told(
+        tmp_path, text
+    )
+
+
+def test_a_gap_between_frames_that_no_video_has_is_refused(tmp_path):
+    text = video(0, 1).replace('frame="1"', 'frame="99999999"')
+    assert "more than 1000000 frames between those that the tracks tell; mend it" in told(tmp_path, text)
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5000, "0"])
+def test_a_size_of_a_video_that_is_none_is_read_from_the_photos(tmp_path, size):
+    images = write_files(tmp_path / "images", {"frame_000000.png": pixels(frames([0])[0])})
+    text = video(0).replace("<height>120<", f"<height>{size}<").replace("<size>6<", f"<size>{size}<")
+    assert read(tmp_path, text, images=images).images.heights.tolist() == [120]
+
+
+def test_a_rectangle_that_is_turned_gives_the_box_around_it(tmp_path):
+    box = '<box label="box" xtl="20" ytl="30" xbr="60" ybr="110" rotation="{}" group_id="3"></box>\n</image>'
+    text = cvat_xml(shots()[2:]).replace('<skeleton label="person"', '<skeleton label="person" group_id="3"')
+    for angle, expected in ((90, [0, 50, 80, 40]), (360, [20, 30, 40, 80])):
+        found = people_in(read(tmp_path, text.replace("</image>", box.format(angle))))
+        np.testing.assert_allclose(found["c.png"][0][1], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_any_encoding_of_unicode_is_read(tmp_path, encoding):
+    path = tmp_path / "export.xml"
+    path.write_bytes(cvat_xml(shots()).replace('encoding="utf-8"', "").replace("\n", "\r\n").encode(encoding))
+    found = read_annotations(path, JOINTS, strict=False)
+    assert_same_people(people_in(found), as_coco(tmp_path, shots()))
