@@ -5,6 +5,7 @@ tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (
 """
 
 import json
+import logging
 import math
 import posixpath
 from collections import Counter, defaultdict
@@ -16,9 +17,10 @@ from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_
 from bodyposenet.common.data.importers.document import Fault, decode_text, objects, parse
 from bodyposenet.common.data.importers.regions import HIDDEN, NOT_LABELLED, normalize_label, parse_number
 from bodyposenet.common.data.importers.sources import SourceFiles
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import AwayError, UserError
 
 Fields = dict[str, Any]
+log = logging.getLogger(__name__)
 
 BOX_FIX = "draw a rectangle around each person in LabelMe, and give it and the person's points one group id"
 _POINT_FIX = "give the points and the rectangle of each person one group id in LabelMe"
@@ -31,23 +33,37 @@ def is_labelme(document: object) -> bool:
 
 def is_labelme_start(data: bytes) -> bool:
     """Tell a photo's file by its beginning and end, without reading the picture that may be in it."""
-    ends = data[:2000] + data[-2000:]
+    ends = (data[:4000] + data[-4000:]).replace(b"\0", b"")  # UTF-16 has zeros between
     return b'"shapes"' in ends and b'"imagePath"' in ends
 
 
 def list_labelme(files: SourceFiles) -> list[str]:
     """List the files of photos in a folder or archive; none where the first JSON files are other tools'."""
     names = [name for name in files.names if name.lower().endswith(".json")]
-    return names if any(is_labelme_start(files.read(name)) for name in names[:3]) else []
+    return names if any(_holds_labelme(files, name) for name in names[:3]) else []
+
+
+def _holds_labelme(files: SourceFiles, name: str) -> bool:
+    """Tell whether a file is a photo's; one that is too large to be read as one is none."""
+    try:
+        return is_labelme_start(files.read(name))
+    except AwayError:
+        raise
+    except UserError:
+        return False
 
 
 def read_folder(files: SourceFiles, names: Sequence[str], joints: Joints) -> Fields:
-    """Read the files of a folder into a COCO document; those of other tools are counted and left out."""
-    documents = []
+    """Read the files of a folder into a COCO document; those of other tools are left out and told."""
+    documents, others = [], []
     for name in names:
         document = parse(decode_text(files.read(name), files.tell(name)), files.tell(name))
         if is_labelme(document):
             documents.append((posixpath.dirname(name), files.tell(name), document))
+        else:
+            others.append(name)
+    if others:
+        log.warning("%s: %d files are no photos' of LabelMe, such as %s", files.where, len(others), others[0])
     return from_labelme(documents, files.where, joints)
 
 
@@ -77,7 +93,7 @@ def from_labelme(documents: Sequence[tuple[str, str, Fields]], where: str, joint
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
-    """A point or a rectangle; corners in pixels."""
+    """A point, a rectangle, or a damaged one of them; corners in pixels."""
 
     label: str
     kind: str
@@ -126,25 +142,25 @@ class _Photo:
             )
         height, width = document.get("imageHeight"), document.get("imageWidth")
         size = (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
-        shapes = [shape for entry in objects(document.get("shapes")) if (shape := _read_shape(entry))]
+        shapes = [_read_shape(entry) for entry in objects(document.get("shapes"))]
         return cls(name, place, size, shapes)
 
 
-def _read_shape(entry: Fields) -> _Shape | None:
-    """Read a point, or the rectangle around any other shape; None where it has no place."""
+def _read_shape(entry: Fields) -> _Shape:
+    """Read a point, or the rectangle around any other shape; it is damaged where it has no place."""
     given = entry.get("points")
     pairs = given if isinstance(given, list) else []
     corners = [
         (parse_number(pair[0]), parse_number(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) > 1
     ]
-    if not corners or any(math.isnan(value) for corner in corners for value in corner):
-        return None
+    damaged = not corners or any(math.isnan(value) for corner in corners for value in corner)
     kind = "point" if entry.get("shape_type") == "point" or len(corners) == 1 else "box"
     flags = entry.get("flags")
     remarks = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
     remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
     group = entry.get("group_id")
     spelled = frozenset(map(normalize_label, remarks))
+    kind = "damaged" if damaged else kind
     return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
 
 
@@ -189,6 +205,7 @@ def _add_photo(assembly: Assembly, photo: _Photo) -> None:
         elif shape.kind == "point":
             loose.append(shape)
     lost = _settle(loose, groups)
+    _tell_damaged(assembly, number, photo, groups)
     for group, person in groups.items():
         told = f"group {group}" if isinstance(group, int) else "a rectangle without a group"
         _add_person(assembly, number, person, f"{photo.place}: {told}")
@@ -198,6 +215,20 @@ def _add_photo(assembly: Assembly, photo: _Photo) -> None:
         around = _Shape("", "box", [point.corners[0] for point in lost], None, frozenset()).box
         kind = next(iter(assembly.numbers))
         assembly.add_person(number, kind, Fault(why, _POINT_FIX), around if min(around[2:]) > 0 else None)
+
+
+def _tell_damaged(assembly: Assembly, number: int, photo: _Photo, groups: Mapping[object, _Person]) -> None:
+    """Make a fault of each shape of people that has no place."""
+    known = {*assembly.numbers, *(name for kind in assembly.numbers for name in assembly.joints(kind))}
+    spelled = set(map(normalize_label, known))
+    for shape in photo.shapes:
+        if shape.kind == "damaged" and normalize_label(shape.label) in spelled:
+            why = f"the place of {shape.label!r} is no number"
+            if shape.group in groups:
+                groups[shape.group].fault = why
+            else:
+                kind = next(iter(assembly.numbers))
+                assembly.add_person(number, kind, Fault(f"{photo.place}: {why}", _POINT_FIX), None)
 
 
 def _group_boxes(assembly: Assembly, photo: _Photo) -> defaultdict[object, _Person]:

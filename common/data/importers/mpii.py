@@ -78,8 +78,19 @@ def _list_triplets(fields: Fields) -> Iterator[tuple[float, float, float]]:
     given, seen = fields.get("joints", fields.get("joint_self")), fields.get("joints_vis")
     for number, values in enumerate(given if isinstance(given, list) else []):
         x, y, *told = (
-            [parse_number(value) for value in values] if isinstance(values, list) and values[1:] else [math.nan] * 2
+            [*map(parse_number, values[:2]), *map(_read_visible, values[2:])]
+            if isinstance(values, list) and values[1:]
+            else [math.nan] * 2
         )
-        flag = seen[number] if isinstance(seen, list) and number < len(seen) else told[0] if told else 1
+        flag = _read_visible(seen[number]) if isinstance(seen, list) and number < len(seen) else told[0] if told else 1
         absent = (x, y) == (0, 0) or min(x, y) < 0
-        yield (0, 0, 0) if absent else (x - 1, y - 1, 2 if flag else 1)
+        yield (0, 0, 0) if absent else (x - 1, y - 1, math.nan if math.isnan(flag) else 2 if flag else 1)
+
+
+def _read_visible(value: object) -> float:
+    """Read whether a joint is visible, which is a number, true or false, or a text; NaN where it is none of them."""
+    if isinstance(value, bool) or value is None:
+        return value is not False  # one that is not told is taken as visible
+    if isinstance(value, str):
+        return float(value) if value.strip() in ("0", "1") else math.nan
+    return parse_number(value)

@@ -145,3 +145,35 @@ def test_a_subset_of_a_folder_is_refused_as_there_is_none(tmp_path):
     root = write(tmp_path / "mine", files())
     with pytest.raises(UserError, match="LabelMe's files have no subset 'train'; name the folder"):
         load_document(f"{root}#train")
+
+
+@pytest.mark.parametrize("place", [[[float("nan"), 5]], [[None, None]], [], "here", [[1e400, 1]]])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_joint_whose_place_is_damaged_is_told_and_never_taken_as_not_labelled(tmp_path, place, grouped):
+    whole = files()
+    shape = next(shape for shape in whole["b.json"]["shapes"] if shape["shape_type"] == "point")
+    shape["points"], shape["group_id"] = place, shape["group_id"] if grouped else None
+    found = read(write(tmp_path / "mine", whole))
+    assert f"b.json: {'group 1: ' if grouped else ''}the place of {shape['label']!r} is no number" in str(
+        found.problems[0]
+    )
+    assert grouped == (not people_in(found)["b.png"][0][0].any())
+
+
+def test_files_of_other_tools_among_them_are_told(tmp_path, expected, caplog):
+    found = read(write(tmp_path / "mine", files() | {"settings.json": {"a": 1}}))
+    assert_same_people(people_in(found), expected)
+    assert "1 files are no photos' of LabelMe, such as settings.json" in caplog.text
+
+
+def test_files_in_utf_16_are_read(tmp_path, expected):
+    whole = {name: json.dumps(content).encode("utf-16") for name, content in files().items()}
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+def test_large_files_of_others_in_an_archive_do_not_hide_its_people(tmp_path, expected):
+    """As COCO's own archive has captions and instances, which pack better than a photo may or are larger."""
+    path = tmp_path / "annotations.zip"
+    others = {name: b"{}" + b" " * (17 << 20) for name in ("captions_train.json", "instances_train.json")}
+    path.write_bytes(zipped({"person_keypoints_train.json": json.dumps(coco(shots())).encode()} | others))
+    assert_same_people(people_in(read(path)), expected)

@@ -159,3 +159,21 @@ def test_sleap_ios_coco_gives_the_people_but_for_hidden_joints(read):
     for name, people in found.items():
         for (joints, _), (other, _) in zip(people, whole[name], strict=True):
             np.testing.assert_array_equal(joints[:, 2], np.where(other[:, 2] > 0, 2, 0))
+
+
+@pytest.mark.parametrize(("seen", "flag"), [("0", 1), ("1", 2), (0.0, 1), (True, 2), (None, 2)])
+@pytest.mark.parametrize("form", ["joints_vis", "joint_self"])
+def test_visibility_is_read_as_a_number_or_a_text(read, seen, flag, form):
+    places = [[5 * number + 1, 20 + number] for number in range(len(MPII))]
+    apart = {"image": "a.png", "joints": places, "joints_vis": [seen] * len(MPII)}
+    within = {"img_paths": "a.png", "joint_self": [[*place, seen] for place in places]}
+    found = read([apart if form == "joints_vis" else within], MPII)
+    assert set(found.annotations.keypoints[0, :, 2]) == {flag}
+
+
+def test_a_visibility_that_is_none_is_told(read):
+    places = [[5 * number + 1, 20 + number] for number in range(len(MPII))]
+    people = [{"image": "a.png", "joints": places, "joints_vis": seen * len(MPII)} for seen in ([1], ["maybe"])]
+    found = read(people, MPII)
+    assert len(found.annotations.ids) == 1
+    assert "entry number 2: a joint of it is no number" in " ".join(map(str, found.problems))
