@@ -52,7 +52,7 @@ def run_convert(
         UserError: See :func:`bodyposenet.common.data.conversion.convert.convert_dataset`.
     """
     from bodyposenet.common.data.conversion.convert import convert_dataset
-    from bodyposenet.common.tracking.datasets import describe_half
+    from bodyposenet.common.tracking.annotated_photos import describe_half
 
     run.log_params(dataset_spec.model_dump(mode="json", by_alias=True), prefix="spec")
     index, of = options.part or (0, 1)

@@ -37,7 +37,7 @@ def run_evaluate(
         UserError: See :func:`bodyposenet.common.evaluation.evaluate.evaluate`.
     """
     from bodyposenet.common.evaluation.evaluate import evaluate
-    from bodyposenet.common.tracking.datasets import describe_half
+    from bodyposenet.common.tracking.annotated_photos import describe_half
 
     if inference_spec:
         run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")

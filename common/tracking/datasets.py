@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.importers.load import digest_annotations, is_one_file
 from bodyposenet.common.data.records.manifest import open_shards, read_manifest
-from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.digests import digest_bytes, digest_content, digest_settings, fingerprint
+from bodyposenet.common.storage.digests import digest_bytes, digest_content, fingerprint
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import open_photos
 
 
 @dataclass(frozen=True)
@@ -35,22 +32,6 @@ class Dataset:
 def describe_photos(folder: Path | Location, name: str, digest: str = "") -> Dataset:
     """Describe a photo set that a conversion reads; its digest is computed if it is not known."""
     return Dataset(name, digest or fingerprint(folder), str(folder), {}, "conversion")
-
-
-def describe_half(spec: DatasetSpec, half: str, context: str, profile: Mapping[str, Any] | None = None) -> Dataset:
-    """Describe the photos and annotations of a dataset's ``train`` or ``test`` half, wherever they are.
-
-    Of photos in an archive what its directory says of them counts in place of their bytes.
-
-    Raises:
-        UserError: They cannot be read.
-    """
-    its = spec.locate_half(half)
-    photos = fingerprint(its.images) if its.images.is_dir() else digest_settings(open_photos(its.images).listing())
-    one = is_one_file(its.annotations)
-    annotations = digest_content(its.annotations) if one else digest_annotations(its.annotations)
-    whole = digest_bytes(annotations + photos)
-    return Dataset(f"{spec.dataset} {half}", whole, str(its.images.parent), profile or {}, context)
 
 
 def describe_records(folder: str | Path | Location, names: Sequence[str], context: str) -> Dataset:

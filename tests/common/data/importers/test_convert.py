@@ -14,7 +14,7 @@ from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import locate
-from bodyposenet.common.tracking.datasets import describe_half
+from bodyposenet.common.tracking.annotated_photos import describe_half
 
 HIDDEN = 1
 
