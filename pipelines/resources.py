@@ -77,6 +77,7 @@ NEEDS = {
     "register": TaskResources("1", "4G", hours=1),
     "finish": SMALL,
     "infer-batch": TaskResources("2", "4G", hours=72),
+    "prelabel": TaskResources("2", "4G", hours=72),
     "summary": SMALL,
 }
 

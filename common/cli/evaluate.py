@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.inference import InferenceSpec
 
 
-def _inference_spec(
+def read_inference_spec(
     path: str | None, path_map: "PathMap", model: str | None, runner: RunnerName | None
 ) -> "tuple[InferenceSpec | None, Path]":
-    """The inference spec, if one is named; and the model: that of ``-m``, or the spec's, or the one that ships."""
+    """Read the inference spec, if one is named; and find the model: ``-m``'s, or the spec's, or the one that ships."""
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.inference import InferenceSpec
 
@@ -53,7 +53,8 @@ def _find_runnable(name: str, spec: "InferenceSpec", runner: RunnerName | None) 
     return find_model(name)
 
 
-def _inference_flags(function: Any) -> Any:
+def inference_flags(function: Any) -> Any:
+    """Add the flags of verbs that run a network: spec, model, runner and device."""
     text = "What to compute on; auto is a GPU where the model's library can use one."
     function = option("--device", default="auto", type=WordType(Device), help=text)(function)
     text = "What runs an ONNX model on a processor: the fastest that is right, or the same on every machine (exact)."
@@ -66,7 +67,7 @@ def _inference_flags(function: Any) -> Any:
 
 
 @click.command("evaluate", cls=Verb, epilog=example("bpnet evaluate -i infer.yaml -d coco_spec.json -m model.keras"))
-@_inference_flags
+@inference_flags
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
 @option("--ceiling", is_flag=True, help="Score the labels, too, drawn as maps: the most that a network can reach.")
 @option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
@@ -85,7 +86,7 @@ def evaluate(
     from bodyposenet.common.spec.dataset import DatasetSpec
 
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
-    spec, model = _inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
     from bodyposenet.common.steps.evaluate import run_evaluate
 
@@ -130,7 +131,7 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
         "bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos",
     ),
 )
-@_inference_flags
+@inference_flags
 @option("--input_type", type=WordType(InputType), help="What --input is.  [default: dir, json or image, as it looks]")
 @option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
 @option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
@@ -150,7 +151,7 @@ def inference(
     **options: Any,
 ) -> None:
     """Find people in images; writes detections.json, and without -i the images with the people drawn on them."""
-    spec, model = _inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     from bodyposenet.common.inference.inference import default_results_dir, infer, tell_input_type
 
     folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)

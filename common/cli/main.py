@@ -13,6 +13,7 @@ from bodyposenet.common.cli.doctor import doctor
 from bodyposenet.common.cli.evaluate import evaluate, inference
 from bodyposenet.common.cli.export import export
 from bodyposenet.common.cli.launcher import Verbs
+from bodyposenet.common.cli.prelabel import prelabel
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
 from bodyposenet.common.cli.skeleton import skeleton
@@ -44,6 +45,7 @@ main.add_command(doctor)
 main.add_command(evaluate)
 main.add_command(export)
 main.add_command(inference)
+main.add_command(prelabel)
 main.add_command(prune)
 main.add_command(sample_calibration)
 main.add_command(skeleton)

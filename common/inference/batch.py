@@ -148,14 +148,14 @@ def infer_batch(
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     store = open_photos(source)
-    listed = _photos(store, source)
+    listed = list_source(store, source)
     runner, spec = open_model(model, spec)
     reader = PhotoReader(runner, spec, store, source)
-    parts = Parts(locate(work or folder), _key(model, spec, source, listed))
-    resumed = _find_all(reader, parts, list(listed), progress)
+    parts = Parts(locate(work or folder), digest_work(model, spec, source, listed))
+    resumed = find_all(reader, parts, list(listed), progress)
     batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
     picks = PhotoSampler(notable)
-    entries = (found for part in range(_parts(listed)) for found in parts.read(part))
+    entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
     write_files(folder, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
     batch.notable = picks.pick()
     parts.remove()
@@ -167,8 +167,12 @@ def infer_batch(
     return batch
 
 
-def _photos(store: PhotoStore, source: str) -> dict[str, Stat]:
-    """The photos of a store by name, in order."""
+def list_source(store: PhotoStore, source: str) -> dict[str, Stat]:
+    """List the photos of a store by name, in order.
+
+    Raises:
+        UserError: There are none.
+    """
     listed = store.listing()
     found = {name: listed[name] for name in choose_photos(listed, source, below=True)}
     if not found:
@@ -183,14 +187,18 @@ def _digest(listed: Mapping[str, Stat]) -> str:
     return whole.hexdigest()
 
 
-def _key(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Stat]) -> str:
-    """A digest of all that decides what is found."""
-    told = f"{digest_file(model)} {spec.model_dump_json()} {source} {_digest(listed)}"
+def digest_work(model: Path, spec: InferenceSpec, source: str, listed: Mapping[str, Stat], purpose: str = "") -> str:
+    """Digest all that decides what is found, and what is kept of it."""
+    told = f"{digest_file(model)} {spec.model_dump_json()} {source} {_digest(listed)}{purpose}"
     return digest_bytes(told)
 
 
-def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
-    """Make the parts that are not there; the number of photos in those that are."""
+def find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
+    """Make the parts that are not there.
+
+    Returns:
+        The number of photos in those that are.
+    """
     done = parts.done()
     chunks = [range(start, min(start + PART, len(names))) for start in range(0, len(names), PART)]
     resumed = sum(len(chunk) for number, chunk in enumerate(chunks) if number in done)
@@ -213,7 +221,8 @@ def _find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress:
     return resumed
 
 
-def _parts(listed: Sized) -> int:
+def count_parts(listed: Sized) -> int:
+    """Count the parts of so many photos."""
     return -(-len(listed) // PART)
 
 

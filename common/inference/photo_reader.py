@@ -1,5 +1,6 @@
 """Photo reader: from a photo's name to its entry in ``detections.json``, whatever is wrong with the photo."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, join
@@ -56,9 +58,14 @@ class PhotoReader:
             return entry(self._path(name), None, {"image_meta": meta, "problem": str(pixels)})
         meta |= {"height": pixels.shape[0], "width": pixels.shape[1]}
         try:
-            return entry(self._path(name), find_people(self.runner, pixels, self.spec), {"image_meta": meta})
+            people = find_people(self.runner, pixels, self.spec)
         except UserError as error:  # it is a line rather than a photo
             return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
+        return self.describe(self._path(name), people, pixels, {"image_meta": meta})
+
+    def describe(self, path: Location, people: People, pixels: np.ndarray, given: Mapping[str, Any]) -> Entry:
+        """Tell of a photo with its people; those who want to know more of it add to this."""
+        return entry(path, people, given)
 
     def _path(self, name: str) -> Location:
         return join(self.source, name)

@@ -63,6 +63,13 @@ class Detections(dsl.Artifact):
     schema_version = "0.0.1"
 
 
+class DraftLabels(dsl.Artifact):
+    """People found in new photos, as files that a labelling tool imports, and ``order.csv``, hardest photos first."""
+
+    schema_title = "system.DraftLabels"
+    schema_version = "0.0.1"
+
+
 class HoldOut(dsl.Artifact):
     """Photos that champions and new networks meet on: ``photos.json`` and ``hold_out.zip``, or where these are."""
 

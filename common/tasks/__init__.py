@@ -10,6 +10,7 @@ from bodyposenet.common.tasks.data import convert, gather_photos, join, sample_c
 from bodyposenet.common.tasks.deployment import build_engine, bundle, calibrate, export
 from bodyposenet.common.tasks.evaluation import choose_smallest, evaluate
 from bodyposenet.common.tasks.pages import report
+from bodyposenet.common.tasks.prelabel import prelabel
 from bodyposenet.common.tasks.pruning import prune, prune_rounds
 from bodyposenet.common.tasks.release import gate, register
 from bodyposenet.common.tasks.run import fingerprint, finish, summary
@@ -30,6 +31,7 @@ __all__ = [
     "gather_photos",
     "infer_batch",
     "join",
+    "prelabel",
     "prune",
     "prune_rounds",
     "register",

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,10 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.document import read_settings
-from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.steps.registered_network import Network, fetch_network
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, note
-from bodyposenet.common.tracking import Dataset, Registered, TrackedRun, fetch, find_version, settings_in, task_run
+from bodyposenet.common.tracking import Dataset, TrackedRun, task_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,25 +31,6 @@ SECTIONS = {
     "doubtful": ("Least certain", "Photos with the person of whom the network is least certain."),
     "empty": ("Nobody", "Photos in which nobody was found, taken at random."),
 }
-
-
-@dataclass(frozen=True)
-class Network:
-    """A registered network, fetched.
-
-    Attributes:
-        name: Of the registered model.
-        version: Which of its versions.
-        file: Where it is.
-        skeleton: Its joints.
-        spec: How to find people with it.
-    """
-
-    name: str
-    version: Registered
-    file: Path
-    skeleton: "Skeleton"
-    spec: InferenceSpec
 
 
 @report_failures
@@ -86,7 +66,9 @@ def infer_batch(
         raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
     folder = Path(found)
     with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
-        network = _fetch(name, alias, read_settings(restore_ints(inference_spec), "inference_spec").data, Path(aside))
+        network = fetch_network(
+            name, alias, read_settings(restore_ints(inference_spec), "inference_spec").data, Path(aside)
+        )
         source = source or _draw(folder / DRAWN, draw)
         model = {"name": name, "version": network.version.version}
         done = batch.infer_batch(
@@ -96,20 +78,6 @@ def infer_batch(
         _log(run, done, network, source)
         run.log_artifact(Path(page), "report")
     return done.summary(), note(_numbers(done), metrics)
-
-
-def _fetch(name: str, alias: str, settings: Settings, folder: Path) -> Network:
-    from bodyposenet.common.deploy.onnx_file import card_of_model, read_model
-    from bodyposenet.common.tracking.pyfunc import inference_spec
-
-    version = find_version(name, alias)
-    if version is None:
-        fix = "run prune_retrain, which registers one and makes the best the champion, or name another version or alias"
-        raise UserError(f"has no version or alias {alias!r}", where=f"registered model {name}", fix=fix)
-    file = fetch(name, version.version, folder)
-    card = card_of_model(read_model(file), file)
-    spec = inference_spec(card, {**settings_in(folder), **settings}, where="inference_spec")
-    return Network(name, version, file, card.skeleton, spec)
 
 
 def _draw(folder: Path, number: int) -> str:
@@ -132,7 +100,7 @@ def _log(run: TrackedRun, done: "BatchInference", network: Network, source: str)
 def _write_page(page: Path, done: "BatchInference", network: Network, source: str) -> None:
     from bodyposenet.common.report.gallery import Gallery, write_gallery
 
-    facts = {"network": f"{network.name}, version {network.version.version}", "photos": source}
+    facts = {"network": network.title, "photos": source}
     settings = network.spec.model_dump(mode="json", exclude={"model_path", "train_spec"})
     facts |= {name.replace("_", " "): value for name, value in settings.items()}
     sections = _sections(done, network.skeleton, source)

@@ -1,0 +1,90 @@
+"""Prelabel verb: new photos as drafts for a labelling tool, those worth most first."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bodyposenet.common.cli.evaluate import inference_flags, read_inference_spec
+from bodyposenet.common.cli.launcher import Verb, results_dir, task
+from bodyposenet.common.cli.options import WordType, common_options, example, key_option, option, path_map_option
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.bundled import REGISTERED
+from bodyposenet.common.spec.words import LabelFormat, RunnerName
+from bodyposenet.common.storage.location import locate
+
+if TYPE_CHECKING:
+    from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.inference import InferenceSpec
+
+SHARE = click.FloatRange(0, 1)
+
+
+@click.command(
+    "prelabel",
+    cls=Verb,
+    epilog=example(
+        "bpnet prelabel --input photos --limit 200",
+        "bpnet prelabel -m models:/bodyposenet@champion --input photos --format label-studio",
+    ),
+)
+@inference_flags
+@option("--input", "source", required=True, type=click.Path(), help="Folder or zip archive of photos.")
+@option("--format", "form", default="coco", type=WordType(LabelFormat), help="What to write: coco is for CVAT, too.")
+@option("--limit", default=0, type=click.IntRange(0), help="Photos, at most, the hardest; 0 takes all.")
+@option("--least_score", default=0.3, type=SHARE, help="Joints of a lower score are written as not visible (flag 1).")
+@option("--url_prefix", default="", help="What stands before photos' names in Label Studio's tasks.")
+@option("--copy_photos", is_flag=True, help="Also copy the photos to images/train in the results folder.")
+@path_map_option
+@key_option
+@common_options
+def prelabel(
+    inference_spec: str | None,
+    model_filename: str | None,
+    source: str,
+    path_map: "PathMap",
+    **options: Any,
+) -> None:
+    """Find people in new photos and write them as drafts for CVAT, Label Studio or YOLO, the hardest photos first."""
+    from bodyposenet.common.inference.prelabel import LabelChoice
+    from bodyposenet.common.steps.prelabel import run_prelabel
+
+    choice = LabelChoice(
+        options["form"], options["limit"], options["least_score"], options["url_prefix"], options["copy_photos"]
+    )
+    folder = results_dir(options["results_dir"], locate(source).absolute().parent / "prelabel", bucket=True)
+    with (
+        _open_network(inference_spec, path_map, model_filename, options["runner"]) as (spec, model, name),
+        task("prelabel", folder, status=False) as run,
+    ):
+        done, _ = run_prelabel(
+            run, model, spec, source, folder, choice, name=name, device=options["device"], runner=options["runner"]
+        )
+    for reason in done.problems:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(f"wrote {done.file}: {done.summary()}")
+    click.echo(f"hardest first: {done.order}")
+
+
+@contextlib.contextmanager
+def _open_network(
+    path: str | None, path_map: "PathMap", model: str | None, runner: RunnerName | None
+) -> "Iterator[tuple[InferenceSpec | None, Path, str]]":
+    """Give the spec, the network's file, and its name; one of the registry is there until the block ends."""
+    if model is None or not model.startswith(REGISTERED):
+        spec, file = read_inference_spec(path, path_map, model, runner)
+        yield spec, file, file.stem
+        return
+    from bodyposenet.common.steps.registered_network import fetch_network
+    from bodyposenet.common.tracking.start_weights import REFERENCE
+
+    told = REFERENCE.fullmatch(model)
+    if told is None:
+        raise UserError("names no registered network", where=model, fix=f"write {REGISTERED}NAME@ALIAS or /VERSION")
+    with tempfile.TemporaryDirectory() as aside:
+        network = fetch_network(told["name"], told["alias"] or told["version"], {}, Path(aside))
+        spec = read_inference_spec(path, path_map, str(network.file), runner)[0] if path else network.spec
+        yield spec, network.file, network.title

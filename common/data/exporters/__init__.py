@@ -1,0 +1,1 @@
+"""Exporters: people in photos, as the files that labelling tools import."""

@@ -1,0 +1,52 @@
+"""Write: labels as the files of one labelling tool."""
+
+import json
+from typing import Any
+
+from bodyposenet.common.data.exporters.coco_file import to_coco_document
+from bodyposenet.common.data.exporters.labels import LabelSet
+from bodyposenet.common.data.exporters.studio_tasks import to_tasks, write_interface
+from bodyposenet.common.data.exporters.yolo_files import DATA, to_yolo_files
+from bodyposenet.common.spec.words import LabelFormat
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location, join
+
+COCO, TASKS, INTERFACE = "person_keypoints_prelabel.json", "tasks.json", "interface.xml"
+
+
+def write_labels(labels: LabelSet, folder: Location, form: LabelFormat, *, prefix: str = "") -> Location:
+    """Write labels for a tool.
+
+    Args:
+        labels: The photos with their people.
+        folder: Where; it is made. ``coco`` writes ``person_keypoints_prelabel.json``; ``label-studio`` ``tasks.json``
+            and ``interface.xml``; ``yolo`` ``data.yaml`` and ``labels/``.
+        form: Which tool's files.
+        prefix: What stands before a photo's name in Label Studio.
+
+    Returns:
+        The file to import.
+
+    Raises:
+        UserError: A file cannot be written, or two photos would have one label file.
+    """
+    if form == "coco":
+        return _write_json(folder / COCO, to_coco_document(labels))
+    if form == "label-studio":
+        _write(folder, INTERFACE, write_interface(labels).encode())
+        return _write_json(folder / TASKS, to_tasks(labels, prefix))
+    for name, text in list(to_yolo_files(labels)):
+        _write(folder, name, text.encode())
+    return folder / DATA
+
+
+def _write_json(path: Location, value: Any) -> Location:
+    with whole_file(path) as file:
+        file.write(json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+    return path
+
+
+def _write(folder: Location, name: str, content: bytes) -> None:
+    path = join(folder, name)
+    with whole_file(path) as file:
+        file.write(content)
