@@ -144,5 +144,6 @@ def _tell_problems(problems: "Sequence[Problem]", report: Location | None) -> No
 
 def _summary(done: "Conversion") -> str:
     what = f"{pluralize(done.images, 'image')}, {pluralize(done.people, 'person')}, {pluralize(done.samples, 'sample')}"
+    what += f", {pluralize(done.negatives, 'negative')}" if done.negatives else ""
     left_out = f"{pluralize(len(done.skipped) + done.refused, 'image')} left out"
     return f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"

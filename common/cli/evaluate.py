@@ -19,11 +19,15 @@ from bodyposenet.common.cli.options import (
     results_folder,
 )
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import Device, InputType, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import locate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bodyposenet.common.evaluation.false_positives import FalsePositives
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
@@ -96,12 +100,25 @@ def evaluate(
         )
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
+    for line in _list_false_positives(done.false_positives):
+        click.echo(line)
     if options["ceiling"] or _is_drawn(dataset):
         click.echo(f"{'ceiling AP':<24} {_ceiling(model, done.spec, dataset):.3f}")
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
     click.echo(f"ran in {done.ran}")
     click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
+
+
+def _list_false_positives(found: "FalsePositives") -> "Iterator[str]":
+    """The means over photos, a line each."""
+    from bodyposenet.common.evaluation.false_positives import PER_BLANK_PHOTO, PER_PHOTO
+
+    numbers = found.numbers()
+    yield f"{'false positives a photo':<24} {numbers[PER_PHOTO]:.3f}"
+    if PER_BLANK_PHOTO in numbers:
+        photos = pluralize(found.blank_photos, "photo")
+        yield f"{'- with nobody labelled':<24} {numbers[PER_BLANK_PHOTO]:.3f} ({photos})"
 
 
 def _is_drawn(dataset: "DatasetSpec") -> bool:

@@ -71,18 +71,53 @@ def _refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> N
 
 
 def _stats(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Sequence[float]:
-    from pycocotools.cocoeval import COCOeval
-
-    given = _coco(truth)
-    copies = [dict(detection) for detection in detections]  # pycocotools writes into them
-    evaluation = COCOeval(given, given.loadRes(copies) if copies else _coco(truth, empty=True), "keypoints")
-    evaluation.params.kpt_oks_sigmas = sigmas
+    evaluation = _open(truth, detections, sigmas)
     evaluation.params.maxDets = [MAX_DETECTIONS]
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
     stats: Sequence[float] = evaluation.stats
     return stats
+
+
+def find_unmatched(
+    truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: Sequence[float], oks: float
+) -> list[int]:
+    """Find who matches nobody, neither a labelled person nor anybody whom COCO ignores, however large.
+
+    Args:
+        truth: Who is there.
+        detections: COCO detections; all of a photo count.
+        sigmas: OKS spread of each of the annotations' joints.
+        oks: Least similarity of a match.
+
+    Returns:
+        The photo's id of each of them.
+    """
+    if not detections:
+        return []
+    _refuse_strangers(truth, detections)
+    evaluation = _open(truth, detections, np.array(sigmas))
+    params = evaluation.params
+    params.iouThrs, params.areaRng, params.areaRngLbl = np.array([oks]), [[0, np.inf]], ["all"]
+    params.maxDets = [len(detections)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+    unmatched = []
+    for photo in filter(None, evaluation.evalImgs):
+        wrong = (photo["dtMatches"][0] == 0) & ~photo["dtIgnore"][0].astype(bool)
+        unmatched += [int(photo["image_id"])] * int(np.count_nonzero(wrong))
+    return unmatched
+
+
+def _open(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Any:
+    from pycocotools.cocoeval import COCOeval
+
+    given = _coco(truth)
+    copies = [dict(detection) for detection in detections]  # pycocotools writes into them
+    evaluation = COCOeval(given, given.loadRes(copies) if copies else _coco(truth, empty=True), "keypoints")
+    evaluation.params.kpt_oks_sigmas = sigmas
+    return evaluation
 
 
 def _coco(truth: CocoSet, *, empty: bool = False) -> Any:

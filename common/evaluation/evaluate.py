@@ -11,6 +11,7 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.data.annotations.emptiness import count_problems, require_people
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
+from bodyposenet.common.evaluation.false_positives import FalsePositives, count_false_positives
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.imaging.fit import decode_annotated
 from bodyposenet.common.imaging.orientation import Frame, describe_turns
@@ -44,6 +45,7 @@ class Evaluation:
 
     Attributes:
         metrics: COCO's ten numbers by TAO's names; -1 where the set has no such people.
+        false_positives: Who was found and is not there.
         images: Photos of the test set.
         people: People found in them.
         labelled: People in them with at least one labelled joint, crowds aside.
@@ -56,6 +58,7 @@ class Evaluation:
     """
 
     metrics: dict[str, float]
+    false_positives: FalsePositives
     images: int
     people: int
     labelled: int
@@ -124,7 +127,7 @@ def evaluate(
     found, skipped = _find_all(opened, spec, truth, folder, dataset.unclear_orientation, progress)
     outcome = _score(opened, spec, truth, folder, found, skipped, where)
     log.info(outcome.summary())
-    status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics)
+    status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics | outcome.false_positives.numbers())
     return outcome
 
 
@@ -184,10 +187,13 @@ def _score(
         for detection in to_coco(people, skeleton, truth.joints, photo.image_id)
     ]
     write_json(results_dir / COCO_DETECTIONS, detections)
-    metrics = coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))
+    sigmas = sigmas_for(truth.joints, skeleton)
+    metrics = coco_metrics(truth, detections, sigmas=sigmas)
     write_csv(results_dir, metrics)
+    looked_at = [photo.image_id for photo, people in pairs if people is not None]
     return Evaluation(
         metrics=metrics,
+        false_positives=count_false_positives(truth, detections, sigmas=sigmas, photos=looked_at),
         images=len(truth.photos),
         people=len(detections),
         labelled=sum(person.labelled for photo in truth.photos for person in photo.people),

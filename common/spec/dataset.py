@@ -118,6 +118,8 @@ class DatasetSpec(Strict):
             other photos their sizes and people tell.
         withheld_photos: Extension: SHA-256 of photos that nobody shall train on, with their sizes in bytes; those that
             are in the ``train`` half get no record. Pipelines fill in the photos that champions are compared on.
+        negative_photos: Extension: make records of photos without any annotation, too; ``dataloader.negatives`` of a
+            train spec says what share of a batch they are.
     """
 
     dataset: Name
@@ -131,6 +133,7 @@ class DatasetSpec(Strict):
     person_categories: tuple[Name, ...] | None = Field(default=None, min_length=1, validate_default=True)
     split: SplitRule | None = None
     unclear_orientation: Literal["shown", "stored"] = "shown"
+    negative_photos: Bool = False
     withheld_photos: dict[Name, Count] = Field(default_factory=dict, exclude=True, repr=False)
 
     @model_validator(mode="before")

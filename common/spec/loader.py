@@ -227,11 +227,14 @@ class Dataloader(Strict):
 
     Attributes:
         batch_size: Images a step, on each device.
+        negatives: Extension: share of the images that show nobody, out of records that ``negative_photos`` of a dataset
+            spec brings.
         shuffle_buffer_size: Accepted; every epoch is a permutation of all samples, as if the buffer held them.
     """
 
     class_name: Literal["BpNetDataloader"] = Field(default="BpNetDataloader", alias="__class_name__")
     batch_size: Natural
+    negatives: Annotated[Fraction, Field(lt=1)] = 0.0
     shuffle_buffer_size: Natural = 20000
     image_config: ImageConfig = ImageConfig()
     pose_config: PoseConfigRef = PoseConfigRef()

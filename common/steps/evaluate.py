@@ -46,6 +46,7 @@ def run_evaluate(
         run.log_params({**done.spec.model_dump(mode="json"), "model": name}, prefix="spec")
     run.log_dataset(partial(describe_half, dataset_spec, "test", "evaluation", {"images": done.images}))
     numbers = {rename_metric(key): value for key, value in done.metrics.items()}
+    numbers |= done.false_positives.numbers()
     numbers |= {} if done.speed_up is None else {"speed_up": done.speed_up}
     numbers |= {"people_found": done.people, "people_labelled": done.labelled, "skipped": len(done.skipped)}
     run.log_params({"ran": done.ran}, prefix="data")

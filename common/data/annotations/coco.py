@@ -16,6 +16,7 @@ from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
 from bodyposenet.common.data.annotations.categories import people_kinds
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
+from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.data.importers.document import collector_paused
@@ -126,6 +127,7 @@ class CocoSet:
         problems: What was wrong with it.
         refused: Entries of photos that were left out, whoever is in them.
         other_half: Photos of the same file that are of the other half of the dataset, where the file is split.
+        annotated: Ids of the photos that any annotation of the file is of, whatever of and however wrong.
     """
 
     path: Location
@@ -135,6 +137,7 @@ class CocoSet:
     problems: tuple[Problem, ...] = ()
     refused: int = 0
     other_half: PhotoTable | None = None
+    annotated: frozenset[int] = frozenset()
 
     @cached_property
     def photos(self) -> Photos:
@@ -145,6 +148,11 @@ class CocoSet:
     def labelled(self) -> Mask:
         """``(A,)`` annotations that a network can learn from: one person each, with keypoints."""
         return ~self.annotations.crowds & (self.annotations.num_keypoints > 0)
+
+    @property
+    def blank(self) -> Mask:
+        """``(P,)`` photos without any annotation, not even a crowd, one of another category or one that is wrong."""
+        return ~np.isin(self.images.ids, np.fromiter(self.annotated, np.int64, len(self.annotated)))
 
     def split(self, rule: "SplitRule", half: str) -> "CocoSet":
         """Return the photos that a rule holds out (``test``), or the others (``train``).
@@ -247,7 +255,17 @@ def _read(
     images = photo_table(entries["images"], str(path), problems, album)
     images, annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems, album)
     refused = len(entries["images"]) - len(images.ids)
-    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused)
+    annotated = _find_annotated(entries["annotations"], images)
+    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, annotated=annotated)
+
+
+def _find_annotated(entries: Sequence[dict[str, Any]], images: PhotoTable) -> frozenset[int]:
+    """Find the ids of the photos that annotations name, as they are taken here."""
+    given = [entry.get("image_id") for entry in entries]
+    told: set[int | str | None] = {value for value in given if type(value) is int}
+    told |= {read_key(value) for value in given if type(value) is not int}
+    numbers = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
+    return frozenset(images.ids.tolist()).intersection(number for number in numbers if number is not None)
 
 
 def _not_coco(path: Location, why: str) -> UserError:

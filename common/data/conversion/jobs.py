@@ -113,6 +113,7 @@ class ConversionRecipe:
     def record(self, photo: Photo, mains: tuple[int, ...], image: ReadPhoto, mask: bytes | None) -> Record:
         """Make a photo's record."""
         labelled = [index for index, person in enumerate(photo.people) if person.labelled]
+        keypoints = [photo.people[index].keypoints for index in labelled]
         return Record(
             image_id=photo.image_id,
             height=photo.height,
@@ -122,10 +123,10 @@ class ConversionRecipe:
             dataset=self.dataset,
             image=image.data,
             mask=mask,
-            joints=np.stack([photo.people[index].keypoints for index in labelled]),
-            boxes=np.stack([photo.people[index].box for index in labelled]),
+            joints=np.stack(keypoints) if labelled else np.empty((0, 0, 3)),
+            boxes=np.array([photo.people[index].box for index in labelled], float).reshape(-1, 4),
             main=tuple(labelled.index(index) for index in mains),
-            areas=np.array([photo.people[index].area for index in labelled]),
+            areas=np.array([photo.people[index].area for index in labelled], float),
             orientation=image.turn.orientation,
         )
 

@@ -23,6 +23,7 @@ class Conversion:
         images: Photos in the shards.
         people: People with keypoints in these photos.
         samples: People of interest: what a training epoch counts.
+        negatives: Photos without any annotation that are in the shards.
         shards: The files.
         skipped: Photos with people of interest that were left out, and why.
         manifest: The file that describes the shards.
@@ -40,6 +41,7 @@ class Conversion:
     problems: tuple[Problem, ...] = ()
     refused: int = 0
     report: Location | None = None
+    negatives: int = 0
 
     @classmethod
     def read(
@@ -54,6 +56,7 @@ class Conversion:
             skipped=document["skipped"],
             manifest=manifest,
             problems=tuple(problems),
+            negatives=sum(len(shard.get("negatives", ())) for shard in document["shards"]),
         )
 
 
@@ -159,6 +162,7 @@ def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:
         offsets += [size + offset for offset in piece.offsets]
         size += piece.size
     mains = [mains for piece in pieces for mains in piece.mains]
+    negatives = [number for number, some in enumerate(mains) if not some]  # a photo with people has one of interest
     return {
         "file": file,
         "bytes": size,
@@ -167,4 +171,5 @@ def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:
         "samples": sum(map(len, mains)),
         "offsets": offsets,
         "mains": mains,
+        **({"negatives": negatives} if negatives else {}),
     }

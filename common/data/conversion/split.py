@@ -71,6 +71,7 @@ class DatasetSplit:
         choice: Who is of interest.
         digest: Of the annotations and the spec, without the place where the dataset is.
         mode: ``train`` or ``test``: which set it is.
+        withheld: Photos that are held out elsewhere and left out here.
     """
 
     spec: Any
@@ -79,6 +80,7 @@ class DatasetSplit:
     choice: PersonChoice
     digest: str
     mode: str
+    withheld: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, spec: "DatasetSpec", mode: str) -> "DatasetSplit":
@@ -97,7 +99,7 @@ class DatasetSplit:
         return source
 
     def _require_people(self) -> None:
-        if not len(self.usable):
+        if not self.choice.mains.any():
             counts = {FILTERED[reason]: int((self.choice.reasons == reason).sum()) for reason in FILTERED}
             raise tell_nobody(self.coco, "no person of interest", counts)
 
@@ -116,7 +118,7 @@ class DatasetSplit:
         among = np.isin(self.coco.annotations.photo_of, held) & self.choice.mains
         choice = PersonChoice(np.where(among, WITHHELD, self.choice.reasons).astype(np.uint8))
         digest = digest_settings([self.digest, sorted(map(names.__getitem__, held))])
-        return replace(self, choice=choice, digest=digest)
+        return replace(self, choice=choice, digest=digest, withheld=tuple(held))
 
     def _widen(self, held: Sequence[int]) -> list[int]:
         """Add to usable photos the others of their groups, where the spec splits by groups."""
@@ -143,9 +145,15 @@ class DatasetSplit:
 
     @cached_property
     def usable(self) -> Numbers:
-        """Photos with somebody of interest, in the order of the file."""
+        """Photos with somebody of interest, and negatives if the spec wants them, in the order of the file."""
         people = self.coco.annotations
-        return np.unique(people.photo_of[self.choice.mains])
+        return np.union1d(people.photo_of[self.choice.mains], self._negatives)
+
+    @property
+    def _negatives(self) -> Numbers:
+        """Photos without any annotation, where the spec makes records of them."""
+        found = np.flatnonzero(self.coco.blank) if self.spec.negative_photos else np.empty(0, np.int64)
+        return np.setdiff1d(found, self.withheld)
 
     def mains(self, photo: int) -> tuple[int, ...]:
         """The people of interest of a photo, as places among its people."""

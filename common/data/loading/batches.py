@@ -72,7 +72,8 @@ class SampleSource(Protocol):
     def sample(self, index: int, epoch: int) -> Sample:
         """Sample ``index`` as epoch ``epoch`` sees it; the same arguments give the same sample, in any thread.
 
-        A source whose attribute ``remote`` is true waits for most of the time that this takes.
+        A source whose attribute ``remote`` is true waits for most of the time that this takes. The last samples of one
+        whose attribute ``negatives`` is a number, that many, show nobody: every batch gets its share of them.
         """
 
 
@@ -132,6 +133,32 @@ def shuffle_order(epoch: int, *, samples: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(samples)
 
 
+def order_samples(source: SampleSource, epoch: int, *, seed: int) -> np.ndarray:
+    """Order the samples of an epoch: shuffled, and those that show nobody spread evenly.
+
+    Any so many samples in a row have their share of those that show nobody, to within one.
+
+    Args:
+        source: Its last ``negatives`` samples show nobody; without such an attribute none do.
+        epoch: Number of the epoch, from 0.
+        seed: Decides the order.
+
+    Returns:
+        ``(S,)`` int64: numbers of samples, each once.
+    """
+    samples, negatives = len(source), int(getattr(source, "negatives", 0))
+    people = shuffle_order(epoch, samples=samples - negatives, seed=seed)
+    if not negatives:
+        return people
+    start = np.random.default_rng([seed, 2, epoch, 2]).integers(samples)
+    steps = (np.arange(samples + 1, dtype=np.int64) * negatives + start) // samples
+    is_negative = np.diff(steps) > 0  # systematic: the places where a sum of equal shares passes a whole number
+    order = np.empty(samples, np.int64)
+    order[is_negative] = np.arange(samples - negatives, samples)
+    order[~is_negative] = people
+    return order
+
+
 def require_batch(samples: int, batch_size: int) -> None:
     """Refuse fewer samples than a batch has.
 
@@ -174,7 +201,7 @@ def epoch_batches(
         UserError: There are fewer samples than a batch has.
     """
     require_batch(len(source), batch_size)
-    order = shuffle_order(epoch, samples=len(source), seed=seed)
+    order = order_samples(source, epoch, seed=seed)
     begin, end = (batch_size * edge // shard[1] for edge in (shard[0], shard[0] + 1))
     threads = max(threads, READERS) if getattr(source, "remote", False) else threads
     ahead = max(AHEAD, -(-2 * threads // max(end - begin, 1)))

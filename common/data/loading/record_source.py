@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecordSource:
-    """People of interest in shards, each a sample.
+    """People of interest in shards, each a sample; and photos that show nobody, if they are to have a share.
 
     Attributes:
         shards: Opened shards.
@@ -36,6 +37,7 @@ class RecordSource:
         size: ``(height, width)`` of the input.
         augmentation: How samples vary.
         seed: Of the augmentation.
+        share: Of an epoch's samples those that show nobody, from 0 to below 1.
     """
 
     shards: tuple[Shard, ...]
@@ -44,27 +46,39 @@ class RecordSource:
     size: tuple[int, int]
     augmentation: AugmentationConfig
     seed: int
+    share: float = 0.0
 
     @classmethod
     def from_spec(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
         """Open the training records of a train spec.
 
         Raises:
-            UserError: A shard or a dataset spec cannot be used.
+            UserError: A shard or a dataset spec cannot be used, or there are no photos with nobody that the spec wants.
         """
         loader = spec.dataloader
         config = loader.dataset_config
         datasets = {name: load_spec(path, DatasetSpec) for name, path in config.dataset_specs.items()}
         for name, path in config.dataset_specs.items():
             _hold_to_skeleton(datasets[name], skeleton, path)
-        return cls(
+        source = cls(
             shards=tuple(open_shards(config.train_records_folder_path, config.train_records_path)),
             datasets=datasets,
             skeleton=skeleton,
             size=loader.image_config.image_dims.size,
             augmentation=loader.augmentation_config,
             seed=spec.random_seed,
+            share=loader.negatives,
         )
+        source._require_negatives()
+        return source
+
+    def _require_negatives(self) -> None:
+        if self.share and not len(self.blank):
+            raise UserError(
+                f"{self.share:g} of each batch shall show nobody, but no record does",
+                where="dataloader.negatives",
+                fix="set negative_photos: true in the dataset spec and convert again, or set negatives to 0",
+            )
 
     @cached_property
     def people(self) -> np.ndarray:
@@ -72,13 +86,24 @@ class RecordSource:
         rows = [(s, record, person) for s, shard in enumerate(self.shards) for record, person in shard.samples]
         return np.array(rows, np.int64).reshape(-1, 3)
 
+    @cached_property
+    def blank(self) -> np.ndarray:
+        """``(N, 2)`` int64: shard and record of every photo that shows nobody."""
+        rows = [(s, record) for s, shard in enumerate(self.shards) for record in shard.negatives]
+        return np.array(rows, np.int64).reshape(-1, 2)
+
+    @cached_property
+    def negatives(self) -> int:
+        """Samples of an epoch that show nobody: the last ones."""
+        return round(len(self.people) * self.share / (1 - self.share))
+
     @property
     def remote(self) -> bool:
         """Whether records are read from a bucket, a request each."""
         return any(shard.records.path.remote for shard in self.shards)
 
     def __len__(self) -> int:
-        return len(self.people)
+        return len(self.people) + self.negatives
 
     def find_dataset(self, name: str) -> DatasetSpec:
         """Return the spec of a dataset that records name.
@@ -105,33 +130,50 @@ class RecordSource:
         Raises:
             UserError: So many records in a row are damaged that the shards are.
         """
-        places = [place % len(self) for place in range(index, index + MOST_DAMAGED)]
-        for place in places[:-1]:
-            shard, number, _ = self.people[place].tolist()
-            if (shard, number) in self.damaged:
+        candidates = self._list_candidates(index, epoch)
+        for place in candidates[:-1]:
+            key = (place.shard, place.record)
+            if key in self.damaged:
                 continue
             try:
                 return self._sample(place, epoch)
             except SpoiltRecordError as error:
-                self.damaged.add((shard, number))
+                self.damaged.add(key)
                 log.warning("%s; skipped, as %d photos are so far", error, len(self.damaged))
-        return self._sample(places[-1], epoch)
+        return self._sample(candidates[-1], epoch)
 
-    def _sample(self, index: int, epoch: int) -> Sample:
-        shard, number, person = self.people[index]
-        record = self.shards[shard][int(number)]
-        rng = np.random.default_rng([self.seed, 1, epoch, index])
-        warp = self._warp(record, person, rng)
+    def _list_candidates(self, index: int, epoch: int) -> list["_Place"]:
+        """List the sample and those that stand in for it, the nearest first."""
+        people = len(self.people)
+        if index < people:
+            places = [place % people for place in range(index, index + MOST_DAMAGED)]
+            return [_Place(place, *self.people[place].tolist()) for place in places]
+        first = epoch * self.negatives + index - people  # of all negatives that are drawn, in all epochs
+        rows = [self._draw_negative(number) for number in range(first, first + MOST_DAMAGED)]
+        return [_Place(index, *self.blank[row].tolist()) for row in rows]
+
+    def _draw_negative(self, number: int) -> int:
+        """Draw the row of a negative: all of them in turn, then all in another order."""
+        turn, place = divmod(number, len(self.blank))
+        return int(_shuffle_turn(turn, len(self.blank), self.seed)[place])
+
+    def _sample(self, place: "_Place", epoch: int) -> Sample:
+        record = self.shards[place.shard][place.record]
+        rng = np.random.default_rng([self.seed, 1, epoch, place.number])
+        warp = self._warp(record, place.person, rng)
         return self._warped(record, warp, random_tint(rng, self.augmentation.color_aug_params))
 
-    def _warp(self, record: Record, person: int, rng: np.random.Generator) -> Warp:
-        """Choose a random way from the record's photo to the input, as the augmentation's mode has it."""
+    def _warp(self, record: Record, person: int | None, rng: np.random.Generator) -> Warp:
+        """Choose a random way from the record's photo to the input, as the augmentation's mode has it.
+
+        A photo without a person to centre on is taken whole, with its aspect.
+        """
         params, photo = self.augmentation.spatial_aug_params, (record.height, record.width)
         mode = self.augmentation.spatial_augmentation_mode
-        if mode == "person_centric":
+        if mode == "person_centric" and person is not None:
             centre, height = record.centers[person] - 0.5, float(record.scales[person])
             return person_centric(rng, params, centre=centre, height=height, photo=photo, size=self.size)
-        return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode != "standard")
+        return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode == "standard_with_fixed_aspect_ratio")
 
     def _warped(self, record: Record, warp: Warp, tint: Tint | None = None) -> Sample:
         keypoints = self._keypoints(record)
@@ -152,6 +194,8 @@ class RecordSource:
     def _keypoints(self, record: Record) -> np.ndarray:
         """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
         spec = self.find_dataset(record.dataset)
+        if not len(record.joints):
+            return np.empty((0, self.skeleton.num_joints, 3))
         keypoints = record.joints.copy()
         if keypoints.shape[1] != len(spec.joints):
             raise UserError(
@@ -161,6 +205,20 @@ class RecordSource:
             )
         keypoints[..., 2] = recode(keypoints[..., 2], spec.visibility_flags.codes())
         return self.skeleton.take(spec.joints, keypoints)
+
+
+class _Place(NamedTuple):
+    """Where a sample is: its number in an epoch, shard and record, and its person if it is one's."""
+
+    number: int
+    shard: int
+    record: int
+    person: int | None = None
+
+
+@lru_cache(maxsize=4)
+def _shuffle_turn(turn: int, count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, 2, turn, 1]).permutation(count)
 
 
 def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> None:

@@ -26,11 +26,13 @@ class Shard:
         records: Its records, serialized.
         mains: For each record, the indices of its people of interest.
         joints: Names of the dataset's joints; empty where no manifest tells them.
+        negatives: Numbers of the records in which nobody is.
     """
 
     records: RecordFile
     mains: tuple[tuple[int, ...], ...]
     joints: tuple[str, ...] = ()
+    negatives: tuple[int, ...] = ()
 
     @cached_property
     def samples(self) -> tuple[tuple[int, int], ...]:
@@ -81,9 +83,12 @@ def _open(path: Location, sets: dict[str, Any]) -> Shard:
             if entry["file"] == path.name:
                 records = RecordFile(path, entry["offsets"])
                 _hold_to_manifest(records, entry)
-                return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]))
+                negatives = tuple(entry.get("negatives", ()))
+                return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]), negatives)
     records = RecordFile(path)
-    return Shard(records, tuple(Record.from_bytes(payload).main for payload in records))
+    pairs = [(found.main, len(found.boxes)) for found in map(Record.from_bytes, records)]
+    negatives = tuple(number for number, (_, people) in enumerate(pairs) if not people)
+    return Shard(records, tuple(main for main, _ in pairs), negatives=negatives)
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ _MESSAGES = {
 class Record:
     """A photo, what is masked in it, and the people labelled in it.
 
-    Shape letters: P people with keypoints, K the dataset's joints.
+    Shape letters: P people with keypoints, K the dataset's joints (0 where there are no people).
 
     Attributes:
         image_id: The dataset's number of the photo.
@@ -101,7 +101,7 @@ class Record:
             "person/centers": _raw(self.centers),
             "person/boxes": _raw(self.boxes),
             "person/main": list(self.main),
-            "person/num_other_people": len(self.boxes) - 1,
+            "person/num_other_people": max(len(self.boxes) - 1, 0),
         }
         if self.mask is not None:
             features["frame/mask"] = self.mask
@@ -134,7 +134,7 @@ def _from_features(features: dict[str, list[Any]]) -> Record:
     boxes = _array(features["person/boxes"][0]).reshape(-1, 4)
     people = len(boxes)
     main = tuple(features["person/main"])
-    if not people or not all(0 <= index < people for index in main):
+    if not all(0 <= index < people for index in main):
         raise ValueError(f"people of interest {main} of {people} people")
     return Record(
         image_id=features["frame/image_id"][0],
@@ -145,7 +145,7 @@ def _from_features(features: dict[str, list[Any]]) -> Record:
         dataset=features["dataset"][0].decode(),
         image=features["frame/image"][0],
         mask=features["frame/mask"][0] if "frame/mask" in features else None,
-        joints=_array(features["person/joints"][0]).reshape(people, -1, 3),
+        joints=_array(features["person/joints"][0]).reshape(people, -1 if people else 0, 3),
         boxes=boxes,
         main=main,
         areas=_array(features["person/areas"][0]).reshape(people) if "person/areas" in features else None,

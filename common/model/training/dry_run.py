@@ -33,10 +33,12 @@ def describe(plan: Plan, results_dir: Path | None = None) -> str:
     teacher = starting_teacher(plan, choice.policy)
     model, memory = build(plan, choice.policy, teacher)
     photos = 0 if plan.validation is None else sum(len(shard) for shard in plan.validation.shards)
+    negatives = int(getattr(plan.source, "negatives", 0))
+    shown = f", {negatives:,} of them of nobody" if negatives else ""
     held_out = f", {photos:,} photos held out for validation" if photos else ", no validation"
     epochs = plan.epochs - plan.first
     lines = [
-        f"samples: {len(plan.source):,}{held_out}",
+        f"samples: {len(plan.source):,}{shown}{held_out}",
         f"steps: {plan.steps:,} an epoch of {plan.batch_size} samples each, {epochs} epochs: {plan.steps * epochs:,}",
         f"parameters: {model.count_params():,}",
         f"precision: {choice}",

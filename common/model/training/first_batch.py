@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 
 from bodyposenet.common.data.loading.batch_picture import batch_picture
-from bodyposenet.common.data.loading.batches import make_batch, shuffle_order
+from bodyposenet.common.data.loading.batches import make_batch, order_samples
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.storage.files import whole_file
 
@@ -25,7 +25,7 @@ def write_first_batch(plan: Plan, folder: Path) -> None:
     path = folder / NAME
     if path.exists():
         return
-    order = shuffle_order(0, samples=len(plan.source), seed=plan.spec.random_seed)
+    order = order_samples(plan.source, 0, seed=plan.spec.random_seed)
     batch = make_batch(plan.source, plan.drawing, order[: plan.batch_size], 0)
     picture = batch_picture(
         batch, plan.skeleton, scale=plan.drawing.scale, offset=plan.drawing.offset, sigma=plan.drawing.sigma

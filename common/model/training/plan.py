@@ -235,7 +235,7 @@ def _open_validation(spec: TrainSpec, source: RecordSource) -> RecordSource | No
         return None
     folder = config.val_records_folder_path or config.train_records_folder_path
     shards = tuple(open_shards(folder, config.val_records_path))
-    held_out = replace(source, shards=shards, augmentation=source.augmentation.switch_off())
+    held_out = replace(source, shards=shards, augmentation=source.augmentation.switch_off(), share=0.0)
     _check_datasets(held_out)
     return held_out
 

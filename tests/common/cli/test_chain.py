@@ -1,6 +1,7 @@
 """Command line: a small network goes through every verb, with the flags of TAO's scripts."""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -56,6 +57,7 @@ def test_a_network_goes_through_every_verb(tmp_path, monkeypatch):
     bpnet("export -m results/again/bpnet_model.tlt -o small.etlt -d 64,64,3 -e retrain.yaml -t tfonnx -k S3CRET")
     said = bpnet(f"evaluate -i infer.yaml -d coco.json -m small.etlt -r results/eval -k S3CRET {moved}").stdout
     assert "ceiling AP" in said
+    assert re.search(r"^false positives a photo +\d+\.\d{3}$", said, re.MULTILINE)
     assert (tmp_path / "results/eval/results.csv").exists()
     images = "--input_type dir --input drawn/images --results_dir results/infer --dump_visualizations"
     bpnet(f"inference --inference_spec infer.yaml --model_filename small.etlt {images} -k S3CRET")

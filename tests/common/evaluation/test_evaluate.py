@@ -87,8 +87,9 @@ def test_status_tells_start_success_and_the_ten_figures(dataset, tmp_path):
     outcome = evaluate(perfect(dataset), spec(), dataset, tmp_path)
     first, last = [json.loads(line) for line in (tmp_path / "status.json").read_text().splitlines()]
     assert (first["status"], last["status"]) == ("STARTED", "SUCCESS")
-    assert last["kpi"] == outcome.metrics
-    assert tuple(last["kpi"]) == NAMES
+    alarms = {"false_positives_per_photo": 0.0, "false_positives_per_photo_nobody_labelled": 0.0}
+    assert last["kpi"] == outcome.metrics | alarms
+    assert tuple(last["kpi"])[:10] == NAMES
     assert last["message"] == outcome.summary()
     assert outcome.summary() == f"AP {outcome.ap:.3f}: 3 people found in 3 photos (nobody in 1), 3 labelled."
 
@@ -105,6 +106,7 @@ def test_a_photo_that_cannot_be_used_is_reported_and_its_people_are_missed(datas
     assert "is no readable image" in outcome.skipped[0]
     assert "has 200 x 100 pixels, the annotations say 200 x 200" in outcome.skipped[1]
     assert 0 < outcome.ap < whole.ap
+    assert (outcome.false_positives.photos, outcome.false_positives.blank_photos) == (1, 0)  # those looked at
     assert "2 photos could not be used" in outcome.summary()
     entries = read(tmp_path / "out/detections.json")["images"]
     assert ["keypoints" in entry for entry in entries] == [False, True, False]

@@ -159,6 +159,7 @@ def spatial_rows(part, touched):
 ROWS = [
     ("__class_name__", "Other", "refused", {}),
     ("batch_size", 3, "training", {}),
+    ("negatives", 0.3, "refused", {}),  # there are no records of nobody; others: tests/common/data/loading
     ("shuffle_buffer_size", 7, "notes", {}),  # every epoch is a permutation of all samples, as if the buffer held them
     ("image_config.image_dims.height", 128, "training", {"pose_config.target_shape": [16, 12]}),
     ("image_config.image_dims.width", 64, "training", {"pose_config.target_shape": [8, 8]}),

@@ -1,5 +1,6 @@
 """Both faces of a step, the verb and the task, on the same input: what they log is the same."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -119,6 +120,8 @@ def test_evaluate_logs_the_same_from_both_faces(data, store, tmp_path):
     assert same(task, command)
     assert [use for use, _ in task.datasets] == ["evaluation"]
     assert task.metrics["people_labelled"] > 0
+    most = task.metrics["people_found"] / len(json.loads((tmp_path / "task/detections.json").read_text())["images"])
+    assert 0 <= task.metrics["false_positives_per_photo"] <= most
 
 
 def test_train_logs_the_same_from_both_faces(data, store, tmp_path):
