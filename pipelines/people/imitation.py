@@ -1,4 +1,4 @@
-"""Imitation: a pruned network learns, from pictures without labels, to draw what the whole one draws, at every depth.
+"""Imitation: a smaller network learns, from pictures without labels, to draw what the whole one draws, at every depth.
 
 Beside the maps, chosen layers in between are held to those that they were cut from, filter by filter: hints, after
 Romero et al., "FitNets: Hints for Thin Deep Nets" (ICLR 2015, equation 3), where no regressor is needed, as pruning
@@ -52,7 +52,7 @@ class Course:
     hints: tuple[str, ...]
     steps: int
     batch_size: int = 8
-    learning_rate: float = 2e-4
+    learning_rate: float = 1.5e-4
     joint_weight: float = 5.0
     maps_weight: float = 20.0
     paf_weight: float = 1.0
