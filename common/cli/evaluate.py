@@ -74,6 +74,7 @@ def inference_flags(function: Any) -> Any:
 @inference_flags
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
 @option("--ceiling", is_flag=True, help="Score the labels, too, drawn as maps: the most that a network can reach.")
+@option("--suspects", is_flag=True, help="List the labels that are likely wrong: suspects.csv, and suspects.json.")
 @option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
 @path_map_option
 @key_option
@@ -92,12 +93,14 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
+    from bodyposenet.common.evaluation.suspects import LIST, describe_suspects
     from bodyposenet.common.steps.evaluate import run_evaluate
 
     with task("evaluate", folder, status=False) as run:
         done, _ = run_evaluate(
-            run, model, spec, dataset, folder, name=model.name, device=options["device"], runner=options["runner"]
-        )
+            run, model, spec, dataset, folder, name=model.name, device=options["device"], runner=options["runner"],
+            suspects=options["suspects"],
+        )  # fmt: skip
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
     for line in _list_false_positives(done.false_positives):
@@ -107,6 +110,8 @@ def evaluate(
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
     click.echo(f"ran in {done.ran}")
+    if done.suspects is not None:
+        click.echo(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}")
     click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import CocoSet, Person, read_annotations
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, read_annotations
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import PERSON
 from bodyposenet.common.skeleton.skeleton import find_sigma
@@ -58,6 +58,35 @@ def coco_metrics(
         return dict.fromkeys(NAMES, NOTHING)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         return dict(zip(NAMES, map(float, _stats(truth, detections, spreads)), strict=True))
+
+
+def compare_people(truth: CocoSet, people: Sequence[dict[str, Any]], sigmas: Sequence[float]) -> dict[int, Floats]:
+    """Compute the OKS of people with the annotations of their photo, with pycocotools.
+
+    Somebody in the surroundings of an annotation without joints, as crowds are, has an OKS of 1 with it.
+
+    Args:
+        truth: The annotations.
+        people: COCO detections, any number in a photo.
+        sigmas: OKS spread of each of the annotations' joints.
+
+    Returns:
+        For each photo by its id ``(D, A)``: its D people and A annotations in the order in which they are given.
+    """
+    scores: dict[int, list[float]] = {photo.image_id: [] for photo in truth.photos}
+    for person in people:
+        scores[person["image_id"]].append(person["score"])
+    tables = {photo.image_id: np.zeros((len(scores[photo.image_id]), len(photo.people))) for photo in truth.photos}
+    if not people:
+        return tables
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        evaluation = _open(truth, people, np.array(sigmas))
+        evaluation.params.maxDets = [len(people)]
+        evaluation.evaluate()
+    for image_id, table in tables.items():
+        if table.size:  # pycocotools' rows are best first
+            table[np.argsort(-np.array(scores[image_id]), kind="stable")] = evaluation.ious[image_id, PERSON]
+    return tables
 
 
 def _refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> None:

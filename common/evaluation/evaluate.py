@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.false_positives import FalsePositives, count_false_positives
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.evaluation.suspects import Suspect, describe_suspects, find_suspects, write_suspects
 from bodyposenet.common.imaging.fit import decode_annotated
 from bodyposenet.common.imaging.orientation import Frame, describe_turns
 from bodyposenet.common.inference.detections import (
@@ -26,6 +27,7 @@ from bodyposenet.common.inference.detections import (
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import Location, locate
@@ -55,6 +57,7 @@ class Evaluation:
         ran: What ran the network, on which instruction set, and how fast if that was measured.
         speed_up: Times as fast as float in ONNX Runtime; None if that was not measured.
         spec: How people were found: what was asked for, with what the model's card tells.
+        suspects: Labels that are likely wrong, the likeliest first; None if nobody asked.
     """
 
     metrics: dict[str, float]
@@ -68,6 +71,7 @@ class Evaluation:
     ran: str = ""
     speed_up: float | None = None
     spec: InferenceSpec = field(default_factory=InferenceSpec)
+    suspects: list[Suspect] | None = None
 
     @property
     def ap(self) -> float:
@@ -92,6 +96,7 @@ def evaluate(
     progress: bool | None = None,
     device: "Device" = "auto",
     runner: "RunnerName | None" = None,
+    suspects: bool = False,
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
@@ -106,6 +111,8 @@ def evaluate(
         progress: Show a progress bar; by default on terminals.
         device: What to compute on.
         runner: What to run an ONNX model with; the spec's if None.
+        suspects: List the labels that are likely wrong, too: ``suspects.csv``, and ``suspects.json`` for a labelling
+            tool.
 
     Raises:
         UserError: The model or the annotations cannot be used, nobody in them is labelled, or none of the photos can.
@@ -126,6 +133,8 @@ def evaluate(
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, dataset.unclear_orientation, progress)
     outcome = _score(opened, spec, truth, folder, found, skipped, where)
+    if suspects:
+        outcome = replace(outcome, suspects=_suspect(truth, found, opened.card.skeleton, where))
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics | outcome.false_positives.numbers())
     return outcome
@@ -180,12 +189,7 @@ def _score(
     pairs = list(zip(truth.photos, found, strict=True))
     entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
     write_detections(results_dir, skeleton, spec, entries)
-    detections = [
-        detection
-        for photo, people in pairs
-        if people is not None
-        for detection in to_coco(people, skeleton, truth.joints, photo.image_id)
-    ]
+    detections = _detect(truth, found, skeleton)
     write_json(results_dir / COCO_DETECTIONS, detections)
     sigmas = sigmas_for(truth.joints, skeleton)
     metrics = coco_metrics(truth, detections, sigmas=sigmas)
@@ -204,6 +208,25 @@ def _score(
         speed_up=measure_speed_up(runner),
         spec=spec,
     )
+
+
+def _detect(truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton) -> list[dict[str, Any]]:
+    return [
+        detection
+        for photo, people in zip(truth.photos, found, strict=True)
+        if people is not None
+        for detection in to_coco(people, skeleton, truth.joints, photo.image_id)
+    ]
+
+
+def _suspect(
+    truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton, results_dir: Location
+) -> list[Suspect]:
+    """List the labels that are likely wrong, and write them."""
+    suspects = find_suspects(truth, _detect(truth, found, skeleton), skeleton)
+    write_suspects(results_dir, suspects, truth.joints, skeleton)
+    log.info("%s", describe_suspects(suspects))
+    return suspects
 
 
 def _meta(photo: Photo) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def run_evaluate(
     run: "TrackedRun", model: Path, inference_spec: "InferenceSpec | None", dataset_spec: "DatasetSpec",
     folder: "Path | Location", *,
     name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
+    suspects: bool = False,
 ) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip
     """Score a network, and log the spec, what it ran in and the numbers to the run.
 
@@ -29,6 +30,7 @@ def run_evaluate(
         name: What the run calls the network.
         device: What to compute on.
         runner: What runs an ONNX file on a processor.
+        suspects: List the labels that are likely wrong, too.
 
     Returns:
         What came out, and the numbers that are logged.
@@ -41,7 +43,7 @@ def run_evaluate(
 
     if inference_spec:
         run.log_params({**inference_spec.model_dump(mode="json"), "model": name}, prefix="spec")
-    done = evaluate(model, inference_spec, dataset_spec, folder, device=device, runner=runner)
+    done = evaluate(model, inference_spec, dataset_spec, folder, device=device, runner=runner, suspects=suspects)
     if not inference_spec:
         run.log_params({**done.spec.model_dump(mode="json"), "model": name}, prefix="spec")
     run.log_dataset(partial(describe_half, dataset_spec, "test", "evaluation", {"images": done.images}))
