@@ -1,6 +1,7 @@
 """Convert verbs: a dataset to record shards, on one machine or several."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,13 +67,11 @@ def dataset_convert(
 
     A conversion that was stopped goes on where it was when it is run again.
     """
-    from bodyposenet.common.spec.base import load_spec
-    from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.steps.convert import ConversionOptions, run_convert
 
     _note_folder(output_filename)
     folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
-    spec = _split(load_spec(dataset_spec, DatasetSpec, path_map=path_map), options["split"], options["split_group"])
+    spec = _split(_load(dataset_spec, path_map, options["split"]), options["split"], options["split_group"])
     how = ConversionOptions(
         shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
         check_files=options["check_files"], strict=options["strict"], processes=options["processes"],
@@ -84,6 +83,18 @@ def dataset_convert(
     _tell_problems(done.problems, done.report)
     click.echo(_summary(done))
     click.echo(f"what is in the dataset: {done.report}", err=True)
+
+
+def _load(path: str, path_map: "PathMap", share: float | None) -> "DatasetSpec":
+    """Read the spec; with a share to hold out it needs no test half."""
+    from bodyposenet.common.spec.base import validate
+    from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.spec.document import read_document
+
+    document = read_document(path)
+    if share is not None and "train_data" in document.data:
+        document = replace(document, data={"test_data": document.data["train_data"], **document.data})
+    return validate(document, DatasetSpec, path_map)
 
 
 def _split(spec: "DatasetSpec", share: float | None, group: str | None) -> "DatasetSpec":
