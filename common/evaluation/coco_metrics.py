@@ -126,11 +126,11 @@ def find_unmatched(
     if not detections:
         return []
     _refuse_strangers(truth, detections)
-    evaluation = _open(truth, detections, np.array(sigmas))
-    params = evaluation.params
-    params.iouThrs, params.areaRng, params.areaRngLbl = np.array([oks]), [[0, np.inf]], ["all"]
-    params.maxDets = [len(detections)]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        evaluation = _open(truth, detections, np.array(sigmas))
+        params = evaluation.params
+        params.iouThrs, params.areaRng, params.areaRngLbl = np.array([oks]), [[0, np.inf]], ["all"]
+        params.maxDets = [len(detections)]
         evaluation.evaluate()
     unmatched = []
     for photo in filter(None, evaluation.evalImgs):
