@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from bodyposenet.common.bounds import FRAMED_PIXELS, INPUT_PIXELS
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.orientation import (
     STORED,
@@ -21,6 +22,7 @@ from bodyposenet.common.imaging.orientation import (
     turn_image,
     turn_size,
 )
+from bodyposenet.common.imaging.pixels import decode, describe_fault
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 
 GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
-LARGEST_INPUT = 2**25  # pixels; a small photo that needs more is a line rather than a photo
 
 Size = tuple[int, int]
 Borders = tuple[int, int, int, int]  # top, bottom, left, right, in pixels
@@ -98,7 +99,7 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
     borders = _borders(photo, size) if mode == "pad_image_input" else (0, 0, 0, 0)
     framed = photo[0] + borders[0] + borders[1], photo[1] + borders[2] + borders[3]
     resized = _adjust(photo, size) if mode == "adjust_network_input" else size
-    _refuse_lines(photo, max(framed[0] * framed[1], resized[0] * resized[1]))
+    _refuse_lines(photo, framed[0] * framed[1], resized[0] * resized[1])
     scale_y, scale_x = resized[0] / framed[0], resized[1] / framed[1]
     matrix = np.array(
         [
@@ -152,14 +153,11 @@ def decode_image(data: bytes, *, where: str, orientation: int | None = None) -> 
         where: What messages call it.
         orientation: EXIF's number of how to turn it; 1 leaves it as it is stored, None takes that of the file.
     """
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:  # it says that it has more pixels than OpenCV takes
-        image = None
+    image = decode(data, cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise UserError("is no readable image", where=where, fix="replace it with a JPEG or PNG file")
-    return turn_image(np.asarray(image, np.uint8), read_orientation(data) if orientation is None else orientation)
+        problem, fix = describe_fault(data)
+        raise UserError(problem, where=where, fix=fix)
+    return turn_image(image, read_orientation(data) if orientation is None else orientation)
 
 
 def decode_annotated(data: bytes, told: Size, *, unclear: Frame, where: str) -> tuple[np.ndarray, Turn]:
@@ -212,8 +210,9 @@ def _adjust(photo: Size, size: Size) -> Size:
     return round(height * columns / width), columns
 
 
-def _refuse_lines(photo: Size, pixels: int) -> None:
-    if pixels > max(LARGEST_INPUT, 4 * photo[0] * photo[1]):
+def _refuse_lines(photo: Size, framed: int, resized: int) -> None:
+    pixels = max(framed, resized)
+    if pixels > min(max(INPUT_PIXELS, 4 * photo[0] * photo[1]), FRAMED_PIXELS):
         raise UserError(
             f"a photo of {photo[1]} x {photo[0]} pixels would need {pixels / 2**20:.0f} megapixels to fit the network",
             fix="crop it",

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.imaging.headers import decode_grey
 from bodyposenet.common.imaging.orientation import read_orientation, turn_image
+from bodyposenet.common.imaging.pixels import decode_grey
 
 MOST_BITS = 8  # of 64 that differ; saved anew 5 do at most, of 1,830 pairs of other photos of COCO 15 at least
 LEAST_CONTRAST = 6.0  # standard deviation of the small picture, in grey levels; plainer ones look all the same

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bodyposenet.common.bounds import EXIF_ENTRIES
 from bodyposenet.common.pages.numbers import pluralize
 
 Size = tuple[int, int]
@@ -18,7 +19,6 @@ STORED = 1  # the orientation that turns nothing
 _TRANSPOSING = (5, 6, 7, 8)  # those that swap height and width
 _TAG, _SHORT, _HEADER = 0x0112, 3, b"Exif\0\0"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_MOST_ENTRIES = 1024  # of a directory; more is no EXIF
 
 
 class Turn(NamedTuple):
@@ -181,7 +181,7 @@ def _find_tag(data: bytes, start: int, end: int) -> _Tag | None:
     if at + 2 > end:
         return None
     (count,) = struct.unpack_from(f"{order}H", data, at)
-    for entry in range(at + 2, at + 2 + 12 * min(count, _MOST_ENTRIES), 12):
+    for entry in range(at + 2, at + 2 + 12 * min(count, EXIF_ENTRIES), 12):
         if entry + 12 > end:
             return None
         tag, kind, number, value = struct.unpack_from(f"{order}HHIH", data, entry)

@@ -7,7 +7,6 @@ import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import decode_image
-from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import find_people
 from bodyposenet.common.pose.people import People
@@ -18,8 +17,6 @@ from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
-
-LARGEST_PHOTO = 2**27  # pixels; one takes 400 MB
 
 
 class PhotoReader:
@@ -72,10 +69,6 @@ class PhotoReader:
 
 
 def _decode(data: bytes, where: str) -> np.ndarray | UserError:
-    height, width = read_header_size(data) or (0, 0)
-    if height * width > LARGEST_PHOTO:
-        pixels = f"has {height * width / 1e6:.0f} megapixels; {LARGEST_PHOTO / 1e6:.0f} are taken"
-        return UserError(pixels, where=where, fix="make it smaller")
     try:
         return decode_image(data, where=where)
     except UserError as error:

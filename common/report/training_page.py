@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bodyposenet.common.imaging.pixels import decode
 from bodyposenet.common.report.run_report import write_report
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -64,7 +65,5 @@ def _describe(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _first_batch(path: Path) -> list[tuple[str, np.ndarray]]:
-    picture = cv2.imread(str(path)) if path.is_file() else None
-    if picture is None:
-        return []
-    return [("the first step's pictures", np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))]
+    picture = decode(path.read_bytes(), cv2.IMREAD_COLOR_RGB) if path.is_file() else None
+    return [] if picture is None else [("the first step's pictures", picture)]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bodyposenet.common.bounds import INPUT_SIDE, LARGEST_STRIDE
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
 CHANNELS = 3
-MOST_STRIDE, MOST_PIXELS = 256, 65_536  # beyond which no network of ours goes
 MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)  # of strangers' JSON
 
 
@@ -109,9 +109,9 @@ def _read_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _find_problems(card: Card) -> Iterator[str]:
     """List what a card says that no network can be fed or read by."""
-    if not 1 <= card.stride <= MOST_STRIDE:
+    if not 1 <= card.stride <= LARGEST_STRIDE:
         yield f"a stride of {card.stride}"
-    if not all(1 <= side <= MOST_PIXELS for side in card.input_size):
+    if not all(1 <= side <= INPUT_SIDE for side in card.input_size):
         yield f"an input size of {card.input_size}"
     for key in ("image_scale", "image_offset"):
         values = getattr(card, key)

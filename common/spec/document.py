@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
+from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, SPEC_VALUES
 from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
 FROM = "from"  # the key that names the file with the settings
-MOST_CHARACTERS, MOST_VALUES, MOST_LEVELS = 1_000_000, 100_000, 64  # of a spec; with what aliases repeat
 Loc = tuple[str | int, ...]
 
 
@@ -91,8 +91,8 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     Raises:
         SpecError: It is no YAML or JSON, or not a mapping of keys.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {MOST_CHARACTERS:,}"])
+    if len(text) > SPEC_CHARACTERS:
+        raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {SPEC_CHARACTERS:,}"])
     root = _compose(text, as_json, where)
     _hold_small(root, where)
     data = _load_json(where, text) if as_json else _load_yaml(where, text)
@@ -207,11 +207,11 @@ def _hold_small(root: yaml.Node | None, where: str) -> None:
                 raise SpecError([f"{where}:{node.start_mark.line + 1}: an alias stands in what it repeats"])
             open_nodes.add(id(node))
             todo += [(node, True), *((one, False) for one in inner)]
-        if counts.get(id(node), 0) > MOST_VALUES or levels.get(id(node), 0) > MOST_LEVELS:
+        if counts.get(id(node), 0) > SPEC_VALUES or levels.get(id(node), 0) > SPEC_LEVELS:
             raise SpecError(
                 [
-                    f"{where}:{node.start_mark.line + 1}: more than a spec holds: at most {MOST_VALUES:,} values, what"
-                    f" aliases repeat included, nested in at most {MOST_LEVELS} levels"
+                    f"{where}:{node.start_mark.line + 1}: more than a spec holds: at most {SPEC_VALUES:,} values, what"
+                    f" aliases repeat included, nested in at most {SPEC_LEVELS} levels"
                 ]
             )
 

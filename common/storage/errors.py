@@ -20,6 +20,7 @@ TOLD = {
     errno.EEXIST: ("this is a file, not a folder", "name another"),
     errno.EISDIR: ("this is a folder", "name a file in it"),
     errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
+    errno.ENODEV: ("this is a pipe, a socket or a device", "name a file"),
     errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
     errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
     errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),

@@ -5,11 +5,13 @@ A store is a class with the methods of :class:`Location`: :class:`LocalLocation`
 """
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
@@ -43,6 +45,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
 
     def fetch(self, start: int = 0, end: int | None = None) -> bytes:
         """Read the file's bytes; as much memory is taken as is read."""
+        self._refuse_special()
         with open(self, "rb") as file:
             if start:
                 file.seek(start)
@@ -52,7 +55,15 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
 
     def open_stream(self) -> BinaryIO:
         """Open the file."""
+        self._refuse_special()
         return open(self, "rb")
+
+    def _refuse_special(self) -> None:
+        """Refuse what would never end, or never begin; a pipe of the shell's, ``<(command)``, is as good as a file."""
+        mode = self.stat().st_mode
+        given = stat.S_ISFIFO(mode) and self.is_relative_to("/dev")
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or given):
+            raise OSError(errno.ENODEV, "no file", str(self))
 
     def list_files(self) -> dict[str, Stat]:
         """List every file below the folder."""

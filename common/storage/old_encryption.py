@@ -8,13 +8,13 @@ whether it is the last, and the header is authenticated with it.
 import struct
 import unicodedata
 
+from bodyposenet.common.bounds import OLD_KEY_CHUNK_BYTES, OLD_KEY_WORK
+
 MAGIC = b"\xabBPNET\r\n"  # no text, no zip, no ONNX file begins so
 VERSION = 1
 HEADER = struct.Struct(">8s4BI16s")  # magic, version, scrypt's log2 n, r and p, bytes of a chunk, salt
 NONCE = struct.Struct(">?3xQ")  # whether it is the last chunk, its number
 TAG = 16
-MOST_CHUNK = 1 << 24
-MOST_WORK = 1 << 21  # of n * r * p: 256 MiB and about a second; a header may say anything
 
 
 class DamageError(Exception):
@@ -54,7 +54,7 @@ def _read_header(sealed: bytes) -> tuple[int, int, int, int, bytes]:
     if len(sealed) < HEADER.size + TAG:
         raise DamageError("cut short within its first chunk")
     _, version, log_n, r, p, chunk, salt = HEADER.unpack_from(sealed)
-    fits = 0 < log_n < 16 * r and p > 0 and (r * p) << log_n <= MOST_WORK and 0 < chunk <= MOST_CHUNK
+    fits = 0 < log_n < 16 * r and p > 0 and (r * p) << log_n <= OLD_KEY_WORK and 0 < chunk <= OLD_KEY_CHUNK_BYTES
     if version != VERSION or not fits:
         raise DamageError("its header asks for what no such file has")
     return log_n, r, p, chunk, salt

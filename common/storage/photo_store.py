@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from bodyposenet.common.bounds import PHOTO_BYTES, PHOTO_RATIO, PHOTO_RATIO_FROM
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing
@@ -19,9 +20,6 @@ from bodyposenet.common.storage.location import Location, Stat, locate
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff")
 PHOTOS = "JPEG, PNG, BMP, WebP or TIFF"
 MOST_TOLD = 20  # files that a message names
-MOST_BYTES = 256 << 20  # of a file: more is no photo
-MOST_RATIO = 200  # of a packed file's sizes, where it is large: no photo packs so well
-SMALL = 16 << 20  # bytes; below, any ratio passes (masks of one colour pack 1000 to 1)
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 HEAD = struct.Struct("<4s22xHH")  # of a packed file: signature, lengths of its name and of its extra field
 SLACK = 1024  # bytes that a packed file's own head may be longer than the archive's directory tells
@@ -113,8 +111,8 @@ def _check(name: str, where: str) -> str:
 
 
 def _photo_sized(size: int, where: str) -> None:
-    if size > MOST_BYTES:
-        raise UserError(f"has {size >> 20} MiB; a photo has at most {MOST_BYTES >> 20}", where=where, fix=LEAVE_OUT)
+    if size > PHOTO_BYTES:
+        raise UserError(f"has {size >> 20} MiB; a photo has at most {PHOTO_BYTES >> 20}", where=where, fix=LEAVE_OUT)
 
 
 class FolderPhotos:
@@ -135,7 +133,7 @@ class FolderPhotos:
         """A file's content."""
         path = self.folder / _check(name, str(self.folder))
         with translate_errors(path, fix=LEAVE_OUT):
-            data = path.fetch(0, MOST_BYTES + 1)
+            data = path.fetch(0, PHOTO_BYTES + 1)
         _photo_sized(len(data), str(path))
         return data
 
@@ -233,7 +231,7 @@ def _readable(entry: ZipEntry, where: str) -> None:
     if entry.method not in (STORED, DEFLATED):
         raise UserError(f"is packed by a method that is not read here ({entry.method})", where=where, fix=REPACK)
     _photo_sized(entry.size, where)
-    if entry.size > SMALL and entry.size > MOST_RATIO * entry.packed:
+    if entry.size > PHOTO_RATIO_FROM and entry.size > PHOTO_RATIO * entry.packed:
         ratio = entry.size // max(entry.packed, 1)
         raise UserError(f"would unpack to {ratio} times its size: no photo does", where=where, fix=LEAVE_OUT)
 

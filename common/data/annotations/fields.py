@@ -10,13 +10,12 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from bodyposenet.common.bounds import COORDINATE, WHOLE_NUMBER
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.importers.document import Fault
 
 Floats = npt.NDArray[np.float64]
 Segmentation = list[list[float]] | dict[str, Any]  # polygons, or run lengths
-MOST_PIXELS = 1e6  # no coordinate is larger
-MOST_WHOLE = 2**53  # JSON's readers agree on whole numbers up to here
 HUGE = 1e100  # no number is larger, so that products stay finite
 SHOWN = 60  # characters of a wrong value that a message repeats
 
@@ -67,7 +66,7 @@ class Entry:
     def whole(self, key: str, default: int | None = None) -> int:
         """Read a whole number."""
         value = self._take(key, "a whole number", default)
-        if type(value) is not int or abs(value) > MOST_WHOLE:
+        if type(value) is not int or abs(value) > WHOLE_NUMBER:
             raise self._refuse(key, "a whole number")
         return value
 
@@ -105,7 +104,7 @@ class Entry:
             why = ", as the dataset spec's joints ask" if key == "keypoints" else ""
             raise self.wrong(key, f"{key!r} has {len(values)} numbers", f"give it {count}{why}")
         array = np.array(values, np.float64)
-        if (np.abs(array) > MOST_PIXELS).any():
+        if (np.abs(array) > COORDINATE).any():
             raise self.wrong(key, f"{key!r} has {array[np.abs(array).argmax()]:g}", "write pixels of the image")
         return array
 
@@ -148,7 +147,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_place(value: object) -> bool:
-    return is_number(value) and abs(value) <= MOST_PIXELS
+    return is_number(value) and abs(value) <= COORDINATE
 
 
 class Columns:
@@ -179,9 +178,9 @@ class Columns:
         if set(map(type, values)) <= {int}:
             with contextlib.suppress(OverflowError):
                 array = np.array(values, np.int64)
-                if not len(array) or (array.min() >= -MOST_WHOLE and array.max() <= MOST_WHOLE):
+                if not len(array) or (array.min() >= -WHOLE_NUMBER and array.max() <= WHOLE_NUMBER):
                     return array
-        good = [type(value) is int and abs(value) <= MOST_WHOLE for value in values]
+        good = [type(value) is int and abs(value) <= WHOLE_NUMBER for value in values]
         return np.array(self._or_zero(values, good), np.int64)
 
     def number(self, key: str, default: Floats) -> Floats:
@@ -207,7 +206,7 @@ class Columns:
             good = [set(map(type, value)) <= NUMBERS for value in lists]
             lists = self._or_zero(lists, good, [0] * count)
         array = _floats(lists, count)
-        wild = ~(np.abs(array) <= MOST_PIXELS).all(axis=1)
+        wild = ~(np.abs(array) <= COORDINATE).all(axis=1)
         self.suspect |= wild
         array[wild] = 0
         return array
@@ -250,4 +249,4 @@ def _are_plain(polygons: list[Any]) -> bool:
         array = np.fromiter(chain.from_iterable(parts), np.float64)
     except OverflowError:
         return False
-    return bool((np.abs(array) <= MOST_PIXELS).all())
+    return bool((np.abs(array) <= COORDINATE).all())

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from bodyposenet.common.data.annotations.fields import MOST_WHOLE
+from bodyposenet.common.bounds import WHOLE_NUMBER
 
 Key = int | str
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?=(?:\.0+)?$)")
@@ -22,7 +22,7 @@ def read_key(value: object) -> Key | None:
         return int(found[0]) if found else text or None
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and abs(value) <= MOST_WHOLE else None
+    return value if type(value) is int and abs(value) <= WHOLE_NUMBER else None
 
 
 def read_number(value: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as run_lengths
 
+from bodyposenet.common.bounds import COUNT_CHARACTERS
 from bodyposenet.common.data.annotations.coco import Person, Photo
 from bodyposenet.common.errors import UserError
 
@@ -15,7 +16,6 @@ Mask = npt.NDArray[np.uint8]
 Fault = tuple[Person, UserError]
 
 CORNERS = 6  # numbers; two points enclose nothing
-LONGEST = 8  # characters of a count: more than any photo has pixels
 MARGIN = 2  # pixels by which pycocotools' rounding may draw a polygon beyond its corners
 
 
@@ -151,7 +151,7 @@ def _unpack(packed: str) -> npt.NDArray[np.int64]:
     if not len(ends) or ends[-1] != len(codes) - 1 or codes.min() < 0 or codes.max() > 63:
         return none
     lengths = np.diff(ends, prepend=-1)
-    if lengths.max() > LONGEST:
+    if lengths.max() > COUNT_CHARACTERS:
         return none
     starts = ends - lengths + 1
     shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.fields import MOST_PIXELS, Segmentation, is_number, is_segmentation
+from bodyposenet.common.bounds import COORDINATE
+from bodyposenet.common.data.annotations.fields import Segmentation, is_number, is_segmentation
 from bodyposenet.common.data.annotations.ids import read_key, read_number
 
 Fields = dict[str, Any]
@@ -146,7 +147,7 @@ def _is_point(value: object) -> bool:
 
 
 def _is_place(value: object) -> bool:
-    return is_number(value) and abs(value) <= MOST_PIXELS
+    return is_number(value) and abs(value) <= COORDINATE
 
 
 def _is_empty(box: list[Any]) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.bounds import PHOTO_PIXELS, PHOTO_SIDE, WHOLE_NUMBER
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.fields import (
-    MOST_WHOLE,
     SHOWN,
     Entry,
     Floats,
@@ -24,9 +24,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
 
-MOST_SIDE = 65_535  # pixels: what a JPEG can have
 _DRIVE = re.compile(r"^/?[A-Za-z]:(?=/)")
-MOST_AREA = 2**28  # pixels: larger than any camera's, and under a gigabyte to decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,9 +195,11 @@ def _photo(fields: dict[str, Any], number: int, file: str, key: int | None) -> t
     if not _is_below(name):
         text = f"'file_name' is {name[:SHOWN]!r}, which leaves the folder"
         raise entry.wrong("file_name", text, "write its path below the folder")
-    height, width = entry.size("height", MOST_SIDE), entry.size("width", MOST_SIDE)
-    if height * width > MOST_AREA:
-        raise entry.wrong("image size", f"{width} x {height} pixels are too many", f"tile it, to {MOST_AREA:,} at most")
+    height, width = entry.size("height", PHOTO_SIDE), entry.size("width", PHOTO_SIDE)
+    if height * width > PHOTO_PIXELS:
+        raise entry.wrong(
+            "image size", f"{width} x {height} pixels are too many", f"tile it, to {PHOTO_PIXELS:,} at most"
+        )
     return image_id, (name, height, width)
 
 
@@ -207,8 +207,8 @@ def _are_sound(image_id: object, name: object, height: object, width: object) ->
     """Tell whether all is well at first sight."""
     if type(image_id) is not int or type(name) is not str or type(height) is not int or type(width) is not int:
         return False
-    sized = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and height * width <= MOST_AREA
-    return sized and abs(image_id) <= MOST_WHOLE and _is_below(name)
+    sized = 0 < height <= PHOTO_SIDE and 0 < width <= PHOTO_SIDE and height * width <= PHOTO_PIXELS
+    return sized and abs(image_id) <= WHOLE_NUMBER and _is_below(name)
 
 
 def _is_below(name: str) -> bool:

@@ -17,9 +17,10 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import JPEG, decode_grey, decode_pixels, is_whole, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, read_header_size
 from bodyposenet.common.imaging.near_duplicates import hash_picture
 from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
+from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault, is_whole
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
@@ -342,7 +343,8 @@ def hold_to_annotations(
     elif not is_whole(data):
         size = None
     if size is None:
-        return Problem(file, "unreadable image", "this is no readable image", "replace it", photo.image_id)
+        problem, fix = describe_fault(data)
+        return Problem(file, "unreadable image", f"this {problem}", fix, photo.image_id)
     turn = choose_turn(data, size, told, unclear)
     if turn_size(size, turn.orientation) != told:
         text = f"the image has {size[1]} x {size[0]} pixels, the annotations say {photo.width} x {photo.height}"

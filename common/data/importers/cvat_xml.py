@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
 
+from bodyposenet.common.bounds import CVAT_FRAMES
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.assembly import Assembly, Joints, PhotoFinder, choose_people
 from bodyposenet.common.data.importers.document import Fault, decode_text
@@ -26,7 +27,6 @@ NAME = "annotations.xml"
 _FIX = "mend it in CVAT, and export again"
 _FRAME = "frame_{:06d}"  # what CVAT calls the pictures of a video
 _VIDEO = ("size", "start_frame", "frame_filter", "original_size")
-_MOST_FRAMES = 1_000_000  # between those that the tracks tell; CVAT itself leaves none out
 
 
 @dataclass(slots=True)
@@ -322,7 +322,7 @@ def _gather_frames(
 ) -> dict[int, list[_Seen]]:
     """List who is in each frame, with the frames between those that the tracks tell."""
     frames: dict[int, list[_Seen]] = defaultdict(list)
-    left = _MOST_FRAMES
+    left = CVAT_FRAMES
     for track in tracks:
         label = track.attributes.get("label", "")
         told: dict[int, dict[str, Triplet] | Fault] = {}
@@ -333,7 +333,7 @@ def _gather_frames(
             told[frame] = _read_joints(node, skeletons.get(label, ()), where)
         left -= (max(told) - min(told)) // video.step if told else 0
         if left < 0:
-            problem = f"there are more than {_MOST_FRAMES} frames between those that the tracks tell"
+            problem = f"there are more than {CVAT_FRAMES} frames between those that the tracks tell"
             raise UserError(problem, where=f"{where}:{track.line}", fix=_FIX)
         for frame, joints in _fill(dict(sorted(told.items())), video.step):
             frames[frame].append(_Seen(label, joints))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Any, Protocol
 
+from bodyposenet.common.bounds import ANNOTATION_BYTES, ANNOTATION_RATIO, ANNOTATION_RATIO_FROM
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
@@ -24,9 +25,6 @@ _WORDS = ("true", "false", "null", "NaN", "-Infinity")
 _EXPORT_AGAIN = "export it again"
 
 ZIP, GZIP = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
-MOST_BYTES = 2 << 30  # of an annotation file, unpacked
-MOST_RATIO = 200  # COCO's annotations shrink to a fifth; only what is all alike shrinks to less than a hundredth
-FREE_BYTES = 64 << 20  # below this, no ratio is too high
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -244,7 +242,7 @@ class _Readable(Protocol):
 
 def _read_bounded(file: _Readable, packed: int, where: str) -> bytes:
     """Read a compressed file, but not more than its packed size can honestly hold."""
-    most = max(FREE_BYTES, min(MOST_BYTES, MOST_RATIO * packed))
+    most = max(ANNOTATION_RATIO_FROM, min(ANNOTATION_BYTES, ANNOTATION_RATIO * packed))
     try:
         content = file.read(most + 1)
     except _DAMAGE as error:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decode_size, read_header_size
+from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.orientation import read_orientation, turn_size
+from bodyposenet.common.imaging.pixels import decode_size
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bodyposenet.common.bounds import YOLO_YAML_BYTES
 from bodyposenet.common.data.importers.assembly import Assembly, Joints, PhotoFinder, choose_people
 from bodyposenet.common.data.importers.document import Fault, decode_text
 from bodyposenet.common.data.importers.photo_names import match
@@ -31,7 +32,6 @@ SUBSETS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": (
 _SLACK = 1e-3  # how far rounding puts a share below 0 or above 1
 _COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 _NO_LABELS = frozenset({"classes.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"})
-_MOST_YAML = 1 << 20  # bytes
 
 
 def is_yolo(name: str) -> bool:
@@ -46,7 +46,7 @@ def find_root(file: Location) -> Location:
     nothing is written, and only photos, labels and lists are read.
     """
     with translate_errors(file):
-        data = file.fetch(0, _MOST_YAML + 1)
+        data = file.fetch(0, YOLO_YAML_BYTES + 1)
     document = _parse_yaml(data, str(file))
     given = document.get("path")
     if file.remote or not isinstance(given, str) or not given or in_bucket(given):
@@ -101,12 +101,12 @@ def read_yolo(
 
 
 def _parse_yaml(data: bytes, where: str) -> Fields:
-    if len(data) > _MOST_YAML:
+    if len(data) > YOLO_YAML_BYTES:
         raise UserError("is too large for a dataset's yaml", where=where, fix="name the data.yaml")
     try:
         loader = yaml.SafeLoader(decode_text(data, where))
         node = loader.get_single_node()
-        if node is not None and _measure(node, {}) > _MOST_YAML:
+        if node is not None and _measure(node, {}) > YOLO_YAML_BYTES:
             fix = "write its values out, without aliases (*)"
             raise UserError("its aliases stand for more than a dataset's yaml can hold", where=where, fix=fix)
         document = None if node is None else loader.construct_document(node)

@@ -17,18 +17,16 @@ Decoding all and averaging with ``INTER_AREA`` gives the same figures to .3 dB.
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.bitmask_png import read_bitmap
+from bodyposenet.common.imaging.headers import JPEG
 from bodyposenet.common.imaging.orientation import turn_image
-
-Pixels = npt.NDArray[np.uint8]
+from bodyposenet.common.imaging.pixels import Pixels, decode
 
 FACTORS = ((8, 0.11), (4, 0.22), (2, 0.5))  # averaged so many pixels to one, at and below this scale
-JPEG = b"\xff\xd8"
-STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # the record says how it is turned
+COLOUR = cv2.IMREAD_COLOR_RGB
 IMAGE, MASK = "frame/image", "frame/mask"  # keys of a record
 REDUCED = {  # greyscale's flags, as colour's contain BGR
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
@@ -56,8 +54,8 @@ def decode_photo(record: Record, factor: int = 1) -> Pixels:
     """
     ragged = record.orientation != 1 and (record.height % factor or record.width % factor)
     if factor == 1 or ragged or not record.image.startswith(JPEG):  # a turn would bring the ragged edge to the top
-        return _average(turn_image(_decode(record, IMAGE, STORED), record.orientation), factor)
-    return turn_image(_decode(record, IMAGE, STORED | REDUCED[factor]), record.orientation)
+        return _average(turn_image(_decode(record, IMAGE, COLOUR), record.orientation), factor)
+    return turn_image(_decode(record, IMAGE, COLOUR | REDUCED[factor]), record.orientation)
 
 
 def decode_mask(record: Record) -> Pixels | None:
@@ -83,14 +81,11 @@ def _average(image: Pixels, factor: int) -> Pixels:
 
 def _decode(record: Record, key: str, mode: int) -> Pixels:
     data = record.image if key == IMAGE else record.mask
-    try:
-        image = cv2.imdecode(np.frombuffer(data or b"", np.uint8), mode)
-    except cv2.error:  # there is nothing, or it has more pixels than OpenCV takes
-        image = None
+    image = decode(data or b"", mode)
     if image is None:
         raise SpoiltRecordError(
             f"{key} of this record cannot be decoded",
             where=f"image {record.image_id}, {record.image_path}",
             fix="convert the dataset again",
         )
-    return np.asarray(image, np.uint8)
+    return image

@@ -16,8 +16,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.data.annotations.emptiness import tell_nobody
 from bodyposenet.common.data.sampling.stratified import read_traits, representative
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import decode_size
 from bodyposenet.common.imaging.orientation import STORED, Frame, Size, choose_turn, drop_orientation
+from bodyposenet.common.imaging.pixels import decode_size
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file

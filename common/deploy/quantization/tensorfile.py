@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.bounds import TENSORFILE_BATCH_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.hdf5 import member
 from bodyposenet.common.storage.files import whole_file
 
 GROUP = "_tensorfile_array_key__{}"
 DATASET = "_tensorfile_array_key_"
-FLOAT_BYTES, MOST_BYTES = 4, 2**29  # of a number, and of a batch
+FLOAT_BYTES = 4
 FIX = "remove the file and name the photos with --cal_image_dir, so that it is written anew"
 
 
@@ -108,6 +109,6 @@ def _read_batch(node: Any, where: str) -> np.ndarray:
 
     if not isinstance(node, h5py.Dataset) or node.is_virtual or node.external or node.dtype.kind not in "fiu":
         raise UserError("this is no array of numbers", where=where, fix=FIX)
-    if node.size * FLOAT_BYTES > MOST_BYTES:
+    if node.size * FLOAT_BYTES > TENSORFILE_BATCH_BYTES:
         raise UserError(f"the shape {node.shape} is more than a batch of pictures has", where=where, fix=FIX)
     return np.asarray(node[()], np.float32)

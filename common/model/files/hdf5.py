@@ -8,9 +8,8 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from bodyposenet.common.bounds import ARRAY_BYTES
 from bodyposenet.common.errors import UserError
-
-MOST_BYTES = 2**31  # of one array: beyond any network here, and short of what a forged size could ask for
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -74,7 +73,7 @@ def array(group: h5py.Group, name: str) -> np.ndarray:
     """
     node = member(group, name)
     plain = isinstance(node, h5py.Dataset) and not node.is_virtual and not node.external and node.dtype.kind == "f"
-    if not plain or node.size * node.dtype.itemsize > MOST_BYTES:
+    if not plain or node.size * node.dtype.itemsize > ARRAY_BYTES:
         raise UserError(f"{name!r} is no array of weights", where=group.file.filename, fix="give a network's weights")
     values = np.asarray(node[()], np.float32)
     if not np.isfinite(values).all():

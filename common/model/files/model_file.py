@@ -1,9 +1,8 @@
 """Model files: a Keras network and the card that says how to feed and read it, in one file.
 
-A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. Files are
-written and read member by member: Keras itself would hold all weights in memory once more. Where a key is in use the
-zip is encrypted, see :mod:`~bodyposenet.common.storage.model_key`, and its weights are in memory then: a disk keeps no
-secret.
+A ``.keras`` file is a zip of a graph, weights and, here, the card, ``bodyposenet.json``, which Keras ignores. The
+weights go through memory: HDF5 ends the process where a disk fills under it, and a disk keeps no secret where the zip
+is encrypted, see :mod:`~bodyposenet.common.storage.model_key`.
 """
 
 import errno
@@ -11,20 +10,19 @@ import io
 import json
 import logging
 import shutil
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any
 
+from bodyposenet.common.bounds import CARD_BYTES, GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-from bodyposenet.common.storage.encryption import LockedError, is_encrypted
-from bodyposenet.common.storage.model_key import create_model_file, foreign, key_in_use, open_model_file
+from bodyposenet.common.storage.encryption import LockedError
+from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ CARD_MEMBER = "bodyposenet.json"
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
 MODEL_NAME = "model.keras"
-MOST_UNPACKED = {CARD_MEMBER: 2**22, CONFIG_MEMBER: 2**26, WEIGHTS_MEMBER: 2**31}  # bytes
+MOST_UNPACKED = {CARD_MEMBER: CARD_BYTES, CONFIG_MEMBER: GRAPH_BYTES, WEIGHTS_MEMBER: WEIGHTS_BYTES}
 
 
 def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
@@ -56,11 +54,10 @@ def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] 
         CONFIG_MEMBER: keras.saving.serialize_keras_object(model),
         CARD_MEMBER: card.to_dict(),
     }
-    with (
-        _save_weights(model, path.parent, in_memory=key_in_use() is not None) as weights,
-        create_model_file(path) as file,
-        zipfile.ZipFile(file, "w") as archive,
-    ):
+    weights = _Weights()
+    model.save_weights(weights)
+    weights.seek(0)
+    with create_model_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name), json.dumps(text))
         with archive.open(zipfile.ZipInfo(WEIGHTS_MEMBER), "w", force_zip64=True) as to:
@@ -69,27 +66,11 @@ def save_model(model: Any, path: Path, card: Card, *, more: Mapping[str, bytes] 
             archive.writestr(zipfile.ZipInfo(name), content)
 
 
-class _InMemory(io.BytesIO):
-    """Weights of which no disk may have a copy; Keras, which takes paths, takes this for one by its name."""
+class _Weights(io.BytesIO):
+    """Weights in Keras' HDF5 form; Keras, which takes paths, takes this for one by its name."""
 
     def __str__(self) -> str:
         return WEIGHTS_MEMBER
-
-
-@contextmanager
-def _save_weights(model: Any, folder: Path, *, in_memory: bool) -> Iterator[BinaryIO]:
-    """A network's weights in Keras' HDF5 form; on a disk in the folder, unless they are to be in memory."""
-    if in_memory:
-        memory = _InMemory()
-        model.save_weights(memory)
-        memory.seek(0)
-        yield memory
-        return
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as near:
-        path = Path(near) / WEIGHTS_MEMBER
-        model.save_weights(path)
-        with path.open("rb") as file:
-            yield file
 
 
 def load_model(path: Path) -> tuple[Any, Card]:
@@ -138,7 +119,7 @@ def _network(path: Path) -> Any:
                 _hold_small(archive, path)
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-                _load_weights(model, archive, in_memory=is_encrypted(path))
+                model.load_weights(_Weights(archive.read(WEIGHTS_MEMBER)))
                 return model
         except (MemoryError, UserError):
             raise
@@ -156,14 +137,6 @@ def _hold_small(archive: zipfile.ZipFile, path: Path) -> None:
                 f"{member.filename} in it unpacks to {member.file_size:,} bytes, more than that of any network here"
             )
             raise UserError(problem, where=str(path), fix="give a file that `bpnet train` or `bpnet prune` wrote")
-
-
-def _load_weights(model: Any, archive: zipfile.ZipFile, *, in_memory: bool) -> None:
-    if in_memory:
-        model.load_weights(_InMemory(archive.read(WEIGHTS_MEMBER)))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        model.load_weights(archive.extract(WEIGHTS_MEMBER, folder))
 
 
 def model_file(path: Path) -> Path:

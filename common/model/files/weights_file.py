@@ -12,8 +12,9 @@ from typing import Any
 
 import h5py
 
+from bodyposenet.common.bounds import WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.hdf5 import MOST_BYTES, Arrays, array, hdf5_errors, member, open_hdf5, text, texts
+from bodyposenet.common.model.files.hdf5 import Arrays, array, hdf5_errors, member, open_hdf5, text, texts
 from bodyposenet.common.model.files.model_file import model_file
 from bodyposenet.common.model.files.tao_hdf5 import flatten, list_layers, model_config
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, foreign, open_model_file
@@ -87,7 +88,7 @@ def _in_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, Arrays]:
     """The weights in a ``.keras`` file."""
     if WEIGHTS_MEMBER not in archive.namelist():
         raise UserError(f"is a zip without {WEIGHTS_MEMBER}, so no Keras model", where=str(path), fix=f"give {KNOWN}")
-    if archive.getinfo(WEIGHTS_MEMBER).file_size > MOST_BYTES:
+    if archive.getinfo(WEIGHTS_MEMBER).file_size > WEIGHTS_BYTES:
         raise UserError("holds more weights than any network here", where=str(path), fix=f"give {KNOWN}")
     with open_hdf5(path, io.BytesIO(archive.read(WEIGHTS_MEMBER))) as file:
         return _keras3(path, file)

@@ -10,7 +10,6 @@ from PIL import Image, ImageOps
 from support.turned_photos import LOSSLESS, ORIENTATIONS, draw_photo, store_turned
 
 from bodyposenet.common.imaging.fit import decode_image
-from bodyposenet.common.imaging.headers import is_whole
 from bodyposenet.common.imaging.orientation import (
     choose_turn,
     describe_turns,
@@ -19,6 +18,7 @@ from bodyposenet.common.imaging.orientation import (
     turn_image,
     turn_size,
 )
+from bodyposenet.common.imaging.pixels import is_whole
 
 SHOWN = draw_photo(3, (24, 40))
 KINDS = [*LOSSLESS]

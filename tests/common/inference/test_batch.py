@@ -74,7 +74,10 @@ def test_every_photo_is_told_of_with_its_people_or_with_what_is_wrong_with_it(ne
     assert [entry["image_meta"]["id"] for entry in told.values()] == [1, 2, 3, 4, 5]
     people = {name: len(entry["scores"]) for name, entry in told.items() if "problem" not in entry}
     assert people == {"a.jpg": 1, "b.JPG": 0, "inner/c.jpeg": 1}
-    assert told["cut.jpg"]["problem"] == f"{photos}/cut.jpg: is no readable image; replace it with a JPEG or PNG file"
+    assert (
+        told["cut.jpg"]["problem"]
+        == f"{photos}/cut.jpg: is no readable image; replace it with a JPEG, PNG, BMP, WebP or TIFF file"
+    )
     assert "scores" not in told["none.png"]
     np.testing.assert_allclose(told["inner/c.jpeg"]["keypoints"][0], IN_PHOTO, atol=3)
     assert document["model"] == {"name": "n", "version": "3"}

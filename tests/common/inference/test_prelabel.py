@@ -74,7 +74,9 @@ def test_the_file_has_the_people_of_every_photo_the_hardest_first(network, photo
     out = tmp_path / "out"
     done = prelabel(network, SPEC, str(photos), out, LabelChoice(), name="mine")
     assert done.summary() == "2 people found in 3 photos (nobody in 1). 1 photo could not be used."
-    assert done.problems == [f"{photos}/cut.jpg: is no readable image; replace it with a JPEG or PNG file"]
+    assert done.problems == [
+        f"{photos}/cut.jpg: is no readable image; replace it with a JPEG, PNG, BMP, WebP or TIFF file"
+    ]
     document = json.loads((out / COCO).read_text())
     names = [image["file_name"] for image in document["images"]]
     assert names == [row["photo"] for row in ranks(out)] == ["b.jpg", "a.jpg", "inner/c.jpg"]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS
 from bodyposenet.common.errors import SpecError
-from bodyposenet.common.spec.document import MOST_CHARACTERS, MOST_LEVELS, parse_document
+from bodyposenet.common.spec.document import parse_document
 
 
 def bomb(levels, width=10):
@@ -34,7 +35,7 @@ def bomb(levels, width=10):
         ("b: 2024-13-45", "spec.yaml:1: not valid YAML: '2024-13-45' is no timestamp: month must be in 1..12"),
         ("b: !!binary ä", "spec.yaml:1: not valid YAML: failed to convert base64 data into ascii"),
         ("b: !!python/object:os.system x", "spec.yaml:1: not valid YAML: could not determine a constructor"),
-        ("x" * (MOST_CHARACTERS + 1), "spec.yaml: has 1,000,001 characters; a spec has at most 1,000,000"),
+        ("x" * (SPEC_CHARACTERS + 1), "spec.yaml: has 1,000,001 characters; a spec has at most 1,000,000"),
     ],
 )
 def test_yaml_that_is_no_spec_is_told_in_a_line(text, problem):
@@ -60,7 +61,7 @@ def test_json_that_is_no_spec_is_told_in_a_line(text, problem):
 
 def test_what_is_within_the_bounds_is_read():
     assert len(parse_document(bomb(4), "spec.yaml").data["d"]) == 10
-    deep = json.loads('{"a":' * (MOST_LEVELS - 1) + "1" + "}" * (MOST_LEVELS - 1))
+    deep = json.loads('{"a":' * (SPEC_LEVELS - 1) + "1" + "}" * (SPEC_LEVELS - 1))
     assert parse_document(json.dumps(deep), "spec.json", as_json=True).data == deep
 
 

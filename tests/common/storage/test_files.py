@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -369,3 +370,27 @@ def test_a_pipe_is_read_to_its_end_though_it_has_no_size():
         assert read_bytes(f"/dev/fd/{reads}") == b"num_epoch: 3\n"
     finally:
         os.close(reads)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    place = tmp_path / "thing"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+            listening.bind(str(place))
+    else:
+        place = Path("/dev/zero")
+    with pytest.raises(UserError, match=f"{place}: this is a pipe, a socket or a device; name a file"):
+        read_bytes(place)
+
+
+def test_a_pipe_of_the_shell_is_as_good_as_a_file():
+    reading, writing = os.pipe()
+    os.write(writing, b"content")
+    os.close(writing)
+    try:
+        assert read_bytes(f"/dev/fd/{reading}") == b"content"
+    finally:
+        os.close(reading)

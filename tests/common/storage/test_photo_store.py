@@ -131,7 +131,7 @@ def test_versions_change_with_the_content(root, kind):
 
 @pytest.mark.parametrize("kind", ["folder", "stored"])
 def test_a_file_too_large_for_a_photo_is_refused(root, kind, monkeypatch):
-    monkeypatch.setattr(photo_store, "MOST_BYTES", 1000)
+    monkeypatch.setattr(photo_store, "PHOTO_BYTES", 1000)
     store = a_store(kind, root, {"fits": bytes(1000), "large": bytes(1001)})
     assert store.read("fits") == bytes(1000)
     with pytest.raises(UserError, match="a photo has at most"):

@@ -171,7 +171,7 @@ def test_other_formats_are_known_and_the_right_export_is_named(load, content, pr
 
 
 def test_what_unpacks_to_absurd_sizes_is_refused(load, monkeypatch):
-    monkeypatch.setattr("bodyposenet.common.data.importers.document.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("bodyposenet.common.data.importers.document.ANNOTATION_RATIO_FROM", 1 << 20)
     bomb = b'{"images": [' + b" " * (3 << 20)
     for packed in (gzip.compress(bomb), zipped({"result.json": bomb})):
         assert re.search(r"its \d+ bytes unpack to more than 1048576: no annotation file does that", told(load, packed))

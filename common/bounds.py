@@ -1,0 +1,41 @@
+"""Bounds: how large what comes from outside may be, in one table; docs/bounds.md has the same, held to it by a test.
+
+A stranger's file may tell any size. What is read is held to these before memory is taken for it: a verb needs at most
+a gigabyte more for a file that lies than for one that does not.
+"""
+
+# Photos and masks
+PHOTO_PIXELS = 2**27  # by the header; 12,000 x 11,000, 400 MB in memory
+FRAMED_PIXELS = 200_000_000  # with the grey that gives a photo the shape of the network's input
+INPUT_PIXELS = 2**25  # of the network's input; a small photo that needs more is a line rather than a photo
+PHOTO_BYTES = 2**28  # of a photo's file
+PHOTO_RATIO = 200  # of a packed photo's sizes, above PHOTO_RATIO_FROM: no photo packs so well
+PHOTO_RATIO_FROM = 2**24  # bytes; masks of one colour pack 1000 to 1
+EXIF_ENTRIES = 1024  # of a directory in EXIF data
+
+# Annotations
+ANNOTATION_BYTES = 2**31  # of a file, unpacked
+ANNOTATION_RATIO = 200  # COCO's shrink to a fifth; only what is all alike shrinks to less than a hundredth
+ANNOTATION_RATIO_FROM = 2**26  # bytes; below this no ratio is too high
+PHOTO_SIDE = 65_535  # pixels that annotations may tell: what a JPEG can have
+COORDINATE = 1_000_000  # pixels; no coordinate is larger
+WHOLE_NUMBER = 2**53  # of ids: JSON's readers agree up to here
+COUNT_CHARACTERS = 8  # of a count in a run-length mask: more than any photo has pixels
+YOLO_YAML_BYTES = 2**20  # of a data.yaml
+CVAT_FRAMES = 1_000_000  # between those that tracks tell
+
+# Specs
+SPEC_CHARACTERS = 1_000_000
+SPEC_VALUES = 100_000  # with what aliases repeat
+SPEC_LEVELS = 64
+
+# Networks
+CARD_BYTES = 2**22
+GRAPH_BYTES = 2**26  # of a Keras graph
+WEIGHTS_BYTES = 2**31  # of a network's weights, unpacked
+ARRAY_BYTES = 2**31  # of one array of weights
+LARGEST_STRIDE = 256  # of a card
+INPUT_SIDE = 65_536  # pixels, of a card
+TENSORFILE_BATCH_BYTES = 2**29  # of a batch of calibration pictures, as float32
+OLD_KEY_CHUNK_BYTES = 2**24  # of a file encrypted in the form before age
+OLD_KEY_WORK = 2**21  # of its key: N * r * p of scrypt, 256 MiB and about a second

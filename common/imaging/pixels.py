@@ -1,0 +1,95 @@
+"""Pixels: image files decoded, if they are of a kind that this project reads and no larger than its bounds.
+
+OpenCV would take any kind that it knows, and up to 2**30 pixels: a PNG of 120 KB can ask for 9 GB.
+"""
+
+import zlib
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.imaging.headers import JPEG, PNG, Size, read_header_size
+from bodyposenet.common.storage.photo_store import PHOTOS
+
+Pixels = npt.NDArray[np.uint8]
+_SMALL_GREY = cv2.IMREAD_REDUCED_GRAYSCALE_8  # of a JPEG; nothing else is cheaper to decode small
+
+
+def decode(data: bytes, flags: int) -> Pixels | None:
+    """Decode an image as it is stored, before any rotation by EXIF.
+
+    Args:
+        data: The file's content.
+        flags: OpenCV's ``IMREAD_…``.
+
+    Returns:
+        ``(H, W)`` or ``(H, W, 3)`` uint8; None if it is damaged or refused, see :func:`describe_fault`.
+    """
+    size = _read_size(data)
+    if size is None or size[0] * size[1] > PHOTO_PIXELS:
+        return None
+    return _decode(data, flags)
+
+
+def describe_fault(data: bytes) -> tuple[str, str]:
+    """Say what is wrong with an image that was not decoded, and what to do about it."""
+    height, width = _read_size(data) or (0, 0)
+    if height * width > PHOTO_PIXELS:
+        problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
+        return problem, "make it smaller"
+    return "is no readable image", f"replace it with a {PHOTOS} file"
+
+
+def decode_grey(data: bytes) -> Pixels | None:
+    """Decode ``(H, W)`` grey as stored, a JPEG to an eighth of its size; None where it does not decode."""
+    return decode(data, _SMALL_GREY if data.startswith(JPEG) else cv2.IMREAD_GRAYSCALE)
+
+
+def decode_pixels(data: bytes) -> Pixels | None:
+    """Decode ``(H, W, 3)`` BGR as stored; None where it does not decode."""
+    return decode(data, cv2.IMREAD_COLOR)
+
+
+def decode_size(data: bytes) -> Size | None:
+    """``(height, width)`` of the decoded image, or None where it does not decode."""
+    image = decode_pixels(data)
+    return None if image is None else (image.shape[0], image.shape[1])
+
+
+def is_whole(data: bytes) -> bool:
+    """Tell whether a file decodes to its end, a JPEG or PNG at less cost than its pixels.
+
+    A JPEG is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
+    """
+    return _is_whole_png(data) if data.startswith(PNG) else decode_grey(data) is not None
+
+
+def _read_size(data: bytes) -> Size | None:
+    """Read the header's size; of a JPEG with an unusual one what decoding it small tells, to a pixel or seven."""
+    size = read_header_size(data)
+    if size is None and data.startswith(JPEG):
+        small = _decode(data, _SMALL_GREY)
+        size = None if small is None else (8 * small.shape[0], 8 * small.shape[1])
+    return size
+
+
+def _decode(data: bytes, flags: int) -> Pixels | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # it has more pixels than OpenCV takes
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _is_whole_png(data: bytes) -> bool:
+    at = len(PNG)
+    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
+        end = at + 8 + int.from_bytes(data[at : at + 4])
+        if int.from_bytes(data[end : end + 4]) != zlib.crc32(data[at + 4 : end]):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False

@@ -1,0 +1,138 @@
+"""Photos' headers and pixels: the size stated is the size decoded; one beyond the bounds is refused before."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.fit import decode_image, plan_fit
+from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.imaging.pixels import decode, decode_size, is_whole
+
+sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
+formats = st.sampled_from(
+    [
+        (".png", []),
+        (".jpg", []),
+        (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+        (".jpg", [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
+        (".bmp", []),
+        (".webp", [cv2.IMWRITE_WEBP_QUALITY, 50]),
+        (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
+        (".tiff", []),
+    ]
+)
+
+
+@given(sizes, formats)
+def test_header_and_pixels_agree(size, format_):
+    suffix, options = format_
+    data = cv2.imencode(suffix, np.zeros((*size, 3), np.uint8), options)[1].tobytes()
+    assert read_header_size(data) == size == decode_size(data)
+
+
+def test_a_rotation_in_exif_does_not_turn_the_size():
+    """COCO's annotations are in the pixels as stored."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)  # Orientation: turn by 90 degrees
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    data = cv2.imencode(".jpg", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[:2] == (30, 20)
+    assert read_header_size(turned) == (20, 30) == decode_size(turned)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\xff\xd8\xff\xe0\0\0" * 9]
+)
+def test_what_has_no_size_has_none(data):
+    assert read_header_size(data) is None
+    assert decode_size(data) is None
+
+
+@pytest.mark.data
+def test_real_photos_state_their_size(data_folder):
+    paths = sorted((data_folder / "coco_sample/images").iterdir())
+    assert len(paths) == 61
+    for path in paths:
+        data = path.read_bytes()
+        assert read_header_size(data) == decode_size(data), path.name
+
+
+def png_of(height, width):
+    """A PNG that says what it likes of its size, and is whole as far as its checksums go."""
+    head = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def jpeg_of(height, width):
+    data = bytearray(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">2H", height, width)
+    return bytes(data)
+
+
+def bmp_of(height, width):
+    data = bytearray(cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    data[18:26] = struct.pack("<2i", width, -height)
+    return bytes(data)
+
+
+def webp_of(height, width):
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + size + bytes(8)
+
+
+def tiff_of(height, width):
+    entries = struct.pack(">2HI2H", 256, 3, 1, width, 0) + struct.pack(">2H2I", 257, 4, 1, height)
+    return b"MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("make", [png_of, jpeg_of, bmp_of, webp_of, tiff_of])
+def test_a_photo_that_says_it_has_too_many_pixels_is_refused_by_its_header(make, monkeypatch):
+    data = make(30_000, 32_000)
+    assert read_header_size(data) == (30_000, 32_000)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match=r"a: says that it has 32000 x 30000 pixels; 134 million are taken at most"):
+        decode_image(data, where="a")
+    assert not is_whole(data) or make is png_of
+
+
+def test_kinds_that_nobody_takes_photos_in_are_not_decoded():
+    for suffix in (".ppm", ".jp2", ".ras"):
+        data = cv2.imencode(suffix, np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is not None
+        assert decode(data, cv2.IMREAD_COLOR) is None
+
+
+def test_a_jpeg_with_bytes_between_its_segments_is_read_as_before():
+    data = cv2.imencode(".jpg", np.full((24, 40, 3), 90, np.uint8))[1].tobytes()
+    odd = data[:2] + data[2:20] + b"\0\0\0" + data[20:]
+    assert read_header_size(odd) is None
+    assert decode_image(odd, where="odd").shape == (24, 40, 3)
+
+
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"BM", b"RIFF\0\0\0\0WEBP", b"II*\0", b"MM\0*", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"]),
+)
+def test_any_bytes_have_a_size_or_none(rest, head):
+    size = read_header_size(head + rest)
+    assert size is None or min(size) > 0
+
+
+def test_the_frame_around_a_photo_has_a_bound_of_its_own():
+    """The largest photo that is taken may be half as wide as high; with a frame it would be 800 MB more."""
+    side = int(PHOTO_PIXELS**0.5)
+    plan_fit((side, side), (368, 368), "pad_image_input")
+    with pytest.raises(UserError, match="crop it"):
+        plan_fit((2 * side, side // 2), (368, 368), "pad_image_input")
