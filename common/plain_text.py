@@ -3,6 +3,7 @@
 import re
 
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>]*)")
+_BEHIND_THE_HOST = re.compile(r"(\burl: /[^\s?#]*)[?#][^\s'\"<>]*")  # as urllib3 tells of a server that does not answer
 # What follows ? or # is a part of a name there, and nobody logs in by the address
 _STORES = frozenset({"gs", "s3", "abfs", "abfss", "models", "runs", "file", "minio", "oci"})
 _TAIL = ".,;:)]}"  # of a sentence, not of an address
@@ -32,7 +33,7 @@ def hide_secrets(text: str) -> str:
 
     Addresses of stores (``gs://`` and the like) stay whole.
     """
-    return _ADDRESS.sub(_shorten, text)
+    return _BEHIND_THE_HOST.sub(r"\1", _ADDRESS.sub(_shorten, text))
 
 
 def bare_address(address: str) -> str:

@@ -7,6 +7,7 @@ What differs from cluster to cluster is read from the environment when a pipelin
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -93,6 +94,8 @@ class Cluster:
         mount: Where tasks find it.
         spot: Trainings may run on nodes that are taken back at any moment.
         retries: How often a task that failed is tried again.
+        run_as: Numbers of the user and the group that tasks run as; empty leaves that to the cluster, as OpenShift,
+            which gives each namespace numbers of its own, wants it.
     """
 
     gpus: int = 0
@@ -101,6 +104,7 @@ class Cluster:
     mount: str = "/data"
     spot: bool = False
     retries: int = 3
+    run_as: str = "1000:1000"  # the images' own
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Cluster":
@@ -116,6 +120,7 @@ class Cluster:
             mount=environment.get("BODYPOSENET_MOUNT") or cls.mount,
             spot=_yes(environment, "BODYPOSENET_SPOT"),
             retries=_count(environment, "BODYPOSENET_RETRIES", cls.retries),
+            run_as=_user(environment, "BODYPOSENET_RUN_AS", cls.run_as),
         )
 
     @property
@@ -138,6 +143,13 @@ def _yes(environment: Mapping[str, str], name: str) -> bool:
     if text not in ("", "0", "1", "false", "true"):
         raise UserError(f"should be true or false (got {text!r})", where=name, fix="mend or unset it")
     return text in ("1", "true")
+
+
+def _user(environment: Mapping[str, str], name: str, default: str) -> str:
+    text = environment.get(name, default).strip()
+    if text and not re.fullmatch(r"[1-9]\d*:\d+", text):
+        raise UserError(f"should be USER:GROUP in numbers, not root (got {text!r})", where=name, fix="mend or unset it")
+    return text
 
 
 CLUSTER = Cluster.read(os.environ)
@@ -172,6 +184,7 @@ def with_resources(task: PipelineTask, need: str = "", title: str = "") -> Pipel
     if wanted.shared:
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)
     _place(task, wanted)
+    _confine(task)
     _inform(task)
     return task
 
@@ -192,6 +205,13 @@ def _place(task: PipelineTask, wanted: TaskResources) -> None:
         kubernetes.add_toleration(task, key="cloud.google.com/gke-spot", operator="Exists", effect="NoSchedule")
     if CLUSTER.volume:
         kubernetes.mount_pvc(task, CLUSTER.volume, CLUSTER.mount)
+
+
+def _confine(task: PipelineTask) -> None:
+    """Take from the task what a pipeline can: root. The rest is Kubeflow's, see docs/pipeline.md."""
+    if CLUSTER.run_as:
+        user, group = map(int, CLUSTER.run_as.split(":"))
+        kubernetes.set_security_context(task, run_as_user=user, run_as_group=group, run_as_non_root=True)
 
 
 def _inform(task: PipelineTask) -> None:

@@ -12,6 +12,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
 from bodyposenet.common.storage.encryption import is_encrypted
 from bodyposenet.common.storage.errors import GS, in_bucket
+from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
 
@@ -124,13 +125,41 @@ def key_option(function: F) -> F:
     """``-k``: the key that the verb reads and writes model files with; the verb itself does not get it."""
 
     @functools.wraps(function)
-    def with_key(*arguments: Any, key: str | None, **options: Any) -> Any:
-        with using_key(key):
+    def with_key(*arguments: Any, key: str | None, key_file: str | None, allow_plain: bool, **options: Any) -> Any:
+        with using_key(_find_key(key, key_file), allow_plain=allow_plain):
             key_in_use()  # an empty one, or a library that is missing, is told before any work
             return function(*arguments, **options)
 
-    text = f"Key of encrypted model files.  [default: {VARIABLE} of the environment]"
-    return option("-k", "--key", help=text)(cast("F", with_key))
+    in_file = f"File with the key of encrypted model files; - asks for it.  [default: {VARIABLE} of the environment]"
+    given = "The key itself, as TAO has it; histories of shells and lists of processes may show it."
+    plain = "With a key, read open model files, too."
+    for add in (
+        option("-k", "--key", help=given),
+        option("--key_file", metavar="FILE", help=in_file),
+        option("--allow_plain", is_flag=True, help=plain),
+    ):
+        with_key = add(with_key)
+    return cast("F", with_key)
+
+
+def _find_key(key: str | None, file: str | None) -> str | None:
+    """Take the key that the command line gives, and warn of one that others can see."""
+    if key is not None and file is not None:
+        raise click.UsageError("give --key_file or -k, not both")
+    if file == "-":
+        return str(click.prompt("Key of the model files", hide_input=True, err=True))
+    if file is not None:
+        return _decode_key(read_bytes(file, fix="check --key_file"), file)
+    if key:
+        click.echo(f"warning: others may see -k KEY; use --key_file FILE, --key_file - or {VARIABLE}", err=True)
+    return key
+
+
+def _decode_key(content: bytes, where: str) -> str:
+    try:
+        return content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UserError("is no text", where=where, fix="write the key into it as UTF-8") from None
 
 
 def path_map_option(function: F) -> F:

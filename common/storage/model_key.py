@@ -1,6 +1,7 @@
 """Model key: what model files are encrypted with, where it comes from, and how every one of them is opened.
 
-Files are told apart by what they begin with, never by their names: open ones are read as they are, whatever the key.
+Files are told apart by what they begin with, never by their names. Who gives a key does not expect an open file, which
+anybody may have put in the place of an encrypted one: it is refused unless that is allowed, or the package brought it.
 """
 
 import os
@@ -14,18 +15,22 @@ from bodyposenet.common.storage.encryption import LockedError, begins_encrypted,
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.tao_encryption import ETLT, TLT, explain_opening
 
-VARIABLE = "BPNET_MODEL_KEY"
+VARIABLE, ALLOW_VARIABLE = "BPNET_MODEL_KEY", "BPNET_ALLOW_PLAIN"
+PACKAGE = Path(__file__).resolve().parents[2]
+OPEN = (b"PK\3\4", b"\x89HDF", b"\x08")  # how a Keras zip, HDF5, and ONNX with its version first begin
 TAO_ENDINGS = (TLT, ETLT)  # of models that are encrypted: networks to train, and exported ones
 
 _given: list[str] = []  # of the process, not of a thread: a thread that knew no key would write open files
+_allowing: list[bool] = []
 
 
 @contextmanager
-def using_key(key: str | None) -> Iterator[None]:
+def using_key(key: str | None, *, allow_plain: bool = False) -> Iterator[None]:
     """Read and write model files with a key, within the block and whatever the environment says.
 
     Args:
         key: None changes nothing.
+        allow_plain: Read open files, too.
 
     Raises:
         UserError: It is empty.
@@ -34,10 +39,12 @@ def using_key(key: str | None) -> Iterator[None]:
         raise UserError("the key is empty", where="--key", fix="give one, or leave it out to write open files")
     given = [] if key is None else [key]
     _given.extend(given)
+    _allowing.append(allow_plain)
     try:
         yield
     finally:
         del _given[len(_given) - len(given) :]
+        _allowing.pop()
 
 
 def key_in_use() -> str | None:
@@ -63,14 +70,21 @@ def _of_environment() -> str | None:
 
 
 @contextmanager
-def open_model_file(path: Path) -> Iterator[BinaryIO]:
+def open_model_file(path: Path, *, from_elsewhere: bool = False) -> Iterator[BinaryIO]:
     """Open a model file's content, decrypted if need be, to read and seek in.
+
+    Args:
+        path: The file.
+        from_elsewhere: It may be open whatever the key, as the weights that trainings start from mostly are.
 
     Raises:
         LockedError: It is encrypted, and there is no key, the key is another, or the file is damaged.
+        UserError: It is open, though a key is given.
     """
     with path.open("rb") as file:
         if not begins_encrypted(file):
+            if not from_elsewhere:
+                refuse_plain(path)
             yield file
             return
         key = key_in_use()
@@ -78,6 +92,22 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
             fix = f"give the key that it was written with: -k KEY, or the variable {VARIABLE}"
             raise LockedError("is encrypted, and no key is given", where=str(path), fix=fix)
         yield decrypting(file, key, where=str(path))
+
+
+def refuse_plain(path: Path) -> None:
+    """Refuse an open file where a key is given.
+
+    Raises:
+        UserError: There is a key, open files are not allowed, and the package did not bring this one.
+    """
+    allowed = any(_allowing) or os.environ.get(ALLOW_VARIABLE) == "1" or path.resolve().is_relative_to(PACKAGE)
+    if allowed or key_in_use() is None:
+        return
+    fix = f"give --allow-plain, or {ALLOW_VARIABLE}=1, if you know that it is the one you mean"
+    with path.open("rb") as file:
+        if not file.read(len(max(OPEN, key=len))).startswith(OPEN):  # NVIDIA's tools encrypt, too
+            raise foreign(path, "neither encrypted here nor an open network", fix)
+    raise UserError("is not encrypted, though a key is given", where=str(path), fix=fix)
 
 
 @contextmanager

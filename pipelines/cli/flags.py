@@ -17,6 +17,7 @@ CLUSTER = {  # options, and the variables that say the same
     "volume": "BODYPOSENET_VOLUME",
     "mount": "BODYPOSENET_MOUNT",
     "retries": "BODYPOSENET_RETRIES",
+    "run_as": "BODYPOSENET_RUN_AS",
 }
 
 
@@ -53,6 +54,11 @@ def cluster_options(function: F) -> F:
         click.option("--volume", help="PersistentVolumeClaim that all tasks mount, for photos and checkpoints."),
         click.option("--mount", help="Where.  [default: /data]"),
         click.option("--retries", type=click.IntRange(0), help="Of a task that failed.  [default: 3]"),
+        click.option(
+            "--run-as",
+            metavar="USER:GROUP",
+            help="Numbers that tasks run as; empty: the cluster's.  [default: 1000:1000]",
+        ),
     )
     decorated: Any = with_cluster
     for option in reversed(options):

@@ -44,6 +44,13 @@ def test_an_address_keeps_what_says_where_it_is(address, shown):
     assert str(UserError("no answer", where=address)) == f"{shown}: no answer"
 
 
+def test_what_urllib3_says_of_a_server_that_is_away_has_no_query():
+    said = (
+        "HTTPConnectionPool(host='h', port=9): Max retries exceeded with url: /a/?token=SECRET/api/get?x=1 (Caused by"
+    )
+    assert hide_secrets(said) == "HTTPConnectionPool(host='h'): Max retries exceeded with url: /a/ (Caused by"
+
+
 @given(
     user=st.text(string.ascii_letters, min_size=1), secret=st.text("Zz9+/#?:%", min_size=4),
     path=st.text(string.ascii_lowercase + "/._-"), query=st.booleans(),

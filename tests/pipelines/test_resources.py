@@ -14,7 +14,7 @@ from bodyposenet.components.evaluate import evaluate
 from bodyposenet.pipelines.component_pages import FILES
 from bodyposenet.pipelines.resources import NEEDS, Cluster, with_resources
 
-FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1"]
+FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1", "--run-as", "4000:5000"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,22 @@ def test_secrets_are_kubernetes_secrets_and_nothing_else(compiled):
         assert names == dict.fromkeys(("bodyposenet-mlflow", "bodyposenet-model-key", "bodyposenet-bucket"), True)
     env = [each["container"].get("env") for each in compiled[0].values()]
     assert not any(env), "a value in the clear"
+
+
+def test_no_task_runs_as_root(compiled):
+    contexts = [each["securityContext"] for each in compiled[1].values()]
+    assert contexts == [{"runAsUser": "4000", "runAsGroup": "5000", "runAsNonRoot": True}] * len(compiled[1])
+    assert compiled[1].keys() == {name for name, each in compiled[0].items() if "container" in each}
+
+
+@pytest.mark.parametrize("value", ["0:0", "root", "1000", "-1:5", "1000:", "a:b"])
+def test_users_that_are_none_or_root_are_refused(value):
+    with pytest.raises(UserError, match="BODYPOSENET_RUN_AS: should be USER:GROUP in numbers, not root"):
+        Cluster.read({"BODYPOSENET_RUN_AS": value})
+
+
+def test_the_user_can_be_left_to_the_cluster():
+    assert Cluster.read({"BODYPOSENET_RUN_AS": ""}).run_as == ""
 
 
 def test_without_settings_there_is_neither_gpu_nor_volume():

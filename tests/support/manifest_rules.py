@@ -206,6 +206,8 @@ def _policies(objects: list[dict]) -> Iterator[str]:
         for rule in spec.get("ingress", ()):
             yield from _peers(objects, where, rule.get("from", ()))
             yield from _closed_ports(where, rule, own)
+        if {} in spec.get("egress", ()):
+            yield f"{where}: lets its pods reach everything"
         for rule in spec.get("egress", ()):
             yield from _peers(objects, where, rule.get("to", ()))
             yield from _closed_ports(where, rule, _goals(objects, rule.get("to", ())))

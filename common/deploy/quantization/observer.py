@@ -4,6 +4,7 @@ One picture is in memory at a time, histograms merge exactly, and what was count
 that was killed goes on where it was and ends with the same bytes.
 """
 
+import io
 import json
 import logging
 import zipfile
@@ -22,7 +23,7 @@ from bodyposenet.common.deploy.quantization.qdq import list_rounded
 from bodyposenet.common.deploy.runner import require_images
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.model_key import create_model_file, open_model_file
 from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -73,22 +74,23 @@ class Saved:
 
     def write(self, found: Observation) -> None:
         """Keep what was counted, whole or not at all."""
-        rows = list(found.histograms.values())
-        with whole_file(self.path) as file:
-            np.savez(
-                file,
-                key=np.array(self.key),
-                names=np.array(list(found.histograms)),
-                counts=np.array([row.counts for row in rows]),
-                exponents=np.array([row.exponent for row in rows]),
-                ends=np.array([(row.low, row.high) for row in rows]),
-                done=np.array([found.batches, found.images]),
-            )
+        rows, content = list(found.histograms.values()), io.BytesIO()
+        np.savez(
+            content,
+            key=np.array(self.key),
+            names=np.array(list(found.histograms)),
+            counts=np.array([row.counts for row in rows]),
+            exponents=np.array([row.exponent for row in rows]),
+            ends=np.array([(row.low, row.high) for row in rows]),
+            done=np.array([found.batches, found.images]),
+        )
+        with create_model_file(self.path) as file:  # encrypted as the network is: they tell much of it
+            file.write(content.getbuffer())
 
     def read(self) -> Observation:
         """What an earlier attempt counted; nothing where there was none, or another network's or pictures'."""
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            with open_model_file(self.path) as file, np.load(file, allow_pickle=False) as kept:
                 if str(kept["key"]) != self.key:
                     return Observation()
                 rows = zip(kept["names"], kept["counts"], kept["exponents"], kept["ends"], strict=True)

@@ -8,7 +8,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.spec.words import Device
 from bodyposenet.common.storage.encryption import is_encrypted
-from bodyposenet.common.storage.model_key import foreign, open_model_file
+from bodyposenet.common.storage.model_key import foreign, open_model_file, refuse_plain
 
 
 def open_session(
@@ -56,7 +56,10 @@ def open_session(
 
 def _give(model: Path | bytes) -> bytes | str:
     """Return a model as ONNX Runtime takes it: an encrypted one as its content."""
-    return read_content(model) if isinstance(model, bytes) or is_encrypted(model) else str(model)
+    if isinstance(model, bytes) or is_encrypted(model):
+        return read_content(model)
+    refuse_plain(model)
+    return str(model)
 
 
 def read_content(model: Path | bytes) -> bytes:

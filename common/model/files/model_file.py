@@ -22,7 +22,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.encryption import LockedError
-from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file
+from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ def load_model(path: Path) -> tuple[Any, Card]:
 
     path = model_file(path)
     if h5py.is_hdf5(path):
+        refuse_plain(path)
         return _of_tao(path)
     card = read_card(path)
     return _network(path), card

@@ -180,7 +180,7 @@ def _check_start(spec: TrainSpec) -> None:
         raise UserError(
             f"there is no such file: {path}", where="pretrained_weights", fix="check the path, or set it to null"
         )
-    with open_model_file(path) as file:  # a key that does not fit is told now
+    with open_model_file(path, from_elsewhere=True) as file:  # a key that does not fit is told now
         is_keras = zipfile.is_zipfile(file)
     if spec.load_graph and is_keras:
         read_card(path)  # it tells what the graph draws

@@ -17,6 +17,7 @@ from bodyposenet.common.deploy.onnx_file import read_model, write_model
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
 from bodyposenet.common.model.files.weights_file import read_weights
 from bodyposenet.common.model.training.checkpoints import TrainingState, load_checkpoint, read_state, save_checkpoint
@@ -109,10 +110,28 @@ def export_onnx_open(folder):
     export_onnx(folder / "open.keras", folder / "open.onnx")
 
 
-def test_open_files_are_read_whatever_the_key(tmp_path):
-    save_model(pose_net(stages=1), tmp_path / "model.tlt", CARD)
+@pytest.mark.parametrize("name", ["load_model", "read_card", "open_runner", "read_model", "open_onnx"])
+def test_an_open_file_in_the_place_of_an_encrypted_one_is_refused(tmp_path, monkeypatch, name):
+    export_onnx_open(tmp_path)
+    read, file = READERS[name]
+    place = tmp_path / file.replace("model", "open")
+    assert read(place)
+    refused = "is not encrypted, though a key is given; give --allow-plain, or BPNET_ALLOW_PLAIN=1"
+    with using_key(KEY), pytest.raises(UserError, match=refused):
+        read(place)
+    with using_key(KEY, allow_plain=True):
+        assert read(place)
+    monkeypatch.setenv("BPNET_ALLOW_PLAIN", "1")
     with using_key(KEY):
-        assert load_model(tmp_path / "model.tlt")[1] == CARD
+        assert read(place)
+
+
+def test_weights_to_start_from_may_be_open(tmp_path):
+    """As those from NGC are, and those that came with the package."""
+    save_model(pose_net(stages=2), tmp_path / "model.keras", CARD)
+    with using_key(KEY):
+        assert read_weights(tmp_path / "model.keras")
+        assert load_model(weights_path("pretrained:drawn_people"))
 
 
 def test_two_encrypted_files_of_a_network_have_nothing_in_common(folder, tmp_path):
