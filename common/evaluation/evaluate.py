@@ -149,13 +149,13 @@ def _find_all(
     turns = Counter[str]()
     if not truth.photos:
         return found, skipped
-    photos = open_photos(folder)
+    photos, everybody = open_photos(folder), spec.model_copy(update={"min_score": 0.0})
     for photo in Bar(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
         try:
             told, where = (photo.height, photo.width), str(folder / photo.file_name)
             image, turn = decode_annotated(photos.read(photo.file_name), told, unclear=unclear, where=where)
             turns[turn.reason] += 1
-            found.append(find_people(runner, image, spec))
+            found.append(find_people(runner, image, everybody))
         except AwayError:
             raise
         except UserError as error:
@@ -195,11 +195,12 @@ def _score(
     metrics = coco_metrics(truth, detections, sigmas=sigmas)
     write_csv(results_dir, metrics)
     looked_at = [photo.image_id for photo, people in pairs if people is not None]
+    told = [each for each in detections if each["score"] >= spec.min_score]
     return Evaluation(
         metrics=metrics,
-        false_positives=count_false_positives(truth, detections, sigmas=sigmas, photos=looked_at),
+        false_positives=count_false_positives(truth, told, sigmas=sigmas, photos=looked_at),
         images=len(truth.photos),
-        people=len(detections),
+        people=len(told),
         labelled=sum(person.labelled for photo in truth.photos for person in photo.people),
         empty=sum(people is not None and not len(people) for people in found),
         skipped=skipped,

@@ -83,6 +83,7 @@ def read_maps(
         min_parts=spec.min_parts,
         max_people=spec.max_people,
     )
+    found = found.keep(found.scores >= spec.min_score)
     keypoints = (fill_missing(found, skeleton) if spec.fill_missing else found).keypoints.copy()
     placed = keypoints.any(axis=-1)
     keypoints[placed, :2] = fit.to_photo(keypoints[placed, :2])

@@ -19,3 +19,7 @@ class People:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def keep(self, wanted: np.ndarray) -> "People":
+        """Return those of whom ``(N,)`` says so, in the same order."""
+        return People(self.keypoints[wanted], self.scores[wanted])

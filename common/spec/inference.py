@@ -24,6 +24,8 @@ class InferenceSpec(Strict):
         paf_threshold: Least agreement of a limb with the part affinity field, at a sample.
         scales: Of the network input, for ``multi_scale_inference``.
         min_parts: Extension: joints that make a person.
+        min_score: Extension: least score of a person, from 0 to 1. COCO's numbers count everybody, as AP only loses by
+            such a bound; false positives are counted with it.
         fill_missing: Extension: guess joints that were not found.
         max_people: Extension: the best so many; null is all.
         flip: Extension: look at the mirrored photo too, and average.
@@ -42,6 +44,7 @@ class InferenceSpec(Strict):
     multi_scale_inference: Bool = False
     scales: tuple[Positive, ...] = (1.0,)
     min_parts: Natural = 3
+    min_score: Fraction = 0.0
     fill_missing: Bool = False
     max_people: Natural | None = None
     flip: Bool = False
@@ -66,6 +69,7 @@ TUNED = {
     "heatmap_threshold",
     "paf_threshold",
     "min_parts",
+    "min_score",
     "max_people",
     "flip",
 }

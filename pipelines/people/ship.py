@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -37,6 +37,8 @@ NAME = PEOPLE.removeprefix(PRETRAINED)
 SIDE = 368  # pixels of a photo's shorter side
 COUNTED = (256, 456)  # the size that FLOPs are told for
 TUNED = {"heatmap_threshold": (0.05, 0.08, 0.1, 0.15, 0.2), "paf_threshold": (0.03, 0.05, 0.1), "min_parts": (4, 3, 2)}
+SCORES = (0.0, *(round(0.5 + 0.01 * step, 2) for step in range(46)))
+RIGHT = 0.9  # of the people who are told of
 LEVEL = 0.002  # of AP
 LOST = 0.005  # AP on the train photos, that 8 bits may cost
 
@@ -112,14 +114,27 @@ def tune(network: Runner, dataset: DatasetSpec) -> tuple[dict[str, Any], dict[st
     """Find the settings with the best AP on a set; and the AP of each that was tried.
 
     Few parts hardly ever cost AP, as such people have low scores, but they are drawn all the same: of settings that
-    differ by less than ``LEVEL``, that which asks for the most parts is taken.
+    differ by less than ``LEVEL``, that which asks for the most parts is taken; and the lowest score of a person with
+    which ``RIGHT`` of those who are told of are there.
     """
     shape = {"input_shape": [SIDE, SIDE]}
     tries = [shape | dict(zip(TUNED, values, strict=True)) for values in product(*TUNED.values())]
     found = [measure(network, InferenceSpec.model_validate(each), dataset) for each in tries]
     names = [" ".join(f"{value:g}" for name, value in each.items() if name in TUNED) for each in tries]
     good = [each for each, ap in zip(tries, found, strict=True) if ap > max(found) - LEVEL]
-    return max(good, key=lambda each: each["min_parts"]), dict(zip(names, found, strict=True))
+    best = max(good, key=lambda each: each["min_parts"])
+    return best | {"min_score": choose_score(network, best, dataset)}, dict(zip(names, found, strict=True))
+
+
+def choose_score(network: Runner, settings: Mapping[str, Any], dataset: DatasetSpec) -> float:
+    """Find the lowest score of a person with which ``RIGHT`` of those found on a set are there; 0 if none does it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for score in SCORES:
+            spec = InferenceSpec.model_validate({**settings, "min_score": score})
+            found = evaluate(network, spec, dataset, Path(folder), progress=False)
+            if found.people and found.false_positives.people <= (1 - RIGHT) * found.people:
+                return score
+    return 0.0
 
 
 def quantize(onnx: Path, photos: Iterable[Path], output: Path, *, drop: Drop) -> list[str]:

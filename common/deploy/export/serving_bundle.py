@@ -26,7 +26,7 @@ RAW = 100  # nvinfer's network-type of networks that it does not read itself
 NCHW = (0, 3, 1, 2)
 NHWC = (0, 2, 3, 1)
 NAME = "bodyposenet"
-THRESHOLDS = ("heatmap_threshold", "paf_threshold", "min_parts")
+THRESHOLDS = ("heatmap_threshold", "paf_threshold", "min_parts", "min_score")
 VERSION = "1"  # the folder of a model's version in a Triton repository
 
 

@@ -55,6 +55,14 @@ def test_a_perfect_network_scores_the_ceiling(dataset, tmp_path, mode, min_parts
     assert (outcome.images, outcome.labelled, outcome.skipped) == (3, 3, [])
 
 
+def test_a_least_score_takes_people_away_from_what_is_told_and_not_from_ap(dataset, tmp_path):
+    every = evaluate(perfect(dataset), spec(), dataset, tmp_path / "out")
+    few = evaluate(perfect(dataset), spec(min_score=1.0), dataset, tmp_path / "out")
+    assert (every.people, few.people) == (3, 0)
+    assert few.metrics == every.metrics
+    assert few.false_positives.people == 0
+
+
 def test_the_files_are_taos(dataset, tmp_path):
     outcome = evaluate(perfect(dataset), spec(), dataset, tmp_path / "out")
     made = read(tmp_path / "out/detections.json")

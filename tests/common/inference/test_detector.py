@@ -136,6 +136,9 @@ def test_thresholds_of_the_spec_are_honoured(truth):
     assert count(paf_threshold=1.0) < 2  # no field is stronger, up to rounding
     assert count(min_parts=17) == 1
     assert count(max_people=1) == 1
+    scores = find_people(PerfectRunner(truth), photo_of(truth), spec()).scores
+    assert count(min_score=float(scores[1])) == 2
+    assert count(min_score=float(scores.mean())) == 1
 
 
 def test_guessed_joints_are_moved_to_the_photo_too(truth):
