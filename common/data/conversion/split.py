@@ -27,15 +27,8 @@ from bodyposenet.common.data.annotations.person_filter import (
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
-from bodyposenet.common.data.conversion.jobs import (
-    MISSING,
-    Check,
-    ConversionRecipe,
-    HashPiece,
-    MaskPiece,
-    Piece,
-    outline_problems,
-)
+from bodyposenet.common.data.conversion.jobs import Check, HashPiece, MaskPiece, Piece
+from bodyposenet.common.data.conversion.recipe import MISSING, ConversionRecipe, outline_problems
 from bodyposenet.common.data.importers.load import digest_annotations
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.pages.numbers import pluralize
