@@ -1,6 +1,7 @@
 """Jobs: a run of photos turned into framed records, in whatever process, and described so that they can be joined."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,11 +10,13 @@ import google_crc32c
 
 from bodyposenet.common.data.annotations.coco import Photo, Photos
 from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.conversion.known_photos import KnownPhoto, note_faults
 from bodyposenet.common.data.conversion.recipe import ConversionRecipe
 from bodyposenet.common.data.records.record import Record
-from bodyposenet.common.data.records.tfrecord import frame
+from bodyposenet.common.data.records.tfrecord import RecordFile, frame
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.near_duplicates import hash_picture
+from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location
@@ -33,10 +36,8 @@ class PieceResult:
         crc: CRC-32C of its file.
         offsets: Byte offset of each record in its file.
         mains: For each record, its people of interest.
-        people: People in its records.
+        known: For each record, what a later conversion knows it by.
         problems: What was wrong; photos with a problem that is not ``kept`` are left out.
-        turns: Photos whose files tell a turn, by what their annotations are of.
-        hashes: Image id and hash of each photo that was hashed.
     """
 
     name: str
@@ -45,17 +46,20 @@ class PieceResult:
     crc: int = 0
     offsets: list[int] = field(default_factory=list)
     mains: list[list[int]] = field(default_factory=list)
-    people: int = 0
+    known: list[KnownPhoto] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    turns: dict[str, int] = field(default_factory=dict)
-    hashes: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, record: Record) -> bytes:
+    @property
+    def turns(self) -> Counter[str]:
+        """Photos whose files tell a turn, by what their annotations are of."""
+        return Counter(photo.turn for photo in self.known if photo.turn)
+
+    def add(self, payload: bytes, mains: Sequence[int], known: KnownPhoto) -> bytes:
         """Count a record; returns its frame."""
-        framed = frame(record.to_bytes())
+        framed = frame(payload)
         self.offsets.append(self.size)
-        self.mains.append(list(record.main))
-        self.people += len(record.boxes)
+        self.mains.append(list(mains))
+        self.known.append(known)
         self.size += len(framed)
         self.crc = google_crc32c.extend(self.crc, framed)
         return framed
@@ -75,8 +79,7 @@ class PieceResult:
         """Undo :meth:`to_json`."""
         fields: dict[str, Any] = json.loads(text)
         problems = [Problem(**problem) for problem in fields["problems"]]
-        hashes = [(number, value) for number, value in fields["hashes"]]
-        return cls(**fields | {"problems": problems, "hashes": hashes})
+        return cls(**fields | {"problems": problems, "known": [KnownPhoto(*known) for known in fields["known"]]})
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Piece:
         folder: Where they go.
         photos: The photos.
         mains: People of interest of each: their places in ``photo.people``.
+        labels: Digest of what the annotations say of each.
         recipe: How.
     """
 
@@ -95,31 +99,69 @@ class Piece:
     folder: Location
     photos: Photos
     mains: Sequence[tuple[int, ...]]
+    labels: Sequence[str]
     recipe: ConversionRecipe
 
     def __call__(self) -> PieceResult:
         """Do it, a photo in memory at a time."""
         made = PieceResult(self.name, len(self.photos))
         with write_unsynced(self.folder / f"{self.name}{DATA}") as file:
-            for photo, mains in zip(self.photos, self.mains, strict=True):
-                record = self._record(photo, mains, made)
-                if record is not None:
-                    file.write(made.add(record))
+            for photo, mains, labels in zip(self.photos, self.mains, self.labels, strict=True):
+                found = self._record(photo, mains, labels, made.problems)
+                if found is not None:
+                    record, known = found
+                    file.write(made.add(record.to_bytes(), record.main, known))
         return made.write_description(self.folder)
 
-    def _record(self, photo: Photo, mains: tuple[int, ...], made: PieceResult) -> Record | None:
+    def _record(
+        self, photo: Photo, mains: tuple[int, ...], labels: str, problems: list[Problem]
+    ) -> tuple[Record, KnownPhoto] | None:
         image = self.recipe.read(photo)
         if isinstance(image, Problem):
-            made.problems.append(image)
+            problems.append(image)
             if self.recipe.mask_folder is not None:
-                self.recipe.mask(photo, made.problems)
+                self.recipe.mask(photo, problems)
             return None
-        found = hash_picture(image.data, image.seen) if self.recipe.hashed else None
-        if found is not None:
-            made.hashes.append((photo.image_id, found))
-        if image.turn.reason:
-            made.turns[image.turn.reason] = made.turns.get(image.turn.reason, 0) + 1
-        return self.recipe.record(photo, mains, image, self.recipe.mask(photo, made.problems))
+        faults: list[Problem] = []
+        record = self.recipe.record(photo, mains, image, self.recipe.mask(photo, faults))
+        problems += faults
+        likeness = hash_picture(image.data, image.seen) if self.recipe.hashed else None
+        noted = note_faults(faults, [person.annotation_id for person in photo.people])
+        turn, content = image.turn.reason, digest_bytes(image.data)
+        return record, KnownPhoto(photo.image_id, content, labels, len(record.boxes), turn, likeness, noted)
+
+
+@dataclass(frozen=True)
+class CopyPiece:
+    """A job: write records that an earlier conversion made to a file of their own; no photo is read.
+
+    Attributes:
+        name: Of the piece.
+        folder: Where it goes.
+        shard: Has the records.
+        offsets: Where each begins in it.
+        mains: Of each.
+        known: Of each.
+    """
+
+    name: str
+    folder: Location
+    shard: Location
+    offsets: Sequence[int]
+    mains: Sequence[Sequence[int]]
+    known: Sequence[KnownPhoto]
+
+    def __call__(self) -> PieceResult:
+        """Do it, a record in memory at a time.
+
+        Raises:
+            UserError: A record is damaged.
+        """
+        made = PieceResult(self.name, len(self.known))
+        with write_unsynced(self.folder / f"{self.name}{DATA}") as file, RecordFile(self.shard, self.offsets) as kept:
+            for payload, mains, known in zip(kept, self.mains, self.known, strict=True):
+                file.write(made.add(payload, mains, known))
+        return made.write_description(self.folder)
 
 
 @dataclass(frozen=True)
@@ -180,11 +222,34 @@ class HashPiece:
         return [(number, value) for number, value in found if value is not None]
 
     def _hash(self, name: str) -> int | None:
-        if not stays_inside(name):
-            return None
-        try:
-            return hash_picture(self.store.read(name))
-        except AwayError:
-            raise
-        except UserError:
-            return None
+        data = _read_if_there(self.store, name)
+        return None if data is None else hash_picture(data)
+
+
+@dataclass(frozen=True)
+class DigestPiece:
+    """A job: digest the files of some photos.
+
+    Attributes:
+        names: The files' names.
+        store: Has them.
+    """
+
+    names: Sequence[str]
+    store: PhotoStore
+
+    def __call__(self) -> list[tuple[str, str]]:
+        """Do it; returns name and digest of each that can be read."""
+        found = ((name, _read_if_there(self.store, name)) for name in self.names)
+        return [(name, digest_bytes(data)) for name, data in found if data is not None]
+
+
+def _read_if_there(store: PhotoStore, name: str) -> bytes | None:
+    if not stays_inside(name):
+        return None
+    try:
+        return store.read(name)
+    except AwayError:
+        raise
+    except UserError:
+        return None

@@ -68,15 +68,35 @@ class ShardPlan:
         file: Its name.
         label: What its pieces' names begin with.
         numbers: The photos of its records, in order.
+        copies: Records that go before them: the file of a shard that they are in, and their numbers there.
     """
 
     file: str
     label: str
     numbers: Sequence[int]
+    copies: Sequence[tuple[str, Sequence[int]]] = ()
 
     def pieces(self) -> list[tuple[str, Sequence[int]]]:
-        """Name and photos of each piece, in order."""
+        """Name and photos of each piece that is made of photos, in order."""
         return cut_pieces(self.label, self.numbers)
+
+    def copied_pieces(self) -> list[tuple[str, str, Sequence[int]]]:
+        """Name of each piece that is copied, the file of the shard that it is in, and its records there, in order."""
+        return [
+            (name, file, some)
+            for place, (file, records) in enumerate(self.copies)
+            for name, some in cut_pieces(f"{self.label}-copy-{place:04d}", records)
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many photos it has."""
+        return len(self.numbers) + sum(len(records) for _, records in self.copies)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all its pieces, in order."""
+        return [name for name, *_ in self.copied_pieces()] + [name for name, _ in self.pieces()]
 
 
 def cut_pieces(label: str, numbers: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
@@ -104,7 +124,13 @@ def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tu
 
 def is_shard(file: str, base: str) -> bool:
     """Tell whether a file is called as a shard of a set is."""
-    return re.fullmatch(re.escape(base) + r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?", file) is not None
+    cut = r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?(-[0-9a-f]{8})?"
+    return re.fullmatch(re.escape(base) + cut, file) is not None
+
+
+def name_base(set_name: str) -> str:
+    """The name that a set's shards begin with: a part's are called after the whole set."""
+    return re.sub(r"\.part-\d{3,}-of-\d{3,}$", "", set_name)
 
 
 def plan_shards(planned: Sequence[tuple[str, Sequence[int]]], part: tuple[int, int] | None = None) -> list[ShardPlan]:
