@@ -1,8 +1,6 @@
 """Convert: COCO keypoint annotations and photos to record shards."""
 
-import json
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +19,10 @@ from bodyposenet.common.data.conversion.publish import (
     find_notes,
     open_staging,
     publish_set,
+    write_report,
+    write_summary,
 )
-from bodyposenet.common.data.conversion.renewal import SETTINGS, Changes, plan_renewal, tell_known
+from bodyposenet.common.data.conversion.renewal import SETTINGS, plan_renewal, tell_known
 from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import StagedShard, Staging
@@ -33,7 +33,6 @@ from bodyposenet.common.imaging.near_duplicates import find_pairs
 from bodyposenet.common.imaging.orientation import describe_turns
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_settings
-from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.progress import ProgressLog
 
@@ -105,7 +104,7 @@ def convert_dataset(
         if strict:
             problems = _problems_beforehand(work, pool)
             if problems and results is not None:
-                _write_report(source, problems, results / options.set_name, source.digest[:16])
+                write_report(source, problems, results / options.set_name, source.digest[:16])
             refuse(problems)
         return work.run(pool, results)
 
@@ -188,9 +187,9 @@ class ConversionWork:
             if results_dir is not None:
                 base = results_dir / self.options.set_name
                 turns, problems = self._count_turns(staging), conversion.problems
-                page = _write_report(self.source, problems, base, self.key, turns, pairs, conversion.changes)
+                page = write_report(self.source, problems, base, self.key, turns, pairs, conversion.changes)
                 conversion = replace(conversion, report=page)
-                _write_summary(conversion, base, self.key)
+                write_summary(conversion, base, self.key)
             self._sweep_masks()
             staging.clear()
         return conversion
@@ -328,36 +327,3 @@ class ConversionWork:
 def _list_made(staging: Staging) -> list[KnownPhoto]:
     """List what is known of the records in all pieces, copied ones among them."""
     return [photo for made in staging.made.values() for photo in made.known]
-
-
-def _write_summary(done: Conversion, base: Location, token: str) -> None:
-    shown = {name: value for name, value in vars(done).items() if name != "problems"}
-    shown["changes"] = done.changes and done.changes._asdict()
-    with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
-        file.write(json.dumps(shown, indent=1, default=str).encode())
-
-
-def _write_report(
-    source: DatasetSplit,
-    problems: Sequence[Problem],
-    base: Location,
-    token: str,
-    turns: Mapping[str, int] | None = None,
-    pairs: Sequence[NearDuplicate] | None = None,
-    changes: Changes | None = None,
-) -> Location:
-    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
-    from bodyposenet.common.data.report.dataset_report import report_dataset
-
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
-        read = source.store.read
-        counted = None if changes is None else changes._asdict()
-        page = report_dataset(
-            Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs,
-            changes=counted,
-        )  # fmt: skip
-        for path in sorted(Path(made).iterdir()):
-            with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
-                file.write(path.read_bytes())
-    return base.with_name(f"{base.name}.{page.name}")

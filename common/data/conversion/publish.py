@@ -1,10 +1,13 @@
-"""Publish: what the manifest says of a set, and the step that makes the set appear."""
+"""Publish: what the manifest and the report say of a set, and the step that makes the set appear."""
 
+import json
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.conversion.jobs import PieceResult
 from bodyposenet.common.data.conversion.known_photos import write_columns
 from bodyposenet.common.data.conversion.renewal import SETTINGS, Changes, Renewal, describe_settings
@@ -13,6 +16,7 @@ from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, PublishNote, Staging, remove_unnamed
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
+from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location
 
 
@@ -185,6 +189,40 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
     manifest = add_set(folder, name, document, without=without)
     remove_unnamed(folder, replaced, name, staging.folder / READY)
     return manifest
+
+
+def write_summary(done: Conversion, base: Location, token: str) -> None:
+    """Write what a conversion came to as JSON."""
+    shown = {name: value for name, value in vars(done).items() if name != "problems"}
+    shown["changes"] = done.changes and done.changes._asdict()
+    with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
+        file.write(json.dumps(shown, indent=1, default=str).encode())
+
+
+def write_report(
+    source: DatasetSplit,
+    problems: Sequence[Problem],
+    base: Location,
+    token: str,
+    turns: Mapping[str, int] | None = None,
+    pairs: Sequence[NearDuplicate] | None = None,
+    changes: Changes | None = None,
+) -> Location:
+    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
+    from bodyposenet.common.data.report.dataset_report import report_dataset
+
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        read = source.store.read
+        counted = None if changes is None else changes._asdict()
+        page = report_dataset(
+            Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs,
+            changes=counted,
+        )  # fmt: skip
+        for path in sorted(Path(made).iterdir()):
+            with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
+                file.write(path.read_bytes())
+    return base.with_name(f"{base.name}.{page.name}")
 
 
 def _list_skipped(pieces: Sequence[PieceResult]) -> list[str]:

@@ -1,7 +1,6 @@
 """Renewal: what of a set that is there already still stands, and which shards are written for what does not."""
 
 import logging
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from bodyposenet import __version__
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.conversion.jobs import CopyPiece, DigestPiece
 from bodyposenet.common.data.conversion.known_photos import KnownPhoto, read_columns, tell_faults
-from bodyposenet.common.data.conversion.shard_plan import SEED, Options, ShardPlan, cut_pieces, plan_shards
+from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, cut_pieces, deal, plan_shards
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import PublishNote
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool
-from bodyposenet.common.data.records.manifest import SCHEMA, is_grown, shard_path
+from bodyposenet.common.data.records.manifest import SCHEMA, shard_path
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.location import Location
@@ -154,7 +153,7 @@ def plan_renewal(
     before = frozenset(photo.image_id for shard in shards.values() for photo in shard.photos)
     doubtful = _find_doubtful(document, notes)
     shards = {file: shard for file, shard in shards.items() if file not in doubtful and _is_sound(shard, options)}
-    kept = _find_kept(source, shards, document.get("seen", {}), pool)
+    kept = _find_kept(source, shards, document["seen"], pool)
     if not any(kept.values()):
         log.info("%s: no record stands: converted from scratch", options.prefix)
         return Renewal(scratch.plan, before=before, document=document)
@@ -165,11 +164,17 @@ def _find_reason(source: DatasetSplit, options: Options, document: Mapping[str, 
     """Say why nothing of a set can stand, if that is so."""
     if (options.part or (0, 1))[1] > 1:
         return "what a part holds depends on all photos"
-    if any("photos" not in entry for entry in document["shards"]) or SETTINGS not in document:
+    if not _tells_all(document):
         return "the manifest does not say what the records there were made of"
     now, then = describe_settings(source, options), document[SETTINGS]
     differ = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
     return f"{', '.join(differ)}: changed since" if differ else ""
+
+
+def _tells_all(document: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest has what is asked of a set here; earlier versions wrote less."""
+    known = [document.get(key) for key in (SETTINGS, "seen", "held_out")]
+    return all(isinstance(found, dict) for found in (*known, *(entry.get("photos") for entry in document["shards"])))
 
 
 def _find_doubtful(document: Mapping[str, Any], notes: Sequence[PublishNote]) -> set[str]:
@@ -182,14 +187,8 @@ def _is_sound(shard: KnownShard, options: Options) -> bool:
     """Tell whether a shard is there as the manifest describes it, as far as that shows without reading it."""
     path, entry = shard_path(options.prefix.parent, shard.entry), shard.entry
     described = len(shard.photos) == len(entry["offsets"]) == len(entry["mains"])
-    known = find_slot(shard.file, options) is not None
+    known = options.find_slot(shard.file) is not None
     return described and known and path.is_file() and path.count_bytes() == entry["bytes"]
-
-
-def find_slot(file: str, options: Options) -> str | None:
-    """Find the shard of the set as it is converted from nothing that a file stands for, or beside."""
-    slots = [slot for slot, _ in options.plan_shards(0)]
-    return next((slot for slot in slots if file == slot or is_grown(file, slot)), None)
 
 
 def _find_kept(
@@ -244,7 +243,7 @@ def _plan_new(
     stays in its slot, and thereby in its fold.
     """
     slots = [file for file, _ in options.plan_shards(0)]
-    slot_of = {file: str(find_slot(file, options)) for file in shards}
+    slot_of = {file: str(options.find_slot(file)) for file in shards}
     home = {photo.image_id: slot_of[file] for file, shard in shards.items() for photo in shard.photos}
     standing = {shards[file].photos[record].image_id for file, records in kept.items() for record in records}
     ids = source.coco.images.ids[source.usable].tolist()
@@ -264,32 +263,6 @@ def _plan_new(
         for place, slot in enumerate(slots)
         if numbers[slot] or copies[slot]
     ]
-
-
-def deal(numbers: Sequence[int], sizes: Mapping[str, int], num_shards: int) -> dict[str, list[int]]:
-    """Deal new photos to slots: in turn to folds, the smallest first, and in each to its smallest slots.
-
-    Args:
-        numbers: The photos.
-        sizes: Photos of each slot, the slots of a fold together.
-        num_shards: Slots of a fold.
-
-    Returns:
-        Some for each slot; no more slots of a fold get any than it takes to make files like those that are there.
-    """
-    shuffled = list(numbers)
-    random.Random(SEED).shuffle(shuffled)
-    slots = list(sizes)
-    folds = [slots[start : start + num_shards] for start in range(0, len(slots), num_shards)]
-    folds.sort(key=lambda fold: sum(sizes[slot] for slot in fold))
-    dealt: dict[str, list[int]] = {}
-    for place, fold in enumerate(folds):
-        own = shuffled[place :: len(folds)]
-        usual = sum(sizes[slot] for slot in fold) / len(fold)
-        count = min(len(fold), max(1, round(len(own) / max(usual, 1))))
-        smallest = sorted(fold, key=lambda slot: sizes[slot])[:count]
-        dealt |= {slot: own[number::count] for number, slot in enumerate(smallest)}
-    return dealt
 
 
 def _choose_copies(

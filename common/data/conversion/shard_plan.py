@@ -2,9 +2,10 @@
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bodyposenet.common.data.records.manifest import is_grown
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.location import Location
 
@@ -58,6 +59,12 @@ class Options:
     def plan_shards(self, count: int) -> list[tuple[str, list[int]]]:
         """Plan file name and photos of every shard of the whole set."""
         return plan(count, self.prefix.name, self.num_partitions, self.num_shards)
+
+    def find_slot(self, file: str) -> str | None:
+        """Find the shard of the set as it is converted from nothing that a file is, or stands for, or beside."""
+        slots = {slot for slot, _ in self.plan_shards(0)}
+        slot = file if file in slots else file.rpartition("-")[0]
+        return slot if slot in slots and (file == slot or is_grown(file, slot)) else None
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,32 @@ def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tu
         name = base + (f"-fold-{partition:03d}-of-{num_partitions:03d}" if num_partitions else "")
         planned += [(name + suffix, part) for suffix, part in _cut(numbers, num_shards)]
     return planned
+
+
+def deal(numbers: Sequence[int], sizes: Mapping[str, int], num_shards: int) -> dict[str, list[int]]:
+    """Deal new photos to slots: in turn to folds, the smallest first, and in each to its smallest slots.
+
+    Args:
+        numbers: The photos.
+        sizes: Photos of each slot, the slots of a fold together.
+        num_shards: Slots of a fold.
+
+    Returns:
+        Some for each slot; no more slots of a fold get any than it takes to make files like those that are there.
+    """
+    shuffled = list(numbers)
+    random.Random(SEED).shuffle(shuffled)
+    slots = list(sizes)
+    folds = [slots[start : start + num_shards] for start in range(0, len(slots), num_shards)]
+    folds.sort(key=lambda fold: sum(sizes[slot] for slot in fold))
+    dealt: dict[str, list[int]] = {}
+    for place, fold in enumerate(folds):
+        own = shuffled[place :: len(folds)]
+        usual = sum(sizes[slot] for slot in fold) / len(fold)
+        count = min(len(fold), max(1, round(len(own) / max(usual, 1))))
+        smallest = sorted(fold, key=lambda slot: sizes[slot])[:count]
+        dealt |= {slot: own[number::count] for number, slot in enumerate(smallest)}
+    return dealt
 
 
 def is_shard(file: str, base: str) -> bool:

@@ -80,7 +80,7 @@ def _find_grown(name: str, sets: dict[str, Any], names: Sequence[str]) -> list[d
 
 def is_grown(file: str, shard: str) -> bool:
     """Tell whether a later conversion wrote a file in a shard's place, or beside it."""
-    return re.fullmatch(re.escape(shard) + "-[0-9a-f]{8}", file) is not None
+    return file.startswith(shard) and re.fullmatch("-[0-9a-f]{8}", file[len(shard) :]) is not None
 
 
 def shard_path(folder: Location, shard: dict[str, Any]) -> Location:

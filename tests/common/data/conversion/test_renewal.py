@@ -23,7 +23,7 @@ from support.turned_photos import store_turned
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion.convert import convert_dataset, forget_records
 from bodyposenet.common.data.conversion.join import join_parts
-from bodyposenet.common.data.conversion.renewal import deal
+from bodyposenet.common.data.conversion.shard_plan import deal
 from bodyposenet.common.data.records.manifest import open_shards, read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.location import locate
