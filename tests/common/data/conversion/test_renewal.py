@@ -233,6 +233,22 @@ def test_a_dataset_that_moved_is_the_same(album, tmp_path):
     assert require_same(album.write(), tmp_path / "out").changes == (12, 0, 0, 0)
 
 
+def test_an_archive_that_is_packed_again_with_one_photo_more_is_not_read_through(album, tmp_path, caplog):
+    def pack():
+        spec = album.write()
+        shutil.make_archive(str(tmp_path / "data/photos"), "zip", tmp_path / "data/images")
+        half = spec.train_data.model_copy(update={"images_root_dir_path": "photos.zip"})
+        return spec.model_copy(update={"train_data": half})
+
+    convert_dataset(pack(), tmp_path / "out/train")
+    for number in album.photos:
+        os.utime(album.path(number), (1e9, 1e9))
+    album.add(13)
+    with caplog.at_level(logging.INFO):
+        assert require_same(pack(), tmp_path / "out").changes == (12, 1, 0, 0)
+    assert "read to see whether they changed" not in caplog.text
+
+
 def test_a_photo_that_is_mended_gets_its_record(album, tmp_path):
     album.cut(4)
     assert len(require_same(album.write(), tmp_path / "out").skipped) == 1
