@@ -25,6 +25,7 @@ from bodyposenet.common.data.conversion.worker_pool import WorkerPool
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec
+from bodyposenet.common.storage.location import locate
 
 PHOTOS = 2000  # at least
 ROUNDS = 7
@@ -52,12 +53,12 @@ def converting(data: Path) -> dict[str, float]:
     return {"convert_rate": min(masking) / min(one), "convert_scaling": min(one) / min(two)}
 
 
-def repeated(sample: Path, folder: Path) -> DatasetSpec:
-    """The sample's photos that get records, again and again under new numbers, as a dataset of ``PHOTOS``."""
+def repeated(sample: Path, folder: Path, least: int = PHOTOS) -> DatasetSpec:
+    """The sample's photos that get records, again and again under new numbers, as a dataset of so many at least."""
     (folder / "images").mkdir()
     images, people, number = [], [], 0
     photos = [pair for half in ("train", "val") for pair in used(sample / f"annotations/person_keypoints_{half}.json")]
-    while len(images) < PHOTOS:
+    while len(images) < least:
         for photo, annotations in photos:
             images.append(photo | {"id": len(images), "file_name": f"{len(images):06d}.jpg"})
             (folder / "images" / images[-1]["file_name"]).symlink_to(sample / "images" / photo["file_name"])
@@ -107,6 +108,6 @@ def seconds_of(spec: DatasetSpec, pool: WorkerPool) -> float:
     shutil.rmtree(Path(spec.root_directory_path) / "masks", ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        options = Options(Path(folder) / "train", "train", 1, 4, generate_masks=True)
-        assert ConversionWork(source, options).run(pool, None).images >= PHOTOS
+        options = Options(locate(Path(folder) / "train"), "train", 1, 4, generate_masks=True)
+        assert ConversionWork(source, options, pool).run(pool, None).images >= PHOTOS
         return time.perf_counter() - begin

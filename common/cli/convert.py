@@ -56,6 +56,7 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("--split", type=float, metavar="SHARE", help="Hold out this share of train_data's photos; test is these.")
 @option("--split_group", metavar="PATTERN", help="file, folder, or a regular expression: what is held out together.")
 @option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
+@option("--from_scratch", is_flag=True, help="Convert unchanged photos anew, too.")
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
 @path_map_option
 @common_options
@@ -65,7 +66,8 @@ def dataset_convert(
 ) -> None:  # fmt: skip
     """Convert COCO keypoints and images to record shards and a manifest.json beside them.
 
-    A conversion that was stopped goes on where it was when it is run again.
+    A conversion that was stopped goes on where it was when it is run again. Where the set is there already, made with
+    the same settings, only what changed since is read and written.
     """
     from bodyposenet.common.steps.convert import ConversionOptions, run_convert
 
@@ -75,6 +77,7 @@ def dataset_convert(
     how = ConversionOptions(
         shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
         check_files=options["check_files"], strict=options["strict"], processes=options["processes"],
+        from_scratch=options["from_scratch"],
     )  # fmt: skip
     half = "train" if mode == "train" else "test"
     with task("dataset_convert", folder) as run:
@@ -157,4 +160,5 @@ def _summary(done: "Conversion") -> str:
     what = f"{pluralize(done.images, 'image')}, {pluralize(done.people, 'person')}, {pluralize(done.samples, 'sample')}"
     what += f", {pluralize(done.negatives, 'negative')}" if done.negatives else ""
     left_out = f"{pluralize(len(done.skipped) + done.refused, 'image')} left out"
+    left_out += "" if done.changes is None else f"; since the last conversion {done.changes}"
     return f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"

@@ -20,7 +20,11 @@ SETS = {"train": "train", "test": "val"}  # halves of a dataset spec, and the se
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How photos are converted: see :func:`bodyposenet.common.data.conversion.convert.convert_dataset`."""
+    """How photos are converted: see :func:`bodyposenet.common.data.conversion.convert.convert_dataset`.
+
+    Attributes:
+        from_scratch: Make all records, those that stand in a set that is there among them.
+    """
 
     shards: tuple[int, int] = (1, 0)
     part: tuple[int, int] | None = None
@@ -28,6 +32,7 @@ class ConversionOptions:
     check_files: bool = False
     strict: bool = False
     processes: int | None = None
+    from_scratch: bool = False
 
 
 def run_convert(
@@ -51,7 +56,7 @@ def run_convert(
     Raises:
         UserError: See :func:`bodyposenet.common.data.conversion.convert.convert_dataset`.
     """
-    from bodyposenet.common.data.conversion.convert import convert_dataset
+    from bodyposenet.common.data.conversion.convert import convert_dataset, forget_records
     from bodyposenet.common.tracking.annotated_photos import describe_half
 
     run.log_params(dataset_spec.model_dump(mode="json", by_alias=True), prefix="spec")
@@ -62,6 +67,8 @@ def run_convert(
     made: dict[str, Conversion] = {}
     numbers: dict[str, float] = {}
     for half, (output, results_dir) in outputs.items():
+        if options.from_scratch:
+            forget_records(output, options.part)
         made[half] = convert_dataset(
             dataset_spec, output, mode=half, shards=options.shards, part=options.part, results_dir=results_dir,
             generate_masks=options.generate_masks, check_files=options.check_files, strict=options.strict,

@@ -69,7 +69,7 @@ class Bench:
         child = os.fork()
         if not child:
             if kill_at is not None:
-                sys.addaudithook(_killer(kill_at, str(self.root)))
+                sys.addaudithook(kill_before(kill_at, str(self.root)))
             self._convert()
         if kill_after is not None:
             time.sleep(kill_after)
@@ -106,7 +106,7 @@ class Bench:
         return sorted(wrong)
 
 
-def _killer(count, root):
+def kill_before(count, root):
     """An audit hook that kills its process when so many operations have been done on files below a folder."""
     done = 0
 

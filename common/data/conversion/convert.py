@@ -1,34 +1,45 @@
 """Convert: COCO keypoint annotations and photos to record shards."""
 
-import json
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem, refuse
 from bodyposenet.common.data.conversion.jobs import PieceResult
-from bodyposenet.common.data.conversion.publish import Conversion, Described, describe_set, open_staging, publish_set
-from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan, plan_shards
+from bodyposenet.common.data.conversion.known_photos import KnownPhoto
+from bodyposenet.common.data.conversion.publish import (
+    Conversion,
+    Described,
+    describe_set,
+    find_notes,
+    open_staging,
+    publish_set,
+    write_report,
+    write_summary,
+)
+from bodyposenet.common.data.conversion.renewal import SETTINGS, plan_renewal, tell_known
+from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, plan
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import StagedShard, Staging
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
-from bodyposenet.common.data.records.manifest import read_manifest
+from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.near_duplicates import find_pairs
 from bodyposenet.common.imaging.orientation import describe_turns
 from bodyposenet.common.pages.numbers import pluralize
-from bodyposenet.common.storage.files import write_unsynced
+from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
 
-__all__ = ["Conversion", "convert_dataset", "plan"]
+__all__ = ["Conversion", "convert_dataset", "forget_records", "plan"]
 
 SMALL = 1024  # photos; fewer are converted before other processes would have started
 
@@ -52,6 +63,10 @@ def convert_dataset(
 
     The same input gives the same bytes. Photos without a person of interest get no record. A conversion that was
     stopped, however, goes on where it was when it is called again.
+
+    Where the set is there already, made with the same settings, records of photos that did not change stand. Only
+    shards that hold others are written anew, and new photos go into new shards: the records are those of a conversion
+    from nothing, in another order. :func:`forget_records` has all of them made anew.
 
     Args:
         spec: The dataset.
@@ -85,70 +100,113 @@ def convert_dataset(
     source = DatasetSplit.read(spec, mode)
     count = processes or (cores() if len(source.usable) >= SMALL else 1)
     with WorkerPool(count) as pool:
+        work = ConversionWork(source, options, pool)
         if strict:
-            problems = _problems_beforehand(source, options, pool)
+            problems = _problems_beforehand(work, pool)
             if problems and results is not None:
-                _write_report(source, problems, results / options.set_name, source.digest[:16])
+                write_report(source, problems, results / options.set_name, source.digest[:16])
             refuse(problems)
-        return ConversionWork(source, options).run(pool, results)
+        return work.run(pool, results)
 
 
-def _problems_beforehand(source: DatasetSplit, options: Options, pool: WorkerPool) -> list[Problem]:
+def forget_records(output: str | Path | Location, part: tuple[int, int] | None = None) -> None:
+    """Have the next conversion to a name make every record: the manifest forgets what those there were made of.
+
+    The set can be read as before.
+
+    Args:
+        output: Folder and base name of the shards, as for :func:`convert_dataset`.
+        part: Of a part, which.
+    """
+    prefix = locate(output)
+    name = Options(prefix, "train", 1, 0, part=part).set_name
+    known = read_manifest(prefix.parent)["sets"].get(name)
+    if known is not None:
+        add_set(prefix.parent, name, {key: value for key, value in known.items() if key != SETTINGS})
+
+
+def _problems_beforehand(work: "ConversionWork", pool: WorkerPool) -> list[Problem]:
     """What can be known to be wrong before anything is written."""
+    source = work.source
     problems = [*source.coco.problems, *source.problems()]
-    if options.check_files:
+    if work.options.check_files:
         known = {problem.image_id for problem in problems}
         recipe = source.recipe(thorough=True, mask_files=False, token="")
-        with ProgressLog("checking", len(source.usable)) as progress:
-            for check in pool.run(source.checks(recipe)):
+        numbers = [number for shard in work.renewal.plan for number in shard.numbers]  # the others stood this once
+        with ProgressLog("checking", len(numbers)) as progress:
+            for check in pool.run(source.checks(recipe, numbers)):
                 progress.add(check.photos)
                 problems += [problem for problem in check.problems if problem.image_id not in known]
     return problems
 
 
 class ConversionWork:
-    """A conversion, once its input is known."""
+    """A conversion, once its input is known, and what of it stands already."""
 
-    def __init__(self, source: DatasetSplit, options: Options) -> None:
+    def __init__(self, source: DatasetSplit, options: Options, pool: WorkerPool) -> None:
         self.source, self.options = source, options
-        planned = options.plan_shards(len(source.usable))
-        self.plan = plan_shards(planned, options.part)
+        files = [file for file, _ in options.plan_shards(len(source.usable))]
+        key = source.key(files, options.part, options.generate_masks, options.check_files, options.strict)
+        self.prefix = options.prefix.with_name(options.set_name)
+        self.known = known = read_manifest(self.prefix.parent)["sets"].get(options.set_name)
+        notes = [] if known is None else find_notes(self.prefix)
+        self.renewal = renewal = plan_renewal(source, options, known, notes, pool)
+        self.key = digest_settings([key, renewal.document])[:16] if renewal.shards else key
+        self.plan = [replace(shard, file=self._name(shard.file)) for shard in renewal.plan]
         index, of = options.part or (0, 1)
-        masked = source.mask_only if options.generate_masks else ()
-        self.masks = cut_pieces("masks", range(len(masked)))[index::of]
-        files = [file for file, _ in planned]
-        self.key = source.key(files, options.part, options.generate_masks, options.check_files, options.strict)
+        self.masked = self._list_masked() if options.generate_masks else []
+        self.masks = cut_pieces("masks", range(len(self.masked)))[index::of]
         thorough = options.check_files and not options.strict  # those have been looked at
         self.recipe = source.recipe(thorough=thorough, mask_files=options.generate_masks, token=self.key)
 
+    def _name(self, slot: str) -> str:
+        """Name a shard: as nothing else is called that is there, where something is to stay."""
+        return f"{slot}-{self.key[:8]}" if self.renewal.shards else slot
+
+    def _list_masked(self) -> list[int]:
+        """List photos whose mask is all that is written of them."""
+        ids = self.source.coco.images.ids
+        kept = np.flatnonzero(np.isin(ids, [photo.image_id for photo in self.renewal.photos]))
+        masked: list[int] = np.union1d(self.source.mask_only, np.intersect1d(kept, self.source.masked)).tolist()
+        return masked
+
     def run(self, pool: WorkerPool, results_dir: Location | None) -> Conversion:
         """Write what is missing, then publish all of it."""
-        prefix = self.options.prefix
-        with open_staging(prefix.with_name(self.options.set_name), self.key) as staging:
+        with open_staging(self.prefix, self.key) as staging:
+            self._require_known()
             staging.recover(self._shards(), [name for name, _ in self.masks])
             self._make(pool, staging)
-            pairs = self._find_duplicates(pool, staging)
-            described = describe_set(self.source, self.options, self.plan, staging.made)
+            held_out = self._hash_held_out(pool)
+            pairs = None if held_out is None else self._find_duplicates(held_out, staging)
+            renewal = replace(self.renewal, plan=self.plan)
+            described = describe_set(self.source, self.options, renewal, staging.made, self._name_hashes(held_out))
+            if not self.options.generate_masks:  # drawing those tells it, too
+                described.problems.extend(tell_known(self.renewal, self.source))
             self._hold(described, staging)
             conversion = self._publish(described, staging, pairs)
             if results_dir is not None:
                 base = results_dir / self.options.set_name
-                page = _write_report(self.source, conversion.problems, base, self.key, _count_turns(staging), pairs)
+                turns, problems = self._count_turns(staging), conversion.problems
+                page = write_report(self.source, problems, base, self.key, turns, pairs, conversion.changes)
                 conversion = replace(conversion, report=page)
-                _write_summary(conversion, base, self.key)
+                write_summary(conversion, base, self.key)
             self._sweep_masks()
             staging.clear()
         return conversion
 
+    def _require_known(self) -> None:
+        """Refuse to go on from a set that is there no longer."""
+        if self.renewal.shards:
+            found = read_manifest(self.prefix.parent)["sets"].get(self.options.set_name)
+            if found != self.known:
+                fix = "run it again"
+                raise UserError("another conversion has replaced the set meanwhile", where=str(self.prefix), fix=fix)
+
     def _shards(self) -> list[StagedShard]:
-        prefix = self.options.prefix
-        return [
-            StagedShard(prefix.with_name(shard.file), shard.label, [name for name, _ in shard.pieces()])
-            for shard in self.plan
-        ]
+        return [StagedShard(self.prefix.with_name(shard.file), shard.label, shard.names) for shard in self.plan]
 
     def _make(self, pool: WorkerPool, staging: Staging) -> None:
-        total = sum(len(numbers) for _, numbers in self.masks) + sum(len(shard.numbers) for shard in self.plan)
+        total = sum(len(numbers) for _, numbers in self.masks) + sum(shard.count for shard in self.plan)
         done = sum(made.photos for made in staging.made.values())
         if done:
             log.info("%s: goes on after %d of %d photos", self.options.prefix, done, total)
@@ -166,12 +224,16 @@ class ConversionWork:
     def _jobs(self, staging: Staging) -> Iterator[Callable[[], PieceResult]]:
         """What is not there yet."""
         for shard in self.plan:
+            for name, file, records in shard.copied_pieces():
+                if name not in staging.made:
+                    yield self.renewal.shards[file].copy_piece(name, staging.folder, records)
             for name, numbers in shard.pieces():
                 if name not in staging.made:
                     yield self.source.piece(name, staging.folder, numbers, self.recipe)
         for name, numbers in self.masks:
             if name not in staging.made:
-                yield self.source.mask_piece(name, staging.folder, numbers, self.recipe)
+                photos = np.array([self.masked[number] for number in numbers])
+                yield self.source.mask_piece(name, staging.folder, photos, self.recipe)
 
     def _hold(self, described: Described, staging: Staging) -> None:
         """Refuse a set without photos, and with ``strict`` what was found wrong on the way."""
@@ -186,30 +248,58 @@ class ConversionWork:
             raise
 
     def _publish(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
-        prefix, document = self.options.prefix, described.document
-        before = read_manifest(prefix.parent)["sets"] if self.options.part else {}
+        document = described.document
+        staging.keep({shard["file"] for shard in document["shards"]})
+        before = read_manifest(self.prefix.parent)["sets"] if self.options.part else {}
         without = [name for name, other in before.items() if self._is_other_division(other)]
         manifest = publish_set(staging, self.options.set_name, document, without=without)
-        problems = (*self.source.coco.problems, *described.problems, *self._tell_unclear(staging))
+        own = sorted(described.problems, key=lambda found: (found.image_id or 0, found.annotation_id or 0, found.text))
+        problems = (*self.source.coco.problems, *own, *self._tell_unclear(staging))
         problems = (*problems, *(pair.tell(str(self.source.coco.path)) for pair in pairs or ()))
-        done = Conversion.read(document, prefix.parent, manifest, problems)
-        return replace(done, refused=self.source.coco.refused)
+        done = Conversion.read(document, self.prefix.parent, manifest, problems)
+        changes = self.renewal.count_changes([photo.image_id for photo in _list_made(staging)])
+        if changes is not None:
+            log.info("%s: converted again: %s", self.prefix, changes)
+        return replace(done, refused=self.source.coco.refused, changes=changes)
 
-    def _find_duplicates(self, pool: WorkerPool, staging: Staging) -> list[NearDuplicate] | None:
-        """Find photos that are held out and look like one of these; None where nothing is split."""
-        if self.source.held_out is None:
+    def _hash_held_out(self, pool: WorkerPool) -> dict[int, int | None] | None:
+        """Hash the photos that are held out, by their ids; None where nothing is split."""
+        table = self.source.held_out
+        if table is None:
             return None
-        held_out = sorted(found for founds in pool.run(self.source.hash_pieces()) for found in founds)
-        own = sorted(found for made in staging.made.values() for found in made.hashes)
+        before = self.renewal.document.get("held_out", {})
+        same = {name for name, (*stat, _) in before.items() if [*(self.source.find_stat(name) or ())] == stat}
+        named = zip(table.ids.tolist(), table.file_names, strict=True)
+        hashes: dict[int, int | None] = {number: before[name][-1] if name in same else None for number, name in named}
+        for found in pool.run(self.source.hash_pieces(same)):
+            hashes |= dict(found)
+        return hashes
+
+    def _name_hashes(self, held_out: Mapping[int, int | None] | None) -> dict[str, int | None]:
+        table = self.source.held_out
+        if table is None or held_out is None:
+            return {}
+        return {name: held_out[number] for number, name in zip(table.ids.tolist(), table.file_names, strict=True)}
+
+    def _find_duplicates(self, hashes: Mapping[int, int | None], staging: Staging) -> list[NearDuplicate]:
+        """Find photos that are held out and look like one of these."""
+        held_out = sorted((number, value) for number, value in hashes.items() if value is not None)
+        known = [*self.renewal.photos, *_list_made(staging)]
+        own = sorted({photo.image_id: photo.likeness for photo in known if photo.likeness is not None}.items())
         pairs = find_pairs([value for _, value in held_out], [value for _, value in own])
-        tables = self.source.held_out, self.source.coco.images
+        tables = [table for table in (self.source.held_out, self.source.coco.images) if table is not None]
         names = [dict(zip(table.ids.tolist(), table.file_names, strict=True)) for table in tables]
         ids = [(held_out[pair.one][0], own[pair.other][0], pair.bits) for pair in pairs]
         return [NearDuplicate(one, names[0][one], other, names[1][other], bits) for one, other, bits in ids]
 
+    def _count_turns(self, staging: Staging) -> Counter[str]:
+        """Count photos whose files tell a turn, by what their annotations are of."""
+        known = {photo.image_id: photo.turn for photo in (*self.renewal.photos, *_list_made(staging))}
+        return Counter(turn for turn in known.values() if turn)
+
     def _tell_unclear(self, staging: Staging) -> list[Problem]:
         """Tell of photos whose size does not say how they were annotated, unless the spec itself says it."""
-        spec, turns = self.source.spec, _count_turns(staging)
+        spec, turns = self.source.spec, self._count_turns(staging)
         line = describe_turns(turns, spec.unclear_orientation)
         if line:
             log.info("%s: %s", self.source.coco.path, line)
@@ -234,34 +324,6 @@ class ConversionWork:
                 aside.unlink(missing_ok=True)
 
 
-def _count_turns(staging: Staging) -> Counter[str]:
-    return sum((Counter(made.turns) for made in staging.made.values()), Counter[str]())
-
-
-def _write_summary(done: Conversion, base: Location, token: str) -> None:
-    shown = {name: value for name, value in vars(done).items() if name != "problems"}
-    with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
-        file.write(json.dumps(shown, indent=1, default=str).encode())
-
-
-def _write_report(
-    source: DatasetSplit,
-    problems: Sequence[Problem],
-    base: Location,
-    token: str,
-    turns: Mapping[str, int] | None = None,
-    pairs: Sequence[NearDuplicate] | None = None,
-) -> Location:
-    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
-    from bodyposenet.common.data.report.dataset_report import report_dataset
-
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
-        read = source.store.read
-        page = report_dataset(
-            Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs
-        )
-        for path in sorted(Path(made).iterdir()):
-            with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
-                file.write(path.read_bytes())
-    return base.with_name(f"{base.name}.{page.name}")
+def _list_made(staging: Staging) -> list[KnownPhoto]:
+    """List what is known of the records in all pieces, copied ones among them."""
+    return [photo for made in staging.made.values() for photo in made.known]

@@ -59,7 +59,8 @@ def join_parts(folders: Sequence[str | Path | Location], output: str | Path | Lo
     shards = _interleave([[(part, shard) for shard in part.document["shards"]] for part in parts])
     skipped = {file: reasons for part in parts for file, reasons in part.document["part"]["skipped"].items()}
     document = {key: value for key, value in parts[0].document.items() if key != "part"}
-    document = total(document | {"shards": [shard for _, shard in shards]}, skipped)
+    seen = {name: found for part in parts for name, found in part.document.get("seen", {}).items()}
+    document = total(document | {"shards": [shard for _, shard in shards], "seen": seen}, skipped)
     if not document["images"]:
         reason = next(iter(document["skipped"]), "")
         raise UserError("every photo was left out", where=reason, fix="check images_root_dir_path")

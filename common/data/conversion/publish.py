@@ -1,17 +1,22 @@
-"""Publish: what the manifest says of a set, and the step that makes the set appear."""
+"""Publish: what the manifest and the report say of a set, and the step that makes the set appear."""
 
+import json
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.conversion.jobs import PieceResult
-from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is_shard
+from bodyposenet.common.data.conversion.known_photos import write_columns
+from bodyposenet.common.data.conversion.renewal import SETTINGS, Changes, Renewal, describe_settings
+from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
-from bodyposenet.common.data.conversion.staging import READY, Staging
+from bodyposenet.common.data.conversion.staging import READY, PublishNote, Staging, remove_unnamed
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
-from bodyposenet.common.storage.inside import remove_inside
+from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location
 
 
@@ -30,6 +35,7 @@ class Conversion:
         problems: Everything that is wrong with the dataset, these photos among it.
         refused: Photos that the annotation file describes wrongly: they were left out, too.
         report: The page that shows what is in the dataset, if one was asked for.
+        changes: What became of the records of the set as it was; None where all of it was made.
     """
 
     images: int
@@ -42,6 +48,7 @@ class Conversion:
     refused: int = 0
     report: Location | None = None
     negatives: int = 0
+    changes: Changes | None = None
 
     @classmethod
     def read(
@@ -75,33 +82,74 @@ class Described:
 
 def open_staging(prefix: Location, key: str) -> Staging:
     """Make the staging folder of a conversion, which :class:`Staging` has the arguments of."""
+    return _choose_staging(prefix)(prefix, key)
+
+
+def find_notes(prefix: Location) -> list[PublishNote]:
+    """Find what stopped conversions to a name noted before they let shards appear."""
+    return _choose_staging(prefix).find_notes(prefix)
+
+
+def _choose_staging(prefix: Location) -> type[Staging]:
     if not prefix.remote:
-        return Staging(prefix, key)
+        return Staging
     from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
 
-    return BucketStaging(prefix, key)
+    return BucketStaging
 
 
 def describe_set(
-    source: DatasetSplit, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, PieceResult]
+    source: DatasetSplit,
+    options: Options,
+    renewal: Renewal,
+    made: Mapping[str, PieceResult],
+    held_out: Mapping[str, int | None],
 ) -> Described:
-    """Describe a set of which every piece is made."""
+    """Describe a set of which every piece is made.
+
+    Args:
+        source: What is converted.
+        options: How.
+        renewal: What stands of the set as it was, and which shards were written.
+        made: The pieces.
+        held_out: Hash of each photo that was compared with those of the set, by its name.
+    """
     spec = source.spec.model_dump(mode="json", by_alias=True)
-    pieces = {shard.file: [made[name] for name, _ in shard.pieces()] for shard in planned}
+    pieces = {shard.file: [made[name] for name in shard.names] for shard in renewal.plan}
     skipped = {file: _list_skipped(parts) for file, parts in pieces.items()}
+    written = [_shard(file, parts) for file, parts in pieces.items()]
+    if renewal.shards:  # one of photos that were left out before, and are again, is none
+        written = [shard for shard in written if shard["records"]]
+    shards = [shard.entry for shard in renewal.untouched] + written
     document = {
         "dataset": source.spec.dataset,
         "dataset_spec": spec,
         "spec_sha256": digest_settings(spec),
+        SETTINGS: describe_settings(source, options),
         "joints": list(source.coco.joints),
-        "shards": [_shard(file, parts) for file, parts in pieces.items()],
+        "shards": shards,
+        "seen": _list_seen(source, shards),
+        "held_out": {name: [*stat, value] for name, value in held_out.items() if (stat := source.find_stat(name))},
     }
+    if shards:
+        files = [shard["file"] for shard in shards]
+        gone = [reason for file in skipped if file not in files for reason in skipped[file]]
+        skipped = {file: skipped.get(file, []) for file in files}
+        skipped[files[-1]] = skipped[files[-1]] + gone
     if options.part is not None:
         index, of = options.part
         same = digest_bytes(f"{source.digest} {options.mode} {options.check_files}")
         document["part"] = {"of_set": options.prefix.name, "index": index, "of": of, "source": same, "skipped": skipped}
-    problems = [problem for name in sorted(made) for problem in made[name].problems]
+    problems = [problem for piece in made.values() for problem in piece.problems]
     return Described(total(document, skipped), problems)
+
+
+def _list_seen(source: DatasetSplit, shards: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """List size and version of the photos of all records, by which the next conversion knows them without reading."""
+    images = source.coco.images
+    ids = {number for shard in shards for number in shard["photos"]["image_id"]}
+    names = [name for number, name in zip(images.ids.tolist(), images.file_names, strict=True) if number in ids]
+    return {name: [*stat] for name in names if (stat := source.find_stat(name))}
 
 
 def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -135,18 +183,46 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
     folder = staging.folder.parent
     before = read_manifest(folder)["sets"].get(name, {"shards": []})
     kept = {shard["file"] for shard in document["shards"]}
-    replaced = staging.ready(shard["file"] for shard in before["shards"] if shard["file"] not in kept)
+    gone = [shard["file"] for shard in before["shards"] if shard["file"] not in kept]
+    replaced = staging.ready(gone, digest_settings(document))
     staging.publish()
     manifest = add_set(folder, name, document, without=without)
-    for file in replaced:
-        if is_shard(file, document_base(name, document)):  # whatever else it is, no conversion to this set wrote it
-            remove_inside(folder, file, where=str(staging.folder / READY))
+    remove_unnamed(folder, replaced, name, staging.folder / READY)
     return manifest
 
 
-def document_base(name: str, document: Mapping[str, Any]) -> str:
-    """The base name of a set's shards: a part's are called after the whole set."""
-    return str(document["part"]["of_set"]) if "part" in document else name
+def write_summary(done: Conversion, base: Location, token: str) -> None:
+    """Write what a conversion came to as JSON."""
+    shown = {name: value for name, value in vars(done).items() if name != "problems"}
+    shown["changes"] = done.changes and done.changes._asdict()
+    with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
+        file.write(json.dumps(shown, indent=1, default=str).encode())
+
+
+def write_report(
+    source: DatasetSplit,
+    problems: Sequence[Problem],
+    base: Location,
+    token: str,
+    turns: Mapping[str, int] | None = None,
+    pairs: Sequence[NearDuplicate] | None = None,
+    changes: Changes | None = None,
+) -> Location:
+    """The dataset's report; it is made elsewhere, so that a kill leaves no half of it. Returns the page."""
+    from bodyposenet.common.data.report.dataset_report import report_dataset
+
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        read = source.store.read
+        counted = None if changes is None else changes._asdict()
+        page = report_dataset(
+            Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs,
+            changes=counted,
+        )  # fmt: skip
+        for path in sorted(Path(made).iterdir()):
+            with write_unsynced(base.with_name(f"{base.name}.{path.name}"), token) as file:
+                file.write(path.read_bytes())
+    return base.with_name(f"{base.name}.{page.name}")
 
 
 def _list_skipped(pieces: Sequence[PieceResult]) -> list[str]:
@@ -162,14 +238,16 @@ def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:
         offsets += [size + offset for offset in piece.offsets]
         size += piece.size
     mains = [mains for piece in pieces for mains in piece.mains]
+    known = [photo for piece in pieces for photo in piece.known]
     negatives = [number for number, some in enumerate(mains) if not some]  # a photo with people has one of interest
     return {
         "file": file,
         "bytes": size,
         "records": len(offsets),
-        "people": sum(piece.people for piece in pieces),
+        "people": sum(photo.people for photo in known),
         "samples": sum(map(len, mains)),
         "offsets": offsets,
         "mains": mains,
+        "photos": write_columns(known),
         **({"negatives": negatives} if negatives else {}),
     }

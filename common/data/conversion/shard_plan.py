@@ -2,9 +2,10 @@
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bodyposenet.common.data.records.manifest import is_grown
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.location import Location
 
@@ -59,6 +60,12 @@ class Options:
         """Plan file name and photos of every shard of the whole set."""
         return plan(count, self.prefix.name, self.num_partitions, self.num_shards)
 
+    def find_slot(self, file: str) -> str | None:
+        """Find the shard of the set as it is converted from nothing that a file is, or stands for, or beside."""
+        slots = {slot for slot, _ in self.plan_shards(0)}
+        slot = file if file in slots else file.rpartition("-")[0]
+        return slot if slot in slots and (file == slot or is_grown(file, slot)) else None
+
 
 @dataclass(frozen=True)
 class ShardPlan:
@@ -68,15 +75,35 @@ class ShardPlan:
         file: Its name.
         label: What its pieces' names begin with.
         numbers: The photos of its records, in order.
+        copies: Records that go before them: the file of a shard that they are in, and their numbers there.
     """
 
     file: str
     label: str
     numbers: Sequence[int]
+    copies: Sequence[tuple[str, Sequence[int]]] = ()
 
     def pieces(self) -> list[tuple[str, Sequence[int]]]:
-        """Name and photos of each piece, in order."""
+        """Name and photos of each piece that is made of photos, in order."""
         return cut_pieces(self.label, self.numbers)
+
+    def copied_pieces(self) -> list[tuple[str, str, Sequence[int]]]:
+        """Name of each piece that is copied, the file of the shard that it is in, and its records there, in order."""
+        return [
+            (name, file, some)
+            for place, (file, records) in enumerate(self.copies)
+            for name, some in cut_pieces(f"{self.label}-copy-{place:04d}", records)
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many photos it has."""
+        return len(self.numbers) + sum(len(records) for _, records in self.copies)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all its pieces, in order."""
+        return [name for name, *_ in self.copied_pieces()] + [name for name, _ in self.pieces()]
 
 
 def cut_pieces(label: str, numbers: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
@@ -102,9 +129,41 @@ def plan(count: int, base: str, num_partitions: int, num_shards: int) -> list[tu
     return planned
 
 
+def deal(numbers: Sequence[int], sizes: Mapping[str, int], num_shards: int) -> dict[str, list[int]]:
+    """Deal new photos to slots: in turn to folds, the smallest first, and in each to its smallest slots.
+
+    Args:
+        numbers: The photos.
+        sizes: Photos of each slot, the slots of a fold together.
+        num_shards: Slots of a fold.
+
+    Returns:
+        Some for each slot; no more slots of a fold get any than it takes to make files like those that are there.
+    """
+    shuffled = list(numbers)
+    random.Random(SEED).shuffle(shuffled)
+    slots = list(sizes)
+    folds = [slots[start : start + num_shards] for start in range(0, len(slots), num_shards)]
+    folds.sort(key=lambda fold: sum(sizes[slot] for slot in fold))
+    dealt: dict[str, list[int]] = {}
+    for place, fold in enumerate(folds):
+        own = shuffled[place :: len(folds)]
+        usual = sum(sizes[slot] for slot in fold) / len(fold)
+        count = min(len(fold), max(1, round(len(own) / max(usual, 1))))
+        smallest = sorted(fold, key=lambda slot: sizes[slot])[:count]
+        dealt |= {slot: own[number::count] for number, slot in enumerate(smallest)}
+    return dealt
+
+
 def is_shard(file: str, base: str) -> bool:
     """Tell whether a file is called as a shard of a set is."""
-    return re.fullmatch(re.escape(base) + r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?", file) is not None
+    cut = r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?(-[0-9a-f]{8})?"
+    return re.fullmatch(re.escape(base) + cut, file) is not None
+
+
+def name_base(set_name: str) -> str:
+    """The name that a set's shards begin with: a part's are called after the whole set."""
+    return re.sub(r"\.part-\d{3,}-of-\d{3,}$", "", set_name)
 
 
 def plan_shards(planned: Sequence[tuple[str, Sequence[int]]], part: tuple[int, int] | None = None) -> list[ShardPlan]:

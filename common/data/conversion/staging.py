@@ -5,23 +5,51 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import google_crc32c
 
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
+from bodyposenet.common.data.conversion.shard_plan import is_shard, name_base
+from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import read_bytes, whole_file, write_unsynced
+from bodyposenet.common.storage.files import find_bytes, whole_file, write_unsynced
+from bodyposenet.common.storage.inside import remove_inside
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.locking import hold_folder
 
 BLOCK = 1 << 20  # bytes
-READY = "ready"  # there when every shard is complete: its content names the files that they replace
+READY = "ready"  # there when every shard is complete: its content is a PublishNote
 PART = ".part"
 TRIES = 5  # to remove a folder in which a dying process may still write
+
+
+@dataclass(frozen=True)
+class PublishNote:
+    """What a conversion notes before it lets its shards appear.
+
+    Attributes:
+        replaced: Files that are to go when they have appeared.
+        files: The shards.
+        described: Digest of what the manifest says of the set when all is done.
+    """
+
+    replaced: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    described: str = ""
+
+    @classmethod
+    def read(cls, path: Location) -> "PublishNote | None":
+        """Read the note of a folder; None where there is none, or where an earlier version left it."""
+        content = find_bytes(path)
+        try:
+            return None if content is None else cls(**json.loads(content))
+        except (ValueError, TypeError):
+            return None
 
 
 class StagedShard:
@@ -63,7 +91,7 @@ class Staging:
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> "Staging":
-        attempt = re.compile(re.escape(f".{self.prefix.name}.") + "[0-9a-f]{16}")  # to write this, from any input
+        attempt = _attempt(self.prefix.name)
         with translate_errors(self.folder), self._lock:
             earlier = [name for name in self._neighbours() if attempt.fullmatch(name) and name != self.folder.name]
             for name in earlier:
@@ -71,6 +99,14 @@ class Staging:
             self._open()
             self._lock = self._lock.pop_all()
         return self
+
+    @classmethod
+    def find_notes(cls, prefix: Location) -> list[PublishNote]:
+        """Find what stopped conversions to a name were about to let appear, or had let."""
+        with translate_errors(prefix):
+            attempts = [name for name in cls(prefix, "")._neighbours() if _attempt(prefix.name).fullmatch(name)]
+        notes = [PublishNote.read(prefix.with_name(name) / READY) for name in attempts]
+        return [note for note in notes if note is not None]
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
@@ -86,7 +122,14 @@ class Staging:
 
     def _remove_other(self, folder: Location) -> None:
         with self._hold(folder):
+            self._remove_unnamed(folder)
             shutil.rmtree(str(folder))
+
+    def _remove_unnamed(self, folder: Location) -> None:
+        """Remove shards that an attempt let appear, or was to remove, and that no manifest names."""
+        note = PublishNote.read(folder / READY)
+        if note is not None:
+            remove_unnamed(self.folder.parent, [*note.replaced, *note.files], self.prefix.name, folder / READY)
 
     def _hold(self, folder: Location) -> AbstractContextManager[None]:
         """Keep other conversions out of a folder."""
@@ -143,22 +186,28 @@ class Staging:
         if made.name in self._shard_of:
             self._join(self._shard_of[made.name])
 
-    def ready(self, replaced: Iterable[str]) -> list[str]:
+    def ready(self, replaced: Iterable[str], described: str = "") -> list[str]:
         """Note that all shards are complete, once they are on the disk.
 
         Args:
             replaced: Files that are to go when the shards are published.
+            described: Digest of what the manifest is to say of the set.
 
         Returns:
             These files; those of an attempt that got as far as this, if one did.
         """
-        if not self.is_ready:
+        note = PublishNote.read(self._file(READY))
+        if note is None:
+            note = PublishNote(list(replaced), [shard.final.name for shard in self.shards], described)
             with translate_errors(self.folder):
                 self._settle()
                 with whole_file(self._file(READY)) as file:
-                    file.write(json.dumps(list(replaced)).encode())
-        files: list[str] = json.loads(read_bytes(self._file(READY)))
-        return files
+                    file.write(json.dumps(asdict(note)).encode())
+        return note.replaced
+
+    def keep(self, files: Collection[str]) -> None:
+        """Publish no shards but those of some names."""
+        self.shards = [shard for shard in self.shards if shard.final.name in files]
 
     def publish(self) -> None:
         """Let the shards appear under their names."""
@@ -245,6 +294,28 @@ class Staging:
                 self._part(shard).open_stream() as file,
             ):  # else it is published
                 os.fsync(file.fileno())
+
+
+def remove_unnamed(folder: Location, files: Iterable[str], set_name: str, where: Location) -> None:
+    """Remove files of a folder that no set of its manifest names, of those that are called as the shards of a set.
+
+    Args:
+        folder: Has the manifest.
+        files: The files; whatever else they are, no conversion to this set wrote those that are called otherwise.
+        set_name: The set.
+        where: What lists the files, for the message.
+    """
+    meant = [file for file in files if is_shard(file, name_base(set_name))]
+    sets = read_manifest(folder)["sets"] if meant else {}
+    named = {shard["file"] for described in sets.values() for shard in described["shards"]}
+    for file in meant:
+        if file not in named:
+            remove_inside(folder, file, where=str(where))
+
+
+def _attempt(name: str) -> re.Pattern[str]:
+    """Match the folders of attempts to write a set, from any input."""
+    return re.compile(re.escape(f".{name}.") + "[0-9a-f]{16}")
 
 
 def _append(file: BinaryIO, taken: BinaryIO) -> None:

@@ -33,6 +33,7 @@ class BucketStaging(Staging):
         return []
 
     def _remove_other(self, folder: Location) -> None:
+        self._remove_unnamed(folder)
         folder.remove_folder()
 
     def recover(self, shards: Sequence[StagedShard], others: Sequence[str] = ()) -> None:

@@ -1,6 +1,7 @@
 """Manifest: what the shards of a folder hold, so that a trainer can plan an epoch without reading them."""
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,7 +53,8 @@ def open_shards(folder: str | Path | Location, names: Sequence[str]) -> list[Sha
 
     Args:
         folder: Where they are, with their manifest if there is one; without it they are scanned.
-        names: Shard files (``train-fold-000-of-001``), or sets (``train``: all of its shards).
+        names: Shard files (``train-fold-000-of-001``), with what later conversions wrote in their place or beside
+            them; or sets (``train``: all of its shards).
 
     Raises:
         UserError: A name is neither, or a shard is missing or damaged.
@@ -61,11 +63,24 @@ def open_shards(folder: str | Path | Location, names: Sequence[str]) -> list[Sha
     sets = read_manifest(where)["sets"]
     paths: list[Location] = []
     for name in names:
-        paths += [shard_path(where, shard) for shard in sets[name]["shards"]] if name in sets else [where / name]
+        found = sets[name]["shards"] if name in sets else _find_grown(name, sets, names)
+        paths += [shard_path(where, shard) for shard in found] if found or name in sets else [where / name]
     twice = sorted({path.name for path in paths if paths.count(path) > 1})
     if twice:
         raise UserError(f"shard {twice[0]!r} is named twice", where=str(where), fix="name every shard once")
     return [_open(path, sets) for path in paths]
+
+
+def _find_grown(name: str, sets: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Find what later conversions made of a shard: it, if it is left, and files that are not named themselves."""
+    described = {shard["file"]: shard for found in sets.values() for shard in found["shards"]}
+    grown = [shard for file, shard in described.items() if is_grown(file, name) and file not in names]
+    return [described[name], *grown] if name in described and grown else grown
+
+
+def is_grown(file: str, shard: str) -> bool:
+    """Tell whether a later conversion wrote a file in a shard's place, or beside it."""
+    return file.startswith(shard) and re.fullmatch("-[0-9a-f]{8}", file[len(shard) :]) is not None
 
 
 def shard_path(folder: Location, shard: dict[str, Any]) -> Location:

@@ -27,7 +27,7 @@ FRAME = HEADER.size + FOOTER.size  # bytes around a payload
 _LENGTH = struct.Struct("<Q")
 BLOCK = 8 << 20  # bytes of a request, where records are read in turn
 
-_CONVERT_AGAIN = "convert the dataset again"
+_CONVERT_AGAIN = "convert the dataset again, with --from_scratch"
 _NAME_A_FILE = "name a file that dataset_convert wrote"
 
 

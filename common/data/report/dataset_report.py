@@ -45,6 +45,7 @@ def report_dataset(
     read: Callable[[str], bytes],
     turns: Mapping[str, int] | None = None,
     pairs: Sequence[NearDuplicate] | None = None,
+    changes: Mapping[str, int] | None = None,
 ) -> Location:
     """Describe a dataset, draw nine of its photos, and write the report.
 
@@ -57,6 +58,7 @@ def report_dataset(
         read: Gives a photo's file by its name, or raises a UserError.
         turns: Photos that EXIF data turn, by what they are annotated as; None if nobody has counted them.
         pairs: Photos that are held out and look like one that is trained on; None if nobody has looked for them.
+        changes: Records that were kept, added, changed and removed; None where there was no set before.
 
     Returns:
         The page.
@@ -72,6 +74,8 @@ def report_dataset(
     described["orientation"] = {"photos": dict(turns or {}), "text": describe_turns(turns or {}, unclear)}
     if pairs is not None:
         described["near_duplicates"] = {"count": len(pairs), "pairs": [pair._asdict() for pair in pairs]}
+    if changes is not None:
+        described["changes"] = dict(changes)
     return write_report(folder, described, pictures, title=f"Dataset {spec.dataset}")
 
 
@@ -185,6 +189,9 @@ def _list_facts(described: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "near_duplicates" in described:
         count = pluralize(described["near_duplicates"]["count"], "photo")
         facts.append(("Near duplicates", f"{count} held out looking like one that is trained on"))
+    if "changes" in described:
+        told = ", ".join(f"{count:,} {what}" for what, count in described["changes"].items())
+        facts.append(("Since the last conversion", f"records: {told}"))
     return facts
 
 

@@ -26,7 +26,7 @@ from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import choose_photos, is_photo
 
-SHARD = re.compile(r".+-of-\d+|.+\.tfrecord")  # as dataset_convert calls record shards
+SHARD = re.compile(r".+-of-\d+(-[0-9a-f]{8})?|.+\.tfrecord")  # as dataset_convert calls record shards
 TRAIN = "train"  # the set to calibrate with, of several
 SEED = 42  # of the choice
 MODE = "pad_image_input"  # how photos are fitted: as an engine of a fixed size gets them

@@ -37,6 +37,18 @@ def test_one_annotation_file_is_all_that_the_tasks_need(tmp_path):
     assert sampled == {name.split("/")[-1] for name in wanted["train"]}
 
 
+def test_a_conversion_whose_folder_stays_goes_on_from_what_is_there(tmp_path):
+    root = write_set(tmp_path / "set", names_for(40))
+    photos, dataset = str(tmp_path / "photos"), tmp_path / "dataset"
+    tasks.gather_photos(str(root), photos)
+    before = []
+    for _ in range(2):
+        tasks.convert(photos, SPEC, "0/1", str(dataset), str(tmp_path / "metrics"), str(tmp_path / "page"))
+        before.append({path.name: path.stat().st_ino for path in dataset.glob("*-fold-*")})
+    assert before[0] == before[1]
+    assert "Since the last conversion" in (tmp_path / "page").read_text()
+
+
 def test_a_set_of_one_file_without_a_split_is_refused_before_anything_runs(tmp_path):
     root = write_set(tmp_path / "set", names_for(4))
     defaults = {"dataset_spec": {"dataset": "coco"}}

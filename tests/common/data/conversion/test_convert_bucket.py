@@ -68,6 +68,32 @@ def test_a_killed_conversion_to_a_bucket_goes_on_where_it_stopped(local, bucket,
     assert set(listing(f"{bucket}/out")) == {"manifest.json", *wanted}
 
 
+def test_a_set_in_a_bucket_is_converted_again_from_what_changed(local, remote, bucket, tmp_path):
+    first = convert_dataset(remote, f"{bucket}/out/train", shards=(1, 2))
+    (gone, stays) = sorted(first.shards, key=lambda path: path.name)
+    removed = open_shards(f"{bucket}/out", [gone.name])[0][0].image_id
+    people = [annotation(number, number, (5, 5, 40, 60 + (number == COUNT))) for number in range(COUNT + 1)]
+    people += [annotation(90 + number, number, FAR, labelled=0) for number in range(0, COUNT, 2)]
+    people = [person for person in people if person["image_id"] != removed]
+    images = [image(number) for number in range(COUNT + 1) if number != removed]
+    again = write_dataset(tmp_path / "data", images, people)
+    for path in (locate(again.root_directory_path) / "annotations").rglob("*"):
+        (locate(bucket) / "data/annotations" / path.name).write_bytes(path.read_bytes())
+    new = locate(tmp_path / f"data/images/{COUNT:03d}.png")
+    (locate(bucket) / "data/images" / new.name).write_bytes(new.read_bytes())
+    done = convert_dataset(remote, f"{bucket}/out/train", shards=(1, 2))
+    assert done.changes == (COUNT - 1, 1, 0, 1)
+    wanted = convert_dataset(again, tmp_path / "wanted/train", shards=(1, 2))
+    found = [
+        sorted(payload for shard in open_shards(where.manifest.parent, ["train"]) for payload in shard.records)
+        for where in (done, wanted)
+    ]
+    assert found[0] == found[1]
+    assert set(listing(f"{bucket}/out")) == {"manifest.json", *(path.name for path in done.shards)}
+    assert stays.name in {path.name for path in done.shards}
+    assert gone.name not in {path.name for path in done.shards}
+
+
 def test_a_bucket_that_is_not_there_is_told(local, bucket):
     with pytest.raises(UserError, match=r"there is no such bucket; create it"):
         convert_dataset(local, f"{bucket}-no/out/train")

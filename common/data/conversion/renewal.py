@@ -1,0 +1,301 @@
+"""Renewal: what of a set that is there already still stands, and which shards are written for what does not."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bodyposenet import __version__
+from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.conversion.jobs import CopyPiece, DigestPiece
+from bodyposenet.common.data.conversion.known_photos import KnownPhoto, read_columns, tell_faults
+from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, cut_pieces, deal, plan_shards
+from bodyposenet.common.data.conversion.split import DatasetSplit
+from bodyposenet.common.data.conversion.staging import PublishNote
+from bodyposenet.common.data.conversion.worker_pool import WorkerPool
+from bodyposenet.common.data.records.manifest import SCHEMA, shard_path
+from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.storage.digests import digest_settings
+from bodyposenet.common.storage.location import Location
+
+SETTINGS = "settings"  # of a set in a manifest: what it was converted with
+ANYWHERE = ("root_directory_path", "train_data", "test_data")  # keys of a spec that say where things are
+
+log = logging.getLogger(__name__)
+
+
+class Changes(NamedTuple):
+    """What a conversion did with the records of the set as it was.
+
+    Attributes:
+        kept: Records that stand.
+        added: Records of photos that had none.
+        changed: Records of photos that were replaced, or whose annotations were changed.
+        removed: Records of photos that are left out now.
+    """
+
+    kept: int
+    added: int
+    changed: int
+    removed: int
+
+    def __str__(self) -> str:
+        return f"{self.kept:,} kept, {self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
+
+
+class KnownShard(NamedTuple):
+    """A shard that is there.
+
+    Attributes:
+        entry: As the manifest has it.
+        photos: What is known of its records.
+    """
+
+    entry: dict[str, Any]
+    photos: list[KnownPhoto]
+
+    @property
+    def file(self) -> str:
+        """Its name."""
+        return str(self.entry["file"])
+
+    def copy_piece(self, name: str, folder: Location, records: Sequence[int]) -> CopyPiece:
+        """The job that copies some of its records to a folder beside it."""
+        offsets, mains = ([self.entry[key][record] for record in records] for key in ("offsets", "mains"))
+        known = [self.photos[record] for record in records]
+        return CopyPiece(name, folder, folder.parent / self.file, offsets, mains, known)
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What a conversion keeps, and what it writes.
+
+    Attributes:
+        plan: Shards to write.
+        shards: What is there of the set, by file; nothing where all of it is made.
+        kept: Numbers of the records of each that stand, in its own file or in another one.
+        before: Image ids of the set's records as it was; None where there was no set to go on from.
+        document: The set as the manifest had it.
+    """
+
+    plan: list[ShardPlan]
+    shards: Mapping[str, KnownShard] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    before: frozenset[int] | None = None
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def untouched(self) -> list[KnownShard]:
+        """Shards that stay as they are."""
+        copied = {file for shard in self.plan for file, _ in shard.copies}
+        return [shard for file, shard in self.shards.items() if self.kept[file] and file not in copied]
+
+    @property
+    def photos(self) -> list[KnownPhoto]:
+        """What is known of the records that stand."""
+        return [shard.photos[record] for file, shard in self.shards.items() for record in self.kept[file]]
+
+    def count_changes(self, made: Sequence[int]) -> Changes | None:
+        """Count, given the image ids of the records that were made; None where there was nothing to go on from."""
+        if self.before is None:
+            return None
+        kept = {photo.image_id for photo in self.photos}
+        new = set(made) - kept
+        changed = len(new & self.before)
+        return Changes(len(kept), len(new) - changed, changed, len(self.before - kept - new))
+
+
+def describe_settings(source: DatasetSplit, options: Options) -> dict[str, Any]:
+    """Describe all that decides on records beside photos and annotations.
+
+    Folders are as the spec has them, below its root: that is what records say. Where the root is does not count, and
+    neither does what the annotation file is called.
+    """
+    spec = source.spec.model_dump(mode="json", by_alias=True)
+    own = {f"{key} of the dataset spec": value for key, value in spec.items() if key not in ANYWHERE}
+    return own | {
+        "version": f"{__version__}, schema {SCHEMA}",
+        "images_root_dir_path of the dataset spec": source.paths.images_root_dir_path,
+        "mask_root_dir_path of the dataset spec": source.paths.mask_root_dir_path,
+        "mode": options.mode,
+        "num_partitions": options.num_partitions,
+        "num_shards": options.num_shards,
+        "check_files": options.check_files,
+        "joints": list(source.coco.joints),
+    }
+
+
+def plan_renewal(
+    source: DatasetSplit,
+    options: Options,
+    document: Mapping[str, Any] | None,
+    notes: Sequence[PublishNote],
+    pool: WorkerPool,
+) -> Renewal:
+    """Plan a conversion: what stands is kept, shards that hold anything else are written anew, what is new goes beside.
+
+    Args:
+        source: What is to be converted.
+        options: How.
+        document: The set as the folder's manifest has it; None where it has none.
+        notes: Of conversions that were stopped while they let shards appear.
+        pool: Reads the photos of which only their content tells whether they are the same.
+    """
+    scratch = Renewal(plan_shards(options.plan_shards(len(source.usable)), options.part))
+    if document is None:
+        return scratch
+    reason = _find_reason(source, options, document)
+    if reason:
+        log.info("%s: converted from scratch: %s", options.prefix, reason)
+        return scratch
+    shards = {entry["file"]: KnownShard(entry, read_columns(entry)) for entry in document["shards"]}
+    before = frozenset(photo.image_id for shard in shards.values() for photo in shard.photos)
+    doubtful = _find_doubtful(document, notes)
+    shards = {file: shard for file, shard in shards.items() if file not in doubtful and _is_sound(shard, options)}
+    kept = _find_kept(source, shards, document["seen"], pool)
+    if not any(kept.values()):
+        log.info("%s: no record stands: converted from scratch", options.prefix)
+        return Renewal(scratch.plan, before=before, document=document)
+    return Renewal(_plan_new(source, options, shards, kept), shards, kept, before, document)
+
+
+def _find_reason(source: DatasetSplit, options: Options, document: Mapping[str, Any]) -> str:
+    """Say why nothing of a set can stand, if that is so."""
+    if (options.part or (0, 1))[1] > 1:
+        return "what a part holds depends on all photos"
+    if not _tells_all(document):
+        return "the manifest does not say what the records there were made of"
+    now, then = describe_settings(source, options), document[SETTINGS]
+    differ = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+    return f"{', '.join(differ)}: changed since" if differ else ""
+
+
+def _tells_all(document: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest has what is asked of a set here; earlier versions wrote less."""
+    known = [document.get(key) for key in (SETTINGS, "seen", "held_out")]
+    return all(isinstance(found, dict) for found in (*known, *(entry.get("photos") for entry in document["shards"])))
+
+
+def _find_doubtful(document: Mapping[str, Any], notes: Sequence[PublishNote]) -> set[str]:
+    """Find shards that a stopped conversion may have replaced before the manifest knew of it."""
+    digest = digest_settings(document) if notes else ""
+    return {file for note in notes if note.described != digest for file in note.files}
+
+
+def _is_sound(shard: KnownShard, options: Options) -> bool:
+    """Tell whether a shard is there as the manifest describes it, as far as that shows without reading it."""
+    path, entry = shard_path(options.prefix.parent, shard.entry), shard.entry
+    described = len(shard.photos) == len(entry["offsets"]) == len(entry["mains"])
+    known = options.find_slot(shard.file) is not None
+    return described and known and path.is_file() and path.count_bytes() == entry["bytes"]
+
+
+def _find_kept(
+    source: DatasetSplit, shards: Mapping[str, KnownShard], seen: Mapping[str, Sequence[Any]], pool: WorkerPool
+) -> dict[str, list[int]]:
+    """Find the records that stand: same annotations, and the same photo, by its listing or by its content."""
+    usable = range(len(source.usable))
+    ids, names = source.coco.images.ids[source.usable].tolist(), source.coco.images.file_names
+    labels = dict(zip(ids, source.digest_labels(usable), strict=True))
+    files = {number: names[photo] for number, photo in zip(ids, source.usable.tolist(), strict=True)}
+    alike = [
+        (file, record, files[photo.image_id], photo.photo)
+        for file, shard in shards.items()
+        for record, photo in enumerate(shard.photos)
+        if labels.get(photo.image_id) == photo.labels
+    ]
+    unsure = {name for *_, name, _ in alike if _is_unsure(source, name, seen)}
+    digests = dict(_digest(source, sorted(unsure), pool))
+    kept: dict[str, list[int]] = {file: [] for file in shards}
+    for file, record, name, content in alike:
+        if digests.get(name) == content if name in unsure else _is_same(source, name, seen):
+            kept[file].append(record)
+    return kept
+
+
+def _is_same(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool:
+    stat = source.find_stat(name)
+    return stat is not None and [*stat] == seen.get(name)
+
+
+def _is_unsure(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool:
+    """Tell whether only a photo's content says if it is the same."""
+    stat, then = source.find_stat(name), seen.get(name)
+    return stat is not None and (then is None or (stat.size == then[0] and stat.version != then[1]))
+
+
+def _digest(source: DatasetSplit, names: Sequence[str], pool: WorkerPool) -> Iterator[tuple[str, str]]:
+    if names:
+        log.info("%s: %s read to see whether they changed", source.coco.path, pluralize(len(names), "photo"))
+    pieces = (
+        DigestPiece([names[number] for number in some], source.store) for _, some in cut_pieces("", range(len(names)))
+    )
+    return (pair for pairs in pool.run(pieces) for pair in pairs)
+
+
+def _plan_new(
+    source: DatasetSplit, options: Options, shards: Mapping[str, KnownShard], kept: Mapping[str, Sequence[int]]
+) -> list[ShardPlan]:
+    """Plan shards for what stands of shards that change, and for photos without a record that stands.
+
+    A file's name begins with that of a shard of the set as it is converted from nothing: its slot. A photo that changed
+    stays in its slot, and thereby in its fold.
+    """
+    slots = [file for file, _ in options.plan_shards(0)]
+    slot_of = {file: str(options.find_slot(file)) for file in shards}
+    home = {photo.image_id: slot_of[file] for file, shard in shards.items() for photo in shard.photos}
+    standing = {shards[file].photos[record].image_id for file, records in kept.items() for record in records}
+    ids = source.coco.images.ids[source.usable].tolist()
+    left = [number for number, image_id in enumerate(ids) if image_id not in standing]
+    numbers: dict[str, list[int]] = {slot: [] for slot in slots}
+    new: list[int] = []
+    for number in left:
+        (numbers[home[ids[number]]] if ids[number] in home else new).append(number)
+    sizes = {slot: len(some) for slot, some in numbers.items()}
+    for file, records in kept.items():
+        sizes[slot_of[file]] += len(records)
+    for slot, some in deal(new, sizes, max(options.num_shards, 1)).items():
+        numbers[slot] += some
+    copies = _choose_copies(shards, kept, slot_of, numbers)
+    return [
+        ShardPlan(slot, f"{place:05d}", numbers[slot], copies[slot])
+        for place, slot in enumerate(slots)
+        if numbers[slot] or copies[slot]
+    ]
+
+
+def _choose_copies(
+    shards: Mapping[str, KnownShard],
+    kept: Mapping[str, Sequence[int]],
+    slot_of: Mapping[str, str],
+    numbers: Mapping[str, Sequence[int]],
+) -> dict[str, list[tuple[str, Sequence[int]]]]:
+    """Choose what is copied to new files: shards of which a part stands, and those no larger than what joins them.
+
+    Without the latter every night would leave a file more.
+    """
+    copies: dict[str, list[tuple[str, Sequence[int]]]] = defaultdict(list)
+    joining = Counter({slot: len(some) for slot, some in numbers.items()})
+    parted = {file for file, shard in shards.items() if 0 < len(kept[file]) < len(shard.photos)}
+    whole = [file for file in shards if len(kept[file]) == len(shards[file].photos) > 0]
+    for file in [*sorted(parted), *sorted(whole, key=lambda file: len(kept[file]))]:
+        slot = slot_of[file]
+        if file in parted or 0 < len(kept[file]) <= joining[slot]:
+            copies[slot].append((file, kept[file]))
+            joining[slot] += len(kept[file])
+    return copies
+
+
+def tell_known(renewal: Renewal, source: DatasetSplit) -> list[Problem]:
+    """Tell what was wrong with annotations of records that stand."""
+    noted = [photo for photo in renewal.photos if photo.faults]
+    if not noted:
+        return []
+    coco, file = source.coco, str(source.coco.path)
+    places = {number: place for place, number in enumerate(coco.images.ids.tolist())}
+    problems: list[Problem] = []
+    for photo in noted:
+        first, end = coco.annotations.first[places[photo.image_id] : places[photo.image_id] + 2]
+        problems += tell_faults(photo, file, coco.annotations.ids[first:end].tolist())
+    return problems
