@@ -1,12 +1,13 @@
-"""A process that can reach nothing, and every name that it wanted to look up.
+"""A process that can reach nothing, every name that it wanted to look up, and every address that it wanted to reach.
 
-python lookups.py COMMAND... runs a command in a network of its own in which a name server answers "no such name", and
-prints the names that it was asked for, a line each after the command's own output. It exits as the command does, or
-with 77 where the system permits no namespaces.
+python lookups.py FOLDER COMMAND... runs a command in a network of its own, in which a name server answers "no such name"
+and every other address leads back into it. It prints the names and the addresses that were asked for, a line each after
+the command's own output. It exits as the command does, or with 77 where the system permits no namespaces.
 """
 
 import ctypes
 import fcntl
+import ipaddress
 import os
 import socket
 import struct
@@ -18,7 +19,10 @@ NEW_MOUNTS, NEW_USER, NEW_NETWORK, BIND = 0x00020000, 0x10000000, 0x40000000, 40
 GET_FLAGS_UP = struct.pack("16sH14x", b"lo", 1)
 SET_FLAGS = 0x8914  # of <linux/sockios.h>
 NOT_PERMITTED = 77
-MARK = "looked up: "
+MARK, REACHED = "looked up: ", "wanted to reach: "
+# Of <linux/rtnetlink.h>: make a route, if there is none, by a device alone
+NEW_ROUTE, CREATE, DEVICE, DEFAULT = 24, 0x0001 | 0x0004 | 0x0400, 4, struct.pack("=3x4BI", 254, 3, 253, 1, 0)
+LOOPBACK, EVERY_KIND = socket.if_nametoindex("lo"), 3  # a packet of any protocol: ETH_P_ALL
 
 
 def leave_the_network(folder):
@@ -28,11 +32,31 @@ def leave_the_network(folder):
         raise PermissionError(os.strerror(ctypes.get_errno()))
     with socket.socket() as some:
         fcntl.ioctl(some, SET_FLAGS, GET_FLAGS_UP)
+    lead_back()
     servers = os.path.join(folder, "resolv.conf")
     with open(servers, "w") as file:
         file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     if libc.mount(servers.encode(), b"/etc/resolv.conf", None, BIND, None):
         raise PermissionError(os.strerror(ctypes.get_errno()))
+
+
+def lead_back():
+    """Route all addresses to the loopback device, where they can be seen; IPv6 has no such route and needs a name."""
+    content = bytes([socket.AF_INET]) + DEFAULT + struct.pack("HHI", 8, DEVICE, LOOPBACK)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.send(struct.pack("IHHII", 16 + len(content), NEW_ROUTE, CREATE, 1, 0) + content)
+        (error,) = struct.unpack_from("i", kernel.recv(4096), 16)
+    if error:
+        raise PermissionError(os.strerror(-error))
+
+
+def listen(packets, reached):
+    """Note where packets go that stay on no machine of one's own."""
+    while True:
+        packet = packets.recv(65535)[14:]  # behind the Ethernet header
+        place = ipaddress.ip_address(packet[16:20])
+        if packet[0] >> 4 == 4 and not place.is_loopback:
+            reached.add(str(place))
 
 
 def name_in(question):
@@ -64,11 +88,16 @@ def main(folder, *command):
     except OSError as error:
         print(f"no namespaces: {error}")
         return NOT_PERMITTED
-    asked = []
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(EVERY_KIND))
+    packets.bind(("lo", EVERY_KIND))
+    asked, reached = [], set()
+    threading.Thread(target=listen, args=(packets, reached), daemon=True).start()
     threading.Thread(target=serve, args=(server, asked), daemon=True).start()
     code = subprocess.run(command, check=False).returncode
     for name in asked:
         print(MARK + name)
+    for place in sorted(reached):
+        print(REACHED + place)
     return code
 
 
