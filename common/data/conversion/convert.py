@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from bodyposenet.common.imaging.orientation import describe_turns
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def _write_report(
     from bodyposenet.common.data.report.dataset_report import report_dataset
 
     base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
+    with scratch_folder() as made:
         read = source.store.read
         page = report_dataset(
             Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs
