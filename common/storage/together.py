@@ -103,9 +103,12 @@ class Together:
         """Let everything in the folder appear, whatever was there under these names before."""
         with translate_errors(self.folder):
             files = [path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+            files.sort(key=lambda path: (path.stat().st_mtime_ns, path))  # what names others is written after them
+            staged = tuple(path.relative_to(self.folder).as_posix() for path in files)
+            for name in staged:
+                _require_free(self._find_final(name))
             for path in files:
                 _settle(path)
-            staged = tuple(sorted(path.relative_to(self.folder).as_posix() for path in files))
             self._note(Journal(staged, (*_read(self._journal).wrote, *staged)))
             self._rename(staged)
             self._published = True
@@ -122,11 +125,14 @@ class Together:
     def _rename(self, names: Sequence[str]) -> None:
         """Let the files appear that the journal names, and note that."""
         for name in names:
-            staged, final = self.folder / name, self._elsewhere.get(name, self.output.parent / name)
+            staged, final = self.folder / name, self._find_final(name)
             if staged.is_file() and (name in self._elsewhere or not name.startswith(ELSEWHERE)):
                 _move(staged, final)
         if names:
             self._note(Journal((), _read(self._journal).wrote))
+
+    def _find_final(self, name: str) -> Path:
+        return self._elsewhere.get(name, self.output.parent / name)
 
     def _note(self, journal: Journal) -> None:
         written = self.folder / ".journal"
@@ -235,6 +241,17 @@ def _is_inside(name: object) -> bool:
     return isinstance(name, str) and stays_inside(name)
 
 
+def _require_free(final: Path) -> None:
+    """Refuse a final name that cannot be taken, before any other is."""
+    with translate_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+        if not os.access(final.parent, os.W_OK):
+            code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code), str(final))
+
+
 def _settle(path: Path) -> None:
     """Wait until a file's content is on the disk: its new name might be there before."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -246,12 +263,13 @@ def _settle(path: Path) -> None:
 
 def _move(staged: Path, final: Path) -> None:
     """Rename a complete file; onto another disk it is copied, whole or not at all."""
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staged, final)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with whole_file(final) as file, staged.open("rb") as taken:
-            shutil.copyfileobj(taken, file)
-        staged.unlink()
+    with translate_errors(final):
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged, final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with whole_file(final) as file, staged.open("rb") as taken:
+                shutil.copyfileobj(taken, file)
+            staged.unlink()

@@ -85,7 +85,7 @@ def _run_on(bench, free, report):
 
 def _write_earlier(bench):
     """Put other files under the names of the outputs."""
-    names = [name for name in bench.wanted if name not in bench.original]
+    names = [name for name in bench.wanted if name not in bench.original and name not in bench.case.reads]
     for name in names:
         (bench.out / name).parent.mkdir(parents=True, exist_ok=True)
         (bench.out / name).write_bytes(EARLIER)

@@ -37,6 +37,7 @@ def small_disk(folder, size):
 
 AT_EXIT = "__autograph_generated_file"  # TensorFlow removes these at the exit that a forked process does not have
 OPERATIONS = "operations"  # file in which a verb that came to its end notes how many it did on files
+JOURNALS = (".*.journal", ".*/ready")  # those of most verbs, and that of conversions
 PATIENCE = 5  # seconds in which what a killed verb started must end
 
 
@@ -192,7 +193,7 @@ class VerbBench:
 
     def parted(self):
         """Final names of which some are there and some are not, though no journal says that the rest will come."""
-        if self.case.look or self.case.grows == ("*",) or list(self.out.rglob(".*.journal")):
+        if self.case.look or self.case.grows == ("*",) or any(map(list, map(self.out.rglob, JOURNALS))):
             return []
         new = sorted(self.wanted.keys() - self.original.keys())
         missing = [name for name in new if not (self.out / name).exists()]

@@ -47,7 +47,8 @@ class VerbCase:
         form: Tells several cases of a verb apart.
         grows: Patterns of what may be there while the verb has not ended, or hold less than at last.
         ignored: Patterns of what differs from run to run: clocks.
-        refuses: It replaces nothing that is there already.
+        reads: Outputs that it reads if they are there already.
+        refuses: It replaces nothing that is there already, or goes on with that.
         variables: Of its environment.
         look: What the outputs say, for comparison; by default every file's content.
     """
@@ -58,6 +59,7 @@ class VerbCase:
     form: str = ""
     grows: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ("status.json",)
+    reads: tuple[str, ...] = ()
     refuses: bool = False
     variables: dict[str, str] = field(default_factory=dict)
     look: Callable[[Path], dict[str, object]] | None = None
@@ -217,15 +219,13 @@ def digest(path):
 PATHS = "--path-map /workspace={given}"
 JUDGED = "-m {given}/person.onnx -r {out}"
 CASES = (
-    VerbCase(
-        "adopt", "{given}/tao.onnx --as tao-bodyposenet -o {out}/adopted.keras",
-        prepare=None, refuses=True,
-    ),
+    VerbCase("adopt", "{given}/tao.onnx --as tao-bodyposenet -o {out}/adopted.keras", refuses=True),
     VerbCase("build_engine", "-m {given}/net.onnx -o {out}/net.engine --engine_for sm86 --input_size 64,96"),
     VerbCase("bundle", "--for deepstream -m {given}/net.onnx -o {out}/served -d 64,96,3", form="deepstream"),
     VerbCase("bundle", "--for triton -m {given}/net.onnx -o {out}/served", form="triton"),
-    VerbCase("dataset_convert", "-d {given}/coco.json -o {out}/train -s 2 --split 0.4 " + PATHS, form="split"),
-    VerbCase("dataset_join", "{given}/parts/0 {given}/parts/1 -o {out}/train"),
+    VerbCase("dataset_convert", "-d {given}/coco.json -o {out}/train -s 2 --split 0.4 " + PATHS, form="split",
+             reads=("manifest.json",)),
+    VerbCase("dataset_join", "{given}/parts/0 {given}/parts/1 -o {out}/train", reads=("manifest.json",)),
     VerbCase("evaluate", f"-d {{given}}/coco.json --suspects {JUDGED} {PATHS}"),
     VerbCase("export", "-m {given}/net.keras -o {out}/net.onnx -d " + SHAPE + " --data_type fp16", refuses=True),
     VerbCase("inference", f"--input {{given}}/photos {JUDGED} --dump_visualizations"),
@@ -242,5 +242,6 @@ CASES = (
     VerbCase("synthesize", "-o {out}/drawn --train 4 --val 2 --size 120,160"),
     VerbCase("tracking send", "{out}", prepare=_keep_run, look=_tell_runs,
              variables={"MLFLOW_TRACKING_URI": "sqlite:///{out}/store/mlflow.db"}),
-    VerbCase("train", "-e {given}/train.yaml -r {out} " + PATHS, grows=("*",)),
+    VerbCase("train", "-e {given}/train.yaml -r {out} " + PATHS, grows=("*",),
+             refuses=True),
 )  # fmt: skip
