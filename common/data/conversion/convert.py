@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, p
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import StagedShard, Staging
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
+from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.near_duplicates import find_pairs
@@ -24,6 +26,7 @@ from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.storage.progress import ProgressLog
+from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -88,7 +91,8 @@ def convert_dataset(
         if strict:
             problems = _problems_beforehand(source, options, pool)
             if problems and results is not None:
-                _write_report(source, problems, results / options.set_name, source.digest[:16])
+                with appear_together(results, options.set_name) as staged:
+                    _write_report(source, problems, staged / options.set_name, source.digest[:16])
             refuse(problems)
         return ConversionWork(source, options).run(pool, results)
 
@@ -130,12 +134,12 @@ class ConversionWork:
             pairs = self._find_duplicates(pool, staging)
             described = describe_set(self.source, self.options, self.plan, staging.made)
             self._hold(described, staging)
-            conversion = self._publish(described, staging, pairs)
-            if results_dir is not None:
-                base = results_dir / self.options.set_name
-                page = _write_report(self.source, conversion.problems, base, self.key, _count_turns(staging), pairs)
-                conversion = replace(conversion, report=page)
-                _write_summary(conversion, base, self.key)
+            conversion = self._conclude(described, staging, pairs)
+            if results_dir is None:
+                self._publish(described, staging)
+            else:
+                publish = partial(self._publish, described, staging)
+                conversion = self._report(conversion, staging, pairs, results_dir, publish)
             self._sweep_masks()
             staging.clear()
         return conversion
@@ -185,14 +189,31 @@ class ConversionWork:
             staging.clear()
             raise
 
-    def _publish(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
-        prefix, document = self.options.prefix, described.document
+    def _report(
+        self, done: Conversion, staging: Staging, pairs: Sequence[NearDuplicate] | None, folder: Location,
+        publish: Callable[[], None],
+    ) -> Conversion:  # fmt: skip
+        """Write report and summary before the shards replace others: the disk may fill at any of them."""
+        name = self.options.set_name
+        with appear_together(folder, name) as staged:
+            page = _write_report(self.source, done.problems, staged / name, self.key, _count_turns(staging), pairs)
+            done = replace(done, report=folder / page.name)
+            _write_summary(done, staged / name, self.key)
+            publish()
+        return done
+
+    def _publish(self, described: Described, staging: Staging) -> None:
+        prefix = self.options.prefix
         before = read_manifest(prefix.parent)["sets"] if self.options.part else {}
         without = [name for name, other in before.items() if self._is_other_division(other)]
-        manifest = publish_set(staging, self.options.set_name, document, without=without)
+        publish_set(staging, self.options.set_name, described.document, without=without)
+
+    def _conclude(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
+        """Say what comes of it all."""
+        folder = self.options.prefix.parent
         problems = (*self.source.coco.problems, *described.problems, *self._tell_unclear(staging))
         problems = (*problems, *(pair.tell(str(self.source.coco.path)) for pair in pairs or ()))
-        done = Conversion.read(document, prefix.parent, manifest, problems)
+        done = Conversion.read(described.document, folder, folder / MANIFEST, problems)
         return replace(done, refused=self.source.coco.refused)
 
     def _find_duplicates(self, pool: WorkerPool, staging: Staging) -> list[NearDuplicate] | None:
