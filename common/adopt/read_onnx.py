@@ -1,6 +1,5 @@
 """Foreign ONNX files, read as a graph."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from bodyposenet.common.adopt.graph import Graph, Node
 from bodyposenet.common.deploy.onnx_file import read_model
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.locking import scratch_folder
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -98,7 +98,7 @@ def _settle_shapes(model: "ModelProto", picture: Any, path: Path) -> "ModelProto
             dim.dim_value = dim.dim_value or next(sizes)
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = f"{folder}/settled.onnx"

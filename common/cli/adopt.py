@@ -53,12 +53,15 @@ def adopt(
     """
     from bodyposenet.common.spec.pose_config import load_skeleton
     from bodyposenet.common.steps.adopt import run_adopt
+    from bodyposenet.common.storage.together import Together, refuse_existing
 
+    refuse_existing(output_file)
     skeleton = load_skeleton(pose_config, path_map=path_map)
     asked = {name: options[name] for name in ("family", "colours", "scale", "offset")}
-    with task("adopt", results_dir(options["results_dir"], output_file.parent)) as run:
+    folder = results_dir(options["results_dir"], output_file.parent)
+    with Together(output_file) as files, task("adopt", folder) as run:
         done = run_adopt(
-            run, Path(file), output_file, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
+            run, Path(file), files, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
             licence=licence, tao_key=tao_key,
         )  # fmt: skip
     for line in done:

@@ -133,15 +133,14 @@ def output_path(model: Path, output: str | None) -> Path:
     Raises:
         UserError: The file exists, and no export that was killed left it.
     """
-    from bodyposenet.common.storage.together import is_unfinished
+    from bodyposenet.common.storage.together import refuse_existing
 
     ending = ".onnx" if key_in_use() is None else ".etlt"
     beside = model / "model" if model.is_dir() else results_folder(model) / model.name
     path = Path(output) if output else beside.with_suffix(ending)
     if path.suffix not in (".onnx", ".etlt"):
         path = path.with_name(path.name + ending)
-    if path.exists() and not is_unfinished(path):
-        raise UserError("the file exists", where=str(path), fix="name another with -o, or remove it")
+    refuse_existing(path)
     return path
 
 

@@ -1,7 +1,6 @@
 """Prelabel verb: new photos as drafts for a labelling tool, those worth most first."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import REGISTERED
 from bodyposenet.common.spec.words import LabelFormat, RunnerName
 from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.locking import scratch_folder
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -84,7 +84,7 @@ def _open_network(
     told = REFERENCE.fullmatch(model)
     if told is None:
         raise UserError("names no registered network", where=model, fix=f"write {REGISTERED}NAME@ALIAS or /VERSION")
-    with tempfile.TemporaryDirectory() as aside:
+    with scratch_folder() as aside:
         network = fetch_network(told["name"], told["alias"] or told["version"], {}, Path(aside))
         spec = read_inference_spec(path, path_map, str(network.file), runner)[0] if path else network.spec
         yield spec, network.file, network.title

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import click
 
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import RESULTS, PlaceType, example, log_level_option, option
+
+if TYPE_CHECKING:
+    from bodyposenet.common.storage.location import Location
 
 EXAMPLE = example(
     "bpnet sample_calibration -a data/annotations/person_keypoints_train2017.json -i data/train2017 \\",
@@ -34,7 +38,7 @@ EXAMPLE = example(
 def sample_calibration(
     annotation_file: Path,
     image_root_dir: Path,
-    output_image_root_dir: Path,
+    output_image_root_dir: "Location",
     num_images: int,
     min_persons_per_image: int,
     min_kpts_per_person: int,
@@ -44,22 +48,26 @@ def sample_calibration(
     **options: Path | str | None,
 ) -> None:
     """Copy photos that stand for a whole set, to calibrate int8 with: the same mixture of people, joints and sizes."""
+    from bodyposenet.common.data.sampling.calibration_sample import refuse_full
     from bodyposenet.common.data.sampling.calibration_sample import sample_calibration as choose
+    from bodyposenet.common.storage.together import fill_folder
 
     if seed is None:
         seed = SystemRandom().randrange(1_000_000) if randomize else 0
     folder = results_dir(options["results_dir"], output_image_root_dir.parent, bucket=True)
-    with task("sample_calibration", folder) as run:
+    refuse_full(output_image_root_dir)
+    with fill_folder(output_image_root_dir) as (aside, publish), task("sample_calibration", folder) as run:
         done = choose(
             annotation_file,
             image_root_dir,
-            output_image_root_dir,
+            aside,
             num_images=num_images,
             min_persons=min_persons_per_image,
             min_kpts=min_kpts_per_person,
             seed=seed,
         )
+        publish()
         run.log_metrics({"photos": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)})
     chosen = f"{len(done.photos)} of {done.qualified} photos that qualify, --seed {seed}"
     replaced = f"; {len(done.left_out)} could not be read, others stand in for them" if done.left_out else ""
-    click.echo(f"wrote {done.folder}: {chosen}{replaced}")
+    click.echo(f"wrote {output_image_root_dir}: {chosen}{replaced}")

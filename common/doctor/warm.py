@@ -1,6 +1,5 @@
 """Warm: compiles beforehand what would be compiled in the first training, evaluation or inference."""
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.locking import scratch_folder
 
 SIZE = (96, 128)  # pixels, of drawn pictures and of the network
 SCHEDULE = {"base_learning_rate": 1e-4, "min_learning_rate": 1e-6, "soft_start": 0.1, "annealing": 0.3}
@@ -66,7 +66,7 @@ def warm() -> Warmth:
 
     before, begun = announcer.count, time.perf_counter()
     if look_into(folder, name_processor()).state != "warm":
-        with tempfile.TemporaryDirectory() as temporary:
+        with scratch_folder() as temporary:
             call_all(Path(temporary))
         mark_warm(folder, name_processor())
     return Warmth(announcer.count - before, time.perf_counter() - begun, folder)

@@ -1,6 +1,5 @@
 """AP drop: the AP that rounded forms of a network lose."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.locking import scratch_folder
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -36,7 +36,7 @@ def ap_drop(network: Path, spec: InferenceSpec, dataset: DatasetSpec) -> Callabl
         return ap
 
     def drop(model: "ModelProto") -> float:
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             if not known:
                 known.append(score(network, Path(folder) / "float"))
             write_model(model, Path(folder) / "model.onnx")

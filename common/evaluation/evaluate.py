@@ -33,6 +33,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import open_photos
 from bodyposenet.common.storage.status_log import StatusLog
+from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
@@ -132,9 +133,11 @@ def evaluate(
     require_people(truth)
     require_common_joints(truth, opened.card.skeleton)
     found, skipped = _find_all(opened, spec, truth, folder, dataset.unclear_orientation, progress)
-    outcome = _score(opened, spec, truth, folder, found, skipped, where)
-    if suspects:
-        outcome = replace(outcome, suspects=_suspect(truth, found, opened.card.skeleton, where))
+    with appear_together(where, "evaluate") as staged:
+        outcome = _score(opened, spec, truth, folder, found, skipped, staged)
+        if suspects:
+            outcome = replace(outcome, suspects=_suspect(truth, found, opened.card.skeleton, staged))
+    outcome = replace(outcome, results_dir=where)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics | outcome.false_positives.numbers())
     return outcome

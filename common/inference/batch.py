@@ -23,6 +23,7 @@ from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, choose_photos, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
+from bodyposenet.common.storage.together import appear_together
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,8 @@ def infer_batch(
     batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
     picks = PhotoSampler(notable)
     entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
-    write_files(folder, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
+    with appear_together(folder, "inference") as staged:
+        write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
     batch.notable = picks.pick()
     parts.remove()
     if batch.unreadable == batch.photos:

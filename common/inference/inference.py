@@ -22,6 +22,7 @@ from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, choose_photos
 from bodyposenet.common.storage.status_log import StatusLog
+from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
@@ -106,17 +107,20 @@ def infer(
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
     opened, spec = open_model(model, spec, device, runner)
-    work = _Work(opened, spec, folder / PICTURES if dump_visualizations else None)
     hidden = None if progress is None else not progress
-    entries = [work.entry(i, given) for i, given in enumerate(Bar(wanted, "inference", unit="photo", disable=hidden))]
-    file = write_detections(folder, opened.card.skeleton, spec, entries, extra)
+    with appear_together(folder, "inference") as staged:
+        work = _Work(opened, spec, staged / PICTURES if dump_visualizations else None)
+        bar = Bar(wanted, "inference", unit="photo", disable=hidden)
+        entries = [work.entry(number, given) for number, given in enumerate(bar)]
+        file = folder / write_detections(staged, opened.card.skeleton, spec, entries, extra).name
+    pictures = [folder / PICTURES / name for name in work.pictures]
     if len(work.skipped) == len(wanted):
         raise UserError(
             f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix=f"give photos: {PHOTOS}"
         )
     counts = [len(made["scores"]) for made in entries if "scores" in made]
     ran = describe_runner(opened)
-    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, work.pictures, ran)
+    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, pictures, ran)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary())
     return outcome
@@ -195,7 +199,7 @@ class _Work:
     def __init__(self, runner: "Runner", spec: InferenceSpec, pictures: Location | None) -> None:
         self.runner, self.spec, self.folder = runner, spec, pictures
         self.skipped: list[str] = []
-        self.pictures: list[Location] = []
+        self.pictures: list[str] = []  # their names
 
     def entry(self, index: int, given: Entry) -> Entry:
         path = locate(given["full_image_path"])
@@ -220,4 +224,4 @@ class _Work:
         encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
         with write_unsynced(path) as file:
             file.write(encoded.tobytes())
-        self.pictures.append(path)
+        self.pictures.append(path.name)

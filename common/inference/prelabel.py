@@ -39,6 +39,7 @@ from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
+from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.words import Device, RunnerName
@@ -162,10 +163,12 @@ def prelabel(
         problem = f"none of the {len(listed)} photos can be used"
         raise UserError(problem, where=ranked.problems[0], fix=f"give photos: {PHOTOS}")
     entries = ranked.fetch(parts)
-    done = _write(folder, entries, skeleton, choice, name or model.stem)
+    with appear_together(folder, "prelabel") as staged:
+        done = _write(staged, entries, skeleton, choice, name or model.stem)
+        if choice.copy:
+            _copy([entry["image_meta"]["file_name"] for entry in entries], store, staged / COPIES)
+    done.file, done.order = folder / done.file.name, folder / done.order.name
     done.seen, done.unreadable, done.problems = len(ranked.numbers), len(listed) - len(ranked.numbers), ranked.problems
-    if choice.copy:
-        _copy([entry["image_meta"]["file_name"] for entry in entries], store, folder / COPIES)
     parts.remove()
     log.info(done.summary())
     status.write("SUCCESS", done.summary())

@@ -14,6 +14,7 @@ from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.report.run_report import Picture, fact_text
 from bodyposenet.common.skeleton.skeleton import Skeleton
+from bodyposenet.common.storage.files import write_text
 
 LARGEST_PAGE = 2_000_000  # bytes; what Kubeflow's page shows without a delay
 REST = 150_000  # bytes of a page that are no pictures, at most
@@ -103,8 +104,7 @@ def write_gallery(path: Path, shown: Gallery) -> Path:
         more=_more(len(problems), shown.unreadable),
         facts=[(name, _clean(fact_text(value))) for name, value in shown.facts.items()],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -8,6 +8,7 @@ from bodyposenet.common.pages.page import render
 from bodyposenet.common.report.channels import channels_svg
 from bodyposenet.common.report.run_report import fact_text
 from bodyposenet.common.spec.prune import PruneSpec
+from bodyposenet.common.storage.files import write_text
 
 if TYPE_CHECKING:
     from bodyposenet.common.prune.prune import PruneOutcome
@@ -42,8 +43,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
         channels=channels_svg(done.layers),
         facts=[(name.replace("_", " "), fact_text(value)) for name, value in spec.model_dump(mode="json").items()],
     )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

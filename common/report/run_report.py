@@ -24,6 +24,7 @@ from bodyposenet.common.report.comparison_table import (
     verdict,
     write_table,
 )
+from bodyposenet.common.storage.files import write_text
 
 __all__ = ["Stage", "write_report", "write_table"]
 
@@ -94,8 +95,7 @@ def write_report(
         pictures=_fitting([embed(caption, image) for caption, image in pictures]),
         facts=[(name, fact_text(value)) for name, value in facts.items()],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

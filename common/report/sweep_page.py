@@ -11,6 +11,7 @@ from bodyposenet.common.pages.numbers import DASH, format_measure, is_known, per
 from bodyposenet.common.pages.page import coordinate, render, svg
 from bodyposenet.common.report.comparison_table import COLUMNS, Cell, Stage, format_signed
 from bodyposenet.common.report.pareto import ParetoChoice, on_front
+from bodyposenet.common.storage.files import write_text
 
 SIZE = (320, 480)  # height, width
 TOP, RIGHT, LEFT = 20, 20, 62
@@ -57,8 +58,7 @@ def write_sweep_page(path: Path, base: Stage, stages: Sequence[Stage], choice: P
         ],
         facts=[],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

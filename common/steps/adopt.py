@@ -1,6 +1,5 @@
 """Adopt step: an open network as a model file of this project, and what is recorded of it."""
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.storage.model_key import key_in_use
 from bodyposenet.common.storage.tao_encryption import decrypt_tao, is_tao_encrypted
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from bodyposenet.common.skeleton.skeleton import Skeleton
     from bodyposenet.common.storage.location import Location
+    from bodyposenet.common.storage.together import Together
     from bodyposenet.common.tracking import TrackedRun
 
 
 def run_adopt(
-    run: "TrackedRun", source: Path, output: Path, *, skeleton: "Skeleton", asked: "Mapping[str, Any]",
+    run: "TrackedRun", source: Path, files: "Together", *, skeleton: "Skeleton", asked: "Mapping[str, Any]",
     photos: "Path | Location | None" = None, most: int = 12, licence: str = "", tao_key: str | None = None,
 ) -> list[str]:  # fmt: skip
     """Make a model file of an open network, check it on photos, and log what came of it to the run.
@@ -29,7 +30,7 @@ def run_adopt(
     Args:
         run: The tracked run.
         source: ONNX, OpenVINO's ``.xml``, TAO's ``.hdf5``, or a ``.tlt`` or ``.etlt`` that NVIDIA's tools encrypted.
-        output: The Keras model to write.
+        files: The Keras model to write, as its output.
         skeleton: Joints and limbs in the order of its channels.
         asked: What is said of its form: ``family``, ``colours``, ``scale``, ``offset`` of
             :func:`bodyposenet.common.adopt.adopt.adopt`.
@@ -53,8 +54,6 @@ def run_adopt(
 
     if not source.is_file():
         raise UserError("no such file", where=str(source), fix="check the name")
-    if output.exists():
-        raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
     with _open_source(source, tao_key) as opened:
         done = adopt(opened, skeleton=skeleton, **asked)
     told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
@@ -68,15 +67,16 @@ def run_adopt(
     weights = source.with_suffix(".bin") if source.suffix == ".xml" else source
     origin = f"{source.name}, SHA-256 of {weights.name} {digest_file(weights)}"
     card = replace(done.card, made_from=f"{origin}; {licence}" if licence else origin)
-    save_model(done.model, output, card)
+    save_model(done.model, files.stage(files.output), card)
+    files.publish()
     size = card.input_size
     numbers = {"parameters": float(done.model.count_params()), "gflops": flops(done.model, size) / 1e9}
     said = {"family": done.convention.family, "colours": done.convention.colours, "made_from": card.made_from}
     run.log_params(said, prefix="adopt")
     run.log_metrics(numbers)
-    run.log_artifact(output, "model")
+    run.log_artifact(files.output, "model")
     return [
-        f"wrote {output}: {done.convention.family}, {done.model.count_params():,} parameters, "
+        f"wrote {files.output}: {done.convention.family}, {done.model.count_params():,} parameters, "
         f"{numbers['gflops']:.1f} GFLOPs at {size[0]} x {size[1]} pixels, stride {card.stride}",
         told,
     ]
@@ -88,7 +88,7 @@ def _open_source(source: Path, key: str | None) -> "Iterator[Path]":
     if not is_tao_encrypted(source):
         yield source
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         yield decrypt_tao(source, Path(folder), key or key_in_use())
 
 

@@ -1,9 +1,10 @@
 """Pages of steps: written where the face wants them, or only for the record."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from bodyposenet.common.storage.locking import scratch_folder
 
 
 @contextmanager
@@ -12,5 +13,5 @@ def page_path(wanted: Path | None, name: str) -> Iterator[Path]:
     if wanted is not None:
         yield wanted
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         yield Path(folder) / name

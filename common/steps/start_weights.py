@@ -1,7 +1,6 @@
 """Start-weights step: the network of a registry that a training starts from, fetched, and what is recorded of it."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from bodyposenet.common.model.files.bundled import is_registered
 from bodyposenet.common.spec.train import EarlyStopping, TrainSpec
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tracking.mlflow_store import log
 from bodyposenet.common.tracking.start_weights import StartWeights, choose_start, describe_start, fetch_base
 
@@ -60,7 +60,7 @@ def take_start(spec: TrainSpec, folder: Path | None = None) -> Iterator[Begin]:
     if not is_registered(wish):
         yield Begin(spec)
         return
-    with tempfile.TemporaryDirectory() as aside:
+    with scratch_folder() as aside:
         place = folder or Path(aside)
         start = _recall(place, wish) or _choose(place, wish, spec)
         log.info("%s", describe_start(start))
@@ -81,7 +81,7 @@ def _choose(folder: Path, wish: str, spec: TrainSpec) -> StartWeights:
     """Ask the registry; the network is in the folder before the note that tells of it."""
     start = choose_start(wish, spec)
     if is_registered(start.weights):
-        with tempfile.TemporaryDirectory() as aside, whole_file(folder / NETWORK) as file:
+        with scratch_folder() as aside, whole_file(folder / NETWORK) as file:
             file.write(fetch_base(start, Path(aside)).read_bytes())
     with whole_file(folder / NOTE) as file:
         file.write(json.dumps({"wish": wish, "start": asdict(start)}).encode())

@@ -53,6 +53,12 @@ def whole_file(path: str | Path | Location) -> Iterator[BinaryIO]:
         yield file
 
 
+def write_text(path: str | Path | Location, text: str) -> None:
+    """Write a text as UTF-8, as :func:`whole_file` does."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
 @contextlib.contextmanager
 def write_unsynced(path: Location, token: str = "") -> Iterator[BinaryIO]:
     """Open a file that appears when it is complete; unlike :func:`whole_file` it does not wait for the disk.

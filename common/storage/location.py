@@ -7,7 +7,6 @@ A store is a class with the methods of :class:`Location`: :class:`LocalLocation`
 import contextlib
 import errno
 import fcntl
-import glob
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from typing import BinaryIO, ClassVar, cast
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.locking import open_slot
 from bodyposenet.common.storage.store import Change, Location, Stat
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
@@ -73,7 +73,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     def write_whole(self) -> Iterator[BinaryIO]:
         """Write beside the file, wait for the disk, rename; missing folders are made."""
         self.parent.mkdir(parents=True, exist_ok=True)
-        with self._write_aside(os.urandom(4).hex()) as file:
+        with self._write_slot() as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -87,8 +87,20 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     @contextlib.contextmanager
     def write_soon(self, token: str = "") -> Iterator[BinaryIO]:
         """Write beside the file, and rename."""
-        with self._write_aside(token or os.urandom(4).hex()) as file:
+        with self._write_aside(token) if token else self._write_slot() as file:
             yield file
+
+    @contextlib.contextmanager
+    def _write_slot(self) -> Iterator[BinaryIO]:
+        """Write beside the file under a name that whoever writes it next takes over, or removes, after a kill."""
+        with open_slot(self) as (file, aside):
+            try:
+                yield file
+                file.flush()
+                os.replace(aside, self)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
 
     @contextlib.contextmanager
     def _write_aside(self, token: str) -> Iterator[BinaryIO]:
@@ -106,9 +118,6 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         descriptor = os.open(self.parent, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Nobody else writes now: whoever left these was killed
-            for aside in self.parent.glob(f".{glob.escape(self.name)}.*.tmp"):
-                aside.unlink(missing_ok=True)
             old = self.read_bytes() if self.exists() else None
             with self.write_whole() as file:
                 file.write(make(old))

@@ -1,12 +1,26 @@
-"""Locking: one process at a time in a folder; the lock goes with the process, however that ends."""
+"""Locking: who is at work in a folder or on a temporary file; the lock goes with the process, however that ends.
+
+Temporary names of a file are few and numbered, ``.NAME.0.tmp`` and so on, and whoever writes holds a lock on its own.
+So the next writer of that file tells those of a process that was killed: it takes one over and removes the rest,
+without a look at what else is in the folder. Temporary folders are locked likewise.
+"""
 
 import contextlib
+import errno
 import fcntl
 import os
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from bodyposenet.common.errors import UserError
+
+FOREIGN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a name that somebody else took
+SLOTS = 8  # numbers of temporary names
+ASIDE = "bodyposenet-"  # how temporary folders begin
 
 
 @contextlib.contextmanager
@@ -31,3 +45,124 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def open_slot(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open an empty temporary file beside a file, locked while it is open; what killed writers left is removed.
+
+    Some network file systems have no locks: there the name is random, and nobody knows whose it was.
+
+    Args:
+        path: The file's final name; its folder is there.
+
+    Yields:
+        The temporary file, which the caller renames or removes, and its name.
+    """
+    descriptor, aside = _take(path)
+    with os.fdopen(descriptor, "wb") as file:
+        yield file, aside
+
+
+def _take(path: Path) -> tuple[int, Path]:
+    for number in range(SLOTS):
+        aside = _name(path, str(number))
+        descriptor = _lock(aside)
+        if descriptor is None:
+            continue
+        os.truncate(descriptor, 0)
+        _sweep(path, number + 1)
+        return descriptor, aside
+    aside = _name(path, os.urandom(4).hex())
+    return os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), aside
+
+
+def _sweep(path: Path, first: int) -> None:
+    """Remove what is left under the names from this number on; such a one implies none beyond the first gap."""
+    for number in range(first, SLOTS):
+        aside = _name(path, str(number))
+        if not os.path.lexists(aside):
+            return
+        descriptor = _lock(aside)
+        if descriptor is not None:
+            aside.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _lock(aside: Path) -> int | None:
+    """Open and lock a temporary file; None where another process writes it, or it is none, or there are no locks."""
+    while True:
+        try:
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno in FOREIGN:
+                return None
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found, there = os.fstat(descriptor), os.lstat(aside)
+        except FileNotFoundError:  # it got its final name before it was locked
+            os.close(descriptor)
+            continue
+        except OSError:
+            os.close(descriptor)
+            return None
+        if os.path.samestat(found, there) and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+            return descriptor
+        os.close(descriptor)
+        if os.path.samestat(found, there):  # a link to a file of somebody else
+            return None
+
+
+def _name(path: Path, token: str) -> Path:
+    return path.with_name(f".{path.name}.{token}.tmp")
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a temporary folder that goes at the end; those that killed processes left go before.
+
+    Yields:
+        The folder, below the one that ``TMPDIR`` names.
+    """
+    _sweep_scratch()
+    descriptor, folder = _make_scratch()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_scratch() -> tuple[int, Path]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=ASIDE))
+        descriptor = _lock_folder(folder)
+        if descriptor is not None:
+            return descriptor, folder
+
+
+def _sweep_scratch() -> None:
+    """Remove temporary folders of this user that nobody holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{ASIDE}*"):
+        with contextlib.suppress(OSError):  # another process removes it, too
+            if os.lstat(folder).st_uid != os.getuid() or (descriptor := _lock_folder(folder)) is None:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _lock_folder(folder: Path) -> int | None:
+    """Open and lock a folder; None where another process holds it or has removed it, or it is none."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.lstat(folder)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None

@@ -1,8 +1,8 @@
 """Together: several outputs that appear all or none, however the process that writes them ends.
 
-They are written in a hidden folder beside the first of them. When all are complete a journal says so, and they are
-renamed; whoever comes after a kill in between goes on with that. The journal goes when the whole verb has ended: while
-it is there, the outputs are those of a run that did not end, and may be replaced.
+They are written in a hidden folder beside the first of them. When all are complete and on the disk a journal says so,
+and they are renamed; whoever comes after a kill in between goes on with that. The journal goes when the whole verb has
+ended: while it is there, the outputs are those of a run that did not end, and may be replaced.
 """
 
 import contextlib
@@ -11,21 +11,24 @@ import fnmatch
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.inside import is_plain
+from bodyposenet.common.storage.inside import join_inside, stays_inside
+from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import hold_folder
 
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
+REMOVED = ".removed"  # how the name of a folder ends that is being removed
 
 
 class Journal(NamedTuple):
-    """What a run that publishes has noted.
+    """What a run that publishes has noted, by paths below the output's folder.
 
     Attributes:
         publish: Complete files that are to be renamed.
@@ -43,7 +46,7 @@ class Together:
     :meth:`publish` is called; what else the verb has to do comes after that, within the context.
 
     Args:
-        output: The first output. The others appear beside it.
+        output: The first output. The others appear beside it, or in folders beside it.
         elsewhere: Outputs that go to other places, on any disk.
         keep: Patterns of files that a killed run leaves for the next.
 
@@ -63,7 +66,7 @@ class Together:
         with translate_errors(self.folder), self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(hold_folder(self.folder, "another run is writing this", where=str(self.output)))
-            self._rename()
+            self._rename(self._find_unfinished())
             self._sweep(self.keep)
             self._lock = self._lock.pop_all()
         return self
@@ -83,31 +86,53 @@ class Together:
 
     def stage(self, final: Path) -> Path:
         """Tell where to write what is to appear as a path: one beside the output, or named as ``elsewhere``."""
-        return next((self.folder / name for name, path in self._elsewhere.items() if path == final), None) or (
-            self.folder / final.name
-        )
+        return self.folder / self._name(final)
 
     def is_leftover(self, final: Path) -> bool:
         """Tell whether a file is there only because a run was killed that let it appear."""
-        return self.stage(final).name in _read(self._journal).wrote
+        return self._name(final) in _read(self._journal).wrote
+
+    def _name(self, final: Path) -> str:
+        """Name a path in the staging folder, and in the journal."""
+        if found := next((name for name, path in self._elsewhere.items() if path == final), ""):
+            return found
+        beside = self.output.parent
+        return final.relative_to(beside).as_posix() if final.is_relative_to(beside) else final.name
 
     def publish(self) -> None:
         """Let everything in the folder appear, whatever was there under these names before."""
         with translate_errors(self.folder):
-            staged = tuple(sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(".")))
+            files = [path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+            files.sort(key=lambda path: (path.stat().st_mtime_ns, path))  # what names others is written after them
+            staged = tuple(path.relative_to(self.folder).as_posix() for path in files)
+            for name in staged:
+                _require_free(self._find_final(name))
+            for path in files:
+                _settle(path)
             self._note(Journal(staged, (*_read(self._journal).wrote, *staged)))
-            self._rename()
+            self._rename(staged)
             self._published = True
 
-    def _rename(self) -> None:
-        """Let those appear that the journal names, and note that."""
-        noted = _read(self._journal)
-        for name in noted.publish:
-            staged, final = self.folder / name, self._elsewhere.get(name, self.output.with_name(name))
+    def _find_unfinished(self) -> tuple[str, ...]:
+        """Read what a killed run was publishing; a journal may be anybody's, so no link may lead a name away."""
+        names, beside = _read(self._journal).publish, self.output.parent
+        for name in names:
+            if name not in self._elsewhere:
+                join_inside(beside, name, where=str(self._journal))
+            join_inside(self.folder, name, where=str(self._journal))
+        return names
+
+    def _rename(self, names: Sequence[str]) -> None:
+        """Let the files appear that the journal names, and note that."""
+        for name in names:
+            staged, final = self.folder / name, self._find_final(name)
             if staged.is_file() and (name in self._elsewhere or not name.startswith(ELSEWHERE)):
                 _move(staged, final)
-        if noted.publish:
-            self._note(Journal((), noted.wrote))
+        if names:
+            self._note(Journal((), _read(self._journal).wrote))
+
+    def _find_final(self, name: str) -> Path:
+        return self._elsewhere.get(name, self.output.parent / name)
 
     def _note(self, journal: Journal) -> None:
         written = self.folder / ".journal"
@@ -118,13 +143,84 @@ class Together:
     def _sweep(self, keep: Iterable[str] = ()) -> None:
         """Remove what is in the folder, but for what patterns keep."""
         for path in self.folder.iterdir():
-            if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in keep):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in keep):
                 path.unlink()
 
 
+@contextlib.contextmanager
+def appear_together(folder: Location, name: str) -> Iterator[Location]:
+    """Give a folder to write to; what is in it appears in another, all or nothing, when the block ends well.
+
+    A bucket has no names that can be changed: there each object appears by itself, whole, so that what names the others
+    is to be written last.
+
+    Args:
+        folder: Where the outputs are to be; it is made.
+        name: The verb's or the main output's, which tells this one's leftovers from others' in that folder.
+
+    Raises:
+        UserError: Another run is writing the same, or the disk refuses.
+    """
+    if folder.remote:
+        yield folder
+        return
+    with Together(Path(str(folder)) / name) as files:
+        yield locate(files.folder)
+        files.publish()
+
+
+@contextlib.contextmanager
+def fill_folder(folder: Location) -> Iterator[tuple[Location, Callable[[], None]]]:
+    """Give a folder to write to in place of another, and what lets everything in it appear there.
+
+    The verb goes on within the block; until that ends, the folder counts as left by a killed run. In a bucket both are
+    one.
+
+    Args:
+        folder: Where the outputs are to be.
+
+    Raises:
+        UserError: Another run is writing the same, or the disk refuses.
+    """
+    if folder.remote:
+        yield folder, lambda: None
+        return
+    with Together(Path(str(folder))) as files:
+        yield locate(files.folder / folder.name), files.publish
+
+
+def remove_together(folder: Path) -> None:
+    """Remove a folder so that after a kill nothing of it is left under its name."""
+    aside = folder.with_name(f".{folder.name}{REMOVED}")
+    os.rename(folder, aside)
+    shutil.rmtree(aside)
+
+
+def sweep_removed(folder: Path) -> None:
+    """Remove what is left, directly in a folder, of those that killed processes were removing."""
+    for aside in folder.glob(f".*{REMOVED}"):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def is_unfinished(output: Path) -> bool:
-    """Tell whether an output is of a run that was killed before its end, so that the next may replace it."""
-    return output.name in _read(_journal_path(output)).wrote
+    """Tell whether an output is of a run that was killed before its end, so that the next may replace it.
+
+    Args:
+        output: A file, or a folder with all that a run writes.
+    """
+    return any(Path(name).parts[0] == output.name for name in _read(_journal_path(output)).wrote)
+
+
+def refuse_existing(output: Path) -> None:
+    """Refuse to replace an output, unless a run that was killed left it.
+
+    Raises:
+        UserError: The file exists.
+    """
+    if output.exists() and not is_unfinished(output):
+        raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
 
 
 def _journal_path(output: Path) -> Path:
@@ -138,17 +234,42 @@ def _read(path: Path) -> Journal:
         publish, wrote = (tuple(found[key]) for key in Journal._fields)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return Journal()
-    return Journal(publish, wrote) if all(map(is_plain, (*publish, *wrote))) else Journal()
+    return Journal(publish, wrote) if all(map(_is_inside, (*publish, *wrote))) else Journal()
+
+
+def _is_inside(name: object) -> bool:
+    return isinstance(name, str) and stays_inside(name)
+
+
+def _require_free(final: Path) -> None:
+    """Refuse a final name that cannot be taken, before any other is."""
+    with translate_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+        if not os.access(final.parent, os.W_OK):
+            code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code), str(final))
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file's content is on the disk: its new name might be there before."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _move(staged: Path, final: Path) -> None:
     """Rename a complete file; onto another disk it is copied, whole or not at all."""
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staged, final)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with whole_file(final) as file, staged.open("rb") as taken:
-            shutil.copyfileobj(taken, file)
-        staged.unlink()
+    with translate_errors(final):
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged, final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with whole_file(final) as file, staged.open("rb") as taken:
+                shutil.copyfileobj(taken, file)
+            staged.unlink()

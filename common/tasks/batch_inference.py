@@ -1,6 +1,5 @@
 """Batch inference: find people in very many photos with a registered network."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.steps.registered_network import Network, fetch_network
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, note
 from bodyposenet.common.tracking import Dataset, TrackedRun, task_run
@@ -65,7 +65,7 @@ def infer_batch(
         fix = f"take 0 to {MOST_PICTURES}: the page holds 2 MB"
         raise UserError(f"a gallery of {pictures} pictures", where="pictures", fix=fix)
     folder = Path(found)
-    with task_run("infer_batch", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
+    with task_run("infer_batch", buffer=folder) as run, scratch_folder() as aside:
         network = fetch_network(
             name, alias, read_settings(restore_ints(inference_spec), "inference_spec").data, Path(aside)
         )

@@ -1,7 +1,6 @@
 """Challenge task: the champion and a new network on the same photos, those that were kept with the champion."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_file
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import NOBODY, Settings, find_dataset, find_onnx, read_spec
 from bodyposenet.common.tracking import task_run
@@ -63,7 +63,7 @@ def challenge(
     outputs = dict(outputs or {})
     scores = dict.fromkeys(SCORES, NOBODY)
     ap = NOBODY
-    with tempfile.TemporaryDirectory() as aside, task_run("challenge", buffer=Path(aside)) as run:
+    with scratch_folder() as aside, task_run("challenge", buffer=Path(aside)) as run:
         folder = Path(aside)
         kept = Path(outputs.get("kept") or folder / "kept")
         wanted = champion or "kept" in outputs

@@ -1,6 +1,5 @@
 """Comparison: base, pruned, retrained and INT8 network, measured side by side."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from bodyposenet.common.model.network.flops import flops
 from bodyposenet.common.report.channels import widths
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.spec.words import RunnerName
+from bodyposenet.common.storage.locking import scratch_folder
 
 REPEATS = 40
 THREADS = 2
@@ -67,7 +67,7 @@ def compare(networks: Networks, aps: Mapping[str, float | None], *, runner: Runn
         aps: AP of ``base``, ``pruned``, ``retrained`` and ``int8``; None where nothing could be measured.
         runner: What runs the 8-bit network; see :func:`open_runner`.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         files = {
             name: export_onnx(keras, Path(folder) / f"{name}.onnx").path
             for name, keras in (("base", networks.base), ("pruned", networks.pruned))

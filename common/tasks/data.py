@@ -1,7 +1,6 @@
 """Tasks with data: photos, shards, and the photos that a quantization looks at."""
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from bodyposenet.common.data.hold_out import read_photos
 from bodyposenet.common.data.photo_set import DATASET_SPEC
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.steps.convert import SETS, ConversionOptions, count_samples, run_convert
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import CALIBRATION_IMAGES, Settings, note
 from bodyposenet.common.tracking import task_run
@@ -67,7 +67,7 @@ def _withhold(hold_out: str) -> dict[str, Any]:
     kept = Attachment.parse(hold_out)
     if kept is None:
         return {}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         file = fetch_attachment(kept, Path(folder))
         if file is None:
             log.warning("%s: the champion's held-out photos are there no longer: none is looked for", kept)

@@ -1,6 +1,5 @@
 """Prelabel: drafts of labels for new photos, of people that a registered network finds."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +10,7 @@ from bodyposenet.common.spec.document import read_settings
 from bodyposenet.common.spec.words import LabelFormat
 from bodyposenet.common.steps.prelabel import run_prelabel
 from bodyposenet.common.steps.registered_network import fetch_network
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import Settings, note
 from bodyposenet.common.tracking import task_run
@@ -45,7 +45,7 @@ def prelabel(
     wanted = LabelChoice(**choice)
     _check(wanted.form, wanted.limit, wanted.least)
     folder = Path(labels)
-    with task_run("prelabel", buffer=folder) as run, tempfile.TemporaryDirectory() as aside:
+    with task_run("prelabel", buffer=folder) as run, scratch_folder() as aside:
         settings = read_settings(restore_ints(inference_spec), "inference_spec").data
         network = fetch_network(name, alias, settings, Path(aside))
         done, numbers = run_prelabel(

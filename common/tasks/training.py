@@ -1,7 +1,6 @@
 """Tasks with training: fit a network to a dataset, and find the records that a spec is to have."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.steps.start_weights import NETWORK, take_start
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tasks.attempts import attempt, identify
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import MODEL, Settings, compute_digest, find_dataset, find_keras, note
@@ -78,7 +78,7 @@ def train(
 def fetch_weights(train_spec: Settings) -> Iterator[Settings]:
     """A train spec whose start weights and teacher are on the disk for as long as the block runs."""
     told = train_spec.get("distillation")
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         local = {**train_spec}
         if weights := _fetch(train_spec, "pretrained_weights", Path(folder), fix="check start_weights"):
             local |= {"pretrained_weights": weights}

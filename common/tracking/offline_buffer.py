@@ -10,6 +10,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
+from bodyposenet.common.storage.together import remove_together, sweep_removed
 from bodyposenet.common.tracking.events import Event, now, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
@@ -19,7 +20,7 @@ from bodyposenet.common.tracking.mlflow_store import (
     reason,
     tracking_uri,
 )
-from bodyposenet.common.tracking.pipeline_runs import end_run, start_run
+from bodyposenet.common.tracking.pipeline_runs import end_run, find_kept, start_run
 
 FOLDER = "tracking_buffer"
 LINES = "run.jsonl"  # first line: the run; then one event a line; last line: how it ended
@@ -94,6 +95,8 @@ def send_buffered(folder: Path) -> list[str]:
         raise UserError("no such folder", where=str(folder), fix="name a results folder, or one above it")
     if not tracking_uri():
         raise UserError("MLFLOW_TRACKING_URI is not set", fix="set it to the store that shall have the runs")
+    for place in {folder.resolve(), *folder.resolve().rglob(FOLDER)}:
+        sweep_removed(place)
     kept = sorted(lines.parent for lines in folder.resolve().rglob(LINES) if lines.parent.parent.name == FOLDER)
     try:
         store = open_store() if kept else None
@@ -114,15 +117,15 @@ def _send(store: Store, folder: Path) -> str:
     run_id, done = _progress(progress) or (start.run_id, 0)
     if not run_id:
         with impatient():
-            run_id = start_run(
-                store, start.name, start.pipeline, start.time, first=start.first, pod=start.pod
-            )  # fmt: skip
+            run_id = find_kept(store, folder.name) or start_run(
+                store, start.name, start.pipeline, start.time, first=start.first, pod=start.pod, kept=folder.name
+            )
     for number, event in enumerate(events):
         if number >= done:
             with whole_file(progress) as file:
                 file.write(json.dumps([run_id, number]).encode())
             _send_event(store, run_id, start, folder, event)
-    shutil.rmtree(folder)
+    remove_together(folder)  # half removed, it would be sent again, in part
     log.info("sent %s to the tracking store as run %s", folder, run_id)
     return str(run_id)
 

@@ -17,6 +17,7 @@ PARENT_TAG = "bodyposenet.pipeline_run"
 POD_NAME = "KFP_POD_NAME"  # Kubeflow sets it in its containers
 TASK_TAG, POD_TAG = "bodyposenet.task", "bodyposenet.pod"
 SUCCESSOR_TAG = "bodyposenet.went_on_in"  # of a run that was killed: the one of the next attempt
+KEPT_TAG = "bodyposenet.kept"  # of a run that was kept on a disk: the name under which
 LASTS_TAG = "bodyposenet.lasts"  # of the top: a last task will end it
 MLFLOW_PARENT = "mlflow.parentRunId"  # what MLflow's own page nests runs by
 NOTE = "mlflow.note.content"  # what its page of a run shows as the description
@@ -27,7 +28,9 @@ PATIENCE = 3.0  # seconds
 POD = re.compile(r"(?P<workflow>(?P<pipeline>.+?)-\w{5,})-(retry-)?system-container-\w+-\d+")
 
 
-def start_run(store: Store, name: str, pipeline: str, start: int, *, first: bool = False, pod: str = "") -> str:
+def start_run(
+    store: Store, name: str, pipeline: str, start: int, *, first: bool = False, pod: str = "", kept: str = ""
+) -> str:  # fmt: skip
     """Make a run; below its pipeline's run if there is a pipeline.
 
     Args:
@@ -37,17 +40,24 @@ def start_run(store: Store, name: str, pipeline: str, start: int, *, first: bool
         start: Milliseconds since 1970.
         first: It is the first task of a pipeline whose last one will tell how that has ended.
         pod: In which it runs; nothing unless on Kubeflow.
+        kept: Under which name it was kept on a disk, by which :func:`find_kept` finds it; nothing if it was not.
 
     Returns:
         The run's id.
     """
-    tags = describe_task(name, pod)
+    tags = describe_task(name, pod) | ({KEPT_TAG: kept} if kept else {})
     if pipeline:
         tags[MLFLOW_PARENT] = parent_run(store, pipeline, pod)
         store.client.update_run(tags[MLFLOW_PARENT], status="RUNNING")
         if first:
             store.client.set_tag(tags[MLFLOW_PARENT], LASTS_TAG, "true")
     return str(store.client.create_run(store.experiment, start_time=start, run_name=name, tags=tags).info.run_id)
+
+
+def find_kept(store: Store, kept: str) -> str:
+    """Find the run that a sending which was killed has made of a kept one; nothing where there is none."""
+    found = store.client.search_runs([store.experiment], f"tags.`{KEPT_TAG}` = '{kept}'", max_results=1)
+    return str(found[0].info.run_id) if found else ""
 
 
 def join_run(store: Store, run_id: str, name: str, pipeline: str, pod: str = "") -> None:

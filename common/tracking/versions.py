@@ -1,6 +1,5 @@
 """Versions: a network on its way into MLflow's registry and out of it, as the folder that MLflow loads."""
 
-import tempfile
 import uuid
 from collections.abc import Mapping
 from importlib import metadata
@@ -9,6 +8,7 @@ from typing import Any
 
 from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tracking.inference_code import NOTICE, copy_code
 from bodyposenet.common.tracking.mlflow_store import Store, log
 
@@ -54,7 +54,7 @@ def add_version(store: Store, run_id: str, event: Mapping[str, Any]) -> str:
     """
     tags = {"bodyposenet.version": __version__, "bodyposenet.file": Path(event["path"]).name} | event["tags"]
     model_id = _create_logged_model(store, run_id, event["name"], tags)
-    with tempfile.TemporaryDirectory() as aside:
+    with scratch_folder() as aside:
         folder = Path(aside) / "model"
         _save(Path(event["path"]), folder, run_id, model_id, event["settings"])
         if model_id:
@@ -101,7 +101,7 @@ def _save(onnx: Path, folder: Path, run_id: str, model_id: str | None, settings:
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    with tempfile.TemporaryDirectory() as aside:
+    with scratch_folder() as aside:
         pyfunc.save_model(
             str(folder),
             loader_module=LOADER,

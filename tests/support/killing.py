@@ -69,7 +69,7 @@ class Bench:
         child = os.fork()
         if not child:
             if kill_at is not None:
-                sys.addaudithook(kill_before(kill_at, str(self.root)))
+                sys.addaudithook(Killer(self.root, kill_at))
             self._convert()
         if kill_after is not None:
             time.sleep(kill_after)
@@ -106,19 +106,27 @@ class Bench:
         return sorted(wrong)
 
 
-def kill_before(count, root):
-    """An audit hook that kills its process when so many operations have been done on files below a folder."""
-    done = 0
+class Killer:
+    """An audit hook that counts operations on files below a folder, and kills its process before a certain one.
 
-    def hook(event, arguments):
-        nonlocal done
-        below = event in OPERATIONS and str(arguments[0]).startswith(root)
-        if below or (event in ("os.remove", "os.rmdir") and arguments[1] != -1):  # a name in a folder that is removed
-            if done == count:
+    Args:
+        root: The folder.
+        count: How many it lets pass; all of them if None.
+
+    Attributes:
+        done: How many there were.
+    """
+
+    def __init__(self, root, count=None):
+        self.root, self.count, self.done = str(root), count, 0
+
+    def __call__(self, event, arguments):
+        """Look at an event."""
+        below = event in OPERATIONS and str(arguments[0]).startswith(self.root)
+        if below or (event in ("os.remove", "os.rmdir") and arguments[1] != -1):  # in a folder that is removed
+            if self.done == self.count:
                 os.kill(os.getpid(), signal.SIGKILL)
-            done += 1
-
-    return hook
+            self.done += 1
 
 
 def kill_everywhere(bench, step=1):

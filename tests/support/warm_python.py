@@ -96,8 +96,7 @@ def _listening(address, libraries):
 
 def serve(address, *libraries):
     """Import, then fork for whoever connects, without end."""
-    for library in libraries:
-        importlib.import_module(library)
+    import_all(libraries)
     importlib.import_module("age_by_the_book").make_keys_cheap()
     gc.freeze()  # no process that is forked need look through what has been imported
 
@@ -114,6 +113,12 @@ def serve(address, *libraries):
             with contextlib.suppress(ChildProcessError):  # those that are done
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
+
+
+def import_all(libraries=HEAVY):
+    """Import libraries into this process, so that those forked from it need not."""
+    for library in libraries:
+        importlib.import_module(library)
 
 
 def answer(asker):

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options, cut_pieces, p
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import StagedShard, Staging
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
+from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.near_duplicates import find_pairs
@@ -35,6 +37,7 @@ from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.progress import ProgressLog
+from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
@@ -104,7 +107,8 @@ def convert_dataset(
         if strict:
             problems = _problems_beforehand(work, pool)
             if problems and results is not None:
-                write_report(source, problems, results / options.set_name, source.digest[:16])
+                with appear_together(results, options.set_name) as staged:
+                    write_report(source, problems, staged / options.set_name, source.digest[:16])
             refuse(problems)
         return work.run(pool, results)
 
@@ -183,13 +187,12 @@ class ConversionWork:
             if not self.options.generate_masks:  # drawing those tells it, too
                 described.problems.extend(tell_known(self.renewal, self.source))
             self._hold(described, staging)
-            conversion = self._publish(described, staging, pairs)
-            if results_dir is not None:
-                base = results_dir / self.options.set_name
-                turns, problems = self._count_turns(staging), conversion.problems
-                page = write_report(self.source, problems, base, self.key, turns, pairs, conversion.changes)
-                conversion = replace(conversion, report=page)
-                write_summary(conversion, base, self.key)
+            conversion = self._conclude(described, staging, pairs)
+            publish = partial(self._publish, described, staging)
+            if results_dir is None:
+                publish()
+            else:
+                conversion = self._report(conversion, staging, pairs, results_dir, publish)
             self._sweep_masks()
             staging.clear()
         return conversion
@@ -247,16 +250,33 @@ class ConversionWork:
             staging.clear()
             raise
 
-    def _publish(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
+    def _report(
+        self, done: Conversion, staging: Staging, pairs: Sequence[NearDuplicate] | None, folder: Location,
+        publish: Callable[[], None],
+    ) -> Conversion:  # fmt: skip
+        """Write report and summary before the shards replace others: the disk may fill at any of them."""
+        name, turns = self.options.set_name, self._count_turns(staging)
+        with appear_together(folder, name) as staged:
+            page = write_report(self.source, done.problems, staged / name, self.key, turns, pairs, done.changes)
+            done = replace(done, report=folder / page.name)
+            write_summary(done, staged / name, self.key)
+            publish()
+        return done
+
+    def _publish(self, described: Described, staging: Staging) -> None:
         document = described.document
         staging.keep({shard["file"] for shard in document["shards"]})
         before = read_manifest(self.prefix.parent)["sets"] if self.options.part else {}
         without = [name for name, other in before.items() if self._is_other_division(other)]
-        manifest = publish_set(staging, self.options.set_name, document, without=without)
+        publish_set(staging, self.options.set_name, document, without=without)
+
+    def _conclude(self, described: Described, staging: Staging, pairs: Sequence[NearDuplicate] | None) -> Conversion:
+        """Say what comes of it all."""
+        folder = self.prefix.parent
         own = sorted(described.problems, key=lambda found: (found.image_id or 0, found.annotation_id or 0, found.text))
         problems = (*self.source.coco.problems, *own, *self._tell_unclear(staging))
         problems = (*problems, *(pair.tell(str(self.source.coco.path)) for pair in pairs or ()))
-        done = Conversion.read(document, self.prefix.parent, manifest, problems)
+        done = Conversion.read(described.document, folder, folder / MANIFEST, problems)
         changes = self.renewal.count_changes([photo.image_id for photo in _list_made(staging)])
         if changes is not None:
             log.info("%s: converted again: %s", self.prefix, changes)

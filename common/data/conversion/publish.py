@@ -1,7 +1,6 @@
 """Publish: what the manifest and the report say of a set, and the step that makes the set appear."""
 
 import json
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location
+from bodyposenet.common.storage.locking import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def write_report(
     from bodyposenet.common.data.report.dataset_report import report_dataset
 
     base.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
+    with scratch_folder() as made:
         read = source.store.read
         counted = None if changes is None else changes._asdict()
         page = report_dataset(

@@ -23,6 +23,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
+from bodyposenet.common.storage.together import is_unfinished
 
 THREADS = 8  # photos that are copied at a time
 MOST_TOLD = 20  # photos that cannot be read, as the log names them
@@ -226,13 +227,25 @@ def _take_nearest(free: list[int], spot: int) -> int:
     return free.pop(min(near, key=lambda place: abs(free[place] - spot)))
 
 
+def refuse_full(output: Location) -> None:
+    """Refuse to write to a folder that has anything in it, unless a run that was killed put it there.
+
+    Raises:
+        UserError: It has, or is none.
+    """
+    with translate_errors(output):
+        if not output.exists() or (not output.remote and is_unfinished(Path(str(output)))):
+            return
+        if not output.is_dir() or any(output.iterdir()):
+            problem = "the folder is not empty" if output.is_dir() else "this is a file"
+            raise UserError(problem, where=str(output), fix="name another folder, or empty it")
+
+
 @contextlib.contextmanager
 def _filling(output: Location) -> Iterator[Location]:
     """A folder to write; where it was absent it appears at the end, else what is in it goes if something fails."""
+    refuse_full(output)
     with translate_errors(output):
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            problem = "the folder is not empty" if output.is_dir() else "this is a file"
-            raise UserError(problem, where=str(output), fix="name another folder, or empty it")
         aside = output if output.remote or output.exists() else output.with_name(f".{output.name}.part")
         if aside is not output:
             aside.remove_folder()

@@ -14,7 +14,9 @@ from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.synthetic.scenes import DrawnPerson, Scene, random_scene
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import whole_file, write_unsynced
+from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.together import appear_together
 
 SIZE = (360, 480)  # height, width of a picture
 JPEG_QUALITY = 92
@@ -44,15 +46,13 @@ def synthesize(
         'photos/annotations/person_keypoints_val.json'
     """
     folder = Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "annotations").mkdir(exist_ok=True)
-    files = {}
-    for number, (name, count) in enumerate(zip(SETS, (train, val), strict=True)):
-        files[name] = folder / "annotations" / f"person_keypoints_{name}.json"
-        document = _draw_set(folder / "images", name, count, (seed, number), size)
-        with whole_file(files[name]) as file:
-            file.write(json.dumps(document).encode())
-    return files
+    files = {name: f"annotations/person_keypoints_{name}.json" for name in SETS}
+    with appear_together(locate(folder), "synthesize") as staged:
+        for number, (name, count) in enumerate(zip(SETS, (train, val), strict=True)):
+            document = _draw_set(staged / "images", name, count, (seed, number), size)
+            with whole_file(staged / files[name]) as file:
+                file.write(json.dumps(document).encode())
+    return {name: folder / file for name, file in files.items()}
 
 
 def make_scene(seed: tuple[int, ...], index: int, size: tuple[int, int]) -> Scene:
@@ -60,7 +60,7 @@ def make_scene(seed: tuple[int, ...], index: int, size: tuple[int, int]) -> Scen
     return random_scene(np.random.default_rng([*seed, index]), size)
 
 
-def _draw_set(images: Path, name: str, count: int, seed: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+def _draw_set(images: Location, name: str, count: int, seed: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
     """Draw and write ``count`` pictures; the COCO document that describes them."""
     person = {
         "supercategory": "person",
@@ -75,12 +75,14 @@ def _draw_set(images: Path, name: str, count: int, seed: tuple[int, int], size: 
         "annotations": [],
         "categories": [person],
     }
+    with translate_errors(images):
+        images.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         scene = make_scene(seed, index, size)
         image_id = seed[1] * 1_000_000 + index + 1
         file_name = f"{name}_{index:06d}.jpg"
-        with translate_errors(images / file_name):
-            (images / file_name).write_bytes(_to_jpeg(scene.image))
+        with write_unsynced(images / file_name) as file:
+            file.write(_to_jpeg(scene.image))
         document["images"].append({"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]})
         document["annotations"] += [
             _annotation(drawn, image_id, image_id * 100 + place) for place, drawn in enumerate(scene.people)

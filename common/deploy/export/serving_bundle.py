@@ -16,6 +16,7 @@ from bodyposenet.common.deploy.onnx_file import INPUT, card_of_model, read_model
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
+from bodyposenet.common.storage.together import Together
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -77,11 +78,13 @@ def deepstream_bundle(
         "symmetric-padding": 1,
     }
     lines = ["[property]", *(f"{key}={value}" for key, value in config.items()), ""]
-    paths = [folder / name for name in ("model.onnx", "config_infer.txt", "skeleton.json")]
-    write_model(channels_first(network), paths[0], openly=True)
-    write_whole(paths[1], "\n".join(lines).encode())
-    write_whole(paths[2], _json(skeleton_sheet(card)))
-    return paths
+    names = ("model.onnx", "config_infer.txt", "skeleton.json")
+    with Together(folder / names[0]) as files:
+        write_model(channels_first(network), files.folder / names[0], openly=True)
+        write_whole(files.folder / names[1], "\n".join(lines).encode())
+        write_whole(files.folder / names[2], _json(skeleton_sheet(card)))
+        files.publish()
+    return [folder / name for name in names]
 
 
 def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: int = 8, peaks: int = 0) -> list[Path]:
@@ -105,11 +108,13 @@ def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: in
     network = read_model(model)
     card = card_of_model(network, model)
     network = _add_search(network, card, peaks)
-    paths = [folder / name / path for path in ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json")]
-    write_whole(paths[0], _triton_config(network, card, name, batch_size).encode())
-    write_model(network, paths[1], openly=True)
-    write_whole(paths[2], _json(skeleton_sheet(card)))
-    return paths
+    names = [f"{name}/{path}" for path in ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json")]
+    with Together(folder / name) as files:
+        write_whole(files.folder / names[0], _triton_config(network, card, name, batch_size).encode())
+        write_model(network, files.folder / names[1], openly=True)
+        write_whole(files.folder / names[2], _json(skeleton_sheet(card)))
+        files.publish()
+    return [folder / path for path in names]
 
 
 def network_mode(network: "ModelProto") -> int:

@@ -11,6 +11,7 @@ from bodyposenet.common.skeleton.card import MALFORMED, Card
 from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes, whole_file
+from bodyposenet.common.storage.together import Together
 
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 
@@ -59,11 +60,13 @@ def beside(engine: Path) -> Path:
 
 
 def write_engine(path: Path, content: bytes, card: EngineCard) -> None:
-    """Write an engine and its card, each whole."""
-    with whole_file(path) as file:
-        file.write(content)
-    with whole_file(beside(path)) as file:
-        file.write((json.dumps(card.to_dict(), indent=2, sort_keys=True) + "\n").encode())
+    """Write an engine and its card, which appear together."""
+    with Together(path) as files:
+        with whole_file(files.stage(path)) as file:
+            file.write(content)
+        with whole_file(files.stage(beside(path))) as file:
+            file.write((json.dumps(card.to_dict(), indent=2, sort_keys=True) + "\n").encode())
+        files.publish()
 
 
 def read_engine(path: Path) -> tuple[bytes, EngineCard]:

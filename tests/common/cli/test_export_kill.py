@@ -81,7 +81,7 @@ def unlike(moments):
     found = {}
     for moment in moments:
         names = (str(path.relative_to(moment)) for path in moment.rglob("*"))
-        found.setdefault(tuple(sorted(re.sub(r"\.[0-9a-f]{8}\.tmp$", ".tmp", name) for name in names)), moment)
+        found.setdefault(tuple(sorted(re.sub(r"\.[0-9a-f]+\.tmp$", ".tmp", name) for name in names)), moment)
     return list(found.values())
 
 

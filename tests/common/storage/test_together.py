@@ -1,5 +1,6 @@
 """Together: outputs appear all or none, whenever the process that writes them is killed."""
 
+import contextlib
 import errno
 import json
 import os
@@ -14,7 +15,14 @@ from support.killing import OPERATIONS, contents
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import together
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.together import Together, is_unfinished
+from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.together import (
+    Together,
+    appear_together,
+    is_unfinished,
+    remove_together,
+    sweep_removed,
+)
 
 WANTED = {"out/net.onnx": b"float", "out/net.int8.onnx": b"bytes", "other/ranges.cache": b"ranges"}
 KILLED = -signal.SIGKILL
@@ -169,3 +177,46 @@ def test_a_journal_from_a_stranger_moves_nothing_out_of_the_folder(tmp_path, pub
         files.publish()
     assert {name for name in contents(tmp_path) if not name.startswith("root/out/")} == set()
     assert (root / "out/net.onnx").read_bytes() == b"mine"
+
+
+def write_both(folder):
+    with appear_together(locate(folder), "verb") as staged:
+        for name in ("first", "second"):
+            (staged / name).write_bytes(b"word")
+
+
+def test_no_name_appears_where_one_of_them_cannot(tmp_path):
+    (tmp_path / "second").mkdir()
+    with pytest.raises(UserError, match="second: this is a folder"):
+        write_both(tmp_path)
+    assert not [*tmp_path.rglob("first")]
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+def test_folders_below_the_output_appear_too_and_what_is_in_them_already_stays(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/old.png").write_bytes(b"old")
+    with appear_together(locate(tmp_path), "verb") as staged, whole_file(staged / "images/deep/new.png") as file:
+        file.write(b"new")
+    assert contents(tmp_path) == {"images/old.png": b"old", "images/deep/new.png": b"new"}
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "linked/outside", 7])
+def test_a_journal_leads_no_file_out_of_the_folder(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out/.verb.staging/linked").mkdir(parents=True)
+    (tmp_path / "out/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out/.verb.staging/linked/outside").write_bytes(b"foreign")
+    (tmp_path / "out/.verb.journal").write_text(json.dumps({"publish": [name], "wrote": []}))
+    with contextlib.suppress(UserError), appear_together(locate(tmp_path / "out"), "verb"):
+        pass
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_folder_that_is_being_removed_is_gone_by_its_name_and_what_a_kill_left_of_it_goes(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / ".other.removed").mkdir()
+    remove_together(tmp_path / "run")
+    sweep_removed(tmp_path)
+    assert not [*tmp_path.iterdir()]

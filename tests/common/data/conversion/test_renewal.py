@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.coco_files import annotation, dataset_spec, document, image, write_annotations
-from support.killing import kill_before
+from support.killing import Killer
 from support.stopped import spoil_unseen
 from support.turned_photos import store_turned
 
@@ -393,7 +393,7 @@ def converted_in_a_process(spec, out, kill_at):
     """Convert in a process that dies before one of its operations on files; returns its exit code."""
     child = os.fork()
     if not child:
-        sys.addaudithook(kill_before(kill_at, str(out)))
+        sys.addaudithook(Killer(out, kill_at))
         try:
             convert_dataset(spec, out / "train", shards=(1, 3))
         finally:

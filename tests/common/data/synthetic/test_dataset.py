@@ -254,4 +254,4 @@ def test_a_picture_that_cannot_be_written_is_told_and_no_annotations_say_that_it
     (tmp_path / "images/train_000001.jpg").mkdir(parents=True)
     with pytest.raises(UserError, match=r"train_000001\.jpg: this is a folder"):
         synthesize(tmp_path, train=3, val=1)
-    assert not [*(tmp_path / "annotations").iterdir()]
+    assert not [*tmp_path.rglob("*.json")]

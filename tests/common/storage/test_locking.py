@@ -1,0 +1,81 @@
+"""Locking: temporary names and folders of killed processes are known by their locks, and living ones stay."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bodyposenet.common.storage import locking
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.locking import SLOTS, open_slot, scratch_folder
+
+
+def kill_within(block):
+    """Run a block in a process that is killed within it."""
+    child = os.fork()
+    if not child:
+        with block():
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def write(path, content=b"new"):
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_writing_of_that_file(tmp_path):
+    kill_within(lambda: whole_file(tmp_path / "net.onnx"))
+    assert [path.name for path in tmp_path.iterdir()] == [".net.onnx.0.tmp"]
+    write(tmp_path / "net.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+    assert (tmp_path / "net.onnx").read_bytes() == b"new"
+
+
+def test_a_temporary_file_that_a_living_process_writes_stays(tmp_path):
+    with whole_file(tmp_path / "a") as first:
+        first.write(b"first")
+        write(tmp_path / "a", b"second")
+        assert (tmp_path / "a").read_bytes() == b"second"
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_longer_file_of_a_killed_writer_leaves_no_end(tmp_path):
+    (tmp_path / ".a.0.tmp").write_bytes(b"much longer")
+    write(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, lambda path: os.symlink("other", path)])
+def test_what_is_no_temporary_file_is_left_alone(tmp_path, plant):
+    plant(tmp_path / ".a.0.tmp")
+    write(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.0.tmp", "a"]
+
+
+def test_a_link_to_a_file_of_somebody_else_is_not_written_through(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    os.link(tmp_path / "theirs", tmp_path / ".a.0.tmp")
+    write(tmp_path / "a")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+def test_more_writers_than_there_are_names_do_not_meet(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locking, "SLOTS", 1)
+        with open_slot(tmp_path / "a") as (_, one), open_slot(tmp_path / "a") as (_, two):
+            assert one != two
+    assert SLOTS > 1
+
+
+def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_living_one_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kill_within(scratch_folder)
+    (left,) = tmp_path.iterdir()
+    with scratch_folder() as one, scratch_folder() as two:
+        assert {*tmp_path.iterdir()} == {Path(one), Path(two)}
+        assert left not in (one, two)
+    assert not [*tmp_path.iterdir()]
