@@ -1,8 +1,8 @@
 """A process that can reach nothing, every name that it wanted to look up, and every address that it wanted to reach.
 
-python lookups.py FOLDER COMMAND... runs a command in a network of its own, whose name server knows no name,
-and where every other address leads back into it. It prints the names and the addresses that were asked for, a line each after
-the command's own output. It exits as the command does, or with 77 where the system permits no namespaces.
+python lookups.py FOLDER COMMAND... runs a command in a network of its own, whose name server knows no name; every
+other address leads back into it. It prints the names and the addresses that were asked for, a line each after the
+command's own output. It exits as the command does, or with 77 where the system permits no namespaces.
 """
 
 import ctypes
