@@ -15,7 +15,9 @@ from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
 from support.processor_time import in_words, is_quick, processor_seconds, rank, read_times, write_times
+from support.s3_server import KEYS, make_s3_bucket, s3_server
 from support.warm_python import warm_tasks
+from support.web_server import make_certificate
 
 # Times say nothing where several share the cores
 settings.register_profile("busy machine", deadline=None, max_examples=60)
@@ -178,6 +180,41 @@ def bucket(storage_url, monkeypatch) -> str:
     make_bucket(storage_url, name)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_url)
     return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory) -> Iterator[str]:
+    """An S3 server of this test run."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as url:
+        yield url
+
+
+@pytest.fixture
+def s3_bucket(s3_url, monkeypatch) -> str:
+    """An empty bucket, ``s3://...``, on the test run's S3 server."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    make_s3_bucket(s3_url, name)
+    for variable, value in (KEYS | {"AWS_ENDPOINT_URL": s3_url}).items():
+        monkeypatch.setenv(variable, value)
+    return f"s3://{name}"
+
+
+@pytest.fixture(params=["bucket", "s3_bucket"])
+def store_kind(request) -> str:
+    """The fixture of an empty bucket, for each kind of store that can be written."""
+    return request.param
+
+
+@pytest.fixture
+def store(request, store_kind) -> str:
+    """An empty bucket of each kind of store that can be written."""
+    return request.getfixturevalue(store_kind)
+
+
+@pytest.fixture(scope="session")
+def web_certificate(tmp_path_factory) -> Path:
+    """A certificate for 127.0.0.1 that nobody but itself has signed, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Publish: what the manifest says of a set, and the step that makes the set appear."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, is
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, Staging
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.inside import remove_inside
 from bodyposenet.common.storage.location import Location
@@ -77,16 +79,16 @@ def open_staging(prefix: Location, key: str) -> Staging:
     """Make the staging folder of a conversion, which :class:`Staging` has the arguments of."""
     if not prefix.remote:
         return Staging(prefix, key)
-    from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
+    from bodyposenet.common.data.conversion.staging_remote import RemoteStaging
 
-    return BucketStaging(prefix, key)
+    return RemoteStaging(prefix, key)
 
 
 def describe_set(
     source: DatasetSplit, options: Options, planned: Sequence[ShardPlan], made: Mapping[str, PieceResult]
 ) -> Described:
     """Describe a set of which every piece is made."""
-    spec = source.spec.model_dump(mode="json", by_alias=True)
+    spec = json.loads(hide_secrets(source.spec.model_dump_json(by_alias=True)))  # an address may be signed
     pieces = {shard.file: [made[name] for name, _ in shard.pieces()] for shard in planned}
     skipped = {file: _list_skipped(parts) for file, parts in pieces.items()}
     document = {

@@ -72,11 +72,11 @@ def test_a_spec_that_is_missing_in_a_bucket_is_named(bucket, name):
     assert (done.exit_code, done.stderr.strip()) == (2, f"{bucket}/{name}: there is no such file")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/a", "gs:/bucket/a"])
+@pytest.mark.parametrize("url", ["ftp://bucket/a", "gs:/bucket/a"])
 def test_other_urls_are_wrong_usage(url):
     done = bpnet("skeleton", "fit", "-d", "coco.json", "-o", url)
     assert done.exit_code == 2
-    assert "give a local path or gs://bucket/path" in done.stderr
+    assert "give a local path, gs://bucket/path, s3://bucket/path" in done.stderr
 
 
 def test_a_verb_that_writes_to_a_disk_only_says_so(bucket):
@@ -205,7 +205,7 @@ def service_account_key():
 
 def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
     """Kubeflow's tasks get it so; Google is asked for a token with it."""
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     account = service_account_key()
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
@@ -220,7 +220,7 @@ def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
 ])  # fmt: skip
 def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
     from bodyposenet.common.errors import UserError
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
     monkeypatch.setenv(gcs.KEY, key)
@@ -231,7 +231,7 @@ def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
 
 def test_both_clients_sign_with_the_account_s_token(monkeypatch):
     """The token's server and the storage server are one here; a denied request shows what it was signed with."""
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     signed = []
 
