@@ -74,8 +74,8 @@ memorise: .venv/.ready ## learn 25 photos by heart from scratch, ten minutes; wr
 shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, half an hour; write benchmarks/shrink.json
 	$(BIN)/python -m benchmarks.shrink
 
-chaos: .venv/.ready ## kill 200 conversions, 30 trainings and 10 demos at random moments; each must end as if undisturbed
-	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_training.py 30 && ../$(BIN)/python chaos_demo.py 10
+chaos: .venv/.ready .venv/azurite ## kill 200 conversions, 50 of each kind of store, 30 trainings and 10 demos at random moments, disturb 50 requests to each; each must end as if undisturbed
+	cd tests && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_stores.py 50 && ../$(BIN)/python chaos_training.py 30 && ../$(BIN)/python chaos_demo.py 10
 
 compile: .venv/.ready ## rewrite pipelines/compiled and components/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
