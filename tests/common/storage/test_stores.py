@@ -16,6 +16,7 @@ from support.faulty_proxy import Faults, faulty_proxy
 from support.gcs_server import free_port
 from support.web_server import web_server
 
+from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import AwayError, PassingError, UserError
 from bodyposenet.common.storage.digests import digest_content, fingerprint
 from bodyposenet.common.storage.files import find_bytes, listing, read_bytes, rewrite, whole_file
@@ -386,6 +387,7 @@ def test_photos_of_an_archive_are_read_by_ranges_from_a_web_server(web, tmp_path
         lambda url: locate(f"{url}/a?signed=s3cret").mkdir(parents=True, exist_ok=True),
         lambda url: listing(f"{url}/a?signed=s3cret"),
         lambda url: open_photos(f"{url}/a?signed=s3cret").listing(),
+        lambda url: make_dataset_spec(f"{url}/a?signed=s3cret"),
     ],
 )
 def test_a_web_server_is_neither_listed_nor_written(web, act):
