@@ -157,6 +157,7 @@ def bucket_bench(kind: str, folder: Path) -> Iterator[StoreBench]:
         "abfs": lambda url: {"AZURE_STORAGE_CONNECTION_STRING": connection(url)},
     }
     local, wanted = _make_dataset(folder)
+    locate(f"{kind}://chaos")  # imports the client once, for all processes; it connects to nothing yet
     with servers[kind](folder) as url:
         os.environ.update(leads[kind](url))
         assert run(lambda: makers[kind](url, "chaos")) == 0
