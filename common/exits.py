@@ -10,6 +10,8 @@ USER, BUG, INTERRUPTED = 2, 1, 130
 EXTRAS = {
     "train": {"tensorflow", "keras"},
     "gcs": {"gcsfs", "upath"},
+    "s3": {"s3fs", "botocore", "aiobotocore"},
+    "azure": {"adlfs", "azure"},
     "crypto": {"cryptography", "pyrage"},
     "deploy": {"onnx", "onnxruntime", "tf2onnx"},
     "openvino": {"openvino"},

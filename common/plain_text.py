@@ -5,7 +5,7 @@ import re
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>]*)")
 _BEHIND_THE_HOST = re.compile(r"(\burl: /[^\s?#]*)[?#][^\s'\"<>]*")  # as urllib3 tells of a server that does not answer
 # What follows ? or # is a part of a name there, and nobody logs in by the address
-_STORES = frozenset({"gs", "s3", "abfs", "abfss", "models", "runs", "file", "minio", "oci"})
+_STORES = frozenset({"gs", "s3", "abfs", "abfss", "az", "models", "runs", "file", "minio", "oci"})
 _TAIL = ".,;:)]}"  # of a sentence, not of an address
 
 
@@ -46,8 +46,9 @@ def _shorten(found: "re.Match[str]") -> str:
     if scheme.lower() in _STORES:
         return found[0]
     host, *_ = re.split(r"[/?#]", rest, maxsplit=1)
-    _, colon, port = host.rpartition(":")
-    if "@" in host or ("@" in rest and colon and not port.isdigit()):  # a password may hold /, # and ?
+    name, colon, port = host.rpartition(":")
+    no_port = colon and (not port.isdigit() or (":" in name and not name.startswith("[")))
+    if "@" in host or ("@" in rest and no_port):  # a password may hold /, # and ?
         rest = rest.rpartition("@")[2]
     shown = re.split(r"[?#]", rest, maxsplit=1)[0]
     tail = rest[len(rest.rstrip(_TAIL)) :] if len(shown) < len(rest) else ""

@@ -26,12 +26,12 @@ def infer_batch(
         detections: People found, as TAO and as COCO write them.
         gallery: The photos that are worth a look, people drawn on them.
         metrics: Photos, people, photos with nobody and photos that could not be used.
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), also gs://; empty draws people.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://; empty draws people.
         model_name: In MLflow's registry.
         alias: Which version, an alias or a number.
         pictures: Photos in the gallery, 60 at most.
         draw: Photos to draw, if no source is given.
-        work: Folder, also gs://, that a retried task sees again: it goes on there. Empty keeps it in the task.
+        work: Folder or bucket that a retried task sees again: it goes on there. Empty keeps it in the task.
 
     Returns:
         What came out.

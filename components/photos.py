@@ -11,7 +11,7 @@ def photos(data: str, fingerprint: str, photo_set: dsl.Output[artifacts.PhotoSet
     """Point at a folder of photos and COCO keypoint files, or draw people.
 
     Args:
-        data: Folder or gs:// URI with images/ and annotations/, or synthetic:600,200 to draw people.
+        data: Folder or gs:// or s3:// URI with images/ and annotations/, or synthetic:600,200 to draw people.
         fingerprint: Digest of the photos; a new one makes this task run again.
         photo_set: The drawn set, or a file that names the folder.
     """

@@ -25,7 +25,7 @@ def prelabel(
 
     Args:
         inference_spec: Keys of a TAO inference spec that are to be others than those the network was registered with.
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), also gs://.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://.
         labels: The files to import, and order.csv, which lists the photos.
         metrics: Photos and people written, uncertain joints, photos looked at and photos that could not be used.
         model_name: In MLflow's registry.
@@ -35,7 +35,7 @@ def prelabel(
         least_score: Joints of a lower score are written as not visible.
         url_prefix: What stands before photos' names in Label Studio's tasks.
         copy_photos: Also copy the photos, to images/train beside the labels.
-        work: Folder, also gs://, that a retried task sees again: it goes on there. Empty keeps it in the task.
+        work: Folder or bucket that a retried task sees again: it goes on there. Empty keeps it in the task.
 
     Returns:
         What came out.

@@ -25,7 +25,7 @@ def prune_rounds(
         retrain_spec: A TAO train spec; what follows each pruning.
         pruned: The smaller network, ready for the last round, and the rounds so far.
         metrics: Rounds, and parameters and FLOPs before and after.
-        work: Folder, also gs://, that a retried task sees again: it goes on there. Empty keeps checkpoints in the task.
+        work: Folder or bucket that a retried task sees again: it goes on there. Empty keeps checkpoints in the task.
 
     Returns:
         The prune spec of the last round.

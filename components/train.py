@@ -29,7 +29,7 @@ def train(
         curves: Loss, AP and learning rate by epoch, and the first batch.
         start_from: A network to train further, its regularisation off.
         teacher: A network to learn from beside the labels, where the spec has a distillation that names none.
-        work: Folder, also gs://, that a retried task sees again: it goes on there. Empty keeps checkpoints in the task.
+        work: Folder or bucket that a retried task sees again: it goes on there. Empty keeps checkpoints in the task.
         weights_digest: Digest of the spec's start weights; a new one makes this task run again.
         gpus: Devices that train side by side, each with a batch of its own.
     """

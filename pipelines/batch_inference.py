@@ -19,13 +19,13 @@ def batch_inference(
     """Find the people in very many photos.
 
     Args:
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), also gs://; empty draws people.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://; empty draws people.
         model_name: In MLflow's registry.
         alias: Which version, an alias or a number; without it the run fails and says so.
         inference_spec: Keys of a TAO inference spec; those left out are as the network was registered with.
         pictures: Photos in the gallery, 60 at most.
         draw: Photos to draw, if no source is given.
-        work: Folder, also gs://, in which a retried task goes on where it was; without it it starts anew.
+        work: Folder or bucket in which a retried task goes on where it was; without it it starts anew.
 
     Returns:
         What came out.

@@ -157,8 +157,8 @@ def prune_retrain(
     """Make a small network out of a large one, and show what that cost.
 
     Args:
-        data: Folder or gs:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
-        start_weights: Model to start from: a path or gs:// URI, models:/NAME@champion or models:/NAME/VERSION for the
+        data: Folder or gs:// or s3:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
+        start_weights: Model to start from: a path, an address, models:/NAME@champion or models:/NAME/VERSION for the
             base network of a registered one, auto for the champion's if it fits; empty takes the train spec's.
         dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.
         train_spec: The first training: a TAO train spec; {"from": PATH} reads a file, {} is the default.
@@ -170,7 +170,7 @@ def prune_retrain(
         min_ap: Least AP with which the network is registered.
         only_if_new: End early if a run with the same photos, weights and specs came to a good end.
         salt: Any text; another one makes every task run again, whatever Kubeflow's cache holds.
-        work: Folder, also gs://, in which a training whose pod was lost goes on; without it it starts anew.
+        work: Folder or bucket in which a training whose pod was lost goes on; without it it starts anew.
     """
     with dsl.ExitHandler(summarize("prune-retrain", data), name="whole run"):
         specs = {"dataset_spec": dataset_spec, "train_spec": train_spec, "prune_spec": prune_spec}

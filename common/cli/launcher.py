@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 RESULTS = "bodyposenet.results_dir"
+RESULTS_FLAG = "results_dir"
+UPLOAD = "Copy the folder of -r to a store when the verb is done: gs://, s3:// or abfs://."
 LAUNCH = "bodyposenet.launch"
 
 
@@ -52,6 +54,8 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += [make() for make in LAUNCH_FLAGS.values()]
+        if any(parameter.name == RESULTS_FLAG for parameter in self.params):
+            self.params.append(click.Option(["--upload"], metavar="ADDRESS", help=UPLOAD))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of several values take them all, as argparse does."""
@@ -61,18 +65,42 @@ class Verb(click.Command):
         """Run the verb; end with TAO's status line and the exit code."""
         before = ctx.find_root().obj or {}
         given = {name: ctx.params.pop(name) for name in LAUNCH_FLAGS}
+        upload = ctx.params.pop("upload", None)
         launch = {name: before.get(name) if value in (None, ()) else value for name, value in given.items()}
         ctx.meta[LAUNCH] = launch
         with _logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
-            code = guard(ctx, lambda: self._run(ctx, launch))
+            code = guard(ctx, lambda: self._run(ctx, launch, upload))
             click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
         if code:
             ctx.exit(code)
 
-    def _run(self, ctx: click.Context, launch: dict[str, Any]) -> None:
+    def _run(self, ctx: click.Context, launch: dict[str, Any], upload: str | None) -> None:
         name_folders()
         Devices.read(launch).take(str(self.name))
-        super().invoke(ctx)
+        with _uploading(ctx, upload):
+            super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _uploading(ctx: click.Context, address: str | None) -> Iterator[None]:
+    """Copy the results folder to a store after the block, if an address is given; whether that can be is seen before.
+
+    Raises:
+        UserError: The address is none that results can go to, no folder is named, or a file cannot be copied.
+    """
+    if not address:
+        yield
+        return
+    from bodyposenet.common.storage.upload import find_target, upload_folder
+
+    named = ctx.params.get(RESULTS_FLAG)
+    if named is None or in_bucket(named):
+        raise UserError("which folder is to be copied?", where="--upload", fix="name one on a disk with -r")
+    target = find_target(address)
+    yield
+    folder = ctx.meta.get(RESULTS)
+    if folder is not None:  # else nothing was written
+        click.echo(f"uploaded {upload_folder(Path(str(folder)), target)} files to {target}")
 
 
 def guard(ctx: click.Context, run: Callable[[], object]) -> int:

@@ -11,7 +11,7 @@ import click
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
 from bodyposenet.common.storage.encryption import is_encrypted
-from bodyposenet.common.storage.errors import GS, in_bucket
+from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, VARIABLE, key_in_use, using_key
@@ -27,7 +27,7 @@ RESULTS = "Folder for results and status.json.  [default: beside the output]"
 
 
 class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in click's annotations
-    """A path on a disk or ``gs://``, which ``click.Path`` would mangle."""
+    """A path on a disk or in a store, whose address ``click.Path`` would mangle."""
 
     name = "path"
 
@@ -40,7 +40,7 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in cl
 
 
 class DiskType(click.Path):
-    """A path on a disk, for what does not work in a bucket; ``gs://`` is refused and not made a folder of that name."""
+    """A path on a disk, for what does not work in a store, whose address is refused and not made a folder."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
@@ -61,7 +61,7 @@ def parse_path_map(_ctx: click.Context, _param: click.Parameter, given: tuple[st
     pairs = []
     for text in given:
         old, equals, new = text.partition("=")
-        if not equals or not new or not old.startswith(("/", GS)):
+        if not equals or not new or not (old.startswith("/") or in_bucket(old)):
             raise click.BadParameter(f"{text!r} is not OLD=NEW with an absolute OLD, such as /workspace=/data")
         pairs.append((old, new))
     return pairs
@@ -207,7 +207,7 @@ def find_model(path: Path | str) -> Path:
     if str(path).startswith(PRETRAINED):
         return weights_path(str(path), where="the model")
     if in_bucket(path):
-        raise UserError("models are read from a disk", where=str(path), fix="fetch it: gcloud storage cp")
+        raise UserError("models are read from a disk", where=str(path), fix="fetch it first")
     path = Path(path)
     endings = {".tlt": ".keras", ".hdf5": ".keras", ".etlt": ".onnx"}
     beside = path.with_suffix(endings[path.suffix]) if path.suffix in endings else path

@@ -1,5 +1,6 @@
 """Photo set: a folder of photos and COCO keypoint files, found or drawn, and the dataset spec that reads it."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import read_bytes, whole_file
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, locate
@@ -95,6 +97,8 @@ def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any]
     """
     place = locate(folder)
     if not place.is_dir():
+        if place.remote:
+            _require_listing(place)
         raise UserError(
             "there is no such folder", where=str(place), fix="give a folder with images/ and COCO keypoint files"
         )
@@ -112,6 +116,12 @@ def make_dataset_spec(folder: str | Path | Location, settings: Mapping[str, Any]
             "annotation_root_dir_path": file,
         }
     return parse_spec(spec, DatasetSpec, where="dataset_spec")
+
+
+def _require_listing(place: Location) -> None:
+    """Refuse an address that has no list of files, whatever lies there."""
+    with translate_errors(place), contextlib.suppress(FileNotFoundError):
+        place.list_files()
 
 
 def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -29,7 +30,7 @@ def entry(path: Location, people: People | None, given: Mapping[str, Any] | None
         people: In photo pixels; None where the photo cannot be read, which leaves ``keypoints`` and ``scores`` out.
         given: Further fields.
     """
-    fields = {**(given or {}), "full_image_path": str(path)}
+    fields = {**(given or {}), "full_image_path": hide_secrets(str(path))}
     if people is None:
         return fields
     places = people.keypoints[..., :2].astype(float).round(3).tolist()

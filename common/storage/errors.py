@@ -1,4 +1,4 @@
-"""Storage errors: what a disk or a bucket says against a path, told so that it can be mended."""
+"""Storage errors: what a disk or a store says against a path, told so that it can be mended."""
 
 import contextlib
 import errno
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.stores.schemes import locate_remote, names_store, report_denial
 
-GS = "gs://"
 TOLD = {
     errno.ENOSPC: ("the disk is full", "free some space, or write elsewhere"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, or write elsewhere"),
@@ -28,8 +28,8 @@ TOLD = {
 
 
 def in_bucket(path: object) -> bool:
-    """Tell whether a path's text names a bucket."""
-    return str(path).startswith(GS)
+    """Tell whether a path's text names a store that takes requests to a server: a bucket, or an address."""
+    return names_store(str(path))
 
 
 @contextlib.contextmanager
@@ -76,13 +76,12 @@ def _own(error: OSError, path: Path) -> Path | None:
 
 
 def _remotely_told(error: OSError, path: str, fix: str) -> UserError:
-    from bodyposenet.common.storage.gcs import client
-    from bodyposenet.common.storage.gcs_requests import report_denial
-
     if isinstance(error, PermissionError):
         return report_denial(error, path)
-    if isinstance(error, FileNotFoundError | NotADirectoryError) and not client().has_bucket(path):
-        return UserError("there is no such bucket", where=path, fix="create it, or correct its name")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        try:
+            locate_remote(path).require_store()
+        except FileNotFoundError:
+            return UserError("there is no such bucket", where=path, fix="create it, or correct its name")
         return UserError("there is no such file or folder", where=path, fix=fix or "check the path")
     return UserError(f"the storage server says: {error}", where=path, fix="run it again later")

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, Stat, locate
-from bodyposenet.common.storage.store import Change
+from bodyposenet.common.storage.stores.store import Change
 
 
 def read_bytes(path: str | Path | Location, *, fix: str = "check the path") -> bytes:

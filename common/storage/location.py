@@ -1,29 +1,25 @@
 """Location: a file or folder in a store. Text becomes one at the edge; what is below takes it and asks no more where.
 
-A store is a class with the methods of :class:`Location`: :class:`LocalLocation` for disks here, ``BucketLocation`` in
-``gcs.py``. Another store is another such class and a line in :func:`locate`.
+A store is a class with the methods of :class:`Location`: :class:`LocalLocation` for disks here, those of ``stores/``
+for what is reached by requests. ``stores/schemes.py`` has the list: a line there for each.
 """
 
 import contextlib
 import errno
 import fcntl
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
-from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.locking import open_slot
-from bodyposenet.common.storage.store import Change, Location, Stat
+from bodyposenet.common.storage.stores.schemes import find_scheme, locate_remote
+from bodyposenet.common.storage.stores.store import Change, Location, Stat
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
-
-INSTALL = "pip install 'bodyposenet[gcs]'"
-SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # two letters at least: C:/ is a drive
 
 
 class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path itself makes no subclasses before 3.12
@@ -151,27 +147,18 @@ def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str,
 
 
 def locate(path: "str | Path | Location") -> Location:
-    """Find the store of a path: a disk, or ``gs://bucket/name``, which ``pathlib.Path`` would mangle.
+    """Find the store of a path: a disk, or that of an address, which ``pathlib.Path`` would mangle.
 
     Args:
         path: As text, as a ``pathlib.Path``, or located already.
 
     Raises:
-        UserError: Another kind of URL, no bucket is named, or gcsfs is not installed.
+        UserError: Another kind of address, no bucket is named, or what the store needs is not installed.
     """
     if not isinstance(path, str | Path) or isinstance(path, LocalLocation):
         return cast("Location", path)
     text = str(path)
-    scheme = SCHEME.match(text)
-    if not scheme:
-        return cast("Location", LocalLocation(text))
-    if scheme[1] != "gs" or not re.match(r"gs://[^/]", text):
-        raise UserError("this is no path that can be read", where=text, fix="give a local path or gs://bucket/path")
-    try:
-        from bodyposenet.common.storage.gcs import BucketLocation
-    except ModuleNotFoundError as error:
-        raise UserError(f"gs:// needs {str(error.name).partition('.')[0]}", where=text, fix=INSTALL) from None
-    return cast("Location", BucketLocation(text))
+    return locate_remote(text) if find_scheme(text) else cast("Location", LocalLocation(text))
 
 
 def join(folder: "str | Path | Location", name: "str | Path") -> Location:

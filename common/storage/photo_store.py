@@ -87,12 +87,13 @@ def open_photos(where: str | Path | Location) -> PhotoStore:
         UserError: There is no such folder or archive, or it is damaged.
     """
     place = locate(where)
+    inside = ""
     for archive in (place, *place.parents):
         if archive.suffix.lower() == ".zip" and _is_file(archive):
-            inside = str(place)[len(str(archive)) :].strip("/")
-            store = ZipPhotos(archive, f"{inside}/" if inside else "")
+            store = ZipPhotos(archive, inside)
             store.check()
             return store
+        inside = f"{archive.name}/{inside}"
     if not place.remote and not place.is_dir():
         raise UserError("there is no such folder", where=str(place), fix="name a folder or a zip archive of photos")
     return FolderPhotos(place)

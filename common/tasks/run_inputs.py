@@ -18,7 +18,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import digest_file, digest_settings, fingerprint
-from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import is_photo
@@ -143,7 +143,7 @@ def parse_synthetic(data: str) -> SyntheticSpec | None:
         UserError: It begins so and goes on otherwise, or is empty.
     """
     if not data.strip():
-        fix = "give a folder, gs://bucket/folder, or synthetic:600,200 to draw people"
+        fix = "give a folder, gs://bucket/folder or the like, or synthetic:600,200 to draw people"
         raise UserError("names no photos", where="data", fix=fix)
     if not data.strip().startswith(SYNTHETIC):
         return None
@@ -170,10 +170,8 @@ def weights_digest(path: str) -> str:
         return ""
     if in_bucket(path):
         place = locate(path)
-        found = listing(place.parent).get(place.name)
-        if found is None:
-            raise UserError("there is no such file", where=path, fix="check start_weights")
-        return str(found.version)
+        with translate_errors(place, fix="check start_weights"):
+            return place.find_version()
     if Path(path).is_dir():
         return fingerprint(path)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import clean_message, hide_secrets
-from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.stores.schemes import find_scheme
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import Store, impatient, is_refusal, log, quiet_mlflow
 
@@ -86,7 +86,7 @@ def failure(error: BaseException) -> Event:
 
 def dataset(used: Dataset) -> Event:
     """What a task worked on."""
-    return {"op": "dataset", **asdict(used)}
+    return {"op": "dataset", **asdict(used), "source": hide_secrets(used.source)}
 
 
 def tell(store: Store, run_id: str, event: Event) -> str:
@@ -166,10 +166,10 @@ def _tell_dataset(store: Store, run_id: str, event: Event) -> str:
     from mlflow.entities import DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+    scheme = find_scheme(event["source"])
     source = json.dumps({"uri": event["source"]})
     profile = json.dumps(event["profile"] | {"sha256": event["digest"]})
-    kind = "gs" if in_bucket(event["source"]) else "local"
-    found = Stored(event["name"], event["digest"][:LONGEST_DIGEST], kind, source, profile=profile)
+    found = Stored(event["name"], event["digest"][:LONGEST_DIGEST], scheme or "local", source, profile=profile)
     tag = InputTag(MLFLOW_DATASET_CONTEXT, event["context"])
     store.client.log_inputs(run_id, datasets=[DatasetInput(found, [tag])])
     return ""

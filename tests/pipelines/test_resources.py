@@ -74,7 +74,8 @@ def test_trainings_have_shared_memory_for_their_data(compiled):
 def test_secrets_are_kubernetes_secrets_and_nothing_else(compiled):
     for executor in compiled[1].values():
         names = {each["secretName"]: each["optional"] for each in executor["secretAsEnv"]}
-        assert names == dict.fromkeys(("bodyposenet-mlflow", "bodyposenet-model-key", "bodyposenet-bucket"), True)
+        stores = ("bodyposenet-bucket", "bodyposenet-s3", "bodyposenet-azure")
+        assert names == dict.fromkeys(("bodyposenet-mlflow", "bodyposenet-model-key", *stores), True)
     env = [each["container"].get("env") for each in compiled[0].values()]
     assert not any(env), "a value in the clear"
 

@@ -14,6 +14,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, PublishNote, Staging, remove_unnamed
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location
@@ -93,9 +94,9 @@ def find_notes(prefix: Location) -> list[PublishNote]:
 def _choose_staging(prefix: Location) -> type[Staging]:
     if not prefix.remote:
         return Staging
-    from bodyposenet.common.data.conversion.staging_gcs import BucketStaging
+    from bodyposenet.common.data.conversion.staging_remote import RemoteStaging
 
-    return BucketStaging
+    return RemoteStaging
 
 
 def describe_set(
@@ -114,7 +115,7 @@ def describe_set(
         made: The pieces.
         held_out: Hash of each photo that was compared with those of the set, by its name.
     """
-    spec = source.spec.model_dump(mode="json", by_alias=True)
+    spec = json.loads(hide_secrets(source.spec.model_dump_json(by_alias=True)))  # an address may be signed
     pieces = {shard.file: [made[name] for name in shard.names] for shard in renewal.plan}
     skipped = {file: _list_skipped(parts) for file, parts in pieces.items()}
     written = [_shard(file, parts) for file, parts in pieces.items()]

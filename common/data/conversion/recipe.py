@@ -17,6 +17,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import JPEG, read_header_size
 from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
 from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault, is_whole
+from bodyposenet.common.plain_text import bare_address
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.inside import join_inside, stays_inside
@@ -128,7 +129,7 @@ class ConversionRecipe:
 
 
 def _below(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if in_bucket(folder) else str(PurePosixPath(folder) / name)
+    return f"{bare_address(folder).rstrip('/')}/{name}" if in_bucket(folder) else str(PurePosixPath(folder) / name)
 
 
 def mask_name(photo: Photo) -> str:

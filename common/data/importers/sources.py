@@ -38,7 +38,7 @@ def find_source(path: object) -> Source:
     """Part ``export.zip#Train`` and ``data.yaml#val``, and ``folder#val`` where there is such a folder."""
     text = str(path)
     stem, mark, choice = text.rpartition("#")
-    if mark and (stem.lower().endswith(_PARTED) or (not is_file(locate(text)) and is_dir(locate(stem)))):
+    if mark and (locate(stem).name.lower().endswith(_PARTED) or (not is_file(locate(text)) and is_dir(locate(stem)))):
         return Source(locate(stem), choice)
     return Source(locate(text), "")
 

@@ -1,4 +1,4 @@
-"""Verbs and library calls on ``gs://`` paths: the same as on a disk."""
+"""Verbs and library calls on paths in stores of every kind: the same as on a disk."""
 
 import http.server
 import json
@@ -47,19 +47,19 @@ def upload(folder, where):
             file.write((Path(folder) / name).read_bytes())
 
 
-def test_a_spec_in_a_bucket_may_name_paths_in_a_bucket(bucket):
-    with whole_file(f"{bucket}/spec.json") as file:
-        file.write(changed(DATASET, ("/workspace/data", f"{bucket}/coco")).encode())
-    assert load_spec(f"{bucket}/spec.json", DatasetSpec).root_directory_path == f"{bucket}/coco"
-    assert bpnet("spec", "check", f"{bucket}/spec.json").exit_code == 0
+def test_a_spec_in_a_bucket_may_name_paths_in_a_bucket(store):
+    with whole_file(f"{store}/spec.json") as file:
+        file.write(changed(DATASET, ("/workspace/data", f"{store}/coco")).encode())
+    assert load_spec(f"{store}/spec.json", DatasetSpec).root_directory_path == f"{store}/coco"
+    assert bpnet("spec", "check", f"{store}/spec.json").exit_code == 0
 
 
-def test_a_path_map_leads_from_and_to_buckets(bucket, tmp_path):
+def test_a_path_map_leads_from_and_to_buckets(store, tmp_path):
     dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
     for root, pair, expected in (
-        ("/workspace/coco", ("/workspace", bucket), f"{bucket}/coco"),
+        ("/workspace/coco", ("/workspace", store), f"{store}/coco"),
         ("gs://theirs/coco", ("gs://theirs", "/data"), "/data/coco"),
-        ("gs://theirs/coco", ("gs://theirs/", f"{bucket}/ours/"), f"{bucket}/ours/coco"),
+        ("gs://theirs/coco", ("gs://theirs/", f"{store}/ours/"), f"{store}/ours/coco"),
         ("gs://theirs/coco", ("/", "/data"), "gs://theirs/coco"),
     ):
         document = dataset.model_dump(mode="json", by_alias=True) | {"root_directory_path": root}
@@ -67,78 +67,78 @@ def test_a_path_map_leads_from_and_to_buckets(bucket, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["none.yaml", "none.json"])
-def test_a_spec_that_is_missing_in_a_bucket_is_named(bucket, name):
-    done = bpnet("spec", "check", f"{bucket}/{name}")
-    assert (done.exit_code, done.stderr.strip()) == (2, f"{bucket}/{name}: there is no such file")
+def test_a_spec_that_is_missing_in_a_bucket_is_named(store, name):
+    done = bpnet("spec", "check", f"{store}/{name}")
+    assert (done.exit_code, done.stderr.strip()) == (2, f"{store}/{name}: there is no such file")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/a", "gs:/bucket/a"])
+@pytest.mark.parametrize("url", ["ftp://bucket/a", "gs:/bucket/a"])
 def test_other_urls_are_wrong_usage(url):
     done = bpnet("skeleton", "fit", "-d", "coco.json", "-o", url)
     assert done.exit_code == 2
-    assert "give a local path or gs://bucket/path" in done.stderr
+    assert "give a local path, gs://bucket/path, s3://bucket/path" in done.stderr
 
 
-def test_a_verb_that_writes_to_a_disk_only_says_so(bucket):
-    done = bpnet("prune", "-m", "model.keras", "-o", "small.keras", "-r", f"{bucket}/results")
+def test_a_verb_that_writes_to_a_disk_only_says_so(store):
+    done = bpnet("prune", "-m", "model.keras", "-o", "small.keras", "-r", f"{store}/results")
     assert done.exit_code == 2
     assert "this verb writes to a disk only; give a local folder with -r" in done.stderr
 
 
-def test_status_lines_follow_one_another_in_a_bucket(bucket):
+def test_status_lines_follow_one_another_in_a_bucket(store):
     for message in ("one", "two"):
-        StatusLog(f"{bucket}/results").write("RUNNING", message)
-    lines = read_bytes(f"{bucket}/results/status.json").decode().splitlines()
+        StatusLog(f"{store}/results").write("RUNNING", message)
+    lines = read_bytes(f"{store}/results/status.json").decode().splitlines()
     assert [json.loads(line)["message"] for line in lines] == ["one", "two"]
 
 
 @pytest.mark.parametrize("photos", ["images", "images.zip"])
-def test_an_evaluation_is_the_same_in_a_bucket(bucket, tmp_path, photos):
+def test_an_evaluation_is_the_same_in_a_bucket(store, tmp_path, photos):
     dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
-    upload(tmp_path / "data", f"{bucket}/data")
+    upload(tmp_path / "data", f"{store}/data")
     if photos.endswith(".zip"):
         from support.archives import packed
 
         folder = dataset.locate_half("test").images
-        with whole_file(f"{bucket}/data/{photos}") as file:
+        with whole_file(f"{store}/data/{photos}") as file:
             file.write(packed({name: (folder / name).read_bytes() for name in listing(folder)}))
     test = dataset.test_data.model_copy(
         update={"images_root_dir_path": photos if photos.endswith(".zip") else dataset.test_data.images_root_dir_path}
     )
-    moved = dataset.model_copy(update={"root_directory_path": f"{bucket}/data", "test_data": test})
+    moved = dataset.model_copy(update={"root_directory_path": f"{store}/data", "test_data": test})
     settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
     here = evaluate(runner, settings, dataset, tmp_path / "out")
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    there = evaluate(runner, settings, moved, locate(f"{bucket}/out"))
+    there = evaluate(runner, settings, moved, locate(f"{store}/out"))
     assert (there.metrics, there.skipped) == (here.metrics, [])
-    assert read_bytes(f"{bucket}/out/results.csv") == (tmp_path / "out/results.csv").read_bytes()
+    assert read_bytes(f"{store}/out/results.csv") == (tmp_path / "out/results.csv").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["dir", "json", "image"])
-def test_inference_takes_photos_of_a_bucket(bucket, tmp_path, kind):
+def test_inference_takes_photos_of_a_bucket(store, tmp_path, kind):
     dataset = write_dataset(tmp_path / "data", IMAGES, PEOPLE)
     folder, name = dataset.locate_half("test").images, IMAGES[0]["file_name"]
-    upload(folder, f"{bucket}/photos")
-    with whole_file(f"{bucket}/list.json") as file:
+    upload(folder, f"{store}/photos")
+    with whole_file(f"{store}/list.json") as file:
         file.write(json.dumps(sorted(os.listdir(folder))).encode())
-    source = {"dir": f"{bucket}/photos", "json": f"{bucket}/list.json", "image": f"{bucket}/photos/{name}"}[kind]
+    source = {"dir": f"{store}/photos", "json": f"{store}/list.json", "image": f"{store}/photos/{name}"}[kind]
     settings = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
     runner = PerfectRunner(read_test_set(dataset), "adjust_network_input", shape=(184, 184))
-    root = locate(f"{bucket}/photos") if kind == "json" else None
+    root = locate(f"{store}/photos") if kind == "json" else None
     done = infer(
         runner, settings, input_type=kind, input=locate(source), image_root_path=root, dump_visualizations=True
     )
     assert (done.images, done.skipped) == (1 if kind == "image" else 2, [])
-    assert str(done.detections).startswith(f"{bucket}/")
+    assert str(done.detections).startswith(f"{store}/")
     assert len(listing(done.detections.parent / "images_annotated")) == done.images
 
 
-def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_kept(bucket, tmp_path):
+def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_kept(store, tmp_path):
     gather("", tmp_path / "drawn", train=2, val=1)
-    upload(tmp_path / "drawn", f"{bucket}/drawn")
-    folder = gather(f"{bucket}/drawn", tmp_path / "set")
-    assert str(folder) == str(photos_in(tmp_path / "set")) == f"{bucket}/drawn"
+    upload(tmp_path / "drawn", f"{store}/drawn")
+    folder = gather(f"{store}/drawn", tmp_path / "set")
+    assert str(folder) == str(photos_in(tmp_path / "set")) == f"{store}/drawn"
     before = fingerprint(folder)
     assert fingerprint(folder) == before
     spec = make_dataset_spec(folder)
@@ -147,7 +147,8 @@ def test_a_photo_set_in_a_bucket_is_found_fingerprinted_and_its_held_out_half_ke
     found = read_test_set(spec_in(tmp_path / "kept"))
     assert len(found.photos) == 1
     assert (spec_in(tmp_path / "kept").locate_half("test").images / found.photos[0].file_name).is_file()
-    upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
+    (tmp_path / "drawn/annotations/more.json").write_text("{}")
+    upload(tmp_path / "drawn/annotations", f"{store}/drawn/annotations")
     assert fingerprint(folder) != before
 
 
@@ -161,15 +162,15 @@ def test_names_that_leave_the_folder_are_not_kept(tmp_path):
     assert sorted(listing(tmp_path / "kept")) == ["test/annotations.json"]
 
 
-def test_a_prior_is_fitted_from_and_to_a_bucket(bucket, tmp_path):
+def test_a_prior_is_fitted_from_and_to_a_bucket(store, tmp_path):
     gather("", tmp_path / "drawn", train=40, val=1)
-    upload(tmp_path / "drawn/annotations", f"{bucket}/drawn/annotations")
-    spec = make_dataset_spec(tmp_path / "drawn").model_copy(update={"root_directory_path": f"{bucket}/drawn"})
-    with whole_file(f"{bucket}/spec.json") as file:
+    upload(tmp_path / "drawn/annotations", f"{store}/drawn/annotations")
+    spec = make_dataset_spec(tmp_path / "drawn").model_copy(update={"root_directory_path": f"{store}/drawn"})
+    with whole_file(f"{store}/spec.json") as file:
         file.write(spec.model_dump_json(by_alias=True).encode())
-    done = bpnet("skeleton", "fit", "-d", f"{bucket}/spec.json", "-o", f"{bucket}/prior.json")
+    done = bpnet("skeleton", "fit", "-d", f"{store}/spec.json", "-o", f"{store}/prior.json")
     assert done.exit_code == 0, done.stderr
-    assert json.loads(read_bytes(f"{bucket}/prior.json"))["joints"]
+    assert json.loads(read_bytes(f"{store}/prior.json"))["joints"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def service_account_key():
 
 def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
     """Kubeflow's tasks get it so; Google is asked for a token with it."""
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     account = service_account_key()
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
@@ -220,7 +221,7 @@ def test_a_secret_may_hold_the_key_of_a_service_account(monkeypatch):
 ])  # fmt: skip
 def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
     from bodyposenet.common.errors import UserError
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     monkeypatch.delenv(gcs.EMULATOR, raising=False)
     monkeypatch.setenv(gcs.KEY, key)
@@ -231,7 +232,7 @@ def test_a_key_that_is_none_is_told_and_not_shown(monkeypatch, key, message):
 
 def test_both_clients_sign_with_the_account_s_token(monkeypatch):
     """The token's server and the storage server are one here; a denied request shows what it was signed with."""
-    from bodyposenet.common.storage import gcs
+    from bodyposenet.common.storage.stores import gcs
 
     signed = []
 

@@ -104,20 +104,20 @@ def test_coco_s_own_reader_takes_the_results(network, photos, tmp_path):
     np.testing.assert_allclose(nose, [*IN_PHOTO[0], 1], atol=3)
 
 
-def test_the_same_comes_out_of_a_bucket_and_of_an_archive(network, photos, tmp_path, bucket):
+def test_the_same_comes_out_of_a_bucket_and_of_an_archive(network, photos, tmp_path, store):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for name in listing(photos):
             archive.write(photos / name, name)
-            with whole_file(f"{bucket}/in/{name}") as file:
+            with whole_file(f"{store}/in/{name}") as file:
                 file.write((photos / name).read_bytes())
     wanted = infer_batch(network, SPEC, str(photos), tmp_path / "disk").summary()
-    for place, source in (("bucket", f"{bucket}/in"), ("zip", str(tmp_path / "photos.zip"))):
+    for place, source in (("bucket", f"{store}/in"), ("zip", str(tmp_path / "photos.zip"))):
         out = tmp_path / place
-        work = f"{bucket}/work" if place == "bucket" else ""
+        work = f"{store}/work" if place == "bucket" else ""
         assert infer_batch(network, SPEC, source, out, work=work).summary() == wanted
         assert (out / PLAIN).read_text() == (tmp_path / "disk" / PLAIN).read_text()
         assert found(out, RICH)["images"][0]["full_image_path"] == f"{source}/a.jpg"
-    assert not [name for name in listing(bucket) if name.startswith("work/")], "finished parts are not left behind"
+    assert not [name for name in listing(store) if name.startswith("work/")], "finished parts are not left behind"
 
 
 def test_an_inference_that_was_killed_goes_on_where_it_was(network, tmp_path, caplog):

@@ -1,6 +1,7 @@
 """Inputs: what a run is given as text, read, checked and digested."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,8 @@ from support.gcs_server import free_port
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import PassingError, SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
+from bodyposenet.common.spec.document import read_settings
+from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.tasks.run_inputs import (
     MOST_PARTS,
     PHOTOS_PER_PART,
@@ -19,6 +22,7 @@ from bodyposenet.common.tasks.run_inputs import (
     read_inputs,
     weights_digest,
 )
+from bodyposenet.common.tasks.training import fetch_weights
 from bodyposenet.pipelines.blocks import DEFAULTS, FOR_PHOTOS
 
 DEFAULT = restore_ints(DEFAULTS)
@@ -182,3 +186,21 @@ def test_parts_are_as_many_as_the_photos_call_for(photos):
     assert [tuple(map(int, part.split("/"))) for part in parts] == [(i, len(parts)) for i in range(len(parts))]
     assert 1 <= len(parts) <= MOST_PARTS
     assert len(parts) == MOST_PARTS or len(parts) * PHOTOS_PER_PART >= photos > (len(parts) - 1) * PHOTOS_PER_PART - 1
+
+
+def test_start_weights_and_specs_lie_in_any_store(store):
+    for name, content in (("weights.keras", b"weights"), ("train.yaml", b"num_epoch: 3\n")):
+        with whole_file(f"{store}/start/{name}") as file:
+            file.write(content)
+    address = f"{store}/start/weights.keras"
+    spec = {"pretrained_weights": address, "distillation": {"teacher": address}}
+    with fetch_weights(spec) as local:
+        assert Path(local["pretrained_weights"]).read_bytes() == b"weights"
+        assert Path(local["distillation"]["teacher"]).read_bytes() == b"weights"
+    before = weights_digest(spec["pretrained_weights"])
+    with whole_file(spec["pretrained_weights"]) as file:
+        file.write(b"others")
+    assert weights_digest(spec["pretrained_weights"]) != before
+    with pytest.raises(UserError, match=r"none\.keras: there is no such file or folder; check start_weights"):
+        weights_digest(f"{store}/start/none.keras")
+    assert read_settings({"from": f"{store}/start/train.yaml"}, "train_spec").data == {"num_epoch": 3}

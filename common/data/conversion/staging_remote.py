@@ -1,4 +1,4 @@
-"""GCS staging: finished pieces of a conversion as objects, streamed together into shards at the end."""
+"""Remote staging: finished pieces of a conversion as objects of a store, streamed together into shards at the end."""
 
 import contextlib
 import shutil
@@ -18,7 +18,7 @@ T = TypeVar("T")
 REQUESTS = 8  # at a time
 
 
-class BucketStaging(Staging):
+class RemoteStaging(Staging):
     """Pieces in a bucket, where nothing is appended to: they are kept until all shards are published.
 
     A bucket has no locks: nobody keeps two conversions to one name apart.

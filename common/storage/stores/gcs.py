@@ -10,9 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, ClassVar, cast
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.storage.gcs_requests import (
-    ANSWER,
-    CONNECT,
+from bodyposenet.common.storage.stores.gcs_requests import (
     EMULATOR,
     KEY,
     PAST_THE_END,
@@ -21,7 +19,8 @@ from bodyposenet.common.storage.gcs_requests import (
     persist,
     read_status,
 )
-from bodyposenet.common.storage.store import Change, Stat
+from bodyposenet.common.storage.stores.patience import ANSWER, CONNECT
+from bodyposenet.common.storage.stores.store import Change, Stat
 
 # else gcsfs asks a gRPC service what kind of bucket it is, and stalls for a minute where an emulator has none
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,16 +16,15 @@ from google.api_core.exceptions import GoogleAPICallError, from_http_status
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 
-from bodyposenet.common.errors import AwayError, PassingError, UserError
+from bodyposenet.common.errors import AwayError, PassingError
+from bodyposenet.common.storage.stores.patience import BUSY, choose_pause
+from bodyposenet.common.storage.stores.schemes import report_denial
 
 T = TypeVar("T")
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 KEY = "BODYPOSENET_BUCKET_KEY"  # the JSON of a service account's key, as a Kubernetes secret gives it
 
-TRIES = 6  # where the server answers that it is busy, or broken
-PATIENCE = 15.0  # seconds after which a server that does not answer at all is given up
-CONNECT, ANSWER = 5, 30  # seconds
 NO_ANSWER = (
     aiohttp.ClientConnectionError,
     asyncio.TimeoutError,
@@ -35,10 +33,8 @@ NO_ANSWER = (
 )
 BROKEN = (aiohttp.ClientError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 UNSIGNED = (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError)
-BUSY = (408, 429, 500, 502, 503, 504)
 BAD_PATH, MISSING, OVERTAKEN, PAST_THE_END = 400, 404, 412, 416
 REFUSED = (401, 403)
-CHANCE = random.Random()  # of our own: from the common one a seeded training draws its weights meanwhile
 
 
 class PatientSender:
@@ -117,10 +113,8 @@ def persist(act: Callable[[], T], path: str) -> T:
 
 def _pause(error: Exception, number: int, start: float) -> float | None:
     """Seconds after which a request is tried again; None where that is of no use."""
-    pause = CHANCE.random() + 2 ** (number - 1)
-    late = isinstance(error, NO_ANSWER) and time.monotonic() - start + pause > PATIENCE
     hopeful = read_status(error) in BUSY or isinstance(error, (*NO_ANSWER, *BROKEN, *UNSIGNED))
-    return pause if hopeful and not late and number < TRIES else None
+    return choose_pause(number, start, silent=isinstance(error, NO_ANSWER)) if hopeful else None
 
 
 def read_status(error: BaseException | None) -> int:
@@ -159,8 +153,3 @@ def describe(error: Exception, where: str) -> Exception:
         kind = PassingError if not code or code in BUSY else AwayError
         return kind(f"the storage server refuses: {said or code}", where=where, fix="run it again later")
     return error
-
-
-def report_denial(error: OSError, path: str) -> UserError:
-    """What to say where an account may not do something in a bucket."""
-    return UserError(f"permission denied ({error})", where=path, fix="let this account read and write the bucket")

@@ -1,0 +1,125 @@
+"""A web server on a free port of this machine: files of a folder, with ranges, ETags and a certificate of its own."""
+
+import contextlib
+import datetime
+import http.server
+import ipaddress
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+Handler = http.server.BaseHTTPRequestHandler
+Meddle = Callable[[Any], bool]  # given the handler of a request, whether it has answered it
+
+
+def make_certificate(folder: Path) -> Path:
+    """A key and the certificate for 127.0.0.1 that it signs itself, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).add_extension(address, critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    signed = builder.sign(key, hashes.SHA256())
+    plain = serialization.Encoding.PEM
+    made = folder / "certificate.pem"
+    made.write_bytes(
+        key.private_bytes(plain, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(plain)
+    )
+    return made
+
+
+class FileHandler(Handler):
+    """Answers with files of the server's folder, or parts of them."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.server.asked.append(self.path)
+        meddle = self.server.meddle
+        if meddle is not None and meddle(self):
+            return
+        path = self.server.folder / unquote(urlsplit(self.path).path).lstrip("/")
+        if not path.is_file():
+            self.answer(404, b"none")
+            return
+        size, changed = path.stat().st_size, path.stat().st_mtime_ns
+        tag = {"ETag": f'"{changed:x}-{size:x}"'}
+        asked = self.headers.get("Range")
+        if not asked:
+            self.answer(200, path.read_bytes(), tag)
+            return
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        start, end = int(first), min(int(last or size) + 1, size)
+        if start >= size:
+            self.answer(416, b"", {"Content-Range": f"bytes */{size}"})
+            return
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(end - start)
+        self.answer(206, content, {**tag, "Content-Range": f"bytes {start}-{end - 1}/{size}"})
+
+    def answer(
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, size: int | None = None
+    ) -> None:
+        """Answer; with another size than the body has the answer is cut."""
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if size is None else size))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class FileServer(http.server.ThreadingHTTPServer):
+    """Serves a folder.
+
+    Attributes:
+        folder: Of the files.
+        asked: Paths that were asked for, in order.
+        meddle: Answers a request in place of the server, if it wants to.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, certificate: Path | None) -> None:
+        super().__init__(("127.0.0.1", 0), FileHandler)
+        self.folder, self.meddle = folder, None
+        self.asked: list[str] = []
+        if certificate is not None:
+            trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            trust.load_cert_chain(certificate)
+            self.socket = trust.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that hang up."""
+
+
+@contextlib.contextmanager
+def web_server(folder: Path, certificate: Path | None = None) -> Iterator[FileServer]:
+    """Serve the files of a folder; by https, where there is a certificate."""
+    with FileServer(folder, certificate) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
