@@ -1,11 +1,13 @@
 """Train step: a trained network in a folder, and what is recorded of the training."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodyposenet.common.steps.pages import page_path
+from bodyposenet.common.storage.locking import hold_alone
 
 if TYPE_CHECKING:
     from bodyposenet.common.model.training.plan import Plan
@@ -41,7 +43,8 @@ def run_train(
     from bodyposenet.common.tracking.datasets import describe_records
 
     train_spec = begin.spec
-    with run.system_metrics():
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold_alone(folder) if plan.cluster.chief else contextlib.nullcontext(), run.system_metrics():
         begin.log(run)
         run.log_params(train_spec.model_dump(mode="json", by_alias=True, exclude={"key"}), prefix="spec")
         for names, records, context in _list_records(train_spec):

@@ -10,15 +10,21 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.plain_text import escape_line
 
 FOREIGN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a name that somebody else took
+OWNER = ".lock"  # of who is at work in a folder
+PATIENCE = 5.0  # seconds that the processes of a run that was killed may take to end
 SLOTS = 8  # numbers of temporary names
 ASIDE = "bodyposenet-"  # how temporary folders begin
 
@@ -45,6 +51,63 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hold_alone(folder: Path) -> Iterator[None]:
+    """Be the only run at work in a folder of results, and tell others who is.
+
+    The folder has a file ``.lock`` with the owner's words meanwhile. One that a killed run left is taken over, as soon
+    as the processes that it had begun have ended, too. Some network file systems have no locks: there all may enter.
+
+    Args:
+        folder: It exists.
+
+    Raises:
+        UserError: Another run is at work there; says which process of which machine, and since when.
+    """
+    path, end = folder / OWNER, time.monotonic() + PATIENCE
+    while (descriptor := _open_lock(path, last=time.monotonic() > end)) is None:
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _open_lock(path: Path, *, last: bool) -> int | None:
+    """Open and lock a file, and write the owner to it; None where another has it, which the last try refuses."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    if not _lock_at_once(descriptor):
+        owner = escape_line(os.pread(descriptor, 200, 0).decode(errors="replace")) or "unknown"
+        os.close(descriptor)
+        if last:
+            fix = "wait for it, or name another folder"
+            raise UserError(f"another run is at work here: {owner}", where=str(path.parent), fix=fix)
+        return None
+    if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _describe_owner().encode(), 0)
+        return descriptor
+    os.close(descriptor)  # its owner has just ended, and removed it
+    return None
+
+
+def _lock_at_once(descriptor: int) -> bool:
+    """Lock a file; False where another process has it. Some network file systems have no locks: there all may enter."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _describe_owner() -> str:
+    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    return f"process {os.getpid()} of {socket.gethostname()}, since {since}"
 
 
 @contextlib.contextmanager

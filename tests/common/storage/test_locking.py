@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import locking
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.locking import SLOTS, open_slot, scratch_folder
+from bodyposenet.common.storage.locking import OWNER, SLOTS, hold_alone, open_slot, scratch_folder
 
 
 def kill_within(block):
@@ -79,3 +80,32 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_l
         assert {*tmp_path.iterdir()} == {Path(one), Path(two)}
         assert left not in (one, two)
     assert not [*tmp_path.iterdir()]
+
+
+def test_of_two_runs_in_a_folder_the_second_is_told_who_the_first_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(locking, "PATIENCE", 0.3)
+    with hold_alone(tmp_path):
+        known = (
+            rf"{tmp_path}: another run is at work here: process {os.getpid()} of .+, since 20.+; wait for it, or name"
+        )
+        with pytest.raises(UserError, match=known), hold_alone(tmp_path):
+            pytest.fail("both are in")
+    with hold_alone(tmp_path):
+        assert (tmp_path / OWNER).exists()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_lock_of_a_killed_run_is_taken_over(tmp_path):
+    kill_within(lambda: hold_alone(tmp_path))
+    assert (tmp_path / OWNER).exists()
+    with hold_alone(tmp_path):
+        assert str(os.getpid()) in (tmp_path / OWNER).read_text()
+    assert not (tmp_path / OWNER).exists()
+
+
+def test_a_file_of_somebody_else_is_not_followed_for_a_lock(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / OWNER).symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic"), hold_alone(tmp_path):
+        pytest.fail("it is in")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
