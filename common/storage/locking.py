@@ -190,8 +190,10 @@ def scratch_folder() -> Iterator[Path]:
     """
     _sweep_scratch()
     descriptor, folder = _make_scratch()
+    inner = folder / "in"  # whoever changes a file locks its folder, and would wait for this lock
+    inner.mkdir()
     try:
-        yield folder
+        yield inner
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
