@@ -3,7 +3,9 @@
 import re
 
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>]*)")
-_BEHIND_THE_HOST = re.compile(r"(\burl: /[^\s?#]*)[?#][^\s'\"<>]*")  # as urllib3 tells of a server that does not answer
+_BEHIND_THE_HOST = re.compile(
+    r"(\burl: /[^\s?#]*)[?#][^\s'\"<>();]*"
+)  # as urllib3 tells of a server that does not answer
 # What follows ? or # is a part of a name there, and nobody logs in by the address
 _STORES = frozenset({"gs", "s3", "abfs", "abfss", "az", "models", "runs", "file", "minio", "oci"})
 _TAIL = ".,;:)]}"  # of a sentence, not of an address

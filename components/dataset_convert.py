@@ -21,7 +21,7 @@ def dataset_convert(
     """Filter the annotated people and write shards with photos, masks and joints inside.
 
     Args:
-        photo_set: Photos and COCO keypoint files.
+        photo_set: Photos and their annotations.
         fingerprint: Digest of their content; a new one makes this task run again.
         dataset_spec: Keys of a TAO dataset spec; folders and files are filled in.
         dataset: Shards of the sets train and val, their manifest and their reports.

@@ -18,7 +18,7 @@ def dataset_join(
     """Put the shards of all parts under one manifest, and the held-out photos beside them.
 
     Args:
-        photo_set: Photos and COCO keypoint files.
+        photo_set: Photos and their annotations.
         parts: What dataset_convert wrote.
         fingerprint: Digest of the photo set's content.
         dataset_spec: Keys of a TAO dataset spec, as dataset_convert had it.

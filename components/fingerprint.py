@@ -42,7 +42,7 @@ def fingerprint(
     """Look at everything a run depends on; never cached, so that the tasks after it may be.
 
     Args:
-        data: Folder or gs:// or s3:// URI with photos and COCO keypoint files, or synthetic:600,200 to draw people.
+        data: Folder or gs:// or s3:// URI with photos and annotations, or synthetic:600,200 to draw people.
         defaults: Settings of each spec for which none are given; under "photos" those for photos.
         photos: Digest of the photos: names, sizes and bytes or generations.
         weights: Digest of the start weights.

@@ -26,7 +26,7 @@ def infer_batch(
         detections: People found, as TAO and as COCO write them.
         gallery: The photos that are worth a look, people drawn on them.
         metrics: Photos, people, photos with nobody and photos that could not be used.
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://; empty draws people.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP, TIFF), gs://, s3:// or abfs://; empty draws some.
         model_name: In MLflow's registry.
         alias: Which version, an alias or a number.
         pictures: Photos in the gallery, 60 at most.

@@ -8,7 +8,7 @@ from bodyposenet.components._base import on_deploy_image
 
 @on_deploy_image
 def photos(data: str, fingerprint: str, photo_set: dsl.Output[artifacts.PhotoSet]) -> None:
-    """Point at a folder of photos and COCO keypoint files, or draw people.
+    """Point at a folder of photos and annotations, or draw people.
 
     Args:
         data: Folder or gs:// or s3:// URI with images/ and annotations/, or synthetic:600,200 to draw people.

@@ -25,7 +25,7 @@ def prelabel(
 
     Args:
         inference_spec: Keys of a TAO inference spec that are to be others than those the network was registered with.
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP, TIFF), or gs://, s3://, abfs://.
         labels: The files to import, and order.csv, which lists the photos.
         metrics: Photos and people written, uncertain joints, photos looked at and photos that could not be used.
         model_name: In MLflow's registry.

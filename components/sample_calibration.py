@@ -19,7 +19,7 @@ def sample_calibration(
     """Copy training photos with the set's mixture of people, joints and sizes.
 
     Args:
-        photo_set: Photos and COCO keypoint files.
+        photo_set: Photos and their annotations.
         fingerprint: Digest of their content; a new one makes this task run again.
         dataset_spec: Keys of a TAO dataset spec; says how many joints a person must have to count.
         photos: The copies.

@@ -19,7 +19,7 @@ def batch_inference(
     """Find the people in very many photos.
 
     Args:
-        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP), or gs://, s3://, abfs://; empty draws people.
+        source: Folder or zip archive of photos (JPEG, PNG, BMP, WebP, TIFF), gs://, s3:// or abfs://; empty draws some.
         model_name: In MLflow's registry.
         alias: Which version, an alias or a number; without it the run fails and says so.
         inference_spec: Keys of a TAO inference spec; those left out are as the network was registered with.

@@ -52,7 +52,7 @@ def demo(
 
     Args:
         output: Gets everything: the pipeline's artifacts, the MLflow store, the summary and the report.
-        data: Folder with ``images/`` and COCO keypoint files; empty draws people.
+        data: Folder with ``images/`` and annotations, as any verb reads them; empty draws people.
         epochs: Of both trainings; by default those of the specs for photos, and fewer for drawn people.
         changes: Arguments of the pipeline that are not to have their defaults, specs as dicts among them.
 
@@ -269,7 +269,7 @@ def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description="Train, prune, retrain, quantize and evaluate on this machine.")
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="where everything goes")
-    parser.add_argument("--data", default="", help="folder with images/ and COCO keypoint files; default: drawn people")
+    parser.add_argument("--data", default="", help="folder with images/ and annotations; default: drawn people")
     parser.add_argument("--epochs", type=int, help="of both trainings")
     parser.add_argument("--with-parent", action="store_true", help="end when the process ends that started this")
     given = parser.parse_args()

@@ -157,7 +157,7 @@ def prune_retrain(
     """Make a small network out of a large one, and show what that cost.
 
     Args:
-        data: Folder or gs:// or s3:// URI with images/ and COCO keypoint files, or synthetic:TRAIN,VAL to draw people.
+        data: Folder or gs:// or s3:// URI with images/ and annotations, or synthetic:TRAIN,VAL to draw people.
         start_weights: Model to start from: a path, an address, models:/NAME@champion or models:/NAME/VERSION for the
             base network of a registered one, auto for the champion's if it fits; empty takes the train spec's.
         dataset_spec: Which people count: keys of a TAO dataset spec; {"from": PATH} reads a file, {} is the default.

@@ -8,7 +8,7 @@ What differs from cluster to cluster is read from the environment when a pipelin
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kfp import kubernetes
@@ -26,16 +26,18 @@ TRACKING_CONFIG = "bodyposenet-tracking"
 TRACKING = ("MLFLOW_TRACKING_URI", KUBEFLOW_PAGE, MLFLOW_PAGE)
 SECRETS = {  # optional ones: without them nothing is encrypted, and servers are asked without a password
     "bodyposenet-mlflow": {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
-    "bodyposenet-model-key": {"key": "BPNET_MODEL_KEY"},
+    "bodyposenet-model-key": {"key": "BPNET_MODEL_KEY", "allow-plain": "BPNET_ALLOW_PLAIN"},
     "bodyposenet-bucket": {"key": "BODYPOSENET_BUCKET_KEY"},
     "bodyposenet-s3": {
         "access-key": "AWS_ACCESS_KEY_ID",
         "secret-key": "AWS_SECRET_ACCESS_KEY",
         "endpoint": "AWS_ENDPOINT_URL",
-        "region": "AWS_DEFAULT_REGION",
     },
     "bodyposenet-azure": {"connection-string": "AZURE_STORAGE_CONNECTION_STRING"},
 }
+OF_STORES = ("bodyposenet-bucket", "bodyposenet-s3", "bodyposenet-azure")  # those of users' photos
+# Tasks that read and write nothing but what Kubeflow hands them: they get no keys of users' stores
+KEYLESS = frozenset(("build-engine", "bundle", "calibrate", "choose-smallest", "export", "gate", "prune", "summary"))
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 
 
@@ -178,7 +180,8 @@ def with_resources(task: PipelineTask, need: str = "", title: str = "") -> Pipel
     Raises:
         UserError: There is no such need: the component is somebody else's.
     """
-    wanted = _find_need(need or task.component_spec.name)
+    name = need or task.component_spec.name
+    wanted = _find_need(name)
     if title:
         task.set_display_name(title)
     image = task.container_spec.image
@@ -192,7 +195,7 @@ def with_resources(task: PipelineTask, need: str = "", title: str = "") -> Pipel
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=wanted.shared)
     _place(task, wanted)
     _confine(task)
-    _inform(task)
+    _inform(task, (secret for secret in SECRETS if name not in KEYLESS or secret not in OF_STORES))
     return task
 
 
@@ -221,9 +224,9 @@ def _confine(task: PipelineTask) -> None:
         kubernetes.set_security_context(task, run_as_user=user, run_as_group=group, run_as_non_root=True)
 
 
-def _inform(task: PipelineTask) -> None:
+def _inform(task: PipelineTask, secrets: Iterable[str]) -> None:
     """What the task finds in its environment."""
     kubernetes.use_field_path_as_env(task, env_name="KFP_RUN_ID", field_path=RUN_LABEL)
     kubernetes.use_config_map_as_env(task, TRACKING_CONFIG, {name: name for name in TRACKING}, optional=True)
-    for secret, variables in SECRETS.items():
-        kubernetes.use_secret_as_env(task, secret, variables, optional=True)
+    for secret in secrets:
+        kubernetes.use_secret_as_env(task, secret, SECRETS[secret], optional=True)

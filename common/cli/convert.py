@@ -64,7 +64,7 @@ def dataset_convert(
     dataset_spec: str, output_filename: Location, mode: str, path_map: "PathMap", results_dir: str | None,
     num_partitions: int, num_shards: int, **options: Any,
 ) -> None:  # fmt: skip
-    """Convert COCO keypoints and images to record shards and a manifest.json beside them.
+    """Convert annotations and their photos to record shards and a manifest.json beside them.
 
     A conversion that was stopped goes on where it was when it is run again. Where the set is there already, made with
     the same settings, only what changed since is read and written.

@@ -7,7 +7,8 @@ TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 Size = tuple[int, int]
 
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers: ITU-T T.81, table B.1
-_JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_JPEG_BARE = {0x00, 0x01, *range(0xD0, 0xD9)}  # markers without a segment, and what is none
+_JPEG_SCAN = 0xDA  # pixels begin: no size comes after it
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_NUMBERS = 256, 257, {3: "H", 4: "I"}  # tags and types: TIFF 6.0, section 8
 _BMP_CORE = 12  # bytes of the oldest header, whose numbers are short
 
@@ -42,15 +43,16 @@ def _find_size(data: bytes) -> Size | None:
 
 
 def _jpeg_size(data: bytes) -> Size | None:
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    """Look for the frame as libjpeg does, which passes over bytes between segments."""
+    at = data.find(b"\xff", 2)
+    while 0 <= at <= len(data) - 9 and (marker := data[at + 1]) != _JPEG_SCAN:
         if marker in _JPEG_SIZES:
             return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
         if marker == 0xFF:  # a fill byte
             at += 1
         else:
             at += 2 if marker in _JPEG_BARE else 2 + int.from_bytes(data[at + 2 : at + 4])
+        at = data.find(b"\xff", at)
     return None
 
 

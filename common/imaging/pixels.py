@@ -27,15 +27,19 @@ def decode(data: bytes, flags: int) -> Pixels | None:
     Returns:
         ``(H, W)`` or ``(H, W, 3)`` uint8; None if it is damaged or refused, see :func:`describe_fault`.
     """
-    size = _read_size(data)
+    size = read_header_size(data)
     if size is None or size[0] * size[1] > PHOTO_PIXELS:
         return None
-    return _decode(data, flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def describe_fault(data: bytes) -> tuple[str, str]:
     """Say what is wrong with an image that was not decoded, and what to do about it."""
-    height, width = _read_size(data) or (0, 0)
+    height, width = read_header_size(data) or (0, 0)
     if height * width > PHOTO_PIXELS:
         problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
         return problem, "make it smaller"
@@ -64,23 +68,6 @@ def is_whole(data: bytes) -> bool:
     A JPEG is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
     """
     return _is_whole_png(data) if data.startswith(PNG) else decode_grey(data) is not None
-
-
-def _read_size(data: bytes) -> Size | None:
-    """Read the header's size; of a JPEG with an unusual one what decoding it small tells, to a pixel or seven."""
-    size = read_header_size(data)
-    if size is None and data.startswith(JPEG):
-        small = _decode(data, _SMALL_GREY)
-        size = None if small is None else (8 * small.shape[0], 8 * small.shape[1])
-    return size
-
-
-def _decode(data: bytes, flags: int) -> Pixels | None:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # it has more pixels than OpenCV takes
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _is_whole_png(data: bytes) -> bool:

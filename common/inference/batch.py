@@ -159,11 +159,12 @@ def infer_batch(
     entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
     with appear_together(folder, "inference") as staged:
         write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
+        if batch.unreadable == batch.photos:  # what an earlier run found stays
+            parts.remove()
+            problem = f"none of the {batch.photos} photos can be used"
+            raise UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
     batch.notable = picks.pick()
     parts.remove()
-    if batch.unreadable == batch.photos:
-        problem = f"none of the {batch.photos} photos can be used"
-        raise UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
     log.info(batch.summary())
     status.write("SUCCESS", batch.summary())
     return batch

@@ -112,12 +112,11 @@ def infer(
         work = _Work(opened, spec, staged / PICTURES if dump_visualizations else None)
         bar = Bar(wanted, "inference", unit="photo", disable=hidden)
         entries = [work.entry(number, given) for number, given in enumerate(bar)]
+        if len(work.skipped) == len(wanted):  # what an earlier run found stays
+            problem, fix = f"none of the {len(wanted)} photos can be used", f"give photos: {PHOTOS}"
+            raise UserError(problem, where=work.skipped[0], fix=fix)
         file = folder / write_detections(staged, opened.card.skeleton, spec, entries, extra).name
     pictures = [folder / PICTURES / name for name in work.pictures]
-    if len(work.skipped) == len(wanted):
-        raise UserError(
-            f"none of the {len(wanted)} photos can be used", where=work.skipped[0], fix=f"give photos: {PHOTOS}"
-        )
     counts = [len(made["scores"]) for made in entries if "scores" in made]
     ran = describe_runner(opened)
     outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, pictures, ran)

@@ -1,6 +1,7 @@
 """Own arguments: secrets on the command line, taken out of what lists of processes show of this one."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def hide_keys(arguments: Sequence[str], process: Path = Path("/proc/self")) -> N
 
 
 def _find_secrets(arguments: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Find where in which argument a key begins: ``-k KEY``, ``-kKEY``, ``--key KEY`` or ``--key=KEY``."""
+    """Find where in which argument a key begins: ``-k KEY``, ``-vk KEY``, ``-kKEY``, ``--key KEY`` or ``--key=KEY``."""
     follows = False
     for number, argument in enumerate(arguments):
         name, equals, _ = argument.partition("=")
@@ -42,7 +43,7 @@ def _find_secrets(arguments: Iterable[str]) -> Iterator[tuple[int, int]]:
             yield number, len(name) + 1
         elif argument.startswith("-k") and len(argument) > 2:
             yield number, 2
-        follows = not follows and argument in KEY_FLAGS
+        follows = not follows and (argument in KEY_FLAGS or re.fullmatch("-[a-z]+k", argument) is not None)
 
 
 def _find_secrets_in(shown: bytes) -> Iterator[tuple[int, int]]:

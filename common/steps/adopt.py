@@ -9,7 +9,7 @@ import numpy as np
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.locking import scratch_folder
-from bodyposenet.common.storage.model_key import key_in_use
+from bodyposenet.common.storage.model_key import key_in_use, taking_plain
 from bodyposenet.common.storage.tao_encryption import decrypt_tao, is_tao_encrypted
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run_adopt(
 
     if not source.is_file():
         raise UserError("no such file", where=str(source), fix="check the name")
-    with _open_source(source, tao_key) as opened:
+    with _open_source(source, tao_key) as opened, taking_plain():
         done = adopt(opened, skeleton=skeleton, **asked)
     told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
     if photos is not None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
 import stat
@@ -26,7 +27,8 @@ FOREIGN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)  #
 OWNER = ".lock"  # of who is at work in a folder
 PATIENCE = 5.0  # seconds that the processes of a run that was killed may take to end
 SLOTS = 8  # numbers of temporary names
-ASIDE = "bodyposenet-"  # how temporary folders begin
+ASIDE = ".bodyposenet-scratch-"  # how temporary folders begin, and what their names are like
+SCRATCH = re.compile(re.escape(ASIDE) + r"[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
@@ -48,6 +50,8 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(problem, where=where, fix="wait for it, or write elsewhere") from None
+        if not (folder.exists() and os.path.samestat(os.fstat(descriptor), os.stat(folder))):
+            raise UserError(problem, where=where, fix="it has just ended: run this again")
         yield
     finally:
         os.close(descriptor)
@@ -204,21 +208,34 @@ def _make_scratch() -> tuple[int, Path]:
         folder = Path(tempfile.mkdtemp(prefix=ASIDE))
         descriptor = _lock_folder(folder)
         if descriptor is not None:
+            (folder / OWNER).write_text(socket.gethostname(), encoding="utf-8")
             return descriptor, folder
 
 
 def _sweep_scratch() -> None:
-    """Remove temporary folders of this user that nobody holds."""
+    """Remove temporary folders that processes of this user and this machine made, and that nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{ASIDE}*"):
         with contextlib.suppress(OSError):  # another process removes it, too
-            if os.lstat(folder).st_uid != os.getuid() or (descriptor := _lock_folder(folder)) is None:
+            if not SCRATCH.fullmatch(folder.name) or os.lstat(folder).st_uid != os.getuid():
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            if (descriptor := _lock_folder(folder, locks=True)) is None:
+                continue
+            if _read_host(folder) == socket.gethostname():  # locks do not reach other machines on every file system
+                shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
 
 
-def _lock_folder(folder: Path) -> int | None:
-    """Open and lock a folder; None where another process holds it or has removed it, or it is none."""
+def _read_host(folder: Path) -> str:
+    return (folder / OWNER).read_text(encoding="utf-8", errors="replace")
+
+
+def _lock_folder(folder: Path, *, locks: bool = False) -> int | None:
+    """Open and lock a folder; None where another process holds it or has removed it, or it is none.
+
+    Args:
+        folder: The folder.
+        locks: None, too, where the file system has no locks; else it is taken as it is there.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -229,5 +246,8 @@ def _lock_folder(folder: Path) -> int | None:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
+    except OSError:
+        if not locks:
+            return descriptor
     os.close(descriptor)
     return None

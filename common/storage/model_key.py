@@ -6,7 +6,7 @@ anybody may have put in the place of an encrypted one: it is refused unless that
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.tao_encryption import ETLT, TLT, explain_opening
 
 VARIABLE, ALLOW_VARIABLE = "BPNET_MODEL_KEY", "BPNET_ALLOW_PLAIN"
-PACKAGE = Path(__file__).resolve().parents[2]
+SHIPPED = Path(__file__).resolve().parents[1] / "model/files/pretrained"
 OPEN = (b"PK\3\4", b"\x89HDF", b"\x08")  # how a Keras zip, HDF5, and ONNX with its version first begin
 TAO_ENDINGS = (TLT, ETLT)  # of models that are encrypted: networks to train, and exported ones
 
@@ -70,21 +70,16 @@ def _of_environment() -> str | None:
 
 
 @contextmanager
-def open_model_file(path: Path, *, from_elsewhere: bool = False) -> Iterator[BinaryIO]:
+def open_model_file(path: Path) -> Iterator[BinaryIO]:
     """Open a model file's content, decrypted if need be, to read and seek in.
-
-    Args:
-        path: The file.
-        from_elsewhere: It may be open whatever the key, as the weights that trainings start from mostly are.
 
     Raises:
         LockedError: It is encrypted, and there is no key, the key is another, or the file is damaged.
-        UserError: It is open, though a key is given.
+        UserError: It is open, though a key is given: see :func:`refuse_plain`.
     """
     with path.open("rb") as file:
         if not begins_encrypted(file):
-            if not from_elsewhere:
-                refuse_plain(path)
+            refuse_plain(path)
             yield file
             return
         key = key_in_use()
@@ -94,13 +89,18 @@ def open_model_file(path: Path, *, from_elsewhere: bool = False) -> Iterator[Bin
         yield decrypting(file, key, where=str(path))
 
 
+def taking_plain() -> AbstractContextManager[None]:
+    """Read open files within a block, too, whatever the key: what a training starts from, or is adopted, is others'."""
+    return using_key(None, allow_plain=True)
+
+
 def refuse_plain(path: Path) -> None:
     """Refuse an open file where a key is given.
 
     Raises:
         UserError: There is a key, open files are not allowed, and the package did not bring this one.
     """
-    allowed = any(_allowing) or os.environ.get(ALLOW_VARIABLE) == "1" or path.resolve().is_relative_to(PACKAGE)
+    allowed = any(_allowing) or os.environ.get(ALLOW_VARIABLE) == "1" or path.resolve().is_relative_to(SHIPPED)
     if allowed or key_in_use() is None:
         return
     fix = f"give --allow-plain, or {ALLOW_VARIABLE}=1, if you know that it is the one you mean"

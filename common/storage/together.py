@@ -19,11 +19,13 @@ from typing import NamedTuple, Self
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.inside import join_inside, stays_inside
+from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import hold_folder
 
+JOURNAL = ".journal"  # in the staging folder, until it is complete
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
+CONTENTS = "contents"  # of a folder that is filled from within
 REMOVED = ".removed"  # how the name of a folder ends that is being removed
 
 
@@ -77,8 +79,8 @@ class Together:
         with self._lock, translate_errors(self.folder):
             if kind is None and self._published:
                 self._sweep()
-                self.folder.rmdir()
                 self._journal.unlink(missing_ok=True)
+                self.folder.rmdir()
             elif not _read(self._journal).publish:  # else the next run goes on with the renaming
                 with contextlib.suppress(OSError):  # the error that is under way is the one to tell
                     self._sweep(self.keep)
@@ -102,16 +104,28 @@ class Together:
     def publish(self) -> None:
         """Let everything in the folder appear, whatever was there under these names before."""
         with translate_errors(self.folder):
-            files = [path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+            files = [path for path in self.folder.rglob("*") if path.is_file() and not self._is_own(path)]
             files.sort(key=lambda path: (path.stat().st_mtime_ns, path))  # what names others is written after them
             staged = tuple(path.relative_to(self.folder).as_posix() for path in files)
             for name in staged:
                 _require_free(self._find_final(name))
             for path in files:
                 _settle(path)
-            self._note(Journal(staged, (*_read(self._journal).wrote, *staged)))
+            before = _read(self._journal).wrote
+            self._note(Journal(staged, (*before, *staged)))
+            for name in {*before} - {*staged}:
+                self._remove_left(name)
             self._rename(staged)
             self._published = True
+
+    def _is_own(self, path: Path) -> bool:
+        """Tell files that are not to appear: the journal, those on their way, and what is kept for the next run."""
+        return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in (JOURNAL, ".*.tmp", *self.keep))
+
+    def _remove_left(self, name: str) -> None:
+        """Remove what a killed run let appear and this one does not make; only what is called as this one's output."""
+        if name not in self._elsewhere and Path(name).parts[0].startswith(self.output.stem):
+            remove_inside(self.output.parent, name, where=str(self._journal))
 
     def _find_unfinished(self) -> tuple[str, ...]:
         """Read what a killed run was publishing; a journal may be anybody's, so no link may lead a name away."""
@@ -135,7 +149,7 @@ class Together:
         return self._elsewhere.get(name, self.output.parent / name)
 
     def _note(self, journal: Journal) -> None:
-        written = self.folder / ".journal"
+        written = self.folder / JOURNAL
         with whole_file(written) as file:
             file.write(json.dumps(journal._asdict()).encode())
         os.replace(written, self._journal)
@@ -187,8 +201,13 @@ def fill_folder(folder: Location) -> Iterator[tuple[Location, Callable[[], None]
     if folder.remote:
         yield folder, lambda: None
         return
-    with Together(Path(str(folder))) as files:
-        yield locate(files.folder / folder.name), files.publish
+    output = Path(str(folder)).resolve()
+    if output.is_dir() and not os.access(output.parent, os.W_OK):  # a volume that is mounted there
+        with Together(output / CONTENTS) as files:
+            yield locate(files.folder), files.publish
+        return
+    with Together(output) as files:
+        yield locate(files.folder / output.name), files.publish
 
 
 def remove_together(folder: Path) -> None:
@@ -210,7 +229,9 @@ def is_unfinished(output: Path) -> bool:
     Args:
         output: A file, or a folder with all that a run writes.
     """
-    return any(Path(name).parts[0] == output.name for name in _read(_journal_path(output)).wrote)
+    output = output.resolve()
+    beside, within = (_read(_journal_path(place)).wrote for place in (output, output / CONTENTS))
+    return bool(within) or any(Path(name).parts[0] == output.name for name in beside)
 
 
 def refuse_existing(output: Path) -> None:
@@ -232,7 +253,7 @@ def _read(path: Path) -> Journal:
     try:
         found = json.loads(path.read_bytes())
         publish, wrote = (tuple(found[key]) for key in Journal._fields)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return Journal()
     return Journal(publish, wrote) if all(map(_is_inside, (*publish, *wrote))) else Journal()
 

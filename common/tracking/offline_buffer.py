@@ -95,7 +95,7 @@ def send_buffered(folder: Path) -> list[str]:
         raise UserError("no such folder", where=str(folder), fix="name a results folder, or one above it")
     if not tracking_uri():
         raise UserError("MLFLOW_TRACKING_URI is not set", fix="set it to the store that shall have the runs")
-    for place in {folder.resolve(), *folder.resolve().rglob(FOLDER)}:
+    for place in (each for each in (folder.resolve(), *folder.resolve().rglob(FOLDER)) if each.name == FOLDER):
         sweep_removed(place)
     kept = sorted(lines.parent for lines in folder.resolve().rglob(LINES) if lines.parent.parent.name == FOLDER)
     try:

@@ -12,7 +12,7 @@ from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.common.tasks.failure import LAST_WORDS
 from bodyposenet.components.evaluate import evaluate
 from bodyposenet.pipelines.component_pages import FILES
-from bodyposenet.pipelines.resources import NEEDS, Cluster, with_resources
+from bodyposenet.pipelines.resources import KEYLESS, NEEDS, Cluster, with_resources
 
 FLAGS = ["--gpus", "2", "--spot", "--volume", "photos", "--mount", "/photos", "--retries", "1", "--run-as", "4000:5000"]
 
@@ -72,10 +72,12 @@ def test_trainings_have_shared_memory_for_their_data(compiled):
 
 
 def test_secrets_are_kubernetes_secrets_and_nothing_else(compiled):
-    for executor in compiled[1].values():
+    always = ("bodyposenet-mlflow", "bodyposenet-model-key")
+    every = ("bodyposenet-bucket", "bodyposenet-s3", "bodyposenet-azure")
+    for task, executor in compiled[1].items():
         names = {each["secretName"]: each["optional"] for each in executor["secretAsEnv"]}
-        stores = ("bodyposenet-bucket", "bodyposenet-s3", "bodyposenet-azure")
-        assert names == dict.fromkeys(("bodyposenet-mlflow", "bodyposenet-model-key", *stores), True)
+        stores = () if find_need(task.removeprefix("exec-")) in KEYLESS else every
+        assert names == dict.fromkeys((*always, *stores), True), task
     env = [each["container"].get("env") for each in compiled[0].values()]
     assert not any(env), "a value in the clear"
 

@@ -155,7 +155,9 @@ class ConversionWork:
         self.known = known = read_manifest(self.prefix.parent)["sets"].get(options.set_name)
         notes = [] if known is None else find_notes(self.prefix)
         self.renewal = renewal = plan_renewal(source, options, known, notes, pool)
-        self.key = digest_settings([key, renewal.document])[:16] if renewal.shards else key
+        # Pieces are named by their place in the plan, which is another where other shards or photos could be read
+        planned = [(shard.file, [*shard.numbers], [*shard.copies]) for shard in renewal.plan]
+        self.key = digest_settings([key, renewal.document, planned])[:16] if renewal.shards else key
         self.plan = [replace(shard, file=self._name(shard.file)) for shard in renewal.plan]
         index, of = options.part or (0, 1)
         self.masked = self._list_masked() if options.generate_masks else []
@@ -259,8 +261,9 @@ class ConversionWork:
         with appear_together(folder, name) as staged:
             page = write_report(self.source, done.problems, staged / name, self.key, turns, pairs, done.changes)
             done = replace(done, report=folder / page.name)
-            write_summary(done, staged / name, self.key)
-            publish()
+            summarize = partial(write_summary, done, staged / name, self.key)
+            for step in (publish, summarize) if folder.remote else (summarize, publish):  # a store shows each at once
+                step()
         return done
 
     def _publish(self, described: Described, staging: Staging) -> None:
@@ -288,7 +291,11 @@ class ConversionWork:
         if table is None:
             return None
         before = self.renewal.document.get("held_out", {})
-        same = {name for name, (*stat, _) in before.items() if [*(self.source.find_stat(name) or ())] == stat}
+        same = {  # one that could not be read may be now
+            name
+            for name, (*stat, value) in before.items()
+            if value is not None and [*(self.source.find_stat(name) or ())] == stat
+        }
         named = zip(table.ids.tolist(), table.file_names, strict=True)
         hashes: dict[int, int | None] = {number: before[name][-1] if name in same else None for number, name in named}
         for found in pool.run(self.source.hash_pieces(same)):

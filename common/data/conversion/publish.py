@@ -186,6 +186,10 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
     kept = {shard["file"] for shard in document["shards"]}
     gone = [shard["file"] for shard in before["shards"] if shard["file"] not in kept]
     replaced = staging.ready(gone, digest_settings(document))
+    there = {shard["file"] for shard in before["shards"]}
+    if SETTINGS in before and any(shard.final.name in there for shard in staging.shards):
+        # What is written over is none of what the manifest tells: after a kill nobody may go on from that
+        add_set(folder, name, {key: value for key, value in before.items() if key != SETTINGS})
     staging.publish()
     manifest = add_set(folder, name, document, without=without)
     remove_unnamed(folder, replaced, name, staging.folder / READY)
@@ -228,7 +232,7 @@ def write_report(
 
 def _list_skipped(pieces: Sequence[PieceResult]) -> list[str]:
     problems = (problem for piece in pieces for problem in piece.problems if not problem.kept)
-    return [f"{problem.where}: {problem.text}" for problem in problems]
+    return [hide_secrets(f"{problem.where}: {problem.text}") for problem in problems]
 
 
 def _shard(file: str, pieces: Sequence[PieceResult]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class ConversionRecipe:
         Raises:
             UserError: All photos have gone.
         """
-        file = f"{self.folder}/{photo.file_name}"
+        file = _below(str(self.folder), photo.file_name)
         if not stays_inside(photo.file_name):
             return Problem(file, UNSAFE, "its file_name leaves the folder", "rename the image", photo.image_id)
         try:

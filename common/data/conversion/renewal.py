@@ -16,6 +16,7 @@ from bodyposenet.common.data.conversion.staging import PublishNote
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool
 from bodyposenet.common.data.records.manifest import SCHEMA, shard_path
 from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.location import Location
 
@@ -116,8 +117,8 @@ def describe_settings(source: DatasetSplit, options: Options) -> dict[str, Any]:
     own = {f"{key} of the dataset spec": value for key, value in spec.items() if key not in ANYWHERE}
     return own | {
         "version": f"{__version__}, schema {SCHEMA}",
-        "images_root_dir_path of the dataset spec": source.paths.images_root_dir_path,
-        "mask_root_dir_path of the dataset spec": source.paths.mask_root_dir_path,
+        "images_root_dir_path of the dataset spec": hide_secrets(source.paths.images_root_dir_path),  # may be signed
+        "mask_root_dir_path of the dataset spec": hide_secrets(source.paths.mask_root_dir_path),
         "mode": options.mode,
         "num_partitions": options.num_partitions,
         "num_shards": options.num_shards,
@@ -151,13 +152,15 @@ def plan_renewal(
         return scratch
     shards = {entry["file"]: KnownShard(entry, read_columns(entry)) for entry in document["shards"]}
     before = frozenset(photo.image_id for shard in shards.values() for photo in shard.photos)
+    slots = {file: slot for file in shards if (slot := options.find_slot(file))}
+    home = {photo.image_id: slot for file, slot in slots.items() for photo in shards[file].photos}
     doubtful = _find_doubtful(document, notes)
     shards = {file: shard for file, shard in shards.items() if file not in doubtful and _is_sound(shard, options)}
     kept = _find_kept(source, shards, document["seen"], pool)
     if not any(kept.values()):
         log.info("%s: no record stands: converted from scratch", options.prefix)
         return Renewal(scratch.plan, before=before, document=document)
-    return Renewal(_plan_new(source, options, shards, kept), shards, kept, before, document)
+    return Renewal(_plan_new(source, options, shards, kept, home), shards, kept, before, document)
 
 
 def _find_reason(source: DatasetSplit, options: Options, document: Mapping[str, Any]) -> str:
@@ -235,16 +238,19 @@ def _digest(source: DatasetSplit, names: Sequence[str], pool: WorkerPool) -> Ite
 
 
 def _plan_new(
-    source: DatasetSplit, options: Options, shards: Mapping[str, KnownShard], kept: Mapping[str, Sequence[int]]
+    source: DatasetSplit,
+    options: Options,
+    shards: Mapping[str, KnownShard],
+    kept: Mapping[str, Sequence[int]],
+    home: Mapping[int, str],
 ) -> list[ShardPlan]:
     """Plan shards for what stands of shards that change, and for photos without a record that stands.
 
     A file's name begins with that of a shard of the set as it is converted from nothing: its slot. A photo that changed
-    stays in its slot, and thereby in its fold.
+    stays in its slot, and thereby in its fold; so does one whose shard was lost, as ``home`` knows by image ids.
     """
     slots = [file for file, _ in options.plan_shards(0)]
     slot_of = {file: str(options.find_slot(file)) for file in shards}
-    home = {photo.image_id: slot_of[file] for file, shard in shards.items() for photo in shard.photos}
     standing = {shards[file].photos[record].image_id for file, records in kept.items() for record in records}
     ids = source.coco.images.ids[source.usable].tolist()
     left = [number for number, image_id in enumerate(ids) if image_id not in standing]

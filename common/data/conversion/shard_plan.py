@@ -1,5 +1,6 @@
 """Shard plan: which photos go to which shard, and which pieces a shard is made of, before any work is done."""
 
+import functools
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,9 +63,12 @@ class Options:
 
     def find_slot(self, file: str) -> str | None:
         """Find the shard of the set as it is converted from nothing that a file is, or stands for, or beside."""
-        slots = {slot for slot, _ in self.plan_shards(0)}
-        slot = file if file in slots else file.rpartition("-")[0]
-        return slot if slot in slots and (file == slot or is_grown(file, slot)) else None
+        slot = file if file in self._slots else file.rpartition("-")[0]
+        return slot if slot in self._slots and (file == slot or is_grown(file, slot)) else None
+
+    @functools.cached_property
+    def _slots(self) -> frozenset[str]:
+        return frozenset(slot for slot, _ in self.plan_shards(0))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
-from bodyposenet.common.storage.together import is_unfinished
+from bodyposenet.common.storage.together import CONTENTS, is_unfinished
 
 THREADS = 8  # photos that are copied at a time
 MOST_TOLD = 20  # photos that cannot be read, as the log names them
@@ -236,7 +236,7 @@ def refuse_full(output: Location) -> None:
     with translate_errors(output):
         if not output.exists() or (not output.remote and is_unfinished(Path(str(output)))):
             return
-        if not output.is_dir() or any(output.iterdir()):
+        if not output.is_dir() or any(not path.name.startswith(f".{CONTENTS}.") for path in output.iterdir()):
             problem = "the folder is not empty" if output.is_dir() else "this is a file"
             raise UserError(problem, where=str(output), fix="name another folder, or empty it")
 

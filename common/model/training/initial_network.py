@@ -25,6 +25,7 @@ from bodyposenet.common.model.training.plan import OTHER_POSE_CONFIG, Plan
 from bodyposenet.common.model.training.precision import FLOAT32, PrecisionChoice, take_precision
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.storage.model_key import taking_plain
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +65,14 @@ def starting_network(
     Raises:
         UserError: The weights cannot be read, none of them fits, or they do not fit the spec or the skeleton.
     """
-    if spec.load_graph:
-        model = _check_graph(spec, skeleton)
-        log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
-        return convert_policy(model, policy, regularized=False)
-    model = build_model(spec.model, skeleton)
-    if spec.pretrained_weights:
-        _take_weights(model, spec, skeleton, results_dir)
+    with taking_plain():
+        if spec.load_graph:
+            model = _check_graph(spec, skeleton)
+            log.info("%s: trained as it is, %s parameters", spec.pretrained_weights, f"{model.count_params():,}")
+            return convert_policy(model, policy, regularized=False)
+        model = build_model(spec.model, skeleton)
+        if spec.pretrained_weights:
+            _take_weights(model, spec, skeleton, results_dir)
     return convert_policy(model, policy)
 
 

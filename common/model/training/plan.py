@@ -29,7 +29,7 @@ from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
-from bodyposenet.common.storage.model_key import open_model_file
+from bodyposenet.common.storage.model_key import open_model_file, taking_plain
 
 TAO_CHECKPOINT = ".ckzip"
 OTHER_POSE_CONFIG = "give the pose config that it was trained with"
@@ -90,7 +90,7 @@ class Plan:
         weights = str(self.spec.pretrained_weights or "")
         if not weights or is_registered(weights) or not (path := weights_path(weights)).is_file():
             return None
-        with contextlib.suppress(UserError):  # of weights without a card, such as Keras' own
+        with contextlib.suppress(UserError), taking_plain():  # of weights without a card, such as Keras' own
             return read_card(path)
         return None
 
@@ -180,10 +180,11 @@ def _check_start(spec: TrainSpec) -> None:
         raise UserError(
             f"there is no such file: {path}", where="pretrained_weights", fix="check the path, or set it to null"
         )
-    with open_model_file(path, from_elsewhere=True) as file:  # a key that does not fit is told now
-        is_keras = zipfile.is_zipfile(file)
-    if spec.load_graph and is_keras:
-        read_card(path)  # it tells what the graph draws
+    with taking_plain():
+        with open_model_file(path) as file:  # a key that does not fit is told now
+            is_keras = zipfile.is_zipfile(file)
+        if spec.load_graph and is_keras:
+            read_card(path)  # it tells what the graph draws
 
 
 def _check_teacher(spec: TrainSpec, skeleton: Skeleton) -> None:

@@ -49,6 +49,9 @@ class AzureClient:
         named = {"account_name": account} if account else {}
         self.fs = AzureBlobFileSystem(**named, use_listings_cache=False, skip_instance_cache=True)
         found = self.fs.service_client
+        if account and found.account_name != account:  # a connection string goes before what the address says
+            problem = f"the keys are those of account {found.account_name}"
+            raise AwayError(problem, where=f"the account {account}", fix=f"{ACCOUNT}, of this account")
         self.service = BlobServiceClient(
             found.url,
             credential=found.credential,

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 AHEAD = 1 << 20  # bytes that a stream reads at once
-PART = 8 << 20  # bytes of an upload's requests
+PART = 8 << 20  # bytes of an upload's first requests
+GROWTH = 1000  # requests, after which they are twice as large
 
 
 class Upload(Protocol):
@@ -78,6 +79,7 @@ class PartsFile(io.RawIOBase):
         self._put, self._begin = put, begin
         self._upload: Upload | None = None
         self._waiting = bytearray()
+        self._sent = 0
 
     def writable(self) -> bool:
         """It can be written."""
@@ -88,7 +90,7 @@ class PartsFile(io.RawIOBase):
         view = memoryview(content).cast("B")
         for start in range(0, len(view), PART):
             self._waiting += view[start : start + PART]
-            if len(self._waiting) >= PART:
+            if len(self._waiting) >= PART << self._sent // GROWTH:  # S3 takes 10,000 parts and no more
                 self._send()
         return len(view)
 
@@ -96,6 +98,7 @@ class PartsFile(io.RawIOBase):
         self._upload = self._upload or self._begin()
         self._upload.send(bytes(self._waiting))
         self._waiting.clear()
+        self._sent += 1
 
     def finish(self) -> None:
         """Let the object appear."""

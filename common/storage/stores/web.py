@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, NamedTuple, Never, Self
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from bodyposenet.common.errors import AwayError, PassingError, UserError
 from bodyposenet.common.storage.stores.object_location import ObjectLocation
@@ -58,7 +58,7 @@ class WebClient:
         if not size.isdecimal():
             fix = "download it, and name the file on the disk"
             raise UserError("this server does not tell how large a file is", where=address, fix=fix)
-        version = told.get("etag") or told.get("last-modified") or ""
+        version = told.get("etag") or told.get("last-modified") or f"untold {os.urandom(8).hex()}"
         return Stat(int(size), f"{version.removeprefix('W/').strip(chr(34))}-{size}")
 
     def read(self, address: str, start: int = 0, end: int | None = None) -> bytes:
@@ -186,6 +186,20 @@ def _basic(header: str, user: str, password: str) -> dict[str, str]:
     return {header: f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
+def _split(address: str) -> SplitResult:
+    """Take an address apart.
+
+    Raises:
+        UserError: It is none: brackets that do not close, a port that is no number, a name that is too long.
+    """
+    try:
+        parts = urlsplit(address)
+        (parts.hostname or "").encode("idna"), parts.port  # each raises what it finds
+    except ValueError as error:
+        raise UserError(f"this is no address ({error})", where=address, fix="check the address") from None
+    return parts
+
+
 def _check_private(address: str) -> None:
     """Refuse addresses by which anybody on the way can read and change a file."""
     parts = urlsplit(address)
@@ -214,6 +228,8 @@ def judge(error: Exception, *, where: str) -> Failing:
     if isinstance(error, NO_ANSWER):
         fix = "check the address and the network, and run it again"
         return Failing(PassingError(f"the server does not answer ({said})", where=where, fix=fix), True, True)
+    if isinstance(error, ValueError):  # of a place to go on to
+        return Failing(UserError(f"this is no address ({said})", where=where, fix="check the address"))
     return Failing(error)
 
 
@@ -238,7 +254,7 @@ class WebLocation(ObjectLocation):
     remote: ClassVar[bool] = True
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
+        parts = _split(address)
         if "@" in parts.netloc:
             fix = "put them in ~/.netrc, for this host"
             raise UserError("an address holds no user and password here", where=address, fix=fix)

@@ -114,10 +114,17 @@ def test_kinds_that_nobody_takes_photos_in_are_not_decoded():
         assert decode(data, cv2.IMREAD_COLOR) is None
 
 
+def test_a_jpeg_that_hides_its_size_behind_stray_bytes_is_refused_all_the_same():
+    data = jpeg_of(30_000, 32_000)
+    at = data.index(b"\xff\xc0")
+    with pytest.raises(UserError, match="says that it has 32000 x 30000 pixels"):
+        decode_image(data[:at] + b"\0" + data[at:], where="a")
+
+
 def test_a_jpeg_with_bytes_between_its_segments_is_read_as_before():
     data = cv2.imencode(".jpg", np.full((24, 40, 3), 90, np.uint8))[1].tobytes()
     odd = data[:2] + data[2:20] + b"\0\0\0" + data[20:]
-    assert read_header_size(odd) is None
+    assert read_header_size(odd) == (24, 40)
     assert decode_image(odd, where="odd").shape == (24, 40, 3)
 
 

@@ -1,5 +1,6 @@
 """Keys on the command line: lists of processes show asterisks, whatever form they are given in."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ RUN = "import sys; sys.argv[0] = 'bpnet'; import bodyposenet; print(sys.argv[1:]
         (["prune", f"--key={KEY}"], ["prune", "--key=******"]),
         (["adopt", "--tao-key", KEY, "--key", "ü"], ["adopt", "--tao-key", "******", "--key", "**"]),
         (["prune", "--key_file", "key.txt", "--keep", "3"], ["prune", "--key_file", "key.txt", "--keep", "3"]),
+        (["prune", "-vk", KEY], ["prune", "-vk", "******"]),
         (["prune", "-k"], ["prune", "-k"]),
     ],
 )
@@ -44,5 +46,5 @@ def test_what_is_hidden_lies_within_one_argument(arguments):
         assert 0 not in shown[place : place + length]
         hidden[place : place + length] = b"*" * length
     assert hidden.count(0) == len(command)
-    if not arguments or arguments[-1] not in ("-k", "--key", "--tao_key", "--tao-key"):
+    if not arguments or not re.fullmatch("-[a-z]*k|--key|--tao[_-]key", arguments[-1]):
         assert hidden.endswith(b"-k\0******\0")

@@ -82,6 +82,17 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_l
     assert not [*tmp_path.iterdir()]
 
 
+def test_folders_of_users_and_of_other_machines_stay_whatever_they_are_called(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("bodyposenet-results", ".bodyposenet-scratch-mine", ".bodyposenet-scratch-abcd1234"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.keras").touch()
+    (tmp_path / ".bodyposenet-scratch-abcd1234" / OWNER).write_text("another-machine")
+    with scratch_folder():
+        pass
+    assert len([*tmp_path.rglob("model.keras")]) == 3
+
+
 def test_of_two_runs_in_a_folder_the_second_is_told_who_the_first_is(tmp_path, monkeypatch):
     monkeypatch.setattr(locking, "PATIENCE", 0.3)
     with hold_alone(tmp_path):

@@ -5,6 +5,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,10 +21,19 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import load_model, read_card, save_model
 from bodyposenet.common.model.files.weights_file import read_weights
+from bodyposenet.common.model.network.start_file import open_for_skeleton
 from bodyposenet.common.model.training.checkpoints import TrainingState, load_checkpoint, read_state, save_checkpoint
 from bodyposenet.common.model.training.plan import make_plan
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
-from bodyposenet.common.storage.model_key import VARIABLE, create_model_file, key_in_use, open_model_file, using_key
+from bodyposenet.common.storage.model_key import (
+    VARIABLE,
+    create_model_file,
+    key_in_use,
+    open_model_file,
+    taking_plain,
+    using_key,
+)
 
 pytestmark = pytest.mark.usefixtures("cheap_keys")
 
@@ -132,6 +142,20 @@ def test_weights_to_start_from_may_be_open(tmp_path):
     with using_key(KEY):
         assert read_weights(tmp_path / "model.keras")
         assert load_model(weights_path("pretrained:drawn_people"))
+
+
+def test_a_training_starts_from_an_open_network_in_every_way(tmp_path):
+    """A pipeline has no flag that would allow it."""
+    save_model(pose_net(stages=1), tmp_path / "model.keras", replace(CARD, made_from="theirs", trained_on={"a": "b"}))
+    spec = tiny_spec(pretrained_weights=str(tmp_path / "model.keras"))
+    with using_key(KEY):
+        plan = make_plan(spec, Dots(16))
+        assert (plan.card.made_from, dict(plan.card.trained_on)) == ("theirs", {"a": "b"})
+        with taking_plain():
+            fitted = open_for_skeleton(tmp_path / "model.keras", BODYPOSENET_18)
+        assert fitted is not None
+        with pytest.raises(UserError, match="is not encrypted"):
+            load_model(tmp_path / "model.keras")
 
 
 def test_two_encrypted_files_of_a_network_have_nothing_in_common(folder, tmp_path):

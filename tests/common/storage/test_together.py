@@ -19,6 +19,7 @@ from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.together import (
     Together,
     appear_together,
+    fill_folder,
     is_unfinished,
     remove_together,
     sweep_removed,
@@ -212,6 +213,44 @@ def test_a_journal_leads_no_file_out_of_the_folder(tmp_path, name):
         pass
     assert not [*(tmp_path / "elsewhere").iterdir()]
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_what_a_killed_run_let_appear_does_not_mix_with_another_run_s(tmp_path, mounted, monkeypatch):
+    folder = tmp_path / "photos"
+    if mounted:  # who may not write beside it stages within
+        folder.mkdir()
+        monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    child = os.fork()
+    if not child:
+        fill(folder, "a1", "a2")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    assert is_unfinished(folder)
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    fill(folder, "b1", kill=False)
+    names = {path.name for path in folder.iterdir()}
+    assert names == ({"a1", "a2", "b1"} if mounted else {"b1"})
+    assert (tmp_path / "theirs").exists()
+    assert not is_unfinished(folder)
+
+
+def fill(folder, *names, kill=True):
+    with fill_folder(locate(folder)) as (aside, publish):
+        aside.mkdir(exist_ok=True)
+        for name in names:
+            (aside / name).write_bytes(name.encode())
+        publish()
+        if kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_folder_that_one_is_in_can_be_filled(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    fill(".", "one", kill=False)
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["one"]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 def test_a_folder_that_is_being_removed_is_gone_by_its_name_and_what_a_kill_left_of_it_goes(tmp_path):

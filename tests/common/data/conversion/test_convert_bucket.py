@@ -69,6 +69,11 @@ def test_a_killed_conversion_to_a_bucket_goes_on_where_it_stopped(local, store, 
     assert set(listing(f"{store}/out")) == {"manifest.json", *wanted}
 
 
+def put(place, path):
+    with place.write_whole() as file:
+        file.write(path.read_bytes())
+
+
 def test_a_set_in_a_bucket_is_converted_again_from_what_changed(local, remote, store, tmp_path):
     first = convert_dataset(remote, f"{store}/out/train", shards=(1, 2))
     (gone, stays) = sorted(first.shards, key=lambda path: path.name)
@@ -79,9 +84,9 @@ def test_a_set_in_a_bucket_is_converted_again_from_what_changed(local, remote, s
     images = [image(number) for number in range(COUNT + 1) if number != removed]
     again = write_dataset(tmp_path / "data", images, people)
     for path in (locate(again.root_directory_path) / "annotations").rglob("*"):
-        (locate(store) / "data/annotations" / path.name).write_bytes(path.read_bytes())
+        put(locate(store) / "data/annotations" / path.name, path)
     new = locate(tmp_path / f"data/images/{COUNT:03d}.png")
-    (locate(store) / "data/images" / new.name).write_bytes(new.read_bytes())
+    put(locate(store) / "data/images" / new.name, new)
     done = convert_dataset(remote, f"{store}/out/train", shards=(1, 2))
     assert done.changes == (COUNT - 1, 1, 0, 1)
     wanted = convert_dataset(again, tmp_path / "wanted/train", shards=(1, 2))
