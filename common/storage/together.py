@@ -79,8 +79,8 @@ class Together:
         with self._lock, translate_errors(self.folder):
             if kind is None and self._published:
                 self._sweep()
-                self._journal.unlink(missing_ok=True)
                 self.folder.rmdir()
+                self._journal.unlink(missing_ok=True)
             elif not _read(self._journal).publish:  # else the next run goes on with the renaming
                 with contextlib.suppress(OSError):  # the error that is under way is the one to tell
                     self._sweep(self.keep)

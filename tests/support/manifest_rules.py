@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from support.manifest_files import called, pods_of
 
 KUBEFLOW_S = {"pipeline/runid"}  # a label of pods that Kubeflow makes
-ELSEWHERE = {53, 80, 443, 988, 8080}  # ports of name servers, of storage, and of Google's metadata server
+# Ports of name servers, of storage, of clouds' metadata servers, of Kubernetes' API and of Kubeflow's services
+ELSEWHERE = {53, 80, 443, 988, 6443, 8080, 8333, 8443, 8887, 8888, 9000, 16443}
 
 
 def broken_rules(objects: list[dict], provided: dict[str, set[str]]) -> list[str]:

@@ -130,6 +130,7 @@ def test_its_code_is_this_package_s_own_without_training_pipelines_and_weights(m
 def test_a_module_draws_in_what_it_imports_anywhere_and_the_packages_above(tmp_path):
     assert {*find_modules("bodyposenet.common.errors")} == {
         "bodyposenet.common.errors", "bodyposenet.common", "bodyposenet", "bodyposenet.common.plain_text",
+        "bodyposenet.common.machine.own_arguments",
         "bodyposenet.common.machine.telemetry", "bodyposenet.common.machine",
     }  # fmt: skip
     lazily = "bodyposenet.common.deploy.tensorrt.engine_runner"  # the runners import it where they meet an engine
