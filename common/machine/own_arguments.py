@@ -56,5 +56,6 @@ def _find_secrets_in(shown: bytes) -> Iterator[tuple[int, int]]:
 
 def _read_start(process: Path) -> int:
     """Read where in the process' memory the arguments begin."""
-    behind_name = (process / "stat").read_text().rpartition(")")[2].split()  # the name may hold blanks and brackets
+    told = (process / "stat").read_text(encoding="latin-1")  # a character a byte
+    behind_name = told.rpartition(")")[2].split()  # the name may hold blanks and brackets
     return int(behind_name[ARG_START - 3])
