@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.inference.detections import Entry, summarize, write_files
+from bodyposenet.common.inference.detections import DETECTIONS, Entry, summarize, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.inference.photo_reader import PhotoReader
@@ -159,15 +159,21 @@ def infer_batch(
     entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
     with appear_together(folder, "inference") as staged:
         write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
-        if batch.unreadable == batch.photos:  # what an earlier run found stays
+        if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
             parts.remove()
-            problem = f"none of the {batch.photos} photos can be used"
-            raise UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
+            raise _refuse_unreadable(batch)
     batch.notable = picks.pick()
     parts.remove()
+    if batch.unreadable == batch.photos:
+        raise _refuse_unreadable(batch)
     log.info(batch.summary())
     status.write("SUCCESS", batch.summary())
     return batch
+
+
+def _refuse_unreadable(batch: BatchInference) -> UserError:
+    problem = f"none of the {batch.photos} photos can be used"
+    return UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
 
 
 def list_source(store: PhotoStore, source: str) -> dict[str, Stat]:

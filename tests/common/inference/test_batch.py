@@ -177,6 +177,16 @@ def test_photos_none_of_which_can_be_used_are_refused_and_told(network, tmp_path
     assert all("problem" in entry for entry in found(tmp_path / "out", RICH)["images"])
 
 
+def test_photos_none_of_which_can_be_used_leave_what_was_found_before(network, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.jpg").write_bytes(b"broken")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / RICH).write_bytes(b"what was found")
+    with pytest.raises(UserError, match="none of the 1 photos can be used"):
+        infer_batch(network, SPEC, str(tmp_path / "bad"), tmp_path / "out")
+    assert (tmp_path / "out" / RICH).read_bytes() == b"what was found"
+
+
 def entry(name, *scores):
     return {"full_image_path": name, "scores": list(scores)}
 
