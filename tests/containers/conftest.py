@@ -11,7 +11,7 @@ import docker
 import pytest
 from kfp import local
 from support.base_image import import_base_image
-from support.container_runner import trusted_exit_codes
+from support.container_runner import READ_ONLY, trusted_exit_codes
 from support.docker_daemon import PACKAGE, daemon, install
 from support.local_run import without_words_of_kfp
 
@@ -48,7 +48,8 @@ def built(client):
     """Builds an image as `make images` does, and gives what was recorded of it with what Docker knows."""
 
     def build(image, registry="", *flags):
-        asked = [image, "--registry", registry, *flags, "--", "--network", "host"]
+        docker_flags = ["--network", "host", "--build-arg", f"PYTHON={BASE}"]
+        asked = [image, "--registry", registry, *flags, "--", *docker_flags]
         subprocess.run([sys.executable, str(ROOT / "images" / "build.py"), *asked], check=True, cwd=ROOT)
         recorded = json.loads((ROOT / "build" / "images.json").read_text())
         name = f"{registry}bodyposenet-{image}:{__version__}"
@@ -73,7 +74,7 @@ def runner(client, deploy_image, tmp_path):
     before = os.umask(0)
     root = tmp_path / "run"
     root.mkdir()
-    local.init(local.DockerRunner(network_mode="none"), pipeline_root=str(root), raise_on_error=True)
+    local.init(local.DockerRunner(network_mode="none", **READ_ONLY), pipeline_root=str(root), raise_on_error=True)
     with trusted_exit_codes(), without_words_of_kfp():
         yield root
     os.umask(before)

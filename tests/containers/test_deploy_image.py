@@ -1,6 +1,9 @@
 """The smaller image, and a task in it; a small part of `make docker-test`, which every change must pass."""
 
+import json
+
 import pytest
+from support.container_runner import READ_ONLY
 from support.image_checks import assert_sound, said
 
 from bodyposenet.components.gate import gate
@@ -20,6 +23,14 @@ def test_it_starts_warm(client, deploy_image):
     assert said(client, deploy_image[1], f'python -c "{script}"', user="4711:4711") == "x86-64-v3"
     caches = said(client, deploy_image[1], "find /opt/bodyposenet/numba -name '*.nbc' | wc -l")
     assert int(caches) > 10
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "4711:4711"])
+def test_on_a_root_that_may_only_be_read_nothing_is_compiled_again(client, deploy_image, user):
+    script = "touch /opt/x; touch /home/x; bpnet doctor --json"
+    told = json.loads(said(client, deploy_image[1], f"({script}) 2> /dev/null", user=user, **READ_ONLY))
+    assert told["compiled"]["state"] == "warm"
+    assert told["compiled"]["folder"].startswith("/tmp/")
 
 
 def test_a_task_runs_in_it(runner):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from support.container_runner import READ_ONLY
 from support.evicted import OUTPUTS, evict_often, make_inputs
 from support.gcs_server import make_bucket, storage_server
 
@@ -49,7 +50,7 @@ class Containers:
         container = self.client.containers.create(
             self.image.id, ["python", "-c", COMPONENT % (OUTPUTS,), str(self.inputs), str(pod), work],
             volumes={folder: {"bind": folder, "mode": mode} for folder, mode in folders.items()},
-            network_mode="host", environment=self.environment,
+            network_mode="host", environment=self.environment, **READ_ONLY,
         )  # fmt: skip
         try:
             container.start()

@@ -6,7 +6,7 @@ import os
 import docker
 import pytest
 from kfp import local
-from support.container_runner import trusted_exit_codes
+from support.container_runner import READ_ONLY, trusted_exit_codes
 from support.image_checks import assert_sound
 from support.local_run import run_pipeline, short_training, surroundings
 from support.mlflow_server import tracking_server
@@ -60,7 +60,8 @@ def in_containers(client, deploy_image, train_image, folder, patch):
     with tracking_server(folder / "server") as store, trusted_exit_codes():
 
         def run(name, **changes):
-            runner = local.DockerRunner(network_mode="host", mounts=[mount], environment=surroundings(name, store))
+            surrounded = {"environment": surroundings(name, store), "network_mode": "host", "mounts": [mount]}
+            runner = local.DockerRunner(**surrounded, **READ_ONLY)
             given = {**ARGUMENTS, **changes}
             return run_pipeline(folder, name, "prune_retrain", patch, runner=runner, store=store, **given)
 

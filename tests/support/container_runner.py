@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import kfp.local.docker_task_handler as handler
 import pytest
 
+# As Kubernetes' readOnlyRootFilesystem with an emptyDir at /tmp.
+READ_ONLY = {"read_only": True, "tmpfs": {"/tmp": "exec,mode=1777"}}
+
 
 def run_container(client, image, command, volumes, **options):
     """Run a container to its end and return its exit code; what it says is printed."""
