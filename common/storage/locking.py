@@ -242,12 +242,12 @@ def _lock_folder(folder: Path, *, locks: bool = False) -> int | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), os.lstat(folder)):
-            return descriptor
+        ours = os.path.samestat(os.fstat(descriptor), os.lstat(folder))
     except (BlockingIOError, FileNotFoundError):
-        pass
+        ours = False
     except OSError:
-        if not locks:
-            return descriptor
+        ours = not locks
+    if ours:
+        return descriptor
     os.close(descriptor)
     return None

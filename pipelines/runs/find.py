@@ -1,5 +1,6 @@
 """Find: the runs of a server, by their ids, their names, or their age."""
 
+import contextlib
 import difflib
 import itertools
 import re
@@ -45,10 +46,8 @@ def find_run(server: Server, named: str) -> Any:
         UserError: There is none, or several of this name go on.
     """
     if ID.fullmatch(named.strip().lower()):
-        try:
+        with contextlib.suppress(MissingError):
             return server.run(named.strip().lower())
-        except MissingError:
-            pass
     runs = list(server.list_runs(name=named.strip()))
     busy = [run for run in runs if run.state not in ENDED]
     if len(busy) > 1:

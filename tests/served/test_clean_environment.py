@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from support.gcs_server import free_port
-from support.mlflow_server import running, serving
+from support.local_server import free_port
+from support.mlflow_server import at_work, serving
 
 from bodyposenet.common.tracking import promote, register_model
 
@@ -64,7 +64,7 @@ def test_mlserver_serves_it(model, make_environment, foreign_home, assert_the_sa
     ports = {f"{kind}_port": free_port() for kind in ("http", "grpc", "metrics")}
     (tmp_path / "settings.json").write_text(json.dumps({"host": "127.0.0.1", "parallel_workers": 0} | ports))
     words = [str(python.parent / "mlserver"), "start", "."]
-    with running(
+    with at_work(
         tmp_path, words, f"http://127.0.0.1:{ports['http_port']}", "/v2/models/people/ready", foreign_home
     ) as url:
         assert_the_same_people(url)

@@ -3,18 +3,13 @@
 import contextlib
 import os
 import shutil
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.gcs_server import free_port
+from support.local_server import free_port, running
 
 ROOT = Path(__file__).parents[2]
 AZURITE = ROOT / ".venv/azurite/node_modules/azurite/dist/src/blob/main.js"  # make test brings it
-PATIENCE = 60  # seconds until it must answer
 ACCOUNT = "tester"
 KEY = "c2VjcmV0LW9mLXRlc3Rlcg=="
 
@@ -32,27 +27,9 @@ def azure_server(folder: Path) -> Iterator[str]:
     assert node, "these tests need node"
     flags = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--disableTelemetry"]
     environment = {"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}
-    with (folder / "azure.log").open("wb") as log:
-        command = [node, str(AZURITE), *flags, "--silent", "--skipApiVersionCheck"]
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
-        try:
-            _wait_for(server, url, folder / "azure.log")
-            yield url
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait_for(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.HTTPError:  # it answers, though not to those whom it does not know
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
-    raise RuntimeError(f"the Azure server does not answer:\n{log.read_text(errors='replace')}")
+    command = [node, str(AZURITE), *flags, "--silent", "--skipApiVersionCheck"]
+    with running(command, url, folder, environment, "azure.log"):
+        yield url
 
 
 def connection(url: str) -> str:

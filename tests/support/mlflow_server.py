@@ -5,20 +5,13 @@ import http.server
 import json
 import os
 import shlex
-import subprocess
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
 from support.documents import SHELL, blocks_of
-from support.gcs_server import free_port
-
-PATIENCE = 180  # seconds; it takes 20 on two busy cores
+from support.local_server import free_port, running
 
 
 @contextmanager
@@ -29,43 +22,16 @@ def serving(folder, *command, path="/health", env=None, python=sys.executable):
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     settings["PATH"] = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"  # where uvicorn is
     words = [str(python), "-m", "mlflow", *command, *where]
-    with running(folder, words, f"http://127.0.0.1:{port}", path, settings | (env or {})) as address:
+    with at_work(folder, words, f"http://127.0.0.1:{port}", path, settings | (env or {})) as address:
         yield address
 
 
 @contextmanager
-def running(folder, words, address, path, env):
+def at_work(folder, words, address, path, env):
     """Run a server in a folder from its first answer until the block ends; gives the address."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(words, cwd=folder, env=kept | env, stdout=log, stderr=log, start_new_session=True)
-        try:
-            wait_for(address + path, process, folder / "server.log")
-            yield address
-        finally:
-            stop(process)
-
-
-def wait_for(address, process, log):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"{address} does not answer:\n{log.read_text()[-3000:]}")
-
-
-def stop(process):
-    """End the server with the processes that it began: they are a group of their own."""
-    if process.poll() is None:
-        os.killpg(process.pid, 15)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()
+    with running(words, address + path, folder, kept | env):
+        yield address
 
 
 def tracking_server(folder, python=sys.executable):

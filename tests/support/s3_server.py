@@ -2,17 +2,13 @@
 
 import contextlib
 import os
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.gcs_server import free_port
+from support.local_server import free_port, running
 
-PATIENCE = 60  # seconds until it must answer
 KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "secret-of-tester", "AWS_DEFAULT_REGION": "us-east-1"}
 RUN = """
 import sys
@@ -33,25 +29,9 @@ def s3_server(folder: Path) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {"PATH": os.environ["PATH"], **KEYS}
-    with (folder / "s3.log").open("wb") as log:
-        command = [sys.executable, "-W", "ignore", "-c", RUN, str(port)]
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
-        try:
-            _wait_for(server, url, folder / "s3.log")
-            yield url
-        finally:
-            server.terminate()
-            server.wait(10)
-
-
-def _wait_for(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and server.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            urllib.request.urlopen(f"{url}/moto-api/", timeout=5).close()
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"the S3 server does not answer:\n{log.read_text(errors='replace')}")
+    command = [sys.executable, "-W", "ignore", "-c", RUN, str(port)]
+    with running(command, f"{url}/moto-api/", folder, environment, "s3.log"):
+        yield url
 
 
 def make_s3_bucket(url: str, name: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from support import rounds_run
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.person_net import write_network
 
 from bodyposenet.common.cli.main import main

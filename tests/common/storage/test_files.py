@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.gcs_server import free_port
+from support.local_server import free_port
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors

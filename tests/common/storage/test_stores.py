@@ -13,7 +13,7 @@ import pytest
 from support.archives import packed
 from support.azure_server import connection
 from support.faulty_proxy import Faults, faulty_proxy
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.web_server import web_server
 
 from bodyposenet.common.data.photo_set import make_dataset_spec

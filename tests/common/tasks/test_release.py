@@ -5,7 +5,7 @@ import shutil
 
 import cv2
 import pytest
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet.common import tasks

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.gcs_server import free_port
+from support.local_server import free_port
 
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import PassingError, SpecError, UserError

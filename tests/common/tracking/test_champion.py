@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.person_net import BRIGHT, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas
 import pytest
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.person_net import BRIGHT, DARK, assert_the_person, write_network
 
 from bodyposenet.common.errors import UserError

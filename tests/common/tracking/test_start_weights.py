@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.gcs_server import free_port
+from support.local_server import free_port
 from support.mlflow_server import MLflow2, relaying
 from support.person_net import write_network
 from support.tiny_training import VGG, tiny_spec
