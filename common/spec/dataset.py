@@ -125,7 +125,9 @@ class DatasetSpec(Strict):
     dataset: Name
     root_directory_path: PathText
     train_data: DataPaths
-    test_data: DataPaths
+    test_data: DataPaths = Field(
+        description='give it, or "split": {"share": 0.1}, which holds that share of train_data\'s photos out'
+    )
     duplicate_data_with_each_person_as_center: Bool = True
     categories: tuple[Category, ...]
     visibility_flags: VisibilityFlags = VisibilityFlags()

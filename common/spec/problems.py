@@ -49,7 +49,7 @@ def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
         known = [key for part in _models_at(model, loc[:-1]) for key in _fields(part)]  # as they are written
         yield loc, "unknown key" + (did_you_mean(loc[-1], known) or f"; known keys: {', '.join(known)}")
     elif kind == "missing":
-        yield loc, "missing; this key must be given"
+        yield loc, f"missing; {_remedy(model, loc) or 'this key must be given'}"
     elif kind == "union_tag_not_found":
         yield (*loc, CLASS_KEY), f"missing; one of {', '.join(_classes_at(model, loc))}"
     elif kind == "union_tag_invalid":
@@ -85,6 +85,12 @@ def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[Ba
         chosen = [part for part in models if len(models) > 1 and key in _class_names(part)]
         models = chosen or [inner for part in models for inner in _models_in(_fields(part).get(key))]
     return models
+
+
+def _remedy(model: type[BaseModel], loc: Sequence[str | int]) -> str | None:
+    """What a key's own description says of leaving it out."""
+    fields = (part.model_fields.get(str(loc[-1])) for part in _models_at(model, loc[:-1]))
+    return next((field.description for field in fields if field and field.description), None)
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

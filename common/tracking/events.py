@@ -121,7 +121,7 @@ def _tell_params(store: Store, run_id: str, event: Event) -> str:
             if not is_refusal(error):
                 raise
             _tell_one_by_one(store, run_id, batch)
-    for name, text in event["whole"].items():
+    for name, text in event.get("whole", {}).items():
         store.client.log_text(run_id, text, f"params/{name.replace('/', '_')}.txt")
     return ""
 

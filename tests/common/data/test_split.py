@@ -88,7 +88,7 @@ def test_a_spec_with_a_split_needs_no_test_data_and_takes_no_other(tmp_path):
     with pytest.raises(SpecError, match="splits train_data; leave test_data out"):
         parse_spec(content | {"test_data": other}, DatasetSpec)
     del content["split"]
-    with pytest.raises(SpecError, match="test_data: missing"):
+    with pytest.raises(SpecError, match=r"test_data: missing; give it, or .split.: .* holds that share"):
         parse_spec(content, DatasetSpec)
 
 
