@@ -17,7 +17,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
 from bodyposenet.common.deploy.runtime.runners import LiveRunner, open_runner
-from bodyposenet.common.imaging.fit import Fit, fit_image, normalise, read_image
+from bodyposenet.common.imaging.fit import Fit, fit_image, normalise
+from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.pose import People, decode

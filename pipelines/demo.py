@@ -207,7 +207,7 @@ def look_at_photo(results: str, made: Mapping[str, Mapping[str, str]]) -> dict[s
 
 def _add_photo(page: str, results: Path) -> str:
     """The report with the photo that was looked at, where one was."""
-    from bodyposenet.common.imaging.fit import read_image
+    from bodyposenet.common.imaging.photo import read_image
     from bodyposenet.common.inference.inference import PICTURES
 
     picture = results / PICTURES / "0.png"

@@ -191,6 +191,12 @@ def caplog(caplog) -> Iterator[pytest.LogCaptureFixture]:
 
 
 @pytest.fixture
+def one_photo_at_a_time(monkeypatch) -> None:
+    """Photos are looked at one after another, in their order."""
+    monkeypatch.setenv("BODYPOSENET_PHOTOS_AT_ONCE", "1")
+
+
+@pytest.fixture
 def bucket(storage_url, monkeypatch) -> str:
     """An empty bucket, ``gs://...``, on the test run's storage server."""
     name = f"bucket-{secrets.token_hex(4)}"

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metri
 from bodyposenet.common.evaluation.false_positives import FalsePositives, count_false_positives
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.evaluation.suspects import Suspect, describe_suspects, find_suspects, write_suspects
-from bodyposenet.common.imaging.fit import decode_annotated
-from bodyposenet.common.imaging.orientation import Frame, describe_turns
+from bodyposenet.common.imaging.orientation import Frame, Turn, describe_turns
+from bodyposenet.common.imaging.photo import Reduce, decode_annotated
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
     entry,
@@ -24,14 +25,15 @@ from bodyposenet.common.inference.detections import (
     write_detections,
     write_json,
 )
-from bodyposenet.common.inference.detector import find_people, open_model
+from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
+from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import open_photos
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
 
@@ -152,19 +154,17 @@ def _find_all(
     turns = Counter[str]()
     if not truth.photos:
         return found, skipped
-    photos, everybody = open_photos(folder), spec.model_copy(update={"min_score": 0.0})
-    for photo in Bar(truth.photos, "evaluate", unit="photo", disable=None if progress is None else not progress):
-        try:
-            told, where = (photo.height, photo.width), str(folder / photo.file_name)
-            image, turn = decode_annotated(photos.read(photo.file_name), told, unclear=unclear, where=where)
-            turns[turn.reason] += 1
-            found.append(find_people(runner, image, everybody))
-        except AwayError:
-            raise
-        except UserError as error:
+    eye = _Eye(runner, spec.model_copy(update={"min_score": 0.0}), open_photos(folder), folder, unclear)
+    looked, hidden = look_at_all(truth.photos, eye.look), None if progress is None else not progress
+    for seen in Bar(looked, "evaluate", len(truth.photos), unit="photo", disable=hidden):
+        if isinstance(seen, str):
             found.append(None)
-            skipped.append(f"image {photo.image_id}: {error}")
-            log.warning("skipped %s", skipped[-1])
+            skipped.append(seen)
+            log.warning("skipped %s", seen)
+        else:
+            people, turn = seen
+            found.append(people)
+            turns[turn.reason] += 1
     if len(skipped) == len(truth.photos):
         raise UserError(
             f"none of the {len(skipped)} test photos can be used; the first: {skipped[0]}",
@@ -174,6 +174,33 @@ def _find_all(
     if line := describe_turns(turns, unclear):
         log.info("%s: %s", truth.path, line)
     return found, skipped
+
+
+@dataclass(frozen=True)
+class _Eye:
+    """Looks at test photos, from any thread."""
+
+    runner: "Runner"
+    spec: InferenceSpec
+    photos: PhotoStore
+    folder: Location
+    unclear: Frame
+
+    @cached_property
+    def _reduce(self) -> Reduce:
+        return choose_decoding(self.runner, self.spec)
+
+    def look(self, photo: Photo) -> tuple[People, Turn] | str:
+        """The people, and how the photo was turned; or what is wrong with it."""
+        told, where = (photo.height, photo.width), str(self.folder / photo.file_name)
+        try:
+            data = self.photos.read(photo.file_name)
+            image, turn = decode_annotated(data, told, unclear=self.unclear, where=where, reduce=self._reduce)
+            return find_people(self.runner, image, self.spec), turn
+        except AwayError:
+            raise
+        except UserError as error:
+            return f"image {photo.image_id}: {error}"
 
 
 def _score(

@@ -15,12 +15,14 @@ from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.evaluation.coco_metrics import MAIN, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import build_truth, require_common_joints, sigmas_for
-from bodyposenet.common.imaging.fit import decode_image
+from bodyposenet.common.imaging.photo import decode_photo
 from bodyposenet.common.inference.detections import to_coco
-from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.inference.detector import choose_decoding, find_people
+from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.inference import fill_from_card
 
@@ -116,10 +118,16 @@ class Validation:
         truth, skeleton = self.photos.truth, self.plan.skeleton
         require_common_joints(truth, skeleton)
         spec, detections = fill_from_card(self.plan.inference, self.plan.card), []
-        records = Bar(self.photos.records(), "validate", len(self.photos), unit="photo", disable=None, leave=False)
-        for number, record in enumerate(records):
-            image = decode_image(
-                record.image, where=f"image {record.image_id}, {record.image_path}", orientation=record.orientation
-            )
-            detections += to_coco(find_people(runner, image, spec), skeleton, truth.joints, number)
+        reduce = choose_decoding(runner, spec)
+
+        def look(record: Record) -> People:
+            where = f"image {record.image_id}, {record.image_path}"
+            image = decode_photo(record.image, where=where, orientation=record.orientation, reduce=reduce)
+            return find_people(runner, image, spec)
+
+        looked = look_at_all(self.photos.records(), look)
+        for number, people in enumerate(
+            Bar(looked, "validate", len(self.photos), unit="photo", disable=None, leave=False)
+        ):
+            detections += to_coco(people, skeleton, truth.joints, number)
         return coco_metrics(truth, detections, sigmas=sigmas_for(truth.joints, skeleton))[MAIN]

@@ -5,7 +5,6 @@ One convention throughout: pixel centres lie at whole numbers, so a resize by ``
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,18 +12,7 @@ import numpy as np
 
 from bodyposenet.common.bounds import FRAMED_PIXELS, INPUT_PIXELS
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.orientation import (
-    STORED,
-    Frame,
-    Turn,
-    choose_turn,
-    read_orientation,
-    turn_image,
-    turn_size,
-)
-from bodyposenet.common.imaging.pixels import decode, describe_fault
-from bodyposenet.common.storage.files import read_bytes
-from bodyposenet.common.storage.location import Location
+from bodyposenet.common.imaging.photo import REDUCTIONS, DecodedPhoto, reduce_size
 
 if TYPE_CHECKING:
     from bodyposenet.common.skeleton.card import Card
@@ -41,7 +29,7 @@ class Fit:
     """How photos of one size are fitted.
 
     Attributes:
-        borders: Grey added to the photo first, in its own pixels.
+        borders: Grey added to the photo first, in pixels as it was decoded.
         resized: ``(height, width)`` to which photo and borders are resized.
         size: ``(height, width)`` of the input: ``resized``, with grey at the bottom and right up to the stride.
         matrix: ``(3, 3)`` float64, photo pixels to input pixels.
@@ -83,7 +71,7 @@ class Fitted:
         return self.fit.to_photo(points)
 
 
-def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
+def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8, reduced: int = 1) -> Fit:
     """Decide how photos of a size are fitted to a network input.
 
     Args:
@@ -92,19 +80,19 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
         mode: ``adjust_network_input`` enlarges one side of the input to the photo's shape; ``pad_image_input`` pads the
             photo to the input's shape; None stretches it.
         stride: The input is padded to a multiple of it, at the bottom and right.
+        reduced: How many of the photo's pixels, each way, were averaged to one when it was decoded.
 
     Raises:
         UserError: The photo is so narrow that its input would be huge.
     """
-    borders = _borders(photo, size) if mode == "pad_image_input" else (0, 0, 0, 0)
-    framed = photo[0] + borders[0] + borders[1], photo[1] + borders[2] + borders[3]
+    borders, framed = _frame(reduce_size(photo, reduced), size, mode)
     resized = _adjust(photo, size) if mode == "adjust_network_input" else size
-    _refuse_lines(photo, framed[0] * framed[1], resized[0] * resized[1])
+    _refuse_lines(photo, _frame(photo, size, mode)[1], resized)
     scale_y, scale_x = resized[0] / framed[0], resized[1] / framed[1]
     matrix = np.array(
         [
-            [scale_x, 0, (borders[2] + 0.5) * scale_x - 0.5],
-            [0, scale_y, (borders[0] + 0.5) * scale_y - 0.5],
+            [scale_x / reduced, 0, (borders[2] + 0.5 / reduced) * scale_x - 0.5],
+            [0, scale_y / reduced, (borders[0] + 0.5 / reduced) * scale_y - 0.5],
             [0, 0, 1],
         ]
     )
@@ -112,84 +100,54 @@ def plan_fit(photo: Size, size: Size, mode: str | None, stride: int = 8) -> Fit:
     return Fit(borders, resized, (rows, columns), matrix)
 
 
-def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) -> Fitted:
+def choose_reduction(photo: Size, size: Size, mode: str | None) -> int:
+    """Choose by how much a photo may be reduced when it is decoded, so that fitting it never enlarges it.
+
+    Args:
+        photo: See :func:`plan_fit`.
+        size: See :func:`plan_fit`.
+        mode: See :func:`plan_fit`.
+
+    Returns:
+        How many of its pixels, each way, are averaged to one: 8, 4, 2 or 1.
+    """
+    resized = _adjust(photo, size) if mode == "adjust_network_input" else size
+    for reduced in REDUCTIONS:
+        _, framed = _frame(reduce_size(photo, reduced), size, mode)
+        if framed[0] >= resized[0] and framed[1] >= resized[1]:
+            return reduced
+    return 1
+
+
+def fit_photo(photo: DecodedPhoto, size: Size, mode: str | None, stride: int = 8) -> Fitted:
     """Fit a photo to a network input (bicubic).
 
     Args:
-        image: ``(H, W, 3)`` RGB uint8.
+        photo: As it was decoded.
         size: See :func:`plan_fit`.
         mode: See :func:`plan_fit`.
         stride: See :func:`plan_fit`.
     """
-    fit = plan_fit((image.shape[0], image.shape[1]), size, mode, stride)
-    framed = _add_borders(image, fit.borders)
+    fit = plan_fit(photo.size, size, mode, stride, photo.reduced)
+    framed = _add_borders(photo.pixels, fit.borders)
     resized = cv2.resize(framed, fit.resized[::-1], interpolation=cv2.INTER_CUBIC)
     return Fitted(_add_borders(resized, (0, fit.size[0] - fit.resized[0], 0, fit.size[1] - fit.resized[1])), fit)
 
 
-def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
-    """Read a photo.
-
-    Args:
-        path: The file.
-        upright: Turn it as its EXIF data say; otherwise leave it as it is stored.
-
-    Returns:
-        ``(H, W, 3)`` RGB uint8.
-
-    Raises:
-        UserError: The file is missing or is no image.
-    """
-    return decode_image(
-        read_bytes(path, fix="check the path"), where=str(path), orientation=None if upright else STORED
-    )
-
-
-def decode_image(data: bytes, *, where: str, orientation: int | None = None) -> np.ndarray:
-    """Decode a photo; as for :func:`read_image`.
-
-    Args:
-        data: The file's content.
-        where: What messages call it.
-        orientation: EXIF's number of how to turn it; 1 leaves it as it is stored, None takes that of the file.
-    """
-    image = decode(data, cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        problem, fix = describe_fault(data)
-        raise UserError(problem, where=where, fix=fix)
-    return turn_image(image, read_orientation(data) if orientation is None else orientation)
-
-
-def decode_annotated(data: bytes, told: Size, *, unclear: Frame, where: str) -> tuple[np.ndarray, Turn]:
-    """Decode a photo as it was annotated: as shown, or as stored.
-
-    Args:
-        data: The file's content.
-        told: ``(height, width)`` that the annotations say.
-        unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
-        where: What messages call it.
-
-    Returns:
-        ``(H, W, 3)`` RGB uint8, and how the stored pixels were turned.
-
-    Raises:
-        UserError: It is no image, or of another size.
-    """
-    image = decode_image(data, where=where, orientation=STORED)
-    stored = (image.shape[0], image.shape[1])
-    turn = choose_turn(data, stored, told, unclear)
-    if turn_size(stored, turn.orientation) != told:
-        raise UserError(
-            f"has {stored[1]} x {stored[0]} pixels, the annotations say {told[1]} x {told[0]}",
-            where=where,
-            fix="annotate the photo as it is",
-        )
-    return turn_image(image, turn.orientation), turn
+def fit_image(image: np.ndarray, size: Size, mode: str | None, stride: int = 8) -> Fitted:
+    """Fit the whole pixels of a photo, ``(H, W, 3)`` RGB uint8; as for :func:`fit_photo`."""
+    return fit_photo(DecodedPhoto.whole(image), size, mode, stride)
 
 
 def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     mapped: np.ndarray = np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
     return mapped
+
+
+def _frame(photo: Size, size: Size, mode: str | None) -> tuple[Borders, Size]:
+    """Return the borders that a photo is given, and the size that it has with them."""
+    top, bottom, left, right = borders = _borders(photo, size) if mode == "pad_image_input" else (0, 0, 0, 0)
+    return borders, (photo[0] + top + bottom, photo[1] + left + right)
 
 
 def _borders(photo: Size, size: Size) -> Borders:
@@ -210,8 +168,8 @@ def _adjust(photo: Size, size: Size) -> Size:
     return round(height * columns / width), columns
 
 
-def _refuse_lines(photo: Size, framed: int, resized: int) -> None:
-    pixels = max(framed, resized)
+def _refuse_lines(photo: Size, framed: Size, resized: Size) -> None:
+    pixels = max(framed[0] * framed[1], resized[0] * resized[1])
     if pixels > min(max(INPUT_PIXELS, 4 * photo[0] * photo[1]), FRAMED_PIXELS):
         raise UserError(
             f"a photo of {photo[1]} x {photo[0]} pixels would need {pixels / 2**20:.0f} megapixels to fit the network",

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import DETECTIONS, Entry, summarize, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
+from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.inference.photo_reader import PhotoReader
 from bodyposenet.common.machine.bar import Bar
-from bodyposenet.common.machine.prefetch import keep_ahead
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
@@ -27,8 +28,7 @@ from bodyposenet.common.storage.together import appear_together
 
 log = logging.getLogger(__name__)
 
-PART = 100  # photos; at most so many are looked at again by an inference that goes on
-AHEAD = 4  # photos that are read while the network looks at another
+PART = 100  # photos; so many, and the few that are begun ahead, are looked at again by an inference that goes on
 TOLD = 50  # problems that are kept to be told; all are in the file
 
 SUFFIX = ".jsonl"
@@ -216,18 +216,23 @@ def find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: 
     hidden = None if progress is None else not progress
     with (
         Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar,
-        ThreadPoolExecutor(AHEAD) as threads,
+        closing(look_at_all(_number(names, chunks, done), lambda photo: reader.look(*photo))) as found,
     ):
         for number, chunk in enumerate(chunks):
-            if number in done:
-                continue
-            made = []
-            reading = (threads.submit(reader.pixels, names[index]) for index in chunk)
-            for index, pixels in zip(chunk, keep_ahead(reading, AHEAD), strict=True):
-                made.append(reader.entry(index + 1, names[index], pixels))
-                bar.update()
-            parts.keep(number, made)
+            if number not in done:
+                made = []
+                for entry in islice(found, len(chunk)):
+                    made.append(entry)
+                    bar.update()
+                parts.keep(number, made)
     return resumed
+
+
+def _number(names: Sequence[str], chunks: Sequence[range], done: Container[int]) -> Iterator[tuple[int, str]]:
+    """The photos of the chunks that are not done, each with its number."""
+    for number, chunk in enumerate(chunks):
+        if number not in done:
+            yield from ((index + 1, names[index]) for index in chunk)
 
 
 def count_parts(listed: Sized) -> int:

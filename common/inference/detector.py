@@ -8,7 +8,8 @@ import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import InputSizes, read_sizes
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import Fit, Fitted, fit_image, normalise, plan_fit
+from bodyposenet.common.imaging.fit import Fit, choose_reduction, fit_photo, normalise, plan_fit
+from bodyposenet.common.imaging.photo import DecodedPhoto, Reduce, keep_whole
 from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -22,12 +23,12 @@ log = logging.getLogger(__name__)
 PAD = "pad_image_input"
 
 
-def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> People:
+def find_people(runner: "Runner", photo: DecodedPhoto | np.ndarray, spec: InferenceSpec) -> People:
     """Find the people in a photo.
 
     Args:
         runner: The network.
-        image: ``(H, W, 3)`` RGB uint8.
+        photo: As it was decoded, or all its pixels, ``(H, W, 3)`` RGB uint8.
         spec: Input size, scales and thresholds.
 
     Returns:
@@ -41,7 +42,7 @@ def find_people(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> Peo
         >>> people.keypoints.shape[1:]
         (18, 3)
     """
-    maps, fit = _maps(runner, image, spec)
+    maps, fit = _maps(runner, DecodedPhoto.whole(photo) if isinstance(photo, np.ndarray) else photo, spec)
     card = runner.card
     across = 0.0 if spec.flip else card.paf_shift  # a mirror moves cells the other way, and the mean of both not at all
     shift = across, card.paf_shift
@@ -90,10 +91,38 @@ def read_maps(
     return People(keypoints, found.scores)
 
 
-def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Maps", Fit]:
+def choose_decoding(runner: "Runner", spec: InferenceSpec) -> Reduce:
+    """Say by how much photos may be reduced when they are decoded for a network to see no less of them.
+
+    Args:
+        runner: The network.
+        spec: Input size, scales, and whether photos are decoded whole.
+    """
+    if spec.decode_whole:
+        return keep_whole
+    size = _scale(spec, _list_scales(spec)[-1])
+
+    def reduce(photo: tuple[int, int]) -> int:
+        try:
+            return choose_reduction(photo, size, _choose_mode(runner, photo, size, spec))
+        except UserError:  # it is a line rather than a photo, which fitting it tells
+            return 1
+
+    return reduce
+
+
+def _list_scales(spec: InferenceSpec) -> list[float]:
+    return sorted(spec.scales) if spec.multi_scale_inference else [1.0]
+
+
+def _scale(spec: InferenceSpec, scale: float) -> tuple[int, int]:
+    rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
+    return rows, columns
+
+
+def _maps(runner: "Runner", photo: DecodedPhoto, spec: InferenceSpec) -> tuple["Maps", Fit]:
     """The photo's maps ``(H, W, C)``, and how they lie on it; with several scales their mean, on the largest's grid."""
-    scales = sorted(spec.scales) if spec.multi_scale_inference else [1.0]
-    found = [_maps_at(runner, image, spec, scale) for scale in scales]
+    found = [_maps_at(runner, photo, spec, scale) for scale in _list_scales(spec)]
     (heatmaps, pafs), fit = found[-1]
     if len(found) == 1:
         return (heatmaps, pafs), fit
@@ -105,9 +134,9 @@ def _maps(runner: "Runner", image: np.ndarray, spec: InferenceSpec) -> tuple["Ma
     return (means[0], means[1]), fit
 
 
-def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
-    rows, columns = (max(1, round(side * scale)) for side in spec.input_shape)
-    fitted = _fit(runner, image, (rows, columns), spec)
+def _maps_at(runner: "Runner", photo: DecodedPhoto, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
+    size = _scale(spec, scale)
+    fitted = fit_photo(photo, size, _choose_mode(runner, photo.size, size, spec), runner.card.stride)
     image = normalise(fitted.image, runner.card)
     heatmaps, pafs = (maps[0] for maps in runner(image[None]))
     if spec.flip:
@@ -118,12 +147,12 @@ def _maps_at(runner: "Runner", image: np.ndarray, spec: InferenceSpec, scale: fl
     return (heatmaps, pafs), fitted.fit
 
 
-def _fit(runner: "Runner", image: np.ndarray, size: tuple[int, int], spec: InferenceSpec) -> Fitted:
-    """The photo as the spec wants it; padded where the network does not take what it would be adjusted to."""
+def _choose_mode(runner: "Runner", photo: tuple[int, int], size: tuple[int, int], spec: InferenceSpec) -> str | None:
+    """As the spec wants it; padded where the network does not take what photos would be adjusted to."""
     sizes, mode, stride = read_sizes(runner), spec.keep_aspect_ratio_mode, runner.card.stride
-    if sizes is not None and not sizes.hold(plan_fit((image.shape[0], image.shape[1]), size, mode, stride).size):
-        mode = "pad_image_input"
-    return fit_image(image, size, mode, stride)
+    if sizes is not None and not sizes.hold(plan_fit(photo, size, mode, stride).size):
+        return PAD
+    return mode
 
 
 def _grid_to_grid(one: Fit, other: Fit, stride: int) -> np.ndarray:

@@ -5,15 +5,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.imaging.photo import keep_whole, read_photo
 from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
-from bodyposenet.common.inference.detector import find_people, open_model
+from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
+from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PICTURES = "images_annotated"
+PICTURES, PICTURE = "images_annotated", "{}.png"
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,21 @@ def infer(
     hidden = None if progress is None else not progress
     with appear_together(folder, "inference") as staged:
         work = _Work(opened, spec, staged / PICTURES if dump_visualizations else None)
-        bar = Bar(wanted, "inference", unit="photo", disable=hidden)
-        entries = [work.entry(number, given) for number, given in enumerate(bar)]
-        if len(work.skipped) == len(wanted):  # what an earlier run found stays
+        entries, skipped = [], []
+        found_all = look_at_all(enumerate(wanted), lambda photo: work.look(*photo))
+        for found in Bar(found_all, "inference", len(wanted), unit="photo", disable=hidden):
+            entries.append(found.entry)
+            if found.problem:
+                skipped.append(found.problem)
+                log.warning("skipped %s", found.problem)
+        if len(skipped) == len(wanted):  # what an earlier run found stays
             problem, fix = f"none of the {len(wanted)} photos can be used", f"give photos: {PHOTOS}"
-            raise UserError(problem, where=work.skipped[0], fix=fix)
+            raise UserError(problem, where=skipped[0], fix=fix)
         file = folder / write_detections(staged, opened.card.skeleton, spec, entries, extra).name
-    pictures = [folder / PICTURES / name for name in work.pictures]
+    pictures = [folder / PICTURES / PICTURE.format(made["viz_id"]) for made in entries if "viz_id" in made]
     counts = [len(made["scores"]) for made in entries if "scores" in made]
     ran = describe_runner(opened)
-    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), work.skipped, pictures, ran)
+    outcome = Inference(file, len(wanted), sum(counts), counts.count(0), skipped, pictures, ran)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary())
     return outcome
@@ -192,35 +198,38 @@ def _name(photo: object, where: str, root: Location | None) -> Entry:
     return {**fields, "full_image_path": str(_resolve(fields["full_image_path"], root))}
 
 
+class _Looked(NamedTuple):
+    """What came of a photo: its entry, and what is wrong with it."""
+
+    entry: Entry
+    problem: str = ""
+
+
 class _Work:
-    """One photo after another; keeps what could not be used and the pictures that were drawn."""
+    """Looks at photos, from any thread; draws the people, if there is a folder for that."""
 
     def __init__(self, runner: "Runner", spec: InferenceSpec, pictures: Location | None) -> None:
         self.runner, self.spec, self.folder = runner, spec, pictures
-        self.skipped: list[str] = []
-        self.pictures: list[str] = []  # their names
+        self.reduce = keep_whole if pictures else choose_decoding(runner, spec)
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
 
-    def entry(self, index: int, given: Entry) -> Entry:
+    def look(self, index: int, given: Entry) -> _Looked:
         path = locate(given["full_image_path"])
         try:
-            image = read_image(path)
-            people = find_people(self.runner, image, self.spec)
+            photo = read_photo(path, self.reduce)
+            people = find_people(self.runner, photo, self.spec)
         except AwayError:
             raise
         except UserError as error:
-            self.skipped.append(str(error))
-            log.warning("skipped %s", error)
-            return entry(path, None, given)
+            return _Looked(entry(path, None, given), str(error))
         if self.folder is None:
-            return entry(path, people, given)
-        self._draw(index, draw_people(image, people, self.runner.card.skeleton))
-        return entry(path, people, given) | {"viz_id": index}
+            return _Looked(entry(path, people, given))
+        self._draw(index, draw_people(photo.pixels, people, self.runner.card.skeleton))
+        return _Looked(entry(path, people, given) | {"viz_id": index})
 
     def _draw(self, index: int, image: np.ndarray) -> None:
         assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{index}.png"
         encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        with write_unsynced(path) as file:
+        with write_unsynced(self.folder / PICTURE.format(index)) as file:
             file.write(encoded.tobytes())
-        self.pictures.append(path.name)

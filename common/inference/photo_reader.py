@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.fit import decode_image
+from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo
 from bodyposenet.common.inference.detections import Entry, entry
-from bodyposenet.common.inference.detector import find_people
+from bodyposenet.common.inference.detector import choose_decoding, find_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import translate_errors
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PhotoReader:
-    """Looks at one photo after another.
+    """Looks at photos; from any thread.
 
     Args:
         runner: The network.
@@ -31,13 +29,26 @@ class PhotoReader:
 
     def __init__(self, runner: "Runner", spec: InferenceSpec, store: PhotoStore, source: str) -> None:
         self.runner, self.spec, self.store, self.source = runner, spec, store, source
+        self._reduce = choose_decoding(runner, spec)
 
-    def pixels(self, name: str) -> np.ndarray | UserError:
-        """A photo's pixels, or what is wrong with it; from any thread.
+    def look(self, number: int, name: str) -> Entry:
+        """What ``detections.json`` says of a photo.
 
         Raises:
             UserError: All photos have gone.
         """
+        photo, meta = self._read(name), {"id": number, "file_name": name}
+        if isinstance(photo, UserError):
+            return entry(self._path(name), None, {"image_meta": meta, "problem": str(photo)})
+        meta |= {"height": photo.size[0], "width": photo.size[1]}
+        try:
+            people = find_people(self.runner, photo, self.spec)
+        except UserError as error:  # it is a line rather than a photo
+            return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
+        return self.describe(self._path(name), people, photo, {"image_meta": meta})
+
+    def _read(self, name: str) -> DecodedPhoto | UserError:
+        """A photo, or what is wrong with it."""
         try:
             data = self.store.read(name)
         except AwayError:
@@ -46,30 +57,14 @@ class PhotoReader:
             with translate_errors(self.source):
                 open_photos(self.source)
             return error
-        return _decode(data, str(self._path(name)))
-
-    def entry(self, number: int, name: str, pixels: np.ndarray | UserError) -> Entry:
-        """What ``detections.json`` says of a photo."""
-        meta: dict[str, Any] = {"id": number, "file_name": name}
-        if isinstance(pixels, UserError):
-            return entry(self._path(name), None, {"image_meta": meta, "problem": str(pixels)})
-        meta |= {"height": pixels.shape[0], "width": pixels.shape[1]}
         try:
-            people = find_people(self.runner, pixels, self.spec)
-        except UserError as error:  # it is a line rather than a photo
-            return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
-        return self.describe(self._path(name), people, pixels, {"image_meta": meta})
+            return decode_photo(data, where=str(self._path(name)), reduce=self._reduce)
+        except UserError as error:
+            return error
 
-    def describe(self, path: Location, people: People, pixels: np.ndarray, given: Mapping[str, Any]) -> Entry:
+    def describe(self, path: Location, people: People, photo: DecodedPhoto, given: Mapping[str, Any]) -> Entry:
         """Tell of a photo with its people; those who want to know more of it add to this."""
         return entry(path, people, given)
 
     def _path(self, name: str) -> Location:
         return join(self.source, name)
-
-
-def _decode(data: bytes, where: str) -> np.ndarray | UserError:
-    try:
-        return decode_image(data, where=where)
-    except UserError as error:
-        return error

@@ -19,6 +19,7 @@ from bodyposenet.common.data.exporters.labels import (
 )
 from bodyposenet.common.data.exporters.write import write_labels
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.photo import DecodedPhoto
 from bodyposenet.common.inference.batch import TOLD, Parts, count_parts, digest_work, find_all, list_source
 from bodyposenet.common.inference.detections import Entry, read_people, summarize
 from bodyposenet.common.inference.detector import open_model
@@ -105,12 +106,12 @@ class Prelabels:
 class DraftReader(PhotoReader):
     """Looks at one photo after another; also keeps the joints' scores and the photo as a small grey picture."""
 
-    def describe(self, path: Location, people: People, pixels: np.ndarray, given: Mapping[str, Any]) -> Entry:
+    def describe(self, path: Location, people: People, photo: DecodedPhoto, given: Mapping[str, Any]) -> Entry:
         """Tell of a photo with its people."""
         scores = people.keypoints[..., 2].astype(float).round(6).tolist()
-        return super().describe(path, people, pixels, given) | {
+        return super().describe(path, people, photo, given) | {
             "joint_scores": scores,
-            "picture": shrink_photo(pixels),
+            "picture": shrink_photo(photo.pixels),
         }
 
 

@@ -29,6 +29,8 @@ class InferenceSpec(Strict):
         fill_missing: Extension: guess joints that were not found.
         max_people: Extension: the best so many; null is all.
         flip: Extension: look at the mirrored photo too, and average.
+        decode_whole: Extension: decode all pixels of JPEG files; by default they are decoded at a half, a quarter or an
+            eighth of their size, if that is no smaller than the network's input.
         runner: Extension: what runs an ONNX model on a processor; null leaves it to flag and environment. ``exact`` is
             the same on every machine.
     """
@@ -48,6 +50,7 @@ class InferenceSpec(Strict):
     fill_missing: Bool = False
     max_people: Natural | None = None
     flip: Bool = False
+    decode_whole: Bool = False
     runner: RunnerName | None = None
 
     @field_validator("scales", mode="before")

@@ -94,7 +94,7 @@ def _open_source(source: Path, key: str | None) -> "Iterator[Path]":
 
 def _read_some(photos: "Path | Location", most: int) -> list[np.ndarray]:
     """Read so many photos of a folder, the same ones each time, whatever their names' order."""
-    from bodyposenet.common.imaging.fit import decode_image
+    from bodyposenet.common.imaging.photo import decode_image
     from bodyposenet.common.storage.photo_store import PHOTOS, is_photo, open_photos
 
     store = open_photos(photos)

@@ -132,7 +132,7 @@ def _sections(done: "BatchInference", skeleton: "Skeleton", source: str) -> "lis
 
 def _pictures(entries: "Sequence[Entry]", skeleton: "Skeleton", source: str) -> "Iterator[tuple[str, np.ndarray]]":
     """Caption and picture of each photo that can still be read."""
-    from bodyposenet.common.imaging.fit import decode_image
+    from bodyposenet.common.imaging.photo import decode_image
     from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.report.gallery import draw
     from bodyposenet.common.storage.photo_store import open_photos

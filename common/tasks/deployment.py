@@ -78,7 +78,8 @@ def calibrate(
     Path(int8).mkdir(parents=True, exist_ok=True)
     spec = read_spec(inference_spec, InferenceSpec, "inference_spec")
     source = find_onnx(onnx)
-    fitting = Fitting(spec.input_shape, card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode)
+    card, mode = card_of_model(read_model(source), source), spec.keep_aspect_ratio_mode
+    fitting = Fitting(spec.input_shape, card, mode, spec.decode_whole)
     ranges = find_ranges(fitting, folder=find_calibration(photos))
     judges = (spec, spec_in(find_dataset(dataset))) if dataset else None
     how = Calibration(ranges, cast("CalibrationMethod", method), keep, max_drop, judges)

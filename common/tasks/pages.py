@@ -98,7 +98,7 @@ def _history(model: Path) -> Sequence[Settings]:
 
 def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
     """Held-out photos with the people found in them, those with most people first."""
-    from bodyposenet.common.imaging.fit import read_image
+    from bodyposenet.common.imaging.photo import read_image
     from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.pose.draw import draw_people
 

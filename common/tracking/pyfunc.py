@@ -17,6 +17,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiled_folder import COPY
 
 if TYPE_CHECKING:
+    from bodyposenet.common.imaging.photo import DecodedPhoto, Reduce
     from bodyposenet.common.skeleton.card import Card
     from bodyposenet.common.spec.inference import InferenceSpec
 
@@ -55,13 +56,13 @@ class RegisteredPoseModel:
         """
         data = _unwrap(data)
         if isinstance(data, (list, tuple)) or getattr(data, "ndim", 0) == 4:
-            return [self._people(_photo(item)) for item in data]
-        return self._people(_photo(data))
+            return [self._people(item) for item in data]
+        return self._people(data)
 
-    def _people(self, photo: np.ndarray) -> list[Person]:
-        from bodyposenet.common.inference.detector import find_people
+    def _people(self, item: Any) -> list[Person]:
+        from bodyposenet.common.inference.detector import choose_decoding, find_people
 
-        found = find_people(self.runner, photo, self.spec)
+        found = find_people(self.runner, _photo(item, choose_decoding(self.runner, self.spec)), self.spec)
         joints = list(self.runner.card.skeleton.joints)
         return [
             {"keypoints": np.asarray(keypoints, float).tolist(), "score": float(score), "joints": joints}
@@ -88,17 +89,17 @@ def _unwrap(data: Any) -> Any:
     return data.tolist() if isinstance(data, np.ndarray) and data.dtype.kind in "OSU" else data
 
 
-def _photo(item: Any) -> np.ndarray:
-    """``(H, W, 3)`` RGB uint8."""
+def _photo(item: Any, reduce: "Reduce") -> "DecodedPhoto | np.ndarray":
+    """A photo, decoded no larger than needed, or ``(H, W, 3)`` RGB uint8."""
     if isinstance(item, np.ndarray):
         return _pixels(item)
     if isinstance(item, str):
         item = _from_base64(item)
     if not isinstance(item, (bytes, bytearray)):
         raise UserError(f"{type(item).__name__} is no photo", fix="give pixels or the bytes of an encoded file")
-    from bodyposenet.common.imaging.fit import decode_image
+    from bodyposenet.common.imaging.photo import decode_photo
 
-    return decode_image(bytes(item), where=f"{len(item)} bytes")
+    return decode_photo(bytes(item), where=f"{len(item)} bytes", reduce=reduce)
 
 
 def _pixels(photo: np.ndarray) -> np.ndarray:

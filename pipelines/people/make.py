@@ -17,7 +17,7 @@ import numpy as np
 from bodyposenet.common.adopt.adopt import adopt
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.prune.factor import factor
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18

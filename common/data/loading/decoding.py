@@ -23,16 +23,11 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.bitmask_png import read_bitmap
 from bodyposenet.common.imaging.headers import JPEG
 from bodyposenet.common.imaging.orientation import turn_image
+from bodyposenet.common.imaging.photo import COLOUR, REDUCED
 from bodyposenet.common.imaging.pixels import Pixels, decode
 
 FACTORS = ((8, 0.11), (4, 0.22), (2, 0.5))  # averaged so many pixels to one, at and below this scale
-COLOUR = cv2.IMREAD_COLOR_RGB
 IMAGE, MASK = "frame/image", "frame/mask"  # keys of a record
-REDUCED = {  # greyscale's flags, as colour's contain BGR
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-}
 
 
 class SpoiltRecordError(UserError):

@@ -10,9 +10,9 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Person, Photo
 from bodyposenet.common.data.annotations.ignore_masks import ignore_mask
 from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.fit import decode_annotated
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.orientation import Frame
+from bodyposenet.common.imaging.photo import decode_annotated
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pose.draw import EDGE, WHITE, Colour, draw_people
 from bodyposenet.common.pose.people import People
@@ -138,7 +138,7 @@ def _decode(data: bytes, photo: Photo, unclear: Frame) -> Image:
     told = photo.height, photo.width
     if read_header_size(data) not in (None, told, told[::-1]):
         raise UserError("no image of the size annotated", where=photo.file_name, fix="replace it, or annotate it anew")
-    return decode_annotated(data, told, unclear=unclear, where=photo.file_name)[0]
+    return decode_annotated(data, told, unclear=unclear, where=photo.file_name)[0].pixels
 
 
 def _shrunk(image: Image) -> tuple[Image, float]:

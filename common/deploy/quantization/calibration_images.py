@@ -19,7 +19,8 @@ from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import Shard, open_shards, read_manifest
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.fit import decode_image, fit_image, normalise, read_image
+from bodyposenet.common.imaging.fit import choose_reduction, fit_photo, normalise
+from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo, read_photo
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import listing
@@ -45,20 +46,27 @@ class Fitting:
         size: ``(height, width)`` in pixels.
         card: The network's.
         mode: As in an inference spec.
+        decode_whole: As in an inference spec.
     """
 
     size: tuple[int, int]
     card: Card
     mode: str | None = MODE
+    decode_whole: bool = False
 
-    def __call__(self, photo: np.ndarray) -> np.ndarray:
-        """``(H, W, 3)`` RGB uint8 to ``(1, height, width, 3)`` float32."""
-        return normalise(fit_image(photo, self.size, self.mode, self.card.stride).image, self.card)[None]
+    def __call__(self, photo: DecodedPhoto) -> np.ndarray:
+        """``(1, height, width, 3)`` float32, as the network takes it."""
+        return normalise(fit_photo(photo, self.size, self.mode, self.card.stride).image, self.card)[None]
+
+    def reduce(self, photo: tuple[int, int]) -> int:
+        """Say by how much a photo of ``(height, width)`` may be reduced when it is decoded."""
+        return 1 if self.decode_whole else choose_reduction(photo, self.size, self.mode)
 
     @property
     def described(self) -> list[object]:
         """What the pictures depend on."""
-        return [self.size, self.mode, self.card.stride, self.card.image_scale, self.card.image_offset]
+        decoding = "whole" if self.decode_whole else "reduced"
+        return [self.size, self.mode, self.card.stride, self.card.image_scale, self.card.image_offset, decoding]
 
 
 @dataclass(frozen=True)
@@ -176,7 +184,7 @@ def _together(reads: Sequence[Read]) -> np.ndarray | None:
 
 def _read_photo(path: Location, fitting: Fitting) -> np.ndarray:
     try:
-        return fitting(read_image(path))
+        return fitting(read_photo(path, fitting.reduce))
     except AwayError:
         raise
     except UserError as error:
@@ -187,7 +195,8 @@ def _read_record(shard: Shard, number: int, fitting: Fitting) -> np.ndarray:
     record = shard[number]
     where = f"{shard.records.path}: image {record.image_id}"
     try:
-        return fitting(decode_image(record.image, where=where, orientation=record.orientation))
+        turned = record.orientation
+        return fitting(decode_photo(record.image, where=where, orientation=turned, reduce=fitting.reduce))
     except UserError as error:
         raise UnreadableError(error.problem, where=error.where) from None
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ Maps = tuple[np.ndarray, np.ndarray]
 
 
 class OpenVinoSession:
-    """A network compiled for the processor; takes pictures of any size that the network takes.
+    """A network compiled for the processor; takes pictures of any size that the network takes, from any thread.
 
     Args:
         content: An ONNX model.
@@ -35,7 +36,7 @@ class OpenVinoSession:
             "ENABLE_CPU_PINNING": False,  # others compute on these cores, too
         }
         self._compiled = core.compile_model(core.read_model(content), "CPU", settings)
-        self._request = self._compiled.create_infer_request()
+        self._own = threading.local()  # a request holds one picture at a time
 
     @property
     def precision(self) -> str:
@@ -45,8 +46,11 @@ class OpenVinoSession:
 
     def __call__(self, given: np.ndarray) -> Maps:
         """Compute the maps of pictures as the network takes them."""
-        self._request.infer({INPUT: given}, share_inputs=True)
-        heatmaps, pafs = (np.array(self._request.get_tensor(name).data, np.float32) for name in OUTPUTS)
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        request = self._own.request
+        request.infer({INPUT: given}, share_inputs=True)
+        heatmaps, pafs = (np.array(request.get_tensor(name).data, np.float32) for name in OUTPUTS)
         return heatmaps, pafs
 
 

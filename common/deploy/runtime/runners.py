@@ -1,5 +1,6 @@
 """Runners: any model file as one function from pictures to maps."""
 
+import threading
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,7 +168,7 @@ def _widen(model: Any) -> Any:
 class OnnxRunner:
     """An ONNX model: through ONNX Runtime, or on a processor in whatever form is fastest and right there.
 
-    The form is chosen when the first pictures come, as it is measured at their size.
+    Any thread may call it. The form is chosen when the first pictures come, as it is measured at their size.
 
     Args:
         path: What ``bpnet export`` wrote, in 32, 16 or 8 bits.
@@ -197,6 +198,7 @@ class OnnxRunner:
         self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
         self._compute: Compute | None = None
+        self._choosing = threading.Lock()
         self._chooser: Any = Chooser(read_content(path), resolve_runner(runner), threads, processor, str(path))
         self.choice = self._chooser.describe_exact()
         self._settle(self._session.get_providers()[0])
@@ -221,10 +223,16 @@ class OnnxRunner:
         return in_batches(self._run, images, self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
-        if self._compute is None:
-            self._compute, self.choice = self._chooser.choose(self._make_picture(images.shape))
-            self._session = self._chooser = None  # the network's other copies
-        return self._compute(as_pixels(images, self.card) if self._pixels else images)
+        compute = self._compute or self._choose(images.shape)
+        return compute(as_pixels(images, self.card) if self._pixels else images)
+
+    def _choose(self, shape: tuple[int, ...]) -> Compute:
+        """Choose the form, once, whoever comes first; the others wait."""
+        with self._choosing:
+            if self._compute is None:
+                self._compute, self.choice = self._chooser.choose(self._make_picture(shape))
+                self._session = self._chooser = None  # the network's other copies
+            return self._compute
 
     def _run_session(self, given: np.ndarray) -> Maps:
         heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: given})

@@ -68,7 +68,7 @@ class Driver:
         self.call("cuDeviceGetCount", byref(count))
         if not count.value:
             raise DriverError("the driver lists no GPU", where=DRIVER)
-        self._device = c_int()
+        self._device, self._context = c_int(), c_void_p()
         self.call("cuDeviceGet", byref(self._device), 0)
 
     def call(self, name: str, *arguments: Any) -> None:
@@ -94,9 +94,9 @@ class Driver:
 
     def enter(self) -> None:
         """Make the GPU's primary context, which the CUDA runtime uses, too, this thread's."""
-        context = c_void_p()
-        self.call("cuDevicePrimaryCtxRetain", byref(context), self._device.value)
-        self.call("cuCtxSetCurrent", context)
+        if not self._context:
+            self.call("cuDevicePrimaryCtxRetain", byref(self._context), self._device.value)
+        self.call("cuCtxSetCurrent", self._context)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Engine runner: a network compiled by TensorRT or TensorRT-RTX, on the GPU that it was built for."""
 
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, require_outputs
 from bodyposenet.common.deploy.runner import Maps, require_images
-from bodyposenet.common.deploy.tensorrt.cuda import Stream, find_gpu
+from bodyposenet.common.deploy.tensorrt.cuda import Stream, driver, find_gpu
 from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, read_engine
 from bodyposenet.common.deploy.tensorrt.engine_library import ANY_RTX, Library, logger
 from bodyposenet.common.errors import UserError
@@ -45,6 +46,7 @@ class EngineRunner:
         require_outputs(self._outputs, path)
         self._context = self._engine.create_execution_context()
         self._stream = Stream()
+        self._one = threading.Lock()
 
     def _deserialize(self, library: Library, content: bytes) -> Any:
         said, card = logger(library.name), self.engine_card
@@ -60,7 +62,9 @@ class EngineRunner:
         """See :class:`Runner`."""
         require_images(images, self.card.stride)
         self.sizes.require((images.shape[1], images.shape[2]), where=self._where)
-        return in_batches(self._run, np.asarray(images, np.float32), self.sizes)
+        with self._one:  # thread at a time: there is one stream
+            driver().enter()
+            return in_batches(self._run, np.asarray(images, np.float32), self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
         """Run as many pictures as the engine takes at once."""

@@ -32,6 +32,8 @@ from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.status_log import StatusLog
 
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
+
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
 PEOPLE = [standing(1, 7, (20, 20, 90, 210)), standing(3, 3, (30, 30, 110, 250))]
 

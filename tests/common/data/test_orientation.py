@@ -19,11 +19,13 @@ from bodyposenet.common.data.report.dataset_report import set_skeleton
 from bodyposenet.common.data.sampling.calibration_sample import copy_sample
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
-from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.photo_store import open_photos
+
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
 
 WIDE, SQUARE = (240, 320), (256, 256)
 TALL_BOX = (20, 10, 90, 210)  # ends beyond neither side

@@ -26,6 +26,8 @@ from bodyposenet.common.tracking import register_model
 from bodyposenet.pipelines.package import Input
 from bodyposenet.pipelines.parameters import problems
 
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
+
 CLEAN = "12-output-folder-exists"  # the same people, and nothing wrong
 FILE = "data/annotations/people.json"
 MENDED = {

@@ -19,6 +19,8 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
+
 MODES = ("adjust_network_input", "pad_image_input")
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200)), image(5, size=(200, 200))]
 PEOPLE = [

@@ -13,7 +13,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.evaluation.suspects import describe_suspects, find_exchange, find_suspects
-from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.model.files.bundled import weights_path
@@ -21,6 +21,8 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_s
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import locate
+
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
 
 IMAGES = [image(7, size=(240, 320)), image(3, size=(320, 200))]
 PEOPLE = [

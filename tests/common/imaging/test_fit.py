@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import fit_image, plan_fit, read_image
+from bodyposenet.common.imaging.fit import fit_image, plan_fit
+from bodyposenet.common.imaging.photo import read_image
 
 MODES = ("adjust_network_input", "pad_image_input", None)
 sides = st.integers(8, 700)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from support.turned_photos import LOSSLESS, ORIENTATIONS, draw_photo, store_turned
 
-from bodyposenet.common.imaging.fit import decode_image
 from bodyposenet.common.imaging.orientation import (
     choose_turn,
     describe_turns,
@@ -18,6 +17,7 @@ from bodyposenet.common.imaging.orientation import (
     turn_image,
     turn_size,
 )
+from bodyposenet.common.imaging.photo import decode_image
 from bodyposenet.common.imaging.pixels import is_whole
 
 SHOWN = draw_photo(3, (24, 40))

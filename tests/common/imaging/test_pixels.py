@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import decode_image, plan_fit
+from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.imaging.headers import read_header_size
+from bodyposenet.common.imaging.photo import decode_image
 from bodyposenet.common.imaging.pixels import decode, decode_size, is_whole
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))

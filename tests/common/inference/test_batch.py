@@ -14,12 +14,14 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.batch import PART, infer_batch
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
+from bodyposenet.common.machine.processor import count_cores
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.files import listing, whole_file
 
 SPEC = parse_spec({"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}, InferenceSpec)
+AHEAD = 2 * (count_cores() + 1)  # photos that are begun before those before them are done
 RICH, PLAIN = "detections.json", "detections_coco_format.json"
 
 # Looks at the photos of a folder, and dies when it opens a certain one.
@@ -124,16 +126,17 @@ def test_an_inference_that_was_killed_goes_on_where_it_was(network, tmp_path, ca
     caplog.set_level("INFO")
     folder, out, work = tmp_path / "many", tmp_path / "out", tmp_path / "work"
     folder.mkdir()
-    for number in range(PART + 20):
+    photos, later = PART + 20 + AHEAD, PART + 10 + AHEAD
+    for number in range(photos):
         cv2.imwrite(str(folder / f"{number:03d}.png"), np.full((48, 48, 3), 255 * (number % 2), np.uint8))
     infer_batch(network, SPEC, str(folder), tmp_path / "wanted")
-    command = [network, json.dumps(SPEC.model_dump(mode="json")), folder, out, work, f"{PART + 10}.png"]
+    command = [network, json.dumps(SPEC.model_dump(mode="json")), folder, out, work, f"{later}.png"]
     killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (out / RICH).exists()
     batch = infer_batch(network, SPEC, str(folder), out, work=str(work))
-    assert (batch.resumed, batch.photos) == (PART, PART + 20)
-    assert f"an earlier attempt has looked at {PART} of {PART + 20} photos" in caplog.text
+    assert (batch.resumed, batch.photos) == (PART, photos)
+    assert f"an earlier attempt has looked at {PART} of {photos} photos" in caplog.text
     for name in (RICH, PLAIN):
         assert (out / name).read_bytes() == (tmp_path / "wanted" / name).read_bytes()
     assert list(work.iterdir()) == []

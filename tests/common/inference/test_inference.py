@@ -11,13 +11,15 @@ from support.perfect import PerfectRunner, standing
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import read_image
+from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.inference.inference import default_results_dir, infer, list_photos
 from bodyposenet.common.pose.draw import limb_colour
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import locate
+
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
 
 SPEC = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
 PEOPLE = [standing(1, 1, (20, 20, 90, 180)), standing(2, 2, (30, 20, 100, 170)), standing(3, 2, (150, 20, 80, 170))]

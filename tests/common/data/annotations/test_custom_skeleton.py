@@ -25,6 +25,8 @@ from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.pose_config import load_skeleton
 
+pytestmark = pytest.mark.usefixtures("one_photo_at_a_time")  # which perfect networks count on
+
 SKELETON = load_skeleton(EXAMPLE / "pose_config.json")
 INFERENCE = load_spec(EXAMPLE / "infer.yaml", InferenceSpec)
 WORDS = {"seen": 1, "hidden": 2, "absent": 0}

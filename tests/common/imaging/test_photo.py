@@ -1,0 +1,130 @@
+"""Photos decoded no larger than the network needs them: what lies where, and what stays whole."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.fit import choose_reduction, fit_photo, plan_fit
+from bodyposenet.common.imaging.orientation import turn_image
+from bodyposenet.common.imaging.photo import decode_annotated, decode_photo, read_photo, reduce_size
+
+MODES = ("adjust_network_input", "pad_image_input", None)
+sides = st.integers(40, 5000)
+sizes = st.tuples(sides, sides)
+
+
+def spotted(size, x, y):
+    """A white Gaussian spot on dark noise, RGB, as a photo of ``(height, width)``."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    spot = 235 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * (max(size) / 40) ** 2))
+    noise = np.random.default_rng(0).integers(0, 20, size)
+    return np.repeat((spot + noise).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def can_be_fitted(photo, wanted, mode):
+    """Whether it is no line."""
+    try:
+        return plan_fit(photo, wanted, mode)
+    except UserError:
+        return None
+
+
+def centre_of(image):
+    weight = np.clip(image[..., 0].astype(float) - 170, 0, None)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+
+
+def jpeg(pixels, orientation=1):
+    """The file of RGB pixels as they are stored, whose EXIF data say how to turn them."""
+    data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    segment = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
+    return data[:2] + segment + data[2:]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("size", "wanted", "reduced"),
+    [
+        ((1200, 1600), (288, 384), 4),
+        ((803, 1211), (256, 256), 2),
+        ((1999, 1501), (184, 200), 4),
+        ((480, 640), (368, 368), 1),
+    ],
+)
+def test_what_a_reduced_photo_shows_lies_where_the_fit_says(mode, size, wanted, reduced):
+    place = np.array([0.3 * size[1] + 0.3, 0.6 * size[0] + 0.1])
+    photo = decode_photo(
+        jpeg(spotted(size, *place)), where="x", reduce=lambda whole: choose_reduction(whole, wanted, mode)
+    )
+    assert photo.size == size
+    assert photo.reduced >= reduced
+    assert photo.pixels.shape == (*reduce_size(size, photo.reduced), 3)
+    fitted = fit_photo(photo, wanted, mode)
+    assert fitted.fit.size == plan_fit(size, wanted, mode).size
+    np.testing.assert_allclose(centre_of(fitted.image), fitted.fit.to_input(place), atol=0.1)
+
+
+def test_photos_of_cameras_are_reduced():
+    assert choose_reduction((3000, 4000), (368, 368), "adjust_network_input") == 8
+    assert choose_reduction((3000, 4000), (368, 368), "pad_image_input") == 8
+    assert choose_reduction((1080, 1920), (256, 256), "adjust_network_input") == 4
+    assert choose_reduction((480, 640), (256, 256), "adjust_network_input") == 1
+
+
+@given(sizes, sizes, st.sampled_from(MODES))
+def test_no_photo_is_enlarged_that_was_reduced_and_none_is_larger_than_need_be(photo, wanted, mode):
+    assume(can_be_fitted(photo, wanted, mode))
+    reduced = choose_reduction(photo, wanted, mode)
+
+    def shrinks(by):
+        fit, (height, width) = plan_fit(photo, wanted, mode, reduced=by), reduce_size(photo, by)
+        framed = height + sum(fit.borders[:2]), width + sum(fit.borders[2:])
+        return framed[0] >= fit.resized[0] and framed[1] >= fit.resized[1]
+
+    assert reduced == 1 or shrinks(reduced)
+    assert reduced == 8 or not shrinks(2 * reduced)
+
+
+@given(sizes, sizes, st.sampled_from(MODES))
+def test_a_reduced_photo_lies_where_the_whole_one_does_but_for_its_own_last_pixels(photo, wanted, mode):
+    assume(can_be_fitted(photo, wanted, mode))
+    reduced = choose_reduction(photo, wanted, mode)
+    whole, fit = plan_fit(photo, wanted, mode), plan_fit(photo, wanted, mode, reduced=reduced)
+    assert (fit.size, fit.resized) == (whole.size, whole.resized)
+    corners = np.array([[0.0, 0.0], [photo[1] - 1, 0], [0, photo[0] - 1], [photo[1] - 1, photo[0] - 1]])
+    np.testing.assert_allclose(fit.to_photo(fit.to_input(corners)), corners, atol=1e-6)
+    own = 3 * reduced * np.diag(whole.matrix)[:2].max()  # three pixels as decoded, in those of the input
+    np.testing.assert_allclose(fit.to_input(corners), whole.to_input(corners), atol=own)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(160, 240), (161, 243)])
+def test_turned_photos_are_reduced_where_their_sides_divide(orientation, size):
+    stored = spotted(size, 70, 90)
+    photo = decode_photo(jpeg(stored, orientation), where="x", reduce=lambda whole: 4)
+    shown = turn_image(stored, orientation)
+    assert photo.size == shown.shape[:2]
+    assert photo.reduced == (4 if orientation == 1 or size == (160, 240) else 1)
+    place = (centre_of(shown) + 0.5) / photo.reduced - 0.5
+    np.testing.assert_allclose(centre_of(photo.pixels), place, atol=0.1)
+
+
+def test_other_files_stay_whole(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), spotted((200, 300), 60, 70))
+    photo = read_photo(tmp_path / "a.png", lambda whole: 8)
+    assert (photo.reduced, photo.size, photo.pixels.shape) == (1, (200, 300), (200, 300, 3))
+
+
+def test_annotated_photos_are_held_to_the_size_of_the_whole(tmp_path):
+    data = jpeg(spotted((200, 300), 60, 70), 6)
+    shown, turn = decode_annotated(data, (300, 200), unclear="shown", where="x", reduce=lambda whole: 4)
+    assert (shown.size, shown.reduced, turn.reason) == ((300, 200), 4, "shown")
+    stored, turn = decode_annotated(data, (200, 300), unclear="shown", where="x", reduce=lambda whole: 4)
+    assert (stored.size, stored.pixels.shape, turn.reason) == ((200, 300), (50, 75, 3), "stored")
