@@ -16,7 +16,7 @@ from bodyposenet.common.evaluation.false_positives import FalsePositives, count_
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
 from bodyposenet.common.evaluation.suspects import Suspect, describe_suspects, find_suspects, write_suspects
 from bodyposenet.common.imaging.orientation import Frame, Turn, describe_turns
-from bodyposenet.common.imaging.photo import Reduce, decode_annotated
+from bodyposenet.common.imaging.photo import Reduce, decode_annotated, make_room
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
     entry,
@@ -195,8 +195,9 @@ class _Eye:
         told, where = (photo.height, photo.width), str(self.folder / photo.file_name)
         try:
             data = self.photos.read(photo.file_name)
-            image, turn = decode_annotated(data, told, unclear=self.unclear, where=where, reduce=self._reduce)
-            return find_people(self.runner, image, self.spec), turn
+            with make_room(data):
+                image, turn = decode_annotated(data, told, unclear=self.unclear, where=where, reduce=self._reduce)
+                return find_people(self.runner, image, self.spec), turn
         except AwayError:
             raise
         except UserError as error:

@@ -1,6 +1,8 @@
 """Photo: an image file as pixels, no more of them than are looked at."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ REDUCED = {  # greyscale's flags, as colour's contain BGR
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
 }
+LARGE = 2**25  # pixels: 100 MB as they are decoded, and as much again as they are fitted
 Reduce = Callable[[Size], int]  # given (height, width) of a photo as it is looked at: by how much to reduce it
 
 
@@ -63,9 +66,19 @@ def keep_whole(size: Size) -> int:
     return 1
 
 
-def read_photo(path: Path | Location, reduce: Reduce = keep_whole) -> DecodedPhoto:
-    """Read a photo, turned as its EXIF data say; see :func:`decode_photo`."""
-    return decode_photo(read_bytes(path, fix="check the path"), where=str(path), reduce=reduce)
+@contextmanager
+def make_room(data: bytes) -> Iterator[None]:
+    """Within it a large photo's pixels are the only ones of that kind, whatever other threads look at.
+
+    Args:
+        data: The photo's file.
+    """
+    height, width = read_header_size(data) or (0, 0)
+    with _room if height * width > LARGE else nullcontext():
+        yield
+
+
+_room = threading.Lock()
 
 
 def decode_photo(

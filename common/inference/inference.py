@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.photo import keep_whole, read_photo
+from bodyposenet.common.imaging.photo import decode_photo, keep_whole, make_room
 from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
 from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
 from bodyposenet.common.inference.many import look_at_all
@@ -217,16 +217,18 @@ class _Work:
     def look(self, index: int, given: Entry) -> _Looked:
         path = locate(given["full_image_path"])
         try:
-            photo = read_photo(path, self.reduce)
-            people = find_people(self.runner, photo, self.spec)
+            data = read_bytes(path, fix="check the path")
+            with make_room(data):
+                photo = decode_photo(data, where=str(path), reduce=self.reduce)
+                people = find_people(self.runner, photo, self.spec)
+                if self.folder is not None:
+                    self._draw(index, draw_people(photo.pixels, people, self.runner.card.skeleton))
         except AwayError:
             raise
         except UserError as error:
             return _Looked(entry(path, None, given), str(error))
-        if self.folder is None:
-            return _Looked(entry(path, people, given))
-        self._draw(index, draw_people(photo.pixels, people, self.runner.card.skeleton))
-        return _Looked(entry(path, people, given) | {"viz_id": index})
+        drawn = {} if self.folder is None else {"viz_id": index}
+        return _Looked(entry(path, people, given) | drawn)
 
     def _draw(self, index: int, image: np.ndarray) -> None:
         assert self.folder is not None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo
+from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo, make_room
 from bodyposenet.common.inference.detections import Entry, entry
 from bodyposenet.common.inference.detector import choose_decoding, find_people
 from bodyposenet.common.pose.people import People
@@ -37,29 +37,31 @@ class PhotoReader:
         Raises:
             UserError: All photos have gone.
         """
-        photo, meta = self._read(name), {"id": number, "file_name": name}
-        if isinstance(photo, UserError):
-            return entry(self._path(name), None, {"image_meta": meta, "problem": str(photo)})
-        meta |= {"height": photo.size[0], "width": photo.size[1]}
-        try:
-            people = find_people(self.runner, photo, self.spec)
-        except UserError as error:  # it is a line rather than a photo
-            return entry(self._path(name), None, {"image_meta": meta, "problem": f"{self._path(name)}: {error}"})
-        return self.describe(self._path(name), people, photo, {"image_meta": meta})
+        data, path = self._read(name), self._path(name)
+        meta: dict[str, Any] = {"id": number, "file_name": name}
+        if isinstance(data, UserError):
+            return entry(path, None, {"image_meta": meta, "problem": str(data)})
+        with make_room(data):
+            try:
+                photo = decode_photo(data, where=str(path), reduce=self._reduce)
+            except UserError as error:
+                return entry(path, None, {"image_meta": meta, "problem": str(error)})
+            meta |= {"height": photo.size[0], "width": photo.size[1]}
+            try:
+                people = find_people(self.runner, photo, self.spec)
+            except UserError as error:  # it is a line rather than a photo
+                return entry(path, None, {"image_meta": meta, "problem": f"{path}: {error}"})
+            return self.describe(path, people, photo, {"image_meta": meta})
 
-    def _read(self, name: str) -> DecodedPhoto | UserError:
-        """A photo, or what is wrong with it."""
+    def _read(self, name: str) -> bytes | UserError:
+        """A photo's file, or what is wrong with it."""
         try:
-            data = self.store.read(name)
+            return self.store.read(name)
         except AwayError:
             raise
         except UserError as error:
             with translate_errors(self.source):
                 open_photos(self.source)
-            return error
-        try:
-            return decode_photo(data, where=str(self._path(name)), reduce=self._reduce)
-        except UserError as error:
             return error
 
     def describe(self, path: Location, people: People, photo: DecodedPhoto, given: Mapping[str, Any]) -> Entry:

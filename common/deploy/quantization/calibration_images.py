@@ -20,10 +20,10 @@ from bodyposenet.common.data.records.manifest import Shard, open_shards, read_ma
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.fit import choose_reduction, fit_photo, normalise
-from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo, read_photo
+from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.digests import digest_bytes
-from bodyposenet.common.storage.files import listing
+from bodyposenet.common.storage.files import listing, read_bytes
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import choose_photos, is_photo
 
@@ -184,7 +184,7 @@ def _together(reads: Sequence[Read]) -> np.ndarray | None:
 
 def _read_photo(path: Location, fitting: Fitting) -> np.ndarray:
     try:
-        return fitting(read_photo(path, fitting.reduce))
+        return fitting(decode_photo(read_bytes(path), where=str(path), reduce=fitting.reduce))
     except AwayError:
         raise
     except UserError as error:

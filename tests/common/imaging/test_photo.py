@@ -1,6 +1,8 @@
 """Photos decoded no larger than the network needs them: what lies where, and what stays whole."""
 
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import choose_reduction, fit_photo, plan_fit
 from bodyposenet.common.imaging.orientation import turn_image
-from bodyposenet.common.imaging.photo import decode_annotated, decode_photo, read_photo, reduce_size
+from bodyposenet.common.imaging.photo import decode_annotated, decode_photo, make_room, reduce_size
 
 MODES = ("adjust_network_input", "pad_image_input", None)
 sides = st.integers(40, 5000)
@@ -118,7 +120,7 @@ def test_turned_photos_are_reduced_where_their_sides_divide(orientation, size):
 
 def test_other_files_stay_whole(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), spotted((200, 300), 60, 70))
-    photo = read_photo(tmp_path / "a.png", lambda whole: 8)
+    photo = decode_photo((tmp_path / "a.png").read_bytes(), where="x", reduce=lambda whole: 8)
     assert (photo.reduced, photo.size, photo.pixels.shape) == (1, (200, 300), (200, 300, 3))
 
 
@@ -128,3 +130,26 @@ def test_annotated_photos_are_held_to_the_size_of_the_whole(tmp_path):
     assert (shown.size, shown.reduced, turn.reason) == ((300, 200), 4, "shown")
     stored, turn = decode_annotated(data, (200, 300), unclear="shown", where="x", reduce=lambda whole: 4)
     assert (stored.size, stored.pixels.shape, turn.reason) == ((200, 300), (50, 75, 3), "stored")
+
+
+def test_of_large_photos_there_is_one_at_a_time():
+    small, large = (
+        cv2.imencode(".png", np.zeros(size, np.uint8))[1].tobytes() for size in ((9, 9), (2**13, 2**12 + 1))
+    )
+    inside, go = threading.Event(), threading.Event()
+
+    def hold():
+        with make_room(large):
+            inside.set()
+            go.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(hold)
+        assert inside.wait(30)
+        with make_room(small):
+            pass
+        second = pool.submit(hold)
+        assert not second.done()
+        go.set()
+        first.result(30)
+        second.result(30)

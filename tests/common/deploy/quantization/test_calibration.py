@@ -28,7 +28,7 @@ from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile, write_
 from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, parse_cache
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.photo import read_photo
+from bodyposenet.common.imaging.photo import decode_photo
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.pipelines.specs import default
 
@@ -129,7 +129,7 @@ def test_a_folder_gives_the_same_photos_at_every_run_each_once_and_fitted(photos
     assert again.digest == found.digest
     np.testing.assert_array_equal(np.concatenate(batches), np.concatenate(list(again)))
     everything = [
-        FITTING(read_photo(path, FITTING.reduce))
+        FITTING(decode_photo(path.read_bytes(), where="x", reduce=FITTING.reduce))
         for path in photos.glob("*.*")
         if path.suffix.lower() in (".jpg", ".png")
     ]
