@@ -12,7 +12,7 @@ from benchmarks.processor import asked, describe_processor, measured_on
 HERE = Path(__file__).parent
 GROUPS = (
     "codec", "people", "taught", "data", "reconvert", "training", "pruning", "calibration", "int8", "runners", "start",
-    "throughput", "nightly",
+    "throughput", "growth", "nightly",
 )  # fmt: skip
 MARKS = "<!-- table -->", "<!-- end -->"
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from bodyposenet.common.deploy.onnx_file import card_of_model, read_model, write_model, write_whole
+from bodyposenet.common.deploy.onnx_file import card_of_model, write_model, write_whole
 from bodyposenet.common.deploy.quantization.calibration_images import CalibrationImages
+from bodyposenet.common.deploy.quantization.float_network import read_float_network
 from bodyposenet.common.deploy.quantization.histograms import Histogram, threshold
 from bodyposenet.common.deploy.quantization.observer import observe, warn_of_zeros
 from bodyposenet.common.deploy.quantization.qdq import Grid, concatenations, convolutions, insert_qdq, list_rounded
@@ -101,7 +102,7 @@ def quantize_int8(
     if method not in get_args(CalibrationMethod):
         known = ", ".join(get_args(CalibrationMethod))
         raise UserError(f"unknown calibration method {method!r}", fix=f"choose {known}")
-    model = read_model(onnx)
+    model = read_float_network(onnx)
     kept = keep if callable(keep) else _match_convolutions(keep, model, onnx)
     path = output_paths(output)[0]
     part = path.with_name(f".{path.stem}.part.npz")
@@ -140,7 +141,7 @@ def quantize_with_cache(onnx: Path, cache: Path, output: Path, *, keep: Collecti
     Raises:
         UserError: The file is no cache, or not of this network, or there is no such convolution.
     """
-    model = read_model(onnx)
+    model = read_float_network(onnx)
     kept = _match_convolutions(keep, model, onnx)
     scales = parse_cache(read_bytes(cache).decode(errors="replace"), where=str(cache))
     wanted = list_rounded(model.graph, kept)

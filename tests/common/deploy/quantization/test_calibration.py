@@ -20,8 +20,11 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.data.synthetic.dataset import synthesize
+from bodyposenet.common.deploy.export.fp16 import export_half
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.onnx_file import card_of_model
 from bodyposenet.common.deploy.quantization.calibration_images import Fitting, from_folder, from_tensorfile
+from bodyposenet.common.deploy.quantization.float_network import widen_weights
 from bodyposenet.common.deploy.quantization.observer import EVERY
 from bodyposenet.common.deploy.quantization.quantize import quantize_int8, quantize_with_cache
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile, write_tensorfile
@@ -29,6 +32,7 @@ from bodyposenet.common.deploy.quantization.tensorrt_cache import cache_text, pa
 from bodyposenet.common.deploy.runtime.runners import OnnxRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.photo import decode_photo
+from bodyposenet.common.model.files.bundled import weights_path
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.pipelines.specs import default
 
@@ -135,6 +139,28 @@ def test_a_folder_gives_the_same_photos_at_every_run_each_once_and_fitted(photos
     ]
     chosen = [sum(np.array_equal(picture, one[0]) for picture in np.concatenate(batches)) for one in everything]
     assert sorted(chosen) == [0] * 8 + [1] * 12
+
+
+def test_a_network_with_weights_in_16_bits_is_quantized_as_what_they_widen_to(photos, tmp_path):
+    halved = weights_path("pretrained:people").with_suffix(".onnx")
+    wide = onnx.load(halved)
+    assert any(node.op_type == "Cast" for node in wide.graph.node)
+    widen_weights(wide.graph)
+    onnx.save(wide, tmp_path / "wide.onnx")
+    fitting = Fitting((64, 64), card_of_model(wide, halved))
+    done = [
+        quantize_int8(each, from_folder(photos, fitting, batches=2), tmp_path / f"{name}.onnx")
+        for name, each in (("a", halved), ("b", tmp_path / "wide.onnx"))
+    ]
+    assert done[0].cpu_path.read_bytes() == done[1].cpu_path.read_bytes()
+
+
+def test_networks_that_compute_in_fewer_bits_are_refused(floats, photos, tmp_path):
+    halved = export_half(floats, tmp_path / "half.onnx").path
+    eight = weights_path("pretrained:people").with_name("people_int8.onnx")
+    for network in (halved, eight):
+        with pytest.raises(UserError, match=r"no weights in 32 bits.*; give what bpnet export writes with --data_type"):
+            quantize_int8(network, from_folder(photos, FITTING, batches=1), tmp_path / "no.onnx")
 
 
 def test_other_photos_sizes_and_numbers_have_another_digest(photos, tmp_path):
