@@ -23,7 +23,7 @@ from bodyposenet.common.inference.detections import (
     summarize,
     to_coco,
     write_detections,
-    write_json,
+    write_items,
 )
 from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
 from bodyposenet.common.inference.many import look_at_all
@@ -221,7 +221,7 @@ def _score(
     entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
     write_detections(results_dir, skeleton, spec, entries)
     detections = _detect(truth, found, skeleton)
-    write_json(results_dir / COCO_DETECTIONS, detections)
+    write_items(results_dir / COCO_DETECTIONS, detections)
     sigmas = sigmas_for(truth.joints, skeleton)
     metrics = coco_metrics(truth, detections, sigmas=sigmas)
     write_csv(results_dir, metrics)

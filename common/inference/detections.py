@@ -53,15 +53,13 @@ def write_detections(
         entries: The photos.
         extra: Further keys of the file.
     """
-    return write_json(
-        folder / DETECTIONS,
-        {
-            **(extra or {}),
-            **pose_config(skeleton),
-            "inference_spec": spec.model_dump(mode="json"),
-            "images": list(entries),
-        },
-    )
+    head = {**(extra or {}), **pose_config(skeleton), "inference_spec": spec.model_dump(mode="json")}
+    with whole_file(folder / DETECTIONS) as file:
+        photos = _Array(file, *_enclose(head))
+        for found in entries:
+            photos.add(found)
+        photos.close()
+    return folder / DETECTIONS
 
 
 def pose_config(skeleton: Skeleton) -> dict[str, Any]:
@@ -83,6 +81,15 @@ def write_json(path: Location, data: Any) -> Location:
     with whole_file(path) as file:
         file.write(json.dumps(data, indent=2).encode() + b"\n")
     return path
+
+
+def write_items(path: Location, items: Iterable[Any]) -> None:
+    """Write a list, an item a line, as JSON's encoder is fast only without an indent; the folder is made."""
+    with whole_file(path) as file:
+        array = _Array(file, "", "\n")
+        for item in items:
+            array.add(item)
+        array.close()
 
 
 def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
@@ -122,8 +129,7 @@ def write_files(
     head = {**extra, **pose_config(skeleton), "inference_spec": spec.model_dump(mode="json")}
     joints = COCO_17.joints if set(COCO_17.joints) <= set(skeleton.joints) else skeleton.joints
     with whole_file(folder / DETECTIONS) as rich, whole_file(folder / COCO_DETECTIONS) as plain:
-        photos = _Array(rich, json.dumps(head, indent=2)[:-2] + ',\n  "images": ', "\n}\n")
-        people = _Array(plain, "", "\n")
+        photos, people = _Array(rich, *_enclose(head)), _Array(plain, "", "\n")
         for found in entries:
             photos.add(found)
             for person in to_coco(read_people(found, skeleton), skeleton, joints, found["image_meta"]["id"]):
@@ -151,6 +157,11 @@ def read_people(found: Entry, skeleton: Skeleton) -> People:
     places = np.reshape(np.asarray(found.get("keypoints", []), np.float32), (-1, skeleton.num_joints, 2))
     seen = places.any(axis=-1, keepdims=True).astype(np.float32)
     return People(np.concatenate([places, seen], axis=-1), np.asarray(found.get("scores", []), np.float32))
+
+
+def _enclose(head: Mapping[str, Any]) -> tuple[str, str]:
+    """What stands before and after the photos of ``detections.json``."""
+    return json.dumps(head, indent=2)[:-2] + ',\n  "images": ', "\n}\n"
 
 
 class _Array:
