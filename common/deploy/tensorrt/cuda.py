@@ -142,6 +142,10 @@ class Stream:
         self.handle = stream.value or 0
         self._buffers: dict[str, tuple[int, int]] = {}  # address, bytes
 
+    def enter(self) -> None:
+        """Let this thread use the GPU, as whoever made the stream does."""
+        self._driver.enter()
+
     def buffer(self, name: str, size: int) -> int:
         """The address of at least ``size`` bytes under a name."""
         address, held = self._buffers.get(name, (0, 0))

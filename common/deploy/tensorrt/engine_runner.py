@@ -10,7 +10,7 @@ import numpy as np
 from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, require_outputs
 from bodyposenet.common.deploy.runner import Maps, require_images
-from bodyposenet.common.deploy.tensorrt.cuda import Stream, driver, find_gpu
+from bodyposenet.common.deploy.tensorrt.cuda import Stream, find_gpu
 from bodyposenet.common.deploy.tensorrt.engine_file import EngineCard, read_engine
 from bodyposenet.common.deploy.tensorrt.engine_library import ANY_RTX, Library, logger
 from bodyposenet.common.errors import UserError
@@ -63,7 +63,7 @@ class EngineRunner:
         require_images(images, self.card.stride)
         self.sizes.require((images.shape[1], images.shape[2]), where=self._where)
         with self._one:  # thread at a time: there is one stream
-            driver().enter()
+            self._stream.enter()
             return in_batches(self._run, np.asarray(images, np.float32), self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
