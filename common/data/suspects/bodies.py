@@ -1,0 +1,177 @@
+"""Bodies: the labelled people of a set as columns, how their joints lie to each other, and who is near whom."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats
+from bodyposenet.common.data.annotations.fields import Mask, Numbers
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.pose.body_prior import fit_prior
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, BodyPrior, Skeleton, find_sigma
+
+MODELS = 3000  # people, at most, whose build is learned: spread over the set
+ENOUGH = 200  # of them, for their build to be that of the others
+LEAST_JOINTS = 6  # of a body, for the place of one joint to be judged by that of the others
+FAR = 1.0  # spreads that a joint is too far from the others, in the mean, for a closer look
+CHUNK = 4096  # people looked at together
+MOST_NEIGHBOURS = 1000  # places that people of one photo may be apart in the file, to be compared
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """Labelled people, those of a photo together.
+
+    Shape letters: N people, K joints.
+
+    Attributes:
+        joints: Names of the joints.
+        rows: ``(N,)`` their places among the annotations of the set.
+        photo_of: ``(N,)`` the photo of each, counted from 0.
+        keypoints: ``(N, K, 3)`` x, y in pixels and COCO's flag.
+        boxes: ``(N, 4)`` x, y, width, height in pixels.
+        areas: ``(N,)`` square pixels.
+        low: ``(N, 2)`` least x, y of the labelled joints.
+        high: ``(N, 2)`` greatest x, y.
+    """
+
+    joints: tuple[str, ...]
+    rows: Numbers
+    photo_of: Numbers
+    keypoints: Floats
+    boxes: Floats
+    areas: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def take(cls, coco: CocoSet) -> "Bodies":
+        """Take the labelled people out of a set whose flags are 0, 1 or 2."""
+        table, rows = coco.annotations, np.flatnonzero(coco.labelled)
+        keypoints = table.keypoints[rows]
+        shown = keypoints[..., 2:] > 0
+        low = np.where(shown, keypoints[..., :2], np.inf).min(axis=1, initial=np.inf)
+        high = np.where(shown, keypoints[..., :2], -np.inf).max(axis=1, initial=-np.inf)
+        boxes, areas = table.boxes[rows], np.maximum(table.areas[rows], 1)
+        return cls(coco.joints, rows, table.photo_of[rows], keypoints, boxes, areas, low, high)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shown(self) -> Mask:
+        """``(N, K)`` joints that are labelled."""
+        return np.asarray(self.keypoints[..., 2] > 0)
+
+    @property
+    def outside(self) -> Floats:
+        """``(N, K)`` how far labelled joints lie outside their box, as a share of its side."""
+        low, size = self.boxes[:, None, :2], np.maximum(self.boxes[:, None, 2:], 1)
+        places = self.keypoints[..., :2]
+        beyond = np.maximum(low - places, places - low - size) / size
+        return np.where(self.shown, np.maximum(beyond.max(axis=-1), 0), 0.0)
+
+
+def iterate_neighbours(bodies: Bodies, slack: float = 0.3) -> Iterator[tuple[Numbers, Numbers]]:
+    """Find people of one photo whose joints reach into each other.
+
+    Args:
+        bodies: The people.
+        slack: By how much a body reaches beyond its joints, in square roots of its area.
+
+    Yields:
+        Places of two people each, the first before the second in the file; all pairs that are as far apart in it.
+    """
+    ends = np.searchsorted(bodies.photo_of, bodies.photo_of, side="right")
+    reach = slack * np.sqrt(bodies.areas)[:, None]
+    low, high = bodies.low - reach, bodies.high + reach
+    rows = np.arange(len(bodies))
+    for apart in range(1, MOST_NEIGHBOURS):
+        rows = rows[rows + apart < ends[rows]]
+        if not len(rows):
+            return
+        others = rows + apart
+        near = ((low[rows] <= high[others]) & (low[others] <= high[rows])).all(axis=1)
+        if near.any():
+            yield rows[near], others[near]
+
+
+def compare_joints(bodies: Bodies, ones: Numbers, others: Numbers) -> tuple[Floats, Mask]:
+    """Compare the joints of people with those of others, as OKS does.
+
+    Returns:
+        ``(P, K)`` likeness of each joint, 1 at the same place, by the smaller of the two bodies; and whether both have
+        it labelled.
+    """
+    sigmas = np.array([find_sigma(joint) for joint in bodies.joints])
+    gaps = ((bodies.keypoints[ones, :, :2] - bodies.keypoints[others, :, :2]) ** 2).sum(axis=-1)
+    areas = np.minimum(bodies.areas[ones], bodies.areas[others])[:, None]
+    both = bodies.shown[ones] & bodies.shown[others]
+    return np.where(both, np.exp(-gaps / (8 * areas * sigmas**2)), 0.0), both
+
+
+def learn_build(bodies: Bodies) -> BodyPrior | None:
+    """Learn how far joints of one body are apart from the people themselves; None where they are too few to tell.
+
+    Few people with joints of the built-in skeleton are taken to be built like COCO's.
+    """
+    whole = np.flatnonzero(bodies.shown.sum(axis=1) >= min(8, max(2, len(bodies.joints) // 2)))
+    if len(whole) >= ENOUGH:
+        chosen = whole[:: -(-len(whole) // MODELS)]
+        sigmas = tuple(find_sigma(joint) for joint in bodies.joints)
+        try:
+            return fit_prior(bodies.keypoints[chosen], Skeleton("labels", bodies.joints, (), sigmas))
+        except UserError:
+            return None
+    return _take_known(bodies.joints)
+
+
+def _take_known(joints: Sequence[str]) -> BodyPrior | None:
+    """Take the build of some of the built-in skeleton's joints."""
+    known, prior = BODYPOSENET_18.joints, BODYPOSENET_18.prior
+    if prior is None or not {*joints} <= {*known}:
+        return None
+    places = [known.index(joint) for joint in joints]
+    means, spreads = (
+        tuple(tuple(table[row][column] for column in places) for row in places)
+        for table in (prior.means, prior.spreads)
+    )
+    return BodyPrior(means, spreads)
+
+
+def measure_distances(bodies: Bodies, prior: BodyPrior | None) -> Floats:
+    """Measure ``(N, K)`` by how many spreads joints are too far from the rest of their body; 0 where nobody knows."""
+    found = np.zeros(bodies.keypoints.shape[:2])
+    if prior is not None and len(bodies.joints) >= LEAST_JOINTS:
+        able = np.flatnonzero(bodies.shown.sum(axis=1) >= LEAST_JOINTS)
+        for start in range(0, len(able), CHUNK):
+            rows = able[start : start + CHUNK]
+            found[rows] = _measure(bodies.keypoints[rows], prior)
+    return found
+
+
+def _measure(keypoints: Floats, prior: BodyPrior) -> Floats:
+    """Compare each distance with what the body's own scale lets expect; the median over all pairs is the scale."""
+    count = keypoints.shape[1]
+    first, second = np.tril_indices(count, -1)
+    means, weights = prior.arrays
+    shown = keypoints[..., 2] > 0
+    both = shown[:, first] & shown[:, second]
+    gaps = np.linalg.norm(keypoints[:, first, :2] - keypoints[:, second, :2], axis=-1)
+    logs = np.where(both, np.log(np.maximum(gaps, 1)) - means[first, second], np.nan)
+    rest = (logs - _median(logs)[:, None]) * np.sqrt(weights[first, second])
+    table = np.full((len(keypoints), count, count), np.nan)
+    table[:, first, second] = table[:, second, first] = rest
+    pairs = np.maximum(np.count_nonzero(~np.isnan(table), axis=2), 1)
+    far = (np.nansum(table, axis=2) / pairs).max(axis=1) > FAR
+    found = np.zeros(shown.shape)
+    found[far] = np.nan_to_num(_median(table[far]))
+    return np.where(shown, np.maximum(found, 0), 0.0)
+
+
+def _median(values: Floats) -> Floats:
+    """Find the lower median along the last axis, of the values that are not NaN; NaN where there are none."""
+    ordered = np.sort(values, axis=-1)  # NaN come last
+    middle = np.maximum(np.count_nonzero(~np.isnan(values), axis=-1, keepdims=True) - 1, 0) // 2
+    return np.asarray(np.take_along_axis(ordered, middle, axis=-1)[..., 0])
