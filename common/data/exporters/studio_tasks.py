@@ -57,7 +57,7 @@ def write_interface(labels: LabelSet) -> str:
 def _refer(prefix: str, name: str) -> str:
     """Refer to a photo; in addresses other letters than ASCII's are written by their numbers."""
     literal = not prefix or prefix.startswith(_PLAIN)
-    return prefix + (name if literal else quote(name))
+    return prefix + (name if literal else quote(name, errors="surrogateescape"))
 
 
 def _predict(photo: PhotoLabels, labels: LabelSet) -> Fields:

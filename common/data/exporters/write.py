@@ -76,8 +76,15 @@ def write_corrections(
 
 def _write_json(path: Location, value: Any) -> Location:
     with whole_file(path) as file:
-        file.write(json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(_encode_json(value) + b"\n")
     return path
+
+
+def _encode_json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a photo's name that is no UTF-8
+        return json.dumps(value, indent=1).encode()
 
 
 def _write(folder: Location, name: str, content: bytes) -> None:

@@ -139,9 +139,9 @@ def write_report(
     )
     where = locate(folder)
     with whole_file(where / DATA) as file:
-        file.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(described, indent=1, ensure_ascii=False).encode("utf-8", "replace"))
     with whole_file(where / PAGE) as file:
-        file.write(page.encode())
+        file.write(page.encode("utf-8", "replace"))
     return where / PAGE
 
 

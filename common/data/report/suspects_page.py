@@ -13,7 +13,7 @@ from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location
 
 PAGE = "suspects.html"
-MOST = 60  # suspects that a page shows; the list has all
+MOST = 50  # suspects that a page shows; the list has all
 MANY, MOST_SWAPPED = 20, 0.3  # swapped labels, and their share of the people, from which on they are no mistakes
 
 HINTS = {

@@ -17,6 +17,9 @@ LEAST_JOINTS = 6  # of a body, for the place of one joint to be judged by that o
 FAR = 1.0  # spreads that a joint is too far from the others, in the mean, for a closer look
 CHUNK = 4096  # people looked at together
 MOST_NEIGHBOURS = 1000  # places that people of one photo may be apart in the file, to be compared
+MOST_PAIRS = (
+    3_000_000  # pairs of people that are compared in a set; COCO's 150,000 people are fewer than half a million
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,14 @@ def iterate_neighbours(bodies: Bodies, slack: float = 0.3) -> Iterator[tuple[Num
     ends = np.searchsorted(bodies.photo_of, bodies.photo_of, side="right")
     reach = slack * np.sqrt(bodies.areas)[:, None]
     low, high = bodies.low - reach, bodies.high + reach
-    rows = np.arange(len(bodies))
+    rows, pairs = np.arange(len(bodies)), 0
     for apart in range(1, MOST_NEIGHBOURS):
         rows = rows[rows + apart < ends[rows]]
-        if not len(rows):
+        if not len(rows) or pairs > MOST_PAIRS:
             return
         others = rows + apart
         near = ((low[rows] <= high[others]) & (low[others] <= high[rows])).all(axis=1)
+        pairs += np.count_nonzero(near)
         if near.any():
             yield rows[near], others[near]
 

@@ -104,11 +104,14 @@ class _Set:
 
     def __init__(self, coco: CocoSet, order: Sequence[int]) -> None:
         self.coco, self.order = coco, list(order)
+        self._last: tuple[int, Photo] | None = None  # the next suspect is often in the same photo
 
     def find(self, found: Findings, number: int) -> tuple[Photo, Person]:
-        photo = self.coco.photos[int(found.bodies.photo_of[number])]
-        row = int(found.bodies.rows[number] - self.coco.annotations.first[found.bodies.photo_of[number]])
-        return photo, photo.people[row]
+        place = int(found.bodies.photo_of[number])
+        if self._last is None or self._last[0] != place:
+            self._last = place, self.coco.photos[place]
+        photo = self._last[1]
+        return photo, photo.people[int(found.bodies.rows[number] - self.coco.annotations.first[place])]
 
 
 def _tell_swapped(coco: _Set, found: Findings) -> Iterator[Suspect]:

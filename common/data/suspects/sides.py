@@ -2,8 +2,8 @@
 
 A face that shows both eyes and the nose is seen from the front. Of a head that is turned aside one ear and one eye are
 seen, on the side that the nose points away from. Who has an ear labelled and no face is seen from behind. How much each
-of these says was fitted to the people of COCO val2017. Skeletons without these joints, and animals, whose bodies are not
-upright, say nothing.
+of these says was fitted to the people of COCO val2017. Skeletons without these joints, and animals, whose bodies lie,
+say nothing.
 """
 
 from collections.abc import Sequence

@@ -71,7 +71,8 @@ def _write_list(suspects: Iterable[Suspect]) -> str:
     table.writerow(COLUMNS)
     for suspect in suspects:
         photo, number = suspect.photo, "" if suspect.annotation_id is None else suspect.annotation_id
-        table.writerow([photo.file_name, photo.image_id, number, suspect.kind, f"{suspect.score:.3f}", suspect.reason])
+        reason = suspect.reason.encode("utf-8", "replace").decode()
+        table.writerow([photo.file_name, photo.image_id, number, suspect.kind, f"{suspect.score:.3f}", reason])
     return text.getvalue()
 
 
@@ -125,19 +126,19 @@ def _label(person: Person) -> PersonLabel:
 
 def _mend(photo: PhotoLabels, group: Sequence[Suspect]) -> PhotoLabels:
     """Change the suspected labels as proposed; of a label that is told for several reasons, for the likeliest."""
-    people = {one.number: one for one in photo.people}
+    people: list[PersonLabel | None] = [*photo.people]
+    places = {one.number: place for place, one in enumerate(photo.people)}
     added, done = [], set()
     for suspect in group:
         number, proposal = suspect.annotation_id, suspect.proposal
         if suspect.kind == DOUBLED:
-            people.pop(number, None)
+            people[places[number]] = None
         elif proposal is not None and suspect.person is None:
             added.append(_draw(proposal, photo, suspect.score))
-        elif proposal is not None and number in people and number not in done:
+        elif proposal is not None and number not in done and (kept := people[places[number]]) is not None:
             done.add(number)
-            outline = people[number].outline
-            people[number] = replace(_draw(proposal, photo), number=number, outline=outline)
-    return replace(photo, people=[*people.values(), *added])
+            people[places[number]] = replace(_draw(proposal, photo), number=number, outline=kept.outline)
+    return replace(photo, people=[*filter(None, people), *added])
 
 
 def _draw(keypoints: Floats, photo: PhotoLabels, score: float = 1.0) -> PersonLabel:

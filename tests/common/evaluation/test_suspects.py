@@ -11,9 +11,9 @@ from support.perfect import PerfectRunner, standing
 from support.seeded_errors import shift, swap, triplets
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.data.suspects.suspect import describe_suspects
 from bodyposenet.common.data.suspects.write import SuspectChoice
+from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
 from bodyposenet.common.evaluation.suspects import find_suspects

@@ -52,7 +52,7 @@ def count_colours(image):
 
 def test_the_page_shows_all_kinds_in_words_with_pictures_and_stands_alone(find, tmp_path):
     coco, suspects = find([swap(FIRST), SECOND, shift(SECOND, 9, 3), OTHER | {"bbox": [0, 0, 490, 399]}])
-    joints = triplets(OTHER) + [200, 0, 0]
+    joints = np.add(triplets(OTHER), [200, 0, 0])
     suspects.append(Suspect(coco.photos[1], None, MISSING, 0.1, "somebody <i>was</i> found", joints))
     path = write_suspects_page(
         locate(tmp_path / "s.html"), suspects, SKELETON, read_grey, people=4, facts={"Annotations": "<b>.json"}

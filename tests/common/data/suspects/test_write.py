@@ -32,7 +32,7 @@ def made(tmp_path):
     coco = read_annotations(write_annotations(tmp_path / "people.json", document(IMAGES, LABELS)))
     suspects = find_by_geometry(coco)
     assert sorted(one.kind for one in suspects) == ["doubled", "swapped"]
-    keypoints = triplets(FIRST) + [0, 60, 0]
+    keypoints = np.add(triplets(FIRST), [0, 60, 0])
     missing = Suspect(coco.photos[1], None, MISSING, 0.3, "somebody", keypoints)
     return rank([*suspects, missing])
 
@@ -73,7 +73,7 @@ def test_the_proposal_has_sides_back_no_second_label_and_who_was_missed(made, tm
     np.testing.assert_allclose(triplets(people[11]), triplets(FIRST), atol=1e-3)
     np.testing.assert_array_equal(triplets(people[12]), triplets(SECOND))
     assert people[16]["image_id"] == 30
-    np.testing.assert_allclose(triplets(people[16]), triplets(FIRST) + [0, 60, 0], atol=1e-3)
+    np.testing.assert_allclose(triplets(people[16]), np.add(triplets(FIRST), [0, 60, 0]), atol=1e-3)
 
 
 def test_in_label_studio_the_labels_are_annotations_and_the_proposal_is_a_prediction(made, tmp_path):
