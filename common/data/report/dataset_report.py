@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
 from bodyposenet.common.data.report.suspect_pictures import show_suspects
 from bodyposenet.common.data.report.suspects_page import summarize_suspects
 from bodyposenet.common.data.suspects.find import find_by_geometry
+from bodyposenet.common.data.suspects.suspect import describe_suspects
 from bodyposenet.common.data.suspects.write import SuspectChoice, write_suspects
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.orientation import describe_turns
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
 
 __all__ = ["describe", "picture", "report_dataset", "sample_pictures", "set_skeleton", "write_report"]
+
+log = logging.getLogger(__name__)
 
 PAGE, DATA = "dataset_report.html", "dataset_report.json"
 SUSPECTS = 12  # labels that are likely wrong and shown
@@ -85,6 +89,7 @@ def report_dataset(
     if changes is not None:
         described["changes"] = dict(changes)
     suspects = find_by_geometry(coco)
+    log.info("%s: %s", coco.path, describe_suspects(suspects))
     shown = show_suspects(suspects[:SUSPECTS], skeleton, read, unclear=unclear)
     described["suspects"] = summarize_suspects(suspects, described["counts"]["people"], shown)
     write_suspects(locate(folder), suspects, skeleton, SuspectChoice(most=MOST_WRITTEN))

@@ -17,9 +17,7 @@ LEAST_JOINTS = 6  # of a body, for the place of one joint to be judged by that o
 FAR = 1.0  # spreads that a joint is too far from the others, in the mean, for a closer look
 CHUNK = 4096  # people looked at together
 MOST_NEIGHBOURS = 1000  # places that people of one photo may be apart in the file, to be compared
-MOST_PAIRS = (
-    3_000_000  # pairs of people that are compared in a set; COCO's 150,000 people are fewer than half a million
-)
+MOST_PAIRS = 3_000_000  # of people that are compared in a set; COCO's 150,000 people make a fraction of that
 
 
 @dataclass(frozen=True, eq=False)
