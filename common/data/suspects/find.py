@@ -12,7 +12,7 @@ from bodyposenet.common.data.suspects.meetings import Meetings, find_meetings
 from bodyposenet.common.data.suspects.sides import (
     LEAST_EVIDENCE,
     REASONS,
-    Parts,
+    HumanParts,
     find_contradictions,
     find_exchange,
     weigh_sides,
@@ -33,7 +33,7 @@ NAMED = 3  # joints that a reason names
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class SetGeometry:
     """What the geometry of a set's labelled people says.
 
     Attributes:
@@ -53,10 +53,10 @@ class Findings:
     meetings: Meetings
 
     @classmethod
-    def make(cls, coco: CocoSet) -> "Findings":
+    def make(cls, coco: CocoSet) -> "SetGeometry":
         """Look at the labelled people of a set."""
         bodies = Bodies.take(coco)
-        parts = Parts.find(coco.joints)
+        parts = HumanParts.find(coco.joints)
         distances = measure_distances(bodies, learn_build(bodies))
         outside = bodies.outside
         meetings = find_meetings(bodies, distances + outside)
@@ -94,7 +94,7 @@ def find_by_geometry(coco: CocoSet, pairs: Sequence[tuple[str, str]] | None = No
     """
     if not coco.labelled.any():
         return []
-    found, makers = Findings.make(coco), (_tell_swapped, _tell_crossed, _tell_doubled, _tell_strays, _tell_boxes)
+    found, makers = SetGeometry.make(coco), (_tell_swapped, _tell_crossed, _tell_doubled, _tell_strays, _tell_boxes)
     order = find_exchange(coco.joints, pairs)
     return rank(suspect for tell in makers for suspect in tell(_Set(coco, order), found))
 
@@ -106,7 +106,7 @@ class _Set:
         self.coco, self.order = coco, list(order)
         self._last: tuple[int, Photo] | None = None  # the next suspect is often in the same photo
 
-    def find(self, found: Findings, number: int) -> tuple[Photo, Person]:
+    def find(self, found: SetGeometry, number: int) -> tuple[Photo, Person]:
         place = int(found.bodies.photo_of[number])
         if self._last is None or self._last[0] != place:
             self._last = place, self.coco.photos[place]
@@ -114,7 +114,7 @@ class _Set:
         return photo, photo.people[int(found.bodies.rows[number] - self.coco.annotations.first[place])]
 
 
-def _tell_swapped(coco: _Set, found: Findings) -> Iterator[Suspect]:
+def _tell_swapped(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
     evidence = found.evidence
     for number in np.flatnonzero(evidence < -LEAST_EVIDENCE).tolist():
         photo, person = coco.find(found, number)
@@ -123,14 +123,14 @@ def _tell_swapped(coco: _Set, found: Findings) -> Iterator[Suspect]:
         yield Suspect(photo, person, SWAPPED, score, REASONS[cue], person.keypoints[coco.order])
 
 
-def _tell_crossed(coco: _Set, found: Findings) -> Iterator[Suspect]:
+def _tell_crossed(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
     for reason, crossed in found.contradictions.items():
         for number in np.flatnonzero(crossed).tolist():
             photo, person = coco.find(found, number)
             yield Suspect(photo, person, SWAPPED, PARTLY, reason)
 
 
-def _tell_doubled(coco: _Set, found: Findings) -> Iterator[Suspect]:
+def _tell_doubled(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
     for number in np.flatnonzero(found.meetings.first_of >= 0).tolist():
         photo, person = coco.find(found, number)
         before = coco.find(found, int(found.meetings.first_of[number]))[1]
@@ -139,7 +139,7 @@ def _tell_doubled(coco: _Set, found: Findings) -> Iterator[Suspect]:
         yield Suspect(photo, person, DOUBLED, min(1.0, oks), reason)
 
 
-def _tell_strays(coco: _Set, found: Findings) -> Iterator[Suspect]:
+def _tell_strays(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
     odds = found.strays
     for number in np.flatnonzero(odds.max(axis=1, initial=-np.inf) > 0).tolist():
         photo, person = coco.find(found, number)
@@ -160,7 +160,7 @@ def _tell_strays(coco: _Set, found: Findings) -> Iterator[Suspect]:
         yield Suspect(photo, person, STRAY, score, reason, proposal, tuple(joints.tolist()))
 
 
-def _tell_boxes(coco: _Set, found: Findings) -> Iterator[Suspect]:
+def _tell_boxes(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
     count = found.bodies.shown.sum(axis=1)
     outside = (found.outside > BEYOND).sum(axis=1)
     filled = ((found.bodies.high - found.bodies.low) / np.maximum(found.bodies.boxes[:, 2:], 1)).max(axis=1)

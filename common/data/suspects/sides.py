@@ -44,14 +44,14 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Parts:
+class HumanParts:
     """Where the joints of a human body are among those of a skeleton: left and right of each pair, and the nose."""
 
     nose: int
     pairs: dict[str, Pair]
 
     @classmethod
-    def find(cls, joints: Sequence[str]) -> "Parts | None":
+    def find(cls, joints: Sequence[str]) -> "HumanParts | None":
         """Find them by their names; None where they are not all there, or the body is an animal's."""
         if any(names_part(joint, part) for joint in joints for part in NO_HUMAN):
             return None
@@ -76,7 +76,7 @@ def find_exchange(joints: Sequence[str], pairs: Sequence[tuple[str, str]] | None
     return [joints.index(others.get(joint, joint)) for joint in joints]
 
 
-def weigh_sides(bodies: Bodies, parts: Parts) -> dict[str, Floats]:
+def weigh_sides(bodies: Bodies, parts: HumanParts) -> dict[str, Floats]:
     """Weigh what speaks for the sides of each person as they are labelled, and, below 0, for their exchange.
 
     Exchanged labels have the same numbers with another sign.
@@ -103,7 +103,7 @@ def weigh_sides(bodies: Bodies, parts: Parts) -> dict[str, Floats]:
     return {name: WEIGHTS[name] * cue for name, cue in cues.items()}
 
 
-def find_contradictions(bodies: Bodies, parts: Parts) -> dict[str, Mask]:
+def find_contradictions(bodies: Bodies, parts: HumanParts) -> dict[str, Mask]:
     """Find who has only a part of the sides exchanged, by what contradicts the other parts; ``(N,)`` each."""
     body = _Body(bodies.keypoints, parts)
     found = {"shoulders and hips are turned to opposite sides": body.is_twisted()}
@@ -115,7 +115,7 @@ def find_contradictions(bodies: Bodies, parts: Parts) -> dict[str, Mask]:
 class _Body:
     """Where the joints of bodies lie to their own axis, from the hips up to the shoulders or on to the head."""
 
-    def __init__(self, keypoints: Floats, parts: Parts) -> None:
+    def __init__(self, keypoints: Floats, parts: HumanParts) -> None:
         self.parts = parts
         self.places, self.flags = keypoints[..., :2], keypoints[..., 2]
         self.shown = self.flags > 0

@@ -15,7 +15,7 @@ from support.seeded_errors import count_named, draw_people, seed_geometry, swap,
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.suspects.bodies import Bodies
 from bodyposenet.common.data.suspects.find import find_by_geometry
-from bodyposenet.common.data.suspects.sides import Parts, find_exchange, weigh_sides
+from bodyposenet.common.data.suspects.sides import HumanParts, find_exchange, weigh_sides
 from bodyposenet.common.data.suspects.suspect import describe_suspects
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 
@@ -165,7 +165,7 @@ def test_crowds_and_people_without_joints_are_no_suspects(suspect):
 def test_exchanged_labels_have_the_evidence_of_the_others_with_another_sign(seed, scale, away):
     people = np.stack([triplets(label) for label in draw_people(12, seed)["annotations"]])
     people[..., :2] = people[..., :2] * scale + away
-    parts = Parts.find(JOINTS)
+    parts = HumanParts.find(JOINTS)
     one, other = (weigh_sides(make_bodies(each), parts) for each in (people, people[:, COCO_17.flip_order]))
     for cue, evidence in one.items():
         np.testing.assert_allclose(other[cue], -evidence, atol=1e-9)
