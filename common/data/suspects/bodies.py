@@ -145,31 +145,56 @@ def _take_known(joints: Sequence[str]) -> BodyPrior | None:
 def measure_distances(bodies: Bodies, prior: BodyPrior | None) -> Floats:
     """Measure ``(N, K)`` by how many spreads joints are too far from the rest of their body; 0 where nobody knows."""
     found = np.zeros(bodies.keypoints.shape[:2])
-    if prior is not None and len(bodies.joints) >= LEAST_JOINTS:
-        able = np.flatnonzero(bodies.shown.sum(axis=1) >= LEAST_JOINTS)
-        for start in range(0, len(able), CHUNK):
-            rows = able[start : start + CHUNK]
-            found[rows] = _measure(bodies.keypoints[rows], prior)
-    return found
+    if prior is None or len(bodies.joints) < LEAST_JOINTS:
+        return found
+    able = np.flatnonzero(bodies.shown.sum(axis=1) >= LEAST_JOINTS)
+    for start in range(0, len(able), CHUNK):
+        rows = able[start : start + CHUNK]
+        keypoints = bodies.keypoints[rows]
+        table = _spread(keypoints[..., :2], keypoints, prior)
+        count = np.maximum(np.count_nonzero(~np.isnan(table), axis=2), 1)
+        far = (np.nansum(table, axis=2) / count).max(axis=1) > FAR  # medians take their time
+        found[rows[far]] = np.maximum(np.nan_to_num(_median(table[far])), 0)
+    return np.where(bodies.shown, found, 0.0)
 
 
-def _measure(keypoints: Floats, prior: BodyPrior) -> Floats:
-    """Compare each distance with what the body's own scale lets expect; the median over all pairs is the scale."""
-    count = keypoints.shape[1]
-    first, second = np.tril_indices(count, -1)
+def measure_fit(places: Floats, bodies: Floats, prior: BodyPrior) -> Floats:
+    """Measure ``(P, K)`` by how many spreads joints would be too far from other bodies, were they theirs.
+
+    Args:
+        places: ``(P, K, 2)`` x, y of the joints.
+        bodies: ``(P, K, 3)`` the other bodies.
+        prior: How far joints of one body are apart.
+
+    Returns:
+        Infinite where a body has too few joints to tell.
+    """
+    few = (bodies[..., 2] > 0).sum(axis=1) < LEAST_JOINTS
+    fit = np.nan_to_num(_median(_spread(places, bodies, prior)), nan=np.inf)
+    return np.where(few[:, None], np.inf, np.maximum(fit, 0))
+
+
+def _spread(places: Floats, bodies: Floats, prior: BodyPrior) -> Floats:
+    """Compare distances with what a body's scale lets expect.
+
+    Returns:
+        ``(P, K, K)`` by how many spreads joints at the places are too far from each labelled joint of the bodies; NaN
+        for a joint itself and those that are not labelled.
+    """
     means, weights = prior.arrays
-    shown = keypoints[..., 2] > 0
-    both = shown[:, first] & shown[:, second]
-    gaps = np.linalg.norm(keypoints[:, first, :2] - keypoints[:, second, :2], axis=-1)
-    logs = np.where(both, np.log(np.maximum(gaps, 1)) - means[first, second], np.nan)
-    rest = (logs - _median(logs)[:, None]) * np.sqrt(weights[first, second])
-    table = np.full((len(keypoints), count, count), np.nan)
-    table[:, first, second] = table[:, second, first] = rest
-    pairs = np.maximum(np.count_nonzero(~np.isnan(table), axis=2), 1)
-    far = (np.nansum(table, axis=2) / pairs).max(axis=1) > FAR
-    found = np.zeros(shown.shape)
-    found[far] = np.nan_to_num(_median(table[far]))
-    return np.where(shown, np.maximum(found, 0), 0.0)
+    shown = bodies[..., 2] > 0
+    first, second = np.tril_indices(shown.shape[1], -1)
+    own = _log_distance(bodies[:, first, :2], bodies[:, second, :2]) - means[first, second]
+    scales = _median(np.where(shown[:, first] & shown[:, second], own, np.nan))  # of all pairs of the body
+    logs = _log_distance(places[:, :, None], bodies[:, None, :, :2])
+    table = (logs - means - scales[:, None, None]) * np.sqrt(weights)
+    known = shown[:, None] & ~np.eye(shown.shape[1], dtype=bool)
+    return np.where(known, table, np.nan)
+
+
+def _log_distance(ones: Floats, others: Floats) -> Floats:
+    """Compute logarithms of distances; annotations are whole pixels."""
+    return np.log(np.maximum(np.linalg.norm(ones - others, axis=-1), 1))
 
 
 def _median(values: Floats) -> Floats:

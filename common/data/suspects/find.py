@@ -25,9 +25,9 @@ BEYOND = 0.1  # of a box's side, from which on a joint outside counts
 OFF_JOINTS, OFF_SHARE = 3, 0.3  # joints outside their box, and their share of those labelled, from which on it is off
 WIDE_JOINTS, WIDE = 10, 0.55  # joints from which on a box is too large whose sides they fill less than this
 
-# Log odds that a joint is another person's. Fitted to the people of COCO val2017 with wrists, arms, ankles and legs
-# moved to those of a neighbour.
-NO_STRAY, SHARED, DISTANT, OUTSIDE = -6.0, 7.0, 1.0, 8.6
+# Log odds that a joint is another person's. Fitted to people of COCO val2017 with wrists, arms, ankles and legs moved
+# to a neighbour's, who keeps or loses them.
+NO_STRAY, SHARED, BETTER, DISTANT, OUTSIDE = -5.6, 6.4, 1.25, 1.4, 9.7
 MOST_SPREADS, MOST_OUTSIDE = 8.0, 1.0  # beyond these nothing becomes more certain
 NAMED = 3  # joints that a reason names
 
@@ -57,9 +57,10 @@ class SetGeometry:
         """Look at the labelled people of a set."""
         bodies = Bodies.take(coco)
         parts = HumanParts.find(coco.joints)
-        distances = measure_distances(bodies, learn_build(bodies))
+        prior = learn_build(bodies)
+        distances = measure_distances(bodies, prior)
         outside = bodies.outside
-        meetings = find_meetings(bodies, distances + outside)
+        meetings = find_meetings(bodies, distances + outside, prior)
         if parts is None:
             return cls(bodies, {}, {}, distances, outside, meetings)
         return cls(bodies, weigh_sides(bodies, parts), find_contradictions(bodies, parts), distances, outside, meetings)
@@ -80,8 +81,9 @@ class SetGeometry:
     def strays(self) -> Floats:
         """``(N, K)`` log odds that each joint is another person's; of a box that is off nothing is told by the box."""
         outside = np.where(self.off_box[:, None], 0, np.minimum(self.outside, MOST_OUTSIDE))
-        shared = SHARED * (self.meetings.owner_of >= 0)
-        odds = NO_STRAY + shared + DISTANT * np.minimum(self.distances, MOST_SPREADS) + OUTSIDE * outside
+        shared, better = self.meetings.owner_of >= 0, self.meetings.better_for >= 0
+        odds = NO_STRAY + np.where(shared, SHARED, BETTER * better)
+        odds += DISTANT * np.minimum(self.distances, MOST_SPREADS) + OUTSIDE * outside
         return np.where(self.bodies.shown & (self.meetings.first_of < 0)[:, None], odds, -np.inf)
 
 
@@ -145,19 +147,25 @@ def _tell_strays(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:
         photo, person = coco.find(found, number)
         joints = np.flatnonzero(odds[number] > 0)
         worst = int(odds[number].argmax())
-        owner = int(found.meetings.owner_of[number, worst])
         told = describe_strays(found.bodies.joints, joints.tolist())
-        if owner >= 0:
-            other = coco.find(found, owner)[1].annotation_id
-            reason = f"{told} on {'that' if len(joints) == 1 else 'those'} of annotation {other}"
-        elif DISTANT * found.distances[number, worst] > OUTSIDE * found.outside[number, worst]:
-            reason = f"{told} too far from the other joints for one body"
-        else:
-            reason = f"{told} far outside the box"
+        reason = f"{told} {_explain_stray(coco, found, number, worst, few=len(joints) == 1)}"
         proposal = person.keypoints.copy()
         proposal[joints] = 0
         score = _to_share(float(odds[number, worst]))
         yield Suspect(photo, person, STRAY, score, reason, proposal, tuple(joints.tolist()))
+
+
+def _explain_stray(coco: _Set, found: SetGeometry, number: int, joint: int, *, few: bool) -> str:
+    """Say why the worst of somebody's strange joints, of one or of several, is another person's."""
+    owner, better = (int(each[number, joint]) for each in (found.meetings.owner_of, found.meetings.better_for))
+    if owner >= 0:
+        return f"on {'that' if few else 'those'} of annotation {coco.find(found, owner)[1].annotation_id}"
+    if better >= 0:
+        other = coco.find(found, better)[1].annotation_id
+        return f"where {'it fits' if few else 'they fit'} the body of annotation {other} better"
+    if DISTANT * found.distances[number, joint] > OUTSIDE * found.outside[number, joint]:
+        return "too far from the other joints for one body"
+    return "far outside the box"
 
 
 def _tell_boxes(coco: _Set, found: SetGeometry) -> Iterator[Suspect]:

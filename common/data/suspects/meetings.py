@@ -6,10 +6,12 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import Floats
 from bodyposenet.common.data.annotations.fields import Mask, Numbers
-from bodyposenet.common.data.suspects.bodies import Bodies, compare_joints, iterate_neighbours
+from bodyposenet.common.data.suspects.bodies import Bodies, compare_joints, iterate_neighbours, measure_fit
+from bodyposenet.common.skeleton.skeleton import BodyPrior
 
 LEAST_LIKENESS = 0.5  # OKS of two labels, from which on they are suspected to be of one person
 SAME_PLACE = 0.9  # likeness of a joint of two people, from which on it is one joint
+MISFIT, FITS = 0.3, 0.5  # misfit from which on a joint may be another's; and below which it fits that one's body
 LEAST_JOINTS = 3  # that two labels have in common, to be of one person
 
 
@@ -22,22 +24,25 @@ class Meetings:
         likeness: ``(N,)`` the OKS between the two.
         owner_of: ``(N, K)`` for each joint a person who has theirs at the same place, and whose body it fits better;
             -1 for none.
+        better_for: ``(N, K)`` for each joint that fits its body badly a person without one there whose body it fits.
     """
 
     first_of: Numbers
     likeness: Floats
     owner_of: Numbers
+    better_for: Numbers
 
 
-def find_meetings(bodies: Bodies, misfits: Floats) -> Meetings:
+def find_meetings(bodies: Bodies, misfits: Floats, prior: BodyPrior | None = None) -> Meetings:
     """Find who is labelled twice, and joints that two people share.
 
     Args:
         bodies: The people.
         misfits: ``(N, K)`` how badly each joint fits its body; of two people at one place it is the better one's.
+        prior: How far joints of one body are apart; None finds no joints that fit another's body better.
     """
     count, joints = misfits.shape
-    found = Meetings(np.full(count, -1), np.zeros(count), np.full((count, joints), -1))
+    found = Meetings(np.full(count, -1), np.zeros(count), np.full((count, joints), -1), np.full((count, joints), -1))
     for ones, others in iterate_neighbours(bodies):
         alike, both = compare_joints(bodies, ones, others)
         labelled = np.stack([bodies.shown[ones].sum(axis=1), bodies.shown[others].sum(axis=1)])
@@ -45,6 +50,9 @@ def find_meetings(bodies: Bodies, misfits: Floats) -> Meetings:
         twice = (oks > LEAST_LIKENESS) & (both.sum(axis=1) >= np.minimum(LEAST_JOINTS, labelled.max(axis=0)))
         better = twice & (oks > found.likeness[others])
         found.first_of[others[better]], found.likeness[others[better]] = ones[better], oks[better]
+        if prior is not None:
+            for own, other in ((ones, others), (others, ones)):
+                _compare_fit(found.better_for, bodies, own[~twice], other[~twice], misfits, prior)
         _share(found.owner_of, ones, others, misfits, (alike >= SAME_PLACE) & ~twice[:, None])
     return found
 
@@ -55,3 +63,18 @@ def _share(owner_of: Numbers, ones: Numbers, others: Numbers, misfits: Floats, s
     first, second = ones[pairs], others[pairs]
     later = misfits[second, joints] >= misfits[first, joints]
     owner_of[np.where(later, second, first), joints] = np.where(later, first, second)
+
+
+def _compare_fit(
+    better_for: Numbers, bodies: Bodies, own: Numbers, others: Numbers, misfits: Floats, prior: BodyPrior
+) -> None:
+    """Note joints that fit their own body badly and another's well, which lacks them or has them elsewhere."""
+    bad = (misfits[own] > MISFIT) & bodies.shown[own]
+    rows = np.flatnonzero(bad.any(axis=1))
+    if not len(rows):
+        return
+    own, others = own[rows], others[rows]
+    fit = measure_fit(bodies.keypoints[own, :, :2], bodies.keypoints[others], prior)
+    better = bad[rows] & (fit < FITS) & (misfits[own] > fit + MISFIT)
+    pairs, joints = np.nonzero(better)
+    better_for[own[pairs], joints] = others[pairs]

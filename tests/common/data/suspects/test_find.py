@@ -135,6 +135,18 @@ def test_joints_on_a_neighbour_are_told_with_whose_they_are_and_taken_out(suspec
     np.testing.assert_array_equal(np.delete(one.proposal, [7, 9], axis=0), np.delete(own, [7, 9], axis=0))
 
 
+def test_joints_that_a_neighbour_lacks_and_that_fit_their_body_are_told(suspect):
+    own, neighbour = triplets(PEOPLE[0]), triplets(PEOPLE[1])
+    own[[7, 9]], neighbour[[7, 9]] = neighbour[[7, 9]], 0
+    people = [
+        label | {"keypoints": joints.ravel().tolist(), "num_keypoints": int((joints[:, 2] > 0).sum())}
+        for label, joints in zip(PEOPLE, (own, neighbour), strict=False)
+    ]
+    (one,) = suspect(people)
+    assert (name([one]), one.joints) == ([("stray", 1)], (7, 9))
+    assert one.reason == "left_elbow and left_wrist lie where they fit the body of annotation 2 better"
+
+
 def test_a_joint_far_outside_is_told_by_the_box_or_by_the_build(suspect):
     (one,) = suspect([change(PEOPLE[0], left_ankle=(480, 390))])
     assert (name([one]), one.joints) == ([("stray", 1)], (15,))
