@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -60,12 +61,12 @@ class Bodies:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def shown(self) -> Mask:
         """``(N, K)`` joints that are labelled."""
         return np.asarray(self.keypoints[..., 2] > 0)
 
-    @property
+    @cached_property
     def outside(self) -> Floats:
         """``(N, K)`` how far labelled joints lie outside their box, as a share of its side."""
         low, size = self.boxes[:, None, :2], np.maximum(self.boxes[:, None, 2:], 1)
@@ -142,59 +143,84 @@ def _take_known(joints: Sequence[str]) -> BodyPrior | None:
     return BodyPrior(means, spreads)
 
 
-def measure_distances(bodies: Bodies, prior: BodyPrior | None) -> Floats:
-    """Measure ``(N, K)`` by how many spreads joints are too far from the rest of their body; 0 where nobody knows."""
-    found = np.zeros(bodies.keypoints.shape[:2])
+@dataclass(frozen=True, eq=False)
+class Build:
+    """How the joints of N bodies lie to each other.
+
+    Attributes:
+        prior: How far joints of one body are apart; None where nobody knows.
+        scales: ``(N,)`` the logarithm of each body's size; NaN where it has too few joints to tell.
+        distances: ``(N, K)`` by how many spreads joints are too far from the rest of their body; 0 where nobody knows.
+    """
+
+    prior: BodyPrior | None
+    scales: Floats
+    distances: Floats
+
+
+def measure_build(bodies: Bodies, prior: BodyPrior | None) -> Build:
+    """Measure the size of bodies, and which of their joints are too far from the others."""
+    found = Build(prior, np.full(len(bodies), np.nan), np.zeros(bodies.keypoints.shape[:2]))
     if prior is None or len(bodies.joints) < LEAST_JOINTS:
         return found
     able = np.flatnonzero(bodies.shown.sum(axis=1) >= LEAST_JOINTS)
     for start in range(0, len(able), CHUNK):
         rows = able[start : start + CHUNK]
-        keypoints = bodies.keypoints[rows]
-        table = _spread(keypoints[..., :2], keypoints, prior)
-        count = np.maximum(np.count_nonzero(~np.isnan(table), axis=2), 1)
-        far = (np.nansum(table, axis=2) / count).max(axis=1) > FAR  # medians take their time
-        found[rows[far]] = np.maximum(np.nan_to_num(_median(table[far])), 0)
-    return np.where(bodies.shown, found, 0.0)
+        found.scales[rows], far = _weigh_pairs(bodies.keypoints[rows], prior)
+        people, joints = np.nonzero(far[:, None] & bodies.shown[rows])  # medians of all would take their time
+        own = rows[people]
+        fit = measure_fit(bodies, prior, found.scales, own, joints, own)
+        found.distances[own, joints] = np.where(np.isfinite(fit), fit, 0)
+    return found
 
 
-def measure_fit(places: Floats, bodies: Floats, prior: BodyPrior) -> Floats:
-    """Measure ``(P, K)`` by how many spreads joints would be too far from other bodies, were they theirs.
+def measure_fit(
+    bodies: Bodies, prior: BodyPrior, scales: Floats, people: Numbers, joints: Numbers, owners: Numbers
+) -> Floats:
+    """Measure how well joints fit bodies: their own, or others'.
 
     Args:
-        places: ``(P, K, 2)`` x, y of the joints.
-        bodies: ``(P, K, 3)`` the other bodies.
+        bodies: The bodies.
         prior: How far joints of one body are apart.
+        scales: ``(N,)`` the logarithm of each body's size.
+        people: ``(E,)`` who has the joint.
+        joints: ``(E,)`` its number.
+        owners: ``(E,)`` whose body it is to fit.
 
     Returns:
-        Infinite where a body has too few joints to tell.
-    """
-    few = (bodies[..., 2] > 0).sum(axis=1) < LEAST_JOINTS
-    fit = np.nan_to_num(_median(_spread(places, bodies, prior)), nan=np.inf)
-    return np.where(few[:, None], np.inf, np.maximum(fit, 0))
-
-
-def _spread(places: Floats, bodies: Floats, prior: BodyPrior) -> Floats:
-    """Compare distances with what a body's scale lets expect.
-
-    Returns:
-        ``(P, K, K)`` by how many spreads joints at the places are too far from each labelled joint of the bodies; NaN
-        for a joint itself and those that are not labelled.
+        ``(E,)`` by how many spreads it is too far from the other joints of that body, the median; infinite where these
+        are too few.
     """
     means, weights = prior.arrays
-    shown = bodies[..., 2] > 0
-    first, second = np.tril_indices(shown.shape[1], -1)
-    own = _log_distance(bodies[:, first, :2], bodies[:, second, :2]) - means[first, second]
-    scales = _median(np.where(shown[:, first] & shown[:, second], own, np.nan))  # of all pairs of the body
-    logs = _log_distance(places[:, :, None], bodies[:, None, :, :2])
-    table = (logs - means - scales[:, None, None]) * np.sqrt(weights)
-    known = shown[:, None] & ~np.eye(shown.shape[1], dtype=bool)
-    return np.where(known, table, np.nan)
+    there = bodies.keypoints[owners]
+    logs = _log_distance(bodies.keypoints[people, joints, None, :2], there[..., :2])  # (E, K)
+    table = (logs - means[joints] - scales[owners, None]) * np.sqrt(weights[joints])
+    known = (there[..., 2] > 0) & (np.arange(len(bodies.joints)) != joints[:, None])
+    fit = np.maximum(_median(np.where(known, table, np.nan)), 0)
+    return np.where((known.sum(axis=1) < LEAST_JOINTS - 1) | np.isnan(fit), np.inf, fit)
+
+
+def _weigh_pairs(keypoints: Floats, prior: BodyPrior) -> tuple[Floats, Mask]:
+    """Find ``(N,)`` the logarithms of bodies' sizes, by all pairs of joints, and who has a joint far from the rest."""
+    count = keypoints.shape[1]
+    first, second = np.tril_indices(count, -1)
+    means, weights = (table[first, second].astype(np.float32) for table in prior.arrays)
+    ends = np.zeros((len(first), count), np.float32)
+    ends[np.arange(len(first)), first] = ends[np.arange(len(first)), second] = 1
+    shown = keypoints[..., 2] > 0
+    both = shown[:, first] & shown[:, second]
+    places = keypoints[..., :2].astype(np.float32)
+    logs = _log_distance(places[:, first], places[:, second]) - means
+    scales = _median(np.where(both, logs, np.nan))
+    rest = np.where(both, (logs - scales[:, None]) * np.sqrt(weights), 0)
+    means_of_joints = (rest @ ends) / np.maximum(both.astype(np.float32) @ ends, 1)
+    return scales.astype(np.float64), np.asarray(means_of_joints.max(axis=1) > FAR)
 
 
 def _log_distance(ones: Floats, others: Floats) -> Floats:
     """Compute logarithms of distances; annotations are whole pixels."""
-    return np.log(np.maximum(np.linalg.norm(ones - others, axis=-1), 1))
+    across, down = ones[..., 0] - others[..., 0], ones[..., 1] - others[..., 1]
+    return np.asarray(np.log(np.maximum(across * across + down * down, 1)) / 2)
 
 
 def _median(values: Floats) -> Floats:

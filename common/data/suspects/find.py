@@ -7,7 +7,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, Photo
 from bodyposenet.common.data.annotations.fields import Mask
-from bodyposenet.common.data.suspects.bodies import Bodies, learn_build, measure_distances
+from bodyposenet.common.data.suspects.bodies import Bodies, learn_build, measure_build
 from bodyposenet.common.data.suspects.meetings import Meetings, find_meetings
 from bodyposenet.common.data.suspects.sides import (
     LEAST_EVIDENCE,
@@ -57,10 +57,9 @@ class SetGeometry:
         """Look at the labelled people of a set."""
         bodies = Bodies.take(coco)
         parts = HumanParts.find(coco.joints)
-        prior = learn_build(bodies)
-        distances = measure_distances(bodies, prior)
-        outside = bodies.outside
-        meetings = find_meetings(bodies, distances + outside, prior)
+        build = measure_build(bodies, learn_build(bodies))
+        distances, outside = build.distances, bodies.outside
+        meetings = find_meetings(bodies, build, distances + outside)
         if parts is None:
             return cls(bodies, {}, {}, distances, outside, meetings)
         return cls(bodies, weigh_sides(bodies, parts), find_contradictions(bodies, parts), distances, outside, meetings)

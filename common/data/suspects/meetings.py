@@ -6,8 +6,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import Floats
 from bodyposenet.common.data.annotations.fields import Mask, Numbers
-from bodyposenet.common.data.suspects.bodies import Bodies, compare_joints, iterate_neighbours, measure_fit
-from bodyposenet.common.skeleton.skeleton import BodyPrior
+from bodyposenet.common.data.suspects.bodies import Bodies, Build, compare_joints, iterate_neighbours, measure_fit
 
 LEAST_LIKENESS = 0.5  # OKS of two labels, from which on they are suspected to be of one person
 SAME_PLACE = 0.9  # likeness of a joint of two people, from which on it is one joint
@@ -33,13 +32,13 @@ class Meetings:
     better_for: Numbers
 
 
-def find_meetings(bodies: Bodies, misfits: Floats, prior: BodyPrior | None = None) -> Meetings:
+def find_meetings(bodies: Bodies, build: Build, misfits: Floats) -> Meetings:
     """Find who is labelled twice, and joints that two people share.
 
     Args:
         bodies: The people.
+        build: How their joints lie to each other.
         misfits: ``(N, K)`` how badly each joint fits its body; of two people at one place it is the better one's.
-        prior: How far joints of one body are apart; None finds no joints that fit another's body better.
     """
     count, joints = misfits.shape
     found = Meetings(np.full(count, -1), np.zeros(count), np.full((count, joints), -1), np.full((count, joints), -1))
@@ -50,9 +49,8 @@ def find_meetings(bodies: Bodies, misfits: Floats, prior: BodyPrior | None = Non
         twice = (oks > LEAST_LIKENESS) & (both.sum(axis=1) >= np.minimum(LEAST_JOINTS, labelled.max(axis=0)))
         better = twice & (oks > found.likeness[others])
         found.first_of[others[better]], found.likeness[others[better]] = ones[better], oks[better]
-        if prior is not None:
-            for own, other in ((ones, others), (others, ones)):
-                _compare_fit(found.better_for, bodies, own[~twice], other[~twice], misfits, prior)
+        for own, other in ((ones, others), (others, ones)):
+            _compare_fit(found.better_for, bodies, build, misfits, own[~twice], other[~twice])
         _share(found.owner_of, ones, others, misfits, (alike >= SAME_PLACE) & ~twice[:, None])
     return found
 
@@ -66,15 +64,12 @@ def _share(owner_of: Numbers, ones: Numbers, others: Numbers, misfits: Floats, s
 
 
 def _compare_fit(
-    better_for: Numbers, bodies: Bodies, own: Numbers, others: Numbers, misfits: Floats, prior: BodyPrior
+    better_for: Numbers, bodies: Bodies, build: Build, misfits: Floats, own: Numbers, others: Numbers
 ) -> None:
-    """Note joints that fit their own body badly and another's well, which lacks them or has them elsewhere."""
-    bad = (misfits[own] > MISFIT) & bodies.shown[own]
-    rows = np.flatnonzero(bad.any(axis=1))
-    if not len(rows):
-        return
-    own, others = own[rows], others[rows]
-    fit = measure_fit(bodies.keypoints[own, :, :2], bodies.keypoints[others], prior)
-    better = bad[rows] & (fit < FITS) & (misfits[own] > fit + MISFIT)
-    pairs, joints = np.nonzero(better)
-    better_for[own[pairs], joints] = others[pairs]
+    """Note joints that fit their own body badly and another's well."""
+    pairs, joints = np.nonzero((misfits[own] > MISFIT) & bodies.shown[own])
+    if build.prior is not None and len(pairs):
+        people, owners = own[pairs], others[pairs]
+        fit = measure_fit(bodies, build.prior, build.scales, people, joints, owners)
+        better = (fit < FITS) & (misfits[people, joints] > fit + MISFIT)
+        better_for[people[better], joints[better]] = owners[better]

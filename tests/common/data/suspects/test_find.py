@@ -292,3 +292,18 @@ def test_a_photo_with_thousands_of_people_takes_no_quadratic_time(suspect):
     begun = time.process_time()
     suspect(people)
     assert time.process_time() - begun < 20
+
+
+@pytest.mark.data
+def test_geometry_takes_no_longer_than_a_few_readings_of_the_file(data_folder):
+    path = data_folder / "coco_annotations/person_keypoints_val2017.json.gz"
+    reading, finding = [], []
+    for _ in range(3):
+        begun = time.process_time()
+        coco = read_annotations(path, strict=False)
+        read = time.process_time()
+        find_by_geometry(coco)
+        reading.append(read - begun)
+        finding.append(time.process_time() - read)
+    print(f"{min(finding) / min(reading):.2f} of the reading of 6,352 people")
+    assert min(finding) <= 4 * min(reading)  # the photos of a conversion take fifty times as long
