@@ -58,10 +58,11 @@ def find_suspects(truth: CocoSet, detections: Sequence[dict[str, Any]], skeleton
         labelled, second labels of one person, and boxes off the joints. What geometry suspects and the network denies
         is none. Crowds and annotations without joints excuse whoever is found there.
     """
-    sigmas = np.array(sigmas_for(truth.joints, skeleton))
+    spreads = sigmas_for(truth.joints, skeleton)
+    sigmas = np.array(spreads)
     order = find_exchange(truth.joints, skeleton.flip_pairs)
-    given = compare_people(truth, detections, sigmas)
-    exchanged = compare_people(exchange_sides(truth, order), detections, sigmas)
+    given = compare_people(truth, detections, spreads)
+    exchanged = compare_people(exchange_sides(truth, order), detections, spreads)
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for detection in detections:
         found[detection["image_id"]].append(detection)

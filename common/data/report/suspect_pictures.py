@@ -96,7 +96,7 @@ def draw_suspect(data: bytes, suspect: Suspect, skeleton: Skeleton, *, unclear: 
         UserError: The photo does not decode, or not to the size that the annotations say.
     """
     image = decode_labelled(data, suspect.photo, unclear)
-    left, top, right, bottom = _find_part(suspect, image.shape[:2])
+    left, top, right, bottom = _find_part(suspect, (image.shape[0], image.shape[1]))
     part = image[top:bottom, left:right]
     scale = min(ENLARGED, LONGEST / max(part.shape[:2]))
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
