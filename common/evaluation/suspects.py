@@ -114,8 +114,7 @@ def hold_to_found(
         found: ``(D, K, 3)`` their joints.
         sigmas: OKS spread of each joint.
     """
-    places = {id(person): number for number, person in enumerate(photo.people)}
-    numbers = {person.annotation_id: places[id(person)] for person in photo.people}
+    numbers: dict[int | None, int] = {person.annotation_id: number for number, person in enumerate(photo.people)}
     for suspect in suspects:
         number = numbers[suspect.annotation_id]
         if not len(found) or suspect.kind in (DOUBLED, BOX):

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats
 from bodyposenet.common.data.annotations.fields import Mask, Numbers
@@ -95,7 +97,7 @@ def iterate_neighbours(bodies: Bodies, slack: float = 0.3) -> Iterator[tuple[Num
             return
         others = rows + apart
         near = ((low[rows] <= high[others]) & (low[others] <= high[rows])).all(axis=1)
-        pairs += np.count_nonzero(near)
+        pairs += int(np.count_nonzero(near))
         if near.any():
             yield rows[near], others[near]
 
@@ -217,7 +219,7 @@ def _weigh_pairs(keypoints: Floats, prior: BodyPrior) -> tuple[Floats, Mask]:
     return scales.astype(np.float64), np.asarray(means_of_joints.max(axis=1) > FAR)
 
 
-def _log_distance(ones: Floats, others: Floats) -> Floats:
+def _log_distance(ones: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Compute logarithms of distances; annotations are whole pixels."""
     across, down = ones[..., 0] - others[..., 0], ones[..., 1] - others[..., 1]
     return np.asarray(np.log(np.maximum(across * across + down * down, 1)) / 2)

@@ -56,7 +56,7 @@ class HumanParts:
         if any(names_part(joint, part) for joint in joints for part in NO_HUMAN):
             return None
         nose = [number for number, joint in enumerate(joints) if names_part(joint, "nose")]
-        pairs = {}
+        pairs: dict[str, Pair] = {}
         for left, right in pairs_by_name(joints):
             part = next((part for part in HUMAN if names_part(left, part)), "")
             pairs.setdefault(part, (joints.index(left), joints.index(right)))
@@ -155,7 +155,7 @@ class _Body:
         eyes = self.places[:, left] - self.places[:, right]
         down = self.places[:, self.parts.nose] - (self.places[:, left] + self.places[:, right]) / 2
         size = np.linalg.norm(eyes, axis=1) * np.linalg.norm(down, axis=1)
-        return (eyes[:, 0] * down[:, 1] - eyes[:, 1] * down[:, 0]) / np.maximum(size, 1e-9)
+        return np.asarray((eyes[:, 0] * down[:, 1] - eyes[:, 1] * down[:, 0]) / np.maximum(size, 1e-9))
 
     def find_facing(self) -> Floats:
         """Tell where the nose points: 1 to the viewer's right, by the ears, or by the shoulders."""
