@@ -20,7 +20,7 @@ from bodyposenet.common.cli.options import (
 )
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.pages.numbers import pluralize
-from bodyposenet.common.spec.words import Device, InputType, RunnerName
+from bodyposenet.common.spec.words import Device, InputType, LabelFormat, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import locate
 
@@ -74,7 +74,9 @@ def inference_flags(function: Any) -> Any:
 @inference_flags
 @option("-d", "--dataset_spec", required=True, type=click.Path(), help="Dataset spec; its test_data is used.")
 @option("--ceiling", is_flag=True, help="Score the labels, too, drawn as maps: the most that a network can reach.")
-@option("--suspects", is_flag=True, help="List the labels that are likely wrong: suspects.csv, and suspects.json.")
+@option("--suspects", is_flag=True, help="List the labels that are likely wrong: suspects.csv, suspects.html.")
+@option("--suspects_format", type=WordType(LabelFormat), help="For which tool their photos are.  [default: coco]")
+@option("--url_prefix", default="", help="What stands before photos' names in Label Studio's tasks.")
 @option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
 @path_map_option
 @key_option
@@ -93,13 +95,18 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
-    from bodyposenet.common.evaluation.suspects import LIST, describe_suspects
+    from bodyposenet.common.data.report.suspects_page import PAGE
+    from bodyposenet.common.data.suspects.suspect import describe_suspects
+    from bodyposenet.common.data.suspects.write import LIST, SuspectChoice
     from bodyposenet.common.steps.evaluate import run_evaluate
+
+    form, wanted = options["suspects_format"], options["suspects"] or options["suspects_format"]
+    choice = SuspectChoice(form or "coco", options["url_prefix"]) if wanted else False
 
     with task("evaluate", folder, status=False) as run:
         done, _ = run_evaluate(
             run, model, spec, dataset, folder, name=model.name, device=options["device"], runner=options["runner"],
-            suspects=options["suspects"],
+            suspects=choice,
         )  # fmt: skip
     for name, value in done.metrics.items():
         click.echo(f"{name:<24} {value:.3f}")
@@ -112,6 +119,7 @@ def evaluate(
     click.echo(f"ran in {done.ran}")
     if done.suspects is not None:
         click.echo(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}")
+        click.echo(f"look at them in {folder / PAGE}")
     click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
 
 

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.data.annotations.emptiness import count_problems, require_people
+from bodyposenet.common.data.report.suspects_page import PAGE as SUSPECTS_PAGE
+from bodyposenet.common.data.report.suspects_page import write_suspects_page
+from bodyposenet.common.data.suspects.suspect import Suspect, describe_suspects
+from bodyposenet.common.data.suspects.write import SuspectChoice, choose_limbs, write_suspects
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
 from bodyposenet.common.evaluation.false_positives import FalsePositives, count_false_positives
 from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
-from bodyposenet.common.evaluation.suspects import Suspect, describe_suspects, find_suspects, write_suspects
+from bodyposenet.common.evaluation.suspects import find_suspects
 from bodyposenet.common.imaging.orientation import Frame, Turn, describe_turns
 from bodyposenet.common.imaging.photo import Reduce, decode_annotated, make_room
 from bodyposenet.common.inference.detections import (
@@ -99,7 +103,7 @@ def evaluate(
     progress: bool | None = None,
     device: "Device" = "auto",
     runner: "RunnerName | None" = None,
-    suspects: bool = False,
+    suspects: bool | SuspectChoice = False,
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
@@ -114,8 +118,8 @@ def evaluate(
         progress: Show a progress bar; by default on terminals.
         device: What to compute on.
         runner: What to run an ONNX model with; the spec's if None.
-        suspects: List the labels that are likely wrong, too: ``suspects.csv``, and ``suspects.json`` for a labelling
-            tool.
+        suspects: List the labels that are likely wrong, too: ``suspects.csv``, a page, ``suspects.html``, and their
+            photos for a labelling tool, COCO's unless a choice says which.
 
     Raises:
         UserError: The model or the annotations cannot be used, nobody in them is labelled, or none of the photos can.
@@ -138,7 +142,10 @@ def evaluate(
     with appear_together(where, "evaluate") as staged:
         outcome = _score(opened, spec, truth, folder, found, skipped, staged)
         if suspects:
-            outcome = replace(outcome, suspects=_suspect(truth, found, opened.card.skeleton, staged))
+            wanted = suspects if isinstance(suspects, SuspectChoice) else SuspectChoice()
+            photos = AnnotatedPhotos(truth, folder, dataset.unclear_orientation)
+            listed = _suspect(photos, found, opened.card.skeleton, staged, wanted)
+            outcome = replace(outcome, suspects=listed)
     outcome = replace(outcome, results_dir=where)
     log.info(outcome.summary())
     status.write("SUCCESS", outcome.summary(), kpi=outcome.metrics | outcome.false_positives.numbers())
@@ -251,12 +258,33 @@ def _detect(truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton) 
     ]
 
 
+@dataclass(frozen=True)
+class AnnotatedPhotos:
+    """Annotations, the folder of their photos, and which way up photos are whose size does not tell."""
+
+    truth: CocoSet
+    folder: Location
+    unclear: Frame
+
+
 def _suspect(
-    truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton, results_dir: Location
+    photos: AnnotatedPhotos,
+    found: Sequence[People | None],
+    skeleton: Skeleton,
+    results_dir: Location,
+    choice: SuspectChoice,
 ) -> list[Suspect]:
-    """List the labels that are likely wrong, and write them."""
+    """List the labels that are likely wrong; write the list, the page, and what a labelling tool takes."""
+    truth = photos.truth
     suspects = find_suspects(truth, _detect(truth, found, skeleton), skeleton)
-    write_suspects(results_dir, suspects, truth.joints, skeleton)
+    drawn = choose_limbs(truth.joints, skeleton)
+    write_suspects(results_dir, suspects, drawn, choice)
+    people = int(truth.labelled.sum())
+    facts = {"Annotations": str(truth.path), "Photos": str(photos.folder), "Told by": "geometry, and who was found"}
+    read = open_photos(photos.folder).read
+    write_suspects_page(
+        results_dir / SUSPECTS_PAGE, suspects, drawn, read, people=people, facts=facts, unclear=photos.unclear
+    )
     log.info("%s", describe_suspects(suspects))
     return suspects
 

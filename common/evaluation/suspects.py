@@ -1,58 +1,48 @@
-"""Suspects: labels that are likely wrong, told from the people that a network finds in the same photos."""
+"""Suspects: labels that are likely wrong, told from the people that a network finds in the same photos, too."""
 
-import csv
-import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Photo
-from bodyposenet.common.data.exporters.coco_file import to_coco_document
-from bodyposenet.common.data.exporters.labels import LabelSet, PersonLabel, PhotoLabels, label_person
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, Photo
+from bodyposenet.common.data.suspects.find import BEYOND, OFF_JOINTS, OFF_SHARE, describe_strays, find_by_geometry
+from bodyposenet.common.data.suspects.sides import find_exchange
+from bodyposenet.common.data.suspects.suspect import BOX, DOUBLED, MISSING, STRAY, SWAPPED, Suspect, rank
 from bodyposenet.common.evaluation.coco_metrics import compare_people
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
-from bodyposenet.common.inference.detections import PERSON, write_json
-from bodyposenet.common.skeleton.joint_names import pairs_by_name
-from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, make_skeleton
-from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.location import Location
-
-LIST, LABELS = "suspects.csv", "suspects.json"
-COLUMNS = ("photo", "image_id", "annotation_id", "kind", "score", "reason")
-SWAPPED, MISSING, DOUBLED = "swapped", "missing", "doubled"
-KINDS = (SWAPPED, MISSING, DOUBLED)
+from bodyposenet.common.skeleton.skeleton import Skeleton
 
 LEAST_GAIN = 0.05  # of OKS by exchanging left and right, from which on a label is suspected
-LEAST_LIKENESS = 0.5  # OKS of two labels, from which on they are suspected to be of one person
 LEAST_LABELLED = 0.4  # OKS with a label, from which on a found person counts as labelled
 LEAST_JOINTS, ENOUGH_JOINTS = 4, 8  # of a found person that is missed: fewer are none, and more are no more certain
+FOUND = 0.5  # OKS from which on somebody who was found is whom a label is of
+CONFIRMED = 0.75  # OKS with somebody who was found, from which on the sides are as labelled whatever geometry says
+NEAR, AWAY = 0.5, 0.1  # likeness of a joint: from the one on it is where it was found, below the other it is not
+AT_ANOTHER = 0.7  # likeness of a joint with another person's, from which on it is that one's
 
 # How fast the kinds become certain: a small gain by exchanging sides says much, somebody found with doubts says little.
-POWERS = {SWAPPED: 0.5, MISSING: 3.0, DOUBLED: 1.0}
+POWERS = {SWAPPED: 0.5, MISSING: 3.0, STRAY: 1.0, BOX: 1.0}
 
 
 @dataclass(frozen=True, eq=False)
-class Suspect:
-    """A label that is likely wrong, or that is not there.
+class Likeness:
+    """How much D people who were found in a photo are like its A annotations.
 
     Attributes:
-        photo: Where it is.
-        annotation_id: Its number in the file; None where nobody labelled the person.
-        kind: ``swapped``, ``missing`` or ``doubled``.
-        score: How likely it is wrong: above 0, at most 1; kinds compare.
-        reason: Why, in words.
-        keypoints: ``(K, 3)`` x, y in pixels and flag: the label's, or those that were found.
+        given: ``(D, A)`` OKS.
+        exchanged: ``(D, A)`` the same with the annotations' sides exchanged.
     """
 
-    photo: Photo
-    annotation_id: int | None
-    kind: str
-    score: float
-    reason: str
-    keypoints: Floats
+    given: Floats
+    exchanged: Floats
+
+    @property
+    def better(self) -> Floats:
+        """``(D, A)`` the better one of both orders of the sides."""
+        return np.maximum(self.given, self.exchanged)
 
 
 def find_suspects(truth: CocoSet, detections: Sequence[dict[str, Any]], skeleton: Skeleton) -> list[Suspect]:
@@ -64,32 +54,47 @@ def find_suspects(truth: CocoSet, detections: Sequence[dict[str, Any]], skeleton
         skeleton: The network's; it knows which joints are left and right of one part.
 
     Returns:
-        Labels whose left and right are exchanged, people that were found and not labelled, and second labels of
-        one person. Crowds and annotations without joints excuse whoever is found there.
+        Labels whose left and right are exchanged, joints that are another person's, people that were found and not
+        labelled, second labels of one person, and boxes off the joints. What geometry suspects and the network denies
+        is none. Crowds and annotations without joints excuse whoever is found there.
     """
-    sigmas = sigmas_for(truth.joints, skeleton)
-    order = find_exchange(truth.joints, skeleton)
-    given = compare_people(truth, detections, sigmas)
-    exchanged = compare_people(exchange_sides(truth, order), detections, sigmas)
-    alike = compare_people(truth, _label_detections(truth), sigmas)
+    spreads = sigmas_for(truth.joints, skeleton)
+    sigmas = np.array(spreads)
+    order = find_exchange(truth.joints, skeleton.flip_pairs)
+    given = compare_people(truth, detections, spreads)
+    exchanged = compare_people(exchange_sides(truth, order), detections, spreads)
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for detection in detections:
         found[detection["image_id"]].append(detection)
+    geometric: dict[int, list[Suspect]] = defaultdict(list)
+    for suspect in find_by_geometry(truth, skeleton.flip_pairs):
+        geometric[suspect.photo.image_id].append(suspect)
     suspects: list[Suspect] = []
     for photo in truth.photos:
         key = photo.image_id
-        suspects += find_swapped(photo, given[key], exchanged[key])
-        suspects += find_doubled(photo, alike[key])
-        suspects += find_missing(photo, found[key], np.maximum(given[key], exchanged[key]))
-    return sorted(suspects, key=lambda suspect: -suspect.score)
+        alike = Likeness(given[key], exchanged[key])
+        joints = np.array([each["keypoints"] for each in found[key]], float).reshape(-1, len(truth.joints), 3)
+        told = [
+            *hold_to_found(geometric[key], photo, alike, joints, sigmas),
+            *find_swapped(photo, alike, order),
+            *find_strays(photo, alike, joints, sigmas, truth.joints),
+            *find_boxes(photo, alike, joints),
+        ]
+        suspects += [*merge_reasons(told), *find_missing(photo, found[key], alike.better)]
+    return rank(suspects)
 
 
-def find_exchange(joints: Sequence[str], skeleton: Skeleton) -> list[int]:
-    """Find for each joint the one on the other side of the body; a joint without one stays."""
-    pairs = pairs_by_name(joints) if skeleton.flip_pairs is None else skeleton.flip_pairs
-    whole = [(left, right) for left, right in pairs if {left, right} <= set(joints)]
-    others = dict(whole) | {right: left for left, right in whole}
-    return [joints.index(others.get(joint, joint)) for joint in joints]
+def merge_reasons(suspects: Iterable[Suspect]) -> list[Suspect]:
+    """Make one suspect of what is told of a label twice; the later one's proposal stays, and both are likelier."""
+    merged: dict[tuple[int | None, str], Suspect] = {}
+    for suspect in suspects:
+        key = suspect.annotation_id, suspect.kind
+        before = merged.get(key)
+        if before is not None:
+            score = 1 - (1 - before.score) * (1 - suspect.score)
+            suspect = replace(suspect, score=score, reason=f"{before.reason}; {suspect.reason}")
+        merged[key] = suspect
+    return list(merged.values())
 
 
 def exchange_sides(truth: CocoSet, order: Sequence[int]) -> CocoSet:
@@ -97,41 +102,102 @@ def exchange_sides(truth: CocoSet, order: Sequence[int]) -> CocoSet:
     return replace(truth, annotations=replace(truth.annotations, keypoints=truth.annotations.keypoints[:, order]))
 
 
-def find_swapped(photo: Photo, given: Floats, exchanged: Floats) -> Iterator[Suspect]:
+def hold_to_found(
+    suspects: Sequence[Suspect], photo: Photo, alike: Likeness, found: Floats, sigmas: Floats
+) -> Iterator[Suspect]:
+    """Leave out what geometry suspects where the network found the person as labelled.
+
+    Args:
+        suspects: Of the photo, told by geometry.
+        photo: The photo, with A annotations.
+        alike: How the D people who were found in it are like them.
+        found: ``(D, K, 3)`` their joints.
+        sigmas: OKS spread of each joint.
+    """
+    numbers: dict[int | None, int] = {person.annotation_id: number for number, person in enumerate(photo.people)}
+    for suspect in suspects:
+        number = numbers[suspect.annotation_id]
+        if not len(found) or suspect.kind in (DOUBLED, BOX):
+            yield suspect
+            continue
+        now, then = float(alike.given[:, number].max()), float(alike.exchanged[:, number].max())
+        if suspect.kind == SWAPPED and now >= max(then, CONFIRMED):
+            continue
+        best = int(alike.given[:, number].argmax())
+        if suspect.kind == STRAY and now >= FOUND:
+            near = _compare(suspect.person, found[best], sigmas)[list(suspect.joints)]
+            if (near >= NEAR).all():
+                continue
+        yield suspect
+
+
+def find_swapped(photo: Photo, alike: Likeness, order: Sequence[int]) -> Iterator[Suspect]:
     """Find labels that fit a found person better with left and right exchanged.
 
     Args:
         photo: The photo, with A annotations.
-        given: ``(D, A)`` OKS of the found people with the labels.
-        exchanged: ``(D, A)`` the same with the labels' sides exchanged.
+        alike: How the people who were found in it are like them.
+        order: For each joint the one on the other side.
     """
-    if not len(given):
+    if not len(alike.given):
         return
-    now, then = given.max(axis=0), exchanged.max(axis=0)
+    now, then = alike.given.max(axis=0), alike.exchanged.max(axis=0)
     for person, label, other in zip(photo.people, now.tolist(), then.tolist(), strict=True):
         if person.labelled and other - label >= LEAST_GAIN:
             reason = "fits who was found better with left and right exchanged: "
             reason += f"OKS {other:.2f} instead of {label:.2f}"
             evidence = _weigh(SWAPPED, other - label)
-            yield Suspect(photo, person.annotation_id, SWAPPED, evidence, reason, person.keypoints)
+            yield Suspect(photo, person, SWAPPED, evidence, reason, person.keypoints[list(order)])
 
 
-def find_doubled(photo: Photo, alike: Floats) -> Iterator[Suspect]:
-    """Find labels of somebody whom a label before them is of, too.
+def find_strays(
+    photo: Photo, alike: Likeness, found: Floats, sigmas: Floats, names: Sequence[str]
+) -> Iterator[Suspect]:
+    """Find joints that lie where another person was found to have them, and not where this one was.
 
     Args:
-        photo: The photo.
-        alike: ``(L, A)`` OKS of its L labels of one person each with its A annotations.
+        photo: The photo, with A annotations.
+        alike: How the D people who were found in it are like them.
+        found: ``(D, K, 3)`` their joints.
+        sigmas: OKS spread of each joint.
+        names: The joints' names.
     """
-    labelled = [number for number, person in enumerate(photo.people) if person.labelled]
-    likeness = alike[:, labelled]
-    likeness = (likeness + likeness.T) / 2
-    for row in range(1, len(labelled)):
-        first = int(likeness[row, :row].argmax())
-        if (score := float(likeness[row, first])) > LEAST_LIKENESS:
-            person, before = photo.people[labelled[row]], photo.people[labelled[first]]
-            reason = f"of the same person as annotation {before.annotation_id}: OKS {score:.2f} between the two"
-            yield Suspect(photo, person.annotation_id, DOUBLED, _weigh(DOUBLED, score), reason, person.keypoints)
+    for number, (person, best) in _match(photo, alike):
+        own = _compare(person, found[best], sigmas)
+        others = [row for row in range(len(found)) if row != best and alike.given[row, number] < FOUND]
+        if not others:
+            continue
+        theirs = np.stack([_compare(person, found[row], sigmas) for row in others]).max(axis=0)
+        wrong = (found[best, :, 2] > 0) & (own < AWAY) & (theirs >= AT_ANOTHER)
+        joints = np.flatnonzero(wrong).tolist()
+        if joints:
+            proposal = person.keypoints.copy()
+            proposal[joints] = found[best, joints] * [1, 1, 2]
+            told = f"{describe_strays(names, joints)} where another person who was found has "
+            told += "it" if len(joints) == 1 else "them"
+            evidence = float((theirs * (1 - own))[joints].max()) * float(alike.given[best, number]) ** 0.5
+            yield Suspect(photo, person, STRAY, _weigh(STRAY, evidence), told, proposal, tuple(joints))
+
+
+def find_boxes(photo: Photo, alike: Likeness, found: Floats) -> Iterator[Suspect]:
+    """Find boxes that leave out much of the person who was found.
+
+    Args:
+        photo: The photo, with A annotations.
+        alike: How the D people who were found in it are like them.
+        found: ``(D, K, 3)`` their joints.
+    """
+    for number, (person, best) in _match(photo, alike):
+        seen = found[best, :, 2] > 0
+        low, size = person.box[:2], np.maximum(person.box[2:], 1)
+        places = found[best, seen, :2]
+        beyond = np.maximum(low - places, places - low - size) / size
+        outside = int(np.count_nonzero(beyond.max(axis=1, initial=0) > BEYOND))
+        share = outside / max(1, int(seen.sum()))
+        if outside >= OFF_JOINTS and share > OFF_SHARE:
+            reason = f"{outside} of {int(seen.sum())} joints that were found of this person lie outside the box"
+            evidence = share * float(alike.better[best, number])
+            yield Suspect(photo, person, BOX, _weigh(BOX, evidence), reason, person.keypoints)
 
 
 def find_missing(photo: Photo, found: Sequence[Mapping[str, Any]], given: Floats) -> Iterator[Suspect]:
@@ -153,84 +219,26 @@ def find_missing(photo: Photo, found: Sequence[Mapping[str, Any]], given: Floats
         yield Suspect(photo, None, MISSING, _weigh(MISSING, score), reason, keypoints * [1, 1, 2])
 
 
+def _match(photo: Photo, alike: Likeness) -> Iterator[tuple[int, tuple[Person, int]]]:
+    """Give each label of whom somebody was found its place, and that one's."""
+    if not len(alike.given):
+        return
+    best = alike.better.argmax(axis=0)
+    for number, person in enumerate(photo.people):
+        if person.labelled and alike.better[best[number], number] >= FOUND:
+            yield number, (person, int(best[number]))
+
+
+def _compare(person: Person | None, found: Floats, sigmas: Floats) -> Floats:
+    """Compare ``(K,)`` the joints of a label with those found, as OKS does; 0 where one of the two is not there."""
+    if person is None:
+        return np.zeros(len(found))
+    gaps = ((person.keypoints[:, :2] - found[:, :2]) ** 2).sum(axis=1)
+    both = (person.keypoints[:, 2] > 0) & (found[:, 2] > 0)
+    return np.where(both, np.exp(-gaps / (8 * max(person.area, 1.0) * sigmas**2)), 0.0)
+
+
 def _weigh(kind: str, evidence: float) -> float:
     """Make kinds of suspects comparable."""
     weight: float = min(1.0, evidence) ** POWERS[kind]
     return weight
-
-
-def _label_detections(truth: CocoSet) -> list[dict[str, Any]]:
-    """Turn the labels of one person each into detections."""
-    return [
-        {
-            "image_id": photo.image_id,
-            "category_id": PERSON,
-            "keypoints": person.keypoints.ravel().tolist(),
-            "score": 1.0,
-        }
-        for photo in truth.photos
-        for person in photo.people
-        if person.labelled
-    ]
-
-
-def write_suspects(folder: Location, suspects: Sequence[Suspect], joints: Sequence[str], skeleton: Skeleton) -> None:
-    """Write ``suspects.csv``, a row each, and ``suspects.json``, their photos for a labelling tool.
-
-    The latter holds the labels of these photos, and the people whom nobody labelled; photos and people in them come
-    in the order of the list.
-
-    Args:
-        folder: Where.
-        suspects: The likeliest first.
-        joints: Names of the labels' joints.
-        skeleton: The network's; its limbs are drawn.
-    """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for suspect in suspects:
-        photo, number = suspect.photo, "" if suspect.annotation_id is None else suspect.annotation_id
-        table.writerow([photo.file_name, photo.image_id, number, suspect.kind, f"{suspect.score:.3f}", suspect.reason])
-    with whole_file(folder / LIST) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
-    document = to_coco_document(LabelSet(_choose_limbs(joints, skeleton), _gather_photos(suspects)))
-    write_json(folder / LABELS, document | {"info": {"description": "photos with labels that are likely wrong"}})
-
-
-def describe_suspects(suspects: Sequence[Suspect]) -> str:
-    """Say how many there are of each kind."""
-    counts = Counter(suspect.kind for suspect in suspects)
-    return f"{len(suspects):,} likely wrong labels: " + ", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS)
-
-
-def _choose_limbs(joints: Sequence[str], skeleton: Skeleton) -> Skeleton:
-    """Make a skeleton of the labels' joints, with the network's limbs between them, or COCO's."""
-    if tuple(joints) == COCO_17.joints:
-        return COCO_17
-    ends = [(skeleton.joints[start], skeleton.joints[end]) for start, end in skeleton.limbs]
-    limbs = [(joints.index(start), joints.index(end)) for start, end in ends if {start, end} <= set(joints)]
-    return make_skeleton(skeleton.name, joints, limbs)
-
-
-def _gather_photos(suspects: Iterable[Suspect]) -> list[PhotoLabels]:
-    """Gather the labels of the suspects' photos, with the people whom nobody labelled."""
-    groups: dict[int, list[Suspect]] = defaultdict(list)
-    for suspect in suspects:
-        groups[suspect.photo.image_id].append(suspect)
-    return [_label_photo(group[0].photo, group) for group in groups.values()]
-
-
-def _label_photo(photo: Photo, suspects: Sequence[Suspect]) -> PhotoLabels:
-    """Take those that are suspected first, and then the photo's other labels."""
-    size = photo.height, photo.width
-    seen = {suspect.annotation_id: suspect for suspect in reversed(suspects) if suspect.annotation_id is not None}
-    missing = [suspect for suspect in suspects if suspect.annotation_id is None]
-    first = sorted([*seen.values(), *missing], key=lambda suspect: -suspect.score)
-    rest = [one.keypoints for one in photo.people if one.labelled and one.annotation_id not in seen]
-    places = [*(suspect.keypoints for suspect in first), *rest]
-    return PhotoLabels(photo.file_name, size, [_label(keypoints, size) for keypoints in places])
-
-
-def _label(keypoints: Floats, size: tuple[int, int]) -> PersonLabel:
-    return label_person(keypoints, keypoints[:, 2], size)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bodyposenet.common.data.suspects.write import SuspectChoice
     from bodyposenet.common.evaluation.evaluate import Evaluation
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
@@ -17,7 +18,7 @@ def run_evaluate(
     run: "TrackedRun", model: Path, inference_spec: "InferenceSpec | None", dataset_spec: "DatasetSpec",
     folder: "Path | Location", *,
     name: str, device: "Device" = "auto", runner: "RunnerName | None" = None,
-    suspects: bool = False,
+    suspects: "bool | SuspectChoice" = False,
 ) -> "tuple[Evaluation, dict[str, float]]":  # fmt: skip
     """Score a network, and log the spec, what it ran in and the numbers to the run.
 
@@ -30,7 +31,7 @@ def run_evaluate(
         name: What the run calls the network.
         device: What to compute on.
         runner: What runs an ONNX file on a processor.
-        suspects: List the labels that are likely wrong, too.
+        suspects: List the labels that are likely wrong, too; a choice says for which labelling tool.
 
     Returns:
         What came out, and the numbers that are logged.

@@ -1,5 +1,7 @@
 """COCO file: labels as COCO's keypoint annotations, which CVAT imports as "COCO Keypoints 1.0"."""
 
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from bodyposenet.common.data.exporters.labels import PERSON, LabelSet, PersonLabel
@@ -9,15 +11,20 @@ Fields = dict[str, Any]
 
 
 def to_coco_document(labels: LabelSet) -> Fields:
-    """Make a document of images, annotations and their one category; images are numbered in their order, from 1."""
-    people = [(number, one) for number, photo in enumerate(labels.photos, 1) for one in photo.people]
+    """Make a document of images, annotations and their one category.
+
+    Images and annotations keep the numbers that they have, and new ones get those after the largest.
+    """
+    numbers = _complete([photo.number for photo in labels.photos])
+    people = [(number, one) for number, photo in zip(numbers, labels.photos, strict=True) for one in photo.people]
+    own = _complete([one.number for _, one in people])
     return {
         "info": {"description": f"people found by {labels.model}" if labels.model else "people found"},
         "images": [
             {"id": number, "file_name": photo.name, "height": photo.size[0], "width": photo.size[1]}
-            for number, photo in enumerate(labels.photos, 1)
+            for number, photo in zip(numbers, labels.photos, strict=True)
         ],
-        "annotations": [_annotate(index, photo, one) for index, (photo, one) in enumerate(people, 1)],
+        "annotations": [_annotate(number, photo, one) for number, (photo, one) in zip(own, people, strict=True)],
         "categories": [describe_category(labels.skeleton)],
     }
 
@@ -29,15 +36,24 @@ def describe_category(skeleton: Skeleton) -> Fields:
     return {"id": 1, "name": PERSON, "supercategory": PERSON, "keypoints": joints, "skeleton": limbs}
 
 
+def _complete(given: Sequence[int | None]) -> list[int]:
+    """Number what has no number; where two have the same, all are numbered anew."""
+    known = [number for number in given if number is not None]
+    if len({*known}) < len(known):
+        return list(range(1, len(given) + 1))
+    fresh = count(max(known, default=0) + 1)
+    return [next(fresh) if number is None else number for number in given]
+
+
 def _annotate(number: int, photo: int, one: PersonLabel) -> Fields:
     return {
         "id": number,
         "image_id": photo,
         "category_id": 1,
         "bbox": list(one.box),
-        "area": round(one.box[2] * one.box[3], 3),
-        "iscrowd": 0,
-        "segmentation": [],
+        "area": round(one.box[2] * one.box[3], 3) if one.area is None else one.area,
+        "iscrowd": int(one.crowd),
+        "segmentation": one.outline or [],
         "keypoints": [
             value for x, y, flag in one.keypoints.tolist() for value in ((x, y, int(flag)) if flag else (0, 0, 0))
         ],

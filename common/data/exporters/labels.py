@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 
 Box = tuple[float, float, float, float]
+Segmentation = Sequence[Any] | dict[str, Any]
 PERSON = "person"
 DIGITS = 3  # of a pixel; what is written is exact to these
 UNCERTAIN = 0.3  # a joint of a lower score is flagged as hidden
@@ -22,11 +24,19 @@ class PersonLabel:
         keypoints: ``(K, 3)`` float64 x, y in pixels and COCO's flag: 0 not labelled, 1 hidden or uncertain, 2 visible.
         box: x, y, width and height in pixels.
         score: How certain the network is, from 0 to 1.
+        number: The annotation's in the file that it is from; None for a new one.
+        area: In square pixels; None is that of the box.
+        crowd: Whether it stands for a group that nobody told apart; only COCO files have such.
+        outline: Polygons or run lengths; only COCO files have them.
     """
 
     keypoints: np.ndarray
     box: Box
     score: float
+    number: int | None = None
+    area: float | None = None
+    crowd: bool = False
+    outline: Segmentation = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +47,20 @@ class PhotoLabels:
         name: Its file, with ``/`` between folders.
         size: ``(height, width)`` in pixels.
         people: Who is in it; may be nobody.
+        number: The photo's in the file that it is from; None for a new one.
+        note: What whoever mends the labels is to know.
     """
 
     name: str
     size: tuple[int, int]
     people: Sequence[PersonLabel]
+    number: int | None = None
+    note: str = ""
+
+    @property
+    def bodies(self) -> list[PersonLabel]:
+        """Those with joints who are one person each."""
+        return [one for one in self.people if not one.crowd and one.keypoints[:, 2].any()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +119,7 @@ def label_person(places: np.ndarray, flags: np.ndarray, size: tuple[int, int], *
     height, width = size
     inside = np.clip(places[:, :2], 0, (width - 1, height - 1)).round(DIGITS)
     keypoints = np.where(flags[:, None] > 0, np.c_[inside, flags], 0.0)
-    return PersonLabel(keypoints, _enclose(keypoints, size), round(score, 6))
+    return PersonLabel(keypoints, enclose(keypoints, size), round(score, 6))
 
 
 def _flag(scores: np.ndarray, least: float) -> np.ndarray:
@@ -108,7 +127,7 @@ def _flag(scores: np.ndarray, least: float) -> np.ndarray:
     return flags
 
 
-def _enclose(keypoints: np.ndarray, size: tuple[int, int]) -> Box:
+def enclose(keypoints: np.ndarray, size: tuple[int, int]) -> Box:
     """Find the box of the joints; it is a pixel wide and high at least, and inside the photo."""
     places = keypoints[keypoints[:, 2] > 0, :2]
     if not len(places):

@@ -15,25 +15,31 @@ Fields = dict[str, Any]
 BOX, JOINT, PHOTO = "person", "joint", "image"  # names of the controls and of the picture in the interface
 POINT_WIDTH = 0.5  # percent of the photo's width, as the points are shown
 HIDDEN = "hidden"
+NOTE = "note"  # what a task says beside the photo
 _PLAIN = ("s3://", "gs://", "azure-blob://")  # addresses that Label Studio takes letter by letter
 
 
-def to_tasks(labels: LabelSet, prefix: str = "") -> list[Fields]:
-    """Make a task with one prediction of each photo.
+def to_tasks(labels: LabelSet, prefix: str = "", *, given: LabelSet | None = None) -> list[Fields]:
+    """Make a task with one prediction of each photo, and what is labelled there already, for somebody to mend.
 
     Args:
         labels: The photos with their people.
         prefix: What stands before a photo's name in Label Studio: a bucket or an address, or
             ``/data/local-files/?d=photos/``.
+        given: The same photos with the labels that they have; None where they have none.
     """
-    return [
+    tasks = [
         {
             "id": number,
-            "data": {PHOTO: _refer(prefix, photo.name)},
+            "data": {PHOTO: _refer(prefix, photo.name)} | ({NOTE: photo.note} if photo.note else {}),
             "predictions": [_predict(photo, labels)],
         }
         for number, photo in enumerate(labels.photos, 1)
     ]
+    if given is not None:
+        for task, photo in zip(tasks, given.photos, strict=True):
+            task["annotations"] = [{"result": _outline_all(photo, given.skeleton.joints)}]
+    return tasks
 
 
 def write_interface(labels: LabelSet) -> str:
@@ -51,18 +57,22 @@ def write_interface(labels: LabelSet) -> str:
 def _refer(prefix: str, name: str) -> str:
     """Refer to a photo; in addresses other letters than ASCII's are written by their numbers."""
     literal = not prefix or prefix.startswith(_PLAIN)
-    return prefix + (name if literal else quote(name))
+    return prefix + (name if literal else quote(name, errors="surrogateescape"))
 
 
 def _predict(photo: PhotoLabels, labels: LabelSet) -> Fields:
-    scores = [one.score for one in photo.people]
-    results = [
-        entry
-        for number, one in enumerate(photo.people, 1)
-        for entry in _outline(f"person{number}", one, photo.size, labels.skeleton.joints)
-    ]
+    scores = [one.score for one in photo.bodies]
+    results = _outline_all(photo, labels.skeleton.joints)
     score = round(sum(scores) / len(scores), 6) if scores else 0.0
     return {"model_version": labels.model or "bodyposenet", "score": score, "result": results}
+
+
+def _outline_all(photo: PhotoLabels, joints: tuple[str, ...]) -> list[Fields]:
+    return [
+        entry
+        for number, one in enumerate(photo.bodies, 1)
+        for entry in _outline(f"person{number}", one, photo.size, joints)
+    ]
 
 
 def _outline(number: str, one: PersonLabel, size: tuple[int, int], joints: tuple[str, ...]) -> list[Fields]:

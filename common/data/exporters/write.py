@@ -40,10 +40,51 @@ def write_labels(labels: LabelSet, folder: Location, form: LabelFormat, *, prefi
     return folder / DATA
 
 
+def write_corrections(
+    given: LabelSet, proposed: LabelSet, folder: Location, form: LabelFormat, *, prefix: str = "", name: str
+) -> Location:
+    """Write labels that somebody is to mend, and a proposal for them, for a tool.
+
+    Args:
+        given: The photos with their labels as they are.
+        proposed: The same photos with the labels as they may be.
+        folder: Where. ``coco`` writes ``NAME.json`` and ``NAME_proposed.json``; ``label-studio`` ``NAME_tasks.json``,
+            with the labels as annotations and the proposal as predictions, and ``NAME_interface.xml``; ``yolo`` the
+            datasets ``NAME`` and ``NAME_proposed``.
+        form: Which tool's files.
+        prefix: What stands before a photo's name in Label Studio.
+        name: How the files' names begin.
+
+    Returns:
+        The file to import, of the labels as they are.
+
+    Raises:
+        UserError: A file cannot be written, or two photos would have one label file.
+    """
+    if form == "label-studio":
+        _write(folder, f"{name}_{INTERFACE}", write_interface(given).encode())
+        return _write_json(folder / f"{name}_{TASKS}", to_tasks(proposed, prefix, given=given))
+    made = []
+    for labels, title in ((proposed, f"{name}_proposed"), (given, name)):
+        if form == "coco":
+            about = {"info": {"description": "photos with labels that are likely wrong"}}
+            made.append(_write_json(folder / f"{title}.json", to_coco_document(labels) | about))
+        else:
+            made.append(write_labels(labels, folder / title, form))
+    return made[-1]
+
+
 def _write_json(path: Location, value: Any) -> Location:
     with whole_file(path) as file:
-        file.write(json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(_encode_json(value) + b"\n")
     return path
+
+
+def _encode_json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a photo's name that is no UTF-8
+        return json.dumps(value, indent=1).encode()
 
 
 def _write(folder: Location, name: str, content: bytes) -> None:

@@ -29,7 +29,7 @@ def to_yolo_files(labels: LabelSet) -> Iterator[tuple[str, str]]:
             problem = f"photos {taken[stem]} and {photo.name} would have one label file, {LABELS}/{stem}.txt"
             raise UserError(problem, where="--format yolo", fix="rename one of them, or take another format")
         taken[stem] = photo.name
-        yield f"{LABELS}/{stem}.txt", "".join(f"{_write_line(one, photo)}\n" for one in photo.people)
+        yield f"{LABELS}/{stem}.txt", "".join(f"{_write_line(one, photo)}\n" for one in photo.bodies)
 
 
 def _describe(skeleton: Skeleton) -> str:

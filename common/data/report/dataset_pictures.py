@@ -120,20 +120,20 @@ def picture(
     Raises:
         UserError: The photo does not decode, or not to the size that the annotations say.
     """
-    canvas, scale = _shrunk(_decode(data, photo, unclear))
+    canvas, scale = _shrunk(decode_labelled(data, photo, unclear))
     mask = ignore_mask(photo, [])
     if mask is not None:
         canvas = _draw_stripes(canvas, mask)
     mine = {int(index) for index in mains}
     others = [person for index, person in enumerate(photo.people) if index not in mine and person.labelled]
     chosen = [photo.people[index] for index in sorted(mine)]
-    canvas = _draw(canvas, others, skeleton, scale, OTHER)
-    canvas = _draw(canvas, chosen, skeleton, scale, None)
+    canvas = draw_boxed(canvas, others, skeleton, scale, OTHER)
+    canvas = draw_boxed(canvas, chosen, skeleton, scale, None)
     bgr = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
 
 
-def _decode(data: bytes, photo: Photo, unclear: Frame) -> Image:
+def decode_labelled(data: bytes, photo: Photo, unclear: Frame) -> Image:
     """Decode ``(H, W, 3)`` RGB as it was annotated."""
     told = photo.height, photo.width
     if read_header_size(data) not in (None, told, told[::-1]):
@@ -162,7 +162,9 @@ def _draw_stripes(canvas: Image, mask: npt.NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.drawContours(mixed, outlines, -1, MASKED, 1, cv2.LINE_AA))
 
 
-def _draw(canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: float, colour: Colour | None) -> Image:
+def draw_boxed(
+    canvas: Image, people: Sequence[Person], skeleton: Skeleton, scale: float, colour: Colour | None
+) -> Image:
     """Draw the people with their boxes; those of interest, whose limbs have no one colour, in a firmer one."""
     if not people:
         return canvas

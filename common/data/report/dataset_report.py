@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,11 @@ from bodyposenet.common.data.annotations.person_filter import PersonChoice
 from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.report.dataset_pictures import picture, sample_pictures
 from bodyposenet.common.data.report.dataset_summary import EXAMPLES, describe
+from bodyposenet.common.data.report.suspect_pictures import show_suspects
+from bodyposenet.common.data.report.suspects_page import summarize_suspects
+from bodyposenet.common.data.suspects.find import find_by_geometry
+from bodyposenet.common.data.suspects.suspect import describe_suspects
+from bodyposenet.common.data.suspects.write import SuspectChoice, write_suspects
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.orientation import describe_turns
 from bodyposenet.common.pages.histograms import histogram, make_groups, shares
@@ -27,7 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "picture", "report_dataset", "sample_pictures", "set_skeleton", "write_report"]
 
+log = logging.getLogger(__name__)
+
 PAGE, DATA = "dataset_report.html", "dataset_report.json"
+SUSPECTS = 12  # labels that are likely wrong and shown
+MOST_WRITTEN = 1000  # of them whose photos are written for a labelling tool; the list has all
 CROWDED = 10  # people of a photo; photos with as many or more share a column
 PARTS = {"of interest": "of_interest", "others": "others"}
 LABELS = ("visible", "hidden", "unlabelled")
@@ -47,10 +57,12 @@ def report_dataset(
     pairs: Sequence[NearDuplicate] | None = None,
     changes: Mapping[str, int] | None = None,
 ) -> Location:
-    """Describe a dataset, draw nine of its photos, and write the report.
+    """Describe a dataset, draw nine of its photos, look for labels that are likely wrong, and write the report.
 
     Args:
-        folder: Gets ``dataset_report.html`` and ``dataset_report.json``.
+        folder: Gets ``dataset_report.html``, ``dataset_report.json``, and the list of likely wrong labels,
+            ``suspects.csv``, with the photos of the likeliest for a labelling tool: ``suspects.json``, and
+            ``suspects_proposed.json``.
         coco: The set, its visibility flags as in its file.
         choice: Who is of interest.
         problems: What is wrong with it.
@@ -68,15 +80,20 @@ def report_dataset(
     coco = coco if plain else coco.recode_flags(codes)
     people = [category for category in spec.categories if category.name in spec.people]
     edges = [(kind.keypoints[start], kind.keypoints[end]) for kind in people for start, end in kind.limbs]
-    unclear = spec.unclear_orientation
-    pictures = sample_pictures(coco, choice, read, set_skeleton(coco.joints, edges), unclear=unclear)
+    unclear, skeleton = spec.unclear_orientation, set_skeleton(coco.joints, edges)
+    pictures = sample_pictures(coco, choice, read, skeleton, unclear=unclear)
     described = describe(coco, choice, problems, spec.data_filtering_params)
     described["orientation"] = {"photos": dict(turns or {}), "text": describe_turns(turns or {}, unclear)}
     if pairs is not None:
         described["near_duplicates"] = {"count": len(pairs), "pairs": [pair._asdict() for pair in pairs]}
     if changes is not None:
         described["changes"] = dict(changes)
-    return write_report(folder, described, pictures, title=f"Dataset {spec.dataset}")
+    suspects = find_by_geometry(coco)
+    log.info("%s: %s", coco.path, describe_suspects(suspects))
+    shown = show_suspects(suspects[:SUSPECTS], skeleton, read, unclear=unclear)
+    described["suspects"] = summarize_suspects(suspects, described["counts"]["people"], shown)
+    write_suspects(locate(folder), suspects, skeleton, SuspectChoice(most=MOST_WRITTEN))
+    return write_report(folder, described, pictures, shown, title=f"Dataset {spec.dataset}")
 
 
 def set_skeleton(joints: Sequence[str], edges: Sequence[tuple[str, str]] = ()) -> Skeleton:
@@ -91,6 +108,7 @@ def write_report(
     folder: str | Path | Location,
     described: Mapping[str, Any],
     pictures: Sequence[tuple[str, bytes]],
+    suspects: Sequence[Mapping[str, Any]] = (),
     *,
     title: str = "Dataset",
 ) -> Location:
@@ -100,6 +118,8 @@ def write_report(
         folder: Where they go.
         described: What :func:`describe` says.
         pictures: Caption and JPEG of each.
+        suspects: Labels that are likely wrong, as
+            :func:`~bodyposenet.common.data.report.suspect_pictures.show_suspects` shows them.
         title: The page's heading.
 
     Returns:
@@ -118,13 +138,15 @@ def write_report(
         charts=charts(described) if counts["annotations"] else [],
         joints=[(joint, shares([(part, joint[part]) for part in LABELS])) for joint in described["joints"]],
         pictures=[_embed(text, jpeg) for text, jpeg in pictures],
+        suspects=suspects,
+        suspected=described.get("suspects"),
         facts=_list_facts(described),
     )
     where = locate(folder)
     with whole_file(where / DATA) as file:
-        file.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(described, indent=1, ensure_ascii=False).encode("utf-8", "replace"))
     with whole_file(where / PAGE) as file:
-        file.write(page.encode())
+        file.write(page.encode("utf-8", "replace"))
     return where / PAGE
 
 

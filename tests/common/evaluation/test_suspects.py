@@ -5,19 +5,23 @@ import json
 
 import numpy as np
 import pytest
-from support.coco_files import JOINTS, document, image, write_annotations, write_dataset
+from support.coco_files import document, image, write_annotations, write_dataset
+from support.page import Page
 from support.perfect import PerfectRunner, standing
+from support.seeded_errors import shift, swap, triplets
 
 from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.suspects.suspect import describe_suspects
+from bodyposenet.common.data.suspects.write import SuspectChoice
 from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import read_test_set
-from bodyposenet.common.evaluation.suspects import describe_suspects, find_exchange, find_suspects
+from bodyposenet.common.evaluation.suspects import find_suspects
 from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.inference.detections import to_coco
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.model.files.bundled import weights_path
-from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.location import locate
@@ -30,17 +34,6 @@ PEOPLE = [
     standing(2, 7, (180, 10, 100, 200), hidden=(7, 9)),
     standing(3, 3, (30, 30, 110, 250)),
 ]
-
-
-def swap(label):
-    joints = np.reshape(label["keypoints"], (17, 3))[COCO_17.flip_order]
-    return label | {"keypoints": joints.ravel().tolist()}
-
-
-def shift(label, number, pixels):
-    joints = np.reshape(label["keypoints"], (17, 3)).astype(float)
-    joints[joints[:, 2] > 0, :2] += pixels
-    return label | {"id": number, "keypoints": joints.ravel().tolist()}
 
 
 def find(people, score=0.9):
@@ -83,6 +76,7 @@ def test_a_label_with_left_and_right_exchanged_is_suspected_alone(suspect, numbe
     labels = [swap(label) if at == number else label for at, label in enumerate(PEOPLE)]
     (one,) = suspect(labels)
     assert name([one]) == [("swapped", PEOPLE[number]["image_id"], number + 1)]
+    assert "the left eye is where the right one should be; fits who was found better" in one.reason
     assert "OKS 1.00 instead of 0." in one.reason
     np.testing.assert_array_equal(one.keypoints, np.reshape(labels[number]["keypoints"], (17, 3)))
 
@@ -125,9 +119,9 @@ def test_the_second_label_of_one_person_is_named_once_with_the_first(suspect):
     assert sorted(name(three)) == [("doubled", 7, 9), ("doubled", 7, 10)]
 
 
-def test_a_photo_without_found_people_tells_doubled_labels_only(suspect):
+def test_a_photo_without_found_people_tells_what_geometry_does(suspect):
     labels = [swap(PEOPLE[0]), *PEOPLE[1:], PEOPLE[1] | {"id": 9}]
-    assert name(suspect(labels, [])) == [("doubled", 7, 9)]
+    assert sorted(name(suspect(labels, []))) == [("doubled", 7, 9), ("swapped", 7, 1)]
 
 
 def test_a_swapped_label_comes_before_somebody_found_with_doubts(suspect):
@@ -136,32 +130,68 @@ def test_a_swapped_label_comes_before_somebody_found_with_doubts(suspect):
     assert kinds == ["swapped", "missing"]
 
 
-def test_sides_are_those_of_the_skeleton_and_a_joint_without_another_side_stays():
-    assert find_exchange(JOINTS, BODYPOSENET_18) == COCO_17.flip_order.tolist()
-    assert find_exchange(["left_hip", "nose"], BODYPOSENET_18) == [0, 1]
-    plain = make_skeleton("fins", ("port", "starboard", "bow"), ())
-    assert find_exchange(("port", "starboard", "bow"), plain) == [0, 1, 2]
-
-
 def test_evaluate_lists_suspects_and_writes_their_photos_as_a_tool_takes_them(tmp_path):
     right = write_dataset(tmp_path / "right", IMAGES, PEOPLE)
     wrong = write_dataset(tmp_path / "wrong", IMAGES, [swap(PEOPLE[0]), PEOPLE[2]])
     spec = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
     runner = PerfectRunner(read_test_set(right), shape=(184, 184))
     done = evaluate(runner, spec, wrong, tmp_path / "out", suspects=True)
-    assert describe_suspects(done.suspects) == "2 likely wrong labels: 1 swapped, 1 missing, 0 doubled"
+    assert describe_suspects(done.suspects) == "2 likely wrong labels: 1 swapped, 1 missing"
     rows = list(csv.DictReader((tmp_path / "out/suspects.csv").read_text().splitlines()))
     assert sorted((row["photo"], row["image_id"], row["annotation_id"], row["kind"]) for row in rows) == [
         ("007.png", "7", "", "missing"),
         ("007.png", "7", "1", "swapped"),
     ]
     assert [float(row["score"]) for row in rows] == [round(one.score, 3) for one in done.suspects]
-    written = read_annotations(tmp_path / "out/suspects.json")
-    (photo,) = written.photos
-    assert (photo.file_name, written.joints) == ("007.png", COCO_17.joints)
-    assert len(photo.people) == 2
-    for person, one in zip(photo.people, done.suspects, strict=True):
-        np.testing.assert_allclose(person.keypoints, one.keypoints, atol=1e-3)
+    given, proposed = (read_annotations(tmp_path / f"out/{name}.json") for name in ("suspects", "suspects_proposed"))
+    for written, people in ((given, 1), (proposed, 2)):
+        (photo,) = written.photos
+        assert (photo.image_id, photo.file_name, written.joints) == (7, "007.png", COCO_17.joints)
+        assert len(photo.people) == people
+    np.testing.assert_allclose(given.photos[0].people[0].keypoints, triplets(swap(PEOPLE[0])), atol=1e-3)
+    np.testing.assert_allclose(proposed.photos[0].people[0].keypoints, triplets(PEOPLE[0]), atol=1e-3)
+    page = Page((tmp_path / "out/suspects.html").read_text(encoding="utf-8"))
+    assert "2 labels of 2 people are likely wrong" in " ".join(page.text)
+    assert len(page.all("img")) == 3
+
+
+@pytest.mark.parametrize("form", ["label-studio", "yolo"])
+def test_evaluate_writes_the_photos_of_suspects_for_the_tool_that_is_asked_for(form, tmp_path):
+    right = write_dataset(tmp_path / "right", IMAGES, PEOPLE)
+    wrong = write_dataset(tmp_path / "wrong", IMAGES, [swap(PEOPLE[0]), *PEOPLE[1:]])
+    runner = PerfectRunner(read_test_set(right), shape=(184, 184))
+    spec = parse_spec({"input_shape": [184, 184]}, InferenceSpec)
+    evaluate(runner, spec, wrong, tmp_path / "out", suspects=SuspectChoice(form))
+    wanted = {"label-studio": "suspects_tasks.json", "yolo": "suspects_proposed/labels/train/007.txt"}[form]
+    assert (tmp_path / "out" / wanted).exists()
+    assert not (tmp_path / "out/suspects.json").exists()
+
+
+def test_joints_found_on_another_person_are_told_and_those_of_this_one_are_proposed(suspect):
+    label = PEOPLE[0]
+    own, other = triplets(label), triplets(PEOPLE[1])
+    moved = own.copy()
+    moved[10, :2] = other[10, :2] + 1  # the wrist of whom the network knows, and nobody labelled
+    (one, *more) = suspect([label | {"keypoints": moved.ravel().tolist()}, PEOPLE[2]])
+    assert [each.kind for each in more] == ["missing"]
+    assert (one.kind, one.annotation_id, one.joints) == ("stray", 1, (10,))
+    np.testing.assert_allclose(one.proposal, own)
+
+
+def test_a_box_that_leaves_out_who_was_found_is_told_even_if_it_fits_the_labelled_joints(suspect):
+    half = standing(1, 7, (20, 20, 90, 210), hidden=range(11, 17)) | {"bbox": [30, 25, 70, 60]}
+    (one,) = suspect([half, *PEOPLE[1:]])
+    assert (one.kind, one.annotation_id) == ("box", 1)
+    assert one.reason.endswith("joints that were found of this person lie outside the box")
+
+
+def test_what_geometry_suspects_is_none_where_the_network_found_the_person_as_labelled(suspect):
+    twisted = triplets(PEOPLE[0])
+    legs = range(11, 17)
+    twisted[legs] = twisted[COCO_17.flip_order[legs]]
+    label = PEOPLE[0] | {"keypoints": twisted.ravel().tolist()}
+    assert [one.kind for one in suspect([label, *PEOPLE[1:]], [])] == ["swapped"]
+    assert suspect([label, *PEOPLE[1:]], find([label, *PEOPLE[1:]])) == []
 
 
 def test_evaluate_lists_nothing_unasked(tmp_path):
@@ -189,7 +219,7 @@ def count_hits(suspects, swapped, dropped, doubled):
     left, hits = list(dropped), 0
     for one in suspects:
         if one.annotation_id is not None:
-            hits += one.annotation_id in (swapped if one.kind == "swapped" else doubled)
+            hits += one.annotation_id in {"swapped": swapped, "doubled": doubled}.get(one.kind, ())
             continue
         x, y = one.keypoints[one.keypoints[:, 2] > 0, :2].mean(axis=0)
         for label in left:

@@ -124,6 +124,7 @@ def require_same(spec, out, **options):
     assert report(out) == report(fresh)
     named = {shard["file"] for shard in read_manifest(locate(out))["sets"]["train"]["shards"]}
     results = {"train.conversion.json", "train.dataset_report.json", "train.dataset_report.html"}
+    results |= {"train.suspects.csv", "train.suspects.json", "train.suspects_proposed.json"}
     assert {path.name for path in out.iterdir()} == named | results | {"manifest.json"}
     return done
 
