@@ -107,9 +107,16 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
     save_model(model, path, card, more={OPTIMIZER: file.getvalue()} | more)
 
 
-def keep_newest(folder: Path, number: int) -> None:
-    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one."""
-    found = checkpoints_in(folder)
+def keep_newest(folder: Path, number: int, *, until: int = sys.maxsize) -> None:
+    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one.
+
+    Args:
+        folder: Has them.
+        number: How many stay.
+        until: The epoch that a training has come to, whose checkpoint is whole. Those of later ones stay, too: a longer
+            training left them, or they are damaged, and are written anew when this one comes there.
+    """
+    found = [(epoch, path) for epoch, path in checkpoints_in(folder) if epoch <= until]
     for _, old in found[:-number]:
         old.unlink()
     for latest in _latest_in(folder):
@@ -228,6 +235,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except BROKEN as error:
         raise _report_damage(path, error) from None
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a file is a checkpoint that nothing is missing of; an encrypted one must open."""
+    try:
+        read_state(path)
+        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (UserError, *BROKEN):
+        return False
 
 
 def read_state(path: Path) -> TrainingState:
