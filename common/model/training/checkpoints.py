@@ -107,16 +107,9 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
     save_model(model, path, card, more={OPTIMIZER: file.getvalue()} | more)
 
 
-def keep_newest(folder: Path, number: int, *, until: int = sys.maxsize) -> None:
-    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one.
-
-    Args:
-        folder: Has them.
-        number: How many stay.
-        until: The epoch that a training has come to, whose checkpoint is whole. Those of later ones stay, too: a longer
-            training left them, or they are damaged, and are written anew when this one comes there.
-    """
-    found = [(epoch, path) for epoch, path in checkpoints_in(folder) if epoch <= until]
+def keep_newest(folder: Path, number: int) -> None:
+    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one."""
+    found = checkpoints_in(folder)
     for _, old in found[:-number]:
         old.unlink()
     for latest in _latest_in(folder):

@@ -129,7 +129,6 @@ class Trainer:
             self._restore(path, checkpoint.model, checkpoint.optimizer)
             self.state = replace(checkpoint.state, precision=self.precision.name)
             self._fit_steps(path)
-            keep_newest(self.results_dir, self.spec.max_ckpt_to_keep, until=self.state.epoch)  # fewer than last time
             log.info("%s: going on after epoch %s of %d", path, self.where(), self.plan.epochs)
         elif tuning.is_finetune_exp:
             path = Path(str(tuning.checkpoint_path))
@@ -166,7 +165,7 @@ class Trainer:
         """Keep a checkpoint of the epoch that is done, and drop the oldest."""
         self._checkpoint(self.file(NAME.format(self.state.epoch)))
         if self.chief:
-            keep_newest(self.results_dir, self.spec.max_ckpt_to_keep, until=self.state.epoch)
+            keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
         self._tell_of_checkpoint()
         self.saved = time.monotonic()
 

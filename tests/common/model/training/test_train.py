@@ -213,30 +213,3 @@ def test_channels_that_do_not_fit_the_skeleton_are_an_error(tmp_path):
 def test_too_few_samples_are_an_error(tmp_path):
     with pytest.raises(UserError):
         train(tiny_spec(), tmp_path, source=Dots(3))
-
-
-def test_no_more_checkpoints_stay_than_asked_however_often_a_training_goes_on(tmp_path):
-    """Also when fewer are asked than the last time, and those of a longer training are let be."""
-
-    def epochs_after(**changes):
-        spec = tiny_spec(checkpoint_n_epoch=1, **changes)
-        train(spec, tmp_path, source=Dots(4))
-        return [epoch for epoch, _ in checkpoints_in(tmp_path)]
-
-    assert epochs_after(num_epoch=3, max_ckpt_to_keep=2) == [2, 3]
-    assert epochs_after(num_epoch=5, max_ckpt_to_keep=2) == [4, 5]
-    assert epochs_after(num_epoch=5, max_ckpt_to_keep=1) == [5]
-    assert epochs_after(num_epoch=2, max_ckpt_to_keep=1) == [2, 5]
-    assert epochs_after(num_epoch=6, max_ckpt_to_keep=1) == [6]
-
-
-def test_the_checkpoint_that_is_damaged_does_not_cost_the_whole_ones(tmp_path):
-    spec = tiny_spec(num_epoch=3, checkpoint_n_epoch=1, max_ckpt_to_keep=2)
-    train(spec, tmp_path, source=Dots(4))
-    newest = tmp_path / "model.epoch-3.keras"
-    newest.write_bytes(newest.read_bytes()[:-100])
-    with pytest.raises(OSError, match="the disk is gone"):
-        train(tiny_spec(num_epoch=3, checkpoint_n_epoch=1, max_ckpt_to_keep=1), tmp_path, source=Dots(4, fails_at=2))
-    assert [epoch for epoch, _ in checkpoints_in(tmp_path)] == [2, 3]
-    train(spec, tmp_path, source=Dots(4))
-    assert load_checkpoint(newest).state.epoch == 3
