@@ -21,6 +21,8 @@ from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
 from bodyposenet.common.report.run_report import add_pictures
+from bodyposenet.common.retention.local_runs import CACHE
+from bodyposenet.common.retention.local_runs import PIPELINE as PIPELINE_FOLDER
 from bodyposenet.common.storage.files import write_text
 from bodyposenet.common.storage.location import locate
 from bodyposenet.pipelines.here.family import die_with_parent
@@ -78,7 +80,7 @@ def demo(
         with _surroundings(output, name_run(output, arguments)):
             ended = run_here(_job(arguments, output), Places(output), _screen(output), held)
         summary = _summarize(ended, output, time.monotonic() - begun)
-        mark_complete(output)
+        mark_complete(output, [Path(path) for news in ended.values() for path in news.files.values()])
     return summary
 
 
@@ -103,12 +105,12 @@ def _job(arguments: Mapping[str, Any], output: Path) -> Job:
     given = {name: arguments[f"{name}_spec"] for name in ("train", "inference")}
     start = {"training": given["train"], "inference": given["inference"], "results": str(output / "start")}
     epochs = [arguments[f"{name}_spec"].get("num_epoch", 1) for name in TRAININGS]
-    cache = output / "cache" / code_digest()
+    cache = output / CACHE / code_digest()
     forecast = {"Forecast": _extra("forecast", "here.forecast:foresee", data=arguments["data"], epochs=epochs)}
     return Job(
         PIPELINE,
         {**to_kfp(arguments), "work": str(output / "checkpoints")},
-        root=str(output / "pipeline"),
+        root=str(output / PIPELINE_FOLDER),
         cache=str(cache),
         before=forecast if is_new(cache) else {},
         after={

@@ -19,6 +19,7 @@ from support.kubeflow_fake import kubeflow
 from support.warm_python import warm_python
 
 SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
+BACKUP = "copies a server's store; tests/common/tracking/test_backup.py runs it"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
 NGC = "needs NVIDIA's files; tests/common/adopt goes the same way with files of their form"
 NO_SUCH_RUN = "names a run that is not there; tests/pipelines/runs waits for and stops others"
@@ -47,10 +48,15 @@ PLAN = Plan(
         ("docs/tao-migration.md", "bpnet train -e retrain_tao.yaml"): NGC,
         ("docs/tao-migration.md", "bpnet export -m results/small"): NGC,
         ("docs/tao-migration.md", "docker run"): NGC,
+        ("docs/tracking.md", "copy="): BACKUP,
+        ("docs/tracking.md", "cp "): BACKUP,
+        ("docs/tracking.md", "python3"): BACKUP,
+        ("docs/tracking.md", "touch"): BACKUP,
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
         ("docs/tracking.md", "echo"): "asks the server of the block before; test_server.py runs it",
         ("images/README.md", "make images"): DOCKER,
+        ("manifests/README.md", "aws"): CLUSTER,
         ("manifests/README.md", "kubectl"): CLUSTER,
         ("manifests/README.md", "gcloud"): "needs an account of Google's",
     },
@@ -175,6 +181,11 @@ def for_pruning(reader, readers):
         shutil.copy(example / name, reader.folder)
 
 
+def for_retention(reader, readers):
+    for name in ("results", "build/demo"):
+        (reader.folder / name).mkdir(parents=True)
+
+
 def for_serving(reader, readers):
     for name in ("small.onnx", "small.int8.onnx"):
         shutil.copy(ran_example(readers) / "results" / name, reader.folder / name.replace("small", "model"))
@@ -239,6 +250,7 @@ GIVEN = {  # page, beginning of a block
     ("docs/data.md", "bpnet dataset_convert"): for_data,
     ("docs/pipeline.md", "export KF_"): for_pipeline,
     ("docs/pruning.md", "bpnet prune"): for_pruning,
+    ("docs/retention.md", "bpnet clean"): for_retention,
     ("docs/serving.md", "bpnet bundle"): for_serving,
     ("docs/tao-migration.md", "bpnet spec check"): for_tao,
     ("docs/tracking.md", "from pathlib"): for_champion,

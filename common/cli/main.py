@@ -8,6 +8,7 @@ from bodyposenet import __version__
 from bodyposenet.common.cli.adopt import adopt
 from bodyposenet.common.cli.build_engine import build_engine
 from bodyposenet.common.cli.bundle import bundle
+from bodyposenet.common.cli.clean import clean
 from bodyposenet.common.cli.convert import dataset_convert, dataset_join
 from bodyposenet.common.cli.doctor import doctor
 from bodyposenet.common.cli.evaluate import evaluate, inference
@@ -39,6 +40,7 @@ def main(ctx: click.Context, /, **launch: Any) -> None:
 main.add_command(adopt)
 main.add_command(bundle)
 main.add_command(build_engine)
+main.add_command(clean)
 main.add_command(dataset_convert)
 main.add_command(dataset_join)
 main.add_command(doctor)

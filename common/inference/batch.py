@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from bodyposenet.common.storage.files import listing, read_bytes, whole_file
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, choose_photos, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
-from bodyposenet.common.storage.together import appear_together
+from bodyposenet.common.storage.together import appear_together, work_in
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ class Parts:
 
     def __init__(self, work: Location, key: str) -> None:
         self.folder = work / f"parts-{key[:16]}"
+
+    def use(self) -> AbstractContextManager[None]:
+        """Be at work with them: who cleans up lets them be meanwhile."""
+        return work_in(self.folder)
 
     def done(self) -> set[int]:
         """Numbers of the parts that are there."""
@@ -153,17 +157,18 @@ def infer_batch(
     runner, spec = open_model(model, spec)
     reader = PhotoReader(runner, spec, store, source)
     parts = Parts(locate(work or folder), digest_work(model, spec, source, listed))
-    resumed = find_all(reader, parts, list(listed), progress)
-    batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
-    picks = PhotoSampler(notable)
-    entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
-    with appear_together(folder, "inference") as staged:
-        write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
-        if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
-            parts.remove()
-            raise _refuse_unreadable(batch)
-    batch.notable = picks.pick()
-    parts.remove()
+    with parts.use():
+        resumed = find_all(reader, parts, list(listed), progress)
+        batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
+        picks = PhotoSampler(notable)
+        entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
+        with appear_together(folder, "inference") as staged:
+            write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
+            if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
+                parts.remove()
+                raise _refuse_unreadable(batch)
+        batch.notable = picks.pick()
+        parts.remove()
     if batch.unreadable == batch.photos:
         raise _refuse_unreadable(batch)
     log.info(batch.summary())

@@ -157,20 +157,25 @@ def prelabel(
     opened, filled = open_model(model, spec, device, runner)
     key = digest_work(model, filled, source, listed, "prelabel")
     parts = Parts(locate(work or folder), key)
-    find_all(DraftReader(opened, filled, store, source), parts, list(listed), progress)
-    skeleton = opened.card.skeleton
-    ranked = _Ranked.read(parts, count_parts(listed), skeleton, choice)
-    if not len(ranked.numbers):
-        problem = f"none of the {len(listed)} photos can be used"
-        raise UserError(problem, where=ranked.problems[0], fix=f"give photos: {PHOTOS}")
-    entries = ranked.fetch(parts)
-    with appear_together(folder, "prelabel") as staged:
-        done = _write(staged, entries, skeleton, choice, name or model.stem)
-        if choice.copy:
-            _copy([entry["image_meta"]["file_name"] for entry in entries], store, staged / COPIES)
-    done.file, done.order = folder / done.file.name, folder / done.order.name
-    done.seen, done.unreadable, done.problems = len(ranked.numbers), len(listed) - len(ranked.numbers), ranked.problems
-    parts.remove()
+    with parts.use():
+        find_all(DraftReader(opened, filled, store, source), parts, list(listed), progress)
+        skeleton = opened.card.skeleton
+        ranked = _Ranked.read(parts, count_parts(listed), skeleton, choice)
+        if not len(ranked.numbers):
+            problem = f"none of the {len(listed)} photos can be used"
+            raise UserError(problem, where=ranked.problems[0], fix=f"give photos: {PHOTOS}")
+        entries = ranked.fetch(parts)
+        with appear_together(folder, "prelabel") as staged:
+            done = _write(staged, entries, skeleton, choice, name or model.stem)
+            if choice.copy:
+                _copy([entry["image_meta"]["file_name"] for entry in entries], store, staged / COPIES)
+        done.file, done.order = folder / done.file.name, folder / done.order.name
+        done.seen, done.unreadable, done.problems = (
+            len(ranked.numbers),
+            len(listed) - len(ranked.numbers),
+            ranked.problems,
+        )
+        parts.remove()
     log.info(done.summary())
     status.write("SUCCESS", done.summary())
     return done

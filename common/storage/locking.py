@@ -29,6 +29,8 @@ PATIENCE = 5.0  # seconds that the processes of a run that was killed may take t
 SLOTS = 8  # numbers of temporary names
 ASIDE = ".bodyposenet-scratch-"  # how temporary folders begin, and what their names are like
 SCRATCH = re.compile(re.escape(ASIDE) + r"[a-z0-9_]{8}")
+OWNED = re.compile(r"process \d+ of (\S+), since .+")  # what OWNER says
+SLOT = re.compile(rf"\..+\.[0-{SLOTS - 1}]\.tmp")  # what temporary names are like
 
 
 @contextlib.contextmanager
@@ -55,6 +57,62 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def share_folder(folder: Path) -> Iterator[None]:
+    """Keep who would clear a folder away from it, and nobody who works there; say in it that it is ours.
+
+    If nothing else was put into it, it goes at the end.
+
+    Args:
+        folder: It is made.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if folder.exists() and os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            break
+        os.close(descriptor)  # it has just been cleared away
+    sign_folder(folder)
+    try:
+        yield
+    finally:
+        remove_bare(folder)
+        os.close(descriptor)
+
+
+def sign_folder(folder: Path) -> None:
+    """Say in a folder that it is ours, and who works there; without room for that it is said nowhere."""
+    with contextlib.suppress(OSError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(folder / OWNER, flags, 0o644), "w", encoding="utf-8") as file:
+            file.write(_describe_owner())
+
+
+def remove_bare(folder: Path) -> None:
+    """Remove a folder in which nothing is, or only who works there."""
+    with contextlib.suppress(OSError):
+        if os.listdir(folder) == [OWNER]:
+            (folder / OWNER).unlink()
+        folder.rmdir()
+
+
+def read_host(folder: Path) -> str:
+    """Read on which machine the owner of a folder works or has worked; nothing where the folder is not ours."""
+    try:
+        descriptor = os.open(folder / OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        found = OWNED.fullmatch(os.read(descriptor, 400).decode(errors="replace"))
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    return found[1] if found else ""
 
 
 @contextlib.contextmanager
@@ -114,6 +172,33 @@ def _describe_owner() -> str:
     return f"process {os.getpid()} of {socket.gethostname()}, since {since}"
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether a process has locked a file, or may have, where there are no locks; False where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextlib.contextmanager
+def hold_file(path: Path) -> Iterator[bool]:
+    """Lock a file that marks a folder as somebody's; yields False where another process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        yield _lock_at_once(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def open_slot(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Open an empty temporary file beside a file, locked while it is open; what killed writers left is removed.
@@ -134,7 +219,7 @@ def open_slot(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
 def _take(path: Path) -> tuple[int, Path]:
     for number in range(SLOTS):
         aside = _name(path, str(number))
-        descriptor = _lock(aside)
+        descriptor = lock_slot(aside)
         if descriptor is None:
             continue
         os.truncate(descriptor, 0)
@@ -150,13 +235,13 @@ def _sweep(path: Path, first: int) -> None:
         aside = _name(path, str(number))
         if not os.path.lexists(aside):
             return
-        descriptor = _lock(aside)
+        descriptor = lock_slot(aside)
         if descriptor is not None:
             aside.unlink(missing_ok=True)
             os.close(descriptor)
 
 
-def _lock(aside: Path) -> int | None:
+def lock_slot(aside: Path) -> int | None:
     """Open and lock a temporary file; None where another process writes it, or it is none, or there are no locks."""
     while True:
         try:
@@ -206,9 +291,9 @@ def scratch_folder() -> Iterator[Path]:
 def _make_scratch() -> tuple[int, Path]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=ASIDE))
-        descriptor = _lock_folder(folder)
+        descriptor = lock_folder(folder)
         if descriptor is not None:
-            (folder / OWNER).write_text(socket.gethostname(), encoding="utf-8")
+            sign_folder(folder)
             return descriptor, folder
 
 
@@ -218,18 +303,14 @@ def _sweep_scratch() -> None:
         with contextlib.suppress(OSError):  # another process removes it, too
             if not SCRATCH.fullmatch(folder.name) or os.lstat(folder).st_uid != os.getuid():
                 continue
-            if (descriptor := _lock_folder(folder, locks=True)) is None:
+            if (descriptor := lock_folder(folder, locks=True)) is None:
                 continue
-            if _read_host(folder) == socket.gethostname():  # locks do not reach other machines on every file system
+            if read_host(folder) == socket.gethostname():  # locks do not reach other machines on every file system
                 shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
 
 
-def _read_host(folder: Path) -> str:
-    return (folder / OWNER).read_text(encoding="utf-8", errors="replace")
-
-
-def _lock_folder(folder: Path, *, locks: bool = False) -> int | None:
+def lock_folder(folder: Path, *, locks: bool = False) -> int | None:
     """Open and lock a folder; None where another process holds it or has removed it, or it is none.
 
     Args:

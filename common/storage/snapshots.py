@@ -29,6 +29,7 @@ from bodyposenet.common.storage.location import Location
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"(\d{8})-[0-9a-f]{8}-([0-9a-f]{32})\.zip")
+NOTE = "attempt.json"  # beside those of a training: says what is at work
 KEPT = 2  # the newest, and the one before it, should the newest prove damaged
 ASIDE = ".saving-"  # how the names of folders with files on their way begin
 BLOCK = 1 << 20  # bytes that are copied at once

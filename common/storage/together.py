@@ -21,12 +21,14 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.locking import hold_folder
+from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
 
 JOURNAL = ".journal"  # in the staging folder, until it is complete
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
 CONTENTS = "contents"  # of a folder that is filled from within
 REMOVED = ".removed"  # how the name of a folder ends that is being removed
+STAGING = ".staging"  # how the name of a staging folder ends
+NAMING = (".json", ".yaml", ".html", ".txt")  # endings of files that may name others
 
 
 class Journal(NamedTuple):
@@ -58,7 +60,7 @@ class Together:
 
     def __init__(self, output: Path, *, elsewhere: Sequence[Path] = (), keep: Sequence[str] = ()) -> None:
         self.output, self.keep = output, tuple(keep)
-        self.folder = output.with_name(f".{output.name}.staging")
+        self.folder = output.with_name(f".{output.name}{STAGING}")
         self._elsewhere = {f"{ELSEWHERE}{number}": path for number, path in enumerate(elsewhere)}
         self._journal = _journal_path(output)
         self._lock = contextlib.ExitStack()
@@ -70,6 +72,7 @@ class Together:
             self._lock.enter_context(hold_folder(self.folder, "another run is writing this", where=str(self.output)))
             self._rename(self._find_unfinished())
             self._sweep(self.keep)
+            sign_folder(self.folder)
             self._lock = self._lock.pop_all()
         return self
 
@@ -83,8 +86,8 @@ class Together:
                 self._journal.unlink(missing_ok=True)
             elif not _read(self._journal).publish:  # else the next run goes on with the renaming
                 with contextlib.suppress(OSError):  # the error that is under way is the one to tell
-                    self._sweep(self.keep)
-                    self.folder.rmdir()  # unless something is kept
+                    self._sweep((*self.keep, OWNER))
+                    remove_bare(self.folder)  # unless something is kept
 
     def stage(self, final: Path) -> Path:
         """Tell where to write what is to appear as a path: one beside the output, or named as ``elsewhere``."""
@@ -105,7 +108,7 @@ class Together:
         """Let everything in the folder appear, whatever was there under these names before."""
         with translate_errors(self.folder):
             files = [path for path in self.folder.rglob("*") if path.is_file() and not self._is_own(path)]
-            files.sort(key=lambda path: (path.stat().st_mtime_ns, path))  # what names others is written after them
+            files.sort(key=_order)
             staged = tuple(path.relative_to(self.folder).as_posix() for path in files)
             for name in staged:
                 _require_free(self._find_final(name))
@@ -120,7 +123,7 @@ class Together:
 
     def _is_own(self, path: Path) -> bool:
         """Tell files that are not to appear: the journal, those on their way, and what is kept for the next run."""
-        return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in (JOURNAL, ".*.tmp", *self.keep))
+        return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in (JOURNAL, OWNER, ".*.tmp", *self.keep))
 
     def _remove_left(self, name: str) -> None:
         """Remove what a killed run let appear and this one does not make; only what is called as this one's output."""
@@ -210,6 +213,20 @@ def fill_folder(folder: Location) -> Iterator[tuple[Location, Callable[[], None]
         yield locate(files.folder / output.name), files.publish
 
 
+@contextlib.contextmanager
+def work_in(folder: Location) -> Iterator[None]:
+    """Be at work in a folder that others may work in, too, but nobody may clear meanwhile; a bucket has no locks.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        if not folder.remote:
+            with translate_errors(folder):
+                stack.enter_context(share_folder(Path(str(folder))))
+        yield
+
+
 def remove_together(folder: Path) -> None:
     """Remove a folder so that after a kill nothing of it is left under its name."""
     aside = folder.with_name(f".{folder.name}{REMOVED}")
@@ -242,6 +259,16 @@ def refuse_existing(output: Path) -> None:
     """
     if output.exists() and not is_unfinished(output):
         raise UserError("the file exists", where=str(output), fix="name another with -o, or remove it")
+
+
+def is_publishing(staging: Path) -> bool:
+    """Tell whether a killed run was letting appear what is in a staging folder: the next run goes on with that."""
+    return bool(_read(_journal_path(staging.with_name(staging.name[1:].removesuffix(STAGING)))).publish)
+
+
+def _order(path: Path) -> tuple[bool, int, Path]:
+    """What names others appears after them: it is written later, and is a text, should the clock have been set back."""
+    return path.suffix in NAMING, path.stat().st_mtime_ns, path
 
 
 def _journal_path(output: Path) -> Path:

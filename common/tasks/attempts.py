@@ -15,14 +15,14 @@ from bodyposenet.common.storage.digests import digest_file, digest_settings, dig
 from bodyposenet.common.storage.files import find_bytes, whole_file
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.model_key import open_model_file
-from bodyposenet.common.storage.snapshots import Snapshots, SnapshotThread
+from bodyposenet.common.storage.snapshots import NOTE, Snapshots, SnapshotThread
+from bodyposenet.common.storage.together import work_in
 from bodyposenet.common.tasks.files import compute_digest, find_dataset, find_keras
 from bodyposenet.common.tracking import TrackedRun
 from bodyposenet.common.tracking.datasets import describe_records
 
 log = logging.getLogger(__name__)
 
-NOTE = "attempt.json"  # says what is at work in a folder
 PROGRESS = "model."  # how the names of files begin that a training leaves which has come some way
 
 
@@ -48,16 +48,17 @@ def attempt(work: str, folder: Path, key: str, run: TrackedRun) -> Iterator[Call
         return
     place = locate(work) / f"{run.name}-{key}"
     snapshots = Snapshots(place)
-    if not any(path.name.startswith(PROGRESS) for path in list_lasting(folder)):
-        kept = snapshots.restore(folder)
-        log.info("%s: %s", place, f"going on from {kept}" if kept else "no earlier attempt has come to a checkpoint")
-    _note(place, run)
-    with SnapshotThread(snapshots, folder, list_lasting) as thread:
-        yield thread.take
-    try:
-        snapshots.remove()
-    except UserError as error:
-        log.warning("%s; what is left there is of no use any more", error)
+    with work_in(place):
+        if not any(path.name.startswith(PROGRESS) for path in list_lasting(folder)):
+            kept = snapshots.restore(folder)
+            log.info("%s: %s", place, f"going on from {kept}" if kept else "no earlier attempt came to a checkpoint")
+        _note(place, run)
+        with SnapshotThread(snapshots, folder, list_lasting) as thread:
+            yield thread.take
+        try:
+            snapshots.remove()
+        except UserError as error:
+            log.warning("%s; what is left there is of no use any more", error)
 
 
 def identify(

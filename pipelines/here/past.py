@@ -6,18 +6,19 @@ import functools
 import hashlib
 import json
 import os
+import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import bodyposenet
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.retention.local_runs import LOCK, RunNote
 from bodyposenet.common.storage.digests import digest_file, digest_settings
-from bodyposenet.common.storage.files import whole_file
 
-FILE, LOCK = "run.json", ".lock"
 PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end
 LIBRARIES = ("kfp", "tensorflow", "tensorflow-cpu", "keras", "onnx", "onnxruntime", "tf2onnx", "opencv-python-headless")
 
@@ -52,11 +53,11 @@ def _lock(descriptor: int) -> bool:
 def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
     """The name of a run: that of the last one if it did not come to a good end and was asked for the same."""
     asked = digest_settings([code_digest(), arguments])
-    last = _read(folder / FILE)
-    if last.get("asked") == asked and not last.get("done"):
-        return str(last["name"])
-    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
-    _write(folder / FILE, {"name": name, "asked": asked, "done": False})
+    last = RunNote.read(folder) or RunNote()
+    if last.name and last.asked == asked and not last.done:
+        return last.name
+    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"  # clocks are set back, each autumn at least
+    replace(last, name=name, asked=asked, done=False).write(folder)
     return name
 
 
@@ -65,21 +66,9 @@ def is_new(cache: Path) -> bool:
     return not any(cache.glob("*.json"))
 
 
-def mark_complete(folder: Path) -> None:
-    """Note that the last run came to a good end."""
-    _write(folder / FILE, {**_read(folder / FILE), "done": True})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
-        file.write((json.dumps(content) + "\n").encode())
+def mark_complete(folder: Path, made: Iterable[Path] = ()) -> None:
+    """Note that the last run came to a good end, and where its outputs are."""
+    (RunNote.read(folder) or RunNote()).complete(folder, made, code_digest()).write(folder)
 
 
 @functools.cache

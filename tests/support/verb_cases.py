@@ -178,6 +178,24 @@ def _keep_run(given, out):
     _copy_store(given, out)
 
 
+def _leave(given, out):
+    """What killed runs have left, and what is not to go."""
+    from support.leftovers import (
+        leave_conversion,
+        leave_kept_run,
+        leave_parts,
+        leave_snapshots,
+        leave_staging,
+        leave_temporary,
+        write_checkpoint,
+    )
+
+    for leave in (leave_conversion, leave_kept_run, leave_parts, leave_snapshots, leave_staging, leave_temporary):
+        leave(out)
+    for epoch in range(1, 4):
+        write_checkpoint(out, epoch)
+
+
 def _copy_store(given, out):
     """A database with MLflow's tables, which take long to make."""
     if not (given / "mlflow.db").exists():
@@ -223,6 +241,7 @@ CASES = (
     VerbCase("build_engine", "-m {given}/net.onnx -o {out}/net.engine --engine_for sm86 --input_size 64,96"),
     VerbCase("bundle", "--for deepstream -m {given}/net.onnx -o {out}/served -d 64,96,3", form="deepstream"),
     VerbCase("bundle", "--for triton -m {given}/net.onnx -o {out}/served", form="triton"),
+    VerbCase("clean", "{out} --older_than 0s --keep 1 --delete", prepare=_leave),
     VerbCase("dataset_convert", "-d {given}/coco.json -o {out}/train -s 2 --split 0.4 " + PATHS, form="split",
              reads=("manifest.json",)),
     VerbCase("dataset_join", "{given}/parts/0 {given}/parts/1 -o {out}/train", reads=("manifest.json",)),

@@ -20,7 +20,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import find_bytes, whole_file, write_unsynced
 from bodyposenet.common.storage.inside import remove_inside
 from bodyposenet.common.storage.location import Location
-from bodyposenet.common.storage.locking import hold_folder
+from bodyposenet.common.storage.locking import OWNER, hold_folder, sign_folder
 
 BLOCK = 1 << 20  # bytes
 READY = "ready"  # there when every shard is complete: its content is a PublishNote
@@ -119,6 +119,7 @@ class Staging:
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self._lock.enter_context(self._hold(self.folder))
+        sign_folder(Path(str(self.folder)))
 
     def _remove_other(self, folder: Location) -> None:
         with self._hold(folder):
@@ -270,7 +271,7 @@ class Staging:
 
     def _sweep(self) -> None:
         """Remove every file that is not part of something finished."""
-        keep = {shard.label + PART for shard in self.shards} | {name + DESCRIPTION for name in self.made}
+        keep = {OWNER} | {shard.label + PART for shard in self.shards} | {name + DESCRIPTION for name in self.made}
         keep |= {name + DATA for shard in self.shards for name in shard.names[shard.joined :] if name in self.made}
         for path in self.folder.iterdir():
             if path.name not in keep:

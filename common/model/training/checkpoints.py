@@ -230,6 +230,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise _report_damage(path, error) from None
 
 
+def is_whole(path: Path) -> bool:
+    """Tell whether a file is a checkpoint that nothing is missing of; an encrypted one must open."""
+    try:
+        read_state(path)
+        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (UserError, *BROKEN):
+        return False
+
+
 def read_state(path: Path) -> TrainingState:
     """How far the training of a checkpoint had come, without loading Keras; raises as :func:`load_checkpoint`."""
     if not path.is_file():

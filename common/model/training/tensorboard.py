@@ -1,6 +1,7 @@
 """TensorBoard: a training's curves as it reads them, written without its package."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 FOLDER = "events"
+NAMED = re.compile(r"events\.out\.tfevents\.(\d{10}\.\d{6})\.")
 VERSION = "brain.Event:2"  # of the file's format: its first record
 TAGS = {"loss": "Loss/total_loss", "val_loss": "Validation/loss", "val_ap": "Validation/AP",
         "task_loss": "Loss/task_loss", "distillation_loss": "Loss/distillation_loss"}  # fmt: skip
@@ -34,8 +36,7 @@ class Summaries:
     def __enter__(self) -> "Summaries":
         if self.every:
             self.folder.mkdir(exist_ok=True)
-            name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-            self._writer = tf.io.TFRecordWriter(str(self.folder / name))
+            self._writer = tf.io.TFRecordWriter(str(self.folder / name_file(self.folder)))
             self._write(file_version=VERSION)
             start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
             self._write(step=self.begun + 1, session_log=start)
@@ -66,6 +67,13 @@ class Summaries:
 
     def _write(self, **fields: Any) -> None:
         self._writer.write(tf.compat.v1.Event(wall_time=time.time(), **fields).SerializeToString())
+
+
+def name_file(folder: Path) -> str:
+    """Name the next file of events: TensorBoard reads them by name, so it comes last though a clock was set back."""
+    earlier = [float(found[1]) for path in folder.iterdir() if (found := NAMED.match(path.name))]
+    moment = max(time.time(), *(each + 1e-3 for each in earlier), 0.0)
+    return f"events.out.tfevents.{moment:.6f}.{socket.gethostname()}.{os.getpid()}"
 
 
 def make_tag(name: str) -> str:

@@ -6,6 +6,7 @@ from support.killed_verbs import VerbBench, kill_at_random, kill_before_operatio
 from support.verb_cases import CASES, draw_given, list_missing
 
 QUICK = ("synthesize", "skeleton fit", "sample_calibration")  # that run no network
+REMOVES = "clean"  # which fills no disk
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +14,9 @@ def benches(tmp_path_factory):
     root = tmp_path_factory.mktemp("verbs")
     draw_given(root / "given")
     return {
-        case.name: VerbBench(case, root / "given", root / case.verb.split()[0]) for case in CASES if case.name in QUICK
+        case.name: VerbBench(case, root / "given", root / case.verb.split()[0])
+        for case in CASES
+        if case.name in (*QUICK, REMOVES)
     }
 
 
@@ -21,7 +24,7 @@ def test_every_verb_has_a_case():
     assert not list_missing()
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", [*QUICK, REMOVES])
 def test_a_verb_that_is_killed_before_a_file_operation_ends_as_undisturbed_when_it_is_run_again(benches, name):
     report = kill_before_operations(benches[name], most=8)
     assert report.kills

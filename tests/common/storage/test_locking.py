@@ -87,7 +87,7 @@ def test_folders_of_users_and_of_other_machines_stay_whatever_they_are_called(tm
     for name in ("bodyposenet-results", ".bodyposenet-scratch-mine", ".bodyposenet-scratch-abcd1234"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.keras").touch()
-    (tmp_path / ".bodyposenet-scratch-abcd1234" / OWNER).write_text("another-machine")
+    (tmp_path / ".bodyposenet-scratch-abcd1234" / OWNER).write_text("process 1 of another-machine, since then")
     with scratch_folder():
         pass
     assert len([*tmp_path.rglob("model.keras")]) == 3

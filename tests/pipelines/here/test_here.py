@@ -13,6 +13,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
 from bodyposenet.common.machine.terminal import spell
+from bodyposenet.common.retention.local_runs import RunNote
 from bodyposenet.pipelines.here import past
 from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, estimate_seconds, measure_code
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
@@ -159,11 +160,32 @@ def test_every_task_of_the_pipeline_is_counted():
 def test_a_run_keeps_its_name_until_it_came_to_a_good_end_or_is_asked_for_something_else(tmp_path, monkeypatch):
     names = iter("abc")
     monkeypatch.setattr(past.time, "strftime", lambda form: next(names))
-    assert name_run(tmp_path, {"epochs": 1}) == "demo-a"
-    assert name_run(tmp_path, {"epochs": 1}) == "demo-a"
-    assert name_run(tmp_path, {"epochs": 2}) == "demo-b"
+    first = name_run(tmp_path, {"epochs": 1})
+    assert first.startswith("demo-a-")
+    assert name_run(tmp_path, {"epochs": 1}) == first
+    second = name_run(tmp_path, {"epochs": 2})
+    assert second.startswith("demo-b-")
     mark_complete(tmp_path)
-    assert name_run(tmp_path, {"epochs": 2}) == "demo-c"
+    assert name_run(tmp_path, {"epochs": 2}).startswith("demo-c-")
+
+
+def test_runs_that_begin_at_the_same_time_by_a_clock_that_was_set_back_have_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(past.time, "strftime", lambda form: "20261025-023000")
+    names = []
+    for _ in range(3):
+        names.append(name_run(tmp_path, {}))
+        mark_complete(tmp_path)
+    assert len(set(names)) == 3
+
+
+def test_a_good_end_is_noted_with_the_folders_of_its_outputs_and_an_unfinished_run_forgets_none(tmp_path):
+    for made in ("one", "two"):
+        name_run(tmp_path, {})
+        mark_complete(tmp_path, [tmp_path / f"pipeline/{made}/train/model", tmp_path / "pipeline/one/data", tmp_path])
+    name_run(tmp_path, {"epochs": 1})
+    note = RunNote.read(tmp_path)
+    assert (note.done, note.runs) == (False, (("one",), ("one", "two")))
+    assert note.cache == past.code_digest()
 
 
 def test_a_forecast_grows_with_the_work_and_shrinks_with_the_speeds():

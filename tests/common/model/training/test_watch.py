@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in
 from bodyposenet.common.model.training.lr_schedule import make_schedule
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model.training.progress import TrainingProgress, spell
+from bodyposenet.common.model.training.tensorboard import name_file
 from bodyposenet.common.model.training.train import train
 from bodyposenet.common.model.training.trainer import stops_early
 from bodyposenet.common.spec.train import EarlyStopping
@@ -243,3 +245,13 @@ def test_the_best_of_equal_networks_is_the_later(tmp_path):
     train(spec_of(2, validation_every_n_epoch=1), tmp_path, source=source(), validate=judge)
     assert same(weights_of(tmp_path / "model.best.keras"), judge.shown[1])
     assert not np.array_equal(judge.shown[0][0], judge.shown[1][0])
+
+
+@pytest.mark.parametrize("seconds", [-86400, 86400])
+def test_what_a_resumed_training_tells_tensorboard_is_read_last_whatever_the_clock_says(tmp_path, monkeypatch, seconds):
+    made = []
+    for moment in (time.time(), *[time.time() + seconds] * 3):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        made.append(tmp_path / name_file(tmp_path))
+        made[-1].touch()
+    assert made == sorted({*tmp_path.iterdir()})
