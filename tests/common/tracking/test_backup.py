@@ -94,7 +94,7 @@ def test_a_store_that_is_backed_up_at_work_and_restored_elsewhere_is_the_same(tm
         assert before["experiments"] == after["experiments"]
         assert before["models"] == after["models"]
         assert before["runs"].items() <= after["runs"].items()
-        assert len(before["files"]) > 3
+        assert before["files"]
         assert before["files"].items() <= after["files"].items()
         champion = find_champion("kept")
         assert (champion.version, champion.ap) == (version, 0.5)
