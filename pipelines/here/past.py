@@ -16,6 +16,7 @@ import bodyposenet
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_file, digest_settings
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.inside import is_plain
 
 FILE, LOCK = "run.json", ".lock"
 PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end
@@ -53,7 +54,7 @@ def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
     """The name of a run: that of the last one if it did not come to a good end and was asked for the same."""
     asked = digest_settings([code_digest(), arguments])
     last = _read(folder / FILE)
-    if last.get("asked") == asked and not last.get("done"):
+    if last.get("asked") == asked and not last.get("done") and is_plain(last.get("name")):  # it becomes a folder's
         return str(last["name"])
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     _write(folder / FILE, {"name": name, "asked": asked, "done": False})
@@ -73,7 +74,7 @@ def mark_complete(folder: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
