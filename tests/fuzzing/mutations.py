@@ -333,11 +333,12 @@ def _change_attribute(attributes, key, kind, value):
 def _change_node(h5py, file, name, kind, value):
     if name not in file:  # a link leads nowhere now
         return
+    free = next(other for other in (f"{name}_{number}" for number in range(9)) if other not in file)
     if kind == "rename":
-        file.move(name, f"{name}{value}")
+        file.move(name, free)
         return
     if kind == "double":
-        file.copy(name, f"{name}_")
+        file.copy(name, free)
         return
     del file[name]
     if kind == "drop":
