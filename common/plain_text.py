@@ -26,6 +26,11 @@ def escape_line(text: str) -> str:
     return "".join(each if each.isprintable() else _escape(each) for each in text)
 
 
+def join_lines(text: str) -> str:
+    """Write several lines, such as a library's words, as one."""
+    return re.sub(r"\s*[\r\n]\s*", " ", text) if "\n" in text or "\r" in text else text
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii") if ord(character) < 0xD800 else f"\\u{ord(character):04x}"
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from bodyposenet import __version__
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.digests import digest_settings
@@ -114,8 +114,9 @@ def read_package(path: Path) -> Package:
 
     try:
         return _parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, json_format.ParseError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+    except (OSError, *MALFORMED, yaml.YAMLError, json_format.ParseError) as error:
+        told = str(error).splitlines() or [type(error).__name__]
+        reason = error.strerror if isinstance(error, OSError) else told[0]
         raise UserError(
             f"no compiled pipeline ({reason})", where=str(path), fix="write one with bpnet pipeline compile"
         ) from None

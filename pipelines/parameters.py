@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.errors import MALFORMED, SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.document import FROM, parse_document
 from bodyposenet.common.spec.problems import did_you_mean
@@ -118,7 +118,7 @@ def _value(name: str, text: str, wanted: Input | None) -> Any:
     try:
         value = yaml.safe_load(text)
         return float(text) if wanted.kind == "NUMBER_DOUBLE" and isinstance(value, str) else value
-    except (ValueError, yaml.YAMLError):
+    except (*MALFORMED, yaml.YAMLError):
         return text
 
 
@@ -128,7 +128,7 @@ def _settings(name: str, text: str) -> Any:
         return {}
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, *MALFORMED):
         value = {}  # what is wrong with it is told below
     if isinstance(value, str):
         return {FROM: text}

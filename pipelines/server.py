@@ -314,7 +314,7 @@ def _read_reason(body: Any) -> str:
     """``: reason`` of an answer in JSON, nothing of any other."""
     try:
         told = json.loads(body)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return ""
     told = told if isinstance(told, dict) else {}
     reason = told.get("message") or told.get("error_message") or told.get("error") or ""

@@ -60,7 +60,7 @@ def check(values: Mapping[str, Any], package: Package) -> None:
     """
     found = [f"{name}: {problem}" for name, problem in problems(values, package.inputs)]
     if found:
-        raise UserError("\n  ".join(["parameters do not fit", *found]), where=package.name)
+        raise UserError("parameters do not fit", where=package.name, more=[f"  {line}" for line in found])
 
 
 def start(server: Server, package: Package, values: Mapping[str, Any], *, experiment: str, name: str) -> str:

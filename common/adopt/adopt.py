@@ -22,6 +22,7 @@ from bodyposenet.common.adopt.conventions import (
 )
 from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases
 from bodyposenet.common.adopt.read_tao import SUFFIX, read_tao
+from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton
@@ -141,7 +142,8 @@ def make_card(
         UserError: Its maps are not equally large, or of no whole number of pixels a cell.
     """
     side = 256
-    shapes = {tuple(maps.shape[1:3]) for maps in model(np.zeros((1, side, side, 3), np.float32))}
+    with running(str(path)):
+        shapes = {tuple(maps.shape[1:3]) for maps in model(np.zeros((1, side, side, 3), np.float32))}
     if len(shapes) != 1 or any(side % rows or rows != columns for rows, columns in shapes):
         told = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes))
         raise UserError(

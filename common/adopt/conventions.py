@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node, UnknownError, by_channel
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 
 Colours = Literal["rgb", "bgr"]
 Family = Literal["lightweight-openpose", "tao-bodyposenet", "openpose"]
@@ -104,15 +104,21 @@ def take_feeding(graph: Graph) -> tuple[Graph, Feeding]:
         if len(readers) != 1 or readers[0].kind not in ("Add", "Sub", "Mul", "Div", "Transpose"):
             return graph, Feeding(factor, shift)
         (node,) = readers
-        if node.kind == "Transpose":
-            layout = "".join(layout[axis] for axis in node.attributes.get("perm", ()))
-        else:
-            try:
+        try:
+            if node.kind == "Transpose":
+                layout = _permute(layout, node.attributes.get("perm", ()))
+            else:
                 factor, shift = _apply(node, graph, factor, shift)
-            except UnknownError:
-                return graph, Feeding(factor, shift)
+        except (UnknownError, *MALFORMED):
+            return graph, Feeding(factor, shift)
         nodes = tuple(each for each in graph.nodes if each is not node)
         graph = replace(graph, input=node.output, layout=layout, nodes=nodes)
+
+
+def _permute(layout: str, perm: Sequence[int]) -> str:
+    if sorted(perm) != list(range(len(layout))):
+        raise UnknownError(f"{list(perm)} is no order of {layout}")
+    return "".join(layout[axis] for axis in perm)
 
 
 def _apply(node: Node, graph: Graph, factor: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,9 +153,11 @@ def change_kernels(graph: Graph, order: Sequence[int], factor: np.ndarray, *, wh
                     where=where, fix="adopt a network whose picture is read by a convolution",
                 )  # fmt: skip
             kernel = constants[node.inputs[1]]
-            if kernel.shape[1] != len(factor):
+            if kernel.ndim != 4 or kernel.shape[1] != len(factor):
                 raise UserError(
-                    f"{node.name} reads {kernel.shape[1]} channels of the picture", where=where, fix="adopt another"
+                    f"{node.name} reads the picture with a kernel of shape {kernel.shape}",
+                    where=where,
+                    fix="adopt another",
                 )
             constants[node.inputs[1]] = kernel[:, list(order)] * factor.astype(np.float32)[:, None, None]
     return replace(graph, constants=constants)
@@ -170,9 +178,13 @@ def pick_maps(graph: Graph, joints: int, limbs: int, *, where: str) -> tuple[Gra
     Raises:
         UserError: The outputs are not maps of these joints and limbs.
     """
-    tensors = [part for name in graph.outputs for part in _take_apart(graph, name)]
-    tensors = [_before_repeating(graph, name) for name in tensors]
-    channels = [_count_channels(graph, name) for name in tensors]
+    try:
+        tensors = [part for name in graph.outputs for part in _take_apart(graph, name)]
+        tensors = [_before_repeating(graph, name) for name in tensors]
+        channels = [_count_channels(graph, name) for name in tensors]
+    except MALFORMED as error:
+        fix = "adopt a network whose outputs are drawn by convolutions"
+        raise UserError(f"its outputs are no maps ({type(error).__name__}: {error})", where=where, fix=fix) from None
     heatmaps = [name for name, count in zip(tensors, channels, strict=True) if count == joints + 1]
     fields = [name for name, count in zip(tensors, channels, strict=True) if count == 2 * limbs]
     if not heatmaps or len(heatmaps) != len(fields) or len(tensors) != 2 * len(heatmaps):

@@ -4,13 +4,15 @@ Two passes make one graph of what different tools write: :func:`drop_quantizatio
 floats by their scales, and :func:`merge_biases` puts a constant that is added to a convolution into it.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.bounds import ARRAY_BYTES
 from bodyposenet.common.errors import UserError
 
 
@@ -65,6 +67,21 @@ class Graph:
     constants: Mapping[str, np.ndarray]
     size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse an operation that makes nothing or what another does, or that reads what is made after it.
+
+        Raises:
+            ValueError: There is one.
+        """
+        known = {"", self.input, *self.constants}
+        for node in self.nodes:
+            if not node.outputs or not known.issuperset(node.inputs):
+                raise ValueError(f"{node.name} makes nothing, or reads what nothing before it makes")
+            known |= {*node.outputs}
+        made = [name for node in self.nodes for name in node.outputs if name]
+        if len({*made}) < len(made):
+            raise ValueError("two operations make the same")
+
     def readers(self) -> Counter[str]:
         """Count how often each tensor is read; the network's outputs are read once more."""
         return Counter([name for node in self.nodes for name in node.inputs] + list(self.outputs))
@@ -86,8 +103,9 @@ def drop_quantization(graph: Graph) -> Graph:
         given = [constants[name] for name in inputs if name in constants]
         if node.kind in FOLDED and len(given) == len([name for name in inputs if name]):
             try:
+                _hold_small(node, given)
                 constants[node.output] = FOLDED[node.kind](node, *given)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+            except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
                 raise UserError(
                     f"cannot be computed: {error}", where=node.name, fix="fold its constants first"
                 ) from None
@@ -97,6 +115,14 @@ def drop_quantization(graph: Graph) -> Graph:
             nodes.append(replace(node, inputs=inputs))
     outputs = tuple(instead.get(name, name) for name in graph.outputs)
     return replace(graph, outputs=outputs, nodes=tuple(nodes), constants=constants)
+
+
+def _hold_small(node: Node, given: Sequence[np.ndarray]) -> None:
+    """Refuse constants that grow together beyond what weights have."""
+    if node.kind in ("Add", "Sub", "Mul", "Div", "FakeQuantize"):
+        cells = math.prod(np.broadcast_shapes(*(each.shape for each in given)))
+        if 8 * cells > ARRAY_BYTES:
+            raise ValueError(f"it makes {cells:,} numbers")
 
 
 def merge_biases(graph: Graph) -> Graph:

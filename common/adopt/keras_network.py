@@ -9,11 +9,13 @@ import keras
 import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node, UnknownError, by_channel
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.bounds import LARGEST_STRIDE
+from bodyposenet.common.errors import MALFORMED, UserError
 
 L = keras.layers
 OURS = "NHWC"
-ODD = (ValueError, TypeError, KeyError, IndexError, StopIteration)  # of attributes and shapes that nobody foresaw
+ODD = (*MALFORMED, RuntimeError, StopIteration)  # of attributes and shapes that nobody foresaw
+STEPS = ("pads", "strides", "dilations", "kernel_shape")  # attributes that are numbers of cells
 INPUT = "input_1"
 
 
@@ -78,6 +80,9 @@ def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
         except (UnknownError, *ODD) as error:
             fix = "adopt a network of convolutions, or export it to be one"
             raise UserError(f"{node.name}: {error or type(error).__name__}", where=where, fix=fix) from None
+    missing = [tensor for tensor in wanted if tensor not in values]
+    if missing:
+        raise UserError(f"nothing draws {missing[0]}", where=where, fix="adopt another")
     outputs = [_end(values[tensor], name) for tensor, name in wanted.items()]
     return keras.Model(picture, outputs, name="bpnet")
 
@@ -96,6 +101,9 @@ def _build(given: Given) -> Value:
         raise UnknownError(f"{given.node.kind} is none of the operations that are read: {', '.join(sorted(LAYERS))}")
     if not any(isinstance(each, Value) for each in given.values):
         raise UnknownError(f"{given.node.kind} reads nothing that comes from the picture")
+    for name in STEPS:
+        if max(map(abs, given.node.attributes.get(name) or (0,))) > LARGEST_STRIDE:
+            raise UnknownError(f"its {name} {list(given.node.attributes[name])} are no pose network's")
     return make(given)
 
 
@@ -204,6 +212,8 @@ def _add_border(given: Given) -> Value:
         else given.node.attributes.get("value", 0)
     )
     begin, end = (dict(zip(given.first.axes, half, strict=True)) for half in (pads[:4], pads[4:]))
+    if not all(0 <= each <= LARGEST_STRIDE for each in pads):
+        raise UnknownError(f"its border {list(pads)} is no pose network's")
     if given.node.attributes.get("mode", "constant") != "constant" or np.any(value) or begin["C"] or end["C"]:
         raise UnknownError("it pads with something else than zeros, or the channels")
     border = ((begin["H"], end["H"]), (begin["W"], end["W"]))

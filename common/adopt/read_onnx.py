@@ -7,7 +7,7 @@ import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node
 from bodyposenet.common.deploy.onnx_file import read_model
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.storage.locking import scratch_folder
 
 if TYPE_CHECKING:
@@ -22,9 +22,19 @@ def read_onnx(path: Path) -> Graph:
     Raises:
         UserError: There is no such file, it is no ONNX model, or its input is no picture of three channels.
     """
+    model = read_model(path, fix="name an ONNX network, or OpenVINO's .xml", checked=False)
+    try:
+        return _take_graph(model, path)
+    except UserError:
+        raise
+    except (*MALFORMED, RuntimeError) as error:  # of tensors and attributes that are not what they say
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"is no sound ONNX network: {reason}", where=str(path), fix="fetch it again") from None
+
+
+def _take_graph(model: "ModelProto", path: Path) -> Graph:
     from onnx import numpy_helper
 
-    model = read_model(path, fix="name an ONNX network, or OpenVINO's .xml")
     picture = _find_picture(model, path)
     layout = find_layout(_dims(picture), path)
     size = find_size(_dims(picture), layout)

@@ -8,7 +8,7 @@ import numpy as np
 from bodyposenet.common.adopt.graph import Graph, Node
 from bodyposenet.common.adopt.read_onnx import find_layout, find_size
 from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 
 KINDS = {  # OpenVINO's names of operations -> ONNX's, where they differ
     "Convolution": "Conv",
@@ -35,6 +35,16 @@ def read_openvino(path: Path) -> Graph:
         UserError: There is no such file, it cannot be read, or the package is not there.
     """
     model = _open(path)
+    try:
+        return _take_graph(model, path)
+    except UserError:
+        raise
+    except (*MALFORMED, RuntimeError) as error:  # of shapes and constants that are not what they say
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+        raise UserError(f"is no sound network: {reason}", where=str(path), fix="fetch both files again") from None
+
+
+def _take_graph(model: Any, path: Path) -> Graph:
     constants: dict[str, np.ndarray] = {}
     nodes, pictures, outputs = [], [], []
     for op in model.get_ordered_ops():
@@ -71,7 +81,7 @@ def _open(path: Path) -> Any:
     try:
         return openvino.Core().read_model(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
         raise UserError(f"no network of OpenVINO: {reason}", where=str(path), fix="fetch both files again") from None
 
 

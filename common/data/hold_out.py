@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from bodyposenet.common.bounds import HOLD_OUT_BYTES
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.data.importers.photo_names import match
@@ -15,7 +16,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.json_files import read_json
+from bodyposenet.common.storage.unpacking import extract_all
 
 PHOTOS, ARCHIVE = "photos.json", "hold_out.zip"  # what is in it, small; and all of it
 ANNOTATIONS = "test/annotations.json"
@@ -85,8 +87,12 @@ def write_hold_out(dataset: Path, folder: Path, *, most: int = MOST_BYTES) -> Ke
 
 
 def read_photos(file: Path) -> list[HeldPhoto]:
-    """The photos of a hold-out, from its file :data:`PHOTOS`."""
-    return [HeldPhoto(**photo) for photo in _read(file)["photos"]]
+    """The photos of a hold-out, from its file :data:`PHOTOS`.
+
+    Raises:
+        UserError: The file is none of a hold-out's.
+    """
+    return _read(file)[0]
 
 
 def open_hold_out(photos: Path, archive: Path, folder: Path) -> DatasetSpec:
@@ -98,15 +104,11 @@ def open_hold_out(photos: Path, archive: Path, folder: Path) -> DatasetSpec:
         folder: Is made, and gets all of it.
 
     Raises:
-        UserError: The archive is another one.
+        UserError: The archive is another one, is damaged, or holds what no hold-out does.
     """
-    if digest_file(archive) != _read(photos)["archive_sha256"]:
+    if digest_file(archive) != _read(photos)[1]:
         raise UserError("is not the archive that was kept", where=str(archive), fix=FIX)
-    with zipfile.ZipFile(archive) as packed:
-        names = packed.namelist()
-        if not all(map(stays_inside, names)):
-            raise UserError("names files outside of it", where=str(archive), fix=FIX)
-        packed.extractall(folder)
+    extract_all(archive, folder, most_bytes=HOLD_OUT_BYTES, fix=FIX)
     return spec_in(folder)
 
 
@@ -142,5 +144,15 @@ def _name(image: Mapping[str, Any]) -> str:
     return str(image.get("file_name"))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+def _read(file: Path) -> tuple[list[HeldPhoto], str]:
+    """The photos and the archive's digest."""
+    return read_json(file, _take, what="list of held-out photos", fix=FIX)
+
+
+def _take(data: Any) -> tuple[list[HeldPhoto], str]:
+    photos = [HeldPhoto(**photo) for photo in data["photos"]]
+    digest = data["archive_sha256"]
+    texts = [digest, *(text for photo in photos for text in (photo.name, photo.sha256))]
+    if not all(isinstance(text, str) for text in texts) or not all(type(photo.size) is int for photo in photos):
+        raise TypeError("a text or a number is something else")
+    return photos, digest

@@ -21,6 +21,7 @@ from bodyposenet.common.spec.dataset import DatasetSpec
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import read_bytes, whole_file
 from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.json_files import read_json
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import open_photos
 
@@ -58,9 +59,22 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
 
 
 def photos_in(output: Path) -> Location:
-    """Return the folder that a photo set means."""
+    """Return the folder that a photo set means.
+
+    Raises:
+        UserError: What points to it does not tell where it is.
+    """
     pointer = Path(output) / POINTER
-    return locate(json.loads(pointer.read_text(encoding="utf-8"))["source"] if pointer.is_file() else output)
+    if not pointer.is_file():
+        return locate(output)
+    return locate(read_json(pointer, _take_source, what="pointer to photos", fix="make the photo set again"))
+
+
+def _take_source(data: Any) -> str:
+    source = data["source"]
+    if not isinstance(source, str):
+        raise TypeError("a path or an address is wanted")
+    return source
 
 
 def require_photo_set(folder: str | Path | Location) -> None:

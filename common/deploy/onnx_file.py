@@ -23,18 +23,22 @@ SDK_INPUT = "input_1:0"
 SDK_OUTPUTS = ("conv2d_transpose_1/BiasAdd:0", "heatmap_out/BiasAdd:0")  # as TAO names them for NVIDIA's parser
 PEAK_OUTPUTS = ("peak_scores", "peak_cells")  # of a model with the peak search inside; see peaks_graph
 
+EXPORT = "name a file that `bpnet export` wrote"
+AXES = 4  # of a batch of pictures
 CONVOLUTIONS = {"Conv": 0, "ConvTranspose": 1}  # and the axis of their kernels that counts output channels
 
 
-def read_model(path: Path, *, fix: str = "name a file that `bpnet export` wrote") -> "ModelProto":
+def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "ModelProto":
     """Load an ONNX model.
 
     Args:
         path: The file.
         fix: What to do if it is none.
+        checked: Hold it to ONNX's rules, and to what is asked of an input here; other people's networks may be read
+            without.
 
     Raises:
-        UserError: There is no such file, it is locked, or it holds no ONNX model.
+        UserError: There is no such file, it is locked, or it holds no sound ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -43,12 +47,43 @@ def read_model(path: Path, *, fix: str = "name a file that `bpnet export` wrote"
         raise UserError("no such file", where=str(path))
     with open_model_file(path) as file:
         try:
-            model = onnx.load(file)
+            model = onnx.load(file, load_external_data=False)
         except DecodeError as error:
             raise foreign(path, "no ONNX model", fix) from error
     if not model.graph.output:
         raise UserError("the ONNX model has no outputs", where=str(path), fix=fix)
+    _refuse_external(model, str(path))
+    if checked:
+        _require_sound(model, str(path), fix)
+        _require_input(model, str(path), fix)
     return model
+
+
+def _refuse_external(model: "ModelProto", where: str) -> None:
+    """Refuse weights that are said to lie in other files, which may be any."""
+    tensors = [*model.graph.initializer, *(each.t for node in model.graph.node for each in node.attribute)]
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in tensors):
+        fix = "save it as one file: onnx.save(onnx.load(FILE), ONE_FILE)"
+        raise UserError("its weights lie in another file", where=where, fix=fix)
+
+
+def _require_sound(model: "ModelProto", where: str, fix: str, *, whole: bool = False) -> None:
+    """Refuse a model that breaks ONNX's rules."""
+    import onnx
+
+    broken = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
+    try:
+        onnx.checker.check_model(model, full_check=whole)
+    except (*broken, ValueError, TypeError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"is no sound ONNX model: {reason}", where=where, fix=fix) from None
+
+
+def _require_input(model: "ModelProto", where: str, fix: str) -> None:
+    """Refuse a model whose first input is no picture, or no batch of them."""
+    kind = model.graph.input[0].type if model.graph.input else None
+    if kind is None or not kind.HasField("tensor_type") or len(kind.tensor_type.shape.dim) != AXES:
+        raise UserError("the ONNX model takes no pictures", where=where, fix=fix)
 
 
 def write_model(model: "ModelProto", path: Path, *, openly: bool = False) -> None:
@@ -58,10 +93,11 @@ def write_model(model: "ModelProto", path: Path, *, openly: bool = False) -> Non
         model: What to write.
         path: Where; its folder is made.
         openly: Write it open though a key is in use, for readers that know no key.
-    """
-    import onnx
 
-    onnx.checker.check_model(model, full_check=True)
+    Raises:
+        UserError: What it was made of was no sound network, or it cannot be written.
+    """
+    _require_sound(model, str(path), EXPORT, whole=True)
     content = model.SerializeToString(deterministic=True)
     if openly:
         write_whole(path, content)

@@ -1,5 +1,7 @@
 """Runner: what every network is to its callers, whatever runs it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -8,6 +10,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 
 Maps = tuple[np.ndarray, np.ndarray]
+
+EXPORT_AGAIN = "export it again with `bpnet export`"
 
 
 class Runner(Protocol):
@@ -32,6 +36,35 @@ def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
     pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
     rounded: np.ndarray = np.rint(pixels).clip(0, 255).astype(np.uint8)
     return rounded
+
+
+@contextmanager
+def running(where: str) -> Iterator[None]:
+    """Tell what a library raises while it runs a network that is not what it seems.
+
+    Raises:
+        UserError: In place of it; what a disk says, and a lack of memory, pass.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the libraries have a class for each reason, and no common one
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(f"the network does not run: {reason}", where=where, fix=EXPORT_AGAIN) from error
+
+
+def require_maps(maps: Maps, count: int, where: str) -> Maps:
+    """Return what a network has computed, if that can be maps of so many pictures.
+
+    Raises:
+        UserError: It cannot.
+    """
+    shapes: list[tuple[int, ...]] = [np.shape(each) for each in maps]
+    if not all(len(shape) == 4 and shape[0] == count for shape in shapes):
+        told = " and ".join("x".join(map(str, shape)) or "a number" for shape in shapes)
+        raise UserError(f"the network computes {told}, no maps of {count} pictures", where=where, fix=EXPORT_AGAIN)
+    return maps
 
 
 def require_images(images: np.ndarray, stride: int, *, where: str = "pictures") -> None:

@@ -21,6 +21,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing, read_bytes, whole_file
+from bodyposenet.common.storage.json_files import parse_json, take_mapping
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, choose_photos, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
@@ -63,8 +64,14 @@ class Parts:
             file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
 
     def read(self, number: int) -> Iterator[Entry]:
-        """A part's entries."""
-        return map(json.loads, read_bytes(self._file(number)).splitlines())
+        """A part's entries.
+
+        Raises:
+            UserError: It is no part of an inference.
+        """
+        path = self._file(number)
+        for line in read_bytes(path).splitlines():
+            yield parse_json(line, _take_entry, where=str(path), what="part of an inference", fix="remove the file")
 
     def remove(self) -> None:
         """Forget them all."""
@@ -73,6 +80,14 @@ class Parts:
 
     def _file(self, number: int) -> Location:
         return self.folder / f"{number:06d}{SUFFIX}"
+
+
+def _take_entry(data: Any) -> Entry:
+    """Take a line for what was found in a photo, or what is wrong with it."""
+    entry = take_mapping(data)
+    if not isinstance(entry.get("problem", ""), str) or not ("problem" in entry or isinstance(entry["scores"], list)):
+        raise TypeError("it is no photo's")
+    return entry
 
 
 @dataclass

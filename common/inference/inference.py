@@ -19,6 +19,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.words import InputType
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing, read_bytes, write_unsynced
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, choose_photos
@@ -169,7 +170,8 @@ def list_photos(kind: InputType, source: Location, root: Location | None) -> tup
 def _resolve(name: str, root: Location | None) -> Location:
     """Locate a name below the root, or as it is where only that exists."""
     below, itself = join(root or "", name), locate(name)
-    return itself if not below.exists() and itself.exists() else below
+    with translate_errors(below), translate_errors(itself):
+        return itself if not below.exists() and itself.exists() else below
 
 
 def _from_json(source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:
@@ -189,6 +191,12 @@ def _load(source: Location) -> Any:
         raise UserError(f"is no JSON: {error.msg}", where=f"{source}:{error.lineno}", fix="mend it") from None
     except UnicodeDecodeError:
         raise UserError("is no text", where=str(source), fix="give a JSON file") from None
+    except RecursionError:
+        raise UserError("is nested too deeply to be a list of photos", where=str(source), fix="mend it") from None
+    except ValueError as error:  # a number with thousands of digits
+        if isinstance(error, UserError):
+            raise
+        raise UserError("has a number with too many digits", where=str(source), fix="mend it") from None
 
 
 def _name(photo: object, where: str, root: Location | None) -> Entry:

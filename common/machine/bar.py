@@ -76,5 +76,5 @@ def read_note(path: Path) -> dict[str, Any] | None:
     """Read the note in a file; None where there is none."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None

@@ -11,17 +11,20 @@ from typing import Any
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import MODEL_NAME, model_file
 from bodyposenet.common.model.training.precision import read_precision
+from bodyposenet.common.model.training.progress import HISTORY, read_history
 from bodyposenet.common.prune.prune import prune_file
 from bodyposenet.common.prune.taylor import VIEWS, TrainingData
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.digests import digest_stream
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.storage.model_key import open_model_file
 
 log = logging.getLogger(__name__)
 
 PLAN, FIGURES, PRUNED = "rounds.json", "round.json", "pruned.keras"
+ANOTHER = "give another folder"
 BATCHES = 20  # that the criterion taylor looks at
 
 OnEpoch = Callable[[int, Sequence[Mapping[str, float]]], None]
@@ -131,10 +134,8 @@ def _claim(folder: Path, model: Path, settings: PruneSpec, retraining: TrainSpec
     path = folder / PLAN
     if not path.is_file():
         _write(path, plan)
-    elif json.loads(path.read_text(encoding="utf-8")) != plan:
-        raise UserError(
-            "holds rounds of another network, or with other settings", where=str(folder), fix="give another folder"
-        )
+    elif read_json(path, take_mapping, what="plan of rounds", fix=ANOTHER) != plan:
+        raise UserError("holds rounds of another network, or with other settings", where=str(folder), fix=ANOTHER)
 
 
 def _prune(model: Path, place: Path, number: int, cut: PruneSpec, retraining: TrainSpec) -> dict[str, Any]:
@@ -145,7 +146,13 @@ def _prune(model: Path, place: Path, number: int, cut: PruneSpec, retraining: Tr
             number, done.params_before, done.params_after, done.gflops_before, done.gflops_after, done.threshold
         )
         _write(place / FIGURES, {name: value for name, value in asdict(figures).items() if name != "history"})
-    return json.loads((place / FIGURES).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return read_json(place / FIGURES, _take_figures, what="round's figures", fix=ANOTHER)
+
+
+def _take_figures(data: Any) -> dict[str, Any]:
+    if not all(isinstance(value, int | float) for value in asdict(Round(**data)).values() if value != []):
+        raise TypeError("a figure is no number")
+    return dict(data)
 
 
 def _retrain(
@@ -168,7 +175,7 @@ def _retrain(
         )  # fmt: skip
     for left in (*place.glob("model.epoch-*"), *place.glob(PRUNED)):
         left.unlink()
-    return json.loads((place / "history.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return read_history(place / HISTORY)
 
 
 def _write(path: Path, value: Any) -> None:

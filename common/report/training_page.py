@@ -1,6 +1,5 @@
 """Training page: the curves of a training and its first batch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.imaging.pixels import decode
+from bodyposenet.common.model.training.progress import HISTORY, read_history
 from bodyposenet.common.report.run_report import write_report
 from bodyposenet.common.spec.train import TrainSpec
 
@@ -34,7 +34,7 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
     Returns:
         The path.
     """
-    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    history = read_history(folder / HISTORY)
     height, width = spec.dataloader.image_config.image_dims.size
     return write_report(
         path,
@@ -58,6 +58,8 @@ def write_training_page(path: Path, folder: Path, spec: TrainSpec, *, precision:
 
 def _describe(history: Sequence[Mapping[str, Any]]) -> str:
     """Say how the training went, in a sentence."""
+    if not history:
+        return "No epoch has ended."
     first, last = history[0], history[-1]
     sentence = f"Loss {first['loss']:.4g} in the first epoch, {last['loss']:.4g} in the last of {len(history)}"
     aps = [(epoch["val_ap"], epoch["epoch"]) for epoch in history if "val_ap" in epoch]

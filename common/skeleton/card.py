@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bodyposenet.common.bounds import INPUT_SIDE, LARGEST_STRIDE
+from bodyposenet.common.errors import MALFORMED
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
 CHANNELS = 3
-MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)  # of strangers' JSON
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.skeleton.joint_names import names_part, pairs_by_name
 
 DEFAULT_SIGMA = 0.079  # OKS spread of a joint nobody measured: that of COCO's shoulders
@@ -227,7 +227,7 @@ def load_prior(path: Readable, joints: Sequence[str]) -> BodyPrior:
         prior, owners = BodyPrior.from_dict(data), tuple(data["joints"])
     except OSError as error:
         raise UserError(f"cannot read the prior: {error.strerror}", where=str(path), fix=fix) from None
-    except (ValueError, KeyError, TypeError, IndexError):
+    except MALFORMED:
         raise UserError("is no prior", where=str(path), fix=fix) from None
     if owners != tuple(joints):
         raise UserError("is the prior of other joints", where=str(path), fix=fix)

@@ -1,6 +1,7 @@
 """Documents: YAML and JSON files read so that every key still knows its line."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ import yaml
 
 from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, SPEC_VALUES
 from bodyposenet.common.errors import AwayError, SpecError, UserError
+from bodyposenet.common.plain_text import escape_line
 from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
 FROM = "from"  # the key that names the file with the settings
 Loc = tuple[str | int, ...]
+BRACKETS = 4 * SPEC_LEVELS  # that are open at once in a text, those in words among them
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Document:
         loc = self.plain(loc)
         line = self.line(loc)
         place = f"{self.where}:{line}" if line else self.where
-        key = ".".join(map(str, loc))
+        key = escape_line(".".join(map(str, loc)))
         return line, f"{place}: {key}: {problem}" if key else f"{place}: {problem}"
 
     def duplicates(self) -> list[tuple[int, str]]:
@@ -93,6 +96,8 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     """
     if len(text) > SPEC_CHARACTERS:
         raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {SPEC_CHARACTERS:,}"])
+    if excess := find_excess(text):
+        raise SpecError([f"{where}:1: {excess}"])
     root = _compose(text, as_json, where)
     _hold_small(root, where)
     data = _load_json(where, text) if as_json else _load_yaml(where, text)
@@ -187,6 +192,21 @@ class _Loader(yaml.SafeLoader):
             reason = f": {str(error)[:80]}" if isinstance(error, ValueError) else ""
             problem = f"{str(node.value)[:40]!r} is no {kind}{reason}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
+def find_excess(text: str) -> str:
+    """Say what is too much in a text for a reader of YAML, who takes time for each value; nothing if it is not.
+
+    Who reads it to the end spends a second on ten thousand values, and looks ahead from every bracket that is open.
+    """
+    if text.count(",") + text.count("\n") > 2 * SPEC_VALUES:
+        return f"more than a spec holds: at most {SPEC_VALUES:,} values"
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if bracket[0] in "[{" else -1))
+        if depth > BRACKETS:
+            return "nested too deeply to be a spec"
+    return ""
 
 
 def _hold_small(root: yaml.Node | None, where: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from bodyposenet.common.spec.base import Name, Positive, Strict
+from bodyposenet.common.spec.patterns import find_slowness
 from bodyposenet.common.spec.problems import SpecMisfitError
 from bodyposenet.common.storage.digests import digest_bytes
 
@@ -40,8 +41,11 @@ class SplitRule(Strict):
             return group
         try:
             groups = re.compile(group).groups
-        except re.error as error:
-            raise SpecMisfitError(((), f"no regular expression: {error} (got {group!r})")) from None
+        except (re.error, OverflowError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise SpecMisfitError(((), f"no regular expression: {reason} (got {group!r})")) from None
+        if fault := find_slowness(group):
+            raise SpecMisfitError(((), f"{fault} (got {group!r})"))
         if not groups:
             wanted = "'file', 'folder' or a regular expression with groups, as in '(cam\\d+)'"
             raise SpecMisfitError(((), f"should be {wanted} (got {group!r})"))

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.model.files.bundled import is_registered
 from bodyposenet.common.spec.train import EarlyStopping, TrainSpec
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.json_files import read_json
 from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tracking.mlflow_store import log
 from bodyposenet.common.tracking.start_weights import StartWeights, choose_start, describe_start, fetch_base
@@ -62,19 +63,30 @@ def take_start(spec: TrainSpec, folder: Path | None = None) -> Iterator[Begin]:
         return
     with scratch_folder() as aside:
         place = folder or Path(aside)
-        start = _recall(place, wish) or _choose(place, wish, spec)
+        start = recall_start(place, wish) or _choose(place, wish, spec)
         log.info("%s", describe_start(start))
         yield Begin(_fill(spec, start, place), start)
 
 
-def _recall(folder: Path, wish: str) -> StartWeights | None:
-    """What an earlier attempt took; None where there was none, or where something else was asked for."""
+def recall_start(folder: Path, wish: str) -> StartWeights | None:
+    """What an earlier attempt took; None where there was none, or where something else was asked for.
+
+    Raises:
+        UserError: The note of it is none.
+    """
     if not (folder / NOTE).is_file():
         return None
-    told = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    start = StartWeights(**told["start"])
+    fix = "give another folder with -r, or remove the file"
+    asked, start = read_json(folder / NOTE, _take_note, what="note of what a training began with", fix=fix)
     there = not is_registered(start.weights) or (folder / NETWORK).is_file()
-    return start if told["wish"] == wish and there else None
+    return start if asked == wish and there else None
+
+
+def _take_note(data: Any) -> tuple[str, StartWeights]:
+    start = StartWeights(**data["start"])
+    if not all(isinstance(text, str) for text in (data["wish"], start.weights, start.reason)):
+        raise TypeError("a text is wanted")
+    return data["wish"], start
 
 
 def _choose(folder: Path, wish: str, spec: TrainSpec) -> StartWeights:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+    except ValueError as error:  # of Python itself, before it asks a disk
+        if isinstance(error, UserError) or _can_be(str(path)):
+            raise
+        raise UserError("no file can be called so", where=str(path), fix=fix or "check the path") from None
+
+
+def _can_be(path: str) -> bool:
+    """Tell whether a disk can have a file of a name."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold
+        return False
 
 
 def _describe(error: OSError, path: object, fix: str) -> UserError | None:

@@ -20,11 +20,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 
+from bodyposenet.common.bounds import SNAPSHOT_BYTES
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.inside import stays_inside
+from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.storage.location import Location
+from bodyposenet.common.storage.unpacking import extract_all
 
 log = logging.getLogger(__name__)
 
@@ -132,13 +135,15 @@ class Snapshots:
                 shutil.copyfileobj(source, copy, BLOCK)
             if not name.endswith(f"-{digest_file(archive)[:32]}.zip"):
                 return False
-            with zipfile.ZipFile(archive) as packed:
-                if not all(map(stays_inside, packed.namelist())):
-                    return False
-                packed.extractall(files)
-                for member in packed.namelist():
-                    (folder / member).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(files / member, folder / member)
+            try:
+                members = extract_all(archive, files, most_bytes=SNAPSHOT_BYTES, fix="remove it")
+                for member in members:
+                    final = join_inside(folder, member, where=name)
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(files / member, final)
+            except UserError as error:
+                log.warning("%s", error)
+                return False
         return True
 
     def _remove_torn(self) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from bodyposenet import __version__
 from bodyposenet.common.data.photo_set import DATASET_SPEC
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.model.training.checkpoints import list_lasting
 from bodyposenet.common.storage.digests import digest_file, digest_settings, digest_stream
 from bodyposenet.common.storage.files import find_bytes, whole_file
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.model_key import open_model_file
 from bodyposenet.common.storage.snapshots import NOTE, Snapshots, SnapshotThread
@@ -80,7 +81,7 @@ def identify(
 
 def _digest_dataset(dataset: Path) -> tuple[str, str]:
     """Digest a dataset's records and its spec, wherever it is."""
-    spec = json.loads((dataset / DATASET_SPEC).read_text(encoding="utf-8"))
+    spec = read_json(dataset / DATASET_SPEC, take_mapping, what="dataset spec", fix="give what dataset_join wrote")
     spec.pop("root_directory_path", None)
     return describe_records(dataset, ("train", "val"), "").digest, digest_settings(spec)
 
@@ -106,7 +107,7 @@ def _note(place: Location, run: TrackedRun) -> None:
     """Say in the work folder who is at work, and end the tracked run of whoever was before and cannot any more."""
     before = find_bytes(place / NOTE)
     if before:
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(*MALFORMED):
             run.end_lost(str(json.loads(before).get("run_id", "")))
     with whole_file(place / NOTE) as file:
         file.write(json.dumps({"task": run.name, "version": __version__, "run_id": run.id}, indent=1).encode())

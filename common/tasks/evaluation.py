@@ -1,6 +1,5 @@
 """Evaluation tasks: score a network, and choose the smallest that is good enough."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name
 from bodyposenet.common.report.sweep_page import write_sweep_page
 from bodyposenet.common.spec.inference import InferenceSpec
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import (
     NOBODY,
@@ -60,7 +60,8 @@ def choose_smallest(
     Returns:
         AP of the network, -1 where there is none; and the numbers.
     """
-    figures = [json.loads(Path(numbers).read_text(encoding="utf-8")) for _, numbers, _, _ in made]
+    fix = "give what the prunings noted"
+    figures = [read_json(numbers, take_mapping, what="table of numbers", fix=fix) for _, numbers, _, _ in made]
     before = {name.removesuffix("_before"): value for name, value in figures[0].items() if name.endswith("_before")}
     start = _stage("base", base, base_ap, before)
     stages = [

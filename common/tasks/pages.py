@@ -1,6 +1,5 @@
 """Pages: the tasks that show what a run did."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import numpy as np
 from bodyposenet.common.data.hold_out import list_photos
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.data.records.manifest import read_manifest
+from bodyposenet.common.model.training.progress import HISTORY, read_history
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.inference import InferenceSpec, fill_from_card
 from bodyposenet.common.storage.inside import join_inside
+from bodyposenet.common.storage.json_files import read_json, take_list, take_mapping
 from bodyposenet.common.tasks.failure import report_failures
 from bodyposenet.common.tasks.files import (
     DETECTIONS,
@@ -30,6 +31,7 @@ from bodyposenet.common.tasks.files import (
 from bodyposenet.common.tracking import task_run
 
 TOLD = 40  # names of photos, on a page
+EVALUATE = "give what evaluate wrote"
 
 
 @report_failures
@@ -92,8 +94,8 @@ def report(
 
 
 def _history(model: Path) -> Sequence[Settings]:
-    path = model / "history.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    path = model / HISTORY
+    return read_history(path) if path.is_file() else []
 
 
 def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[tuple[str, np.ndarray]]:
@@ -102,7 +104,7 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
     from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.pose.draw import draw_people
 
-    images = json.loads((found / DETECTIONS).read_text(encoding="utf-8"))["images"]
+    images = read_json(found / DETECTIONS, _take_images, what="list of detections", fix=EVALUATE)
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
     pictures = []
     for entry in images[:: max(1, len(images) // most)][:most]:
@@ -111,6 +113,10 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
         path = join_inside(dataset / TEST_IMAGES, name, where=str(found / DETECTIONS))
         pictures.append((f"{path.name}: {len(people)} found", draw_people(read_image(path), people, skeleton)))
     return pictures
+
+
+def _take_images(data: Any) -> list[dict[str, Any]]:
+    return [take_mapping(entry) for entry in take_list(data["images"])]
 
 
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:

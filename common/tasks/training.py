@@ -1,12 +1,11 @@
 """Tasks with training: fit a network to a dataset, and find the records that a spec is to have."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.photo_set import DATASET_SPEC
+from bodyposenet.common.data.photo_set import DATASET_SPEC, spec_in
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.model.training.cluster import TrainingCluster
 from bodyposenet.common.spec.base import parse_spec
@@ -117,7 +116,7 @@ def _with_teacher(train_spec: Settings, teacher: str | None) -> Settings:
 
 def _locate(train_spec: Settings, dataset: Path, start: str | None) -> dict[str, Any]:
     """A train spec's data with its paths set to artifacts."""
-    name = json.loads((dataset / DATASET_SPEC).read_text(encoding="utf-8"))["dataset"]
+    name = spec_in(dataset).dataset
     loader = dict(train_spec.get("dataloader", {}))
     loader["dataset_config"] = {
         "train_records_folder_path": str(dataset),

@@ -44,7 +44,9 @@ def describe_records(folder: str | Path | Location, names: Sequence[str], contex
     whole = digest_bytes("".join(digest_content(shard.records.path) for shard in opened))
     sets = read_manifest(locate(folder))["sets"]
     counted = [sets[name] for name in names if name in sets]
-    counts = {what: sum(described[what] for described in counted) for what in ("images", "people")}
+    counts = {what: sum(described.get(what, 0) for described in counted) for what in ("images", "people")}
     profile = {"samples": sum(map(len, opened))} | (counts if len(counted) == len(names) else {})
-    dataset = counted[0]["dataset"] if counted else next((shard[0].dataset for shard in opened if len(shard)), "")
+    dataset = (
+        counted[0].get("dataset", "") if counted else next((shard[0].dataset for shard in opened if len(shard)), "")
+    )
     return Dataset(f"{dataset} {', '.join(names)}".strip(), whole, str(folder), profile, context)

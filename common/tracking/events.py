@@ -12,6 +12,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import clean_message, hide_secrets
+from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.stores.schemes import find_scheme
 from bodyposenet.common.tracking.datasets import Dataset
 from bodyposenet.common.tracking.mlflow_store import Store, impatient, is_refusal, log, quiet_mlflow
@@ -87,6 +88,46 @@ def failure(error: BaseException) -> Event:
 def dataset(used: Dataset) -> Event:
     """What a task worked on."""
     return {"op": "dataset", **asdict(used), "source": hide_secrets(used.source)}
+
+
+def require_event(event: Any) -> None:
+    """Refuse what is no event of a run that was kept; whoever kept it may be anybody.
+
+    Raises:
+        TypeError: It is no mapping with what its kind of event has.
+    """
+    forms = _FORMS.get(event.get("op") if isinstance(event, dict) else None)
+    if forms is None or not all(isinstance(event.get(key), form) for key, form in forms.items()):
+        raise TypeError(f"{str(event)[:80]!r} is no event")
+    if event.get("folder") and not stays_inside(event["folder"]):
+        raise ValueError(f"{event['folder']!r} is no folder of a run's")
+    rows = event["values"] if event["op"] == "metrics" else event.get("metrics", ())
+    if not all(map(_is_metric, rows)):
+        raise TypeError("a metric is no name, number, time and step")
+    if event["op"] in ("params", "tags"):
+        texts = (*event["values"].values(), *event.get("whole", {}).values())
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"a value of {event['op']} is no text")
+
+
+def _is_metric(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 4 or not isinstance(value[0], str):
+        return False
+    return isinstance(value[1], int | float) and all(type(number) is int for number in value[2:])
+
+
+# What each kind of event has at least
+_FORMS: dict[object, dict[str, type]] = {
+    "params": {"values": dict, "whole": dict},
+    "metrics": {"values": list},
+    "artifact": {"path": str, "folder": str},
+    "keep": {"path": str, "folder": str},
+    "model": {"model_id": str},
+    "dataset": {"name": str, "digest": str, "source": str, "profile": dict, "context": str},
+    "register": {"path": str, "name": str, "alias": str, "metrics": list, "tags": dict, "settings": dict},
+    "tags": {"values": dict},
+    "end": {"status": str, "time": int},
+}
 
 
 def tell(store: Store, run_id: str, event: Event) -> str:

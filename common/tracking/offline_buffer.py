@@ -6,12 +6,12 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.storage.together import remove_together, sweep_removed
-from bodyposenet.common.tracking.events import Event, now, tell
+from bodyposenet.common.tracking.events import Event, now, require_event, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
     impatient,
@@ -112,9 +112,9 @@ def send_buffered(folder: Path) -> list[str]:
 
 
 def _send(store: Store, folder: Path) -> str:
-    start, events = _read(folder)
+    start, events = read_kept(folder)
     progress = folder / PROGRESS
-    run_id, done = _progress(progress) or (start.run_id, 0)
+    run_id, done = read_progress(progress) or (start.run_id, 0)
     if not run_id:
         with impatient():
             run_id = find_kept(store, folder.name) or start_run(
@@ -130,16 +130,18 @@ def _send(store: Store, folder: Path) -> str:
     return str(run_id)
 
 
-def _progress(file: Path) -> tuple[str, int] | None:
+def read_progress(file: Path) -> tuple[str, int] | None:
     """The run that is being sent and how many of its events have arrived; nothing where the file does not tell."""
     try:
         run_id, done = json.loads(file.read_bytes())
+        if not (isinstance(run_id, str) and type(done) is int):
+            raise TypeError("an id and a number are wanted")
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
+    except MALFORMED:
         log.warning("%s does not tell how much was sent: the run is sent from its beginning", file)
         return None
-    return str(run_id), int(done)
+    return run_id, done
 
 
 def _send_event(store: Store, run_id: str, start: Start, folder: Path, event: Event) -> None:
@@ -159,23 +161,38 @@ def _find_kept(folder: Path, name: str) -> Path:
     return path
 
 
-def _read(folder: Path) -> tuple[Start, list[Event]]:
-    """The run and its events; a line cut short by the task's death is dropped, and such a run has failed."""
-    lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
+def read_kept(folder: Path) -> tuple[Start, list[Event]]:
+    """The run and its events; a line cut short by the task's death is dropped, and such a run has failed.
+
+    Raises:
+        UserError: The file is no kept run's, or one of its events is none.
+    """
+    lines = (folder / LINES).read_bytes().splitlines()
     try:
         found = [json.loads(line) for line in lines[:-1]] + _last(lines[-1:])
-        start = Start(**found[0])
-    except (ValueError, TypeError, IndexError) as error:
+        start = _take_start(found[0])
+        for event in found[1:]:
+            require_event(event)
+    except MALFORMED as error:
         raise UserError(
             f"is no kept run: {error}", where=str(folder / LINES), fix="remove the folder if it is not needed"
-        ) from error
+        ) from None
     if not found[1:] or found[-1]["op"] != "end":
         found.append({"op": "end", "status": "FAILED", "time": now()})
     return start, found[1:]
 
 
-def _last(lines: list[str]) -> list[Event]:
+def _take_start(data: Event) -> Start:
+    """Take a line for how a run began."""
+    start = Start(**data)
+    texts = (start.name, start.pipeline, start.run_id, start.pod, start.ending or "")
+    if not all(isinstance(text, str) for text in texts) or type(start.time) is not int:
+        raise TypeError("its first line is not how a run began")
+    return start
+
+
+def _last(lines: list[bytes]) -> list[Event]:
     try:
         return [json.loads(line) for line in lines]
-    except ValueError:
+    except (ValueError, RecursionError):
         return []

@@ -209,7 +209,7 @@ def _ask_kubeflow(path: str) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             found = json.load(answer)
-    except (OSError, ValueError, HTTPException) as error:
+    except (OSError, ValueError, RecursionError, HTTPException) as error:
         log.info("Kubeflow does not tell the name of this run: %s", error)
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from bodyposenet.common.errors import PassingError, UserError
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.tracking import events
 from bodyposenet.common.tracking.mlflow_store import (
     connect,
@@ -218,7 +219,7 @@ def fetch(name: str, version_or_alias: str, folder: Path) -> Path:
 
 def settings_in(folder: Path) -> dict[str, Any]:
     """The settings that :func:`fetch` put beside a network."""
-    return dict(json.loads((folder / SETTINGS).read_text(encoding="utf-8")))
+    return read_json(folder / SETTINGS, take_mapping, what="mapping of settings", fix="fetch the network again")
 
 
 def find_version(name: str, version_or_alias: str) -> Registered | None:

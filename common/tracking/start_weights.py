@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.model.files.bundled import AUTO, REGISTERED, is_registered, list_shipped, weights_path
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.network.architecture import (
@@ -184,7 +184,7 @@ def _find_lack(found: Registered, spec: TrainSpec, mended: Collection[str] = ())
         return WITHOUT_BASE
     try:
         held = dict(json.loads(found.tags.get(NETWORK, "{}")))
-    except ValueError:  # somebody has edited the tag
+    except MALFORMED:  # somebody has edited the tag
         return WITHOUT_BASE
     differences = _compare(spec, held, found.tags.get(SKELETON, ""), found.tags.get(JOINTS, ""), mended)
     return f"has another network: {'; '.join(differences)}" if differences else ""

@@ -18,6 +18,7 @@ import bodyposenet
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.retention.local_runs import LOCK, RunNote
 from bodyposenet.common.storage.digests import digest_file, digest_settings
+from bodyposenet.common.storage.inside import is_plain
 
 PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end
 LIBRARIES = ("kfp", "tensorflow", "tensorflow-cpu", "keras", "onnx", "onnxruntime", "tf2onnx", "opencv-python-headless")
@@ -54,7 +55,7 @@ def name_run(folder: Path, arguments: Mapping[str, Any]) -> str:
     """The name of a run: that of the last one if it did not come to a good end and was asked for the same."""
     asked = digest_settings([code_digest(), arguments])
     last = RunNote.read(folder) or RunNote()
-    if last.name and last.asked == asked and not last.done:
+    if last.asked == asked and not last.done and is_plain(last.name):  # it becomes a folder's
         return last.name
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"  # clocks are set back, each autumn at least
     replace(last, name=name, asked=asked, done=False).write(folder)

@@ -65,7 +65,8 @@ def apply(server: Server, changes: Sequence[Change], owner: str, say: Say) -> No
     if failures:
         others = "; the others are as declared" if len(failures) < len(changes) else ""
         told = [f"{len(failures)} of {len(changes)} schedules failed{others}"] if len(changes) > 1 else []
-        raise UserError("\n  ".join([*told, *failures]))
+        first, *more = [*told, *failures]
+        raise UserError(first, more=[f"  {line}" for line in more])
 
 
 def _make(server: Server, planned: Change, owner: str) -> Change:

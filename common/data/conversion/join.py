@@ -96,7 +96,7 @@ def _complete(parts: list[Part], base: str) -> list[Part]:
             where = f"{part.folder}: {part.name}"
             raise UserError(f"is of another conversion than {first.folder}: {first.name}", where=where, fix=DIVIDE)
     there = [part.index for part in parts]
-    wrong = [index for index in range(first.of) if there.count(index) != 1]
+    wrong = [index for index in range(first.of) if there.count(index) != 1] or there[first.of :]
     if wrong:
         how = "missing" if wrong[0] not in there else "there twice"
         raise UserError(f"part {wrong[0]} of {first.of} of {base!r} is {how}", where=str(first.folder), fix=DIVIDE)

@@ -49,6 +49,7 @@ def tell_faults(photo: KnownPhoto, file: str, ids: Sequence[int]) -> list[Proble
     return [
         Problem(file, kind, text, fix, photo.image_id, int(ids[place]), kept=True)
         for kind, text, fix, place in photo.faults
+        if place < len(ids)
     ]
 
 

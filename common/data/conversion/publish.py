@@ -14,11 +14,14 @@ from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import READY, PublishNote, Staging, remove_unnamed
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
 from bodyposenet.common.storage.files import write_unsynced
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.locking import scratch_folder
+
+COUNTED = ("records", "people", "samples")  # of a shard, in a manifest
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,14 @@ def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[st
         skipped: For each shard, the photos that it lacks, and why.
     """
     shards = document["shards"]
+    if not all(key in shard for shard in shards for key in COUNTED):
+        where = f"set {document.get('dataset')!r}"
+        raise UserError("its manifest does not count the records of a shard", where=where, fix="convert it again")
     return document | {
         "images": sum(shard["records"] for shard in shards),
         "people": sum(shard["people"] for shard in shards),
         "samples": sum(shard["samples"] for shard in shards),
-        "skipped": [reason for shard in shards for reason in skipped[shard["file"]]],
+        "skipped": [reason for shard in shards for reason in skipped.get(shard["file"], ())],
     }
 
 

@@ -14,7 +14,7 @@ from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, cu
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.staging import PublishNote
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool
-from bodyposenet.common.data.records.manifest import SCHEMA, shard_path
+from bodyposenet.common.data.records.manifest import SCHEMA, SHARD_NEEDS, shard_path
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.digests import digest_settings
@@ -177,7 +177,8 @@ def _find_reason(source: DatasetSplit, options: Options, document: Mapping[str, 
 def _tells_all(document: Mapping[str, Any]) -> bool:
     """Tell whether a manifest has what is asked of a set here; earlier versions wrote less."""
     known = [document.get(key) for key in (SETTINGS, "seen", "held_out")]
-    return all(isinstance(found, dict) for found in (*known, *(entry.get("photos") for entry in document["shards"])))
+    whole = all(isinstance(found, dict) for found in (*known, *(entry.get("photos") for entry in document["shards"])))
+    return whole and all({*SHARD_NEEDS, "records", "people", "samples"} <= entry.keys() for entry in document["shards"])
 
 
 def _find_doubtful(document: Mapping[str, Any], notes: Sequence[PublishNote]) -> set[str]:

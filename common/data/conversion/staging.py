@@ -16,6 +16,7 @@ import google_crc32c
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
 from bodyposenet.common.data.conversion.shard_plan import is_shard, name_base
 from bodyposenet.common.data.records.manifest import read_manifest
+from bodyposenet.common.errors import MALFORMED
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import find_bytes, whole_file, write_unsynced
 from bodyposenet.common.storage.inside import remove_inside
@@ -47,9 +48,12 @@ class PublishNote:
         """Read the note of a folder; None where there is none, or where an earlier version left it."""
         content = find_bytes(path)
         try:
-            return None if content is None else cls(**json.loads(content))
-        except (ValueError, TypeError):
+            note = None if content is None else cls(**json.loads(content))
+        except MALFORMED:
             return None
+        told = [] if note is None else [note.replaced, note.files, [note.described]]
+        whole = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in told)
+        return note if whole else None
 
 
 class StagedShard:
@@ -238,7 +242,7 @@ class Staging:
     def _descriptions(self) -> dict[str, PieceResult]:
         found = {}
         for file in self.folder.glob(f"*{DESCRIPTION}"):
-            with contextlib.suppress(ValueError, TypeError):  # one that a power cut emptied
+            with contextlib.suppress(*MALFORMED):  # one that a power cut emptied
                 found[file.stem] = PieceResult.from_json(file.fetch())
         return found
 

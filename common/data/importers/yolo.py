@@ -22,6 +22,7 @@ from bodyposenet.common.data.importers.photo_names import match
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
+from bodyposenet.common.spec.document import find_excess
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import is_photo
@@ -104,7 +105,10 @@ def _parse_yaml(data: bytes, where: str) -> Fields:
     if len(data) > YOLO_YAML_BYTES:
         raise UserError("is too large for a dataset's yaml", where=where, fix="name the data.yaml")
     try:
-        loader = yaml.SafeLoader(decode_text(data, where))
+        text = decode_text(data, where)
+        if excess := find_excess(text):
+            raise UserError(excess, where=where, fix="name the data.yaml")
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is not None and _measure(node, {}) > YOLO_YAML_BYTES:
             fix = "write its values out, without aliases (*)"

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.bounds import MANIFEST_PARTS, WHOLE_NUMBER
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
@@ -17,6 +18,9 @@ from bodyposenet.common.storage.location import Location, locate
 
 NAME = "manifest.json"
 SCHEMA = 1
+SHARD_NEEDS = ("offsets", "mains", "bytes")  # what opening a shard by its manifest takes
+
+Check = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,22 @@ def _open(path: Location, sets: dict[str, Any]) -> Shard:
     for described in sets.values():
         for entry in described["shards"]:
             if entry["file"] == path.name:
+                _require(entry, SHARD_NEEDS, path)
                 records = RecordFile(path, entry["offsets"])
                 _hold_to_manifest(records, entry)
                 negatives = tuple(entry.get("negatives", ()))
-                return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described["joints"]), negatives)
+                return Shard(records, tuple(map(tuple, entry["mains"])), tuple(described.get("joints", ())), negatives)
     records = RecordFile(path)
     pairs = [(found.main, len(found.boxes)) for found in map(Record.from_bytes, records)]
     negatives = tuple(number for number, (_, people) in enumerate(pairs) if not people)
     return Shard(records, tuple(main for main, _ in pairs), negatives=negatives)
+
+
+def _require(entry: dict[str, Any], keys: Sequence[str], path: Location) -> None:
+    missing = [key for key in keys if key not in entry]
+    if missing:
+        problem = f"the manifest beside it does not say its {missing[0]}"
+        raise UserError(problem, where=str(path), fix="convert the dataset again")
 
 
 def _hold_to_manifest(records: RecordFile, entry: dict[str, Any]) -> None:
@@ -135,6 +147,9 @@ def _hold_to_form(manifest: Any, path: Location) -> None:
             if not is_plain(shard.get("file")):
                 problem = f"set {name!r} has a shard {shard.get('file')!r}, which is no name of a file beside it"
                 raise UserError(problem, where=str(path), fix="do not use this folder; convert to another")
+        if fault := find_set_fault(described):
+            problem = f"what it says of set {name!r} cannot be: {fault}"
+            raise UserError(problem, where=str(path), fix="do not use this folder; convert to another")
 
 
 def _are_sets(sets: Any) -> bool:
@@ -183,3 +198,89 @@ def add_set(folder: Location, name: str, described: dict[str, Any], *, without: 
 
     rewrite(path, add)
     return path
+
+
+# What a manifest may say, whoever wrote it
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= WHOLE_NUMBER
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) <= 2**64  # hashes of pictures fill 64 bits
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _mapping_of(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _has(form: Mapping[str, Check]) -> Check:
+    """Check a mapping that must have all keys of a form."""
+    return lambda value: isinstance(value, dict) and all(key in value and form[key](value[key]) for key in form)
+
+
+def _is_fault(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_text, value[:3])) and _is_count(value[3])
+
+
+def _is_row(length: int) -> Check:
+    return lambda value: isinstance(value, list) and len(value) == length
+
+
+_COLUMNS: dict[str, Check] = {  # of what is known of a shard's records
+    "image_id": _list_of(_is_whole),
+    "photo": _list_of(_is_text),
+    "labels": _list_of(_is_text),
+    "people": _list_of(_is_count),
+    "turn": _list_of(_is_text),
+    "likeness": _list_of(lambda value: value is None or _is_whole(value)),
+    "faults": _list_of(_list_of(_is_fault)),
+}
+_SHARD: dict[str, Check] = {
+    "bytes": _is_count,
+    "records": _is_count,
+    "people": _is_count,
+    "samples": _is_count,
+    "offsets": _list_of(_is_count),
+    "mains": _list_of(_list_of(_is_count)),
+    "negatives": _list_of(_is_count),
+    "photos": lambda value: isinstance(value, dict) and next(find_faults(value, _COLUMNS), None) is None,
+}
+_PART: dict[str, Check] = {
+    "of_set": _is_text,
+    "index": _is_count,
+    "of": lambda value: _is_count(value) and value <= MANIFEST_PARTS,
+    "source": _is_text,
+    "skipped": _mapping_of(_list_of(_is_text)),
+}
+_SET: dict[str, Check] = {
+    "dataset": _is_text,
+    "images": _is_count,
+    "people": _is_count,
+    "samples": _is_count,
+    "joints": _list_of(_is_text),
+    "skipped": _list_of(_is_text),
+    "part": _has(_PART),
+    "seen": _mapping_of(_is_row(2)),
+    "held_out": _mapping_of(_is_row(3)),
+}
+
+
+def find_faults(said: Mapping[str, Any], form: Mapping[str, Check]) -> Iterator[str]:
+    """List the keys of a mapping whose values are not what they should be; a key may be missing."""
+    return (key for key, check in form.items() if key in said and not check(said[key]))
+
+
+def find_set_fault(described: Mapping[str, Any]) -> str:
+    """Say which key of a set, or of one of its shards, has a value that cannot be; nothing if none has."""
+    inside = (f"{key} of a shard" for shard in described["shards"] for key in find_faults(shard, _SHARD))
+    return next(find_faults(described, _SET), "") or next(inside, "")

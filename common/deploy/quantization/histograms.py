@@ -18,6 +18,7 @@ PERCENTILE = 99.99  # of the magnitudes that the percentile method keeps
 LEVELS = 128  # magnitudes of a signed 8-bit number
 TIE = 1e-9  # nats: divergences that are nearer differ by rounding only
 SMALLEST_EXPONENT = -60  # of a histogram's range: that of a tensor of zeros
+LARGEST_EXPONENT = 128  # of a float
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ class Histogram:
         exponent = max(int(np.frexp(max(-low, high))[1]), SMALLEST_EXPONENT)
         bins = np.abs(values).ravel() * np.float32(2.0**-exponent * BINS)  # exact: a power of two
         return cls(np.bincount(bins.astype(np.int32), minlength=BINS), exponent, low, high)
+
+    @classmethod
+    def take(cls, counts: np.ndarray, exponent: int, low: float, high: float) -> "Histogram":
+        """Make one of what was kept of it.
+
+        Raises:
+            ValueError: It is none: other bins, no counts, or ends that are no numbers.
+        """
+        whole = counts.dtype.kind in "iu" and counts.shape == (BINS,) and counts.min() >= 0
+        if not whole or not np.isfinite([low, high]).all() or not SMALLEST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+            raise ValueError("this is no histogram")
+        return cls(counts.astype(np.int64), exponent, low, high)
 
     def merge(self, other: "Histogram") -> "Histogram":
         """The histogram of both tensors' values."""

@@ -7,7 +7,6 @@ that was killed goes on where it was and ends with the same bytes.
 import io
 import json
 import logging
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.model_key import create_model_file, open_model_file
 from bodyposenet.common.storage.progress import ProgressLog
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -95,13 +95,15 @@ class Saved:
                     return Observation()
                 rows = zip(kept["names"], kept["counts"], kept["exponents"], kept["ends"], strict=True)
                 histograms = {
-                    str(name): Histogram(counts, int(exponent), float(low), float(high))
+                    str(name): Histogram.take(counts, int(exponent), float(low), float(high))
                     for name, counts, exponent, (low, high) in rows
                 }
                 batches, images = map(int, kept["done"])
+                if min(batches, images) < 0:
+                    raise ValueError("less than no batch was counted")
         except FileNotFoundError:
             return Observation()
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, MemoryError, *BROKEN_ZIP):
             log.warning("%s cannot be read: calibration begins anew", self.path)
             return Observation()
         log.info("%s: calibration goes on after %d batches", self.path, batches)

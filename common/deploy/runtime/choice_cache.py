@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.deploy.runtime.runner_choice import Choice, Trial
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.machine.cache_folder import find_cache_folder
 from bodyposenet.common.machine.processor import Processor
 from bodyposenet.common.spec.words import RunnerName
@@ -66,11 +66,16 @@ def find_version(package: str) -> str | None:
 def read_choice(terms: Terms) -> Choice | None:
     """Return the choice that was made on these terms; None if there is none that can be read."""
     file = _find_file(terms)
+    return None if file is None else parse_choice(file)
+
+
+def parse_choice(file: Path) -> Choice | None:
+    """Return the choice that a file keeps; None if there is none that can be read."""
     try:
-        return None if file is None else _parse(json.loads(file.read_text(encoding="utf-8")))
+        return _parse(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *MALFORMED):
         log.warning("%s cannot be read: what runs the network is chosen anew", file)
         return None
 
@@ -95,4 +100,8 @@ def _find_file(terms: Terms) -> Path | None:
 def _parse(told: dict[str, Any]) -> Choice:
     trials = tuple(Trial(**trial) for trial in told.pop("trials"))
     height, width = told.pop("size")
-    return Choice(**told, trials=trials, size=(height, width))
+    choice = Choice(**told, trials=trials, size=(int(height), int(width)))
+    texts = (choice.form, choice.words, choice.instruction_set, choice.float_form)
+    if not all(isinstance(text, str) for text in (*texts, *(trial.form for trial in trials))):
+        raise TypeError("a text is wanted")
+    return choice

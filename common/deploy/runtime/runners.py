@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
-from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, read_card, require_outputs
-from bodyposenet.common.deploy.runner import Maps, Runner, as_pixels, require_images
+from bodyposenet.common.deploy.onnx_file import AXES, INPUT, OUTPUTS, read_card, require_outputs
+from bodyposenet.common.deploy.runner import (
+    EXPORT_AGAIN,
+    Maps,
+    Runner,
+    as_pixels,
+    require_images,
+    require_maps,
+    running,
+)
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
 from bodyposenet.common.deploy.runtime.forms import Compute
 from bodyposenet.common.deploy.runtime.providers import CPU, limit_keras, require_gpu
@@ -194,7 +202,10 @@ class OnnxRunner:
         self._session = open_session(path, threads, device, processor=processor)
         require_outputs([output.name for output in self._session.get_outputs()], path)
         self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
-        self.sizes = _read_sizes(self._session.get_inputs()[0].shape)
+        taken = [given.shape for given in self._session.get_inputs()]
+        if not taken or len(taken[0]) != AXES:
+            raise UserError("the network takes no pictures", where=str(path), fix=EXPORT_AGAIN)
+        self.sizes = _read_sizes(taken[0])
         self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
         self._compute: Compute | None = None
@@ -223,8 +234,10 @@ class OnnxRunner:
         return in_batches(self._run, images, self.sizes)
 
     def _run(self, images: np.ndarray) -> Maps:
-        compute = self._compute or self._choose(images.shape)
-        return compute(as_pixels(images, self.card) if self._pixels else images)
+        with running(self._where):
+            compute = self._compute or self._choose(images.shape)
+            maps = compute(as_pixels(images, self.card) if self._pixels else images)
+        return require_maps(maps, len(images), self._where)
 
     def _choose(self, shape: tuple[int, ...]) -> Compute:
         """Choose the form, once, whoever comes first; the others wait."""

@@ -49,7 +49,8 @@ def open_session(
     except Exception as error:  # ONNX Runtime's errors share no public class
         if isinstance(model, Path) and type(error).__name__ == "InvalidProtobuf":
             raise foreign(model, "no ONNX model", "give a file that `bpnet export` wrote") from error
-        raise UserError(f"not a model that ONNX Runtime can run: {error}", where=where) from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(f"not a model that ONNX Runtime can run: {reason}", where=where) from error
     require_provider(device, session.get_providers(), where)
     return session
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet.common.deploy.tensorrt.engine_library import Shape
-from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton.card import MALFORMED, Card
+from bodyposenet.common.errors import MALFORMED, UserError
+from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes, whole_file

@@ -6,6 +6,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
 from bodyposenet.common.spec.runner_names import resolve_runner
 from bodyposenet.common.spec.words import RunnerName
+from bodyposenet.common.storage.inside import is_plain
 
 PRETRAINED = "pretrained:"  # names weights that are shipped with the package
 REGISTERED, AUTO = "models:/", "auto"  # name a registered network, and whatever there is to start from
@@ -28,12 +29,19 @@ def weights_path(name: str, *, where: str = "pretrained_weights") -> Path:
         fix = "train by `bpnet train` or by the component `train`, which fetch it, or give a file"
         raise UserError(f"{name} is no file but a network in a registry", where=where, fix=fix)
     if not name.startswith(PRETRAINED):
-        return Path(name)
+        return _as_path(name, where)
     path = FOLDER / f"{name.removeprefix(PRETRAINED)}.keras"
-    if not path.is_file():
+    if not is_plain(path.name) or path.parent != FOLDER or not path.is_file():
         shipped = ", ".join(list_shipped()) or "none"
         raise UserError(f"no weights named {name!r} are shipped", where=where, fix=f"shipped: {shipped}")
     return path
+
+
+def _as_path(name: str, where: str) -> Path:
+    """A path; what can be none is told."""
+    if not name or "\0" in name:
+        raise UserError(f"{name!r} is no path of a file", where=where, fix="name a file")
+    return Path(name)
 
 
 def runnable_path(name: str, runner: RunnerName | None = None, processor: Processor | None = None) -> Path:
@@ -50,6 +58,8 @@ def runnable_path(name: str, runner: RunnerName | None = None, processor: Proces
         UserError: No such weights are shipped.
     """
     keras = weights_path(name, where="the model")
+    if not is_shipped(keras):
+        return keras
     freely = resolve_runner(runner) == "auto" and (processor or read_processor()).adds_exactly
     ends = (QUANTIZED, FLOAT) if freely else (FLOAT,)
     made = (keras.with_name(keras.stem + end) for end in ends)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from bodyposenet.common.bounds import ARRAY_BYTES
+from bodyposenet.common.bounds import ARRAY_BYTES, ARRAY_RATIO, ARRAY_RATIO_FROM
 from bodyposenet.common.errors import UserError
 
 Arrays = tuple[np.ndarray, ...]
@@ -72,8 +72,7 @@ def array(group: h5py.Group, name: str) -> np.ndarray:
         UserError: It holds no such array, or the array is elsewhere, of other things or not finite.
     """
     node = member(group, name)
-    plain = isinstance(node, h5py.Dataset) and not node.is_virtual and not node.external and node.dtype.kind == "f"
-    if not plain or node.size * node.dtype.itemsize > ARRAY_BYTES:
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind != "f" or not _is_held(node):
         raise UserError(f"{name!r} is no array of weights", where=group.file.filename, fix="give a network's weights")
     values = np.asarray(node[()], np.float32)
     if not np.isfinite(values).all():
@@ -83,6 +82,31 @@ def array(group: h5py.Group, name: str) -> np.ndarray:
             fix="take a checkpoint from before the training went wrong",
         )
     return values
+
+
+def _is_held(node: h5py.Dataset) -> bool:
+    """Tell whether an array is in the file itself, and no larger than what is stored of it can honestly be."""
+    if node.is_virtual or node.external or node.size is None:
+        return False
+    size = int(node.size) * node.dtype.itemsize
+    most = min(ARRAY_BYTES, max(ARRAY_RATIO_FROM, ARRAY_RATIO * node.id.get_storage_size()))
+    return bool(size <= most)
+
+
+def hold_arrays(content: BinaryIO, where: Path) -> None:
+    """Refuse an HDF5 file with an array that is elsewhere, or is larger than what is stored of it.
+
+    Raises:
+        UserError: It has one.
+    """
+    with open_hdf5(where, content) as file:
+
+        def hold(name: str, node: Any) -> None:
+            if isinstance(node, h5py.Dataset) and not _is_held(node):
+                fix = "give a file that `bpnet train` or `bpnet prune` wrote"
+                raise UserError(f"{name!r} is no array of weights in this file", where=str(where), fix=fix)
+
+        file.visititems(hold)
 
 
 def texts(attributes: Mapping[str, Any], key: str) -> list[str]:

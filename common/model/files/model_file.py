@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,10 +18,12 @@ from typing import Any
 
 from bodyposenet.common.bounds import CARD_BYTES, GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.graph_bounds import hold_graph
+from bodyposenet.common.model.files.hdf5 import hold_arrays
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-from bodyposenet.common.storage.encryption import LockedError
 from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
+from bodyposenet.common.storage.unpacking import zip_errors
 
 log = logging.getLogger(__name__)
 
@@ -117,10 +118,15 @@ def _network(path: Path) -> Any:
     with open_model_file(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                _hold_small(archive, path)
+                hold_small(archive, path)
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
+                hold_graph(config, str(path))
+                weights = archive.read(WEIGHTS_MEMBER)
+                hold_arrays(io.BytesIO(weights), path)
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-                model.load_weights(_Weights(archive.read(WEIGHTS_MEMBER)))
+                if not isinstance(model, keras.Model):
+                    raise TypeError(f"it holds a {type(model).__name__}")
+                model.load_weights(_Weights(weights))
                 return model
         except (MemoryError, UserError):
             raise
@@ -130,10 +136,20 @@ def _network(path: Path) -> Any:
             raise _report_damage(path, error) from error
 
 
-def _hold_small(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse members that unpack to more than a network's are."""
+def hold_small(archive: zipfile.ZipFile, path: Path, *, more: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Refuse members that unpack to more than a network's are.
+
+    Args:
+        archive: The file.
+        path: What messages call it.
+        more: Bytes that further members may have, by name.
+
+    Raises:
+        UserError: One does.
+    """
+    bounds = MOST_UNPACKED | dict(more)
     for member in archive.infolist():
-        if member.file_size > MOST_UNPACKED.get(member.filename, 0) > 0:
+        if member.file_size > bounds.get(member.filename, 0) > 0:
             problem = (
                 f"{member.filename} in it unpacks to {member.file_size:,} bytes, more than that of any network here"
             )
@@ -163,7 +179,7 @@ def read_card(path: Path) -> Card:
         if not zipfile.is_zipfile(file):
             kinds = "neither a Keras zip nor TAO's open .hdf5"
             raise foreign(path, kinds, "give the file that `bpnet train` or `bpnet prune` wrote")
-        with zipfile.ZipFile(file) as archive:
+        with zip_errors(lambda error: _report_damage(path, error)), zipfile.ZipFile(file) as archive:
             return _card_in(archive, path)
 
 
@@ -172,13 +188,8 @@ def _card_in(archive: zipfile.ZipFile, path: Path) -> Card:
         raise UserError(
             f"has no {CARD_MEMBER} inside", where=str(path), fix="train it with `bpnet train`, or save_model() it"
         )
-    _hold_small(archive, path)
-    try:
-        return Card.from_json(archive.read(CARD_MEMBER))
-    except LockedError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise _report_damage(path, error) from error
+    hold_small(archive, path)
+    return Card.from_json(archive.read(CARD_MEMBER))  # what it raises is told as damage
 
 
 def _report_damage(path: Path, error: Exception) -> UserError:

@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bodyposenet.common.bounds import CARD_BYTES, OPTIMIZER_BYTES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import load_model, save_model
+from bodyposenet.common.model.files.model_file import hold_small, load_model, save_model
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
+from bodyposenet.common.storage.json_files import take_list, take_mapping
 from bodyposenet.common.storage.model_key import open_model_file
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +32,10 @@ PATTERN = re.compile(r"model\.epoch-(\d+)\.(?:keras|tlt)")
 LATEST = "model.latest.keras"  # made within an epoch
 BEST = "model.best.keras"  # a network only, of the best AP so far
 OPTIMIZER, HISTORY, STATE = "optimizer.npz", "history.json", "training.json"
+MOST_STATE = {OPTIMIZER: OPTIMIZER_BYTES, HISTORY: CARD_BYTES, STATE: CARD_BYTES}  # that these unpack to
 STAYS = ("rounds.json", "tracking_buffer")  # files and folders that do not go to another folder with a training
 LEFT = (".saving-*", ".*.keras.*.tmp", ".*.tlt.*.tmp", ".*.json.*.tmp", ".*.yaml.*.tmp")  # what is on its way
-BROKEN = (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # what reading a torn file raises
+BROKEN = (OSError, AttributeError, RecursionError, *BROKEN_ZIP)  # what reading a torn file raises
 
 Epoch = dict[str, float]
 
@@ -218,6 +221,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     state = read_state(path)
     try:
         with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+            hold_small(archive, path, more=MOST_STATE)
             broken = archive.testzip()
             if broken:
                 raise zipfile.BadZipFile(f"{broken} is broken")
@@ -246,6 +250,7 @@ def read_state(path: Path) -> TrainingState:
         raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
     try:
         with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+            hold_small(archive, path, more=MOST_STATE)
             if OPTIMIZER in archive.namelist():
                 return _state_in(archive)
     except LockedError:
@@ -256,10 +261,17 @@ def read_state(path: Path) -> TrainingState:
 
 
 def _state_in(archive: zipfile.ZipFile) -> TrainingState:
-    history = json.loads(archive.read(HISTORY))
+    history = [take_mapping(entry) for entry in take_list(json.loads(archive.read(HISTORY)))]
     if STATE not in archive.namelist():  # written before there were checkpoints within an epoch
         return TrainingState(epoch=len(history), history=history)
-    return TrainingState(**json.loads(archive.read(STATE)), history=history)
+    state = TrainingState(**json.loads(archive.read(STATE)), history=history)
+    numbers = (*state.sums.values(), state.seconds)
+    counts = (state.epoch, state.step, state.steps)
+    if not all(isinstance(number, int | float) for number in numbers) or not isinstance(state.precision, str):
+        raise TypeError("a number of its state is none")
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise TypeError("its state does not count")
+    return state
 
 
 def _report_damage(path: Path, error: Exception) -> DamagedError:

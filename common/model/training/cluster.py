@@ -103,7 +103,7 @@ def _read_tf_config(text: str) -> tuple[tuple[str, ...], int]:
         task = config.get("task", {})
         kind, number = task.get("type", "worker"), int(task.get("index", 0))
         workers = tuple(str(worker) for name in TRAINERS for worker in kinds.get(name, ()))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"cannot be read: {error}", where=CONFIG, fix=_EXAMPLE) from None
     if not workers:
         return ALONE.workers, ALONE.index

@@ -1,6 +1,5 @@
 """Precision: the number format that a training computes in, decided by what this machine is fast in."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.train import Wish
+from bodyposenet.common.storage.json_files import read_json
 
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
 LEAST_GAIN = 1.2  # of 16 bits over 32: less could be another choice at the next start
@@ -152,7 +152,16 @@ def _compare(times: PrecisionTimes) -> str:
 def read_precision(folder: Path) -> PrecisionChoice | None:
     """Read what the training that left ``folder`` computed in; None where it does not tell."""
     path = folder / PRECISION
-    return PrecisionChoice(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return read_json(path, _take_choice, what="note of a training's numbers", fix="remove the file")
+
+
+def _take_choice(data: Any) -> PrecisionChoice:
+    choice = PrecisionChoice(**data)
+    if not (isinstance(choice.name, str) and isinstance(choice.reason, str)):
+        raise TypeError("a text is wanted")
+    return choice
 
 
 def find_half() -> str:

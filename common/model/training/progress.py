@@ -9,14 +9,35 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from bodyposenet.common.kubeflow.pod import IN_A_POD
 from bodyposenet.common.machine.bar import Bar, Pace
+from bodyposenet.common.storage.json_files import read_json, take_list, take_mapping
 from bodyposenet.common.storage.status_log import StatusLog
 
 log = logging.getLogger(__name__)
 
 FIGURES = ("val_loss", "val_ap")
+HISTORY = "history.json"  # what a training leaves of its epochs
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read the entries of a training's epochs.
+
+    Raises:
+        UserError: It cannot be read, or is no history.
+    """
+    return read_json(path, _take_history, what="history of a training", fix="give the folder that a training wrote")
+
+
+def _take_history(data: Any) -> list[dict[str, Any]]:
+    entries = [take_mapping(entry) for entry in take_list(data)]
+    if not all(isinstance(value, int | float) for entry in entries for value in entry.values()):
+        raise TypeError("a value of an epoch is no number")
+    if not all({"epoch", "loss"} <= entry.keys() for entry in entries):
+        raise KeyError("an epoch has no number or no loss")
+    return entries
 
 
 class TrainingProgress:

@@ -264,13 +264,15 @@ def _read_account(key: str) -> Credentials:
     fix = "give the JSON file that 'gcloud iam service-accounts keys create' writes"
     try:
         account = json.loads(key)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise UserError("is no JSON", where=KEY, fix=fix) from None
+    if not isinstance(account, dict):
+        raise UserError("is no key of an account", where=KEY, fix=fix)
     missing = [name for name in ("client_email", "private_key", "token_uri") if name not in account]
     if missing:
         raise UserError(f"has no {missing[0]}", where=KEY, fix=fix)
     try:
         found: Credentials = service_account.Credentials.from_service_account_info(account, scopes=SCOPES)
         return found
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):
         raise UserError("its private_key is none", where=KEY, fix=fix) from None

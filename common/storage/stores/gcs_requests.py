@@ -16,7 +16,7 @@ from google.api_core.exceptions import GoogleAPICallError, from_http_status
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 
-from bodyposenet.common.errors import AwayError, PassingError
+from bodyposenet.common.errors import MALFORMED, AwayError, PassingError
 from bodyposenet.common.storage.stores.patience import BUSY, choose_pause
 from bodyposenet.common.storage.stores.schemes import report_denial
 
@@ -87,7 +87,7 @@ def _read_reason(content: bytes) -> str:
     text = content.decode("utf-8", errors="replace")
     try:
         error = json.loads(text)["error"]
-    except (ValueError, KeyError, TypeError):
+    except MALFORMED:
         return text
     return str(error.get("message", "")) if isinstance(error, dict) else str(error)
 

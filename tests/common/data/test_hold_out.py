@@ -81,7 +81,7 @@ def test_another_archive_and_one_that_leads_outside_are_refused(dataset, tmp_pat
         open_hold_out(made.photos, made.archive, tmp_path / "back")
     told = json.loads(made.photos.read_text()) | {"archive_sha256": digest_file(made.archive)}
     made.photos.write_text(json.dumps(told))
-    with pytest.raises(UserError, match="names files outside of it"):
+    with pytest.raises(UserError, match="names a file outside of it"):
         open_hold_out(made.photos, made.archive, tmp_path / "back")
     assert not (tmp_path / "outside").exists()
 

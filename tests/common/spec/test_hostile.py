@@ -24,10 +24,13 @@ def bomb(levels, width=10):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (bomb(9), "spec.yaml:5: more than a spec holds: at most 100,000 values, what aliases repeat included"),
+        (bomb(9), "spec.yaml:5: more than a spec holds: at most 25,000 values, what aliases repeat included"),
         ("k: &k [*k]", "spec.yaml:1: an alias stands in what it repeats"),
         ("a: 1\nk: &k\n  v: *k", "spec.yaml:2: an alias stands in what it repeats"),
         ("[" * 900 + "]" * 900, "nested"),
+        ("{" * (SPEC_CHARACTERS - 9), "spec.yaml:1: nested too deeply to be a spec"),
+        ("- a\n" * (SPEC_CHARACTERS // 5), "spec.yaml:1: more than a spec holds: at most 25,000 values"),
+        ("a: [" + "1," * 100_000, "spec.yaml:1: more than a spec holds"),
         ("a: 1\nb: !!int ''", "spec.yaml:2: not valid YAML: '' is no int"),
         ("b: !!float ''", "spec.yaml:1: not valid YAML: '' is no float"),
         ("b: !!bool maybe", "spec.yaml:1: not valid YAML: 'maybe' is no bool"),
