@@ -75,7 +75,7 @@ NEEDS = {
     "train": TRAINING,
     "prune": TaskResources("2", "6G", tries=1),
     "prune-rounds": TRAINING,  # retrains, too
-    "export": TaskResources("2", "10G", tries=1),  # tf2onnx takes 8.2 GB for the full network
+    "export": TaskResources("2", "10G", tries=1),  # our networks take 1.3 GB; what tf2onnx must convert 8.2
     "calibrate": TaskResources("2", "6G", hours=6, tries=1),
     "bundle": TaskResources("1", "4G", hours=1, tries=1),
     "build-engine": TaskResources("2", "6G", gpu=True, tries=1),

@@ -29,6 +29,7 @@ class ExportFlags:
     input_dims: tuple[int, int, int]
     data_format: str
     data_type: str
+    opset: int
     strict_type_constraints: bool
     cal_image_dir: str
     cal_data_file: str

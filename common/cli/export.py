@@ -47,6 +47,7 @@ EXAMPLE = example(
 @option("-e", "--experiment_spec", type=click.Path(), help="Train spec; only checked, models know what it tells.")
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
 @option("-d", "--input_dims", default="256,256,3", type=DIMS, help="H,W,C in pixels, for calibration.")
+@option("--opset", default=17, type=click.IntRange(13, 21), help="Of ONNX.")
 @option("-i", "--data_format", default="channels_last", type=WordType(DataFormat))
 @option("--data_type", default="fp32", type=WordType(DataType), help="Precision.")
 @option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")
@@ -111,8 +112,9 @@ def _export(
     calibration = read_calibration(source, files, size, flags) if flags.data_type == "int8" else None
     with task("export", folder) as run:
         return run_export(
-            run, source, files, interface=interface, half=flags.data_type == "fp16", calibration=calibration
-        )
+            run, source, files, interface=interface, half=flags.data_type == "fp16", calibration=calibration,
+            opset=flags.opset,
+        )  # fmt: skip
 
 
 def _describe(done: "ExportForms", flags: "ExportFlags") -> None:

@@ -49,7 +49,7 @@ class ExportForms:
 
 def run_export(
     run: "TrackedRun", source: Path, files: Together, *,
-    interface: "Interface", half: bool = False, calibration: Calibration | None = None,
+    interface: "Interface", half: bool = False, calibration: Calibration | None = None, opset: int = 17,
 ) -> ExportForms:  # fmt: skip
     """Export a network, round it, change its interface, and let all files appear; log numbers and files to the run.
 
@@ -62,6 +62,7 @@ def run_export(
         interface: What inputs and outputs are to be like.
         half: Write a form in 16 bits, too.
         calibration: Write forms in 8 bits, too.
+        opset: Of ONNX.
 
     Returns:
         What was written.
@@ -72,7 +73,7 @@ def run_export(
     from bodyposenet.common.deploy.export.interface import change_interface
     from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 
-    single = export_onnx(source, files.stage(files.output))
+    single = export_onnx(source, files.stage(files.output), opset=opset)
     forms = ExportForms(single)
     forms.numbers |= {"bytes": float(single.bytes), "max_relative_error": single.max_relative_error}
     if half:

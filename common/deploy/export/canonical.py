@@ -1,4 +1,4 @@
-"""Canonical ONNX graphs: the converter's names and order replaced by ones that depend on the network alone.
+"""Canonical ONNX graphs: tf2onnx' names and order replaced by ones that depend on the network alone.
 
 tf2onnx numbers tensors with counters that run on from one conversion to the next and orders nodes by hash. Here a
 tensor is called after its Keras layer, nodes follow each other as the outputs need them, and the same network gives
@@ -66,6 +66,16 @@ def find_layer(name: str, layers: Collection[str]) -> str | None:
     return None
 
 
+def free_name(stem: str, suffix: str, taken: Collection[str]) -> str:
+    """``stem``, or ``stem/suffix``, ``stem/suffix2``… where that is taken."""
+    if stem not in taken:
+        return stem
+    number, name = 1, f"{stem}/{suffix}"
+    while name in taken:
+        number, name = number + 1, f"{stem}/{suffix}{number + 1}"
+    return name
+
+
 def _rename(graph: "GraphProto", layers: Collection[str]) -> None:
     constants = {tensor.name for tensor in graph.initializer}
     fixed = {value.name for value in [*graph.input, *graph.output]}
@@ -73,11 +83,11 @@ def _rename(graph: "GraphProto", layers: Collection[str]) -> None:
     for node in graph.node:
         stem = _stem(node, names, constants, layers)
         for name in node.output:
-            names.setdefault(name, _free(stem, node.op_type.lower(), set(names.values())))
+            names.setdefault(name, free_name(stem, node.op_type.lower(), set(names.values())))
         for index, name in enumerate(node.input):
             if name in constants and name not in names:
                 label = PARAMETERS.get(node.op_type, {}).get(index, f"constant{index}")
-                names[name] = _free(f"{names[node.output[0]]}/{label}", "more", set(names.values()))
+                names[name] = free_name(f"{names[node.output[0]]}/{label}", "more", set(names.values()))
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names[name] for name in node.output]
@@ -92,16 +102,6 @@ def _stem(node: "NodeProto", names: dict[str, str], constants: Collection[str], 
         return f"{names[node.input[0]]}/transpose"
     sources = [*(name for name in node.input if name in constants), node.name, *node.output]
     return next((layer for name in sources if (layer := find_layer(name, layers))), node.op_type.lower())
-
-
-def _free(stem: str, suffix: str, taken: Collection[str]) -> str:
-    """``stem``, or ``stem/suffix``, ``stem/suffix2``… where that is taken."""
-    if stem not in taken:
-        return stem
-    number, name = 1, f"{stem}/{suffix}"
-    while name in taken:
-        number, name = number + 1, f"{stem}/{suffix}{number + 1}"
-    return name
 
 
 def _order_initializers(graph: "GraphProto") -> None:

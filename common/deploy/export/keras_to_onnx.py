@@ -1,5 +1,6 @@
 """Keras to ONNX: a pose network as an ONNX model that gives the same maps."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodyposenet import __version__
-from bodyposenet.common.deploy.export.canonical import canonicalise
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS, PARITY_KEY, put_card, write_model
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import load_model
@@ -17,9 +17,12 @@ from bodyposenet.common.skeleton.card import Card
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-OPSET = 17  # the newest that tf2onnx 1.17 writes is 18; TensorRT 8.6 and ONNX Runtime 1.13 on read 17
+OPSET = 17  # TensorRT 8.6 and ONNX Runtime 1.13 on read it
+OPSETS = (13, 21)  # the first and the last; before 13 weights have no scale for each channel in 8 bits
 TOLERANCE = 1e-4  # of the largest value of a map
 Maps = Callable[[np.ndarray], Sequence[np.ndarray]]  # pictures to heatmaps and PAFs
+
+log = logging.getLogger(__name__)
 
 PROBES = ((2, 8, 12), (1, 13, 9))  # batch, rows and columns of grid cells on which both models are compared
 
@@ -39,7 +42,7 @@ class Export:
     max_relative_error: float
 
 
-def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export:
+def export_onnx(model: Path, output: Path, *, overwrite: bool = False, opset: int = OPSET) -> Export:
     """Write the last stage of a Keras pose network as ONNX, and hold it against Keras.
 
     The ONNX model takes ``input_1`` ``(batch, height, width, 3)`` float32, normalised, and returns ``heatmap_out``
@@ -50,23 +53,28 @@ def export_onnx(model: Path, output: Path, *, overwrite: bool = False) -> Export
         model: A ``.keras`` file or a folder with one.
         output: Where to write.
         overwrite: Replace ``output`` if it is there.
+        opset: Of ONNX, 13 to 21.
 
     Raises:
-        UserError: ``output`` exists, the model's outputs are not those its card tells of, or ONNX Runtime's maps
-            differ from Keras' by more than 1e-4.
+        UserError: ``output`` exists, the opset is none of these, the model's outputs are not those its card tells of,
+            or ONNX Runtime's maps differ from Keras' by more than 1e-4.
 
     Examples:
         >>> exported = bodyposenet.export_onnx(Path("pruned.keras"), Path("model.onnx"))
         >>> exported.max_relative_error < 1e-4
         True
     """
-    from bodyposenet.common.model.network.dtype_policy import FLOAT32, convert_policy
+    from bodyposenet.common.model.network.dtype_policy import FLOAT32, convert_policy, is_mixed
 
     if output.exists() and not overwrite:
         raise UserError("the file exists", where=str(output), fix="name another output file or remove this one")
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise UserError(f"no opset {opset} is written", where="opset", fix=f"give one of {OPSETS[0]} to {OPSETS[1]}")
     trained, card = load_model(model)
-    network = convert_policy(last_stage(trained, card, model), FLOAT32)
-    exported = convert(network)
+    network = last_stage(trained, card, model)
+    if is_mixed(network):
+        network = convert_policy(network, FLOAT32)
+    exported = convert(network, opset)
     error = parity(network, exported.SerializeToString(), card.stride)
     if not error <= TOLERANCE:
         raise UserError(f"ONNX differs from Keras by {error:.1e} of the largest value", where=str(model))
@@ -100,25 +108,24 @@ def last_stage(model: Any, card: Card, where: Path) -> Any:
     return keras.Model(model.inputs[0], [heatmaps, pafs])
 
 
-def convert(network: Any) -> "ModelProto":
-    """Convert a two-output Keras network to a canonical ONNX model."""
-    import tensorflow as tf
-    import tf2onnx
+def convert(network: Any, opset: int = OPSET) -> "ModelProto":
+    """Convert a two-output Keras network to a canonical ONNX model, by tf2onnx if it has layers of other kinds.
 
-    from bodyposenet.common.deploy.export.onnx_operations import in_onnx_operations
+    Raises:
+        UserError: tf2onnx must, and does not write that opset.
+    """
+    from bodyposenet.common.deploy.export.layer_nodes import UnknownLayerError
+    from bodyposenet.common.deploy.export.network_graph import write_network
 
-    traced = in_onnx_operations(network)
-    signature = [tf.TensorSpec((None, None, None, 3), tf.float32, name=INPUT)]
+    try:
+        exported = write_network(network, opset)
+    except UnknownLayerError as error:
+        from bodyposenet.common.deploy.export.by_tf2onnx import trace_network
 
-    @tf.function(input_signature=signature)
-    def maps(input_1: Any) -> dict[str, Any]:
-        return {name: tf.identity(value) for name, value in zip(OUTPUTS, traced(input_1, training=False), strict=True)}
-
-    exported, _ = tf2onnx.convert.from_function(maps, input_signature=signature, opset=OPSET)
-    canonicalise(exported, {layer.name for layer in network.layers}, OUTPUTS)
+        log.warning("%s is no layer that is written here: tf2onnx converts the network, with far more memory", error)
+        exported = trace_network(network, opset)
     exported.producer_name, exported.producer_version, exported.doc_string = "bodyposenet", __version__, ""
-    model: ModelProto = exported
-    return model
+    return exported
 
 
 def parity(network: Any, exported: bytes, stride: int) -> float:

@@ -205,6 +205,10 @@ def _triton_config(network: "ModelProto", card: Card, name: str, batch_size: int
         lines = [f"{kind} ["]
         for place, value in enumerate(values):
             held = value.type.tensor_type
+            if held.elem_type not in kinds:
+                raise UserError(
+                    f"{value.name} holds no numbers that Triton is told of", fix="give what bpnet export wrote"
+                )
             dims = ", ".join(str(side.dim_value or -1) for side in held.shape.dim[1:])
             comma = "," if place + 1 < len(values) else ""
             lines.append(f'  {{ name: "{value.name}" data_type: {kinds[held.elem_type]} dims: [ {dims} ] }}{comma}')

@@ -58,6 +58,7 @@ class Histogram:
         Raises:
             ValueError: It is none: other bins, no counts, or ends that are no numbers.
         """
+        counts = np.asarray(counts)
         whole = counts.dtype.kind in "iu" and counts.shape == (BINS,) and counts.min() >= 0
         if not whole or not np.isfinite([low, high]).all() or not SMALLEST_EXPONENT <= exponent <= LARGEST_EXPONENT:
             raise ValueError("this is no histogram")

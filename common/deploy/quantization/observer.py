@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class Saved:
                     raise ValueError("less than no batch was counted")
         except FileNotFoundError:
             return Observation()
-        except (OSError, MemoryError, *BROKEN_ZIP):
+        except (OSError, MemoryError, AttributeError, SyntaxError, TokenError, *BROKEN_ZIP):  # NumPy parses a header
             log.warning("%s cannot be read: calibration begins anew", self.path)
             return Observation()
         log.info("%s: calibration goes on after %d batches", self.path, batches)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Span = tuple[float, float]  # lowest and highest value that a tensor keeps
 
-NOT_NEGATIVE = {"Relu", "Sigmoid"}  # whatever they read
+NOT_NEGATIVE = {"Relu", "Sigmoid", "Softplus"}  # whatever they read
 PASSING = {"Concat", "MaxPool", "Transpose", "Identity"}  # no value that they did not read
 
 
@@ -197,9 +197,13 @@ def make_unsigned_form(model: "ModelProto", ranges: Ranges, keep: Collection[str
 
 def not_negative(graph: "GraphProto") -> set[str]:
     """The tensors that cannot be negative, by the operations that make them."""
+    from onnx import numpy_helper
+
+    ends = {each.name for each in graph.initializer if not each.dims and numpy_helper.to_array(each) >= 0}
     found: set[str] = set()
     for node in graph.node:
-        if node.op_type in NOT_NEGATIVE or (node.op_type in PASSING and found.issuperset(node.input)):
+        clipped = node.op_type == "Clip" and not ends.isdisjoint(node.input[1:2])
+        if clipped or node.op_type in NOT_NEGATIVE or (node.op_type in PASSING and found.issuperset(node.input)):
             found.update(node.output)
     return found
 

@@ -73,6 +73,9 @@ class Tensorfile:
             raise UserError("there is no such file", where=str(path), fix="check the path") from None
         except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise UserError(f"this is no tensorfile: {error}", where=str(path), fix=FIX) from None
+        if len(self.shape) != 4:
+            problem = f"the file tells of batches of the shape {self.shape}, not of pictures"
+            raise UserError(problem, where=str(path), fix=FIX)
         if missing:
             problem = f"the file tells of {self.count} batches; number {missing[0]} is missing"
             raise UserError(problem, where=str(path), fix=FIX)
@@ -109,6 +112,8 @@ def _read_batch(node: Any, where: str) -> np.ndarray:
 
     if not isinstance(node, h5py.Dataset) or node.is_virtual or node.external or node.dtype.kind not in "fiu":
         raise UserError("this is no array of numbers", where=where, fix=FIX)
+    if node.size is None:
+        raise UserError("this array is empty", where=where, fix=FIX)
     if node.size * FLOAT_BYTES > TENSORFILE_BATCH_BYTES:
         raise UserError(f"the shape {node.shape} is more than a batch of pictures has", where=where, fix=FIX)
     return np.asarray(node[()], np.float32)

@@ -1,53 +1,13 @@
-"""Operations: what a network of any kind comes to in ONNX."""
+"""Operations: what layers come to in a graph that tf2onnx writes."""
 
 import keras
 import numpy as np
-import onnx
 import pytest
-from support.networks import STICK, convolutions, pictures, run, trained
+from support.networks import pictures
 
-from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.export.onnx_operations import in_onnx_operations
-from bodyposenet.common.deploy.runtime.runners import open_runner
-from bodyposenet.common.model.files.model_file import save_model
-from bodyposenet.common.skeleton.card import Card
 
-CARD = Card(skeleton=STICK, input_size=(64, 64))
 L = keras.layers
-PLAIN = {"Transpose", "Conv", "Relu", "Concat"}
-MORE = {
-    "helnet": set(),
-    "resnet18": {"Add", "MaxPool"},
-    "mobilenet_v2": {"Add"},
-    "towers": {"Mul", "Tanh", "Sigmoid"},
-}
-
-
-@pytest.fixture(scope="module", params=list(MORE))
-def exported(request, tmp_path_factory):
-    folder, model = tmp_path_factory.mktemp(request.param), trained(request.param)
-    save_model(model, folder / "model.keras", CARD)
-    return request.param, model, export_onnx(folder / "model.keras", folder / "model.onnx")
-
-
-def test_onnx_draws_what_keras_draws(exported):
-    _, model, export = exported
-    assert export.max_relative_error < 1e-5
-    images = pictures(2, (72, 40), seed=3)
-    outputs = run(model, images)
-    for found, expected in zip(open_runner(export.path)(images), (outputs[1], outputs[3]), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-
-
-def test_every_convolution_is_one_node_and_normalization_none(exported):
-    kind, model, export = exported
-    nodes = onnx.load(export.path).graph.node
-    assert {node.op_type for node in nodes} == PLAIN | MORE[kind]
-    reached = convolutions(model, depthwise=True)
-    convs = [node for node in nodes if node.op_type == "Conv"]
-    assert len(convs) == len(reached)
-    rates = sorted(attribute.ints[0] for node in convs for attribute in node.attribute if attribute.name == "dilations")
-    assert rates == sorted(layer.dilation_rate[0] for layer in reached.values())
 
 
 @pytest.mark.parametrize(
