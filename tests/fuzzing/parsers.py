@@ -116,9 +116,9 @@ def _dataset_folder(part):
 
 def _photo(path):
     from bodyposenet.common.errors import UserError
-    from bodyposenet.common.imaging.fit import decode_image, read_image
     from bodyposenet.common.imaging.headers import read_header_size
     from bodyposenet.common.imaging.near_duplicates import hash_picture
+    from bodyposenet.common.imaging.photo import decode_image, read_image
     from bodyposenet.common.imaging.pixels import decode_grey, decode_size, describe_fault, is_whole
     from bodyposenet.common.storage.location import locate
 
