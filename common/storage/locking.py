@@ -87,9 +87,9 @@ def share_folder(folder: Path) -> Iterator[None]:
 def sign_folder(folder: Path) -> None:
     """Say in a folder that it is ours, and who works there; without room for that it is said nowhere."""
     with contextlib.suppress(OSError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with os.fdopen(os.open(folder / OWNER, flags, 0o644), "w", encoding="utf-8") as file:
-            file.write(_describe_owner())
+        made = os.open(folder / OWNER, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        with os.fdopen(made, "wb") as file:
+            file.write(_describe_owner().encode())
 
 
 def remove_bare(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bodyposenet import __version__
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.inside import is_plain
+from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.locking import scratch_folder
 from bodyposenet.common.tracking.inference_code import NOTICE, copy_code
 from bodyposenet.common.tracking.mlflow_store import Store, log
@@ -133,7 +133,7 @@ def download(uri: str, folder: Path, store: str) -> tuple[Path, dict[str, Any]]:
     flavour = Model.load(described).flavors.get("python_function", {})
     if flavour.get("loader_module") != LOADER:
         raise UserError("is no network that bpnet registered", where=uri, fix="name another model or version")
-    if not is_plain(flavour.get("data")):
+    if not isinstance(flavour.get("data"), str) or not stays_inside(flavour["data"]):
         raise UserError("names a file elsewhere as its network", where=uri, fix="name another model or version")
     network = download_artifacts(f"{uri}/{flavour['data']}", dst_path=str(folder), tracking_uri=store)
     return Path(network), dict((flavour.get("config") or {}).get(SETTINGS, {}))

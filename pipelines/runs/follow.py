@@ -110,7 +110,7 @@ def _tell_end(server: Server, run: Any, tracked: Tracked, view: View) -> None:
             view.terminal.say(f"{name:<7} {text}")
     if run.state != GOOD:
         reasons = find_reasons(server, run, rows) if run.state == "FAILED" else []
-        raise FailedRunError("\n  ".join([f"the run ended as {run.state}", *reasons]))
+        raise FailedRunError(f"the run ended as {run.state}", more=[f"  {reason}" for reason in reasons])
 
 
 def measure(run: Any, now: datetime) -> float:

@@ -98,8 +98,9 @@ def hold_arrays(content: BinaryIO, where: Path) -> None:
 
     Raises:
         UserError: It has one.
+        OSError: It is no HDF5 file.
     """
-    with open_hdf5(where, content) as file:
+    with h5py.File(content, "r") as file:
 
         def hold(name: str, node: Any) -> None:
             if isinstance(node, h5py.Dataset) and not _is_held(node):

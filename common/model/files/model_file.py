@@ -19,7 +19,6 @@ from typing import Any
 from bodyposenet.common.bounds import CARD_BYTES, GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.graph_bounds import hold_graph
-from bodyposenet.common.model.files.hdf5 import hold_arrays
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
@@ -114,6 +113,8 @@ def _of_tao(path: Path) -> tuple[Any, Card]:
 
 def _network(path: Path) -> Any:
     import keras
+
+    from bodyposenet.common.model.files.hdf5 import hold_arrays
 
     with open_model_file(path) as file:
         try:
