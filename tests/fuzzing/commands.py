@@ -26,6 +26,7 @@ BYTES = ("cut", "drop", "double", "flip", "word", "zero", "random", "splice", "n
 ENTRIES = ("put", "drop", "double", "copy", "rename", "wrap", "empty")
 NO_FILE = "reads no file of others"
 ELSEWHERE = {
+    "clean": "reads names and locks; of files run.json alone, and passes over one that is spoilt",
     "component list": NO_FILE,
     "component show": NO_FILE,
     "demo": "reads photos as dataset_convert does, in a pipeline of its own",

@@ -138,7 +138,7 @@ def test_a_model_of_fixed_shape_gives_an_engine_of_that_shape(folder, tmp_path):
 
 def test_a_model_that_the_library_cannot_read_is_told_with_its_words(tmp_path):
     image = helper.make_tensor_value_info("input_1", 1, ["b", "h", "w", 3])
-    output = helper.make_tensor_value_info("heatmap_out", 1, None)
+    output = helper.make_tensor_value_info("heatmap_out", 1, [None] * 4)
     node = helper.make_node("Multinomial", ["input_1"], ["heatmap_out"], name="dice")
     model = helper.make_model(helper.make_graph([node], "g", [image], [output]), ir_version=8)
     put_card(model, CARD)
