@@ -623,7 +623,7 @@ def parameters(folder):
 def schedules(folder):
     write_files(folder, {"spec.yaml": INFERENCE})
     said = {"name": "nightly", "pipeline": "prune_retrain", "cron": "0 0 2 * * *", "parameters": {"model_name": "a"}}
-    every = {"name": "often", "pipeline": "prune_retrain", "interval": 3600, "parameters": {"train_spec": "@spec.yaml"}}
+    every = {"name": "often", "pipeline": "prune_retrain", "interval": "1h", "parameters": {"train_spec": "@spec.yaml"}}
     return _json(said, every | {"enabled": False, "cache": False})
 
 
