@@ -65,7 +65,6 @@ def run(verb: str, folder: Path) -> tuple[float, float]:
 def main(verb: str, folder: str) -> None:
     """Do the work once; print its seconds and the peak."""
     logging.disable(logging.WARNING)
-    os.environ["BODYPOSENET_PROGRESS"] = os.devnull
     work = WORK[verb](Path(folder))
     begun = time.perf_counter()
     work()
