@@ -6,14 +6,13 @@ from collections import Counter
 import pytest
 import yaml
 from click.testing import CliRunner
-from support.kubeflow_fake import kubeflow
 from support.tiny_pipeline import compiled
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import MOST, check_name
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import HOST, Server
+from bodyposenet.pipelines.server import Server
 from bodyposenet.pipelines.submit import start
 
 STORED = [
@@ -42,15 +41,8 @@ PARAMETERS = ("-p", "reference=1", "-p", "candidate=1")
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    return find_package(str(compiled(tmp_path_factory.mktemp("tiny"))))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    with kubeflow() as running:
-        monkeypatch.setenv(HOST, running.url)
-        yield running
+def package(tiny):
+    return find_package(str(tiny))
 
 
 def begin(fake, package, **names):

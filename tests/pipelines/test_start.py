@@ -4,27 +4,14 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from support.kubeflow_fake import kubeflow
-from support.tiny_pipeline import compiled
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines import server, submit
-from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def fake(monkeypatch):
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
     monkeypatch.setattr(submit, "LOOKS", (0.0, 0.0, 0.0))
-    for name in (NAMESPACE, TOKEN, TOKEN_FILE, COOKIES):
-        monkeypatch.delenv(name, raising=False)
-    with kubeflow() as running:
-        monkeypatch.setenv(HOST, running.url)
-        yield running
 
 
 def begin(tiny):

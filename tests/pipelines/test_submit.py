@@ -9,32 +9,15 @@ import pytest
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
 from support.kubeflow_store import KUBERNETES
-from support.tiny_pipeline import compiled
 
 from bodyposenet import __version__
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
+from bodyposenet.pipelines.server import HOST, NAMESPACE, TOKEN, TOKEN_FILE
 
-
-@pytest.fixture(autouse=True)
-def _no_address(monkeypatch):
-    for name in (HOST, NAMESPACE, TOKEN, TOKEN_FILE, COOKIES):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    with kubeflow() as running:
-        monkeypatch.setenv(HOST, running.url)
-        yield running
+pytestmark = pytest.mark.usefixtures("no_address")
 
 
 def run(*args):

@@ -5,12 +5,14 @@ import http.client
 import http.server
 import random
 import socket
-import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from support.threaded_server import ThreadedServer, serving
 
 FAULTS = ("reset", "busy", "cut", "unheard")
 HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -93,48 +95,29 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class ProxyServer(http.server.ThreadingHTTPServer):
+class ProxyServer(ThreadedServer):
     """Disturbs answers.
 
     Attributes:
+        there: The server that it stands before.
         choose: Given the handler of a request, one of :data:`FAULTS`, or nothing.
-        done: How often each was chosen.
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, url: str, choose: Callable[[Proxy], str | None], certificate: Path | None) -> None:
-        super().__init__(("127.0.0.1", 0), Proxy)
+        super().__init__(Proxy, certificate)
         self.there = urlsplit(url).netloc
         self.choose = choose
-        if certificate is not None:
-            trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            trust.load_cert_chain(certificate)
-            self.socket = trust.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up."""
 
     def shutdown_request(self, request: socket.socket) -> None:
         """Close without a farewell: after a reset there is none."""
         self.close_request(request)
 
 
-@contextlib.contextmanager
 def faulty_proxy(
     url: str, choose: Callable[[Proxy], str | None], certificate: Path | None = None
-) -> Iterator[ProxyServer]:
+) -> AbstractContextManager[ProxyServer]:
     """Stand between a server and its clients; by https, where there is a certificate."""
-    with ProxyServer(url, choose, certificate) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(ProxyServer(url, choose, certificate))
 
 
 class Faults:

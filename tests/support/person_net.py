@@ -1,5 +1,6 @@
 """A network that sees one certain person in a bright photo and nobody in a dark one, as an ONNX file."""
 
+import cv2
 import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import put_card, write_model
@@ -16,6 +17,11 @@ JOINTS = np.array([
 IN_PHOTO = (JOINTS + 0.5) * 2 - 0.5
 BRIGHT = np.full((2 * SIDE, 2 * SIDE, 3), 255, np.uint8)
 DARK = np.zeros_like(BRIGHT)
+
+
+def jpeg(photo):
+    """The file of a photo."""
+    return cv2.imencode(".jpg", photo)[1].tobytes()
 
 
 def write_network(path):

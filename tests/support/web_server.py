@@ -1,15 +1,15 @@
 """A web server on a free port of this machine: files of a folder, with ranges, ETags and a certificate of its own."""
 
-import contextlib
 import datetime
 import http.server
 import ipaddress
-import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from support.threaded_server import ThreadedServer, serving
 
 Handler = http.server.BaseHTTPRequestHandler
 Meddle = Callable[[Any], bool]  # given the handler of a request, whether it has answered it
@@ -87,7 +87,7 @@ class FileHandler(Handler):
         pass
 
 
-class FileServer(http.server.ThreadingHTTPServer):
+class FileServer(ThreadedServer):
     """Serves a folder.
 
     Attributes:
@@ -96,30 +96,12 @@ class FileServer(http.server.ThreadingHTTPServer):
         meddle: Answers a request in place of the server, if it wants to.
     """
 
-    daemon_threads = True
-
     def __init__(self, folder: Path, certificate: Path | None) -> None:
-        super().__init__(("127.0.0.1", 0), FileHandler)
+        super().__init__(FileHandler, certificate)
         self.folder, self.meddle = folder, None
         self.asked: list[str] = []
-        if certificate is not None:
-            trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            trust.load_cert_chain(certificate)
-            self.socket = trust.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up."""
 
 
-@contextlib.contextmanager
-def web_server(folder: Path, certificate: Path | None = None) -> Iterator[FileServer]:
+def web_server(folder: Path, certificate: Path | None = None) -> AbstractContextManager[FileServer]:
     """Serve the files of a folder; by https, where there is a certificate."""
-    with FileServer(folder, certificate) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(FileServer(folder, certificate))

@@ -5,11 +5,8 @@ import gc
 import gzip
 import io
 import json
-import lzma
 import posixpath
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Any, Protocol
@@ -19,24 +16,14 @@ from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP
 
 _DECODER = json.JSONDecoder()
 _WORDS = ("true", "false", "null", "NaN", "-Infinity")
 _EXPORT_AGAIN = "export it again"
 
 ZIP, GZIP = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
+_DAMAGE = (*BROKEN_ZIP, OSError)
 _KEYPOINTS = "person_keypoints_"
 
 

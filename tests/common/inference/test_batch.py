@@ -9,7 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
+from support.person_net import BRIGHT, DARK, IN_PHOTO, jpeg, write_network
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.batch import PART, infer_batch
@@ -43,10 +43,6 @@ infer_batch(Path(model), parse_spec(__import__("json").loads(spec), InferenceSpe
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     return write_network(tmp_path_factory.mktemp("network") / "person.onnx")
-
-
-def jpeg(photo):
-    return cv2.imencode(".jpg", photo)[1].tobytes()
 
 
 @pytest.fixture

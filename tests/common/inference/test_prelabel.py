@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
+from support.person_net import BRIGHT, DARK, IN_PHOTO, jpeg, write_network
 
 from bodyposenet.common import tasks
 from bodyposenet.common.cli.main import main
@@ -49,10 +48,6 @@ prelabel(Path(model), parse_spec(__import__("json").loads(spec), InferenceSpec),
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     return write_network(tmp_path_factory.mktemp("network") / "person.onnx")
-
-
-def jpeg(photo):
-    return cv2.imencode(".jpg", photo)[1].tobytes()
 
 
 @pytest.fixture

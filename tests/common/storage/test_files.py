@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.local_server import free_port
+from support.writers import append_at_one_time
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
@@ -151,15 +152,8 @@ def test_a_writer_that_is_killed_leaves_no_object(bucket):
 
 
 def test_changes_at_one_time_all_count(folder):
-    path = f"{folder}/lines"
-    threads = [
-        threading.Thread(target=rewrite, args=(path, lambda old, n=n: (old or b"") + b"%d\n" % n)) for n in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(read_bytes(path).split()) == [b"%d" % n for n in range(8)]
+    lines = append_at_one_time(f"{folder}/lines", 8)
+    assert sorted(lines) == [b"%d" % n for n in range(8)]
 
 
 def test_a_change_that_is_overtaken_is_made_anew(bucket):

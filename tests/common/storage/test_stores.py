@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 import sys
-import threading
 
 import pytest
 from support.archives import packed
@@ -15,6 +14,7 @@ from support.azure_server import connection
 from support.faulty_proxy import Faults, faulty_proxy
 from support.local_server import free_port
 from support.web_server import web_server
+from support.writers import append_at_one_time
 
 from bodyposenet.common.data.photo_set import make_dataset_spec
 from bodyposenet.common.errors import AwayError, PassingError, UserError
@@ -151,15 +151,8 @@ def test_a_listing_takes_several_answers(s3_bucket, monkeypatch):
 
 
 def test_changes_at_one_time_all_count(store):
-    path = f"{store}/lines"
-    threads = [
-        threading.Thread(target=rewrite, args=(path, lambda old, n=n: (old or b"") + b"%d\n" % n)) for n in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(read_bytes(path).split()) == [b"%d" % n for n in range(6)]
+    lines = append_at_one_time(f"{store}/lines", 6)
+    assert sorted(lines) == [b"%d" % n for n in range(6)]
 
 
 def test_a_zip_archive_is_read_by_ranges(store):

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
 from support.run_answers import answer_with, draw_loop, draw_task, read_recorded
-from support.tiny_pipeline import compiled
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.tracking.history import TaskRow
@@ -17,25 +16,9 @@ from bodyposenet.pipelines.runs.follow import View
 from bodyposenet.pipelines.runs.nodes import Tree
 from bodyposenet.pipelines.runs.reasons import find_reasons
 from bodyposenet.pipelines.runs.story import Story, read_number
-from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE, Server
+from bodyposenet.pipelines.server import HOST, NAMESPACE, TOKEN, Server
 
-
-@pytest.fixture(autouse=True)
-def _no_address(monkeypatch):
-    for name in (HOST, NAMESPACE, TOKEN, TOKEN_FILE, COOKIES, "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    with kubeflow() as running:
-        monkeypatch.setenv(HOST, running.url)
-        yield running
+pytestmark = pytest.mark.usefixtures("no_address")
 
 
 def run(*args):

@@ -3,11 +3,9 @@
 import pytest
 from click.testing import CliRunner
 from support.kubeflow_fake import kubeflow
-from support.tiny_pipeline import compiled
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import COOKIES, HOST, NAMESPACE, TOKEN, TOKEN_FILE
 
 NIGHTLY = """\
 name: nightly
@@ -18,20 +16,6 @@ parameters:
 """
 WEEKLY = NIGHTLY.replace("nightly", "weekly").replace("0 0 2 * * *", "@weekly")
 LATER = NIGHTLY.replace("0 0 2", "0 30 3").replace("0.5", "0.75")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    for name in (NAMESPACE, TOKEN, TOKEN_FILE, COOKIES):
-        monkeypatch.delenv(name, raising=False)
-    with kubeflow() as running:
-        monkeypatch.setenv(HOST, running.url)
-        yield running
 
 
 @pytest.fixture
