@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ NAMES = tuple(f"{metric}_{iou}" + (f"_{area}" if ":" in iou else "") for metric,
 MAIN = NAMES[0]
 
 RESULTS = "results.csv"
+RECALLS = np.linspace(0, 1, 101)  # where COCO reads precision
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """How well people were found.
+
+    Attributes:
+        metrics: TAO's ten names and their values in [0, 1]; -1 where the photos show no such people.
+        precisions: Of people of all sizes, by the least OKS of a match: precision at ``RECALLS``; 0 where so many are
+            not found.
+    """
+
+    metrics: dict[str, float]
+    precisions: dict[float, Floats] = field(default_factory=dict)
 
 
 def coco_metrics(
@@ -49,15 +65,30 @@ def coco_metrics(
     Raises:
         UserError: The file is wrong, or a detection is of no photo of it.
     """
+    return score_people(annotations, detections, joints, sigmas=sigmas).metrics
+
+
+def score_people(
+    annotations: Path | Location | CocoSet,
+    detections: Sequence[dict[str, Any]],
+    joints: Sequence[str] | None = None,
+    *,
+    sigmas: Sequence[float] | None = None,
+) -> CocoScores:
+    """Score detections as :func:`coco_metrics` does, and tell the curves, too."""
     truth = annotations if isinstance(annotations, CocoSet) else read_annotations(annotations, joints)
-    _refuse_strangers(truth, detections)
+    refuse_strangers(truth, detections)
     spreads = np.array([find_sigma(joint) for joint in truth.joints] if sigmas is None else sigmas)
     if len(spreads) != len(truth.joints):
         raise UserError(f"{len(spreads)} OKS sigmas for {len(truth.joints)} joints", where=str(truth.path))
     if not truth.photos:
-        return dict.fromkeys(NAMES, NOTHING)
+        return CocoScores(dict.fromkeys(NAMES, NOTHING))
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        return dict(zip(NAMES, map(float, _stats(truth, detections, spreads)), strict=True))
+        evaluation = _evaluate(truth, detections, spreads)
+    precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # (T, R) of the one class, all sizes
+    curves = dict(zip(evaluation.params.iouThrs.round(2).tolist(), precision, strict=True))
+    known = {least: curve for least, curve in curves.items() if (curve >= 0).all()}
+    return CocoScores(dict(zip(NAMES, map(float, evaluation.stats), strict=True)), known)
 
 
 def compare_people(truth: CocoSet, people: Sequence[dict[str, Any]], sigmas: Sequence[float]) -> dict[int, Floats]:
@@ -89,7 +120,12 @@ def compare_people(truth: CocoSet, people: Sequence[dict[str, Any]], sigmas: Seq
     return tables
 
 
-def _refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> None:
+def refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> None:
+    """Refuse detections of photos that are not annotated.
+
+    Raises:
+        UserError: There are some.
+    """
     strangers = {detection["image_id"] for detection in detections} - {photo.image_id for photo in truth.photos}
     if strangers:
         raise UserError(
@@ -99,52 +135,21 @@ def _refuse_strangers(truth: CocoSet, detections: Sequence[dict[str, Any]]) -> N
         )
 
 
-def _stats(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Sequence[float]:
+def _evaluate(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Any:
     evaluation = _open(truth, detections, sigmas)
     evaluation.params.maxDets = [MAX_DETECTIONS]
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    stats: Sequence[float] = evaluation.stats
-    return stats
-
-
-def find_unmatched(
-    truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: Sequence[float], oks: float
-) -> list[int]:
-    """Find who matches nobody, neither a labelled person nor anybody whom COCO ignores, however large.
-
-    Args:
-        truth: Who is there.
-        detections: COCO detections; all of a photo count.
-        sigmas: OKS spread of each of the annotations' joints.
-        oks: Least similarity of a match.
-
-    Returns:
-        The photo's id of each of them.
-    """
-    if not detections:
-        return []
-    _refuse_strangers(truth, detections)
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation = _open(truth, detections, np.array(sigmas))
-        params = evaluation.params
-        params.iouThrs, params.areaRng, params.areaRngLbl = np.array([oks]), [[0, np.inf]], ["all"]
-        params.maxDets = [len(detections)]
-        evaluation.evaluate()
-    unmatched = []
-    for photo in filter(None, evaluation.evalImgs):
-        wrong = (photo["dtMatches"][0] == 0) & ~photo["dtIgnore"][0].astype(bool)
-        unmatched += [int(photo["image_id"])] * int(np.count_nonzero(wrong))
-    return unmatched
+    return evaluation
 
 
 def _open(truth: CocoSet, detections: Sequence[dict[str, Any]], sigmas: np.ndarray) -> Any:
-    from pycocotools.cocoeval import COCOeval
+    from bodyposenet.common.evaluation.oks import KeypointEvaluation
 
     given = _coco(truth)
     copies = [dict(detection) for detection in detections]  # pycocotools writes into them
-    evaluation = COCOeval(given, given.loadRes(copies) if copies else _coco(truth, empty=True), "keypoints")
+    evaluation = KeypointEvaluation(given, given.loadRes(copies) if copies else _coco(truth, empty=True), "keypoints")
     evaluation.params.kpt_oks_sigmas = sigmas
     return evaluation
 

@@ -1,6 +1,6 @@
 """False positives: people found where nobody is, per photo."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet
-from bodyposenet.common.evaluation.coco_metrics import find_unmatched
+from bodyposenet.common.evaluation.coco_metrics import refuse_strangers
+from bodyposenet.common.evaluation.oks import match_photo
 
 OKS = 0.5  # at and above it somebody who was found is somebody who is labelled
 PER_PHOTO, PER_BLANK_PHOTO = "false_positives_per_photo", "false_positives_per_photo_nobody_labelled"
@@ -49,7 +50,14 @@ def count_false_positives(
         sigmas: OKS spread of each of the annotations' joints.
         photos: Ids of the photos that were looked at.
     """
-    wrong = Counter(find_unmatched(truth, detections, sigmas, OKS))
+    refuse_strangers(truth, detections)
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for detection in detections:
+        found[detection["image_id"]].append(detection)
+    wrong = Counter[int]()
+    for photo in truth.photos:
+        if some := found.get(photo.image_id):
+            wrong[photo.image_id] = match_photo(photo, some, sigmas, OKS).whose.count(None)
     labelled = set(truth.images.ids[np.unique(truth.annotations.photo_of[truth.labelled])].tolist())
     blank = set(photos) - labelled
     return FalsePositives(wrong.total(), len(photos), sum(wrong[photo] for photo in blank), len(blank))
