@@ -95,9 +95,10 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
-    from bodyposenet.common.data.report.suspects_page import PAGE
+    from bodyposenet.common.data.report.suspects_page import PAGE as SUSPECTS_PAGE
     from bodyposenet.common.data.suspects.suspect import describe_suspects
     from bodyposenet.common.data.suspects.write import LIST, SuspectChoice
+    from bodyposenet.common.evaluation.evaluation_page import PAGE
     from bodyposenet.common.steps.evaluate import run_evaluate
 
     form, wanted = options["suspects_format"], options["suspects"] or options["suspects_format"]
@@ -119,7 +120,8 @@ def evaluate(
     click.echo(f"ran in {done.ran}")
     if done.suspects is not None:
         click.echo(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}")
-        click.echo(f"look at them in {folder / PAGE}")
+        click.echo(f"look at them in {folder / SUSPECTS_PAGE}")
+    click.echo(f"look at curves, joints and photos in {folder / PAGE}")
     click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
 
 

@@ -3,28 +3,28 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Photo
 from bodyposenet.common.data.annotations.emptiness import count_problems, require_people
-from bodyposenet.common.data.report.suspects_page import PAGE as SUSPECTS_PAGE
-from bodyposenet.common.data.report.suspects_page import write_suspects_page
-from bodyposenet.common.data.suspects.suspect import Suspect, describe_suspects
-from bodyposenet.common.data.suspects.write import SuspectChoice, choose_limbs, write_suspects
+from bodyposenet.common.data.suspects.sides import find_exchange
+from bodyposenet.common.data.suspects.write import SuspectChoice
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.evaluation.coco_metrics import MAIN, NOTHING, coco_metrics, write_csv
-from bodyposenet.common.evaluation.false_positives import FalsePositives, count_false_positives
-from bodyposenet.common.evaluation.ground_truth import read_test_set, require_common_joints, sigmas_for
-from bodyposenet.common.evaluation.suspects import find_suspects
+from bodyposenet.common.evaluation.coco_metrics import score_people, write_csv
+from bodyposenet.common.evaluation.evaluation_page import PAGE, Looks, write_evaluation_page
+from bodyposenet.common.evaluation.false_positives import count_false_positives
+from bodyposenet.common.evaluation.ground_truth import AnnotatedPhotos, read_test_set, require_common_joints, sigmas_for
+from bodyposenet.common.evaluation.joint_errors import diagnose_joints, write_joint_errors
+from bodyposenet.common.evaluation.outcome import Evaluation
+from bodyposenet.common.evaluation.suspects import list_suspects
 from bodyposenet.common.imaging.orientation import Frame, Turn, describe_turns
 from bodyposenet.common.imaging.photo import Reduce, decode_annotated, make_room
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
     entry,
-    summarize,
     to_coco,
     write_detections,
     write_items,
@@ -48,52 +48,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
-
-    Attributes:
-        metrics: COCO's ten numbers by TAO's names; -1 where the set has no such people.
-        false_positives: Who was found and is not there.
-        images: Photos of the test set.
-        people: People found in them.
-        labelled: People in them with at least one labelled joint, crowds aside.
-        empty: Photos in which nobody was found.
-        skipped: What is wrong with each photo that was not used; its people count as missed.
-        results_dir: Where the files are.
-        ran: What ran the network, on which instruction set, and how fast if that was measured.
-        speed_up: Times as fast as float in ONNX Runtime; None if that was not measured.
-        spec: How people were found: what was asked for, with what the model's card tells.
-        suspects: Labels that are likely wrong, the likeliest first; None if nobody asked.
-    """
-
-    metrics: dict[str, float]
-    false_positives: FalsePositives
-    images: int
-    people: int
-    labelled: int
-    empty: int
-    skipped: list[str]
-    results_dir: Location
-    ran: str = ""
-    speed_up: float | None = None
-    spec: InferenceSpec = field(default_factory=InferenceSpec)
-    suspects: list[Suspect] | None = None
-
-    @property
-    def ap(self) -> float:
-        """AP over OKS .50 to .95, all sizes; -1 if there was nobody to find."""
-        return self.metrics[MAIN]
-
-    def summary(self) -> str:
-        """The outcome in one or two sentences."""
-        if self.ap == NOTHING:
-            what = "photos" if not self.images else "labelled people"
-            return f"The test set has no {what}: there is nothing to measure."
-        labelled = f", {self.labelled:,} labelled"
-        return f"AP {self.ap:.3f}: {summarize(self.people, self.images, self.empty, len(self.skipped), labelled)}"
-
-
 def evaluate(
     model: "Path | Runner",
     spec: InferenceSpec | None,
@@ -107,8 +61,8 @@ def evaluate(
 ) -> Evaluation:
     """Find the people in a dataset's test photos, score them, and write what was found.
 
-    ``results_dir`` gets ``detections.json``, ``detections_coco_format.json``, ``results.csv`` and lines in
-    ``status.json``.
+    ``results_dir`` gets ``detections.json``, ``detections_coco_format.json``, ``results.csv``, ``joint_errors.csv``, a
+    page, ``evaluation.html``, and lines in ``status.json``.
 
     Args:
         model: A Keras or ONNX model's file, an engine's, or a runner.
@@ -141,10 +95,12 @@ def evaluate(
     found, skipped = _find_all(opened, spec, truth, folder, dataset.unclear_orientation, progress)
     with appear_together(where, "evaluate") as staged:
         outcome = _score(opened, spec, truth, folder, found, skipped, staged)
+        photos = AnnotatedPhotos(truth, folder, dataset.unclear_orientation)
+        _write_page(staged, outcome, photos, found, opened.card.skeleton)
         if suspects:
             wanted = suspects if isinstance(suspects, SuspectChoice) else SuspectChoice()
-            photos = AnnotatedPhotos(truth, folder, dataset.unclear_orientation)
-            listed = _suspect(photos, found, opened.card.skeleton, staged, wanted)
+            detections = _detect(truth, found, opened.card.skeleton)
+            listed = list_suspects(photos, detections, opened.card.skeleton, staged, wanted)
             outcome = replace(outcome, suspects=listed)
     outcome = replace(outcome, results_dir=where)
     log.info(outcome.summary())
@@ -230,12 +186,16 @@ def _score(
     detections = _detect(truth, found, skeleton)
     write_items(results_dir / COCO_DETECTIONS, detections)
     sigmas = sigmas_for(truth.joints, skeleton)
-    metrics = coco_metrics(truth, detections, sigmas=sigmas)
-    write_csv(results_dir, metrics)
+    scores = score_people(truth, detections, sigmas=sigmas)
+    write_csv(results_dir, scores.metrics)
     looked_at = [photo.image_id for photo, people in pairs if people is not None]
     told = [each for each in detections if each["score"] >= spec.min_score]
+    order = find_exchange(truth.joints, skeleton.flip_pairs)
+    errors = diagnose_joints(truth, told, sigmas=sigmas, order=order)
+    write_joint_errors(results_dir, errors)
     return Evaluation(
-        metrics=metrics,
+        metrics=scores.metrics,
+        joint_errors=errors,
         false_positives=count_false_positives(truth, told, sigmas=sigmas, photos=looked_at),
         images=len(truth.photos),
         people=len(told),
@@ -246,6 +206,7 @@ def _score(
         ran=describe_runner(runner),
         speed_up=measure_speed_up(runner),
         spec=spec,
+        precisions=scores.precisions,
     )
 
 
@@ -258,35 +219,14 @@ def _detect(truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton) 
     ]
 
 
-@dataclass(frozen=True)
-class AnnotatedPhotos:
-    """Annotations, the folder of their photos, and which way up photos are whose size does not tell."""
-
-    truth: CocoSet
-    folder: Location
-    unclear: Frame
-
-
-def _suspect(
-    photos: AnnotatedPhotos,
-    found: Sequence[People | None],
-    skeleton: Skeleton,
-    results_dir: Location,
-    choice: SuspectChoice,
-) -> list[Suspect]:
-    """List the labels that are likely wrong; write the list, the page, and what a labelling tool takes."""
-    truth = photos.truth
-    suspects = find_suspects(truth, _detect(truth, found, skeleton), skeleton)
-    drawn = choose_limbs(truth.joints, skeleton)
-    write_suspects(results_dir, suspects, drawn, choice)
-    people = int(truth.labelled.sum())
-    facts = {"Annotations": str(truth.path), "Photos": str(photos.folder), "Told by": "geometry, and who was found"}
-    read = open_photos(photos.folder).read
-    write_suspects_page(
-        results_dir / SUSPECTS_PAGE, suspects, drawn, read, people=people, facts=facts, unclear=photos.unclear
-    )
-    log.info("%s", describe_suspects(suspects))
-    return suspects
+def _write_page(
+    folder: Location, done: Evaluation, photos: AnnotatedPhotos, found: Sequence[People | None], skeleton: Skeleton
+) -> None:
+    """Write the page with the photos that went best and worst, and who is told of in them."""
+    pairs = zip(photos.truth.photos, found, strict=True)
+    told = [(photo, some.keep(some.scores >= done.spec.min_score)) for photo, some in pairs if some is not None]
+    facts = {"Annotations": str(photos.truth.path), "Photos": str(photos.folder), "Ran in": done.ran}
+    write_evaluation_page(folder / PAGE, done, Looks(told, photos.read, skeleton), facts)
 
 
 def _meta(photo: Photo) -> dict[str, Any]:

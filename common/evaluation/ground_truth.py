@@ -1,22 +1,51 @@
 """Ground truth: the test half of a dataset, as the people that are to be found."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from bodyposenet.common.data.annotations.coco import CocoSet, Floats, read_half
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Photo, read_half
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.loading.decoding import decode_mask
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.orientation import Frame
+from bodyposenet.common.imaging.photo import decode_annotated
 from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 
 COVERED = 0.53  # share of a person's box that the outline covers, the mean over COCO's people
 Rows = list[tuple[int, Floats, Floats, float, bool]]  # photo, keypoints (K, 3), box (4,), area, crowd
+
+
+@dataclass(frozen=True)
+class AnnotatedPhotos:
+    """Annotations, the folder of their photos, and which way up photos are whose size does not tell."""
+
+    truth: CocoSet
+    folder: Location
+    unclear: Frame
+
+    @cached_property
+    def store(self) -> PhotoStore:
+        """Where the photos are read."""
+        return open_photos(self.folder)
+
+    def read(self, photo: Photo) -> Floats:
+        """Read a photo's pixels, ``(H, W, 3)`` RGB uint8, the way up that it was annotated.
+
+        Raises:
+            UserError: It cannot be read.
+        """
+        data = self.store.read(photo.file_name)
+        told, where = (photo.height, photo.width), str(self.folder / photo.file_name)
+        return decode_annotated(data, told, unclear=self.unclear, where=where)[0].pixels
 
 
 def read_test_set(dataset: DatasetSpec) -> CocoSet:

@@ -1,5 +1,6 @@
 """Suspects: labels that are likely wrong, told from the people that a network finds in the same photos, too."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +9,26 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, Photo
+from bodyposenet.common.data.report.suspects_page import PAGE, write_suspects_page
 from bodyposenet.common.data.suspects.find import BEYOND, OFF_JOINTS, OFF_SHARE, describe_strays, find_by_geometry
 from bodyposenet.common.data.suspects.sides import find_exchange
-from bodyposenet.common.data.suspects.suspect import BOX, DOUBLED, MISSING, STRAY, SWAPPED, Suspect, rank
+from bodyposenet.common.data.suspects.suspect import (
+    BOX,
+    DOUBLED,
+    MISSING,
+    STRAY,
+    SWAPPED,
+    Suspect,
+    describe_suspects,
+    rank,
+)
+from bodyposenet.common.data.suspects.write import SuspectChoice, choose_limbs, write_suspects
 from bodyposenet.common.evaluation.coco_metrics import compare_people
-from bodyposenet.common.evaluation.ground_truth import sigmas_for
+from bodyposenet.common.evaluation.ground_truth import AnnotatedPhotos, sigmas_for
 from bodyposenet.common.skeleton.skeleton import Skeleton
+from bodyposenet.common.storage.location import Location
+
+log = logging.getLogger(__name__)
 
 LEAST_GAIN = 0.05  # of OKS by exchanging left and right, from which on a label is suspected
 LEAST_LABELLED = 0.4  # OKS with a label, from which on a found person counts as labelled
@@ -82,6 +97,38 @@ def find_suspects(truth: CocoSet, detections: Sequence[dict[str, Any]], skeleton
         ]
         suspects += [*merge_reasons(told), *find_missing(photo, found[key], alike.better)]
     return rank(suspects)
+
+
+def list_suspects(
+    photos: AnnotatedPhotos,
+    detections: Sequence[dict[str, Any]],
+    skeleton: Skeleton,
+    results_dir: Location,
+    choice: SuspectChoice,
+) -> list[Suspect]:
+    """Find the labels that are likely wrong; write the list, the page, and what a labelling tool takes.
+
+    Args:
+        photos: The labelled photos.
+        detections: See :func:`find_suspects`, as the skeleton.
+        skeleton: The network's.
+        results_dir: Gets the files.
+        choice: For which labelling tool.
+
+    Returns:
+        The suspects, the likeliest first.
+    """
+    truth = photos.truth
+    suspects = find_suspects(truth, detections, skeleton)
+    drawn = choose_limbs(truth.joints, skeleton)
+    write_suspects(results_dir, suspects, drawn, choice)
+    people = int(truth.labelled.sum())
+    facts = {"Annotations": str(truth.path), "Photos": str(photos.folder), "Told by": "geometry, and who was found"}
+    write_suspects_page(
+        results_dir / PAGE, suspects, drawn, photos.store.read, people=people, facts=facts, unclear=photos.unclear
+    )
+    log.info("%s", describe_suspects(suspects))
+    return suspects
 
 
 def merge_reasons(suspects: Iterable[Suspect]) -> list[Suspect]:

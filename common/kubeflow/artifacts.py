@@ -57,7 +57,7 @@ class ServingBundle(dsl.Artifact):
 
 
 class Detections(dsl.Artifact):
-    """People found in a test set: ``detections.json``, ``detections_coco_format.json``, ``results.csv``."""
+    """People found in a test set: ``detections.json``, ``detections_coco_format.json``, ``results.csv``, and a page."""
 
     schema_title = "system.Detections"
     schema_version = "0.0.1"

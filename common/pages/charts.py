@@ -136,7 +136,9 @@ def epoch_axis(values: Sequence[float], start: float, end: float) -> Axis:
     return Axis(low, high, start, end) if high > low else Axis(low - 0.5, high + 0.5, start, end)
 
 
-def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str, y_name: str) -> Markup:
+def line_chart(
+    title: str, series: Mapping[str, Sequence[Point]], *, x_name: str, y_name: str, whole: bool = True
+) -> Markup:
     """Draw lines over a common pair of axes.
 
     Args:
@@ -144,6 +146,7 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str
         series: Name to x, y; a line is broken where y is not a finite number.
         x_name: What x is, with its unit.
         y_name: What y is, with its unit.
+        whole: Write whole numbers along x alone, as epochs are.
 
     Returns:
         An ``<svg>``; nothing if there is nothing to draw.
@@ -155,8 +158,8 @@ def line_chart(title: str, series: Mapping[str, Sequence[Point]], *, x_name: str
     height, width = LINE_SIZE
     x = epoch_axis([point[0] for point in every], LINE_LEFT, width - LINE_RIGHT)
     y = value_axis([point[1] for point in every], height - LINE_BOTTOM, LINE_TOP)
-    epochs = [tick for tick in x.ticks(6) if tick == int(tick)]
-    drawn = [grid(x, y, epochs), axis_names(x, y, x_name, y_name + (" (log scale)" if y.log else ""))]
+    along = [tick for tick in x.ticks(6) if not whole or tick == int(tick)]
+    drawn = [grid(x, y, along), axis_names(x, y, x_name, y_name + (" (log scale)" if y.log else ""))]
     for place, (name, points) in enumerate(series.items()):
         drawn += [_line(points, x, y, place), _legend(name, place)]
     said = "; ".join(f"{name} from {_end(points, 0)} to {_end(points, -1)}" for name, points in finite.items())

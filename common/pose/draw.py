@@ -1,5 +1,6 @@
 """Draw: people as coloured limbs and joints on their photo."""
 
+import functools
 from collections.abc import Iterator
 
 import cv2
@@ -55,6 +56,7 @@ def draw_people(
     return canvas
 
 
+@functools.cache
 def limb_colour(start: str, end: str) -> Colour:
     """Choose the RGB of the limb between two joints: by the side of the body and the part that it belongs to."""
     sides = {find_side(name) for name in (start, end)} - {""}

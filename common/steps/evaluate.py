@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bodyposenet.common.data.suspects.write import SuspectChoice
-    from bodyposenet.common.evaluation.evaluate import Evaluation
+    from bodyposenet.common.evaluation.outcome import Evaluation
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.spec.words import Device, RunnerName

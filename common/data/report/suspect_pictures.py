@@ -114,7 +114,7 @@ def draw_suspect(data: bytes, suspect: Suspect, skeleton: Skeleton, *, unclear: 
         pictures.append((AS_PROPOSED, canvas))
     elif proposed is not None:
         pictures.append((AS_PROPOSED, _draw(canvas, [proposed], skeleton, scale, corner)))
-    return [_embed(caption, picture) for caption, picture in pictures]
+    return [embed(caption, picture) for caption, picture in pictures]
 
 
 def _propose(suspect: Suspect) -> Person | None:
@@ -165,7 +165,8 @@ def _ring(canvas: Image, suspect: Suspect, scale: float, corner: Floats) -> Imag
     return canvas
 
 
-def _embed(caption: str, picture: Image) -> Shot:
+def embed(caption: str, picture: Image) -> Shot:
+    """Embed ``(H, W, 3)`` RGB uint8 in a page."""
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     return Shot(caption, base64.b64encode(jpeg).decode(), picture.shape[0], picture.shape[1])

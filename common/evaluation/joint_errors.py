@@ -1,0 +1,119 @@
+"""Joint errors: what is wrong with the joints of people who were found (Ronchi and Perona, ICCV 2017)."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bodyposenet.common.data.annotations.coco import CocoSet, Floats
+from bodyposenet.common.evaluation.oks import match_photo
+from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import Location
+
+KINDS = ("good", "jitter", "inversion", "swap", "miss")
+GOOD, NEAR = 0.85, 0.5  # similarities to a joint's place: right, and near
+MATCHED = 0.1  # least OKS of somebody who was found with whom they are
+FILE = "joint_errors.csv"
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """How well the joints of the labelled people who were found lie.
+
+    Attributes:
+        joints: Names.
+        counts: ``(K, 5)`` labelled joints of each kind: ``good``; ``jitter``, near its place; ``inversion``, where the
+            person's other side has it; ``swap``, where somebody else has it, or its other side; ``miss``, anywhere else
+            or nowhere.
+        people: Labelled people who were found.
+        likeness: Of each photo with labelled people by its id: their mean OKS; whoever was not found has 0.
+    """
+
+    joints: tuple[str, ...]
+    counts: np.ndarray
+    people: int
+    likeness: dict[int, float]
+
+    def shares(self) -> dict[str, float]:
+        """Share of each kind among all joints; nothing where none was looked at."""
+        total = self.counts.sum()
+        return {kind: float(count / total) for kind, count in zip(KINDS, self.counts.sum(0), strict=True) if total}
+
+
+def diagnose_joints(
+    truth: CocoSet, detections: Sequence[dict[str, Any]], *, sigmas: Sequence[float], order: Sequence[int]
+) -> JointErrors:
+    """Tell what is wrong with the joints of people who were found.
+
+    People are matched with labelled ones as for AP, the best first, at an OKS of .1. A joint's similarity to a place is
+    its part of the OKS, at the scale of the person who is labelled.
+
+    Args:
+        truth: Who is there.
+        detections: COCO detections.
+        sigmas: OKS spread of each of the annotations' joints.
+        order: For each of these its other side's, or its own place.
+    """
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for detection in detections:
+        found[detection["image_id"]].append(detection)
+    counts = np.zeros((len(truth.joints), len(KINDS)), int)
+    people, likeness = 0, {}
+    for photo in truth.photos:
+        if not any(person.labelled for person in photo.people):
+            continue
+        matches = match_photo(photo, found[photo.image_id], sigmas, MATCHED)
+        joints = np.array([person.keypoints for person in photo.people])
+        alike = dict.fromkeys((number for number, person in enumerate(photo.people) if person.labelled), 0.0)
+        for place, number in enumerate(matches.whose):
+            if number is None or number not in alike:
+                continue
+            alike[number] = float(matches.alike[place, number])
+            kinds = _judge(matches.places[place], joints, number, photo.people[number].area, np.asarray(sigmas), order)
+            labelled = joints[number, :, 2] > 0
+            counts[labelled, kinds[labelled]] += 1
+            people += 1
+        likeness[photo.image_id] = float(np.mean(list(alike.values())))
+    return JointErrors(truth.joints, counts, people, likeness)
+
+
+def _judge(found: Floats, joints: Floats, number: int, area: float, sigmas: Floats, order: Sequence[int]) -> np.ndarray:
+    """Judge ``(K,)`` joints of somebody: numbers of ``KINDS``.
+
+    Args:
+        found: ``(K, 2)`` where they were found.
+        joints: ``(A, K, 3)`` all people's.
+        number: Who it is.
+        area: Of that person.
+        sigmas: Spread of each joint.
+        order: The other sides.
+    """
+    reach = 2 * (area + np.spacing(1)) * (2 * sigmas) ** 2
+    both = np.stack([joints, joints[:, order]])  # (2, A, K, 3)
+    alike = np.exp(-((found - both[..., :2]) ** 2).sum(-1) / reach) * (both[..., 2] > 0)
+    own, inverted = alike[0, number], alike[1, number] * (np.asarray(order) != np.arange(len(order)))
+    others = np.delete(alike, number, axis=1).max(axis=(0, 1), initial=0)
+    kinds = np.full(len(found), KINDS.index("miss"))
+    kinds[others >= NEAR] = KINDS.index("swap")
+    kinds[(inverted >= NEAR) & (inverted >= others)] = KINDS.index("inversion")
+    kinds[own >= NEAR] = KINDS.index("jitter")
+    kinds[own >= GOOD] = KINDS.index("good")
+    return kinds
+
+
+def write_joint_errors(folder: Location, errors: JointErrors) -> Location:
+    """Write ``joint_errors.csv``: how many joints of each name are of each kind, and of all of them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["joint", *KINDS])
+    for joint, row in zip(errors.joints, errors.counts.tolist(), strict=True):
+        writer.writerow([joint, *row])
+    writer.writerow(["all", *errors.counts.sum(0).tolist()])
+    path = folder / FILE
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
+    return path
