@@ -80,7 +80,7 @@ def converting(folder: Path) -> Callable[[], object]:
 
 def feeding(folder: Path) -> Callable[[], object]:
     """Make the batches of an epoch."""
-    from benchmarks.training import BATCH, THREADS, drawing
+    from benchmarks.training_input import BATCH, THREADS, drawing
     from bodyposenet.common.data.loading.batches import epoch_batches
 
     source = read_records(folder)
@@ -153,7 +153,7 @@ def read_spec(folder: Path) -> "DatasetSpec":
 
 def read_records(folder: Path) -> "RecordSource":
     """The records that were made of them, augmented as in TAO's sample spec."""
-    from benchmarks.training import SIZE, VARIED
+    from benchmarks.training_input import SIZE, VARIED
     from bodyposenet.common.data.loading.record_source import RecordSource
     from bodyposenet.common.data.records.manifest import open_shards
     from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18

@@ -106,10 +106,12 @@ def make_one_batch(dataset: DatasetSpec, folder: Path) -> None:
 
 
 def read_one_bitmap() -> None:
-    """Read a mask of one bit a pixel, as records keep them."""
+    """Read a mask of one bit a pixel, as records keep them, and take it to a network's grid."""
     import cv2
     import numpy as np
 
+    from bodyposenet.common.data.loading.affine import Warp
     from bodyposenet.common.imaging.bitmask_png import read_bitmap
 
-    read_bitmap(cv2.imencode(".png", np.eye(8, dtype=np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes())
+    mask = cv2.imencode(".png", np.eye(8, dtype=np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
+    Warp(np.eye(3)).mask(read_bitmap(mask), (1, 1), 8)

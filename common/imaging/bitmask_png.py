@@ -5,6 +5,7 @@ PNG (Portable Network Graphics) Specification, third edition, W3C: sections 9, f
 
 import struct
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,26 @@ CHUNK = struct.Struct(">I4s")
 FILTERS = 5
 
 
-def read_bitmap(data: bytes) -> Pixels | None:
-    """``(H, W)`` 0 and 255; None for what is no whole bitmap, which another reader may know."""
+@dataclass(frozen=True, eq=False)
+class Bitmap:
+    """A picture of one bit a pixel.
+
+    Attributes:
+        rows: ``(H, 1 + ceil(W / 8))`` uint8: of each row a byte that says nothing any more, then the pixels, eight in a
+            byte, the first of them its highest bit.
+        width: W.
+    """
+
+    rows: Pixels
+    width: int
+
+    def unpack(self) -> Pixels:
+        """``(H, W)`` 0 and 255."""
+        return np.negative(np.unpackbits(self.rows[:, 1:], axis=1, count=self.width))  # 1 becomes 255
+
+
+def read_bitmap(data: bytes) -> Bitmap | None:
+    """Read a bitmap; None for what is no whole one, which another reader may know."""
     if len(data) < HEADER.size:
         return None
     signature, width, height, kept = HEADER.unpack_from(data)
@@ -38,7 +57,7 @@ def read_bitmap(data: bytes) -> Pixels | None:
     if rows[:, 0].max(initial=0) >= FILTERS:
         return None
     _unfilter(rows)
-    return np.negative(np.unpackbits(rows[:, 1:], axis=1, count=width))  # 1 becomes 255
+    return Bitmap(rows, width)
 
 
 def _pixel_chunks(data: bytes) -> list[bytes]:

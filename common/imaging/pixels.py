@@ -57,9 +57,9 @@ def decode_pixels(data: bytes) -> Pixels | None:
 
 
 def decode_size(data: bytes) -> Size | None:
-    """``(height, width)`` of the decoded image, or None where it does not decode."""
-    image = decode_pixels(data)
-    return None if image is None else (image.shape[0], image.shape[1])
+    """``(height, width)`` of an image that decodes, a JPEG to an eighth of its size; None where it does not."""
+    image = decode_grey(data) if data.startswith(JPEG) else decode_pixels(data)
+    return None if image is None else read_header_size(data)
 
 
 def is_whole(data: bytes) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,6 +63,20 @@ def _whole_table(below: Sequence[Sequence[float]], diagonal: float) -> Rows:
     return tuple(
         tuple(diagonal if k == m else float(below[max(k, m)][min(k, m)]) for m in range(count)) for k in range(count)
     )
+
+
+class _Taking(NamedTuple):
+    """How a skeleton's joints are taken out of a dataset's.
+
+    Attributes:
+        parents: Columns whose mean each computed joint is; they stand behind the dataset's.
+        places: Joints of the skeleton that are taken.
+        columns: Where from.
+    """
+
+    parents: tuple[list[int], ...]
+    places: list[int]
+    columns: list[int]
 
 
 @dataclass(frozen=True)
@@ -135,17 +149,35 @@ class Skeleton:
             ``(N, K, 3)`` float64. A joint unknown to the dataset has visibility 0. A computed joint is labelled only
             where all of its parents are, and as visible as the worst of them; a parent named twice counts twice.
         """
-        known = {name: keypoints[:, column] for column, name in enumerate(names)}
-        for joint, parents in self._computable(names):
-            points = np.stack([known[parent] for parent in parents], axis=1)  # (N, P, 3)
+        plan = self._plans.get(key := tuple(names))
+        if plan is None:
+            plan = self._plans[key] = self._plan_taking(key)
+        known = np.empty((len(keypoints), len(names) + len(plan.parents), 3))
+        known[:, : len(names)] = keypoints
+        for column, parents in enumerate(plan.parents, len(names)):
+            points = known[:, parents]  # (N, P, 3)
             visibility = points[..., 2].min(axis=1)
-            mean = np.c_[points[..., :2].mean(axis=1), visibility]
-            known[joint] = np.where(visibility[:, None] > 0, mean, 0.0)
+            known[:, column] = points.sum(axis=1) / len(parents)
+            known[:, column, 2] = visibility
+            known[~(visibility > 0), column] = 0.0
         taken = np.zeros((len(keypoints), self.num_joints, 3))
-        for index, joint in enumerate(self.joints):
-            if joint in known:
-                taken[:, index] = known[joint]
+        taken[:, plan.places] = known[:, plan.columns]
         return taken
+
+    @cached_property
+    def _plans(self) -> dict[tuple[str, ...], "_Taking"]:
+        """How the joints of each dataset are taken that has been asked for; there are few, and samples ask often."""
+        return {}
+
+    def _plan_taking(self, names: tuple[str, ...]) -> "_Taking":
+        computable = self._computable(names)
+        columns = {name: column for column, name in enumerate((*names, *(joint for joint, _ in computable)))}
+        places = [place for place, joint in enumerate(self.joints) if joint in columns]
+        return _Taking(
+            parents=tuple([columns[parent] for parent in parents] for _, parents in computable),
+            places=places,
+            columns=[columns[self.joints[place]] for place in places],
+        )
 
     def find_problems(self) -> Iterator[str]:
         """List what does not fit together, of a skeleton that somebody else wrote down."""

@@ -229,12 +229,15 @@ class Dataloader(Strict):
         batch_size: Images a step, on each device.
         negatives: Extension: share of the images that show nobody, out of records that ``negative_photos`` of a dataset
             spec brings.
+        decode_whole: Extension: decode all pixels of JPEG photos; by default a photo that the augmentation shrinks to a
+            half, a quarter or an eighth, or below, is decoded at that size.
         shuffle_buffer_size: Accepted; every epoch is a permutation of all samples, as if the buffer held them.
     """
 
     class_name: Literal["BpNetDataloader"] = Field(default="BpNetDataloader", alias="__class_name__")
     batch_size: Natural
     negatives: Annotated[Fraction, Field(lt=1)] = 0.0
+    decode_whole: Bool = False
     shuffle_buffer_size: Natural = 20000
     image_config: ImageConfig = ImageConfig()
     pose_config: PoseConfigRef = PoseConfigRef()

@@ -3,11 +3,14 @@
 Pixel centres are at whole numbers in the photo and in the input.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from bodyposenet.common.imaging.bitmask_png import Bitmap
+from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.spec.train import SpatialAugParams
 
 GREY = 127  # the image beyond the photo's border (reference 4.3)
@@ -33,12 +36,15 @@ class Warp:
     @property
     def scale(self) -> float:
         """Pixels of the input per pixel of the photo; of two axes that differ, the greater."""
-        return float(np.sqrt((self.matrix[:2, :2] ** 2).sum(axis=0).max()))
+        (a, b, _), (c, d, _), _ = self.matrix.tolist()
+        return math.sqrt(max(a * a + c * c, b * b + d * d))
 
     def from_reduced(self, factor: int) -> "Warp":
         """Return the same way, from the photo with each ``factor`` x ``factor`` of its pixels averaged to one."""
-        to_photo = np.diag([factor, factor, 1.0])
-        to_photo[:2, 2] = (factor - 1) / 2
+        if factor == 1:
+            return self
+        middle = (factor - 1) / 2
+        to_photo = np.array([[factor, 0.0, middle], [0.0, factor, middle], [0.0, 0.0, 1.0]])
         return replace(self, matrix=self.matrix @ to_photo)
 
     def image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -47,18 +53,21 @@ class Warp:
             image, self.matrix[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=(GREY, GREY, GREY)
         )
 
-    def mask(self, mask: np.ndarray | None, grid: tuple[int, int], stride: int) -> np.ndarray:
+    def mask(self, mask: np.ndarray | Bitmap | None, grid: tuple[int, int], stride: int) -> np.ndarray:
         """Warp a mask, 255 where the loss counts, to a float32 one of the grid: 1 there and beyond the border.
 
         The value of a cell is that of the pixel at its centre.
         """
+        cells = np.ones(grid, np.float32)
         if mask is None:
-            return np.ones(grid, np.float32)
-        to_grid = np.diag([1 / stride, 1 / stride, 1.0])
-        to_grid[:2, 2] = -(stride - 1) / 2 / stride
-        warped = cv2.warpAffine(
-            mask, (to_grid @ self.matrix)[:2], grid[::-1], flags=cv2.INTER_NEAREST, borderValue=(255,)
-        )
+            return cells
+        middle = (stride - 1) / 2
+        to_grid = np.array([[1 / stride, 0.0, -middle / stride], [0.0, 1 / stride, -middle / stride], [0.0, 0.0, 1.0]])
+        matrix = (to_grid @ self.matrix)[:2]
+        if isinstance(mask, Bitmap):
+            _look_up(mask.rows, mask.width, cv2.invertAffineTransform(matrix), cells)
+            return cells
+        warped = cv2.warpAffine(mask, matrix, grid[::-1], flags=cv2.INTER_NEAREST, borderValue=(255,))
         return warped.astype(np.float32) / 255
 
 
@@ -85,7 +94,7 @@ def person_centric(
         size: ``(height, width)`` of the input.
     """
     scale = params.target_person_scale * size[0] / max(height, 1.0)
-    return _about(rng, params, centre, np.diag([scale, scale]), photo, size)
+    return _about(rng, params, centre, (scale, scale), photo, size)
 
 
 def whole_photo(
@@ -108,14 +117,14 @@ def whole_photo(
     across, down = size[1] / photo[1], size[0] / photo[0]
     least = min(across, down)
     middle = (np.array(photo[::-1]) - 1) / 2
-    return _about(rng, params, middle, np.diag([across, down] if stretch else [least, least]), photo, size)
+    return _about(rng, params, middle, (across, down) if stretch else (least, least), photo, size)
 
 
 def _about(
     rng: np.random.Generator,
     params: SpatialAugParams,
     centre: np.ndarray,
-    scaling: np.ndarray,
+    scaling: tuple[float, float],
     photo: tuple[int, int],
     size: tuple[int, int],
 ) -> Warp:
@@ -125,11 +134,13 @@ def _about(
     shift = _translation(rng, params, photo)
     zoom = rng.uniform(params.zoom_ratio_min, params.zoom_ratio_max) if rng.random() < params.zoom_prob else 1.0
     angle = np.deg2rad(rng.uniform(params.rotate_deg_min, params.rotate_deg_max))
-    flips = np.diag([-1.0 if mirrored else 1.0, -1.0 if upside_down else 1.0])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = np.eye(3)
-    matrix[:2, :2] = flips @ turn @ scaling / zoom
-    matrix[:2, 2] = (np.array(size[::-1]) - 1) / 2 - matrix[:2, :2] @ (centre + shift)
+    across, down = scaling
+    left, up = -1.0 if mirrored else 1.0, -1.0 if upside_down else 1.0
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    matrix = np.array([[0.0, 0.0, (size[1] - 1) / 2], [0.0, 0.0, (size[0] - 1) / 2], [0.0, 0.0, 1.0]])
+    matrix[:2, :2] = [[left * cos * across, -left * sin * down], [up * sin * across, up * cos * down]]
+    matrix[:2, :2] /= zoom
+    matrix[:2, 2] -= matrix[:2, :2] @ (centre + shift)
     return Warp(matrix, mirrored)
 
 
@@ -143,3 +154,14 @@ def _translation(rng: np.random.Generator, params: SpatialAugParams, photo: tupl
             rng.uniform(params.translate_min_y, params.translate_max_y),
         ]
     )
+
+
+@njit(nogil=True, cache=True)
+def _look_up(rows, width, back, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill those cells that lie in a bitmap with the bit nearest to each; of two, with the even one, as OpenCV does."""
+    for row in range(cells.shape[0]):
+        for column in range(cells.shape[1]):
+            x = int(np.rint(back[0, 0] * column + back[0, 1] * row + back[0, 2]))
+            y = int(np.rint(back[1, 0] * column + back[1, 1] * row + back[1, 2]))
+            if 0 <= x < width and 0 <= y < rows.shape[0]:
+                cells[row, column] = rows[y, 1 + (x >> 3)] >> (7 - (x & 7)) & 1

@@ -20,7 +20,7 @@ import numpy as np
 
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.bitmask_png import read_bitmap
+from bodyposenet.common.imaging.bitmask_png import Bitmap, read_bitmap
 from bodyposenet.common.imaging.headers import JPEG
 from bodyposenet.common.imaging.orientation import turn_image
 from bodyposenet.common.imaging.photo import COLOUR, REDUCED
@@ -39,16 +39,22 @@ def factor_for(scale: float) -> int:
     return next((factor for factor, most in FACTORS if scale <= most), 1)
 
 
-def decode_photo(record: Record, factor: int = 1) -> Pixels:
+def decode_photo(record: Record, factor: int = 1, *, whole: bool = False) -> Pixels:
     """Decode the record's photo, ``(H, W, 3)`` RGB, each ``factor`` x ``factor`` of its pixels averaged to one.
 
     At the right and the bottom a square may reach beyond the photo.
+
+    Args:
+        record: Has the photo.
+        factor: 1, 2, 4 or 8.
+        whole: Decode all pixels of a JPEG before they are averaged; as of other files.
 
     Raises:
         UserError: It cannot be decoded.
     """
     ragged = record.orientation != 1 and (record.height % factor or record.width % factor)
-    if factor == 1 or ragged or not record.image.startswith(JPEG):  # a turn would bring the ragged edge to the top
+    whole = whole or factor == 1 or bool(ragged)  # a turn would bring the ragged edge to the top
+    if whole or not record.image.startswith(JPEG):
         return _average(turn_image(_decode(record, IMAGE, COLOUR), record.orientation), factor)
     return turn_image(_decode(record, IMAGE, COLOUR | REDUCED[factor]), record.orientation)
 
@@ -59,6 +65,12 @@ def decode_mask(record: Record) -> Pixels | None:
     Raises:
         UserError: It cannot be decoded.
     """
+    mask = read_mask(record)
+    return mask.unpack() if isinstance(mask, Bitmap) else mask
+
+
+def read_mask(record: Record) -> Pixels | Bitmap | None:
+    """Decode the mask as :func:`decode_mask` does, but leave a bitmap's pixels in their bits: few are looked at."""
     if record.mask is None:
         return None
     bitmap = read_bitmap(record.mask)

@@ -11,7 +11,7 @@ import numpy as np
 from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_photo
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
-from bodyposenet.common.data.loading.decoding import SpoiltRecordError, decode_mask, decode_photo, factor_for
+from bodyposenet.common.data.loading.decoding import SpoiltRecordError, decode_photo, factor_for, read_mask
 from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
@@ -38,6 +38,7 @@ class RecordSource:
         augmentation: How samples vary.
         seed: Of the augmentation.
         share: Of an epoch's samples those that show nobody, from 0 to below 1.
+        decode_whole: As in a train spec.
     """
 
     shards: tuple[Shard, ...]
@@ -47,6 +48,7 @@ class RecordSource:
     augmentation: AugmentationConfig
     seed: int
     share: float = 0.0
+    decode_whole: bool = False
 
     @classmethod
     def from_spec(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
@@ -68,6 +70,7 @@ class RecordSource:
             augmentation=loader.augmentation_config,
             seed=spec.random_seed,
             share=loader.negatives,
+            decode_whole=loader.decode_whole,
         )
         source._require_negatives()
         return source
@@ -130,8 +133,8 @@ class RecordSource:
         Raises:
             UserError: So many records in a row are damaged that the shards are.
         """
-        candidates = self._list_candidates(index, epoch)
-        for place in candidates[:-1]:
+        for further in range(MOST_DAMAGED - 1):
+            place = self._find_place(index, epoch, further)
             key = (place.shard, place.record)
             if key in self.damaged:
                 continue
@@ -140,17 +143,16 @@ class RecordSource:
             except SpoiltRecordError as error:
                 self.damaged.add(key)
                 log.warning("%s; skipped, as %d photos are so far", error, len(self.damaged))
-        return self._sample(candidates[-1], epoch)
+        return self._sample(self._find_place(index, epoch, MOST_DAMAGED - 1), epoch)
 
-    def _list_candidates(self, index: int, epoch: int) -> list["_Place"]:
-        """List the sample and those that stand in for it, the nearest first."""
+    def _find_place(self, index: int, epoch: int, further: int) -> "_Place":
+        """Find a sample, or the one ``further`` away that stands in for it."""
         people = len(self.people)
         if index < people:
-            places = [place % people for place in range(index, index + MOST_DAMAGED)]
-            return [_Place(place, *self.people[place].tolist()) for place in places]
-        first = epoch * self.negatives + index - people  # of all negatives that are drawn, in all epochs
-        rows = [self._draw_negative(number) for number in range(first, first + MOST_DAMAGED)]
-        return [_Place(index, *self.blank[row].tolist()) for row in rows]
+            number = (index + further) % people
+            return _Place(number, *self.people[number].tolist())
+        drawn = epoch * self.negatives + index - people  # of all negatives that are drawn, in all epochs
+        return _Place(index, *self.blank[self._draw_negative(drawn + further)].tolist())
 
     def _draw_negative(self, number: int) -> int:
         """Draw the row of a negative: all of them in turn, then all in another order."""
@@ -159,7 +161,7 @@ class RecordSource:
 
     def _sample(self, place: "_Place", epoch: int) -> Sample:
         record = self.shards[place.shard][place.record]
-        rng = np.random.default_rng([self.seed, 1, epoch, place.number])
+        rng = _start_chance(self.seed, 1, epoch, place.number)
         warp = self._warp(record, place.person, rng)
         return self._warped(record, warp, random_tint(rng, self.augmentation.color_aug_params))
 
@@ -171,7 +173,8 @@ class RecordSource:
         params, photo = self.augmentation.spatial_aug_params, (record.height, record.width)
         mode = self.augmentation.spatial_augmentation_mode
         if mode == "person_centric" and person is not None:
-            centre, height = record.centers[person] - 0.5, float(record.scales[person])
+            x, y, width, height = record.boxes[person].tolist()
+            centre = np.array([x + width / 2 - 0.5, y + height / 2 - 0.5])
             return person_centric(rng, params, centre=centre, height=height, photo=photo, size=self.size)
         return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode == "standard_with_fixed_aspect_ratio")
 
@@ -180,12 +183,13 @@ class RecordSource:
         if warp.mirrored:
             keypoints = keypoints[:, self.skeleton.flip_order]
         factor = factor_for(warp.scale)
-        image = warp.from_reduced(factor).image(decode_photo(record, factor), self.size)
+        photo = decode_photo(record, factor, whole=self.decode_whole)
+        image = warp.from_reduced(factor).image(photo, self.size)
         if tint:
             tint.apply(image, warp, (record.height, record.width))
         return Sample(
             image=image,
-            mask=warp.mask(decode_mask(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
+            mask=warp.mask(read_mask(record), (self.size[0] // STRIDE, self.size[1] // STRIDE), STRIDE),
             joints=warp.points(keypoints[..., :2]),
             visible=keypoints[..., 2] > 0,
             image_id=record.image_id,
@@ -214,6 +218,12 @@ class _Place(NamedTuple):
     shard: int
     record: int
     person: int | None = None
+
+
+def _start_chance(*numbers: int) -> np.random.Generator:
+    """Return ``default_rng(numbers)`` at half its cost: numbers of 32 bits are the words that it would make of them."""
+    words = all(0 <= number < 2**32 for number in numbers)
+    return np.random.default_rng(np.array(numbers, np.uint32) if words else numbers)
 
 
 @lru_cache(maxsize=4)

@@ -35,7 +35,7 @@ formats = st.sampled_from(
 def test_header_and_pixels_agree(size, format_):
     suffix, options = format_
     data = cv2.imencode(suffix, np.zeros((*size, 3), np.uint8), options)[1].tobytes()
-    assert read_header_size(data) == size == decode_size(data)
+    assert read_header_size(data) == size == decode_size(data) == decode(data, cv2.IMREAD_COLOR).shape[:2]
 
 
 def test_a_rotation_in_exif_does_not_turn_the_size():
@@ -54,6 +54,13 @@ def test_a_rotation_in_exif_does_not_turn_the_size():
 def test_what_has_no_size_has_none(data):
     assert read_header_size(data) is None
     assert decode_size(data) is None
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_file_that_ends_early_has_a_size_just_where_it_has_pixels(suffix):
+    data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8))[1].tobytes()
+    for end in range(0, len(data), 7):
+        assert (decode_size(data[:end]) is None) == (decode(data[:end], cv2.IMREAD_COLOR) is None)
 
 
 @pytest.mark.data

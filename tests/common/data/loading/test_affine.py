@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bodyposenet.common.data.annotations.ignore_masks import encode_mask
 from bodyposenet.common.data.loading.affine import GREY, Warp, person_centric, whole_photo
+from bodyposenet.common.imaging.bitmask_png import read_bitmap
 from bodyposenet.common.spec.train import SpatialAugParams
 
 PHOTO, SIZE = (400, 600), (256, 256)
@@ -180,6 +182,22 @@ def test_a_cell_of_the_mask_is_the_pixel_at_the_cells_centre(seed):
     edge = np.minimum.reduce([abs(x - 149.5), abs(x - 419.5), abs(y - 99.5), abs(y - 259.5)]) < 0.6
     assert (((cells == 0) == ignored) | edge).all()
     assert set(np.unique(cells)) <= {0, 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_bits_of_a_mask_are_looked_up_where_its_pixels_are(seed):
+    rng = np.random.default_rng(seed)
+    warp = person_centric(rng, WILD, centre=CENTRE, height=150, photo=PHOTO, size=SIZE)
+    mask = cv2.resize(np.where(rng.random((50, 70)) < 0.5, 255, 0).astype(np.uint8), PHOTO[::-1], interpolation=0)
+    bits = read_bitmap(encode_mask(mask))
+    assert np.mean(warp.mask(bits, (32, 32), 8) != warp.mask(mask, (32, 32), 8)) < 0.003  # in the middle of two pixels
+
+
+def test_a_halved_mask_is_looked_up_by_opencvs_rule_between_two_bits():
+    mask = np.where(np.random.default_rng(0).random((512, 512)) < 0.5, 255, 0).astype(np.uint8)
+    warp = whole_photo(np.random.default_rng(0), SpatialAugParams(), photo=mask.shape, size=(256, 256))
+    assert (warp.mask(read_bitmap(encode_mask(mask)), (32, 32), 8) == warp.mask(mask, (32, 32), 8)).all()
 
 
 def whole(seed=0, *, photo=PHOTO, size=(256, 300), stretch=False, **params):

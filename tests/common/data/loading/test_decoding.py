@@ -6,7 +6,7 @@ import pytest
 from support.record import a_record
 
 from bodyposenet.common.data.loading.affine import Warp
-from bodyposenet.common.data.loading.decoding import decode_mask, decode_photo, factor_for
+from bodyposenet.common.data.loading.decoding import decode_mask, decode_photo, factor_for, read_mask
 from bodyposenet.common.errors import UserError
 
 
@@ -75,6 +75,24 @@ def test_a_shrunken_photo_is_in_place_and_nearer_to_the_exact_one_than_without(k
     assert np.abs(ours - exact).mean() < np.abs(plain - exact).mean()
     dark = [np.argwhere(picture[..., 1] < 70).mean(axis=0) for picture in (ours.astype(float), exact)]
     assert np.abs(dark[0] - dark[1]).max() < 0.35
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_whole_decoding_averages_the_same_squares(factor):
+    record = record_of(photo())
+    reduced, whole = decode_photo(record, factor), decode_photo(record, factor, whole=True)
+    assert reduced.shape == whole.shape
+    assert np.abs(reduced.astype(int) - whole).mean() < 1.5
+
+
+def test_masks_are_read_in_bits_and_the_same_as_their_pixels():
+    mask = np.where(np.random.default_rng(0).random((203, 301)) < 0.5, 255, 0).astype(np.uint8)
+    png = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes()
+    assert (decode_mask(a_record(mask=png)) == mask).all()
+    assert (read_mask(a_record(mask=png)).unpack() == mask).all()
+    grey = cv2.imencode(".png", mask)[1].tobytes()
+    assert (read_mask(a_record(mask=grey)) == mask).all()
+    assert read_mask(a_record(mask=None)) is None
 
 
 def test_the_scale_of_a_stretched_photo_is_the_greater_one():
