@@ -5,7 +5,7 @@ import numpy as np
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.pose.group import adopt, group_limbs, share
-from bodyposenet.common.pose.limbs import find_limbs
+from bodyposenet.common.pose.limbs import Fields, find_limbs, lay_flat
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -32,8 +32,9 @@ def decode(
     Shape letters: N people, K joints, L limbs, H and W the grid's rows and columns.
 
     Args:
-        heatmaps: ``(H, W, K + 1)`` or ``(H, W, K)`` float32; a background channel is ignored.
-        pafs: ``(H, W, 2 L)`` float32.
+        heatmaps: ``(H, W, K + 1)`` or ``(H, W, K)`` float32 or float16; a background channel is ignored.
+        pafs: ``(H, W, 2 L)`` float32 or float16; read where they lie if their channels lie side by side or plane after
+            plane.
         skeleton: Names the channels.
         stride: Input pixels per cell.
         sigma: Spread of a peak, in input pixels, that the network was trained to draw.
@@ -62,7 +63,7 @@ def decode(
     return People(keypoints, scores)
 
 
-def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, Fields]:
     """Return the maps as compiled code takes them.
 
     Raises:
@@ -75,7 +76,7 @@ def _check(heatmaps: np.ndarray, pafs: np.ndarray, skeleton: Skeleton) -> tuple[
             where=skeleton.name,
             fix=f"give heatmaps (H, W, {K + 1}) and part affinity fields (H, W, {2 * L}) of one picture",
         )
-    return np.ascontiguousarray(heatmaps, np.float32), np.ascontiguousarray(pafs, np.float32)
+    return np.ascontiguousarray(heatmaps, np.float32), lay_flat(pafs)
 
 
 @njit(nogil=True, cache=True)

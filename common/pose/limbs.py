@@ -13,7 +13,37 @@ NEEDED = 9  # samples that must point along the pair (reference 9.6)
 # Places of the samples between the ends, from 0 to 1; the first tell most wrong pairs.
 INNER = np.array([4, 5, 2, 7, 6, 3, 8, 1], np.float32) / np.float32(SAMPLES - 1)
 INFINITE = np.float32(np.inf)
+FAR = 1 << 30  # more rows and columns than a grid has
+# Of a float16, by its exponent's bits: what its fraction counts in; numbers that are not finite have the last.
+EXPONENTS = np.array([2.0**-24, *(2.0 ** (power - 25) for power in range(1, 31)), np.nan], np.float32)
+NO_NUMBERS, NO_BITS = np.empty(0, np.float32), np.empty(0, np.uint16)
 TOTAL, GOOD, LENGTH = 0, 1, 2  # of a pair: sum of its good samples times its length, their number, its length in cells
+
+
+Steps = tuple[int, int, int]
+Fields = tuple[np.ndarray, np.ndarray, Steps, Steps]
+
+
+def lay_flat(pafs: np.ndarray) -> Fields:
+    """Return fields as compiled code takes them, float32 and float16 in either layout without a copy.
+
+    Args:
+        pafs: ``(H, W, 2 L)``, whose channels lie side by side or plane after plane; others are copied.
+
+    Returns:
+        Their numbers as they lie in memory, flat: those that are float32; the bits of those that are float16, as
+        uint16; one of both is empty. Then ``(H, W, 2 L)``, and how many numbers it is from one row, column and channel
+        to the next.
+    """
+    rows, columns, channels = pafs.shape
+    given = pafs if pafs.dtype == np.float16 else pafs.astype(np.float32, copy=False)
+    planes, steps = given.transpose(2, 0, 1), (columns, 1, rows * columns)
+    if not planes.flags.c_contiguous:
+        planes, steps = np.ascontiguousarray(given), (columns * channels, channels, 1)
+    numbers = planes.reshape(-1)
+    halves = numbers.dtype == np.float16
+    both = (NO_NUMBERS, numbers.view(np.uint16)) if halves else (numbers, NO_BITS)
+    return *both, (rows, columns, channels), steps
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -21,7 +51,7 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
     """Match the peaks at the two ends of every limb, best pair first, each peak once a limb.
 
     Args:
-        pafs: ``(H, W, 2 L)`` float32.
+        pafs: ``(H, W, 2 L)``, as :func:`lay_flat` gives them.
         points: ``(P, 2)`` peaks, x, y in cells.
         bounds: ``(K + 1,)`` where each joint's peaks begin and end.
         limbs: ``(L, 2)`` joints at the ends.
@@ -38,7 +68,8 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
         most += min(counts[start], counts[end])
         all_pairs += counts[start] * counts[end]
     pairs, scores = np.empty((most, 3), np.int64), np.empty(most, np.float32)
-    tables, fields = np.zeros(all_pairs, np.float32), _by_limb(pafs)
+    tables = np.zeros(all_pairs, np.float32)
+    fields = _by_limb(pafs, _bound(points, bounds, limbs, pafs[2]))
     count, filled = 0, 0
     for limb in range(len(limbs)):
         start, end = limbs[limb]
@@ -53,18 +84,60 @@ def find_limbs(pafs, points, bounds, limbs, threshold):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
-def _by_limb(pafs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Copy the fields to ``(L, H + 1, W + 1, 2)``: one fits the fastest cache, and the last cells have neighbours."""
-    rows, columns, channels = pafs.shape
+def _bound(points, bounds, limbs, shape):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Bound what is read of each limb's field.
+
+    Returns:
+        ``(L, 4)`` first row and column, and those after the last, of the cells around all places between its peaks, as
+        they are moved inside the grid; none where one end has no peak.
+    """
+    most_x, most_y = np.float32(shape[1] - 1), np.float32(shape[0] - 1)
+    boxes = np.zeros((len(limbs), 4), np.int64)
+    for limb in range(len(limbs)):
+        top, left, bottom, right, ends = FAR, FAR, 0, 0, 0
+        for joint in limbs[limb]:
+            ends += bounds[joint + 1] > bounds[joint]
+            for point in range(bounds[joint], bounds[joint + 1]):
+                column = int(min(max(points[point, 0], np.float32(0)), most_x))
+                row = int(min(max(points[point, 1], np.float32(0)), most_y))
+                top, left = min(top, row), min(left, column)
+                bottom, right = max(bottom, row + 2), max(right, column + 2)
+        if ends == 2:
+            boxes[limb, 0], boxes[limb, 1], boxes[limb, 2], boxes[limb, 3] = top, left, bottom, right
+    return boxes
+
+
+@njit(nogil=True, cache=True)
+def _by_limb(pafs, boxes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Copy the fields to ``(L, H + 1, W + 1, 2)``: one fits the fastest cache, and the last cells have neighbours.
+
+    Outside a limb's box nothing is copied, and what is there is undefined.
+    """
+    values, bits, (rows, columns, channels), (below, right, deeper) = pafs
     fields = np.empty((channels // 2, rows + 1, columns + 1, 2), np.float32)
-    for row in range(rows):
-        for limb in range(channels // 2):
-            for column in range(columns):
-                fields[limb, row, column, 0] = pafs[row, column, 2 * limb]
-                fields[limb, row, column, 1] = pafs[row, column, 2 * limb + 1]
     fields[:, rows] = 0
     fields[:, :, columns] = 0
+    for row in range(rows):  # all limbs of a row, as in most layouts their numbers of a cell lie side by side
+        for limb in range(channels // 2):
+            top, first, bottom, last = boxes[limb]
+            if top <= row < bottom:
+                u = np.uintp(row * below + first * right + 2 * limb * deeper)
+                for column in range(first, min(last, columns)):
+                    v = u + np.uintp(deeper)
+                    if len(bits):
+                        fields[limb, row, column, 0], fields[limb, row, column, 1] = _widen(bits[u]), _widen(bits[v])
+                    else:
+                        fields[limb, row, column, 0], fields[limb, row, column, 1] = values[u], values[v]
+                    u += np.uintp(right)
     return fields
+
+
+@njit(nogil=True, cache=True)
+def _widen(bits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Return the float32 of a float16 by its bits, as numba knows no float16; what is not finite becomes NaN."""
+    exponent, fraction = np.int32(bits >> 10 & 31), np.float32(bits & 1023)
+    size = EXPONENTS[exponent] * (fraction + np.float32(1024 if exponent else 0))
+    return -size if bits >> 15 else size
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
