@@ -19,7 +19,7 @@ LIBRARIES = {
     "mlflow": "from mlflow import MlflowClient", "keras": "import keras",
 }  # fmt: skip
 WORDS = {
-    "numba_called": "numba and its first call",
+    "numba_called": "numba, with its first call",
     "onnx": "ONNX",
     "cv2": "OpenCV",
     "keras": "Keras with TensorFlow",
