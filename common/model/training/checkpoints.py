@@ -169,7 +169,7 @@ def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | No
             continue
         _require_proof(damaged, path)
         if damaged:
-            told = "; ".join(f"{error.where}: {error.problem}" for error in damaged)
+            told = "; ".join(str(UserError(error.problem, where=error.where)) for error in damaged)
             log.warning("%s; the training goes on from %s", told, path.name)
         return path, found
     if damaged:
