@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.leftovers import write_checkpoint
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, keep_newest
+from bodyposenet.common.model.training.checkpoints import TrainingState, checkpoints_in
+from bodyposenet.common.model.training.own_checkpoints import OwnCheckpoints
 from bodyposenet.common.storage import locking, together
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.locking import hold_alone
@@ -101,12 +103,10 @@ def test_snapshots_go_by_their_numbers(tmp_path, days):
 @JUMPS
 def test_checkpoints_go_by_their_epochs(tmp_path, days):
     for epoch in range(1, 12):
-        path = tmp_path / f"model.epoch-{epoch}.keras"
-        path.touch()
+        path = write_checkpoint(tmp_path, epoch)
         os.utime(path, (time.time() + epoch * days * 86400 / 10,) * 2)
-    keep_newest(tmp_path, 2)
+    OwnCheckpoints(tmp_path, TrainingState(epoch=11), most=2, epochs=20)
     assert [epoch for epoch, _ in checkpoints_in(tmp_path)] == [10, 11]
-    assert not (tmp_path / LATEST).exists()
 
 
 def test_what_names_others_appears_after_them_though_the_clock_was_set_back_meanwhile(tmp_path, monkeypatch):

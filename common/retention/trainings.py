@@ -1,5 +1,6 @@
-"""Trainings: checkpoints that are older than the newest whole ones."""
+"""Trainings: checkpoints that are older than the newest whole ones of their training."""
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,39 +12,40 @@ from bodyposenet.common.storage.locking import OWNER, hold_alone, is_held
 
 
 def find_checkpoints(folder: Path, limits: Limits) -> Iterator[Leftover | None]:
-    """Find the checkpoints of a training that are not among its newest whole ones, the oldest first.
+    """Find the checkpoints of each training in a folder that are not among its newest whole ones, the oldest first.
 
-    Encrypted ones count as whole with their key only: without it none is found.
+    What does not say that it is a checkpoint, and of which training, is none: an encrypted one without its key.
     """
-    older, newest = _split(folder, limits.keep)
     why = f"{_tell_newer(limits.keep)} newer and whole"
     check = functools.partial(_check, folder, limits)
-    for path in filter(_is_checkpoint, older):
-        yield judge(path, "checkpoint", why, limits, check=check, remove=functools.partial(_remove, path, newest))
+    found = [path for _, path in checkpoints_in(folder) if not path.is_symlink()]
+    for paths in _list_by_training(found) if len(found) > limits.keep else ():
+        older, newest = _split(paths, limits.keep)
+        for path in older:
+            yield judge(path, "checkpoint", why, limits, check=check, remove=functools.partial(_remove, path, newest))
 
 
 def _tell_newer(number: int) -> str:
     return "another is" if number == 1 else f"{number} others are"
 
 
-def _split(folder: Path, keep: int) -> tuple[list[Path], list[Path]]:
+def _list_by_training(paths: list[Path]) -> list[list[Path]]:
+    """List the checkpoints of each training, in the same order."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        with contextlib.suppress(UserError):
+            found.setdefault(read_state(path).training, []).append(path)
+    return [*found.values()]
+
+
+def _split(found: list[Path], keep: int) -> tuple[list[Path], list[Path]]:
     """List the checkpoints before the newest whole ones, the oldest first, and these; none where they are too few."""
-    found = [path for _, path in checkpoints_in(folder) if not path.is_symlink()]
     newest: list[Path] = []
     for place in range(len(found) - 1, 0, -1) if len(found) > keep else ():
         newest += [found[place]] if is_whole(found[place]) else []
         if len(newest) == keep:
             return found[:place], newest
     return [], []
-
-
-def _is_checkpoint(path: Path) -> bool:
-    """Tell whether a file says itself that it is one of ours."""
-    try:
-        read_state(path)
-    except UserError:
-        return False
-    return True
 
 
 def _check(folder: Path, limits: Limits) -> str:

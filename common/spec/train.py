@@ -121,7 +121,7 @@ class TrainSpec(Strict):
         summary_every_n_steps: Steps between TensorBoard points; 0 writes none.
         infrequent_summary_every_n_steps: Accepted; without effect, as in TAO.
         validation_every_n_epoch: Epochs between looks at the validation records.
-        max_ckpt_to_keep: The newest so many checkpoints stay.
+        max_ckpt_to_keep: So many checkpoints of this training stay, the newest, however often it is resumed.
         pretrained_weights: A model whose weights are taken, layer by layer by name.
         load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
         fit_width: Extension: ``prune`` cuts wider weights to the widths of ``model``, keeping in each layer the filters

@@ -75,6 +75,16 @@ def write_unsynced(path: Location, token: str = "") -> Iterator[BinaryIO]:
         yield file
 
 
+def rename_file(path: Path, name: str) -> None:
+    """Give a file on a disk another name in its folder; what has that name is replaced.
+
+    Raises:
+        UserError: The folder takes no changes.
+    """
+    with translate_errors(path):
+        path.replace(path.with_name(name))
+
+
 def rewrite(path: str | Path | Location, change: Change) -> None:
     """Replace a file by a changed one in one step; of several that do so at once, none loses its change.
 

@@ -1,6 +1,7 @@
 """Unpacking: archives that runs keep for others, into a folder and nowhere else, if they are no larger than told."""
 
 import errno
+import io
 import lzma
 import struct
 import zipfile
@@ -29,6 +30,7 @@ BROKEN_ZIP = (
     TypeError,
     OverflowError,
 )
+BEGINS = b"PK\3\4"  # an archive with anything in it
 BLOCK = 1 << 20  # bytes that are copied at once
 
 
@@ -60,6 +62,38 @@ def extract_all(archive: Path, folder: Path, *, most_bytes: int, fix: str) -> li
         for name in names:
             left -= _extract(packed, name, join_inside(folder, name, where=where, fix=fix), left, where, fix)
         return names
+
+
+def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
+    """Open an archive that begins where its file does; one that lost its end is told to have lost it.
+
+    Python's reader takes the last table of contents that it finds, and in what is cut that may be the table of an
+    archive inside: a checkpoint, cut within its own, would be taken for the arrays of its optimizer.
+
+    Args:
+        file: To read and seek in.
+
+    Raises:
+        BadZipFile: It is cut, or no archive. Other damage is told as Python's reader tells it, see :data:`BROKEN_ZIP`.
+    """
+    begins = begins_zip(file)
+    if begins and not zipfile.is_zipfile(file):
+        raise _report_cut(file)
+    archive = zipfile.ZipFile(file)
+    if begins and min((member.header_offset for member in archive.infolist()), default=1):
+        raise _report_cut(file)
+    return archive
+
+
+def begins_zip(file: IO[bytes]) -> bool:
+    """Tell whether a file begins as an archive does, whole or not."""
+    file.seek(0)
+    return file.read(len(BEGINS)) == BEGINS
+
+
+def _report_cut(file: IO[bytes]) -> zipfile.BadZipFile:
+    size = file.seek(0, io.SEEK_END)
+    return zipfile.BadZipFile(f"it is cut: its end, with its table of contents, is missing after {size:,} bytes")
 
 
 @contextmanager

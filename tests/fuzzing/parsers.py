@@ -242,10 +242,12 @@ def _tao_network(path):
 
 
 def _checkpoint_state(path):
-    from bodyposenet.common.model.training.checkpoints import checkpoints_in, find_precision, read_state
+    from bodyposenet.common.model.training.checkpoints import TrainingState, checkpoints_in, find_precision, read_state
+    from bodyposenet.common.model.training.own_checkpoints import OwnCheckpoints
 
     checkpoints_in(path.parent)
     find_precision(path.parent, 5)
+    OwnCheckpoints(path.parent, TrainingState(epoch=9), most=2, epochs=9)
     assert read_state(path).place >= (0, 0)
 
 

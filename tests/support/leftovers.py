@@ -66,13 +66,14 @@ def leave_temporary(folder):
     return left
 
 
-def write_checkpoint(folder, epoch, *, torn=False):
+def write_checkpoint(folder, epoch, *, torn=False, training="", step=0, name=NAME):
     """A checkpoint with all that is asked of one, and no network."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {"epoch": epoch, "step": 0, "steps": 4, "sums": {}, "seconds": 0.0, "precision": "float32"}
+    state = {"epoch": epoch, "step": step, "steps": 4, "sums": {}, "seconds": 0.0, "precision": "float32"}
+    state["training"] = training
     arrays = io.BytesIO()
     np.savez(arrays, np.full(64, epoch, np.float32))
-    path = folder / NAME.format(epoch)
+    path = folder / name.format(epoch)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(OPTIMIZER, arrays.getvalue())
         archive.writestr(HISTORY, "[]")

@@ -51,16 +51,21 @@ def running(
 def _wait_for(asked: str, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(asked, timeout=5).close()
+        if _is_ready(asked):
             return
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                return
-        except OSError:
-            pass
         time.sleep(0.05)
     raise RuntimeError(f"{asked} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _is_ready(asked: str) -> bool:
+    """Ask a server; an error of its own, no answer, and nobody who listens mean that it is still starting."""
+    try:
+        urllib.request.urlopen(asked, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+    return True
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,7 @@
 """Suspect pictures: the part of a photo that a suspected label is in, as it is labelled and as it is proposed."""
 
 import base64
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,8 +20,11 @@ from bodyposenet.common.data.report.dataset_pictures import (
 from bodyposenet.common.data.suspects.suspect import BOX, DOUBLED, WORDS, Suspect
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.orientation import Frame
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.pose.draw import line_width
 from bodyposenet.common.skeleton.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 LONGEST = 280  # pixels of a picture's longer side
 QUALITY = 78  # of its JPEG
@@ -50,6 +54,8 @@ def show_suspects(
 ) -> list[dict[str, Any]]:
     """Say of each suspect what the pages show: number, words, where it is, and pictures where the photo can be read.
 
+    How many have none is told in a line, with the reason of the first.
+
     Args:
         suspects: The likeliest first.
         skeleton: The labels' joints, and limbs between them.
@@ -57,17 +63,20 @@ def show_suspects(
         unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
     """
     shown = []
-    away = False
+    unread: UserError | None = None
     for number, suspect in enumerate(suspects, 1):
         shots: list[Shot] = []
         try:
-            if not away:
+            if not isinstance(unread, AwayError):  # then no other would be read, either
                 shots = draw_suspect(read(suspect.photo.file_name), suspect, skeleton, unclear=unclear)
-        except AwayError:  # nor would any other be read
-            away = True
-        except UserError:
-            pass
+        except AwayError as error:
+            unread = error
+        except UserError as error:
+            unread = unread or error
         shown.append({"number": number, "words": WORDS[suspect.kind], "shots": shots} | describe_suspect(suspect))
+    if unread:
+        bare = sum(not each["shots"] for each in shown)
+        log.info("%s of %d shown without a picture: %s", pluralize(bare, "suspect"), len(shown), unread)
     return shown
 
 

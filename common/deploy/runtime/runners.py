@@ -1,7 +1,6 @@
 """Runners: any model file as one function from pictures to maps."""
 
 import threading
-import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.runner_names import resolve_runner
 from bodyposenet.common.spec.words import Device, RunnerName
 from bodyposenet.common.storage.model_key import foreign, open_model_file
+from bodyposenet.common.storage.unpacking import begins_zip
 
 ONNX_SUFFIXES = (".onnx", ".etlt")
 
@@ -119,7 +119,7 @@ def measure_speed_up(runner: Runner) -> float | None:
 
 def _is_keras(path: Path) -> bool:
     with open_model_file(path) as file:
-        return zipfile.is_zipfile(file)
+        return begins_zip(file)
 
 
 class LiveRunner:

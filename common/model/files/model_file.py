@@ -22,7 +22,7 @@ from bodyposenet.common.model.files.graph_bounds import hold_graph
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
-from bodyposenet.common.storage.unpacking import zip_errors
+from bodyposenet.common.storage.unpacking import begins_zip, open_zip, zip_errors
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def _network(path: Path) -> Any:
 
     with open_model_file(path) as file:
         try:
-            with zipfile.ZipFile(file) as archive:
+            with open_zip(file) as archive:
                 hold_small(archive, path)
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
                 hold_graph(config, str(path))
@@ -177,10 +177,10 @@ def read_card(path: Path) -> Card:
         UserError: The file is no Keras zip, is locked, or has no card that can be read.
     """
     with open_model_file(path) as file:
-        if not zipfile.is_zipfile(file):
+        if not begins_zip(file):
             kinds = "neither a Keras zip nor TAO's open .hdf5"
             raise foreign(path, kinds, "give the file that `bpnet train` or `bpnet prune` wrote")
-        with zip_errors(lambda error: _report_damage(path, error)), zipfile.ZipFile(file) as archive:
+        with zip_errors(lambda error: _report_damage(path, error)), open_zip(file) as archive:
             return _card_in(archive, path)
 
 

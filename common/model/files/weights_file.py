@@ -18,6 +18,7 @@ from bodyposenet.common.model.files.hdf5 import Arrays, array, hdf5_errors, memb
 from bodyposenet.common.model.files.model_file import model_file
 from bodyposenet.common.model.files.tao_hdf5 import flatten, list_layers, model_config
 from bodyposenet.common.storage.model_key import TAO_ENDINGS, foreign, open_model_file, taking_plain
+from bodyposenet.common.storage.unpacking import begins_zip, open_zip
 
 WEIGHTS_MEMBER = "model.weights.h5"
 KNOWN = "a .keras file, a .weights.h5 of Keras 3, an open .hdf5 of TAO, or Keras Applications' VGG19 .h5"
@@ -55,7 +56,7 @@ def read_weights(path: Path, known: Collection[str] = ()) -> Stored:
     if holds_hdf5(path):
         with open_hdf5(path) as file:
             return _hdf5(path, file, known)
-    with taking_plain(), open_model_file(path) as content, hdf5_errors(path), zipfile.ZipFile(content) as archive:
+    with taking_plain(), open_model_file(path) as content, hdf5_errors(path), open_zip(content) as archive:
         return Stored(path, "Keras model", _in_archive(path, archive))
 
 
@@ -70,7 +71,7 @@ def holds_hdf5(path: Path) -> bool:
     if h5py.is_hdf5(path):
         return True
     with taking_plain(), open_model_file(path) as content:
-        if zipfile.is_zipfile(content):
+        if begins_zip(content):
             return False
     raise foreign(path, "neither HDF5 nor a Keras zip", f"give {KNOWN}", endings=(*TAO_ENDINGS, ".hdf5"))
 

@@ -22,14 +22,16 @@ from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.encryption import LockedError, is_encrypted
 from bodyposenet.common.storage.json_files import take_list, take_mapping
 from bodyposenet.common.storage.model_key import open_model_file
-from bodyposenet.common.storage.unpacking import BROKEN_ZIP
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP, open_zip
 
 log = logging.getLogger(__name__)
 
-ENDINGS = (".keras", ".tlt")  # the second is TAO's, of encrypted networks
 NAME = "model.epoch-{}.keras"
 PATTERN = re.compile(r"model\.epoch-(\d+)\.(?:keras|tlt)")
 LATEST = "model.latest.keras"  # made within an epoch
+UNNAMED = "earlier"  # what trainings from before they had names go by
+LATEST_PATTERN = re.compile(rf"model\.latest(?:-(?:[0-9a-f]{{16}}|{UNNAMED}))?\.(?:keras|tlt)")  # aside by training
+TRAINING = re.compile(r"(?:[0-9a-f]{16})?")  # what trainings are called
 BEST = "model.best.keras"  # a network only, of the best AP so far
 OPTIMIZER, HISTORY, STATE = "optimizer.npz", "history.json", "training.json"
 MOST_STATE = {OPTIMIZER: OPTIMIZER_BYTES, HISTORY: CARD_BYTES, STATE: CARD_BYTES}  # that these unpack to
@@ -56,6 +58,8 @@ class TrainingState:
         seconds: Spent on them.
         history: An entry for each epoch that is done.
         precision: The number format that it computes in; nothing in checkpoints from before this was kept.
+        training: Tells its checkpoints from those of others in the same folder: a name made where it began, which it
+            keeps wherever it goes on; nothing, likewise.
     """
 
     epoch: int = 0
@@ -65,6 +69,7 @@ class TrainingState:
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
     precision: str = ""
+    training: str = ""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -110,16 +115,6 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
     save_model(model, path, card, more={OPTIMIZER: file.getvalue()} | more)
 
 
-def keep_newest(folder: Path, number: int) -> None:
-    """Remove all checkpoints of epochs but the newest, and the one within an epoch if there is a newer one."""
-    found = checkpoints_in(folder)
-    for _, old in found[:-number]:
-        old.unlink()
-    for latest in _latest_in(folder):
-        if found and (_place(latest) or (0, 0)) < (found[-1][0], 0):
-            latest.unlink()
-
-
 def sweep(folder: Path) -> None:
     """Remove what a killed training left half written."""
     for left in (path for pattern in LEFT for path in folder.glob(pattern)):
@@ -135,8 +130,10 @@ def checkpoints_in(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _latest_in(folder: Path) -> list[Path]:
-    return [path for ending in ENDINGS if (path := (folder / LATEST).with_suffix(ending)).exists()]
+def latest_in(folder: Path) -> list[Path]:
+    """List the checkpoints within an epoch in a folder: the last training's, and what was set aside of others."""
+    found = (LATEST_PATTERN.fullmatch(path.name) and path for path in sorted(Path(folder).glob("model.latest*")))
+    return [path for path in found if path]
 
 
 def list_lasting(folder: Path) -> list[Path]:
@@ -172,12 +169,19 @@ def newest_checkpoint(folder: Path, epochs: int) -> tuple[Path, Checkpoint] | No
             continue
         _require_proof(damaged, path)
         if damaged:
-            names = ", ".join(str(error.where) for error in damaged)
-            log.warning("%s: damaged, so the training goes on from %s", names, path.name)
+            told = "; ".join(str(UserError(error.problem, where=error.where)) for error in damaged)
+            log.warning("%s; the training goes on from %s", told, path.name)
         return path, found
     if damaged:
-        raise damaged[0]
+        raise _report_none_whole(damaged[0])
     return None
+
+
+def _report_none_whole(error: DamagedError | LockedError) -> UserError:
+    if isinstance(error, LockedError):
+        return error
+    fix = "there is no whole one before it: copy it again, or delete it, and the training begins anew"
+    return DamagedError(error.problem, where=error.where, fix=fix)
 
 
 def find_precision(folder: Path, epochs: int) -> str:
@@ -197,7 +201,7 @@ def _require_proof(damaged: list[DamagedError | LockedError], opens: Path) -> No
 
 def _newest_first(folder: Path, epochs: int) -> Iterator[Path]:
     found = [((epoch, 0), path) for epoch, path in checkpoints_in(folder) if epoch <= epochs]
-    latest = [(_place(path) or (epochs, 0), path) for path in _latest_in(folder)]  # a damaged one is tried, and told
+    latest = [(_place(path) or (epochs, 0), path) for path in latest_in(folder)]  # a damaged one is tried, and told
     found += [(place, path) for place, path in latest if place <= (epochs, 0)]
     return (path for _, path in sorted(found, reverse=True))
 
@@ -220,7 +224,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     state = read_state(path)
     try:
-        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(path) as file, open_zip(file) as archive:
             hold_small(archive, path, more=MOST_STATE)
             broken = archive.testzip()
             if broken:
@@ -238,7 +242,7 @@ def is_whole(path: Path) -> bool:
     """Tell whether a file is a checkpoint that nothing is missing of; an encrypted one must open."""
     try:
         read_state(path)
-        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(path) as file, open_zip(file) as archive:
             return archive.testzip() is None
     except (UserError, *BROKEN):
         return False
@@ -249,7 +253,7 @@ def read_state(path: Path) -> TrainingState:
     if not path.is_file():
         raise UserError("there is no such checkpoint", where=str(path), fix="check the path")
     try:
-        with open_model_file(path) as file, zipfile.ZipFile(file) as archive:
+        with open_model_file(path) as file, open_zip(file) as archive:
             hold_small(archive, path, more=MOST_STATE)
             if OPTIMIZER in archive.namelist():
                 return _state_in(archive)
@@ -271,12 +275,14 @@ def _state_in(archive: zipfile.ZipFile) -> TrainingState:
         raise TypeError("a number of its state is none")
     if not all(type(count) is int and count >= 0 for count in counts):
         raise TypeError("its state does not count")
+    if not TRAINING.fullmatch(state.training):  # it becomes part of a file's name
+        raise ValueError("its training has no name that is one")
     return state
 
 
 def _report_damage(path: Path, error: Exception) -> DamagedError:
     return DamagedError(
-        f"this checkpoint cannot be read: {error}",
+        f"this checkpoint is damaged: {error}",
         where=str(path),
-        fix="delete it; training resumes from the one before",
+        fix="copy it again, or delete it: a training goes on from the one before",
     )

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.train import TrainSpec
 from bodyposenet.common.storage.model_key import open_model_file, taking_plain
+from bodyposenet.common.storage.unpacking import begins_zip
 
 TAO_CHECKPOINT = ".ckzip"
 OTHER_POSE_CONFIG = "give the pose config that it was trained with"
@@ -182,7 +182,7 @@ def _check_start(spec: TrainSpec) -> None:
         )
     with taking_plain():
         with open_model_file(path) as file:  # a key that does not fit is told now
-            is_keras = zipfile.is_zipfile(file)
+            is_keras = begins_zip(file)
         if spec.load_graph and is_keras:
             read_card(path)  # it tells what the graph draws
 
@@ -195,7 +195,7 @@ def _check_teacher(spec: TrainSpec, skeleton: Skeleton) -> None:
     if not path.is_file():
         raise UserError(f"there is no such file: {path}", where=KEY, fix="check the path, or set distillation to null")
     with open_model_file(path) as file:
-        is_keras = zipfile.is_zipfile(file)
+        is_keras = begins_zip(file)
     if is_keras:
         require_likeness(read_card(path), make_card(spec, skeleton), path)
 

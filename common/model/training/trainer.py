@@ -20,7 +20,6 @@ from bodyposenet.common.model.training.checkpoints import (
     NAME,
     Epoch,
     TrainingState,
-    keep_newest,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
@@ -29,6 +28,7 @@ from bodyposenet.common.model.training.finite_checks import check_batch_loss, ch
 from bodyposenet.common.model.training.initial_network import starting_network, starting_teacher
 from bodyposenet.common.model.training.lr_schedule import make_schedule, make_teacher_weights
 from bodyposenet.common.model.training.optimizer import make_optimizer
+from bodyposenet.common.model.training.own_checkpoints import OwnCheckpoints, name_training
 from bodyposenet.common.model.training.plan import Plan
 from bodyposenet.common.model.training.precision import PrecisionChoice
 from bodyposenet.common.model.training.preemption import Interruption, StopAsked
@@ -105,7 +105,10 @@ class Trainer:
                 self.model, self.optimizer, spec.loss, strategy=group.strategy, jit_compile=spec.jit_compile,
                 teacher=starting_teacher(plan, precision.policy),
             )  # fmt: skip
-        self.state = TrainingState(epoch=plan.first, steps=plan.steps, precision=precision.name)
+        self.state = TrainingState(
+            epoch=plan.first, steps=plan.steps, precision=precision.name, training=name_training()
+        )
+        self.own: OwnCheckpoints | None = None  # of the chief, once it has looked what is there
         self.saved = time.monotonic()
         self.patience = MINUTE * (spec.checkpoint_n_minutes or math.inf)  # seconds between checkpoints in an epoch
 
@@ -118,6 +121,9 @@ class Trainer:
         """Go on from the newest whole checkpoint; a fine-tuning that has none yet begins with the spec's."""
         if self.chief:
             self._resume()
+            self.own = OwnCheckpoints(
+                self.results_dir, self.state, most=self.spec.max_ckpt_to_keep, epochs=self.plan.epochs
+            )
         self.state = TrainingState(**self.group.broadcast(vars(self.state)))
         self.group.sync([*self.model.variables, *self.optimizer.variables])
 
@@ -162,10 +168,8 @@ class Trainer:
         self.saved = time.monotonic()
 
     def save_epoch(self) -> None:
-        """Keep a checkpoint of the epoch that is done, and drop the oldest."""
+        """Keep a checkpoint of the epoch that is done, and drop this training's oldest."""
         self._checkpoint(self.file(NAME.format(self.state.epoch)))
-        if self.chief:
-            keep_newest(self.results_dir, self.spec.max_ckpt_to_keep)
         self._tell_of_checkpoint()
         self.saved = time.monotonic()
 
@@ -242,6 +246,8 @@ class Trainer:
         check_weights(model, epoch=self.state.epoch, step=self.state.step)
         if self.chief:
             save_checkpoint(path, model, optimizer, self.plan.card, self.state)
+        if self.own:
+            self.own.add(path, self.state.place)
 
     def _tell_of_checkpoint(self) -> None:
         if self.on_checkpoint and self.chief:

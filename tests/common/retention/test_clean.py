@@ -238,6 +238,15 @@ def test_the_newest_checkpoints_stay(tmp_path):
     assert epochs(tmp_path) == [11]
 
 
+def test_of_each_training_in_a_folder_the_newest_stay(tmp_path):
+    for epoch in range(1, 4):
+        write_checkpoint(tmp_path, epoch, training="a" * 16)
+        write_checkpoint(tmp_path, epoch + 9, training="b" * 16)
+    make_older(tmp_path, OLD)
+    delete(tmp_path, "--keep", 2)
+    assert epochs(tmp_path) == [2, 3, 11, 12]
+
+
 def test_the_only_whole_checkpoint_stays_though_torn_ones_are_newer(tmp_path):
     for epoch in range(1, 5):
         write_checkpoint(tmp_path, epoch, torn=epoch > 2)

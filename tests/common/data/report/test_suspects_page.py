@@ -99,7 +99,8 @@ def test_small_people_are_shown_large_and_the_part_stays_inside_the_photo(find):
     assert 150 <= max(shot.height, shot.width) <= 280
 
 
-def test_suspects_of_photos_that_cannot_be_read_are_told_without_pictures(find):
+def test_suspects_of_photos_that_cannot_be_read_are_told_without_pictures_and_a_line_says_so(find, caplog):
+    caplog.set_level("INFO")
     _, suspects = find([swap(FIRST), swap(OTHER)])
     asked = []
 
@@ -113,8 +114,10 @@ def test_suspects_of_photos_that_cannot_be_read_are_told_without_pictures(find):
 
     assert [one["shots"] for one in show_suspects(suspects, SKELETON, gone)] == [[], []]
     assert len(asked) == 2
+    assert caplog.messages[-1] == "2 suspects of 2 shown without a picture: gone"
     assert [one["shots"] for one in show_suspects(suspects, SKELETON, away)] == [[], []]
     assert len(asked) == 3
+    assert caplog.messages[-1] == "2 suspects of 2 shown without a picture: no answer"
 
 
 def test_the_page_shows_the_first_and_counts_the_others(find, tmp_path):

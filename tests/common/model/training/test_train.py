@@ -1,6 +1,8 @@
 """Training runs: they learn, stop and go on, and keep what the spec says."""
 
+import itertools
 import json
+import os
 import shutil
 
 import numpy as np
@@ -9,8 +11,16 @@ import yaml
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import load_model
-from bodyposenet.common.model.training.checkpoints import checkpoints_in, load_checkpoint
+from bodyposenet.common.model.files.model_file import load_model, read_card
+from bodyposenet.common.model.training.checkpoints import (
+    LATEST,
+    DamagedError,
+    checkpoints_in,
+    is_whole,
+    load_checkpoint,
+    newest_checkpoint,
+    read_state,
+)
 from bodyposenet.common.model.training.precision import choose_precision, measure_precision
 from bodyposenet.common.model.training.train import train
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
@@ -141,13 +151,70 @@ def test_a_finished_training_is_not_trained_again(trained, tmp_path):
     assert same(weights_of(again.model), weights_of(done.model))
 
 
-def test_a_damaged_checkpoint_is_an_error_that_says_to_delete_it(trained, tmp_path):
+def test_begun_again_with_fewer_epochs_a_training_keeps_its_own_and_goes_on_from_them(tmp_path, caplog):
+    often = {"model": {"stages": 1}, "checkpoint_n_epoch": 1, "max_ckpt_to_keep": 1}
+    train(tiny_spec(num_epoch=4, **often), tmp_path, source=Dots(4))
+    (first,) = [path.read_bytes() for _, path in checkpoints_in(tmp_path)]
+    with pytest.raises(OSError, match="the disk is gone"):
+        train(tiny_spec(num_epoch=3, **often), tmp_path, source=Dots(4, fails_at=2))
+    assert [epoch for epoch, _ in checkpoints_in(tmp_path)] == [2, 4]
+    said = f"{tmp_path}: not of this training: model.epoch-4.keras; they stay"
+    assert [message for message in caplog.messages if message.startswith(said)]
+    done = train(tiny_spec(num_epoch=3, **often), tmp_path, source=Dots(4))
+    assert [entry["epoch"] for entry in done.history] == [1, 2, 3]
+    assert [epoch for epoch, _ in checkpoints_in(tmp_path)] == [3, 4]
+    assert (tmp_path / "model.epoch-4.keras").read_bytes() == first
+    assert not (tmp_path / LATEST).exists()
+    path, _ = newest_checkpoint(tmp_path, 9)
+    assert path.name == "model.epoch-4.keras"
+
+
+def cut(path, copy, size):
+    copy.write_bytes(path.read_bytes()[: path.stat().st_size - size])
+    return copy
+
+
+def test_a_damaged_checkpoint_without_one_before_is_an_error_that_says_what_to_do(trained, tmp_path):
     folder, spec, _ = trained
-    damaged = tmp_path / "model.epoch-8.keras"
-    damaged.write_bytes((folder / "model.epoch-8.keras").read_bytes()[:20_000])
+    damaged = cut(folder / "model.epoch-8.keras", tmp_path / "model.epoch-8.keras", 100)
     with pytest.raises(UserError) as caught:
         train(spec, tmp_path, source=Dots(32))
-    assert str(damaged) in str(caught.value)
+    assert str(caught.value) == (
+        f"{damaged}: this checkpoint is damaged: it is cut: its end, with its table of contents, is missing after "
+        f"{damaged.stat().st_size:,} bytes; there is no whole one before it: copy it again, or delete it, and the "
+        "training begins anew"
+    )
+
+
+@pytest.mark.parametrize("size", [1, 22, 100, 300, 1_000, 70_000, 0.5, 0.999])
+def test_one_that_is_cut_is_passed_over_for_the_one_before_with_a_line_that_says_so(trained, tmp_path, size, caplog):
+    folder, _, _ = trained
+    whole = folder / "model.epoch-8.keras"
+    size = size if isinstance(size, int) else int(size * whole.stat().st_size)
+    shutil.copy(folder / "model.epoch-6.keras", tmp_path)
+    damaged = cut(whole, tmp_path / whole.name, size)
+    path, found = newest_checkpoint(tmp_path, 8)
+    assert (path.name, found.state.epoch) == ("model.epoch-6.keras", 6)
+    (said,) = caplog.messages
+    assert said.startswith(f"{damaged}: this checkpoint is damaged: it is cut: its end, with its table of contents, is")
+    assert said.endswith(f"{damaged.stat().st_size:,} bytes; the training goes on from model.epoch-6.keras")
+    with pytest.raises(UserError, match=f"{damaged}: this checkpoint is damaged: it is cut"):
+        load_checkpoint(damaged)
+    with pytest.raises(UserError, match=r"damaged.* it is cut: its end, with its table of contents, is missing after"):
+        load_model(damaged)
+
+
+def test_no_cut_makes_a_checkpoint_another_one_or_a_network(trained, tmp_path):
+    whole = trained[0] / "model.epoch-8.keras"
+    assert is_whole(whole)
+    damaged, all_of_it = cut(whole, tmp_path / whole.name, 0), whole.stat().st_size
+    for size in itertools.chain(range(1, 900), range(900, all_of_it - 4, all_of_it // 40)):
+        os.truncate(damaged, all_of_it - size)
+        with pytest.raises(DamagedError, match="it is cut"):
+            read_state(damaged)
+        assert not is_whole(damaged)
+        with pytest.raises(UserError, match="it is cut"):
+            read_card(damaged)
 
 
 @pytest.mark.parametrize("change", [{"model": {"stages": 1}}, {"optimizer": MOMENTUM}])
