@@ -11,8 +11,8 @@ from benchmarks.processor import asked, describe_processor, measured_on
 
 HERE = Path(__file__).parent
 GROUPS = (
-    "codec", "people", "taught", "data", "reconvert", "training", "pruning", "export", "calibration", "int8", "runners",
-    "start", "imports", "throughput", "growth", "nightly",
+    "codec", "decoders", "people", "taught", "data", "reconvert", "training", "pruning", "export", "calibration",
+    "int8", "runners", "start", "imports", "throughput", "growth", "nightly",
 )  # fmt: skip
 MARKS = "<!-- table -->", "<!-- end -->"
 

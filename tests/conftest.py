@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import secrets
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -72,10 +73,16 @@ def below_tests(path):
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else path.name
 
 
-def missing_programs() -> dict[str, Path]:
-    """What npm could not bring, by the mark of the tests that need it; nothing with ``CI=true``, where they fail."""
-    wanted = {"kubectl": KUBECTL, "azurite": AZURITE} if os.environ.get("CI") != "true" else {}
-    return {mark: program for mark, program in wanted.items() if not program.is_file()}
+def missing_programs() -> dict[str, str]:
+    """Why tests that need a program are left out, by their mark; nothing with ``CI=true``, where they fail."""
+    if os.environ.get("CI") == "true":
+        return {}
+    brought = {"kubectl": KUBECTL, "azurite": AZURITE}
+    reasons = {
+        mark: f"no {path}; make test brings it, with npm" for mark, path in brought.items() if not path.is_file()
+    }
+    tools = {"compiler": "g++", "node": "node"}
+    return reasons | {mark: f"no {tool} is here" for mark, tool in tools.items() if shutil.which(tool) is None}
 
 
 def pytest_collection_modifyitems(config, items):
@@ -93,8 +100,8 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, "docker", "make docker-test runs them")
     if not os.environ.get("BODYPOSENET_SERVED"):
         leave_out(config, items, "served", "make test-served runs them")
-    for mark, program in missing_programs().items():
-        leave_out(config, items, mark, f"no {program}; make test brings it, with npm")
+    for mark, reason in missing_programs().items():
+        leave_out(config, items, mark, reason)
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
         leave_out(config, items, "gpu", "no NVIDIA GPU is here")
     leave_out_mounts(config, items)

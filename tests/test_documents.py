@@ -27,6 +27,8 @@ CLUSTER = "needs Kubernetes' own server; tests/manifests/test_manifests.py rende
 # Builds and installs this package alone, in a second; what it needs is found among the tests' libraries.
 INSTALL = "export PYTHONPATH=$LIBRARIES && pip install --quiet --no-deps --no-index --no-build-isolation ."
 
+CALLED = ("cpp", "js")  # tests/common/deploy/export/test_decoders.py compiles and calls them
+
 PLAN = Plan(
     left_out={
         ("README.md", "make demo"): "takes minutes; tests/pipelines/test_demo.py runs it on a few pictures",
@@ -307,7 +309,8 @@ def test_whatever_the_plan_names_is_there():
 
 
 def test_a_block_is_typed_or_shows_a_file_or_is_drawn():
-    assert {block.language for page in pages() for block in blocks_of(page)} <= {*RUN, "yaml", "json", "mermaid"}
+    known = {*RUN, *CALLED, "yaml", "json", "mermaid"}
+    assert {block.language for page in pages() for block in blocks_of(page)} <= known
 
 
 def test_the_schedule_that_is_shown_is_the_file_that_is_named():

@@ -7,6 +7,7 @@ no key, so the network in a bundle is open.
 import json
 import re
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,15 @@ RAW = 100  # nvinfer's network-type of networks that it does not read itself
 NCHW = (0, 3, 1, 2)
 NHWC = (0, 2, 3, 1)
 NAME = "bodyposenet"
-THRESHOLDS = ("heatmap_threshold", "paf_threshold", "min_parts", "min_score")
+DECODING = ("heatmap_threshold", "paf_threshold", "min_parts", "min_score", "max_people")
+CPP, JAVASCRIPT = "pose_decoder.hpp", "pose_decoder.mjs"  # read the maps where there is no Python
 VERSION = "1"  # the folder of a model's version in a Triton repository
 
 
 def deepstream_bundle(
     model: Path, folder: Path, size: tuple[int, int] | None = None, *, batch_size: int = 1, peaks: int = 0
 ) -> list[Path]:
-    """Write ``model.onnx``, ``config_infer.txt`` and ``skeleton.json`` for DeepStream's nvinfer.
+    """Write ``model.onnx``, ``config_infer.txt``, ``skeleton.json`` and the C++ decoder for DeepStream's nvinfer.
 
     The network's input has its channels first here: nvinfer looks for them there, whatever its configuration says.
 
@@ -78,17 +80,18 @@ def deepstream_bundle(
         "symmetric-padding": 1,
     }
     lines = ["[property]", *(f"{key}={value}" for key, value in config.items()), ""]
-    names = ("model.onnx", "config_infer.txt", "skeleton.json")
+    names = ("model.onnx", "config_infer.txt", "skeleton.json", CPP)
     with Together(folder / names[0]) as files:
         write_model(channels_first(network), files.folder / names[0], openly=True)
         write_whole(files.folder / names[1], "\n".join(lines).encode())
         write_whole(files.folder / names[2], _json(skeleton_sheet(card)))
+        write_whole(files.folder / CPP, _read_decoder(CPP))
         files.publish()
     return [folder / name for name in names]
 
 
 def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: int = 8, peaks: int = 0) -> list[Path]:
-    """Write a Triton model repository of one model: its ``config.pbtxt``, ``1/model.onnx`` and ``skeleton.json``.
+    """Write a Triton model repository of one model: its ``config.pbtxt``, ``1/model.onnx``, its skeleton, decoders.
 
     Args:
         model: An exported network.
@@ -108,11 +111,14 @@ def triton_bundle(model: Path, folder: Path, name: str = NAME, *, batch_size: in
     network = read_model(model)
     card = card_of_model(network, model)
     network = _add_search(network, card, peaks)
-    names = [f"{name}/{path}" for path in ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json")]
+    paths = ("config.pbtxt", f"{VERSION}/model.onnx", "skeleton.json", CPP, JAVASCRIPT)
+    names = [f"{name}/{path}" for path in paths]
     with Together(folder / name) as files:
         write_whole(files.folder / names[0], _triton_config(network, card, name, batch_size).encode())
         write_model(network, files.folder / names[1], openly=True)
         write_whole(files.folder / names[2], _json(skeleton_sheet(card)))
+        for decoder in (CPP, JAVASCRIPT):
+            write_whole(files.folder / name / decoder, _read_decoder(decoder))
         files.publish()
     return [folder / path for path in names]
 
@@ -155,11 +161,17 @@ def skeleton_sheet(card: Card) -> dict[str, Any]:
         "stride": card.stride,
         "cell_centre": f"input pixel = cell * {card.stride} + {(card.stride - 1) / 2}",
         "sigma": card.sigma,
+        "paf_shift": card.paf_shift,
+        "prior": skeleton.prior and skeleton.prior.to_dict(),
         "input": "RGB / scale - offset",
         "scale": list(card.image_scale),
         "offset": list(card.image_offset),
-        "decoding": {key: getattr(tuned, key) for key in THRESHOLDS},
+        "decoding": {key: getattr(tuned, key) for key in DECODING},
     }
+
+
+def _read_decoder(name: str) -> bytes:
+    return resources.files(__package__).joinpath("decoders", name).read_bytes()
 
 
 def _add_search(network: "ModelProto", card: Card, peaks: int) -> "ModelProto":

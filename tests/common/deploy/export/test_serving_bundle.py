@@ -142,7 +142,8 @@ def model_config():
 def test_triton_gets_a_repository_whose_configuration_is_that_of_the_model(floats, tmp_path):
     triton_bundle(floats, tmp_path, "people", batch_size=4, peaks=10)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
-        "people/1/model.onnx", "people/config.pbtxt", "people/skeleton.json",
+        "people/1/model.onnx", "people/config.pbtxt", "people/pose_decoder.hpp", "people/pose_decoder.mjs",
+        "people/skeleton.json",
     ]  # fmt: skip
     config = text_format.Parse((tmp_path / "people" / "config.pbtxt").read_text(), model_config()())
     assert (config.name, config.backend, config.max_batch_size) == ("people", "onnxruntime", 4)
@@ -286,4 +287,4 @@ def test_the_component_writes_what_the_command_does(floats, tmp_path, server):
         for folder in (tmp_path / "task", tmp_path / "by_command")
     ]
     assert found[0] == found[1]
-    assert len(found[0]) == 3
+    assert len(found[0]) == {"deepstream": 4, "triton": 5}[server]
