@@ -93,15 +93,15 @@ def schema(kind: str | None, output_dir: "Location | None") -> None:
 
 
 @spec_group.command("explain", cls=ErrorHandlingCommand, epilog=example("bpnet spec explain heatmap_gaussian_sigma"))
-@click.argument("key")
-def explain(key: str) -> None:
+@click.argument("name", metavar="KEY")
+def explain(name: str) -> None:
     """Say what a key of a spec does: its type, unit, bounds, default, effect, and what TAO does.
 
     KEY is a path such as dataloader.pose_config.target_shape, or its last part if only one key has it.
     """
     from bodyposenet.common.spec.guide.look_up import describe_keys, find_keys
 
-    for line in describe_keys(find_keys(key)):
+    for line in describe_keys(find_keys(name)):
         click.echo(line)
 
 

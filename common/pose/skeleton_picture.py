@@ -65,29 +65,39 @@ def place_joints(skeleton: Skeleton) -> np.ndarray:
         ``(K, 2)`` x, y; the middle is at x = 0, y points down.
     """
     words = [" ".join(split[1:]) for split in split_names(skeleton.joints)]
-    sides = np.array([_find_direction(joint, skeleton) for joint in skeleton.joints], float)
+    sides, others = _pair_up(skeleton)
     if all(word in PARTS for word in words):
         known = np.array([PARTS[word] for word in words], float)
         return np.asarray(known * np.c_[sides, np.ones(len(sides))])
-    return _relax(skeleton, sides)
+    return _relax(skeleton, sides, others)
 
 
-def _find_direction(joint: str, skeleton: Skeleton) -> int:
-    """Tell where a joint is: 1 for left, -1 for right, 0 for the middle."""
-    for left, right in skeleton.flip_pairs or pairs_by_name(skeleton.joints):
-        if joint in (left, right):
-            return 1 if joint == left else -1
-    return {"left": 1, "right": -1}.get(find_side(joint), 0)
+def _pair_up(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+    """Tell where joints are by their names, and by ``flip_pairs`` where these do not, so that wrong pairs show.
+
+    Returns:
+        ``(K,)`` 1 for left, -1 for right, 0 for the middle; and ``(K,)`` the joint on the other side, or the same.
+    """
+    named = pairs_by_name(skeleton.joints)
+    known = {joint for pair in named for joint in pair}
+    given = [pair for pair in skeleton.flip_pairs or () if known.isdisjoint(pair)]
+    sides = np.array([{"left": 1.0, "right": -1.0}.get(find_side(joint), 0.0) for joint in skeleton.joints])
+    others = np.arange(skeleton.num_joints)
+    for pair in (*named, *given):
+        left, right = map(skeleton.joints.index, pair)
+        sides[left], sides[right] = 1, -1
+        others[left], others[right] = right, left
+    return sides, others
 
 
-def _relax(skeleton: Skeleton, sides: np.ndarray) -> np.ndarray:
+def _relax(skeleton: Skeleton, sides: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Pull the ends of limbs together and push all joints apart, while both sides stay alike."""
     count = skeleton.num_joints
     turn = np.arange(count) * 2.399963  # the golden angle: no two joints begin in one place, nor in one line
     points: np.ndarray = np.c_[np.cos(turn), np.sin(turn)] * np.sqrt((np.arange(count) + 0.5) / count)[:, None]
     limbs = skeleton.limb_array
     for step in range(STEPS):
-        points = _make_symmetric(points, sides, skeleton.flip_order)
+        points = _make_symmetric(points, sides, others)
         apart = points[:, None] - points[None]  # (K, K, 2)
         distance = np.maximum(np.linalg.norm(apart, axis=2), 0.02)[..., None]
         force = (apart / distance**2).sum(axis=1) * REST**2
@@ -97,7 +107,7 @@ def _relax(skeleton: Skeleton, sides: np.ndarray) -> np.ndarray:
         np.add.at(force, limbs[:, 1], -pull)
         length = np.maximum(np.linalg.norm(force, axis=1, keepdims=True), 1e-9)
         points = points + force / length * np.minimum(length, 0.1 * (1 - step / STEPS))
-    return _make_symmetric(points, sides, skeleton.flip_order)
+    return _make_symmetric(points, sides, others)
 
 
 def _make_symmetric(points: np.ndarray, sides: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from bodyposenet.common.spec.guide.keys import format_value
 ABSENT, SECRET = "-", "(not shown)"
 
 
-class Difference(NamedTuple):
+class SpecDifference(NamedTuple):
     """A key whose value differs.
 
     Attributes:
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
     second: str
 
 
-def compare_specs(first: Strict, second: Strict) -> list[Difference]:
+def compare_specs(first: Strict, second: Strict) -> list[SpecDifference]:
     """List what differs, in the order of the keys.
 
     Raises:
@@ -38,7 +38,7 @@ def compare_specs(first: Strict, second: Strict) -> list[Difference]:
     one, other = dict(_flatten(first)), dict(_flatten(second))
     keys = dict.fromkeys([*one, *other])
     return [
-        Difference(key, _tell(key, one), _tell(key, other))
+        SpecDifference(key, _tell(key, one), _tell(key, other))
         for key in keys
         if one.get(key, ABSENT) != other.get(key, ABSENT) or (key in one) != (key in other)
     ]

@@ -1,7 +1,7 @@
 """Template: a new spec file with every key, what each is for, and the command that runs it."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -136,9 +136,10 @@ def _write_part(kind: str, part: BaseModel, path: tuple[str, ...]) -> Iterator[s
         inner = models_in(field.annotation)
         if value is None and inner:
             example = inner[0].model_validate(make_example(inner[0]))
-            yield from _switch_off([f"{place[-1]}:", *_indent(_write_part(kind, example, place))])
+            yield f"#{place[-1]}:"
+            yield from (f"#{line}" for line in _indent(_write_part(kind, example, place)))
         elif _is_left_open(key):
-            yield from _switch_off([*_write_value(kind, place, value)])
+            yield from (f"#{line}" for line in _write_value(kind, place, value))
         else:
             yield from _write_value(kind, place, value)
 
@@ -182,9 +183,5 @@ def _comment(key: Key) -> str:
     return f"{summary} ({said})" if said else summary
 
 
-def _switch_off(lines: Sequence[str]) -> Iterator[str]:
-    return (f"#{line}" for line in lines)
-
-
-def _indent(lines: Sequence[str] | Iterator[str]) -> list[str]:
+def _indent(lines: Iterable[str]) -> list[str]:
     return [INDENT + line for line in lines]

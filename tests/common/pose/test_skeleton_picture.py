@@ -49,10 +49,22 @@ def test_left_is_on_the_right_as_of_somebody_who_looks_at_us():
     assert place_joints(UNSIDED)[1, 0] > 0 > place_joints(UNSIDED)[2, 0]
 
 
-@pytest.mark.parametrize("pairs", [(), (("left_shoulder", "right_hip"), ("left_hip", "right_shoulder"))])
-def test_a_wrong_pair_and_a_missing_one_show(pairs):
-    one, other = figures(replace(COCO_17, flip_pairs=pairs))
-    assert np.abs(one.astype(int) - other).mean() > 2
+@pytest.mark.parametrize(
+    ("skeleton", "pairs"),
+    [
+        (COCO_17, ()),
+        (COCO_17, (("left_shoulder", "right_hip"), ("left_hip", "right_shoulder"))),
+        (FOX, (("LFore", "RFore"),)),
+        (FOX, (("LFore", "RHind"), ("LHind", "RFore"))),
+    ],
+)
+def test_a_wrong_pair_and_a_missing_one_show(skeleton, pairs):
+    wrong = replace(skeleton, flip_pairs=pairs)
+    places = place_joints(wrong)
+    assert np.allclose(places, place_joints(skeleton))
+    assert np.abs((places * [-1, 1])[wrong.flip_order] - places).max() > 0.1
+    one, other = figures(wrong)
+    assert (one != other).any()
 
 
 def test_a_joint_without_a_side_may_be_anywhere_where_none_has_one():
