@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, NotNegative, PathText, Strict
 from bodyposenet.common.spec.document import Loc
@@ -22,7 +22,13 @@ SEEN = {"visible": 2, "annotatable": 2, "occluded": 1}
 
 
 class DataPaths(Strict):
-    """One half of a dataset; all three are relative to ``root_directory_path``."""
+    """One half of a dataset; all three are relative to ``root_directory_path``.
+
+    Attributes:
+        images_root_dir_path: Folder or zip archive of the photos.
+        mask_root_dir_path: Folder of the masks, which only ``--generate_masks`` writes.
+        annotation_root_dir_path: The annotation file.
+    """
 
     images_root_dir_path: PathText
     mask_root_dir_path: PathText
@@ -47,7 +53,7 @@ class VisibilityFlags(Strict):
     """What the third number of a keypoint means.
 
     Attributes:
-        value: The dataset's number for each of its words.
+        value (number): The dataset's number for each of its words.
         mapping: What each of its words means here; map ``occluded`` to ``not_labeled`` to leave hidden joints out.
     """
 
@@ -89,10 +95,11 @@ class DataFilteringParams(Strict):
     """Which people of a picture are worth a training sample of their own.
 
     Attributes:
-        min_acceptable_height: Least height of the box, in pixels.
-        min_acceptable_width: Least width of the box, in pixels.
-        min_acceptable_kpts: Least number of labelled keypoints.
-        min_acceptable_interperson_dist_ratio: Least distance to an accepted person, as a fraction of that one's box.
+        min_acceptable_height (pixels): Least height of the box. TAO compares areas.
+        min_acceptable_width (pixels): Least width of the box. TAO compares areas.
+        min_acceptable_kpts (joints): Least number of labelled keypoints.
+        min_acceptable_interperson_dist_ratio (share): Least distance to an accepted person, of that one's box. TAO
+            takes the last person's box for all.
     """
 
     min_acceptable_height: NotNegative = 32
@@ -101,26 +108,38 @@ class DataFilteringParams(Strict):
     min_acceptable_interperson_dist_ratio: NotNegative = 0.3
 
 
+def _allow_split(schema: dict[str, Any]) -> None:
+    """Tell a JSON Schema that a rule may stand for the second half."""
+    schema["required"] = [key for key in schema["required"] if key != "test_data"]
+    schema["anyOf"] = [{"required": ["test_data"]}, {"required": ["split"]}]
+
+
 class DatasetSpec(Strict):
     """What ``bpnet dataset_convert`` and ``bpnet evaluate`` read.
 
     Attributes:
         dataset: Its name; the train spec's ``dataset_specs`` uses the same.
         root_directory_path: Folder of every other path.
+        train_data: Where the half to train on is.
+        test_data: Where the half to evaluate on is; may be left out where ``split`` makes it.
         duplicate_data_with_each_person_as_center: A training sample for each main person, not only for the first.
         categories: What annotations are of.
-        person_categories: Extension: names of the categories that count as people, each with joints of its own; null
-            is ``person``, or the only category.
+        visibility_flags: What the third number of a keypoint means.
+        data_filtering_params: Which people of a picture are worth a training sample of their own.
+        person_categories: Extension: names of the categories that count as people, each with joints of its own. Null is
+            ``person``, or the only category.
         split: Extension: hold photos of the ``train`` half's annotation file out, by a rule; ``test_data`` is left out
             then, or the same.
         unclear_orientation: Extension: what annotations are of in photos whose EXIF data turn them without changing
-            their size (half turns, mirrors, square photos): the picture as ``shown``, or the pixels as ``stored``. Of
-            other photos their sizes and people tell.
-        withheld_photos: Extension: SHA-256 of photos that nobody shall train on, with their sizes in bytes; those that
-            are in the ``train`` half get no record. Pipelines fill in the photos that champions are compared on.
-        negative_photos: Extension: make records of photos without any annotation, too; ``dataloader.negatives`` of a
+            their size. Those are half turns, mirrors and square photos; the picture as ``shown``, or the pixels as
+            ``stored``. Of other photos their sizes and people tell.
+        negative_photos: Extension: make records of photos without any annotation, too. ``dataloader.negatives`` of a
             train spec says what share of a batch they are.
+        withheld_photos (bytes): Extension: SHA-256 of photos that nobody shall train on, with their sizes. Those that
+            are in the ``train`` half get no record; pipelines fill in the photos that champions are compared on.
     """
+
+    model_config = ConfigDict(json_schema_extra=_allow_split)
 
     dataset: Name
     root_directory_path: PathText

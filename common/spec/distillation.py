@@ -14,12 +14,12 @@ class Distillation(Strict):
     the steps of the training.
 
     Attributes:
-        enabled: ``auto`` where there is a teacher, in a pipeline only if its photos are not drawn; true refuses to
-            train without one; false does without.
-        teacher: A model file with the same joints, limbs and stride; null takes the one that a pipeline's task is
+        enabled: Learn from the teacher. With ``auto`` where there is one, in a pipeline only if its photos are not
+            drawn; true refuses to train without one; false does without.
+        teacher: A model file with the same joints, limbs and stride. Null takes the one that a pipeline's task is
             given: of a retraining, the network before it was pruned.
-        weight: w at the first step.
-        final_weight: w when the last step is done.
+        weight (share): Weight of the distillation, w, at the first step.
+        final_weight (share): Weight of the distillation when the last step is done.
     """
 
     enabled: Bool | Literal["auto"] = "auto"

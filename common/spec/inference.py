@@ -15,21 +15,23 @@ class InferenceSpec(Strict):
 
     Attributes:
         model_path: The model, where the command line names none.
-        train_spec: Not needed: model files carry what it would tell.
-        input_shape: ``(height, width)`` of the network input, in pixels.
+        train_spec: Not needed and without effect: model files carry what it would tell.
+        input_shape (pixels): ``(height, width)`` of the network input.
         keep_aspect_ratio_mode: Pad the image, or adjust the network input to its shape; null stretches it.
-        output_stage_to_use: Counted from 1; null is the last.
-        output_upsampling_factor: Accepted; without effect here, decoding is sub-cell.
-        heatmap_threshold: Least height of a peak.
-        paf_threshold: Least agreement of a limb with the part affinity field, at a sample.
-        scales: Of the network input, for ``multi_scale_inference``.
-        min_parts: Extension: joints that make a person.
-        min_score: Extension: least score of a person, from 0 to 1. COCO's numbers count everybody, as AP only loses by
-            such a bound; false positives are counted with it.
+        output_stage_to_use (stage): Counted from 1; null is the last. An ONNX file holds only that one.
+        output_upsampling_factor (times): Accepted; without effect here, decoding is sub-cell.
+        heatmap_threshold (map): Least height of a peak. TAO ignores it, and uses 0.1.
+        paf_threshold (map): Least agreement of a limb with the part affinity field, at a sample. TAO ignores it, and
+            uses 0.05.
+        multi_scale_inference: Look at each photo in all ``scales``, and average.
+        scales (times): Of the network input, for ``multi_scale_inference``.
+        min_parts (joints): Extension: joints that make a person. TAO takes 4, and a mean score of 0.4.
+        min_score (score): Extension: least score of a person. COCO's numbers count everybody, as AP only loses by such
+            a bound; false positives are counted with it.
         fill_missing: Extension: guess joints that were not found.
-        max_people: Extension: the best so many; null is all.
+        max_people (people): Extension: the best so many; null is all.
         flip: Extension: look at the mirrored photo too, and average.
-        decode_whole: Extension: decode all pixels of JPEG files; by default they are decoded at a half, a quarter or an
+        decode_whole: Extension: decode all pixels of JPEG files. By default they are decoded at a half, a quarter or an
             eighth of their size, if that is no smaller than the network's input.
         runner: Extension: what runs an ONNX model on a processor; null leaves it to flag and environment. ``exact`` is
             the same on every machine.

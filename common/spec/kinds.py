@@ -10,13 +10,21 @@ from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.skeleton.joint_names import find_side, pairs_by_name
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
+from bodyposenet.common.spec.deploy import DeploySpec
 from bodyposenet.common.spec.document import CLASS_KEY, read_document
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.pose_config import Category, PoseConfig, find_person
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.spec.train import TrainSpec
 
-KINDS: tuple[type[Strict], ...] = (TrainSpec, DatasetSpec, InferenceSpec, PoseConfig, PruneSpec)
+KINDS: dict[str, type[Strict]] = {
+    "train": TrainSpec,
+    "dataset": DatasetSpec,
+    "infer": InferenceSpec,
+    "pose": PoseConfig,
+    "prune": PruneSpec,
+    "deploy": DeploySpec,
+}
 
 
 def detect_kind(path: str | Path) -> type[Strict]:
@@ -28,10 +36,10 @@ def detect_kind(path: str | Path) -> type[Strict]:
     data = read_document(path).data
     if data.get(CLASS_KEY) == "BpNetTrainer":
         return TrainSpec
-    ranked = sorted(KINDS, key=lambda kind: -_likeness(data, kind))
+    ranked = sorted(KINDS.values(), key=lambda kind: -_likeness(data, kind))
     if _likeness(data, ranked[0]) == 0 or _likeness(data, ranked[0]) == _likeness(data, ranked[1]):
         keys = ", ".join(map(str, list(data)[:6])) or "none"
-        known = "a train, dataset, inference, pose-config or prune spec"
+        known = "a train, dataset, inference, pose-config, prune or deploy spec"
         raise SpecError([f"{path}:1: no telling what kind of spec this is; the keys ({keys}) are not those of {known}"])
     return ranked[0]
 
@@ -85,12 +93,19 @@ def _prune(spec: PruneSpec) -> str:
     return f"prune spec, {rule}, multiples of {spec.pruning_granularity}, at least {spec.min_num_filters}"
 
 
+def _deploy(spec: DeploySpec) -> str:
+    kept = ", ".join(spec.keep_float) or "nothing"
+    photos = pluralize(spec.calibration_images, "photo")
+    return f"deploy spec, {spec.method} on {photos}, {kept} kept in float, at most {spec.max_int8_drop:g} AP lost"
+
+
 DESCRIPTIONS: dict[type[Strict], Callable[[Any], str]] = {
     TrainSpec: _train,
     DatasetSpec: _dataset,
     InferenceSpec: _inference,
     PoseConfig: _pose_config,
     PruneSpec: _prune,
+    DeploySpec: _deploy,
 }
 
 

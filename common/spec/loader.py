@@ -23,7 +23,13 @@ STRIDE = 8  # input pixels per cell of the labels: TAO's, and that of every back
 
 
 class ImageDims(Strict):
-    """Size of the network input, in pixels."""
+    """Size of the network input, in pixels.
+
+    Attributes:
+        height (pixels): Height of the network input, a multiple of 8.
+        width (pixels): Width of the network input, a multiple of 8.
+        channels (channels): Red, green and blue.
+    """
 
     height: Natural = 256
     width: Natural = 256
@@ -36,7 +42,12 @@ class ImageDims(Strict):
 
 
 class ImageConfig(Strict):
-    """Size of the network input, and how records hold images; the encoding is told by the bytes here."""
+    """Size of the network input, and how records hold images; the encoding is told by the bytes here.
+
+    Attributes:
+        image_dims: Size of the network input.
+        image_encoding: Accepted; without effect, as a photo's own bytes tell it.
+    """
 
     image_dims: ImageDims = ImageDims()
     image_encoding: Literal["jpg", "jpeg", "png", "fp16"] = "jpg"
@@ -51,7 +62,7 @@ class PoseConfigRef(Strict):
     """Size of the labels, and the skeleton.
 
     Attributes:
-        target_shape: ``(height, width)`` of the labels: the network input's, divided by 8.
+        target_shape (cells): ``(height, width)`` of the labels: the network input's, divided by 8.
         pose_config_path: A pose-config file; null is TAO's 18 joints.
         pose_config: Extension: the pose config itself, for pipelines, whose tasks have no such file.
     """
@@ -81,9 +92,12 @@ class DatasetConfig(Strict):
     """Where the records are.
 
     Attributes:
-        root_data_path: Folder of the images; records hold their bytes, so it is not read.
+        root_data_path: Folder of the images; without effect here, as records hold the photos' bytes.
+        train_records_folder_path: Folder of the records to train on.
         train_records_path: File names in ``train_records_folder_path``.
-        val_records_path: File names in ``val_records_folder_path``; none: training is not validated.
+        val_records_folder_path: Folder of the records to validate on; null is that of the others.
+        val_records_path: File names in ``val_records_folder_path``; none: training is not validated. TAO does not read
+            them.
         dataset_specs: Dataset spec file of each dataset that the records name.
     """
 
@@ -101,7 +115,14 @@ class DatasetConfig(Strict):
 
 
 class NormalizationParams(Strict):
-    """Network input = image / scale - offset, a number each for red, green, blue; the mask (255: counts) likewise."""
+    """Network input = image / scale - offset, a number each for red, green, blue; the mask (255: counts) likewise.
+
+    Attributes:
+        image_scale (colour levels): What red, green and blue, 0 to 255, are divided by.
+        image_offset (number): What is taken off red, green and blue then.
+        mask_scale (levels): What the mask is divided by; 255 counts.
+        mask_offset (number): What is taken off the mask then.
+    """
 
     image_scale: tuple[Positive, Positive, Positive] = (256.0, 256.0, 256.0)
     image_offset: tuple[Float, Float, Float] = (0.5, 0.5, 0.5)
@@ -113,14 +134,22 @@ class SpatialAugParams(Strict):
     """How images are moved, turned and zoomed; a least value of null is minus the greatest.
 
     Attributes:
-        flip_lr_prob: Share of images mirrored; left and right joints change names.
-        flip_tb_prob: Share of images turned upside down; joints keep their names, as with TAO.
-        rotate_deg_max: Degrees, clockwise on the screen.
-        zoom_prob: Share of images zoomed.
-        zoom_ratio_max: Above 1 zooms out.
-        translate_max_x: Pixels of the original image.
+        flip_lr_prob (share): Share of images mirrored; left and right joints change names.
+        flip_tb_prob (share): Share of images turned upside down; joints keep their names, as with TAO.
+        rotate_deg_max (degrees): Greatest turn, clockwise on the screen. TAO distorts inputs that are not square.
+        rotate_deg_min (degrees): Least turn; null is minus the greatest.
+        zoom_prob (share): Share of images zoomed.
+        zoom_ratio_max (times): Greatest zoom; above 1 zooms out. TAO zooms in or out, by mode.
+        zoom_ratio_min (times): Least zoom.
+        translate_max_x (pixels): Greatest move to the right, in pixels of the original image.
+        translate_min_x (pixels): Least move to the right; null is minus the greatest.
+        translate_max_y (pixels): Greatest move down, in pixels of the original image.
+        translate_min_y (pixels): Least move down; null is minus the greatest.
         use_translate_ratio: Translate by a share of the original image instead.
-        target_person_scale: Height of the person in the centre, as a fraction of the input's height.
+        translate_ratio_max (share): Greatest move, of the original image's width and height.
+        translate_ratio_min (share): Least move; null is minus the greatest.
+        target_person_scale (share): Height of the person in the centre, of the input's height. TAO takes it of the
+            input's width.
     """
 
     flip_lr_prob: Fraction = 0.0
@@ -155,14 +184,15 @@ class SpatialAugParams(Strict):
 
 
 class ColorAugParams(Strict):
-    """How colours vary, RGB in 0 to 255, in this order; zeros leave them alone, and the grey around a photo stays.
+    """Extension: how colours vary, RGB in 0 to 255, in this order; zeros leave them alone, as the grey around a photo.
 
     Attributes:
-        color_prob: Share of images whose colours are varied.
-        brightness_max: Adds 255 b to every channel, b evenly in [-max, max].
-        contrast_max: Multiplies the distance from the middle grey, 127, by c, evenly in [1 - max, 1 + max].
-        saturation_max: Multiplies the distance from the pixel's own grey (.299 R + .587 G + .114 B) by s, likewise.
-        hue_deg_max: Turns the hue by degrees, evenly in [-max, max], at the same grey (in the plane of I and Q of YIQ).
+        color_prob (share): Share of images whose colours are varied.
+        brightness_max (share): Adds 255 b to every channel, b evenly in [-max, max].
+        contrast_max (share): Multiplies the distance from the middle grey, 127, by c, evenly in [1 - max, 1 + max].
+        saturation_max (share): Multiplies the distance from the pixel's own grey (.299 R + .587 G + .114 B) by s,
+            likewise.
+        hue_deg_max (degrees): Turns the hue, evenly in [-max, max], at the same grey (in the plane of I and Q of YIQ).
     """
 
     color_prob: Fraction = 1.0
@@ -177,9 +207,10 @@ class AugmentationConfig(Strict):
 
     Attributes:
         spatial_augmentation_mode: Around a person, the whole image letterboxed, or the whole image stretched.
+        spatial_aug_params: How images are moved, turned and zoomed; null leaves them where they are.
         color_aug_params: How colours vary; null leaves them alone. TAO takes none.
-        identity_spatial_aug_params: What takes the place of ``spatial_aug_params`` where training is watched rather
-            than done: on the validation records. Null shows whole photos as they are, whatever the mode.
+        identity_spatial_aug_params: What takes the place of ``spatial_aug_params`` on the validation records. Null
+            shows whole photos as they are, whatever the mode. TAO does not use it.
     """
 
     class_name: Literal["AugmentationConfig"] = Field(default="AugmentationConfig", alias="__class_name__")
@@ -212,9 +243,9 @@ class LabelProcessorConfig(Strict):
     """How targets are drawn.
 
     Attributes:
-        heatmap_gaussian_sigma: Spread of a joint's peak, in pixels of the network input.
-        paf_ortho_dist_thresh: Half the width of a limb's band, in cells.
-        paf_gaussian_sigma: Accepted; without effect, as in TAO.
+        heatmap_gaussian_sigma (pixels): Spread of a joint's peak, in pixels of the network input.
+        paf_ortho_dist_thresh (cells): Half the width of a limb's band.
+        paf_gaussian_sigma (cells): Accepted; without effect, as in TAO.
     """
 
     heatmap_gaussian_sigma: Positive = 7.0
@@ -226,12 +257,18 @@ class Dataloader(Strict):
     """The ``dataloader`` of a train spec.
 
     Attributes:
-        batch_size: Images a step, on each device.
-        negatives: Extension: share of the images that show nobody, out of records that ``negative_photos`` of a dataset
-            spec brings.
+        batch_size (images): Images a step, on each device.
+        negatives (share): Extension: share of the images that show nobody. They come out of records that
+            ``negative_photos`` of a dataset spec brings.
         decode_whole: Extension: decode all pixels of JPEG photos; by default a photo that the augmentation shrinks to a
             half, a quarter or an eighth, or below, is decoded at that size.
-        shuffle_buffer_size: Accepted; every epoch is a permutation of all samples, as if the buffer held them.
+        shuffle_buffer_size (samples): Accepted; without effect, as every epoch is a permutation of all samples.
+        image_config: Size of the network input.
+        pose_config: Size of the labels, and the skeleton.
+        dataset_config: Where the records are.
+        normalization_params: How colours become the network's numbers.
+        augmentation_config: How training images vary.
+        label_processor_config: How targets are drawn.
     """
 
     class_name: Literal["BpNetDataloader"] = Field(default="BpNetDataloader", alias="__class_name__")

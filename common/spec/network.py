@@ -20,15 +20,17 @@ class BackboneAttributes(Strict):
     """The network's first part, which sees the image.
 
     Attributes:
-        architecture: ``mobilenet_v1`` and ``mobilenet_v2`` are extensions.
+        architecture: Kind of the backbone; ``mobilenet_v1`` and ``mobilenet_v2`` are extensions. TAO ends its resnet at
+            stride 16.
         mtype: Where a helnet does not halve its resolution, to end at stride 8, and whether its kernels are dilated
-            there instead; without effect on the others, which all end at stride 8.
+            there instead. Other backbones end at stride 8, whatever it says.
         use_bias: Biases beside batch normalisation.
-        nlayers: Null is the only choice of vgg, 19, and of the mobilenets.
-        use_batch_norm: Null is true.
+        nlayers (layers): Depth of the backbone; null is the only choice of vgg, 19, and of the mobilenets.
+        use_batch_norm: Batch normalisation after each convolution; null is true. TAO keeps that of its vgg, whatever
+            this says.
         add_final_c128_conv: Accepted; without effect, as in TAO.
-        width_multiplier: Extension: share of the usual filters; null is 1.
-        bn_momentum: Extension: share of its past that batch normalisation keeps at a step; null is Keras' .99.
+        width_multiplier (share): Extension: share of the usual filters; null is 1.
+        bn_momentum (share): Extension: share of its past that batch normalisation keeps at a step; null is Keras' .99.
     """
 
     architecture: Literal["vgg", "helnet", "resnet", "mobilenet_v1", "mobilenet_v2"] = "vgg"
@@ -76,13 +78,22 @@ class ModelSpec(Strict):
     """The network: a backbone, then stages that each draw all maps, the later from the earlier.
 
     Attributes:
-        heat_channels: Joints and the background.
-        paf_channels: Two for each limb.
-        class_name: Stages of one trunk for both kinds of map, or of a tower for each; or, an extension, of residual
-            blocks, as Lightweight OpenPose has them, whose kernels are not the spec's.
-        stage1_kernel_sizes: Of the first stage's convolutions; null is three of 3.
-        stageT_kernel_sizes: Of the later stages'; null is five of 7.
-        kernel_initializer: Of the stages; ``he_normal`` is an extension, for narrow networks.
+        class_name: Stages of one trunk for both kinds of map, or of a tower for each. An extension are those of
+            residual blocks, as Lightweight OpenPose has them, whose kernels are not the spec's.
+        backbone_attributes: The network's first part, which sees the image.
+        stages (stages): How often the maps are drawn, the later from the earlier.
+        heat_channels (channels): Joints and the background.
+        paf_channels (channels): Two for each limb.
+        stage1_kernel_sizes (cells): Of the first stage's convolutions; null is three of 3.
+        stageT_kernel_sizes (cells): Of the later stages' convolutions; null is five of 7.
+        use_self_attention: Later stages weigh their maps by gates.
+        data_format: Accepted; without effect here, as networks are channels_last.
+        use_bias: Biases of the stages' convolutions.
+        regularization_type: What weights are held small by: the sum of their sizes, of their squares, or of both. TAO
+            takes l1_l2 for L1 only.
+        kernel_regularization_factor (loss per weight): How much the kernels' regularisation counts.
+        bias_regularization_factor (loss per weight): How much the biases' regularisation counts.
+        kernel_initializer: Where the stages' kernels start; ``he_normal`` is an extension, for narrow networks.
     """
 
     class_name: Literal["BpNetLiteModel", "BpNetModel", "LightweightOpenPoseModel"] = Field(

@@ -14,11 +14,11 @@ class SoftstartAnnealingLearningRateSchedule(Strict):
     """Rise from the least learning rate, hold, and fall back to it; rise and fall are exponential.
 
     Attributes:
-        base_learning_rate: The greatest.
-        min_learning_rate: The first and the last.
-        soft_start: Share of the training in which it rises.
-        annealing: Share of the training after which it falls; 1 or more never.
-        last_step: Accepted; the trainer knows it.
+        base_learning_rate (per step): The greatest learning rate.
+        min_learning_rate (per step): The first and the last learning rate.
+        soft_start (share): Share of the training in which it rises.
+        annealing (share): Share of the training after which it falls; 1 or more never.
+        last_step (steps): Accepted; without effect, as the trainer knows it.
     """
 
     class_name: Literal["SoftstartAnnealingLearningRateSchedule"] = Field(
@@ -51,7 +51,11 @@ class BpNetExponentialDecayLRSchedule(Strict):
     """``learning_rate * decay_rate ** (epoch / decay_epochs)``, never below the least.
 
     Attributes:
-        staircase: Only at whole multiples of ``decay_epochs``.
+        learning_rate (per step): The first learning rate, and the greatest.
+        decay_epochs (epochs): Time in which it falls to ``decay_rate`` of what it was.
+        decay_rate (share): What is left of it after ``decay_epochs``.
+        staircase: Fall only at whole multiples of ``decay_epochs``.
+        min_learning_rate (per step): The least learning rate.
     """
 
     class_name: Literal["BpNetExponentialDecayLRSchedule"] = Field(
@@ -81,8 +85,12 @@ class WeightedMomentumOptimizer(Strict):
     """Momentum, with a weight for each variable's gradient.
 
     Attributes:
-        grad_weights_dict: Weight by variable or layer name; null leaves all at ``weight_default_value``.
-        weight_default_value: Weight of the others.
+        learning_rate_schedule: How the learning rate goes through the training.
+        grad_weights_dict (times): Weight of the gradient by variable or layer name; null leaves all at
+            ``weight_default_value``. TAO does not use it.
+        weight_default_value (times): Weight of the others.
+        momentum (share): Share of the last step that the next one keeps.
+        use_nesterov: Look ahead along the momentum before each step.
     """
 
     class_name: Literal["WeightedMomentumOptimizer"] = Field(
@@ -96,7 +104,15 @@ class WeightedMomentumOptimizer(Strict):
 
 
 class Adam(Strict):
-    """Extension: Adam."""
+    """Extension: Adam.
+
+    Attributes:
+        learning_rate_schedule: How the learning rate goes through the training.
+        beta_1 (share): Share of its past that the mean gradient keeps at a step.
+        beta_2 (share): Share of its past that the mean squared gradient keeps at a step.
+        epsilon (gradient): Added to the root of the mean squared gradient, which divides the step.
+        weight_decay (share): Share of each kernel that a step takes off, times the learning rate.
+    """
 
     class_name: Literal["Adam"] = Field(default="Adam", alias="__class_name__")
     learning_rate_schedule: Schedule
@@ -107,7 +123,15 @@ class Adam(Strict):
 
 
 class AdamW(Strict):
-    """Extension: Adam whose weight decay stands beside the gradient."""
+    """Extension: Adam whose weight decay stands beside the gradient.
+
+    Attributes:
+        learning_rate_schedule: How the learning rate goes through the training.
+        beta_1 (share): Share of its past that the mean gradient keeps at a step.
+        beta_2 (share): Share of its past that the mean squared gradient keeps at a step.
+        epsilon (gradient): Added to the root of the mean squared gradient, which divides the step.
+        weight_decay (share): Share of each kernel that a step takes off, times the learning rate.
+    """
 
     class_name: Literal["AdamW"] = Field(default="AdamW", alias="__class_name__")
     learning_rate_schedule: Schedule
@@ -121,7 +145,15 @@ OptimizerSpec = Annotated[WeightedMomentumOptimizer | Adam | AdamW, Field(discri
 
 
 class FocalLossParams(Strict):
-    """Weight of easy cells, TAO's undocumented option."""
+    """Weight of easy cells, TAO's undocumented option.
+
+    Attributes:
+        use_focal_loss: Weigh cells by how wrong they are.
+        alpha (map): Taken off what is drawn on the foreground, before its distance from 1 is measured.
+        beta (map): The same of what is missing on the background.
+        bkg_thresh (map): Labels above it are foreground.
+        gamma (power): Power of the distance that a cell's error is weighed by; 0 weighs all alike.
+    """
 
     use_focal_loss: Bool = False
     alpha: Float = 0.1
@@ -134,8 +166,9 @@ class Loss(Strict):
     """Half the squared error of all maps of all stages.
 
     Attributes:
-        joint_weight: Extension: heatmap cells weigh 1 + this times the joint's label.
-        paf_weight: Extension: weight of the part affinity fields.
+        focal_loss_params: Weight of easy cells; null weighs all alike.
+        joint_weight (times): Extension: heatmap cells weigh 1 + this times the joint's label.
+        paf_weight (times): Extension: weight of the part affinity fields.
         normalize_cells: Extension: mean over the cells, where TAO sums them.
     """
 

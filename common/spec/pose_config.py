@@ -22,9 +22,12 @@ class Category(Strict):
     """One kind of thing with keypoints.
 
     Attributes:
+        supercategory: COCO's word for several kinds; not used here.
+        id (number): Its number in the annotation file.
+        name: Its name in the annotation file.
         keypoints: Joint names, in the order of the annotations' triplets.
-        num_joints: How many; given twice so that a forgotten name shows.
-        skeleton: Limbs as pairs of joint numbers, counted from 1.
+        num_joints (joints): How many; given twice so that a forgotten name shows.
+        skeleton (joint numbers): Limbs as pairs of joint numbers, counted from 1.
         skeleton_edge_names: The same limbs as pairs of names; without ``skeleton`` they are the limbs.
     """
 
@@ -105,7 +108,8 @@ class PoseConfig(Strict):
     Attributes:
         pose_config_type: Its name.
         categories: One of them is the person; if there is one only, it may have any name.
-        sigmas: Extension: OKS spread of each joint; null takes COCO's, by the names of the joints.
+        sigmas (share): Extension: OKS spread of each joint, of the root of the person's area; null takes COCO's, by the
+            names of the joints.
         computed: Extension: joints that datasets lack, each the mean of others; null computes ``neck``.
         prior: Extension: file of ``bpnet skeleton fit``; null takes the built-in one, if the joints are TAO's 18.
         flip_pairs: Extension: the left and the right joint of each pair that a mirror swaps; null goes by their names.

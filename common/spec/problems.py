@@ -35,8 +35,13 @@ def format_errors(error: ValidationError, model: type[BaseModel], document: Docu
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:
     """Ask ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.55)
+    near = find_near(word, known, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def find_near(word: object, known: Iterable[object], most: int = 4) -> list[str]:
+    """Find the known words nearest to ``word``, the nearest first."""
+    return difflib.get_close_matches(str(word), sorted({str(name) for name in known}), n=most, cutoff=0.55)
 
 
 def _describe(item: Any, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
@@ -83,7 +88,7 @@ def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[Ba
         if isinstance(key, int):
             continue
         chosen = [part for part in models if len(models) > 1 and key in _class_names(part)]
-        models = chosen or [inner for part in models for inner in _models_in(_fields(part).get(key))]
+        models = chosen or [inner for part in models for inner in models_in(_fields(part).get(key))]
     return models
 
 
@@ -101,7 +106,8 @@ def _class_names(model: type[BaseModel]) -> list[str]:
     return [str(name) for name in get_args(_fields(model).get(CLASS_KEY))]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """List the models that a field's annotation speaks of."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]

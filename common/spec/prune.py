@@ -13,22 +13,22 @@ class PruneSpec(Strict):
     """What pruning needs to know; the flags of ``bpnet prune`` say the same.
 
     Attributes:
-        pruning_threshold: Filters with a normalised norm at or below it go.
-        normalizer: Norms are divided by the layer's largest (``max``), or by their L2 norm times the filter count
-            (``L2``), or, an extension that suits ``taylor``, by the root of what one of its filters costs (``cost``):
-            FLOPs, or parameters where those are the target.
+        pruning_threshold (norm): Filters with a normalised norm at or below it go.
+        normalizer: What norms are divided by. That is the layer's largest (``max``), or their L2 norm times the filter
+            count (``L2``), or, an extension that suits ``taylor``, the root of what one of its filters costs
+            (``cost``): FLOPs, or parameters where those are the target.
         equalization_criterion: How layers that must keep the same filters agree.
-        pruning_granularity: What is left of a layer is a multiple of this many filters.
-        min_num_filters: Least number of filters left of a layer.
+        pruning_granularity (filters): What is left of a layer is a multiple of this.
+        min_num_filters (filters): Least number of filters left of a layer.
         excluded_layers: Names of layers that stay whole, or patterns of names (``stage1_*``).
-        criterion: By what filters are weighed; ``taylor`` needs training data.
-        target_params: Greatest share of the parameters that may be left; the threshold is then searched, and
-            ``pruning_threshold`` plays no part.
-        target_flops: The same of the floating-point operations.
-        refit: Extension: before anything is trained, fit the layers that are left to what they drew before,
-            by least squares, on photos of the training. It matters most where no batch normalization follows.
-        rounds: How often a pipeline prunes and retrains; the last round meets the target, a threshold is that of every
-            round. One pruning alone takes no notice of it.
+        criterion: Extension: by what filters are weighed; ``taylor`` needs training data. TAO weighs by ``l2_norm``.
+        target_params (share): Extension: greatest share of the parameters that may be left. The threshold is then
+            searched, and ``pruning_threshold`` plays no part.
+        target_flops (share): Extension: greatest share of the floating-point operations that may be left; likewise.
+        refit: Extension: before anything is trained, fit the layers that are left to what they drew before. It is done
+            by least squares, on photos of the training, and matters most where no batch normalization follows.
+        rounds (rounds): Extension: how often a pipeline prunes and retrains. The last round meets the target, a
+            threshold is that of every round; one pruning alone takes no notice of it.
     """
 
     pruning_threshold: NotNegative = 0.1

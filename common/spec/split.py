@@ -18,17 +18,17 @@ _WHOLE = 16**16
 
 
 class SplitRule(Strict):
-    r"""How photos are held out of a dataset of one annotation file.
+    r"""Extension: how photos are held out of a dataset of one annotation file.
 
     Photos of a group are held out together. A group's name alone decides, so a photo that is held out stays so whatever
     else is added, and a larger share holds out all that a smaller one does.
 
     Attributes:
-        share: Of the groups, about so many are held out.
-        group: ``file``, a group for each photo; ``folder``, one for each folder; or a regular expression that is looked
-            for in a photo's path below the folder of photos, and whose groups name the photo's group:
-            ``(cam\d+)/(\d{8})`` keeps together what a camera took in a day. A photo that it does not fit is a group of
-            its own.
+        share (share): Of the groups, about so many are held out.
+        group: What is held out together: ``file``, a group for each photo; ``folder``, one for each folder; or a
+            pattern. A pattern is a regular expression that is looked for in a photo's path below the folder of photos,
+            and whose groups name the photo's group: ``(cam\d+)/(\d{8})`` keeps together what a camera took in a day. A
+            photo that it does not fit is a group of its own.
     """
 
     share: Annotated[Positive, Field(lt=1)]

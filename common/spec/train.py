@@ -79,7 +79,8 @@ class FinetuningConfig(Strict):
 
     Attributes:
         checkpoint_path: The checkpoint.
-        ckpt_epoch_num: Epochs that it has seen; that many fewer are trained.
+        ckpt_epoch_num (epochs): Epochs that it has seen; that many fewer are trained.
+        is_finetune_exp: Go on from the checkpoint.
     """
 
     checkpoint_path: PathText | None = None
@@ -103,8 +104,8 @@ class EarlyStopping(Strict):
     """Extension: the end of a training that no longer gets better.
 
     Attributes:
-        patience: Validations in a row without a better AP after which it ends.
-        min_delta: An AP is better that is above the best so far by more than this.
+        patience (validations): Validations in a row without a better AP after which it ends.
+        min_delta (AP): An AP is better that is above the best so far by more than this.
     """
 
     patience: Natural
@@ -116,27 +117,41 @@ class TrainSpec(Strict):
 
     Attributes:
         checkpoint_dir: Results folder, where the command line names none.
-        log_every_n_secs: Seconds between lines of progress.
-        checkpoint_n_epoch: Epochs between checkpoints.
-        summary_every_n_steps: Steps between TensorBoard points; 0 writes none.
-        infrequent_summary_every_n_steps: Accepted; without effect, as in TAO.
-        validation_every_n_epoch: Epochs between looks at the validation records.
-        max_ckpt_to_keep: So many checkpoints of this training stay, the newest, however often it is resumed.
-        pretrained_weights: A model whose weights are taken, layer by layer by name.
+        log_every_n_secs (seconds): Time between lines of progress.
+        num_epoch (epochs): Length of the training.
+        checkpoint_n_epoch (epochs): Time between checkpoints; it need not divide num_epoch.
+        summary_every_n_steps (steps): Time between TensorBoard points; 0 writes none.
+        infrequent_summary_every_n_steps (steps): Accepted; without effect, as in TAO.
+        validation_every_n_epoch (epochs): Time between looks at the validation records. TAO does not look at them.
+        max_ckpt_to_keep (checkpoints): So many checkpoints of this training stay, the newest, however often it is
+            resumed. TAO keeps all.
+        random_seed (number): What weights, shuffling and augmentation are drawn from.
+        pretrained_weights: A model whose weights are taken, layer by layer by name: a path, an address, or
+            pretrained:NAME.
         load_graph: Train the network of ``pretrained_weights`` itself, as pruning left it.
-        fit_width: Extension: ``prune`` cuts wider weights to the widths of ``model``, keeping in each layer the filters
-            of the greatest norms; null refuses weights of other widths.
-        inference_spec: How people are found in validation; null takes the defaults, at the size of training.
+        fit_width: Extension: what becomes of wider weights than ``model`` has. With ``prune`` they are cut, and each
+            layer keeps its filters of the greatest norms; null refuses weights of other widths.
+        inference_spec: How people are found in validation; null takes the defaults, at the size of training. TAO
+            requires it, and does not use it.
+        finetuning_config: Going on from a checkpoint; null does not.
+        use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on). TAO loses this
+            after pruning.
+        evaluator: Accepted; without effect.
+        hooks: Accepted; without effect.
         key: What model files are encrypted with, where neither ``-k`` nor the environment tells; never written.
-        use_stagewise_lr_multipliers: Later stages learn faster (1, 2 for biases; 4, 8 from stage 2 on).
-        mixed_precision: Extension: compute in 16 bits; ``auto`` where this machine is faster in them, true likewise
-            and a warning where it is not, ``force`` in any case; null leaves it to ``--use_amp``, which means true.
+        final_model_name: Name of the trained model's file, without its ending.
+        dataloader: Records, sizes, augmentation and targets.
+        model: The network.
+        optimizer: How weights follow their gradients.
+        loss: What is minimised.
+        mixed_precision: Extension: compute in 16 bits; null leaves it to ``--use_amp``, which means true. With ``auto``
+            where this machine is faster in them, true likewise and a warning where it is not, ``force`` in any case.
         deterministic: Extension: the same result on every run, at some cost in speed.
-        jit_compile: Extension: compile the step with XLA, on one device; null and false leave it, as on processors it
+        jit_compile: Extension: compile the step with XLA, on one device. Null and false leave it, as on processors it
             is several times slower.
-        checkpoint_n_minutes: Extension: minutes between checkpoints within an epoch; null makes them when the training
-            is told to end, only.
-        early_stopping: Extension: null trains all epochs.
+        checkpoint_n_minutes (minutes): Extension: time between checkpoints within an epoch. Null makes them when the
+            training is told to end, only.
+        early_stopping: Extension: the end of a training that no longer gets better; null trains all epochs.
         distillation: Extension: a teacher beside the labels; null learns from the labels alone.
     """
 

@@ -37,6 +37,9 @@ ELSEWHERE = {
     "pipeline schedule": "its parameters are texts: the parser 'parameter'",
     "pipeline stop": NO_FILE,
     "pipeline wait": NO_FILE,
+    "spec explain": NO_FILE,
+    "spec init": NO_FILE,
+    "spec schema": NO_FILE,
     "schedule apply": "reads what schedule diff does",
     "synthesize": NO_FILE,
 }
@@ -147,7 +150,10 @@ CONVERT = "dataset_convert -d {given}/spec.json -o {out}/train"
 INT8 = "export -m {given}/sound.keras -o {out}/net.onnx -d 24,32,3 --data_type int8"
 COMMANDS = (
     *(Command("spec check {file}", name) for name in (
-        "dataset-spec", "train-spec", "inference-spec", "prune-spec", "pose-config", "spec-check")),
+        "dataset-spec", "train-spec", "inference-spec", "prune-spec", "deploy-spec", "pose-config", "spec-check")),
+    Command("spec check {file} --draw {out}/skeleton.png", "pose-config"),
+    Command("spec diff {file} {given}/train.yaml", "train-spec", lambda given, file: write_specs(given),
+            file="other.yaml"),
     Command("dataset_convert -d {file} -o {out}/train", "dataset-spec"),
     *(Command(CONVERT, name, _write_dataset()) for name in (
         "coco", "coco-zip", "coco-gzip", "cvat", "cvat-video", "label-studio", "datumaro", "crowdpose", "fiftyone")),

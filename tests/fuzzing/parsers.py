@@ -39,13 +39,13 @@ class Parser:
 
 def _spec(kind):
     def parse(path):
-        from bodyposenet.common.spec import dataset, inference, pose_config, prune, train
+        from bodyposenet.common.spec import dataset, deploy, inference, pose_config, prune, train
         from bodyposenet.common.spec.base import load_spec
         from bodyposenet.common.spec.kinds import describe, notes
 
         models = {
             "train": train.TrainSpec, "dataset": dataset.DatasetSpec, "inference": inference.InferenceSpec,
-            "prune": prune.PruneSpec, "pose": pose_config.PoseConfig,
+            "prune": prune.PruneSpec, "pose": pose_config.PoseConfig, "deploy": deploy.DeploySpec,
         }  # fmt: skip
         spec = load_spec(path, models[kind])
         describe(spec)
@@ -681,6 +681,7 @@ PARSERS = {
         Parser("train-spec", seeds.train_specs, _spec("train"), "train.yaml", "yaml"),
         Parser("inference-spec", seeds.inference_specs, _spec("inference"), "infer.yaml", "yaml"),
         Parser("prune-spec", seeds.prune_specs, _spec("prune"), "prune.yaml", "yaml"),
+        Parser("deploy-spec", seeds.deploy_specs, _spec("deploy"), "deploy.yaml", "yaml"),
         Parser("pose-config", seeds.pose_configs, _skeleton, "joints.json", "json"),
         Parser("spec-check", seeds.all_specs, _check_spec, "any.yaml", "yaml"),
         Parser("settings", seeds.inference_specs, _settings, form="yaml"),

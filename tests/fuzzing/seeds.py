@@ -76,6 +76,10 @@ def prune_specs(folder):
     return _texts(PRUNE, "target_flops: 0.5\ncriterion: taylor\n")
 
 
+def deploy_specs(folder):
+    return _texts("calibration_images: 20\nmethod: minmax\n", "keep_float: [stage1_*]\nmax_int8_drop: 0.1\n")
+
+
 def pose_configs(folder):
     (folder / "prior.json").write_bytes(priors(folder)[0])
     person = json.loads(POSE)["categories"][0]

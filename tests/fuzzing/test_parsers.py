@@ -69,7 +69,7 @@ def test_every_importer_and_every_kind_of_spec_has_a_parser_here():
     assert modules == READ_BY.keys() | HELP
     assert {*READ_BY.values()} <= PARSERS.keys()
     specs = {"TrainSpec": "train-spec", "DatasetSpec": "dataset-spec", "InferenceSpec": "inference-spec",
-             "PoseConfig": "pose-config", "PruneSpec": "prune-spec"}  # fmt: skip
-    assert {kind.__name__ for kind in kinds.KINDS} == specs.keys()
+             "PoseConfig": "pose-config", "PruneSpec": "prune-spec", "DeploySpec": "deploy-spec"}  # fmt: skip
+    assert {kind.__name__ for kind in kinds.KINDS.values()} == specs.keys()
     assert len(PARSERS) >= 30
     assert {path.name for path in CORPUS.iterdir()} <= PARSERS.keys()

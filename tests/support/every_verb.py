@@ -13,7 +13,8 @@ from support.verb_cases import CASES, make_given
 
 from bodyposenet.common.cli.main import main
 
-PRINTING = ("component list", "component show train", "doctor", "spec check {given}/train.yaml")
+PRINTING = ("component list", "component show train", "doctor", "spec check {given}/train.yaml",
+            "spec diff {given}/train.yaml {given}/train.yaml", "spec explain num_epoch")  # fmt: skip
 
 
 def run_verbs(folder):

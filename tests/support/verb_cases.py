@@ -23,7 +23,9 @@ WRITES_NOTHING = {
     "component list": PRINTS,
     "component show": PRINTS,
     "doctor": PRINTS + "; what --warm compiles is numba's to keep",
-    "spec check": PRINTS,
+    "spec check": PRINTS + "; the picture of --draw appears whole",
+    "spec diff": PRINTS,
+    "spec explain": PRINTS,
     "pipeline list": SERVER,
     "pipeline schedule": SERVER,
     "pipeline stop": SERVER,
@@ -230,6 +232,11 @@ def _tell_runs(out):
     return {"runs": sorted(runs), "left": sorted(left)}
 
 
+def _read_spec(out):
+    """A spec file, without the command in its second line, which names the file."""
+    return {path.name: path.read_text().splitlines()[2:] for path in out.glob("*.yaml")}
+
+
 def _list_artifacts(client, run):
     found = [file.path for each in client.list_artifacts(run.info.run_id) for file in client.list_artifacts(
         run.info.run_id, each.path)]  # fmt: skip
@@ -283,6 +290,8 @@ CASES = (
              "-a {given}/drawn/annotations/person_keypoints_train.json -i {given}/drawn/images -o {out}/photos -n 4 "
              "-kth 1", refuses=True),
     VerbCase("skeleton fit", "-d {given}/many.json -o {out}/prior.json"),
+    VerbCase("spec init", "train -o {out}/train.yaml", refuses=True, look=_read_spec),
+    VerbCase("spec schema", "-o {out}/schemas"),
     VerbCase("synthesize", "-o {out}/drawn --train 4 --val 2 --size 120,160"),
     VerbCase("tracking send", "{out}", prepare=_keep_run, look=_tell_runs,
              variables={"MLFLOW_TRACKING_URI": "sqlite:///{out}/store/mlflow.db"}),
