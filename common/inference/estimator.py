@@ -10,7 +10,7 @@ import numpy as np
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.inference.detections import write_files
 from bodyposenet.common.inference.detector import find_people, open_model
-from bodyposenet.common.inference.given_photo import KINDS, Order, is_one_photo, name_photo, open_pixels
+from bodyposenet.common.inference.given_photo import KINDS, Order, check_order, is_one_photo, name_photo, open_pixels
 from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.inference.photo_people import PhotoPeople
 from bodyposenet.common.model.files.bundled import PRETRAINED, list_shipped, runnable_path, weights_path
@@ -106,9 +106,10 @@ class PoseEstimator:
         Raises:
             UserError: It is no photo, or a single one cannot be used; or the server that has the photos is away.
         """
+        check_order(order)
         if is_one_photo(photos):
             return self.look(photos, name_photo(photos, "the photo"), order=order)
-        if isinstance(photos, str | dict) or not isinstance(photos, Iterable):
+        if isinstance(photos, dict) or not isinstance(photos, Iterable):
             raise UserError(f"{type(photos).__name__} is no photo", fix=f"give {KINDS}, or several")
         found = self._look_at_each(photos, order)
         return list(found) if isinstance(photos, list | tuple) else found

@@ -16,7 +16,7 @@ from bodyposenet.common.storage.location import Location
 Order = Literal["rgb", "bgr"]
 
 FILES = (str, Path, bytes)
-EIGHT_BITS = ("1", "L", "P", "LA", "PA", "La", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")  # PIL's
+EIGHT_BITS = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV")  # PIL's
 KINDS = "a path, an address, a file's bytes, an array or a PIL image"
 
 
@@ -28,6 +28,16 @@ def is_one_photo(given: Any) -> bool:
 def name_photo(given: Any, otherwise: str) -> str:
     """Say what messages call a photo: its path, or else some words."""
     return str(given) if isinstance(given, str | Path) or _is_location(given) else otherwise
+
+
+def check_order(order: str) -> None:
+    """Refuse a word that is no order of colours.
+
+    Raises:
+        UserError: It is none.
+    """
+    if order not in get_args(Order):
+        raise UserError(f"{order!r} is no order of colours", where="order", fix="give 'rgb' or 'bgr'")
 
 
 def read_pixels(photo: Any, *, where: str, order: Order = "rgb") -> np.ndarray:
@@ -52,8 +62,6 @@ def open_pixels(photo: Any, *, where: str, order: Order = "rgb") -> Iterator[np.
     Raises:
         UserError: It is no photo, or cannot be read.
     """
-    if order not in get_args(Order):
-        raise UserError(f"{order!r} is no order of colours", where=where, fix="give 'rgb' or 'bgr'")
     if isinstance(photo, np.ndarray):
         yield _take_array(photo, where, order)
     elif _is_pil(photo):
@@ -84,7 +92,7 @@ def _read_pil(photo: Any, where: str) -> np.ndarray:
         raise UserError(f"a PIL image of mode {photo.mode} is no photo", where=where, fix="convert it to RGB")
     try:
         upright = ImageOps.exif_transpose(photo)
-        alpha = photo.mode in ("LA", "PA", "La", "RGBa")
+        alpha = photo.mode in ("LA", "PA", "RGBa")
         return np.asarray((upright.convert("RGBA") if alpha else upright).convert("RGB"))
     except OSError as error:  # PIL reads a file when its pixels are asked for
         raise UserError(f"cannot be read: {error}", where=where, fix="give a photo that is whole") from None
