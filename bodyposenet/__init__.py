@@ -33,6 +33,7 @@ PLACES = {  # name: its module in bodyposenet.common, in the order of a network'
     "quantize_int8": "deploy.quantization.quantize",
     "evaluate": "evaluation.evaluate",
     "infer": "inference.inference",
+    "PoseEstimator": "inference.estimator",
 }
 
 silence_telemetry()  # here, so that no part of the package can import one of those libraries before

@@ -5,6 +5,7 @@ from bodyposenet.common.deploy.quantization.quantize import quantize_int8 as qua
 from bodyposenet.common.deploy.runtime.runners import open_runner as open_runner
 from bodyposenet.common.evaluation.evaluate import evaluate as evaluate
 from bodyposenet.common.inference.detector import find_people as find_people
+from bodyposenet.common.inference.estimator import PoseEstimator as PoseEstimator
 from bodyposenet.common.inference.inference import infer as infer
 from bodyposenet.common.model.training.train import train as train
 from bodyposenet.common.pose.draw import draw_people as draw_people

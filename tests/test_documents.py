@@ -241,17 +241,25 @@ def for_photo(reader, readers):
     shutil.copy(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg", reader.folder / "photo.jpg")
 
 
+def for_python(reader, readers):
+    """A photo beside one's script, and a folder with it."""
+    for_photo(reader, readers)
+    (reader.folder / "photos").mkdir()
+    shutil.copy(reader.folder / "photo.jpg", reader.folder / "photos/holiday.jpg")
+
+
 def for_card(reader, readers):
     shutil.copy(ROOT / "common/model/files/pretrained/drawn_people.keras", reader.folder / "model.keras")
 
 
 GIVEN = {  # page, beginning of a block
-    ("README.md", "bpnet inference --input"): for_photo,
+    ("README.md", "bpnet inference photo"): for_photo,
     ("README.md", "import cv2"): for_registered,
     ("docs/calibration.md", "bpnet export"): for_calibration,
     ("docs/data.md", "bpnet dataset_convert"): for_data,
     ("docs/pipeline.md", "export KF_"): for_pipeline,
     ("docs/pruning.md", "bpnet prune"): for_pruning,
+    ("docs/python.md", "from bodyposenet"): for_python,
     ("docs/retention.md", "bpnet clean"): for_retention,
     ("docs/serving.md", "bpnet bundle"): for_serving,
     ("docs/tao-migration.md", "bpnet spec check"): for_tao,

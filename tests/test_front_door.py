@@ -1,4 +1,4 @@
-"""Front door: the functions that the package itself gives, whose examples run one after another in one folder."""
+"""Front door: what the package itself gives, whose examples run one after another in one folder."""
 
 import ast
 import doctest
@@ -12,7 +12,7 @@ from support.documents import ROOT
 
 import bodyposenet
 
-FUNCTIONS = [name for name in bodyposenet.PLACES if name.islower()]
+EXAMPLES = [name for name in bodyposenet.PLACES if not name.endswith("Spec")]
 
 
 def test_the_types_that_checkers_see_are_those_of_the_places():
@@ -45,7 +45,7 @@ def test_the_examples_run_in_the_order_of_a_network_s_way(tmp_path, monkeypatch,
     shutil.copytree(ROOT / "docs/example", tmp_path / "example")
     monkeypatch.chdir(tmp_path / "example")
     known, runner = {}, doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    for name in FUNCTIONS:
+    for name in EXAMPLES:
         (test,) = doctest.DocTestFinder(recurse=False).find(getattr(bodyposenet, name), name, globs=known)
         assert test.examples, name
         test.globs = known  # the next one's names are those that this one leaves

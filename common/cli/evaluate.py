@@ -18,6 +18,7 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.pages.numbers import pluralize
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bodyposenet.common.evaluation.false_positives import FalsePositives
+    from bodyposenet.common.inference.inputs import NamedPhoto
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
@@ -161,31 +163,79 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
     "inference",
     cls=Verb,
     epilog=example(
-        "bpnet inference --input photo.jpg",
+        "bpnet inference photo.jpg",
+        "bpnet inference holiday 'more/*.jpg' gs://example-bucket/photo.jpg -r found",
         "bpnet inference -i infer.yaml -m model.onnx --input_type dir --input photos",
     ),
 )
+@click.argument("photos", nargs=-1)
 @inference_flags
 @option("--input_type", type=WordType(InputType), help="What --input is.  [default: dir, json or image, as it looks]")
-@option("--input", "source", required=True, type=click.Path(), help="Image, folder, or JSON list of images.")
+@option("--input", "source", type=click.Path(), help="Image, folder, or JSON list of images, as in TAO.")
 @option("--image_root_path", type=PlaceType(), help="Folder of the images that a JSON list names.")
 @option(
     "--dump_visualizations",
     is_flag=True,
-    help="Draw the people: images_annotated/ in the results folder; so without -i.",
+    help="Draw the people of --input: images_annotated/ in the results folder; so without -i.",
 )
 @path_map_option
 @key_option
 @common_options
 def inference(
+    photos: tuple[str, ...],
     inference_spec: str | None,
     model_filename: str | None,
-    source: str,
+    source: str | None,
     path_map: "PathMap",
     **options: Any,
 ) -> None:
-    """Find people in images; writes detections.json, and without -i the images with the people drawn on them."""
+    """Find people in PHOTOS: images, folders with their sub-folders, patterns, addresses.
+
+    No flag is needed: the people are drawn in the folder bpnet-people, or that of -r, and detections.json and
+    detections_coco_format.json say where they are. The photos' own folders stay as they are. With --input the verb is
+    TAO's: it writes detections.json, and without -i the images with the people drawn on them.
+    """
+    if source is not None:
+        _refuse(photos, f"{source} is named by --input, and others without it", "PHOTOS")
+        spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
+        _infer_as_tao(spec, model, source, options)
+        return
+    for flag in ("input_type", "image_root_path"):
+        _refuse(options[flag], "this is about --input, which is not given", f"--{flag}")
+    from bodyposenet.common.inference.inputs import find_photos
+
+    named = find_photos(photos)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    _draw_photos(spec, model, named, options)
+
+
+def _refuse(given: Any, problem: str, where: str) -> None:
+    if given:
+        raise UserError(problem, where=where, fix="leave one of them out")
+
+
+def _draw_photos(
+    spec: "InferenceSpec | None", model: Path, photos: "list[NamedPhoto]", options: dict[str, Any]
+) -> None:
+    """Find people in photos that were named without a flag."""
+    import_numba()
+    from bodyposenet.common.inference.pictures import FOLDER, draw_photos
+
+    folder = results_dir(options["results_dir"], Path(FOLDER), bucket=True)
+    with task("inference", folder, status=False) as run:
+        done = draw_photos(model, spec, photos, folder, device=options["device"], runner=options["runner"])
+        run.log_metrics({"images": done.found.photos, "people": done.found.people})
+    for reason in done.found.problems:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(f"ran in {done.ran}")
+    click.echo(f"wrote {done.detections}: {done.found.summary()}")
+    click.echo(f"wrote {done.coco}: the same as COCO's results")
+    pictures = done.pictures
+    click.echo(f"drew the people: {pictures[0] if len(pictures) == 1 else f'{len(pictures)} pictures in {folder}'}")
+
+
+def _infer_as_tao(spec: "InferenceSpec | None", model: Path, source: str, options: dict[str, Any]) -> None:
+    """Find people in what ``--input`` names."""
     import_numba()
     from bodyposenet.common.inference.inference import default_results_dir, infer, tell_input_type
 

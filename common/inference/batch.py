@@ -181,17 +181,18 @@ def infer_batch(
             write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
             if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
                 parts.remove()
-                raise _refuse_unreadable(batch)
+                raise refuse_unreadable(batch)
         batch.notable = picks.pick()
         parts.remove()
     if batch.unreadable == batch.photos:
-        raise _refuse_unreadable(batch)
+        raise refuse_unreadable(batch)
     log.info(batch.summary())
     status.write("SUCCESS", batch.summary())
     return batch
 
 
-def _refuse_unreadable(batch: BatchInference) -> UserError:
+def refuse_unreadable(batch: BatchInference) -> UserError:
+    """Say that no photo can be used, and why not the first."""
     problem = f"none of the {batch.photos} photos can be used"
     return UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
 

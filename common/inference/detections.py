@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 PERSON = 1  # category id
 
 
-def entry(path: Location, people: People | None, given: Mapping[str, Any] | None = None) -> Entry:
+def entry(path: Location | str, people: People | None, given: Mapping[str, Any] | None = None) -> Entry:
     """One photo of ``detections.json``.
 
     Args:
@@ -114,6 +114,11 @@ def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id:
     ]
 
 
+def choose_joints(skeleton: Skeleton) -> tuple[str, ...]:
+    """Choose the joints of COCO's results: COCO's 17 where the skeleton has them all, else its own."""
+    return COCO_17.joints if set(COCO_17.joints) <= set(skeleton.joints) else skeleton.joints
+
+
 def write_files(
     folder: Location, skeleton: Skeleton, spec: InferenceSpec, entries: Iterable[Entry], extra: Mapping[str, Any]
 ) -> None:
@@ -127,7 +132,7 @@ def write_files(
         extra: Further keys of ``detections.json``.
     """
     head = {**extra, **pose_config(skeleton), "inference_spec": spec.model_dump(mode="json")}
-    joints = COCO_17.joints if set(COCO_17.joints) <= set(skeleton.joints) else skeleton.joints
+    joints = choose_joints(skeleton)
     with whole_file(folder / DETECTIONS) as rich, whole_file(folder / COCO_DETECTIONS) as plain:
         photos, people = _Array(rich, *_enclose(head)), _Array(plain, "", "\n")
         for found in entries:

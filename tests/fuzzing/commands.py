@@ -168,6 +168,7 @@ COMMANDS = (
     Command("inference -m {file} --input {given}/photos -r {out}", "onnx-inference", _write_person),
     Command("inference -m {given}/person.onnx --input {file} -r {out}", "photo", _write_person, file="photo.png"),
     Command("inference -m {given}/person.onnx --input {file} -r {out}", "photo", _write_person, file="photo.tif"),
+    Command("inference {file} -m {given}/person.onnx -r {out}", "photo", _write_person, file="photo.png"),
     Command("inference -m {given}/person.onnx --input {given}/photos -r {out}", "photo", _write_person,
             file="photos/b.jpg"),
     Command("inference -m {given}/person.onnx --input_type json --input {file} -r {out}", "input-list", _write_person),

@@ -280,6 +280,7 @@ CASES = (
     VerbCase("evaluate", f"-d {{given}}/coco.json --suspects {JUDGED} {PATHS}"),
     VerbCase("export", "-m {given}/net.keras -o {out}/net.onnx -d " + SHAPE + " --data_type fp16", refuses=True),
     VerbCase("inference", f"--input {{given}}/photos {JUDGED} --dump_visualizations"),
+    VerbCase("inference", f"{{given}}/photos {JUDGED}", form="pictures"),
     VerbCase("pipeline compile", "-o {out}/compiled"),
     VerbCase("prelabel", f"--input {{given}}/photos --format yolo --copy_photos {JUDGED}", form="yolo",
              grows=("parts-*",)),
