@@ -195,13 +195,11 @@ def inference(
     detections_coco_format.json say where they are. The photos' own folders stay as they are. With --input the verb is
     TAO's: it writes detections.json, and without -i the images with the people drawn on them.
     """
+    _refuse_mixture(photos, source, options)
     if source is not None:
-        _refuse(photos, f"{source} is named by --input, and others without it", "PHOTOS")
         spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
         _infer_as_tao(spec, model, source, options)
         return
-    for flag in ("input_type", "image_root_path"):
-        _refuse(options[flag], "this is about --input, which is not given", f"--{flag}")
     from bodyposenet.common.inference.inputs import find_photos
 
     named = find_photos(photos)
@@ -209,9 +207,14 @@ def inference(
     _draw_photos(spec, model, named, options)
 
 
-def _refuse(given: Any, problem: str, where: str) -> None:
-    if given:
-        raise UserError(problem, where=where, fix="leave one of them out")
+def _refuse_mixture(photos: tuple[str, ...], source: str | None, options: dict[str, Any]) -> None:
+    """Refuse photos with and without ``--input``, and flags that belong to the other way."""
+    fix = "leave one of them out"
+    if source is not None and photos:
+        raise UserError(f"{source} is named by --input, and others without it", where="PHOTOS", fix=fix)
+    for flag in ("input_type", "image_root_path"):
+        if source is None and options[flag]:
+            raise UserError("this is about --input, which is not given", where=f"--{flag}", fix=fix)
 
 
 def _draw_photos(

@@ -25,9 +25,10 @@ class KeypointEvaluation(COCOeval):  # type: ignore[misc]
         best = sorted(people, key=lambda person: -person["score"])[: self.params.maxDets[-1]]
         if not truth or not best:
             return []
-        joints = _read_joints(truth)
-        boxes, areas = (np.array([person[key] for person in truth], float) for key in ("bbox", "area"))
-        return compare_joints(_read_joints(best)[..., :2], joints, boxes, areas, self.params.kpt_oks_sigmas)
+        sigmas = self.params.kpt_oks_sigmas
+        joints, boxes, areas = (np.array([each[key] for each in truth], float) for key in ("keypoints", "bbox", "area"))
+        places = np.array([person["keypoints"] for person in best], float).reshape(len(best), len(sigmas), 3)
+        return compare_joints(places[..., :2], joints.reshape(len(truth), len(sigmas), 3), boxes, areas, sigmas)
 
     def evaluateImg(self, imgId: int, catId: int, aRng: Sequence[float], maxDet: int) -> Any:  # noqa: N802
         """Match a photo's people with its annotations at each threshold; annotations of other sizes are ignored."""
@@ -82,10 +83,6 @@ class KeypointEvaluation(COCOeval):  # type: ignore[misc]
             "gtIgnore": np.array(besides, int),
             "dtIgnore": ignored,
         }
-
-
-def _read_joints(people: Sequence[dict[str, Any]]) -> Floats:
-    return np.array([person["keypoints"] for person in people], float).reshape(len(people), -1, 3)
 
 
 def compare_joints(

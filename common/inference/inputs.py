@@ -63,17 +63,13 @@ def _find(text: str) -> Iterator[tuple[Location, str]]:
         yield from _open(place)
         return
     matched = sorted(glob.glob(text, recursive=True))
-    photos = [(locate(name), os.path.basename(name)) for name in matched if _is_fresh(name) and os.path.isfile(name)]
+    fresh = [name for name in matched if is_photo(name) and not is_drawn(name) and os.path.isfile(name)]
+    photos = [(locate(name), os.path.basename(name)) for name in fresh]
     if "**" not in text:  # else what is below the folders was matched, too
         photos += [photo for name in matched if os.path.isdir(name) for photo in _list_below(locate(name))]
     if not photos:
         raise UserError(f"matches no photos ({PHOTOS})", where=text, fix="check the pattern, or name a folder")
     yield from photos
-
-
-def _is_fresh(name: str) -> bool:
-    """Tell a photo that was not drawn here by its name."""
-    return is_photo(name) and not is_drawn(name)
 
 
 def _open(place: Location) -> Iterator[tuple[Location, str]]:
