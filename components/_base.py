@@ -30,6 +30,9 @@ def run(executor: str) -> None:
     Args:
         executor: kfp's module.
     """
+    from bodyposenet.common.machine.imports import skip_plugins
+
+    skip_plugins()
     name = sys.argv[sys.argv.index(FUNCTION) + 1]
     sys.argv = [executor, "--component_module_path", str(Path(__file__).with_name(f"{name}.py")), *sys.argv[1:]]
     runpy.run_module(executor, run_name="__main__", alter_sys=True)

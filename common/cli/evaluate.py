@@ -18,6 +18,7 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
+from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import Device, InputType, LabelFormat, RunnerName
@@ -95,6 +96,7 @@ def evaluate(
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
     folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
+    import_numba()
     from bodyposenet.common.data.report.suspects_page import PAGE
     from bodyposenet.common.data.suspects.suspect import describe_suspects
     from bodyposenet.common.data.suspects.write import LIST, SuspectChoice
@@ -182,6 +184,7 @@ def inference(
 ) -> None:
     """Find people in images; writes detections.json, and without -i the images with the people drawn on them."""
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    import_numba()
     from bodyposenet.common.inference.inference import default_results_dir, infer, tell_input_type
 
     folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)

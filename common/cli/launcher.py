@@ -18,6 +18,7 @@ from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOpti
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
+from bodyposenet.common.machine.imports import skip_plugins
 from bodyposenet.common.plain_text import clean_message
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location, locate
@@ -76,6 +77,7 @@ class Verb(click.Command):
 
     def _run(self, ctx: click.Context, launch: dict[str, Any], upload: str | None) -> None:
         name_folders()
+        skip_plugins()
         Devices.read(launch).take(str(self.name))
         with _uploading(ctx, upload):
             super().invoke(ctx)

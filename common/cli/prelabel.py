@@ -11,6 +11,7 @@ from bodyposenet.common.cli.evaluate import inference_flags, read_inference_spec
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import WordType, common_options, example, key_option, option, path_map_option
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import REGISTERED
 from bodyposenet.common.spec.words import LabelFormat, RunnerName
 from bodyposenet.common.storage.location import locate
@@ -49,6 +50,7 @@ def prelabel(
     **options: Any,
 ) -> None:
     """Find people in new photos and write them as drafts for CVAT, Label Studio or YOLO, the hardest photos first."""
+    import_numba()
     from bodyposenet.common.inference.prelabel import LabelChoice
     from bodyposenet.common.steps.prelabel import run_prelabel
 

@@ -13,7 +13,6 @@ from bodyposenet.common.data.annotations.coco import CocoSet, read_half
 from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.importers.load import is_one_file, load_document
 from bodyposenet.common.data.importers.yolo import SUBSETS
-from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec
@@ -49,6 +48,8 @@ def gather(source: str, output: Path, *, train: int = 600, val: int = 200, seed:
     """
     output.mkdir(parents=True, exist_ok=True)
     if not source:
+        from bodyposenet.common.data.synthetic.dataset import synthesize  # which needs numba
+
         synthesize(output, train=train, val=val, seed=seed)
         return locate(output)
     folder = locate(source)

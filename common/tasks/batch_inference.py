@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints
 from bodyposenet.common.spec.document import read_settings
@@ -82,6 +81,8 @@ def infer_batch(
 
 def _draw(folder: Path, number: int) -> str:
     """A folder with drawn photos; they stay beside the detections, which name them."""
+    from bodyposenet.common.data.synthetic.dataset import synthesize  # numba and OpenCV, which most tasks do without
+
     synthesize(folder, train=number, val=0)
     return str(folder / "images")
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from bodyposenet.common.data.hold_out import list_photos
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
-from bodyposenet.common.data.records.manifest import read_manifest
 from bodyposenet.common.model.training.progress import HISTORY, read_history
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.skeleton.card import Card
@@ -120,6 +119,8 @@ def _take_images(data: Any) -> list[dict[str, Any]]:
 
 
 def _facts(dataset: Path, spec: InferenceSpec, size: tuple[int, int]) -> dict[str, Any]:
+    from bodyposenet.common.data.records.manifest import read_manifest
+
     sets = read_manifest(dataset)["sets"]
     return {
         "training photos": sets["train"]["images"],

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.data.records.manifest import open_shards, read_manifest
 from bodyposenet.common.storage.digests import digest_bytes, digest_content, fingerprint
 from bodyposenet.common.storage.location import Location, locate
 
@@ -40,6 +39,8 @@ def describe_records(folder: str | Path | Location, names: Sequence[str], contex
     Raises:
         UserError: A name is neither a set nor a shard, or a shard is missing or damaged.
     """
+    from bodyposenet.common.data.records.manifest import open_shards, read_manifest  # protobuf, which few runs need
+
     opened = open_shards(folder, names)
     whole = digest_bytes("".join(digest_content(shard.records.path) for shard in opened))
     sets = read_manifest(locate(folder))["sets"]

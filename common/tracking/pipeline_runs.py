@@ -4,9 +4,7 @@ import json
 import os
 import re
 import time
-import urllib.request
 from collections.abc import Sequence
-from http.client import HTTPException
 from typing import Any
 
 from bodyposenet import __version__
@@ -205,6 +203,9 @@ def _ask_kubeflow(path: str) -> dict[str, Any]:
     host, port = (os.environ.get(name, "") for name in SERVICE)
     if not host or not port:
         return {}
+    import urllib.request
+    from http.client import HTTPException
+
     url = f"http://{host}:{port}/apis/v2beta1/{path}"
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -53,6 +53,7 @@ class Chooser:
         threads: As many as there are cores if None.
         processor: What to suppose.
         where: What messages call the network.
+        exact: The network in its exact form, where that is open already.
     """
 
     content: bytes
@@ -60,17 +61,18 @@ class Chooser:
     threads: int | None = None
     processor: Processor = field(default_factory=read_processor)
     where: str = "the model"
+    exact: Compute | None = None
 
     @property
     def quantized(self) -> bool:
         """Whether the network computes in 8 bits."""
         return is_quantized(self.content)
 
-    def choose(self, picture: np.ndarray) -> tuple[Compute, Choice]:
+    def choose(self, draw: Callable[[], np.ndarray]) -> tuple[Compute, Choice]:
         """Return what is to compute the maps, and why: as it was chosen before, else after a short measurement.
 
         Args:
-            picture: As the network takes it, of the size at hand.
+            draw: Draws a picture as the network takes it, of the size at hand; called only for a measurement.
 
         Raises:
             UserError: Nothing that was asked for can run the network rightly.
@@ -81,7 +83,7 @@ class Chooser:
         reopened = known and self._reopen(known)
         if known and reopened:
             return reopened, known
-        computes, choice = self._measure(picture)
+        computes, choice = self._measure(draw())
         write_choice(terms, choice)
         return computes[choice.form], choice
 
@@ -95,10 +97,16 @@ class Chooser:
         """Open a form that was chosen before; None if that cannot be done any more."""
         form = next((form for form in FORMS if form.name == choice.form), None)
         try:
-            return open_form(form, self.content, self.threads, self.processor)[0] if form else None
+            return self._open_form(form)[0] if form else None
         except Exception as error:  # whatever a library raises: it is then chosen anew
             log.warning("%s no longer runs in %s: %s", self.where, choice.words, _first_line(error))
             return None
+
+    def _open_form(self, form: Form) -> tuple[Compute, str]:
+        """Open the network in a form, and tell its precision; the exact one is not opened twice."""
+        if form is ONNXRUNTIME_EXACT and self.exact is not None:
+            return self.exact, "f32"
+        return open_form(form, self.content, self.threads, self.processor)
 
     def _measure(self, picture: np.ndarray) -> tuple[dict[str, Compute], Choice]:
         forms = list_forms(self.quantized, self.processor)
@@ -126,7 +134,7 @@ class Chooser:
         reference = None
         for form in forms:
             try:
-                compute, precision = open_form(form, self.content, self.threads, self.processor)
+                compute, precision = self._open_form(form)
                 maps = compute(picture)
             except Exception as error:  # whatever a library raises, or that it is not installed
                 if form is ONNXRUNTIME_EXACT:

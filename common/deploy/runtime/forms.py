@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -113,7 +113,12 @@ def open_form(form: Form, content: bytes, threads: int | None, processor: Proces
     from bodyposenet.common.deploy.runtime.sessions import open_session
 
     session = open_session(given, threads, exact=form.change == "", processor=processor)
-    return lambda images: tuple(session.run(list(OUTPUTS), {INPUT: images})), "f32"
+    return bind_session(session), "f32"
+
+
+def bind_session(session: Any) -> Compute:
+    """Return what computes a network's maps in a session of ONNX Runtime."""
+    return lambda images: tuple(session.run(list(OUTPUTS), {INPUT: images}))
 
 
 def word_form(form: Form, quantized: bool, precision: str) -> str:

@@ -1,18 +1,16 @@
 """OpenVINO: a network's bytes in OpenVINO's own runtime, on the processor."""
 
 import importlib
-import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
+from bodyposenet.common.machine.imports import import_without
 from bodyposenet.common.machine.processor import count_cores
 
 TELEMETRY = "openvino_telemetry"
-ABSENT = object()
 
 Maps = tuple[np.ndarray, np.ndarray]
 
@@ -56,17 +54,4 @@ class OpenVinoSession:
 
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports the import to its maker."""
-    return _import_without(TELEMETRY, lambda: importlib.import_module("openvino"))
-
-
-def _import_without(name: str, load: Callable[[], Any]) -> Any:
-    """Load something to which a module seems not to be installed."""
-    before = sys.modules.get(name, ABSENT)
-    sys.modules[name] = None  # type: ignore[assignment]  # Python's own mark of what cannot be imported
-    try:
-        return load()
-    finally:
-        if before is ABSENT:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = before  # type: ignore[assignment]
+    return import_without([TELEMETRY], lambda: importlib.import_module("openvino"))

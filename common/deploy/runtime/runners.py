@@ -3,13 +3,14 @@
 import threading
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
-from bodyposenet.common.deploy.onnx_file import AXES, INPUT, OUTPUTS, read_card, require_outputs
+from bodyposenet.common.deploy.onnx_file import AXES, read_card, require_outputs
 from bodyposenet.common.deploy.runner import (
     EXPORT_AGAIN,
     Maps,
@@ -20,7 +21,7 @@ from bodyposenet.common.deploy.runner import (
     running,
 )
 from bodyposenet.common.deploy.runtime.chooser import Chooser, draw_photo
-from bodyposenet.common.deploy.runtime.forms import Compute
+from bodyposenet.common.deploy.runtime.forms import Compute, bind_session
 from bodyposenet.common.deploy.runtime.providers import CPU, limit_keras, require_gpu
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT, Choice
 from bodyposenet.common.deploy.runtime.sessions import open_session, read_content
@@ -210,7 +211,8 @@ class OnnxRunner:
         self._where = str(path)
         self._compute: Compute | None = None
         self._choosing = threading.Lock()
-        self._chooser: Any = Chooser(read_content(path), resolve_runner(runner), threads, processor, str(path))
+        exact = bind_session(self._session)
+        self._chooser: Any = Chooser(read_content(path), resolve_runner(runner), threads, processor, str(path), exact)
         self.choice = self._chooser.describe_exact()
         self._settle(self._session.get_providers()[0])
 
@@ -222,7 +224,7 @@ class OnnxRunner:
         if provider != CPU:
             self.choice = Choice(EXACT, f"ONNX Runtime, {provider}")
         if provider != CPU or self._chooser.runner == EXACT:
-            self._compute = self._run_session
+            self._compute = bind_session(self._session)
 
     def __call__(self, images: np.ndarray) -> Maps:
         """See :class:`Runner`."""
@@ -243,13 +245,9 @@ class OnnxRunner:
         """Choose the form, once, whoever comes first; the others wait."""
         with self._choosing:
             if self._compute is None:
-                self._compute, self.choice = self._chooser.choose(self._make_picture(shape))
+                self._compute, self.choice = self._chooser.choose(partial(self._make_picture, shape))
                 self._session = self._chooser = None  # the network's other copies
             return self._compute
-
-    def _run_session(self, given: np.ndarray) -> Maps:
-        heatmaps, pafs = self._session.run(list(OUTPUTS), {INPUT: given})
-        return heatmaps, pafs
 
     def _make_picture(self, shape: tuple[int, ...]) -> np.ndarray:
         """Draw what forms are tried on, of the size at hand, as many as the network must have at once."""
