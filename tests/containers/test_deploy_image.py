@@ -25,6 +25,15 @@ def test_it_starts_warm(client, deploy_image):
     assert int(caches) > 10
 
 
+def test_a_task_finds_compiled_bytecode_of_all_that_it_imports(client, deploy_image):
+    """But of kfp's client, which no task needs."""
+    loaded = "kfp.dsl.executor_main, bodyposenet.common.tasks"
+    missing = "[name for name, module in sys.modules.items() if (kept := getattr(module, '__cached__', None))"
+    missing += " and name != '__main__' and not os.path.exists(kept)]"
+    script = f"import os, sys; os.environ['_KFP_RUNTIME'] = 'true'; import {loaded}; print({missing})"
+    assert said(client, deploy_image[1], f'python -c "{script}"') == "[]"
+
+
 @pytest.mark.parametrize("user", ["1000:1000", "4711:4711"])
 def test_on_a_root_that_may_only_be_read_nothing_is_compiled_again(client, deploy_image, user):
     script = "touch /opt/x; touch /home/x; bpnet doctor --json"
