@@ -12,7 +12,7 @@ from benchmarks.processor import asked, describe_processor, measured_on
 HERE = Path(__file__).parent
 GROUPS = (
     "codec", "people", "taught", "data", "reconvert", "training", "pruning", "export", "calibration", "int8", "runners",
-    "start", "throughput", "growth", "nightly",
+    "start", "imports", "throughput", "growth", "nightly",
 )  # fmt: skip
 MARKS = "<!-- table -->", "<!-- end -->"
 
