@@ -12,12 +12,14 @@ from typing import NamedTuple
 from bodyposenet.common.data.conversion.staging import READY
 from bodyposenet.common.retention.leftovers import (
     IN_USE,
+    REMOVING,
     Leftover,
     Limits,
     check_free,
     clear_folder,
     find_rests,
     judge,
+    remove_rest,
 )
 from bodyposenet.common.storage.locking import OWNER, SCRATCH, SLOT, is_held, lock_slot, read_host
 from bodyposenet.common.storage.snapshots import NAME as SNAPSHOT
@@ -67,19 +69,26 @@ def _never(folder: Path) -> str:
     return ""
 
 
+STAGED, CONVERTED, PARTS = rf"\..+{re.escape(STAGING)}", r"\..+\.[0-9a-f]{16}", r"parts-[0-9a-f]{16}"
+REST = rf"\..+{re.escape(REMOVED)}"
+BARE_REST = rf"\.({STAGED}|{CONVERTED}|{PARTS}){re.escape(REMOVED)}"  # known by its name when nothing is in it any more
+
 SIGNED = (
+    Signed("rest", REMOVING, _named(REST), _never),
     Signed("scratch", "a run that was killed left it", _is_own_scratch, _never),
-    Signed("staging", "outputs that a killed run did not come to publish", _named(rf"\..+{re.escape(STAGING)}"),
+    Signed("staging", "outputs that a killed run did not come to publish", _named(STAGED),
            lambda folder: HALF if is_publishing(folder) else ""),
-    Signed("conversion", "pieces of a conversion that nobody went on with", _named(r"\..+\.[0-9a-f]{16}"),
+    Signed("conversion", "pieces of a conversion that nobody went on with", _named(CONVERTED),
            lambda folder: HALF if (folder / READY).exists() else ""),
-    Signed("parts", "parts of an inference that nobody went on with", _named(r"parts-[0-9a-f]{16}"), _never),
+    Signed("parts", "parts of an inference that nobody went on with", _named(PARTS), _never),
     Signed("snapshots", "kept for a training that nobody went on with", _has_snapshots, _never),
 )  # fmt: skip
 
 
 def find_signed(folder: Path, limits: Limits) -> tuple[bool, Leftover | None]:
     """Tell whether a folder is one in which runs of ours work, and whether it may go."""
+    if re.fullmatch(BARE_REST, folder.name) and not os.listdir(folder):
+        return True, judge(folder, "rest", REMOVING, limits, check=str, remove=functools.partial(remove_rest, folder))
     kind = next((each for each in SIGNED if each.matches(folder)), None) if read_host(folder) else None
     return (True, _judge_signed(folder, kind, limits)) if kind else (False, None)
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bodyposenet.common.storage.locking import OWNER, lock_folder, read_host
+from bodyposenet.common.storage.together import set_aside
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0  # seconds
 IN_USE = "somebody is at work there, or the disk has no locks"
 CHANGED = "it has changed meanwhile"
+REMOVING = "was being removed by a run that was killed"
 FUTURE = "its time lies in the future: a clock was wrong"
 
 Check = Callable[[], str]  # says why something stays; nothing if it may go
@@ -116,7 +118,9 @@ def check_free(folder: Path, limits: Limits) -> str:
 
 
 def clear_folder(folder: Path, check: Check) -> str:
-    """Remove a folder that nobody holds, what says whose it is at last: after a kill it is still known.
+    """Remove a folder that nobody holds, under another name, and what says whose it is at last.
+
+    After a kill nothing of it is left under its own name, and what is left is known by both.
 
     Args:
         folder: A folder in which processes lock themselves in.
@@ -131,14 +135,24 @@ def clear_folder(folder: Path, check: Check) -> str:
     try:
         if stays := check():
             return stays
-        for path in sorted(folder.iterdir()):
-            if path.name != OWNER:
-                _remove(path)
-        (folder / OWNER).unlink(missing_ok=True)
-        folder.rmdir()
+        aside = set_aside(folder)
+        try:
+            _remove_signed(aside)
+        except OSError as error:
+            told = f"{error.strerror}; what is left is called {aside.name}"
+            raise OSError(error.errno, told, str(aside)) from error
     finally:
         os.close(descriptor)
     return ""
+
+
+def _remove_signed(folder: Path) -> None:
+    """Remove a folder, what says whose it is at last."""
+    for path in sorted(folder.iterdir()):
+        if path.name != OWNER:
+            _remove(path)
+    (folder / OWNER).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def _remove(path: Path) -> None:
@@ -158,5 +172,4 @@ def find_rests(place: Path, pattern: str, limits: Limits) -> Iterator[Leftover |
     """Find folders that killed processes were removing, directly in a folder, by what they are called."""
     for folder in sorted(place.glob(pattern)):
         if folder.is_dir() and not folder.is_symlink():
-            why = "was being removed by a run that was killed"
-            yield judge(folder, "rest", why, limits, check=str, remove=functools.partial(remove_rest, folder))
+            yield judge(folder, "rest", REMOVING, limits, check=str, remove=functools.partial(remove_rest, folder))

@@ -229,9 +229,16 @@ def work_in(folder: Location) -> Iterator[None]:
 
 def remove_together(folder: Path) -> None:
     """Remove a folder so that after a kill nothing of it is left under its name."""
+    shutil.rmtree(set_aside(folder))
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a folder that is to be removed another name, by which those that find it know that; return its path."""
+    if folder.name.endswith(REMOVED):
+        return folder
     aside = folder.with_name(f".{folder.name}{REMOVED}")
     os.rename(folder, aside)
-    shutil.rmtree(aside)
+    return aside
 
 
 def sweep_removed(folder: Path) -> None:

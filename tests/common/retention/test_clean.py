@@ -347,16 +347,16 @@ def test_what_could_not_be_removed_is_told_with_exit_code_2_and_the_rest_goes(tm
     remove = leftovers._remove
 
     def refuse(path):
-        if first in path.parents:
+        if path.parent.name == f".{first.name}.removed":
             raise PermissionError(13, "Permission denied")
         remove(path)
 
     monkeypatch.setattr(leftovers, "_remove", refuse)
     code, said = clean(tmp_path, "--delete")
     assert code == 2
-    assert f"{first}: stays: Permission denied; see to it" in said
+    assert f"{first}: stays: Permission denied; what is left is called .{first.name}.removed; see to it" in said
     assert "removed 1 leftover" in said
-    assert (first.exists(), second.exists()) == (True, False)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == [f".{first.name}.removed"]
 
 
 @pytest.mark.parametrize("words", [("nowhere",), (".", "--keep", "0"), (".", "--older_than", "soon"), ("gs://a/b",)])
@@ -398,10 +398,21 @@ def test_a_removal_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
         )
         delete(tmp_path, "--older_than", "0s")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert sorted(path.name for path in left.iterdir()) == [OWNER, "c"]
-    make_older(left, OLD)
+    (rest,) = tmp_path.iterdir()
+    assert rest.name == "..net.onnx.staging.removed"
+    assert sorted(path.name for path in rest.iterdir()) == [OWNER, "c"]
+    make_older(rest, OLD)
     delete(tmp_path)
-    assert not left.exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [".net.onnx.staging", f".train.{KEY}", f"parts-{KEY}"])
+def test_a_removal_that_was_killed_at_its_last_step_is_gone_on_with(tmp_path, name):
+    """What says whose the folder is has gone, and the folder not yet."""
+    (tmp_path / f".{name}.removed").mkdir()
+    make_older(tmp_path / f".{name}.removed", OLD)
+    delete(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_host_is_this_one(tmp_path):
