@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.imaging.fit import fit_image, plan_fit
+from bodyposenet.common.imaging.fit import fit_image, normalise, plan_fit
 from bodyposenet.common.imaging.photo import read_image
+from bodyposenet.common.skeleton.card import Card
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
 MODES = ("adjust_network_input", "pad_image_input", None)
 sides = st.integers(8, 700)
@@ -135,3 +137,15 @@ def test_a_photo_that_cannot_be_read_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"photo\.jpg: (there is no such file|is no readable image)"):
         read_image(path)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.floats(0.125, 512, width=32), min_size=3, max_size=3),
+    st.lists(st.floats(-4, 4, width=32), min_size=3, max_size=3),
+)
+def test_every_value_is_divided_and_shifted_as_its_channel_says_to_the_bit(seed, scales, offsets):
+    image = np.random.default_rng(seed).integers(0, 256, (5, 60, 3), np.uint8)[:, ::2]  # not in one piece
+    seen = normalise(image, Card(BODYPOSENET_18, image_scale=tuple(scales), image_offset=tuple(offsets)))
+    wanted = image.astype(np.float32) / np.array(scales, np.float32) - np.array(offsets, np.float32)
+    np.testing.assert_array_equal(seen, wanted)
