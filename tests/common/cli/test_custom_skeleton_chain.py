@@ -67,6 +67,7 @@ def test_the_specs_are_sound_and_nothing_is_noted(ran):
         "pose_config.json: pose config, creatures, 7 joints, 6 limbs",
         "train.yaml: train spec, 1 stage, 120x160, batch 8, 6 epochs, AdamW",
         "infer.yaml: inference spec, 120x160, adjust_network_input, 1 scale, at least 3 parts",
+        "wrote skeleton.png",
     ]
 
 
