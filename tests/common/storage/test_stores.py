@@ -323,10 +323,11 @@ def test_without_an_account_azure_is_refused_with_the_variables_to_set(monkeypat
 @pytest.mark.azurite
 def test_a_wrong_key_of_azure_is_told_and_not_shown(azure_bucket, azure_url, monkeypatch):
     wrong = connection(azure_url).replace("AccountKey=c2", "AccountKey=c3")
+    (key,) = re.findall(r"AccountKey=([^;]+)", wrong)
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", wrong)
     with pytest.raises(UserError, match=f"^{azure_bucket}/a: permission denied .*; check AZURE_STORAGE_CONN") as caught:
         read_bytes(f"{azure_bucket}/a")
-    assert "c3" not in str(caught.value)
+    assert key[:12] not in str(caught.value)
 
 
 def test_without_keys_public_buckets_can_be_read(s3_bucket, monkeypatch, tmp_path):
