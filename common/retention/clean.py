@@ -8,7 +8,7 @@ from pathlib import Path
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize, size
 from bodyposenet.common.plain_text import escape_line
-from bodyposenet.common.retention.killed import BUFFER, find_kept_runs, find_signed, find_temporaries
+from bodyposenet.common.retention.killed import BUFFER, find_kept_runs, find_lock, find_signed, find_temporaries
 from bodyposenet.common.retention.leftovers import CHANGED, DAY, HOUR, MINUTE, Leftover, Limits
 from bodyposenet.common.retention.local_runs import CACHE, PIPELINE, RunNote, find_old_runs
 from bodyposenet.common.retention.trainings import find_checkpoints
@@ -58,6 +58,7 @@ def _look_at(here: Path, files: list[str], limits: Limits) -> Iterator[Leftover 
     """Find what a folder has itself."""
     yield from find_temporaries(here, files, limits)
     yield from find_checkpoints(here, limits)
+    yield from find_lock(here, files, limits)
     yield from find_old_runs(here, limits)
 
 

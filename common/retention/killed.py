@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bodyposenet.common.data.conversion.staging import READY
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.retention.leftovers import (
     IN_USE,
     REMOVING,
@@ -21,7 +22,7 @@ from bodyposenet.common.retention.leftovers import (
     judge,
     remove_rest,
 )
-from bodyposenet.common.storage.locking import OWNER, SCRATCH, SLOT, is_held, lock_slot, read_host
+from bodyposenet.common.storage.locking import OWNER, SCRATCH, SLOT, hold_alone, is_held, lock_slot, read_host
 from bodyposenet.common.storage.snapshots import NAME as SNAPSHOT
 from bodyposenet.common.storage.snapshots import NOTE
 from bodyposenet.common.storage.status_log import FILE_NAME as STATUS
@@ -118,6 +119,26 @@ def find_temporaries(folder: Path, files: list[str], limits: Limits) -> Iterator
         yield judge(path, "temporary", why, limits, check=check, remove=remove)
 
 
+def find_lock(folder: Path, files: list[str], limits: Limits) -> Iterator[Leftover | None]:
+    """Find the lock of a killed run in a folder of results; the next run there would take it over."""
+    path = folder / OWNER
+    if OWNER not in files or path.is_symlink() or not is_results_folder(folder):
+        return
+
+    def check() -> str:
+        return IN_USE if is_held(path) else check_free(folder, limits)
+
+    yield judge(path, "lock", "a run that was killed left it", limits, check=check, remove=lambda: _remove_lock(folder))
+
+
+def _remove_lock(folder: Path) -> str:
+    try:
+        with hold_alone(folder):
+            return ""
+    except UserError as error:
+        return error.problem
+
+
 def is_results_folder(folder: Path) -> bool:
     """Tell whether a verb of ours has written its ``status.json`` in a folder."""
     if not (folder / STATUS).is_file():
@@ -151,4 +172,4 @@ def find_kept_runs(buffer: Path, limits: Limits) -> Iterator[Leftover | None]:
     yield from find_rests(buffer, f".*-[0-9a-f]*{REMOVED}", limits)
 
 
-__all__ = ["BUFFER", "find_kept_runs", "find_signed", "find_temporaries", "is_results_folder"]
+__all__ = ["BUFFER", "find_kept_runs", "find_lock", "find_signed", "find_temporaries", "is_results_folder"]

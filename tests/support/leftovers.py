@@ -10,7 +10,7 @@ import numpy as np
 
 from bodyposenet.common.model.training.checkpoints import HISTORY, NAME, OPTIMIZER, STATE
 from bodyposenet.common.retention.local_runs import CACHE, LOCK, PIPELINE, RunNote
-from bodyposenet.common.storage.locking import sign_folder
+from bodyposenet.common.storage.locking import OWNER, sign_folder
 from bodyposenet.common.storage.snapshots import NOTE
 from bodyposenet.common.tracking.offline_buffer import LINES
 
@@ -57,10 +57,22 @@ def leave_kept_run(folder):
     return left
 
 
-def leave_temporary(folder):
-    """A file that somebody was writing, in a folder of results."""
+def leave_lock(folder):
+    """What a killed run that was alone in a folder of results has left there."""
+    tell_status(folder)
+    sign_folder(folder)
+    return folder / OWNER
+
+
+def tell_status(folder):
+    """What tells a folder of results of ours."""
     line = {"date": "1/1/2026", "time": "0:0:0", "status": "STARTED", "verbosity": "INFO"}
     (folder / "status.json").write_text(json.dumps(line) + "\n")
+
+
+def leave_temporary(folder):
+    """A file that somebody was writing, in a folder of results."""
+    tell_status(folder)
     left = folder / ".detections.json.0.tmp"
     left.write_text("[")
     return left

@@ -15,6 +15,7 @@ from support.leftovers import (
     leave_folder,
     leave_kept_run,
     leave_local_runs,
+    leave_lock,
     leave_parts,
     leave_snapshots,
     leave_staging,
@@ -32,7 +33,7 @@ from bodyposenet.common.storage.locking import OWNER, hold_alone, hold_folder, o
 from bodyposenet.common.storage.together import Together
 from bodyposenet.pipelines.here.past import sole_user
 
-ALL = (leave_staging, leave_conversion, leave_parts, leave_snapshots, leave_temporary)
+ALL = (leave_staging, leave_conversion, leave_parts, leave_snapshots, leave_temporary, leave_lock)
 OLD = 20 * DAY
 
 
@@ -97,6 +98,23 @@ def test_where_somebody_is_at_work_nothing_goes(tmp_path, leave, hold):
     make_older(left, OLD)
     delete(tmp_path)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("hold", [hold_alone, share_folder])
+def test_the_lock_of_who_is_at_work_stays(tmp_path, hold):
+    leave_lock(tmp_path)
+    with hold(tmp_path):
+        make_older(tmp_path / OWNER, OLD)
+        assert "stays: somebody is at work there" in delete(tmp_path)
+        assert (tmp_path / OWNER).exists()
+
+
+def test_a_lock_in_a_folder_of_others_stays(tmp_path):
+    leave_lock(tmp_path)
+    (tmp_path / "status.json").write_text("{}\n")
+    make_older(tmp_path, OLD)
+    assert "0 leftovers" in delete(tmp_path)
+    assert (tmp_path / OWNER).exists()
 
 
 def test_a_file_that_somebody_writes_stays(tmp_path):
