@@ -92,6 +92,7 @@ def write_report(
         bars=_bars(stages, ceiling_ap),
         channels=channels_svg(channels or {}),
         lines=_lines(curves),
+        single=_single(curves),
         pictures=_fitting([embed(caption, image) for caption, image in pictures]),
         facts=[(name, fact_text(value)) for name, value in facts.items()],
     )
@@ -170,28 +171,39 @@ def _bars(stages: Sequence[Stage], ceiling_ap: float | None) -> list[tuple[str, 
 
 
 def _lines(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, Markup]]:
-    """Draw, under its heading, a line chart of every number in the histories."""
-    numbers = [
-        key
-        for rows in curves.values()
-        for row in rows
-        for key, value in row.items()
-        if is_number(value) and key != "epoch"
-    ]
-    keys = sorted(
-        dict.fromkeys(numbers), key=lambda key: FIRST_CURVES.index(key) if key in FIRST_CURVES else len(FIRST_CURVES)
-    )
-    drawn = [(key.replace("_", " "), key) for key in keys[:MOST_CURVES]]
+    """Draw, under its heading, a line chart of every number in the histories that has two values in one of them."""
+    drawn = [(key.replace("_", " "), _series(curves, key)) for key in _list_keys(curves)]
     made = [
-        (
-            name,
-            charts.line_chart(
-                name, {run: _points(rows, key) for run, rows in curves.items()}, x_name="epoch", y_name=name
-            ),
-        )
-        for name, key in drawn
+        (name, charts.line_chart(name, series, x_name="epoch", y_name=name)) for name, series in drawn if _bends(series)
     ]
     return [(name, chart) for name, chart in made if chart]
+
+
+def _single(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """Tell the numbers that no history has twice: of each its name, and the value of each training."""
+    told = [(key.replace("_", " "), _series(curves, key)) for key in _list_keys(curves)]
+    return [
+        (name, "; ".join(f"{run} {points[0][1]:.3g}" for run, points in series.items() if points))
+        for name, series in told
+        if not _bends(series)
+    ]
+
+
+def _list_keys(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """List what the histories have numbers of, what is looked at first before the rest, and not too many."""
+    rows = itertools.chain.from_iterable(curves.values())
+    numbers = dict.fromkeys(key for row in rows for key, value in row.items() if is_number(value) and key != "epoch")
+    first = {key: place for place, key in enumerate(FIRST_CURVES)}
+    return sorted(numbers, key=lambda key: first.get(key, len(first)))[:MOST_CURVES]
+
+
+def _series(curves: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> dict[str, list[charts.Point]]:
+    return {run: _points(rows, key) for run, rows in curves.items()}
+
+
+def _bends(series: Mapping[str, Sequence[charts.Point]]) -> bool:
+    """Tell whether one of the series has more than one point: a single one is a number, and no curve."""
+    return any(len(points) > 1 for points in series.values())
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[charts.Point]:

@@ -180,6 +180,26 @@ def test_a_line_goes_through_its_points():
     assert np.allclose(points, expected, atol=0.006)
 
 
+def test_what_was_measured_once_is_a_number_and_has_no_chart(tmp_path):
+    def write(**curves):
+        path = tmp_path / "r.html"
+        write_report(path, title="t", ceiling_ap=None, stages=[], curves=curves, pictures=[], facts={})
+        return Page(path.read_text(encoding="utf-8"))
+
+    once = [{"epoch": 1, "loss": 4.0, "learning_rate": 1e-5}]
+    page = write(train=once, retrain=[{"epoch": 1, "loss": 3.25}])
+    assert not page.all("svg")
+    assert page.text[page.text.index("Training") + 2 :][:4] == [
+        "Loss",
+        "train 4; retrain 3.25",
+        "Learning rate",
+        "train 1e-05",
+    ]
+    page = write(train=once, retrain=[{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}])
+    assert [one["aria-label"].split(",")[0] for one in page.all("svg")] == ["loss"]
+    assert "train 1e-05" in page.text
+
+
 def test_a_line_breaks_where_training_diverged_and_a_lone_epoch_is_a_dot():
     points = [(1, 3.0), (2, 2.0), (3, math.nan), (4, 1.0), (5, math.inf)]
     assert charts.unbroken(points) == [[(1, 3.0), (2, 2.0)], [(4, 1.0)]]
