@@ -84,6 +84,17 @@ def demo(
     return summary
 
 
+def preview(data: str) -> list[str]:
+    """Read the annotations, if data are given, and name the tasks that a run would have.
+
+    Raises:
+        UserError: ``data`` has no photos, or no keypoint files.
+    """
+    if data:
+        make_dataset_spec(Path(data), None)
+    return titles(read_compiled(PIPELINE)[0])
+
+
 def _screen(output: Path) -> Screen:
     screen = Screen(len(titles(read_compiled(PIPELINE)[0])) + 2)
     screen.say(f"All that the stages print goes to {Places(output).log}")

@@ -124,6 +124,7 @@ def list_verbs(command, name=""):
 def test_the_flags_that_verbs_share_are_listed_as_click_knows_them():
     names = {"`-r`, `--results_dir`": "results_dir", "`-l`, `-ll`, `--log_level`": "log_level"}
     names |= {"`--path-map OLD=NEW`": "path_map", "`-k`, `--key`, `--key_file`, `--allow_plain`": "key"}
+    names |= {"`--json`": "json", "`--dry-run`": "dry_run"}
     listed = {flag: re.findall(r"`([\w ]+)`", verbs) for flag, verbs in rows("docs/tao-migration.md", "## Commands")}
     for flag, name in names.items():
         takers = [verb for verb, command in list_verbs(main) if any(each.name == name for each in command.params)]

@@ -15,6 +15,7 @@ from bodyposenet.common.cli.options import (
     option,
     path_map_option,
 )
+from bodyposenet.common.cli.printing import say
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
@@ -60,9 +61,8 @@ def adopt(
     asked = {name: options[name] for name in ("family", "colours", "scale", "offset")}
     folder = results_dir(options["results_dir"], output_file.parent)
     with Together(output_file) as files, task("adopt", folder) as run:
-        done = run_adopt(
+        lines, numbers = run_adopt(
             run, Path(file), files, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
             licence=licence, tao_key=tao_key,
         )  # fmt: skip
-    for line in done:
-        click.echo(line)
+    say("\n".join(lines), model=output_file, **numbers)

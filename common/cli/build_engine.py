@@ -19,6 +19,7 @@ from bodyposenet.common.cli.options import (
     option,
     warn_of_plain,
 )
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.spec.words import DataType, EngineLibrary
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ def build(source: Path, output: Path, options: "EngineOptions", folder: Path) ->
     smallest, best, largest = ("x".join(map(str, card.shapes[name])) for name in ("min", "opt", "max"))
     shapes = best if smallest == largest else f"{smallest} to {largest}, fastest at {best}"
     what = f"{card.precision} for {', '.join(card.gpus)}, inputs {shapes}"
-    click.echo(f"wrote {done.path}: {done.bytes:,} bytes, {what} ({card.library} {card.version}, {done.seconds:.1f} s)")
-    click.echo(f"wrote {done.card_path}")
+    say(
+        f"wrote {done.path}: {done.bytes:,} bytes, {what} ({card.library} {card.version}, {done.seconds:.1f} s)",
+        engine=done.path, bytes=done.bytes, seconds=done.seconds, precision=card.precision, gpus=card.gpus,
+        input_shapes=card.shapes, library=card.library, library_version=card.version,
+    )  # fmt: skip
+    say(f"wrote {done.card_path}", card=done.card_path)
     return done

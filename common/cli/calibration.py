@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.spec.words import CalibrationMethod
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.quantization.quantize import Quantized
+    from bodyposenet.common.skeleton.card import Card
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.dataset import DatasetSpec
     from bodyposenet.common.spec.inference import InferenceSpec
@@ -88,9 +90,37 @@ def read_calibration(source: Path, files: "Together", size: tuple[int, int], fla
     if found.cache:
         click.echo(f"warning: {found.cache} exists: its ranges are taken, and no picture is looked at", err=True)
     if found.stored:
-        click.echo(f"wrote {flags.cal_data_file}: {found.stored} batches")
+        say(f"wrote {flags.cal_data_file}: {found.stored} batches", stored_batches=found.stored)
     judges = _read_judges(size, flags)
     return Calibration(found, flags.cal_method, flags.keep_fp32, flags.max_drop, judges, cache)
+
+
+def preview_calibration(card: "Card", size: tuple[int, int], flags: ExportFlags) -> tuple[str, int]:
+    """Find what a calibration would look at: a sentence and the number of batches; no tensorfile is made.
+
+    Raises:
+        UserError: See :func:`bodyposenet.common.deploy.quantization.ranges_source.find_ranges`.
+    """
+    from bodyposenet.common.deploy.quantization.calibration_images import Fitting
+    from bodyposenet.common.deploy.quantization.ranges_source import find_ranges
+    from bodyposenet.common.steps.calibrate import AUTO
+
+    _read_judges(size, flags)
+    stored = Path(flags.cal_data_file) if flags.cal_data_file else None
+    found = find_ranges(
+        Fitting(size, card),
+        cache=Path(flags.cal_cache_file) if flags.cal_cache_file else None,
+        tensorfile=stored if stored and stored.is_file() else None,
+        folder=flags.cal_image_dir,
+        batches=flags.batches,
+        batch_size=flags.batch_size,
+        compares=tuple(flags.keep_fp32) == AUTO,
+    )
+    if found.images is None:
+        return f"take the ranges of {found.cache}, and look at no picture", 0
+    return f"calibrate with {len(found.images)} batches of {flags.batch_size} at {size[0]}x{size[1]} pixels", len(
+        found.images
+    )
 
 
 def _read_judges(size: tuple[int, int], flags: ExportFlags) -> "tuple[InferenceSpec, DatasetSpec] | None":
@@ -110,10 +140,14 @@ def _read_judges(size: tuple[int, int], flags: ExportFlags) -> "tuple[InferenceS
 def describe_calibration(done: "Quantized", reasons: Path | None, flags: ExportFlags) -> None:
     """Print which 8-bit forms were written, with which ranges, and what stays in float."""
     if reasons:
-        click.echo(f"wrote {reasons}: why convolutions stay in float")
+        say(f"wrote {reasons}: why convolutions stay in float", reasons=reasons)
     ranges = (
         f"and {done.cache}: calibrated with {done.images} photos" if done.images else f"with the ranges of {done.cache}"
     )
-    click.echo(f"wrote {done.path}, {done.cpu_path} {ranges}")
+    say(
+        f"wrote {done.path}, {done.cpu_path} {ranges}",
+        int8=done.path, int8_cpu=done.cpu_path, cache=done.cache, calibration_photos=done.images,
+    )  # fmt: skip
     if flags.keep_fp32:
-        click.echo(f"{len(done.kept)} convolutions stay in float{': ' if done.kept else ''}{', '.join(done.kept)}")
+        named = f"{': ' if done.kept else ''}{', '.join(done.kept)}"
+        say(f"{len(done.kept)} convolutions stay in float{named}", kept_in_float=done.kept)

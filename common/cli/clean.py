@@ -10,6 +10,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import DiskType, example, log_level_option, option
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize, size
 
@@ -42,6 +43,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]  # only a type in
 @option("--keep", type=click.IntRange(1), default=3, help="So many of a training's checkpoints, and good runs, stay.")
 @option("--any_machine", is_flag=True, help="What other machines left, too; make sure that they do not run any more.")
 @option("--delete", is_flag=True, help="Remove it; without this flag it is only told.")
+@json_option
 @log_level_option
 def clean(folders: tuple[Path, ...], older_than: float, keep: int, any_machine: bool, delete: bool, **_: Any) -> None:
     """Tell what may go in and below folders, and remove it with --delete.
@@ -57,13 +59,23 @@ def clean(folders: tuple[Path, ...], older_than: float, keep: int, any_machine: 
     found = find_leftovers(folders or (Path(),), limits)
     if not folders:
         found += find_scratch(Path(tempfile.gettempdir()), limits)
-    for line in format_found(found):
-        click.echo(line)
     going = [each for each in found if not each.stays]
+    say(
+        "\n".join(format_found(found)),
+        leftovers=[_describe(each) for each in found], may_go=len(going), may_go_bytes=sum(each.size for each in going),
+    )  # fmt: skip
     if delete:
         _remove(going)
     elif going:
-        click.echo("nothing was removed; --delete does that")
+        say("nothing was removed; --delete does that", removed=0, removed_bytes=0)
+
+
+def _describe(each: "Leftover") -> dict[str, object]:
+    """What there is to say of a leftover, by the names of --json."""
+    return {
+        "path": each.path, "kind": each.kind, "why": each.why, "stays": each.stays, "bytes": each.size,
+        "age_seconds": round(each.age),
+    }  # fmt: skip
 
 
 def _remove(going: "list[Leftover]") -> None:
@@ -77,7 +89,8 @@ def _remove(going: "list[Leftover]") -> None:
     tried = list(remove_all(going))
     done = [left.size for left, problem in tried if not problem]
     failed = [(left, problem) for left, problem in tried if problem]
-    click.echo(f"removed {pluralize(len(done), 'leftover')}, {size(sum(done))}")
+    gone = f"removed {pluralize(len(done), 'leftover')}, {size(sum(done))}"
+    say(gone, removed=len(done), removed_bytes=sum(done))
     if failed:
         left, problem = failed[0]
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.launcher import Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.pages.numbers import pluralize, size
 from bodyposenet.common.storage.location import Location
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from bodyposenet.common.data.conversion.publish import Conversion
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.dataset import DatasetSpec
+    from bodyposenet.common.steps.convert import ConversionOptions
 
+FEW = 4  # shards that are named one by one
 MOST_TOLD = 20  # reasons that are printed; the report has more
 
 
@@ -54,15 +58,16 @@ def parse_part(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @option("--check_files", is_flag=True, help="Decode every pixel; else as much as shows damage.")
 @option("--strict", is_flag=True, help="Stop at wrong annotations and images; else they are left out.")
 @option("--split", type=float, metavar="SHARE", help="Hold out this share of train_data's photos; test is these.")
-@option("--split_group", metavar="PATTERN", help="file, folder, or a regular expression: what is held out together.")
+@option("--split_group", metavar="PATTERN", help="What is held out together: file, folder, or a regular expression.")
 @option("--processes", type=click.IntRange(1), help="Work side by side.  [default: all cores; 1 for a small set]")
 @option("--from_scratch", is_flag=True, help="Convert unchanged photos anew, too.")
 @option("--part", callback=parse_part, metavar="I/N", help="Every N-th shard from the I-th on; see dataset_join.")
+@dry_run_option
 @path_map_option
 @common_options
 def dataset_convert(
     dataset_spec: str, output_filename: Location, mode: str, path_map: "PathMap", results_dir: str | None,
-    num_partitions: int, num_shards: int, **options: Any,
+    num_partitions: int, num_shards: int, dry_run: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Convert annotations and their photos to record shards and a manifest.json beside them.
 
@@ -72,7 +77,7 @@ def dataset_convert(
     from bodyposenet.common.steps.convert import ConversionOptions, run_convert
 
     _note_folder(output_filename)
-    folder = make_results_dir(results_dir, output_filename.parent, bucket=True)
+    folder = output_filename.parent if dry_run else make_results_dir(results_dir, output_filename.parent, bucket=True)
     spec = _split(_load(dataset_spec, path_map, options["split"]), options["split"], options["split_group"])
     how = ConversionOptions(
         shards=(num_partitions, num_shards), part=options["part"], generate_masks=options["generate_masks"],
@@ -80,12 +85,34 @@ def dataset_convert(
         from_scratch=options["from_scratch"],
     )  # fmt: skip
     half = "train" if mode == "train" else "test"
+    if dry_run:
+        _preview(spec, output_filename, half, how)
+        return
     with task("dataset_convert", folder) as run:
         made, _ = run_convert(run, spec, {half: (output_filename, folder)}, how)
     done = made[half]
     _tell_problems(done.problems, done.report)
-    click.echo(_summary(done))
+    _say_summary(done)
+    say(report=done.report)
     click.echo(f"what is in the dataset: {done.report}", err=True)
+
+
+def _preview(spec: "DatasetSpec", output: Location, half: str, how: "ConversionOptions") -> None:
+    """Say what a conversion would do."""
+    from bodyposenet.common.steps.preview import preview_convert
+
+    found = preview_convert(spec, output, half, how)
+    kept = f", keep {pluralize(found.untouched, 'shard')}" if found.untouched else ""
+    copied = f", copy {pluralize(found.copied, 'record')} that stand" if found.copied else ""
+    told = f" ({found.missing:,} are not there)" if found.missing else ""
+    what = [f"read {pluralize(found.photos, 'photo')}, {size(found.bytes)}{told}{copied}{kept}"]
+    what += [f"tell of {pluralize(found.problems, 'problem')}"] if found.problems else []
+    files = found.shards if len(found.shards) <= FEW else [f"{len(found.shards):,} shards, {found.shards[0]} and so on"]
+    say_plan(
+        what, output.parent, [*files, "manifest.json"], needed=found.bytes,
+        photos=found.photos, photos_missing=found.missing, photo_bytes=found.bytes, copied_records=found.copied,
+        shards=len(found.shards), untouched_shards=found.untouched, problems=found.problems,
+    )  # fmt: skip
 
 
 def _load(path: str, path_map: "PathMap", share: float | None) -> "DatasetSpec":
@@ -132,7 +159,7 @@ def dataset_join(folders: tuple[Location, ...], output_filename: Location, **opt
     with task("dataset_join", folder) as run:
         done = join_parts(folders, output_filename)
         run.log_metrics({"images": done.images, "people": done.people, "samples": done.samples})
-    click.echo(_summary(done))
+    _say_summary(done)
 
 
 def _note_folder(output: Location) -> None:
@@ -156,9 +183,15 @@ def _tell_problems(problems: "Sequence[Problem]", report: Location | None) -> No
         click.echo(f"and {pluralize(more, 'more problem')}; see {report}", err=True)
 
 
-def _summary(done: "Conversion") -> str:
+def _say_summary(done: "Conversion") -> None:
+    """Say what was written, and what was left out."""
     what = f"{pluralize(done.images, 'image')}, {pluralize(done.people, 'person')}, {pluralize(done.samples, 'sample')}"
     what += f", {pluralize(done.negatives, 'negative')}" if done.negatives else ""
-    left_out = f"{pluralize(len(done.skipped) + done.refused, 'image')} left out"
+    out = len(done.skipped) + done.refused
+    left_out = f"{pluralize(out, 'image')} left out"
     left_out += "" if done.changes is None else f"; since the last conversion {done.changes}"
-    return f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}"
+    say(
+        f"wrote {pluralize(len(done.shards), 'shard')} and {done.manifest}: {what}, {left_out}",
+        shards=done.shards, manifest=done.manifest, images=done.images, people=done.people, samples=done.samples,
+        negatives=done.negatives, images_left_out=out, changes=done.changes and done.changes._asdict(),
+    )  # fmt: skip

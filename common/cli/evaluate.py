@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     PlaceType,
@@ -18,16 +19,18 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import Device, InputType, LabelFormat, RunnerName
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.photo_store import PHOTOS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bodyposenet.common.evaluation.false_positives import FalsePositives
     from bodyposenet.common.inference.inputs import NamedPhoto
@@ -81,6 +84,7 @@ def inference_flags(function: Any) -> Any:
 @option("--suspects_format", type=WordType(LabelFormat), help="For which tool their photos are.  [default: coco]")
 @option("--url_prefix", default="", help="What stands before photos' names in Label Studio's tasks.")
 @option("--dataset", default="coco", type=click.Choice(["coco"]), hidden=True)
+@dry_run_option
 @path_map_option
 @key_option
 @common_options
@@ -97,10 +101,19 @@ def evaluate(
 
     dataset = load_spec(dataset_spec, DatasetSpec, path_map=path_map)
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
-    folder = results_dir(options["results_dir"], results_folder(model) / "evaluate", bucket=True)
+    place = options["results_dir"] or results_folder(model) / "evaluate"
     import_numba()
+    if options["dry_run"]:
+        from bodyposenet.common.steps.preview import preview_evaluate
+
+        found = preview_evaluate(model, spec, dataset, options["device"], options["runner"])
+        told = f" ({found['photos_missing']:,} are not there)" if found["photos_missing"] else ""
+        what = f"look at {pluralize(found['photos'], 'photo')}{told} with {found['people_labelled']:,} labelled people"
+        say_plan([what], place, ["results.csv", "detections.json", "evaluation.html"], **found)
+        return
+    folder = results_dir(options["results_dir"], place, bucket=True)
     from bodyposenet.common.data.report.suspects_page import PAGE as SUSPECTS_PAGE
-    from bodyposenet.common.data.suspects.suspect import describe_suspects
+    from bodyposenet.common.data.suspects.suspect import count_kinds, describe_suspects
     from bodyposenet.common.data.suspects.write import LIST, SuspectChoice
     from bodyposenet.common.evaluation.evaluation_page import PAGE
     from bodyposenet.common.steps.evaluate import run_evaluate
@@ -113,20 +126,24 @@ def evaluate(
             run, model, spec, dataset, folder, name=model.name, device=options["device"], runner=options["runner"],
             suspects=choice,
         )  # fmt: skip
-    for name, value in done.metrics.items():
-        click.echo(f"{name:<24} {value:.3f}")
-    for line in _list_false_positives(done.false_positives):
-        click.echo(line)
+    say("\n".join(f"{name:<24} {value:.3f}" for name, value in done.metrics.items()), metrics=done.metrics)
+    say("\n".join(_list_false_positives(done.false_positives)), **done.false_positives.numbers())
     if options["ceiling"] or _is_drawn(dataset):
-        click.echo(f"{'ceiling AP':<24} {_ceiling(model, done.spec, dataset):.3f}")
+        ceiling = _ceiling(model, done.spec, dataset)
+        say(f"{'ceiling AP':<24} {ceiling:.3f}", ceiling_ap=ceiling)
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(f"ran in {done.ran}")
+    say(f"ran in {done.ran}", ran=done.ran)
     if done.suspects is not None:
-        click.echo(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}")
+        say(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}", suspects=count_kinds(done.suspects))
         click.echo(f"look at them in {folder / SUSPECTS_PAGE}")
-    click.echo(f"look at curves, joints and photos in {folder / PAGE}")
-    click.echo(f"wrote {folder / 'results.csv'}: {done.summary()}")
+    say(f"look at curves, joints and photos in {folder / PAGE}", page=folder / PAGE)
+    say(
+        f"wrote {folder / 'results.csv'}: {done.summary()}",
+        results=folder / "results.csv", photos=done.images, people_found=done.people, people_labelled=done.labelled,
+        photos_without_people=done.empty, photos_left_out=len(done.skipped),
+        photos_nobody_labelled=done.false_positives.blank_photos,
+    )  # fmt: skip
 
 
 def _list_false_positives(found: "FalsePositives") -> "Iterator[str]":
@@ -178,6 +195,7 @@ def _ceiling(model: Path, spec: "InferenceSpec", dataset: "DatasetSpec") -> floa
     is_flag=True,
     help="Draw the people of --input: images_annotated/ in the results folder; so without -i.",
 )
+@dry_run_option
 @path_map_option
 @key_option
 @common_options
@@ -224,36 +242,76 @@ def _draw_photos(
     import_numba()
     from bodyposenet.common.inference.pictures import FOLDER, draw_photos
 
+    if options["dry_run"]:
+        files = ["detections.json", "detections_coco_format.json", pluralize(len(photos), "picture")]
+        _preview(spec, model, [photo.path for photo in photos], options["results_dir"] or Path(FOLDER), files, options)
+        return
     folder = results_dir(options["results_dir"], Path(FOLDER), bucket=True)
     with task("inference", folder, status=False) as run:
         done = draw_photos(model, spec, photos, folder, device=options["device"], runner=options["runner"])
         run.log_metrics({"images": done.found.photos, "people": done.found.people})
     for reason in done.found.problems:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(f"ran in {done.ran}")
-    click.echo(f"wrote {done.detections}: {done.found.summary()}")
-    click.echo(f"wrote {done.coco}: the same as COCO's results")
-    pictures = done.pictures
-    click.echo(f"drew the people: {pictures[0] if len(pictures) == 1 else f'{len(pictures)} pictures in {folder}'}")
+    found, pictures = done.found, done.pictures
+    say(f"ran in {done.ran}", ran=done.ran)
+    say(
+        f"wrote {done.detections}: {found.summary()}",
+        detections=done.detections, photos=found.photos, people=found.people, photos_without_people=found.empty,
+        photos_left_out=found.unreadable,
+    )  # fmt: skip
+    say(f"wrote {done.coco}: the same as COCO's results", coco=done.coco)
+    drawn = pictures[0] if len(pictures) == 1 else f"{len(pictures)} pictures in {folder}"
+    say(f"drew the people: {drawn}", pictures=pictures)
+
+
+def _preview(
+    spec: "InferenceSpec | None", model: Path, photos: "Sequence[Location]", folder: "Path | Location",
+    files: "Sequence[str]", options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Open the network, and say what would be done with photos.
+
+    Raises:
+        UserError: There are none, or the network cannot be used.
+    """
+    from bodyposenet.common.steps.preview import count_present, open_plainly
+
+    if not photos:
+        raise UserError(f"has no photos ({PHOTOS})", where=str(folder), fix="name the folder that your photos are in")
+    missing = len(photos) - count_present(photos)
+    _, filled = open_plainly(model, spec, options["device"], options["runner"])
+    told = f" ({missing:,} are not there)" if missing else ""
+    what = f"find people in {pluralize(len(photos), 'photo')}{told} at {'x'.join(map(str, filled.input_shape))} pixels"
+    say_plan([what], folder, files, photos=len(photos), photos_missing=missing, input_size=filled.input_shape)
 
 
 def _infer_as_tao(spec: "InferenceSpec | None", model: Path, source: str, options: dict[str, Any]) -> None:
     """Find people in what ``--input`` names."""
     import_numba()
-    from bodyposenet.common.inference.inference import default_results_dir, infer, tell_input_type
+    from bodyposenet.common.inference.inference import default_results_dir, infer, list_photos, tell_input_type
 
+    kind, drawn = options["input_type"] or tell_input_type(locate(source)), options["dump_visualizations"] or not spec
+    if options["dry_run"]:
+        entries, _ = list_photos(kind, locate(source), options["image_root_path"])
+        photos = [locate(entry["full_image_path"]) for entry in entries]
+        files = ["detections.json", *([pluralize(len(photos), "picture")] if drawn else [])]
+        place = options["results_dir"] or default_results_dir(locate(source))
+        _preview(spec, model, photos, place, files, options)
+        return
     folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)
     with task("inference", folder, status=False) as run:
         done = infer(
             model, spec, input=locate(source), results_dir=folder,
-            input_type=options["input_type"] or tell_input_type(locate(source)),
-            image_root_path=options["image_root_path"], dump_visualizations=options["dump_visualizations"] or not spec,
+            input_type=kind, image_root_path=options["image_root_path"], dump_visualizations=drawn,
             device=options["device"], runner=options["runner"],
         )  # fmt: skip
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(f"ran in {done.ran}")
-    click.echo(f"wrote {done.detections}: {done.summary()}")
+    say(f"ran in {done.ran}", ran=done.ran)
+    say(
+        f"wrote {done.detections}: {done.summary()}",
+        detections=done.detections, photos=done.images, people=done.people, photos_without_people=done.empty,
+        photos_left_out=len(done.skipped), pictures=done.pictures,
+    )  # fmt: skip
     if done.pictures:
         click.echo(f"drew the people: {done.pictures[0] if len(done.pictures) == 1 else done.pictures[0].parent}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
@@ -22,7 +23,9 @@ from bodyposenet.common.cli.options import (
     results_folder,
     warn_of_name,
 )
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import CalibrationMethod, DataFormat, DataType
 from bodyposenet.common.storage.model_key import key_in_use
 
@@ -48,7 +51,7 @@ EXAMPLE = example(
 @option("-t", "--backend", default="onnx", type=click.Choice(["onnx", "uff", "tfonnx"]), help="ONNX, either way.")
 @option("-d", "--input_dims", default="256,256,3", type=DIMS, help="H,W,C in pixels, for calibration.")
 @option("--opset", default=17, type=click.IntRange(13, 21), help="Of ONNX.")
-@option("-i", "--data_format", default="channels_last", type=WordType(DataFormat))
+@option("-i", "--data_format", default="channels_last", type=WordType(DataFormat), help="Order of the numbers of -d.")
 @option("--data_type", default="fp32", type=WordType(DataType), help="Precision.")
 @option("-s", "--strict_type_constraints", is_flag=True, help="Without effect.")
 @option("--cal_image_dir", default="", help="Folder of photos, or of record shards, to calibrate int8 with.")
@@ -71,10 +74,11 @@ EXAMPLE = example(
 @option("-u", "--upsample_ratio", default=4, type=click.IntRange(1, 8), help="How much finer.")
 @option("--uint8-input", is_flag=True, help="Take RGB pixels; the network normalises them itself.")
 @option("-v", "--verbose", is_flag=True, help="Print more.")
+@dry_run_option
 @path_map_option
 @key_option
 @common_options
-def export(model: str, output_file: str | None, results_dir: str | None, **options: Any) -> None:
+def export(model: str, output_file: str | None, results_dir: str | None, dry_run: bool, **options: Any) -> None:
     """Write the network as ONNX; with int8 calibrate it and write Q/DQ models and a TensorRT cache, too."""
     from bodyposenet.common.cli.calibration import COUNTS, ExportFlags
     from bodyposenet.common.storage.together import Together
@@ -83,9 +87,12 @@ def export(model: str, output_file: str | None, results_dir: str | None, **optio
     source = find_model(model)
     output = output_path(source, output_file)
     warn_of_name(output)
-    folder = make_results_dir(results_dir, output.parent)
+    folder = output.parent if dry_run else make_results_dir(results_dir, output.parent)
     size = input_size(flags.input_dims, flags.data_format)
     check_flags(flags)
+    if dry_run:
+        _preview(source, output, size, flags)
+        return
     cache = [Path(flags.cal_cache_file)] if flags.cal_cache_file else []
     with Together(output, elsewhere=cache, keep=[COUNTS]) as files:
         done = _export(source, files, size, flags, folder)
@@ -93,6 +100,31 @@ def export(model: str, output_file: str | None, results_dir: str | None, **optio
     if flags.engine_file:
         command = engine_command(done.networks[-1], size, flags)
         raise RemainsError("no engine can be built here", where=flags.engine_file, fix=f"run on the GPU: {command}")
+
+
+def _preview(source: Path, output: Path, size: tuple[int, int], flags: "ExportFlags") -> None:
+    """Read the network's card, and say which forms would be written and with which pictures.
+
+    Raises:
+        UserError: The network or what it is to be calibrated with cannot be used.
+    """
+    from bodyposenet.common.cli.calibration import preview_calibration
+    from bodyposenet.common.model.files.model_file import model_file, read_card
+
+    card = read_card(model_file(source))
+    joints = len(card.skeleton.joints)
+    what, numbers = [f"export {source.name}, a network of {pluralize(joints, 'joint')}"], {"joints": joints}
+    files = [output.name]
+    if flags.data_type == "fp16":
+        files.append(output.with_suffix(f".fp16{output.suffix}").name)
+    if flags.data_type == "int8":
+        told, pictures = preview_calibration(card, size, flags)
+        what.append(told)
+        numbers["calibration_batches"] = pictures
+        files += [output.with_suffix(f".int8{ending}").name for ending in (output.suffix, f".cpu{output.suffix}")]
+    if flags.engine_file:
+        what.append("leave the engine to the machine with its GPU, and end with exit code 3")
+    say_plan(what, output.parent, files, **numbers)
 
 
 def _export(
@@ -120,9 +152,15 @@ def _export(
 def _describe(done: "ExportForms", flags: "ExportFlags") -> None:
     """Print what was written."""
     single = done.single
-    click.echo(f"wrote {single.path}: {single.bytes:,} bytes, within {single.max_relative_error:.1e} of Keras")
+    say(
+        f"wrote {single.path}: {single.bytes:,} bytes, within {single.max_relative_error:.1e} of Keras",
+        onnx=single.path, bytes=single.bytes, max_relative_error=single.max_relative_error,
+    )  # fmt: skip
     if half := done.half:
-        click.echo(f"wrote {half.path}: {half.bytes:,} bytes, within {half.max_relative_error:.1e} of 32 bits")
+        say(
+            f"wrote {half.path}: {half.bytes:,} bytes, within {half.max_relative_error:.1e} of 32 bits",
+            fp16=half.path, fp16_bytes=half.bytes, fp16_max_relative_error=half.max_relative_error,
+        )  # fmt: skip
     if done.quantized:
         from bodyposenet.common.cli.calibration import describe_calibration
 

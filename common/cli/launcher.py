@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, overload
 import click
 
 from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOption, spread
+from bodyposenet.common.cli.printing import print_document, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
@@ -90,7 +91,7 @@ def _uploading(ctx: click.Context, address: str | None) -> Iterator[None]:
     Raises:
         UserError: The address is none that results can go to, no folder is named, or a file cannot be copied.
     """
-    if not address:
+    if not address or ctx.params.get("dry_run"):
         yield
         return
     from bodyposenet.common.storage.upload import find_target, upload_folder
@@ -102,13 +103,15 @@ def _uploading(ctx: click.Context, address: str | None) -> Iterator[None]:
     yield
     folder = ctx.meta.get(RESULTS)
     if folder is not None:  # else nothing was written
-        click.echo(f"uploaded {upload_folder(Path(str(folder)), target)} files to {target}")
+        count = upload_folder(Path(str(folder)), target)
+        say(f"uploaded {count} files to {target}", uploaded_files=count, uploaded_to=target)
 
 
 def guard(ctx: click.Context, run: Callable[[], object]) -> int:
     """Call ``run``, tell what goes wrong on stderr and in status.json, and return the exit code."""
     try:
-        run()
+        with print_document(ctx):
+            run()
     except (click.ClickException, click.exceptions.Exit):
         raise
     except BaseException as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
+from bodyposenet.common.cli.printing import json_option
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
 from bodyposenet.common.storage.encryption import is_encrypted
@@ -111,8 +112,9 @@ def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 
 def common_options(function: F) -> F:
-    """The flags of every verb: results folder and log level."""
-    return option("-r", "--results_dir", type=PlaceType(), help=RESULTS)(log_level_option(function))
+    """The flags of every verb that has results: their folder, their numbers as JSON, and the log level."""
+    with_json = json_option(log_level_option(function))
+    return option("-r", "--results_dir", type=PlaceType(), help=RESULTS)(with_json)
 
 
 def log_level_option(function: F) -> F:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.evaluate import inference_flags, read_inference_spec
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import WordType, common_options, example, key_option, option, path_map_option
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import REGISTERED
+from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import LabelFormat, RunnerName
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.locking import scratch_folder
@@ -20,6 +23,7 @@ from bodyposenet.common.storage.locking import scratch_folder
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.inference import InferenceSpec
+    from bodyposenet.common.storage.location import Location
 
 SHARE = click.FloatRange(0, 1)
 
@@ -39,6 +43,7 @@ SHARE = click.FloatRange(0, 1)
 @option("--least_score", default=0.3, type=SHARE, help="Joints of a lower score are written as not visible (flag 1).")
 @option("--url_prefix", default="", help="What stands before photos' names in Label Studio's tasks.")
 @option("--copy_photos", is_flag=True, help="Also copy the photos to images/train in the results folder.")
+@dry_run_option
 @path_map_option
 @key_option
 @common_options
@@ -50,14 +55,19 @@ def prelabel(
     **options: Any,
 ) -> None:
     """Find people in new photos and write them as drafts for CVAT, Label Studio or YOLO, the hardest photos first."""
+    place = options["results_dir"] or locate(source).absolute().parent / "prelabel"
     import_numba()
+    if options["dry_run"]:
+        with _open_network(inference_spec, path_map, model_filename, options["runner"]) as (spec, model, _):
+            _preview(spec, model, source, place, options)
+        return
     from bodyposenet.common.inference.prelabel import LabelChoice
     from bodyposenet.common.steps.prelabel import run_prelabel
 
     choice = LabelChoice(
         options["form"], options["limit"], options["least_score"], options["url_prefix"], options["copy_photos"]
     )
-    folder = results_dir(options["results_dir"], locate(source).absolute().parent / "prelabel", bucket=True)
+    folder = results_dir(options["results_dir"], place, bucket=True)
     with (
         _open_network(inference_spec, path_map, model_filename, options["runner"]) as (spec, model, name),
         task("prelabel", folder, status=False) as run,
@@ -67,8 +77,34 @@ def prelabel(
         )
     for reason in done.problems:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(f"wrote {done.file}: {done.summary()}")
-    click.echo(f"hardest first: {done.order}")
+    say(
+        f"wrote {done.file}: {done.summary()}",
+        labels=done.file, people=done.people, photos=done.photos, photos_seen=done.seen,
+        photos_without_people=done.empty, photos_left_out=done.unreadable, uncertain_joints=done.uncertain,
+    )  # fmt: skip
+    say(f"hardest first: {done.order}", order=done.order)
+
+
+def _preview(
+    spec: "InferenceSpec | None", model: Path, source: str, folder: "Path | Location", options: dict[str, Any]
+) -> None:
+    """Open the network, and say what would be done with the photos of a folder.
+
+    Raises:
+        UserError: There are none, or the network cannot be used.
+    """
+    from bodyposenet.common.inference.batch import list_source
+    from bodyposenet.common.steps.preview import open_plainly
+    from bodyposenet.common.storage.photo_store import open_photos
+
+    found = list_source(open_photos(source), source)
+    open_plainly(model, spec, options["device"], options["runner"])
+    most = min(options["limit"] or len(found), len(found))
+    copied = sum(stat.size for stat in found.values()) if options["copy_photos"] and most == len(found) else 0
+    files = [f"labels of {pluralize(most, 'photo')} for {options['form']}", "order.csv"]
+    files += [pluralize(most, "copied photo")] if options["copy_photos"] else []
+    what = f"find people in {pluralize(len(found), 'photo')}"
+    say_plan([what], folder, files, needed=copied, photos_seen=len(found), photos=most)
 
 
 @contextlib.contextmanager

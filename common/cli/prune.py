@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option
 from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     SIZE,
@@ -18,6 +19,7 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     warn_of_name,
 )
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.words import CriterionName, Equalization, Normalizer
 
@@ -55,7 +57,7 @@ EXAMPLE = example(
 @option("--refit", is_flag=True, help="Fit the layers that are left to what they drew, on data of the train spec.")
 @option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data taylor and --refit look at.")
 @option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
-@option("--dry-run", is_flag=True, help="Print what a ladder of thresholds would leave; write nothing.")
+@dry_run_option
 @option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
 @option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
 @path_map_option
@@ -80,16 +82,19 @@ def prune(
     options.pop("log_level")
     if output_file is None and not dry_run:
         raise UserError("no output file", where="bpnet prune", fix="give -o FILE, or --dry-run to look before")
-    folder = None if output_file is None else results_dir(named, output_file.parent)
+    folder = None if output_file is None or dry_run else results_dir(named, output_file.parent)
     source = find_model(model)
     prune_spec = parse_spec(options, PruneSpec, where="bpnet prune")
     refit = prune_spec.refit and not dry_run
     learned = prune_spec.criterion == "taylor" or refit
     data = _training_data(experiment_spec_file, batches, path_map, refit=refit) if learned else None
-    if output_file is None or folder is None or dry_run:
+    if output_file is None or folder is None:
         from bodyposenet.common.prune.prune import ladder_file
+        from bodyposenet.common.steps.preview import examine_folder
 
-        click.echo(ladder_file(source, prune_spec, size=input_size, data=data).text(), nl=False)
+        free = None if output_file is None else examine_folder(named or output_file.parent)
+        found = ladder_file(source, prune_spec, size=input_size, data=data)
+        say(found.text().rstrip("\n"), **found.numbers(), dry_run=True, free_bytes=free)
         return
     from bodyposenet.common.steps.prune import run_prune
 
@@ -97,10 +102,14 @@ def prune(
     with task("prune", folder) as run:
         done, _ = run_prune(run, source, output_file, prune_spec, size=input_size, data=data)
     if verbose:
-        click.echo(done.markdown())
+        say(done.markdown(), filters_kept=done.layers)
     kept = f"{done.params_after:,} of {done.params_before:,} parameters ({done.kept:.1%})"
-    click.echo(f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs")
-    click.echo(f"threshold {done.threshold:g}{'; ' if done.note else ''}{done.note}")
+    say(
+        f"wrote {done.path}: {kept}, {done.gflops_after:.2f} of {done.gflops_before:.2f} GFLOPs",
+        model=done.path, parameters_before=done.params_before, parameters=done.params_after, kept=done.kept,
+        gflops_before=done.gflops_before, gflops=done.gflops_after, input_size=done.size,
+    )  # fmt: skip
+    say(f"threshold {done.threshold:g}{'; ' if done.note else ''}{done.note}", threshold=done.threshold, note=done.note)
 
 
 def _training_data(spec_file: str | None, count: int, path_map: "PathMap", *, refit: bool) -> "TrainingData":

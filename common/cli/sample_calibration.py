@@ -8,6 +8,7 @@ import click
 
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import RESULTS, PlaceType, example, log_level_option, option
+from bodyposenet.common.cli.printing import json_option, say
 
 if TYPE_CHECKING:
     from bodyposenet.common.storage.location import Location
@@ -34,6 +35,7 @@ EXAMPLE = example(
 @option("-r", "--randomize", is_flag=True, help="Choose other photos every time; the seed is told.")
 @option("--seed", type=click.IntRange(0), help="The same seed chooses the same photos.  [default: 0]")
 @option("--results_dir", type=PlaceType(), help=RESULTS)
+@json_option
 @log_level_option
 def sample_calibration(
     annotation_file: Path,
@@ -70,4 +72,8 @@ def sample_calibration(
         run.log_metrics({"photos": len(done.photos), "qualified": done.qualified, "left_out": len(done.left_out)})
     chosen = f"{len(done.photos)} of {done.qualified} photos that qualify, --seed {seed}"
     replaced = f"; {len(done.left_out)} could not be read, others stand in for them" if done.left_out else ""
-    click.echo(f"wrote {output_image_root_dir}: {chosen}{replaced}")
+    say(
+        f"wrote {output_image_root_dir}: {chosen}{replaced}",
+        folder=output_image_root_dir, photos=len(done.photos), qualified=done.qualified, left_out=len(done.left_out),
+        seed=seed,
+    )  # fmt: skip

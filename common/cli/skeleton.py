@@ -7,6 +7,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.pages.numbers import pluralize
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def skeleton() -> None:
 @option("-o", "--output_file", required=True, type=PlaceType(), help="The prior, JSON.")
 @option("-p", "--pose_config", type=click.Path(), help="Pose config with the skeleton.  [default: TAO's 18 joints]")
 @path_map_option
+@json_option
 def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map: "PathMap") -> None:
     """Fit the build of bodies, by which decoding joins the pieces of people; name it as "prior" in the pose config."""
     from bodyposenet.common.data.annotations.body_prior import fit_dataset_prior
@@ -35,4 +37,5 @@ def fit(dataset_spec: str, output_file: Path, pose_config: str | None, path_map:
     bones = load_skeleton(pose_config, path_map=path_map)
     prior, people = fit_dataset_prior(spec, bones)
     write_prior(output_file, prior, bones)
-    click.echo(f"wrote {output_file}: {bones.num_joints} joints, fitted to {pluralize(people, 'person')}")
+    fitted = f"{bones.num_joints} joints, fitted to {pluralize(people, 'person')}"
+    say(f"wrote {output_file}: {fitted}", prior=output_file, joints=bones.num_joints, people=people)

@@ -8,6 +8,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.errors import SpecError, UserError
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def spec_group() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @option("--draw", type=PlaceType(), metavar="PNG", help="Draw the skeletons of the specs, and their mirror images.")
 @path_map_option
+@json_option
 def check(files: tuple[str, ...], draw: "Location | None", path_map: "PathMap") -> None:
     """Say what each spec is, or print every problem of every file and exit 2."""
     from bodyposenet.common.spec.base import load_spec
     from bodyposenet.common.spec.kinds import describe, detect_kind, notes
 
-    problems, specs = [], []
+    problems, specs, told = [], [], []
     for file in files:
         try:
             spec = load_spec(file, detect_kind(file), path_map=path_map)
@@ -41,11 +43,11 @@ def check(files: tuple[str, ...], draw: "Location | None", path_map: "PathMap") 
             problems.append(str(error))
             continue
         specs.append(spec)
-        click.echo(f"{file}: {describe(spec)}")
-        for note in notes(spec):
-            click.echo(f"{file}: note: {note}")
+        told.append({"file": file, "about": describe(spec), "notes": list(notes(spec))})
+        say("\n".join((f"{file}: {describe(spec)}", *(f"{file}: note: {note}" for note in notes(spec)))))
     if problems:
         raise SpecError(problems)
+    say(specs=told)
     if draw is not None:
         _draw(specs, draw)
 
@@ -94,20 +96,22 @@ def schema(kind: str | None, output_dir: "Location | None") -> None:
 
 @spec_group.command("explain", cls=ErrorHandlingCommand, epilog=example("bpnet spec explain heatmap_gaussian_sigma"))
 @click.argument("name", metavar="KEY")
+@json_option
 def explain(name: str) -> None:
     """Say what a key of a spec does: its type, unit, bounds, default, effect, and what TAO does.
 
     KEY is a path such as dataloader.pose_config.target_shape, or its last part if only one key has it.
     """
-    from bodyposenet.common.spec.guide.look_up import describe_keys, find_keys
+    from bodyposenet.common.spec.guide.look_up import describe_keys, find_keys, list_properties
 
-    for line in describe_keys(find_keys(name)):
-        click.echo(line)
+    keys = find_keys(name)
+    say("\n".join(describe_keys(keys)), keys=list(list_properties(keys)))
 
 
 @spec_group.command("diff", cls=ErrorHandlingCommand, epilog=example("bpnet spec diff train.yaml retrain.yaml"))
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
+@json_option
 @click.pass_context
 def diff(ctx: click.Context, first: str, second: str) -> None:
     """Say where two specs differ once defaults are filled in: a line a key, with its value in FIRST and in SECOND.
@@ -119,8 +123,8 @@ def diff(ctx: click.Context, first: str, second: str) -> None:
     from bodyposenet.common.spec.kinds import detect_kind
 
     differences = compare_specs(*(load_spec(file, detect_kind(file)) for file in (first, second)))
-    for key, before, after in differences:
-        click.echo(f"{key}: {before} -> {after}")
+    lines = (f"{key}: {before} -> {after}" for key, before, after in differences)
+    say("\n".join(lines), differences=[each._asdict() for each in differences])
     ctx.exit(DIFFERS if differences else 0)
 
 

@@ -6,6 +6,7 @@ import click
 
 from bodyposenet.common.cli.launcher import Verb
 from bodyposenet.common.cli.options import SIZE, DiskType, common_options, example, option
+from bodyposenet.common.cli.printing import say
 
 
 @click.command("synthesize", cls=Verb, epilog=example("bpnet synthesize -o data/drawn --train 600 --val 200 --seed 0"))
@@ -20,4 +21,7 @@ def synthesize(output: Path, train_images: int, val_images: int, seed: int, size
     from bodyposenet.common.data.synthetic.dataset import synthesize as draw
 
     draw(output, train=train_images, val=val_images, seed=seed, size=size)
-    click.echo(f"wrote {output}: {train_images} pictures to train on, {val_images} held out, {size[0]}x{size[1]}")
+    say(
+        f"wrote {output}: {train_images} pictures to train on, {val_images} held out, {size[0]}x{size[1]}",
+        folder=output, train_images=train_images, val_images=val_images, image_size=size,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import DiskType, example
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.pages.numbers import pluralize
 
 
@@ -16,9 +17,10 @@ def tracking_group() -> None:
 
 @tracking_group.command("send", cls=ErrorHandlingCommand, epilog=example("bpnet tracking send results/exp_m1_unpruned"))
 @click.argument("folder", type=DiskType())
+@json_option
 def send(folder: Path) -> None:
     """Send what was kept in FOLDER while the store was away."""
     from bodyposenet.common.tracking import send_buffered
 
     sent = send_buffered(folder)
-    click.echo(f"sent {pluralize(len(sent), 'run')}" + "".join(f"\n  {run}" for run in sent))
+    say(f"sent {pluralize(len(sent), 'run')}" + "".join(f"\n  {run}" for run in sent), runs=sent)

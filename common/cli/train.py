@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.dry_run import dry_run_option
 from bodyposenet.common.cli.launcher import Verb, launch_options, results_dir, task
 from bodyposenet.common.cli.options import common_options, example, key_option, log_notes, option, path_map_option
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.training.cluster import TrainingCluster, read_cluster
 from bodyposenet.common.pages.numbers import pluralize
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("train", cls=Verb, epilog=example("bpnet train -e bpnet_train_coco.yaml -r results/exp_m1_unpruned"))
 @option("-e", "--experiment_spec_file", required=True, type=click.Path(), help="Train spec, YAML.")
-@option("--dry-run", is_flag=True, help="Print the resolved spec, steps, precision and memory; train nothing.")
+@dry_run_option
 @path_map_option
 @key_option
 @common_options
@@ -37,7 +39,7 @@ def train(experiment_spec_file: str, path_map: "PathMap", dry_run: bool, **optio
     named = options["results_dir"] or spec.checkpoint_dir
     with using_key(key_in_use() or spec.key):
         if dry_run:
-            click.echo(_describe(spec, cluster, Path(named) if named else None), nl=False)
+            _describe(spec, cluster, Path(named) if named else None)
         elif named:
             _train(spec, named, cluster)
         else:
@@ -65,11 +67,23 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> 
         ending = ".keras" if key_in_use() is None else ".tlt"
         with task("train", folder, status=False) as run:
             done = run_train(run, begin, folder, plan, ending=ending)
-    loss = f", loss {done.history[-1]['loss']:.4g}" if done.history else ""
-    click.echo(f"wrote {done.model}: {done.params:,} parameters, {pluralize(len(done.history), 'epoch')}{loss}")
+    loss = done.history[-1]["loss"] if done.history else None
+    told = "" if loss is None else f", loss {loss:.4g}"
+    say(
+        f"wrote {done.model}: {done.params:,} parameters, {pluralize(len(done.history), 'epoch')}{told}",
+        model=done.model, parameters=done.params, epochs=len(done.history), loss=loss,
+    )  # fmt: skip
 
 
-def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) -> str:
+def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) -> None:
+    """Say what a training would do: its spec, as YAML, and at the end steps, precision and memory.
+
+    Raises:
+        UserError: It could not be begun, or not in this folder.
+    """
+    from bodyposenet.common.steps.preview import examine_folder
+
+    free = None if folder is None else examine_folder(folder)
     from bodyposenet.common.model.training.plan import make_plan
     from bodyposenet.common.steps.start_weights import take_start
 
@@ -77,4 +91,5 @@ def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) 
         plan = make_plan(begin.spec, cluster=cluster)
         from bodyposenet.common.model.training.dry_run import describe
 
-        return describe(plan, folder)
+        text, numbers = describe(plan, folder)
+    say(text.rstrip("\n"), **numbers, dry_run=True, folder=folder, free_bytes=free)

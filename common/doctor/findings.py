@@ -1,7 +1,6 @@
-"""Findings: all that the doctor looked at, as a page that people read and as JSON."""
+"""Findings: all that the doctor looked at, as a page that people read."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from bodyposenet.common.doctor.choices import Choices, describe_choices, examine_choices
 from bodyposenet.common.doctor.compiled import Compiled, describe_compiled, examine_compiled
@@ -47,11 +46,6 @@ def examine() -> Findings:
         choices=examine_choices() if whole else None,
         compiled=examine_compiled() if whole else None,
     )
-
-
-def to_json(findings: Findings) -> str:
-    """Write the findings as JSON, keys as the attributes' names."""
-    return json.dumps(asdict(findings), indent=2)
 
 
 def to_text(findings: Findings) -> str:

@@ -1,43 +1,88 @@
-"""Bar: how far work is, and how long it will take, on a terminal or in a note for whoever shows several as one."""
+"""Bar: how far work is, and how long it will take: on a terminal, in lines of JSON, or in a note for others to show."""
 
 import contextlib
 import io
 import json
+import logging
 import os
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-NOTES = "BODYPOSENET_PROGRESS"  # names the file
+log = logging.getLogger(__name__)
+
+NOTES = "BODYPOSENET_PROGRESS"  # names the file of the note; or LINES
+LINES = "json"  # asks for bare lines of JSON, on a terminal, too
 OFTEN = 0.2  # seconds between two notes
+EVERY = 30.0  # seconds between two lines of a log
+BARE = 5.0  # seconds between two bare lines, which a program reads
+
+
+def draws_bar() -> bool:
+    """Tell whether a bar is drawn: standard error is a terminal, and lines are not asked for."""
+    return sys.stderr.isatty() and os.environ.get(NOTES) != LINES
 
 
 class Bar(tqdm):
-    """tqdm's bar; where ``BODYPOSENET_PROGRESS`` names a file, that gets a line of JSON in its place.
+    """tqdm's bar on a terminal; elsewhere a line of JSON in the log now and then.
+
+    Where ``BODYPOSENET_PROGRESS`` names a file, that gets the line in its place. Where it is ``json`` the lines go to
+    standard error without the log's clock, on a terminal, too.
 
     Args:
         args: As tqdm takes them.
-        disable: Show nothing; None where there is no terminal.
+        disable: Show nothing; None shows what fits.
         named: As tqdm takes them.
     """
 
     monitor_interval = 0  # no thread that watches over bars: workers may be forked
 
     def __init__(self, *args: Any, disable: bool | None = None, **named: Any) -> None:
-        self.notes = os.environ.get(NOTES, "")
-        if self.notes:
-            named |= {"file": io.StringIO(), "mininterval": OFTEN}
-        super().__init__(*args, disable=False if self.notes else disable, **named)
+        asked = os.environ.get(NOTES, "")
+        self.bare = asked == LINES
+        self.notes = "" if self.bare else asked
+        self.lines = not self.notes and disable is None and not draws_bar()
+        self.begun = self.said = time.monotonic()
+        if self.notes or self.lines:
+            named |= {"file": io.StringIO(), "mininterval": OFTEN if self.notes else 0, "miniters": 1}
+        super().__init__(*args, disable=False if self.notes or self.lines else disable, **named)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
-        """Draw the bar, or write the note."""
-        if not self.notes:
+        """Draw the bar, write the note, or say a line if it is time for one."""
+        if not (self.notes or self.lines):
             return super().display(msg, pos)
-        if msg is None:
-            write_note(Path(self.notes), self.desc.removesuffix(": "), self.n, self.total, str(self.postfix or ""))
+        now = time.monotonic()
+        if self.notes:
+            if msg is None:
+                write_note(Path(self.notes), self._name, self.n, self.total, str(self.postfix or ""))
+        elif now - self.said >= (BARE if self.bare else EVERY):
+            self.said = now
+            line = json.dumps(self.make_line(now))
+            if self.bare:
+                sys.stderr.write(f"{line}\n")
+            else:
+                log.info("%s", line)
         return True
+
+    @property
+    def _name(self) -> str:
+        return str(self.desc).removesuffix(": ")
+
+    def make_line(self, now: float) -> dict[str, float | str | None]:
+        """Make the line of a moment, by ``time.monotonic``: what is done, how fast, and the seconds that are left."""
+        pace = Pace(self.begun, self.initial, self.total or 0)
+        return {
+            "task": self._name,
+            "done": self.n,
+            "of": self.total,
+            "unit": self.unit,
+            "per_second": round(pace.measure_rate(now, self.n), 1),
+            "seconds_left": round(pace.estimate_left(now, self.n) or 0) if self.total else None,
+        }
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,20 @@ class Ladder:
         """Write parameters, GFLOPs, file size, and filters layer by layer, as tables for a terminal."""
         return f"{_align(self._figures())}\n\n{_align(self._layers())}\n"
 
+    def numbers(self) -> dict[str, Any]:
+        """Tell the same for programs: sizes, the threshold that was asked for or found, and what each would leave."""
+        sizes = self.weighed.sizes
+        rows = [
+            {
+                "threshold": cut.threshold, "parameters": cut.params, "kept": cut.params / sizes.params,
+                "gflops": cut.flops / 1e9, "gflops_kept": cut.flops / sizes.flops if sizes.flops else 1.0,
+                "estimated_bytes": self.estimate_bytes(cut),
+                "filters": {path: len(cut.filters[path]) for path in self.weighed.graph.producers},
+            }
+            for cut in self.cuts
+        ]  # fmt: skip
+        return {"input_size": self.size, "threshold": self.threshold, "cuts": rows}
+
     def _figures(self) -> list[list[str]]:
         sizes, (height, width) = self.weighed.sizes, self.size
         rows = [["threshold", "parameters", "kept", f"GFLOPs at {height}x{width}", "kept", "file MB", ""]]

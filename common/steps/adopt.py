@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run_adopt(
     run: "TrackedRun", source: Path, files: "Together", *, skeleton: "Skeleton", asked: "Mapping[str, Any]",
     photos: "Path | Location | None" = None, most: int = 12, licence: str = "", tao_key: str | None = None,
-) -> list[str]:  # fmt: skip
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
     """Make a model file of an open network, check it on photos, and log what came of it to the run.
 
     Args:
@@ -40,7 +40,7 @@ def run_adopt(
         tao_key: Of a ``.tlt`` or ``.etlt``; by default the key in use.
 
     Returns:
-        What was done, line by line.
+        What was done, line by line, and the numbers in these lines.
 
     Raises:
         UserError: See there and :func:`bodyposenet.common.adopt.field_check.require_evidence`; nothing is written then.
@@ -56,6 +56,7 @@ def run_adopt(
         raise UserError("no such file", where=str(source), fix="check the name")
     with _open_source(source, tao_key) as opened, taking_plain():
         done = adopt(opened, skeleton=skeleton, **asked)
+    checked: dict[str, int] = {}
     told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
     if photos is not None:
         pictures = _read_some(photos, most)
@@ -63,7 +64,9 @@ def run_adopt(
         told = (
             f"checked on {len(pictures)} photos: the fields of {seen.right} of {seen.seen} limbs point as they should"
         )
-        run.log_metrics({"limbs_seen": seen.seen, "limbs_right": seen.right})
+        checked = {"limbs_seen": seen.seen, "limbs_right": seen.right}
+        run.log_metrics(checked)
+        checked["photos"] = len(pictures)
     weights = source.with_suffix(".bin") if source.suffix == ".xml" else source
     origin = f"{source.name}, SHA-256 of {weights.name} {digest_file(weights)}"
     card = replace(done.card, made_from=f"{origin}; {licence}" if licence else origin)
@@ -79,7 +82,8 @@ def run_adopt(
         f"wrote {files.output}: {done.convention.family}, {done.model.count_params():,} parameters, "
         f"{numbers['gflops']:.1f} GFLOPs at {size[0]} x {size[1]} pixels, stride {card.stride}",
         told,
-    ]
+    ], {"parameters": done.model.count_params(), "gflops": numbers["gflops"], "input_size": size, "stride": card.stride,
+        **said, **checked}  # fmt: skip
 
 
 @contextmanager

@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from bodyposenet.common.cli.dry_run import dry_run_option
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.pipelines.cli.demo import say_run
 from bodyposenet.pipelines.cli.flags import cluster_options, connection_options, parameter_options
 from bodyposenet.pipelines.cli.runs import follow_run, list_runs, stop_run, wait_for_run
 from bodyposenet.pipelines.cli.schedule import schedule_one
@@ -33,6 +36,7 @@ for verb in (schedule_one, wait_for_run, stop_run, list_runs):
 @click.option("--kubernetes-manifest-format", "kubernetes_manifest", is_flag=True, help=MANIFEST)
 @click.option("--namespace", default="kubeflow", show_default=True, help="Of these resources.")
 @cluster_options
+@json_option
 def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace: str) -> None:
     """Compile every pipeline to YAML for Kubeflow Pipelines."""
     from bodyposenet.pipelines.compile import compile_all
@@ -43,12 +47,16 @@ def compile_pipelines(output: Path | None, kubernetes_manifest: bool, namespace:
     if kubernetes_manifest and output is None:
         raise click.UsageError("--kubernetes-manifest-format wants a folder: -o build/kubernetes")
     if kubernetes_manifest and output:
-        for path in write_manifests(output, namespace):
-            click.echo(f"wrote {path}")
+        written = write_manifests(output, namespace)
+        say("\n".join(f"wrote {path}" for path in written), manifests=written)
         return
-    for path in compile_all(output):
-        megabytes = estimate_workflow(read_package(path)) / 1e6
-        click.echo(f"wrote {path}: a run's workflow will have about {megabytes:.2f} MB, of {LIMIT / 1e6:.2f}")
+    sizes = {path: estimate_workflow(read_package(path)) for path in compile_all(output)}
+    lines = (
+        f"wrote {path}: a run's workflow will have about {size / 1e6:.2f} MB, of {LIMIT / 1e6:.2f}"
+        for path, size in sizes.items()
+    )
+    packages = [{"file": path, "estimated_workflow_bytes": size} for path, size in sizes.items()]
+    say("\n".join(lines), packages=packages, most_workflow_bytes=LIMIT)
 
 
 @pipeline.command(
@@ -90,23 +98,36 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
 @click.option("--run-name", default="", help="Of the run.  [default: the pipeline's, and the time]")
 @click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it does not succeed.")
 @click.option("--no-cache", is_flag=True, help="Take no task from Kubeflow's cache.")
+@dry_run_option
+@json_option
 @click.pass_context
 def run(
-    ctx: click.Context, /, named: str | None, output: Path, data: str, epochs: int | None, **submission: object
+    ctx: click.Context,
+    /,
+    named: str | None,
+    output: Path,
+    data: str,
+    epochs: int | None,
+    dry_run: bool,
+    **submission: object,
 ) -> None:
     """Start a pipeline on Kubeflow; or, without NAME, run prune_retrain on this machine."""
     _refuse(ctx, REMOTE if named is None else LOCAL, named)
     if named is not None:
-        _submit(named, **submission)  # type: ignore[arg-type]
+        _submit(named, dry_run=dry_run, **submission)  # type: ignore[arg-type]
+        return
+    if dry_run:
+        say_run(output, data, epochs)
         return
     from bodyposenet.pipelines.demo import demo, show
 
-    click.echo(show(demo(output, data=data, epochs=epochs), output))
+    summary = demo(output, data=data, epochs=epochs)
+    say(show(summary, output), **summary, output=output)
 
 
 def _submit(
     named: str, *, host: str | None, namespace: str | None, words: dict[str, str], experiment: str, run_name: str,
-    wait: bool, no_cache: bool,
+    wait: bool, no_cache: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Start a run on Kubeflow; nothing is sent before its parameters are known to fit."""
     from bodyposenet.pipelines.names import check_name
@@ -122,10 +143,14 @@ def _submit(
     check_name("experiment", experiment)
     if run_name:
         check_name("run", run_name)
+    if dry_run:
+        what = f"would start a run of {package.name} {package.version} in the experiment {experiment}; nothing was sent"
+        say(what, dry_run=True, pipeline=package.name, version=package.version, experiment=experiment)
+        return
     server = Server(host, namespace)
     sent = package.without_cache() if no_cache else package
     run_id = start(server, sent, values, experiment=experiment, name=run_name)
-    click.echo(f"run {run_id}: {server.page(run_id)}")
+    say(f"run {run_id}: {server.page(run_id)}", run=run_id, page=server.page(run_id))
     if wait:
         follow_run(server, run_id)
 

@@ -1,6 +1,5 @@
 """Command line of runs on Kubeflow: ``bpnet pipeline wait``, ``stop`` and ``list``."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.pipelines.cli.flags import connection_options
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 )
 @click.argument("named", metavar="RUN")
 @connection_options
+@json_option
 def wait_for_run(named: str, host: str | None, namespace: str | None) -> None:
     """Follow a run on Kubeflow to its end; exit code 1 if it does not succeed.
 
@@ -32,7 +33,7 @@ def wait_for_run(named: str, host: str | None, namespace: str | None) -> None:
 
     server = Server(host, namespace)
     run_id = str(find_run(server, named).run_id)
-    click.echo(f"run {run_id}: {server.page(run_id)}")
+    say(f"run {run_id}: {server.page(run_id)}", run=run_id, page=server.page(run_id))
     follow_run(server, run_id)
 
 
@@ -70,27 +71,26 @@ def stop_run(named: str, host: str | None, namespace: str | None) -> None:
 )
 @click.option("--experiment", help="Only runs that are filed there.  [default: all]")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, at most.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON: name, state, started, seconds, id.")
 @connection_options
-def list_runs(experiment: str | None, limit: int, as_json: bool, host: str | None, namespace: str | None) -> None:
+@json_option
+def list_runs(experiment: str | None, limit: int, host: str | None, namespace: str | None) -> None:
     """List the newest runs on Kubeflow: name, state, start, duration, id."""
     from bodyposenet.pipelines.runs.find import format_list, list_newest
     from bodyposenet.pipelines.server import Server
 
     runs = list_newest(Server(host, namespace), experiment, limit)
-    if as_json:
-        click.echo(json.dumps([asdict(run) for run in runs], indent=1, ensure_ascii=False))
-        return
-    for line in format_list(runs):
-        click.echo(line)
+    say("\n".join(format_list(runs)), runs=[asdict(run) for run in runs])
 
 
 def follow_run(server: "Server", run_id: str) -> None:
     """Follow a run to its end; whoever presses Ctrl-C is told that it goes on."""
-    from bodyposenet.pipelines.runs.follow import follow
+    from bodyposenet.pipelines.runs.follow import View, follow
 
+    view = View()
     try:
-        follow(server, run_id)
+        follow(server, run_id, view)
     except KeyboardInterrupt:
         click.echo(f"the run goes on: {server.page(run_id)}; wait again: bpnet pipeline wait {run_id}", err=True)
         raise
+    finally:
+        say(**view.end)

@@ -1,16 +1,20 @@
 """Command line of the schedules: ``bpnet schedule …`` makes a folder of them true, ``bpnet pipeline schedule`` one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.pipelines.cli.flags import connection_options, parameter_options
+
+if TYPE_CHECKING:
+    from bodyposenet.pipelines.schedules.schedule_plan import Change
 
 F = TypeVar("F", bound=Callable[..., Any])
 DIFFERS = 1  # exit code of a diff that found something
@@ -34,6 +38,7 @@ def declaration_options(function: F) -> F:
 
 @schedule.command("diff", cls=ErrorHandlingCommand, epilog=example("bpnet schedule diff --host http://kfp:8080"))
 @declaration_options
+@json_option
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
@@ -47,12 +52,13 @@ def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespa
     for change in changes:
         click.echo("\n".join(change.describe(datetime.now(UTC))))
     differ = sum(change.kind != "same" for change in changes)
-    click.echo(f"{differ} of {pluralize(len(changes), 'schedule')} would change. {CLOCK}")
+    say(f"{differ} of {pluralize(len(changes), 'schedule')} would change. {CLOCK}", **_list_changes(changes))
     ctx.exit(DIFFERS if differ else 0)
 
 
 @schedule.command("apply", cls=ErrorHandlingCommand, epilog=example("bpnet schedule apply --host http://kfp:8080"))
 @declaration_options
+@json_option
 def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
     """Make Kubeflow run what FOLDER declares, and nothing twice.
 
@@ -68,7 +74,13 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
     changes = plan_changes(server, declared, owner)
     apply(server, changes, owner, click.echo)
     differed = sum(change.kind != "same" for change in changes)
-    click.echo(f"{differed} of {pluralize(len(changes), 'schedule')} changed. {CLOCK}")
+    say(f"{differed} of {pluralize(len(changes), 'schedule')} changed. {CLOCK}", **_list_changes(changes))
+
+
+def _list_changes(changes: "Sequence[Change]") -> dict[str, object]:
+    """What differs of each schedule, by the names of --json."""
+    rows = [{"name": each.name, "kind": each.kind, "reasons": list(each.reasons)} for each in changes]
+    return {"schedules": rows, "changes": sum(each.kind != "same" for each in changes)}
 
 
 @click.command(
@@ -85,6 +97,7 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
 @click.option("--disabled", is_flag=True, help="Let it be there, and not run.")
 @connection_options
 @parameter_options
+@json_option
 def schedule_one(
     words: dict[str, str], host: str | None, namespace: str | None, no_cache: bool, disabled: bool, **given: Any
 ) -> None:
@@ -100,5 +113,6 @@ def schedule_one(
     declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})
     check_names([declared], BY_HAND)
     server = Server(host, namespace)
-    apply(server, plan_changes(server, [declared], BY_HAND)[:1], BY_HAND, click.echo)  # others made by hand stay
-    click.echo(CLOCK)
+    changes = plan_changes(server, [declared], BY_HAND)[:1]  # others made by hand stay
+    apply(server, changes, BY_HAND, click.echo)
+    say(CLOCK, **_list_changes(changes))

@@ -39,10 +39,12 @@ class View:
 
     Attributes:
         terminal: What it writes to.
+        end: What there is to say of the run once it has ended, for programs: state, seconds, APs by task.
     """
 
     def __init__(self, file: IO[str] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.terminal = Terminal(file)
+        self.end: dict[str, Any] = {}
         self._clock = clock
         self._last = clock()
 
@@ -102,9 +104,16 @@ def _tell_end(server: Server, run: Any, tracked: Tracked, view: View) -> None:
     tracked.again = 0.0  # once more, however it was before
     rows: list[TaskRow] = tracked.ask(task_rows, [])
     pages = tracked.ask(find_pages, RunPages())
-    aps = ", ".join(f"{name} {precision(ap)}" for name, ap in list_aps(rows).items())
-    took = spell(measure(run, datetime.now(UTC)))
-    places = {"took": took, "AP": aps, "page": server.page(run.run_id), "report": pages.report, "MLflow": pages.run}
+    found, seconds = list_aps(rows), measure(run, datetime.now(UTC))
+    view.end = {"state": run.state, "seconds": seconds, "ap": found}
+    aps = ", ".join(f"{name} {precision(ap)}" for name, ap in found.items())
+    places = {
+        "took": spell(seconds),
+        "AP": aps,
+        "page": server.page(run.run_id),
+        "report": pages.report,
+        "MLflow": pages.run,
+    }
     for name, text in places.items():
         if text:
             view.terminal.say(f"{name:<7} {text}")

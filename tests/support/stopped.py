@@ -12,9 +12,9 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion import shard_plan
-from bodyposenet.common.storage import progress
+from bodyposenet.common.machine import bar
 shard_plan.PIECE = 3
-progress.ProgressLog.add = lambda self, count: (print("piece", flush=True), time.sleep(600))
+bar.Bar.update = lambda self, count: (print("piece", flush=True), time.sleep(600))
 main(["dataset_convert", *sys.argv[1:]])
 """
 

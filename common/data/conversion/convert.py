@@ -33,10 +33,10 @@ from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.near_duplicates import find_pairs
 from bodyposenet.common.imaging.orientation import describe_turns
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_settings
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.progress import ProgressLog
 from bodyposenet.common.storage.together import appear_together
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def _problems_beforehand(work: "ConversionWork", pool: WorkerPool) -> list[Probl
         known = {problem.image_id for problem in problems}
         recipe = source.recipe(thorough=True, mask_files=False, token="")
         numbers = [number for shard in work.renewal.plan for number in shard.numbers]  # the others stood this once
-        with ProgressLog("checking", len(numbers)) as progress:
+        with Bar(total=len(numbers), desc="checking", unit="photo") as progress:
             for check in pool.run(source.checks(recipe, numbers)):
-                progress.add(check.photos)
+                progress.update(check.photos)
                 problems += [problem for problem in check.problems if problem.image_id not in known]
     return problems
 
@@ -216,10 +216,10 @@ class ConversionWork:
         if done:
             log.info("%s: goes on after %d of %d photos", self.options.prefix, done, total)
         try:
-            with ProgressLog(self.options.prefix.name, total, done=done) as progress:
+            with Bar(total=total, initial=done, desc=self.options.prefix.name, unit="photo") as progress:
                 for made in pool.run(self._jobs(staging)):
                     staging.add(made)
-                    progress.add(made.photos)
+                    progress.update(made.photos)
         except BaseException:
             pool.end()
             staging.tidy()

@@ -22,9 +22,9 @@ from bodyposenet.common.deploy.quantization.histograms import Histogram
 from bodyposenet.common.deploy.quantization.qdq import list_rounded
 from bodyposenet.common.deploy.runner import require_images
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.model_key import create_model_file, open_model_file
-from bodyposenet.common.storage.progress import ProgressLog
 from bodyposenet.common.storage.unpacking import BROKEN_ZIP
 
 if TYPE_CHECKING:
@@ -135,14 +135,15 @@ def observe(
     found = kept.read() if kept else Observation()
     names = list_observed(model.graph)
     session = _open_tapped(model, names)
-    with ProgressLog("calibrate", len(planned) if planned else 0, done=found.batches, unit="batch") as progress:
+    total = len(planned) if planned else 0
+    with Bar(total=total, initial=found.batches, desc="calibrate", unit="batch") as progress:
         if kept:
             kept.write(found)
         for batch in planned.after(found.batches) if planned else images:
             if batch is not None:
                 _count(found, names, session, batch, stride)
             found.batches += 1
-            progress.add(1)
+            progress.update()
             if kept and found.batches % EVERY == 0:
                 kept.write(found)
     if not found.images:

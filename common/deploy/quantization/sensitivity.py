@@ -12,7 +12,7 @@ from bodyposenet.common.deploy.quantization.qdq import convolutions
 from bodyposenet.common.deploy.quantization.quantize import Ranges, make_signed_form, make_unsigned_form
 from bodyposenet.common.deploy.runtime.agreement import map_error
 from bodyposenet.common.deploy.runtime.sessions import open_session
-from bodyposenet.common.storage.progress import ProgressLog
+from bodyposenet.common.machine.bar import Bar
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -167,11 +167,11 @@ def layer_errors(
     """The error of the maps with each convolution alone in 8 bits, the form for TensorRT; the largest first."""
     names = convolutions(model.graph)
     errors = {}
-    with ProgressLog("sensitivity", len(names), unit="layer") as progress:
+    with Bar(total=len(names), desc="sensitivity", unit="layer") as progress:
         for name in names:
             alone = make_signed_form(model, ranges, [other for other in names if other != name])
             errors[name] = map_error(reference, _maps(alone, pictures))
-            progress.add(1)
+            progress.update()
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 

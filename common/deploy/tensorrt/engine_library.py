@@ -13,9 +13,9 @@ from typing import Any
 
 from bodyposenet.common.deploy.tensorrt.cuda import find_gpu
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.spec.words import EngineLibrary
 from bodyposenet.common.storage.files import find_bytes, whole_file
-from bodyposenet.common.storage.progress import ProgressLog
 
 log = logging.getLogger(__name__)
 
@@ -198,14 +198,14 @@ class BuildProgress:
     """How far a build is. Ctrl-C ends it at its next step. To be mixed with a library's ``IProgressMonitor``."""
 
     def __init__(self) -> None:
-        self.progress: ProgressLog | None = None
+        self.progress: Bar | None = None
         self.outermost, self.interrupted = "", False
 
     def phase_start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase begins; the library calls this."""
         log.debug("building: %s", name)
         if not parent:
-            self.outermost, self.progress = name, ProgressLog("build_engine", steps, unit="step")
+            self.outermost, self.progress = name, Bar(total=steps, desc="build_engine", unit="step")
 
     def phase_finish(self, name: str) -> None:
         """A phase is done; the library calls this."""
@@ -215,16 +215,16 @@ class BuildProgress:
     def step_complete(self, name: str, step: int) -> bool:
         """A step is done; the library calls this, and goes on if it returns True."""
         try:
-            if self.progress and name == self.outermost:
-                self.progress.add(1)
+            if self.progress is not None and name == self.outermost:
+                self.progress.update()
         except KeyboardInterrupt:
             self.interrupted = True
         return not self.interrupted
 
     def close(self) -> None:
         """Take the bar away."""
-        if self.progress:
-            self.progress.bar.close()
+        if self.progress is not None:
+            self.progress.close()
 
 
 @cache

@@ -55,7 +55,7 @@ class Memory:
         return self.maps + self.weights + self.teacher
 
 
-def describe(plan: Plan, results_dir: Path | None = None) -> str:
+def describe(plan: Plan, results_dir: Path | None = None) -> tuple[str, dict[str, Any]]:
     """The resolved spec, and as its last lines, comments of YAML, samples, steps, parameters, precision and memory.
 
     The network is built, with the weights it starts from, and its teacher read, so that weights or a teacher that do
@@ -64,6 +64,9 @@ def describe(plan: Plan, results_dir: Path | None = None) -> str:
     Args:
         plan: The training.
         results_dir: Where checkpoints may be that it would go on from.
+
+    Returns:
+        The text, and the numbers in those lines by name.
 
     Raises:
         UserError: They do not.
@@ -84,7 +87,13 @@ def describe(plan: Plan, results_dir: Path | None = None) -> str:
         *([teacher_text(plan, model, teacher)] if teacher else []),
         memory_text(memory),
     ]
-    return dump_yaml(plan.spec) + "".join(f"# {line}\n" for line in lines)
+    numbers = {
+        "samples": len(plan.source), "negatives": negatives, "validation_photos": photos, "steps_an_epoch": plan.steps,
+        "batch_size": plan.batch_size, "epochs": epochs, "steps": plan.steps * epochs,
+        "parameters": model.count_params(), "precision": choice.name, "memory_bytes": memory.total,
+        "device_memory_bytes": memory.device,
+    }  # fmt: skip
+    return dump_yaml(plan.spec) + "".join(f"# {line}\n" for line in lines), numbers
 
 
 def build(plan: Plan, policy: str = FLOAT32, teacher: Teacher | None = None) -> tuple[Any, Memory]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from bodyposenet.common.kubeflow.pod import IN_A_POD
-from bodyposenet.common.machine.bar import Bar, Pace
+from bodyposenet.common.machine.bar import LINES, NOTES, Bar, Pace, draws_bar
 from bodyposenet.common.storage.json_files import read_json, take_list, take_mapping
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -43,7 +43,8 @@ def _take_history(data: Any) -> list[dict[str, Any]]:
 class TrainingProgress:
     """A bar on a terminal, a line now and then in a log, and TAO's ``status.json`` (reference 1.8).
 
-    In a Kubernetes pod the line is a JSON object on standard output.
+    In a Kubernetes pod the line is a JSON object on standard output; with ``BODYPOSENET_PROGRESS=json`` it is one on
+    standard error.
 
     Args:
         results_dir: Gets ``status.json``.
@@ -57,7 +58,7 @@ class TrainingProgress:
         self.epochs, self.steps, self.every = epochs, steps, every
         self.precision = precision
         self.status = StatusLog(results_dir)
-        self.bar = Bar(total=steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
+        self.bar = Bar(total=steps, unit="step", disable=not draws_bar(), leave=False)
         self.said = time.monotonic()
         self.pace: Pace | None = None  # in epochs, from this run's first step on, which also compiles
 
@@ -117,7 +118,8 @@ class TrainingProgress:
         return self.pace.estimate_left(now, done)
 
     def _say(self, done: float, number: int, loss: float, rate: float, left: float | None) -> None:
-        if IN_A_POD not in os.environ:
+        in_pod = IN_A_POD in os.environ
+        if not in_pod and os.environ.get(NOTES) != LINES:
             log.info(
                 "epoch %.2f of %d, loss %.4g, learning rate %.3g, %s left", done, self.epochs, loss, rate, spell(left)
             )
@@ -126,8 +128,9 @@ class TrainingProgress:
             "task": "train", "epoch": round(done, 4), "epochs": self.epochs, "step": number + 1, "steps": self.steps,
             "loss": loss, "learning_rate": rate, "seconds_left": None if left is None else round(left),
         }  # fmt: skip
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        stream = sys.stdout if in_pod else sys.stderr
+        stream.write(json.dumps(line) + "\n")
+        stream.flush()
 
 
 class Silence(TrainingProgress):

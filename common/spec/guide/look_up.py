@@ -54,22 +54,31 @@ def describe_keys(keys: Sequence[Key]) -> Iterator[str]:
 
 
 def _explain_one(keys: Sequence[Key]) -> Iterator[str]:
-    first = keys[0]
     yield from dict.fromkeys(map(_place, keys))
-    rows = {
-        "in": ", ".join(dict.fromkeys(key.model.__name__ for key in keys)),
-        "type": first.type,
-        "unit": first.told.unit,
-        "bounds": first.bounds,
-        "default": first.default,
-        "effect": first.told.effect,
-        "TAO": _compare(first),
-    }
+    rows = {"in": ", ".join(dict.fromkeys(key.model.__name__ for key in keys)), **_list_facts(keys[0])}
     for title, text in rows.items():
         if text:
             yield from textwrap.wrap(
                 text, WIDTH, initial_indent=f"  {title:<8} ", subsequent_indent=" " * 11, break_long_words=False
             )
+
+
+def list_properties(keys: Sequence[Key]) -> Iterator[dict[str, str]]:
+    """Say the same of each place by itself, as texts by name; what there is nothing to say of is left out."""
+    for key in keys:
+        facts = {name.lower(): text for name, text in _list_facts(key).items() if text}
+        yield {"kind": key.kind, "key": key.name, **facts}
+
+
+def _list_facts(key: Key) -> dict[str, str]:
+    return {
+        "type": key.type,
+        "unit": key.told.unit,
+        "bounds": key.bounds,
+        "default": key.default,
+        "effect": key.told.effect,
+        "TAO": _compare(key),
+    }
 
 
 def _compare(key: Key) -> str:

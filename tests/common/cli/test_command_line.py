@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from support.command_words import parse_words, read_examples
+from support.verb_cases import list_verbs
 
 from bodyposenet.common.cli.launcher import RemainsError
+from bodyposenet.common.cli.main import main
 from bodyposenet.common.exits import BUG, INTERRUPTED, USER
 from bodyposenet.common.model.training.preemption import StoppedError
 from bodyposenet.common.model.training.strategy import LostWorkerError
@@ -45,3 +49,32 @@ def test_the_page_s_line_is_what_bash_takes():
     words = f"PATH={BPNET.parent}:$PATH; {line} && complete -p bpnet"
     done = subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "complete -o nosort -F _bpnet_completion bpnet\n"
+
+
+def find_verb(words):
+    command = main
+    for word in words.split():
+        command = command.get_command(click.Context(command), word)
+    return command
+
+
+@pytest.mark.parametrize("verb", list_verbs())
+def test_a_help_text_ends_with_examples_that_click_understands(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    examples = read_examples(find_verb(verb))
+    assert examples
+    assert [(words[0], parse_words(main, words[1:])) for words in examples] == [("bpnet", verb)] * len(examples)
+
+
+@pytest.mark.parametrize("verb", list_verbs())
+def test_a_help_text_is_made_of_sentences(verb):
+    command = find_verb(verb)
+    first = command.help.splitlines()[0]
+    told = [first, *(param.help or "" for param in command.params if isinstance(param, click.Option))]
+    assert [text for text in told if text and not re.match(r"[A-Z].*[.)\]]$", text.strip())] == []
+
+
+def test_an_example_with_a_flag_that_is_not_there_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(click.UsageError, match="--treshold"):
+        parse_words(main, ["prune", "-m", "model.keras", "--treshold", "0.2"])

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from support.permissions import run_bound
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.doctor.choices import Choices, Precision, RunnerFinding, read_answer
 from bodyposenet.common.doctor.compiled import Compiled, look_into, mark_warm
-from bodyposenet.common.doctor.findings import UNABLE, Findings, to_json, to_text
+from bodyposenet.common.doctor.findings import UNABLE, Findings, to_text
 from bodyposenet.common.doctor.libraries import Extra, Libraries, examine_extra, find_unmeant
 from bodyposenet.common.doctor.line import Line, format_block, format_bytes
 from bodyposenet.common.doctor.machine import GpuFinding, Machine, list_gpus, read_core_limit, read_limit
@@ -271,7 +272,7 @@ def find_all(able=True):
 
 
 def test_every_key_for_scripts_is_documented():
-    found = find_keys(json.loads(to_json(find_all()))) - set(LIBRARIES.versions)
+    found = find_keys(json.loads(json.dumps(asdict(find_all())))) - set(LIBRARIES.versions)
     told = re.findall(r"`([\w.]+)`", DOCUMENT.read_text().split("## For scripts")[1])
     assert {part for words in told for part in words.split(".")} >= found
     assert {"able", "instruction_sets", "command", "reachable", "reason", "functions"} <= found

@@ -280,7 +280,7 @@ def test_the_newest_runs_are_listed_first(fake, tiny):
 
 def test_runs_are_listed_as_json(fake, tiny):
     (key,) = start(fake, tiny, "mine")
-    (told,) = json.loads(run("list", "--json").stdout)
+    (told,) = json.loads(run("list", "--json").stdout)["runs"]
     assert told.keys() == {"name", "state", "started", "seconds", "id"}
     assert (told["name"], told["state"], told["id"]) == ("mine", "PENDING", key)
     assert told["started"] == the(fake.runs)["created_at"]

@@ -13,6 +13,7 @@ from support.killed_training import spec_of
 from support.tiny_training import Dots
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.bar import LINES, NOTES
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
 from bodyposenet.common.model.training.lr_schedule import make_schedule
@@ -217,6 +218,15 @@ def test_a_pod_prints_lines_of_json(tmp_path, monkeypatch, capsys):
         "task": "train", "epoch": 0.4, "epochs": 2, "step": 2, "steps": 5, "loss": 2.0, "learning_rate": 1e-3,
         "seconds_left": 40,
     }  # fmt: skip
+
+
+def test_programs_that_ask_for_lines_get_them_on_standard_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv(NOTES, LINES)
+    two_steps(tmp_path, monkeypatch)
+    out, lines = capsys.readouterr()
+    assert out == ""
+    assert [json.loads(line)["epoch"] for line in lines.splitlines()] == [0.2, 0.4]
 
 
 def test_a_log_says_how_far_it_is_every_so_many_seconds(tmp_path, monkeypatch, caplog):

@@ -1,0 +1,174 @@
+"""Dry runs: they tell what the verb then does, refuse what it would refuse, and leave no trace."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from support.person_net import BRIGHT, write_network
+from support.verb_cases import CASES, draw_given, list_verbs, make_given
+
+from bodyposenet.common.cli.main import main
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.steps.preview import count_present, examine_folder
+from bodyposenet.common.storage.locking import hold_alone
+
+PAGE = Path(__file__).parents[3] / "docs/command-line.md"
+HEAVY = ("export", "prune", "train")  # that start TensorFlow
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    import cv2
+
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_given(folder)
+    write_network(folder / "person.onnx")
+    (folder / "photos").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"photos/{number}.png"), BRIGHT)
+    return folder
+
+
+def takes_dry_run(verb):
+    command = main
+    for word in verb.split():
+        command = command.get_command(click.Context(command), word)
+    return any("--dry-run" in param.opts for param in command.params)
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def list_tree(folder):
+    """All that is in a folder, with sizes, times and contents."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def preview(case, given, out, *more):
+    """What ``--json`` says of a dry run that leaves everything as it is."""
+    before = list_tree(out), list_tree(given)
+    done = run(*case.command(given, out), "--dry-run", "--json", *more)
+    assert done.exit_code == 0, done.stderr
+    assert (list_tree(out), list_tree(given)) == before
+    told = json.loads(done.stdout)
+    assert told["dry_run"] is True
+    return told
+
+
+def choose(*verbs):
+    cases = [case for case in CASES if takes_dry_run(case.verb) and (case.verb in HEAVY) == ("heavy" in verbs)]
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+def test_the_page_names_the_verbs_that_have_dry_runs():
+    text = PAGE.read_text().split("## Dry runs\n", 1)[1].split("\n## ", 1)[0]
+    listed = re.findall(
+        r"`([\w ]+)`", next(line for line in text.splitlines() if line.startswith("Verbs that have it:"))
+    )
+    assert listed == [verb for verb in list_verbs() if takes_dry_run(verb)]
+
+
+@choose()
+def test_a_dry_run_leaves_no_trace(case, given, tmp_path):
+    preview(case, given, tmp_path)
+
+
+@pytest.mark.heavy
+@choose("heavy")
+def test_a_dry_run_that_starts_tensorflow_leaves_no_trace(case, tmp_path_factory, tmp_path):
+    given = tmp_path_factory.mktemp("whole")
+    make_given(given)
+    preview(case, given, tmp_path)
+
+
+def test_a_conversion_does_what_its_dry_run_tells(given, tmp_path):
+    (case,) = [case for case in CASES if case.verb == "dataset_convert"]
+    told = preview(case, given, tmp_path)
+    done = json.loads(run(*case.command(given, tmp_path), "--json").stdout)
+    assert (told["photos"], told["shards"]) == (done["images"], len(done["shards"]))
+    assert told["photo_bytes"] < sum(Path(shard).stat().st_size for shard in done["shards"]) < 2 * told["photo_bytes"]
+    assert [Path(shard).name for shard in done["shards"]] == told["files"][:-1]
+    again = preview(case, given, tmp_path)
+    assert (again["photos"], again["shards"], again["untouched_shards"]) == (0, 0, len(done["shards"]))
+    anew = preview(case, given, tmp_path, "--from_scratch")
+    assert (anew["photos"], anew["shards"]) == (told["photos"], told["shards"])
+
+
+def test_an_inference_does_what_its_dry_run_tells(given, tmp_path):
+    words = ["inference", given / "photos", "-m", given / "person.onnx", "-r", tmp_path / "found"]
+    told = run(*words, "--dry-run")
+    assert told.stdout.splitlines()[0].startswith("would find people in 3 photos at ")
+    assert re.match(rf"would write .*, 3 pictures to {tmp_path}/found, with .* free", told.stdout.splitlines()[1])
+    assert told.stdout.splitlines()[2:] == ["nothing was written"]
+
+
+def test_a_demo_names_its_tasks(tmp_path):
+    told = json.loads(run("demo", "-o", tmp_path / "demo", "--dry-run", "--json").stdout)
+    assert {"Train", "Prune", "Retrain"} <= set(told["tasks"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("dataset_convert -d {given}/none.json -o {out}/train", "none.json: there is no such file"),
+        ("evaluate -d {given}/coco.json -m {given}/none.onnx -r {out}", "there is no such model"),
+        ("inference {given}/none.png -m {given}/person.onnx", "none.png: there is no such photo or folder"),
+        ("inference {given}/photos -m {given}/coco.json", "coco.json: "),
+        ("prelabel --input {given}/data -m {given}/person.onnx", "data"),
+        ("inference {given}/photos -m {given}/person.onnx -r {given}/coco.json/found", "is a file, where a folder"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_verb_would(words, problem, given, tmp_path):
+    done = run(*words.format(given=given, out=tmp_path).split(), "--dry-run")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert problem in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_whose_photos_are_all_missing_is_refused(given, tmp_path):
+    annotations = given / "drawn/annotations"
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved/annotations").symlink_to(annotations)
+    words = (
+        "dataset_convert -d {given}/coco.json -o {out}/train",
+        "evaluate -d {given}/coco.json -m {given}/person.onnx",
+    )
+    for line in words:
+        done = run(*line.format(given=given, out=tmp_path).split(), "--path-map", f"/workspace/drawn={tmp_path}/moved",
+                   "--dry-run")  # fmt: skip
+        assert done.exit_code == 2, done.stdout
+
+
+def test_a_folder_in_which_another_run_is_at_work_is_refused(tmp_path):
+    with hold_alone(tmp_path), pytest.raises(UserError, match="another run is at work here"):
+        examine_folder(tmp_path)
+    assert examine_folder(tmp_path / "new/folder") > 0
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_disk_with_too_little_room_is_refused(tmp_path):
+    with pytest.raises(UserError, match="would take 1,000,000,000,000,000,000 bytes, and"):
+        examine_folder(tmp_path, needed=10**18)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="may not be written to"):
+        examine_folder(tmp_path / "found")
+
+
+def test_photos_of_which_none_is_there_are_refused(tmp_path):
+    (tmp_path / "a.png").touch()
+    assert count_present([tmp_path / "a.png", tmp_path / "b.png"]) == 1
+    with pytest.raises(UserError, match=r"b\.png: there is no such photo, and none of the others"):
+        count_present([tmp_path / "b.png"])
