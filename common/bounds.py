@@ -13,6 +13,10 @@ PHOTO_RATIO = 200  # of a packed photo's sizes, above PHOTO_RATIO_FROM: no photo
 PHOTO_RATIO_FROM = 2**24  # bytes; masks of one colour pack 1000 to 1
 EXIF_ENTRIES = 1024  # of a directory in EXIF data
 
+# Videos
+VIDEO_PIXELS = 2**24  # of a frame: 5,312 x 2,988, 50 MB, of which a few are in memory
+VIDEO_FRAMES = 2**24  # three days at 60 frames a second
+
 # Annotations
 ANNOTATION_BYTES = 2**31  # of a file, unpacked
 ANNOTATION_RATIO = 200  # COCO's shrink to a fifth; only what is all alike shrinks to less than a hundredth

@@ -11,9 +11,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import cv2
 import matplotlib
 import pytest
 import yaml
+from support.clips import write_clip
 from support.documents import ROOT, RUN, SHELL, Block, Plan, Reader, blocks_of, pages
 from support.kubeflow_fake import kubeflow
 from support.warm_python import warm_python
@@ -246,6 +248,14 @@ def for_python(reader, readers):
     for_photo(reader, readers)
     (reader.folder / "photos").mkdir()
     shutil.copy(reader.folder / "photo.jpg", reader.folder / "photos/holiday.jpg")
+    for_video(reader, readers)
+
+
+def for_video(reader, readers):
+    """A second of a clip of the photo."""
+    for_photo(reader, readers)
+    photo = cv2.imread(str(reader.folder / "photo.jpg"))[::2, ::2]
+    write_clip(reader.folder / "clip.mp4", [photo] * 5, "mp4v")
 
 
 def for_card(reader, readers):
@@ -265,6 +275,7 @@ GIVEN = {  # page, beginning of a block
     ("docs/tao-migration.md", "bpnet spec check"): for_tao,
     ("docs/tracking.md", "from pathlib"): for_champion,
     ("docs/training.md", "from dataclasses"): for_card,
+    ("docs/video.md", "bpnet inference clip"): for_video,
 }
 
 

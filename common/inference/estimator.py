@@ -1,7 +1,7 @@
 """Estimator: a network with its settings, which is called with photos and gives their people."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -10,6 +10,7 @@ import numpy as np
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.inference.detections import write_files
 from bodyposenet.common.inference.detector import find_people, open_model
+from bodyposenet.common.inference.frame_people import FramePeople, watch
 from bodyposenet.common.inference.given_photo import KINDS, Order, check_order, is_one_photo, name_photo, open_pixels
 from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.inference.photo_people import PhotoPeople
@@ -19,6 +20,9 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.video.clip import Clip, open_clip
+from bodyposenet.common.video.names import CAMERA
+from bodyposenet.common.video.watch import Watch
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -158,6 +162,43 @@ class PoseEstimator:
             if see is not None:
                 see(pixels, found)
         return found
+
+    def video(
+        self,
+        source: str | Path | int,
+        *,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        track: bool = True,
+        smooth: bool = False,
+    ) -> Generator[FramePeople]:
+        """Find the people in a video or before a camera, frame by frame.
+
+        Args:
+            source: A file, or a camera: its number, or ``camera:0``.
+            fps: Frames a second that are looked at, at most; None looks at all.
+            max_frames: How many are looked at in all; a camera has no end of its own.
+            track: Number the people, the same person by the same number in each frame: ``ids``.
+            smooth: Steady their joints by the One-Euro filter.
+
+        Returns:
+            The people of each frame, as they are found. A video that ends too early is told by a warning.
+
+        Raises:
+            UserError: It is no video, or there is no such camera, which is told with the first frame.
+        """
+        how = Watch(fps, max_frames, track, smooth)
+        return self._watch_source(f"{CAMERA}{source}" if isinstance(source, int) else str(source), how)
+
+    def _watch_source(self, source: str, how: Watch) -> Generator[FramePeople]:
+        with open_clip(source) as clip:
+            yield from self.watch(clip, how)
+            if clip.problem:
+                log.warning("%s", clip.problem)
+
+    def watch(self, clip: Clip, how: Watch) -> Generator[FramePeople]:
+        """Do as :meth:`video` does, of a clip that is open."""
+        return watch(clip, how, self.runner.card.skeleton, self.look)
 
     def save(self, found: PhotoPeople | Iterable[PhotoPeople], folder: str | Path | Location) -> None:
         """Write people as ``bpnet inference`` does: ``detections.json`` and ``detections_coco_format.json``.

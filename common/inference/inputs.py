@@ -1,4 +1,4 @@
-"""Inputs: the photos that somebody names one by one, by patterns and by folders, and what their pictures are called."""
+"""Inputs: the photos and videos that somebody names, by patterns and by folders, and what their pictures are called."""
 
 import glob
 import os
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, choose_photos, is_photo
+from bodyposenet.common.video.names import VIDEOS, is_camera, is_video
 
 DRAWN = ".people"  # ends the stem of a picture with people drawn, by which it is told from the photo
 STEM_BYTES = 200  # of a picture's name, so that what is added to it still goes on a disk
@@ -29,6 +30,36 @@ class NamedPhoto(NamedTuple):
     path: Location
     name: str
     picture: str
+
+
+class NamedVideo(NamedTuple):
+    """A video or a camera that somebody named.
+
+    Attributes:
+        source: The file, or ``camera:N``.
+        name: What is made of it is called so, with an ending; no other video's is.
+    """
+
+    source: str
+    name: str
+
+
+def split_videos(inputs: Sequence[str]) -> tuple[list[NamedVideo], list[str]]:
+    """Tell videos and cameras, and patterns that end as videos' names do, from what else is named.
+
+    Args:
+        inputs: As for :func:`find_photos`. Of folders and other patterns no video is taken.
+
+    Returns:
+        The videos, of which none is there twice; and the other inputs.
+
+    Raises:
+        UserError: A video is not there, or a pattern matches none.
+    """
+    found = {source: None for text in inputs if is_video(text) for source in _find_videos(text)}
+    taken: Counter[str] = Counter()
+    named = [NamedVideo(source, _name_apart(os.path.basename(source).replace(":", "-"), taken)) for source in found]
+    return named, [text for text in inputs if not is_video(text)]
 
 
 def find_photos(inputs: Sequence[str]) -> list[NamedPhoto]:
@@ -52,6 +83,21 @@ def find_photos(inputs: Sequence[str]) -> list[NamedPhoto]:
 def is_drawn(name: str) -> bool:
     """Tell a picture that was drawn here by its name."""
     return os.path.splitext(name)[0].endswith(DRAWN)
+
+
+def _find_videos(text: str) -> list[str]:
+    """The videos of one input."""
+    if is_camera(text) or os.path.lexists(text):
+        return [text]
+    if in_bucket(text):
+        raise UserError("videos are read from a disk", where=text, fix="fetch it first")
+    if not glob.has_magic(text):
+        raise UserError("there is no such video", where=text, fix="check the path")
+    matched = sorted(glob.glob(text, recursive=True))
+    fresh = [name for name in matched if is_video(name) and not is_drawn(name) and os.path.isfile(name)]
+    if not fresh:
+        raise UserError(f"matches no videos ({VIDEOS})", where=text, fix="check the pattern")
+    return fresh
 
 
 def _find(text: str) -> Iterator[tuple[Location, str]]:
@@ -94,11 +140,16 @@ def _list_below(folder: Location) -> list[tuple[Location, str]]:
 
 
 def _name_picture(name: str, taken: Counter[str]) -> str:
-    """Name a picture after its photo; of several photos of a name the later ones get a number."""
+    """Name a picture after its photo."""
+    return f"{_name_apart(name, taken)}.jpg"
+
+
+def _name_apart(name: str, taken: Counter[str]) -> str:
+    """Name what is made of a file after it, without an ending; of several of a name the later ones get a number."""
     folder, file = os.path.split(name)
     stem = os.fsencode(os.path.splitext(file)[0])[:STEM_BYTES].decode(errors="ignore") or "photo"
     while True:
         taken[(key := os.path.join(folder, stem).casefold())] += 1
         if taken[key] == 1:
-            return os.path.join(folder, f"{stem}{DRAWN}.jpg")
+            return os.path.join(folder, f"{stem}{DRAWN}")
         stem = f"{stem}-{taken[key]}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.inference import InferenceSpec
     from bodyposenet.common.spec.words import Device, RunnerName
     from bodyposenet.common.steps.convert import ConversionOptions
+    from bodyposenet.common.video.watch import Watch
 
 
 class ConversionPreview(NamedTuple):
@@ -127,6 +128,26 @@ def count_present(paths: Sequence[Location]) -> int:
     if paths and not present:
         raise UserError("there is no such photo, and none of the others", where=str(paths[0]), fix="check the paths")
     return present
+
+
+def count_frames(sources: Sequence[str], how: "Watch") -> int | None:
+    """Open videos and cameras, and count the frames that would be looked at, as far as they tell; None if one does not.
+
+    Raises:
+        UserError: None can be used.
+    """
+    from bodyposenet.common.video.clip import ClipError, open_clip
+
+    counts: list[int | None] = []
+    for place, source in enumerate(sources, 1):
+        try:
+            with open_clip(source) as clip:
+                counts.append(clip.count(how.fps, how.max_frames))
+        except ClipError:
+            if place == len(sources) and not counts:
+                raise
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def examine_folder(folder: str | Path | Location, *, needed: int = 0) -> int | None:

@@ -171,6 +171,7 @@ COMMANDS = (
     Command("inference {file} -m {given}/person.onnx -r {out}", "photo", _write_person, file="photo.png"),
     Command("inference -m {given}/person.onnx --input {given}/photos -r {out}", "photo", _write_person,
             file="photos/b.jpg"),
+    Command("inference {file} -m {given}/person.onnx -r {out} --save --smooth", "video", _write_person),
     Command("inference -m {given}/person.onnx --input_type json --input {file} -r {out}", "input-list", _write_person),
     Command("inference -m {given}/person.onnx -i {file} --input {given}/photos -r {out}", "inference-spec",
             _write_person),

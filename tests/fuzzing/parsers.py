@@ -131,6 +131,14 @@ def _photo(path):
         read_image(locate(path))
 
 
+def _video(path):
+    from bodyposenet.common.video.clip import open_clip
+
+    with open_clip(str(path)) as clip:
+        for frame in clip.read(most=100):
+            assert frame.pixels.shape[2] == 3
+
+
 def _orientation(path):
     from bodyposenet.common.imaging.orientation import choose_turn, drop_orientation, read_orientation
 
@@ -702,6 +710,7 @@ PARSERS = {
         Parser("yolo-labels", seeds.yolo_label_files, _dataset_folder("/data.yaml#train"), "labels/a.txt"),
         Parser("yolo-list", seeds.yolo_lists, _dataset_folder("/data.yaml#train"), "train.txt"),
         Parser("photo", seeds.photos, _photo, "photo"),
+        Parser("video", seeds.videos, _video, "clip.mp4"),
         Parser("orientation", seeds.turned_photos, _orientation, "photo"),
         Parser("bitmap", seeds.bitmaps, _bitmap, "mask.png"),
         Parser("photo-archive", seeds.photo_archives, _photo_archive, "photos.zip", "zip"),

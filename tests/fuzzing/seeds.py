@@ -233,6 +233,15 @@ def photos(folder):
     return [*made, lossless, progressive, cv2.imencode(".png", picture[..., 0])[1].tobytes()]
 
 
+def videos(folder):
+    from support.clips import write_clip
+
+    rng = np.random.default_rng(0)
+    pictures = [cv2.GaussianBlur(rng.integers(0, 255, (24, 32, 3), np.uint8), (0, 0), 4) for _ in range(4)]
+    kinds = (("a.mp4", "mp4v"), ("b.avi", "MJPG"), ("c.webm", "VP80"), ("d.mkv", "mp4v"))
+    return [write_clip(folder / name, pictures, code).read_bytes() for name, code in kinds]
+
+
 def turned_photos(folder):
     from support.turned_photos import draw_photo, store_turned
 

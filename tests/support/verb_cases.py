@@ -113,6 +113,7 @@ def draw_given(given):
 def make_given(given):
     """Write the inputs of all cases; TensorFlow runs in the process that does this."""
     import cv2
+    from support.clips import write_clip
     from support.person_net import BRIGHT, DARK, write_network
     from support.pose_net import CARD, pose_net
 
@@ -135,6 +136,7 @@ def make_given(given):
     (given / "photos").mkdir()
     for number in range(3):
         cv2.imwrite(str(given / f"photos/{number}.png"), DARK if number == 1 else BRIGHT)
+    write_clip(given / "clip.avi", [BRIGHT, BRIGHT, DARK, BRIGHT])
     _write_training(given)
 
 
@@ -281,6 +283,7 @@ CASES = (
     VerbCase("export", "-m {given}/net.keras -o {out}/net.onnx -d " + SHAPE + " --data_type fp16", refuses=True),
     VerbCase("inference", f"--input {{given}}/photos {JUDGED} --dump_visualizations"),
     VerbCase("inference", f"{{given}}/photos {JUDGED}", form="pictures"),
+    VerbCase("inference", f"{{given}}/clip.avi --save --smooth {JUDGED}", form="video", grows=("*.jsonl",)),
     VerbCase("pipeline compile", "-o {out}/compiled"),
     VerbCase("prelabel", f"--input {{given}}/photos --format yolo --copy_photos {JUDGED}", form="yolo",
              grows=("parts-*",)),

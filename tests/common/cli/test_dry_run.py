@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from support.clips import write_clip
 from support.person_net import BRIGHT, write_network
 from support.verb_cases import CASES, draw_given, list_verbs, make_given
 
@@ -30,6 +31,7 @@ def given(tmp_path_factory):
     (folder / "photos").mkdir()
     for number in range(3):
         cv2.imwrite(str(folder / f"photos/{number}.png"), BRIGHT)
+    write_clip(folder / "clip.avi", [BRIGHT, BRIGHT], "MJPG")
     return folder
 
 

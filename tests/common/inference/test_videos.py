@@ -1,0 +1,196 @@
+"""Videos: a line of JSON a frame, people drawn on them, and what is left whatever ends the work."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from support.clips import Camera, write_clip
+from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
+
+from bodyposenet import PoseEstimator
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.inference.inputs import split_videos
+from bodyposenet.common.inference.videos import watch_videos
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.video.clip import open_clip
+from bodyposenet.common.video.watch import Watch
+
+CLIP = [BRIGHT] * 4 + [DARK] * 2 + [BRIGHT] * 4
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("network") / "person.onnx")
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Ten frames, a tenth of a second each; the person is hidden in two."""
+    return write_clip(tmp_path / "clip.avi", CLIP)
+
+
+def run(network, folder, *inputs, how=None, **options):
+    videos, others = split_videos([str(each) for each in inputs])
+    assert others == []
+    return watch_videos(network, None, videos, folder, how or Watch(), **options)
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_frame_has_a_line_with_its_time_and_its_people_by_number(network, clip, tmp_path):
+    done = run(network, tmp_path / "out", clip)
+    assert done.lines == [tmp_path / "out/clip.people.jsonl"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.people.jsonl", "status.json"}
+    assert done.summary() == "8 people found in 10 frames (nobody in 2), 1 of them different."
+    lines = read_lines(done.lines[0])
+    assert [line["frame"] for line in lines] == list(range(10))
+    assert [line["time"] for line in lines] == [frame / 10 for frame in range(10)]
+    assert [[person["id"] for person in line["people"]] for line in lines] == [[1]] * 4 + [[]] * 2 + [[1]] * 4
+    (person,) = lines[0]["people"]
+    assert list(person) == ["id", "score", "joints"]
+    assert list(person["joints"]) == list(BODYPOSENET_18.joints)
+    assert np.abs(np.array(list(person["joints"].values()))[:, :2] - IN_PHOTO).max() < 3
+
+
+def test_the_lines_are_what_python_gives_frame_by_frame(network, clip, tmp_path):
+    how = Watch(fps=5, max_frames=4, smooth=True)
+    done = run(network, tmp_path / "out", clip, how=how)
+    pose = PoseEstimator.load(network)
+    frames = list(pose.video(clip, fps=5, max_frames=4, smooth=True))
+    assert [frame.number for frame in frames] == [0, 2, 4, 6]
+    assert done.lines[0].read_text().splitlines() == [frame.to_line() for frame in frames]
+    assert [frame.ids for frame in frames] == [(1,), (1,), (), (1,)]
+    assert frames[0].draw().shape == BRIGHT.shape
+    assert frames[0].name == f"{clip}: frame 0"
+
+
+def test_nobody_is_numbered_where_nobody_is_followed(network, clip, tmp_path):
+    done = run(network, tmp_path / "out", clip, how=Watch(track=False))
+    assert done.identities is None
+    assert done.summary() == "8 people found in 10 frames (nobody in 2)."
+    assert "id" not in read_lines(done.lines[0])[0]["people"][0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"fps": 0}, "fps: 0 is not above 0"),
+        ({"fps": float("nan")}, "fps: nan is not above 0"),
+        ({"max_frames": -1}, "max_frames: -1 is not above 0"),
+        (
+            {"smooth": True, "track": False},
+            "smooth: joints are smoothed from frame to frame person by person; track them",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_at_once(network, clip, wrong, told):
+    with pytest.raises(UserError, match=told):
+        PoseEstimator.load(network).video(clip, **wrong)
+
+
+def test_the_people_and_their_numbers_are_drawn_in_a_video_of_the_same_length(network, clip, tmp_path):
+    done = run(network, tmp_path / "out", clip, save=True)
+    assert done.drawn == [tmp_path / "out/clip.people.mp4"]
+    with open_clip(str(done.drawn[0])) as made:
+        assert made.rate == 10
+        frames = list(made.read())
+    assert [frame.number for frame in frames] == list(range(10))
+    for frame, image in zip(frames, CLIP, strict=True):
+        changed = np.abs(frame.pixels.astype(int) - image).max(axis=-1) > 60
+        assert (changed.mean() > 0.01) == (image is BRIGHT)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"clip.people.jsonl", "clip.people.mp4", "status.json"}
+
+
+def test_a_video_with_odd_sides_is_drawn_with_even_ones(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Camera(BRIGHT[:-1, :-3], 1000))
+    done = run(network, tmp_path / "out", "camera:0", how=Watch(max_frames=3), save=True)
+    monkeypatch.undo()
+    with open_clip(str(done.drawn[0])) as made:
+        assert {frame.pixels.shape for frame in made.read()} == {(256, 254, 3)}
+
+
+def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"broken")
+    cut = write_clip(tmp_path / "cut.avi", list(np.random.default_rng(0).integers(0, 255, (10, 256, 256, 3), np.uint8)))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
+    done = run(network, tmp_path / "out", tmp_path / "bad.mp4", clip, cut)
+    assert [path.name for path in done.lines] == ["clip.people.jsonl", "cut.people.jsonl"]
+    bad, short = done.problems
+    assert "bad.mp4: is no video" in bad
+    assert "cut.avi: ends after" in short
+    assert len(read_lines(done.lines[1])) == done.frames - 10
+
+
+def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path):
+    (before,) = run(network, tmp_path / "out", clip).lines
+    kept = before.read_bytes()
+    clip.write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"clip\.avi: is no video"):
+        run(network, tmp_path / "out", clip)
+    assert before.read_bytes() == kept
+
+
+def test_ctrl_c_ends_a_camera_well_and_a_video_not(network, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Camera(BRIGHT, 30))
+    done = run(network, tmp_path / "out", "camera:0", save=True)
+    assert done.lines == [tmp_path / "out/camera-0.people.jsonl"]
+    lines = read_lines(done.lines[0])
+    assert 10 <= len(lines) == done.frames <= 30
+    assert done.drawn[0].stat().st_size > 0
+    with pytest.raises(KeyboardInterrupt):
+        run(network, tmp_path / "out", clip, save=True)
+    assert not (tmp_path / "out/clip.people.mp4").exists()
+    assert len(read_lines(tmp_path / "out/clip.people.jsonl")) >= 10
+
+
+def test_a_camera_ends_after_so_many_frames(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Camera(BRIGHT, 1000))
+    done = run(network, tmp_path / "out", "camera:2", how=Watch(max_frames=7))
+    assert done.frames == 7
+    times = [line["time"] for line in read_lines(tmp_path / "out/camera-2.people.jsonl")]
+    assert times == sorted(times)
+
+
+ENDLESS = """
+import sys, cv2, numpy as np
+sys.path.insert(0, {tests!r})
+from support.clips import Camera
+from support.person_net import BRIGHT
+from bodyposenet.common.inference.videos import watch_videos
+from bodyposenet.common.inference.inputs import split_videos
+from bodyposenet.common.video.watch import Watch
+cv2.VideoCapture = lambda *given: Camera(BRIGHT, 10**9)
+watch_videos({network!r}, None, split_videos(["camera:0"])[0], {out!r}, Watch())
+"""
+
+
+def test_a_run_that_is_killed_leaves_whole_lines(network, tmp_path, request):
+    code = ENDLESS.format(tests=str(request.config.rootpath / "tests"), network=str(network), out=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", code])
+    path = tmp_path / "camera-0.people.jsonl"
+    try:
+        until = time.monotonic() + 120
+        while not (path.exists() and path.stat().st_size > 20_000):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert path.read_bytes().endswith(b"\n")
+    lines = read_lines(path)
+    assert [line["frame"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_place_that_cannot_be_written_to_ends_all(network, clip, tmp_path):
+    (tmp_path / "out/clip.people.jsonl").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"clip\.people\.jsonl"):
+        run(network, tmp_path / "out", clip, clip)
