@@ -63,7 +63,7 @@ def _explain_one(keys: Sequence[Key]) -> Iterator[str]:
         "bounds": first.bounds,
         "default": first.default,
         "effect": first.told.effect,
-        "TAO": _compare(first),
+        "TAO": compare_with_tao(first),
     }
     for title, text in rows.items():
         if text:
@@ -72,7 +72,8 @@ def _explain_one(keys: Sequence[Key]) -> Iterator[str]:
             )
 
 
-def _compare(key: Key) -> str:
+def compare_with_tao(key: Key) -> str:
+    """Say what TAO does with a key, as the rest of a sentence that begins with its name."""
     if key.kind in WITHOUT_TAO:
         return WITHOUT_TAO[key.kind]
     is_extension = key.told.is_extension or describe_model(key.model).startswith(EXTENSION)
