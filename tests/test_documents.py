@@ -22,6 +22,7 @@ from support.warm_python import warm_python
 
 SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
 BACKUP = "copies a server's store; tests/common/tracking/test_backup.py runs it"
+EXAMPLE = "is a line of the README's example, which runs; tests/test_site.py holds the two together"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
 NGC = "needs NVIDIA's files; tests/common/adopt goes the same way with files of their form"
 NO_SUCH_RUN = "names a run that is not there; tests/pipelines/runs waits for and stops others"
@@ -59,6 +60,15 @@ PLAN = Plan(
         ("docs/tracking.md", "mlflow server"): SERVED,
         ("docs/tracking.md", "mlflow models serve"): SERVED,
         ("docs/tracking.md", "echo"): "asks the server of the block before; test_server.py runs it",
+        ("docs/tutorial.md", "mkdir"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet synthesize"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet spec"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet dataset_convert"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet train"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet prune"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet export"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet evaluate"): EXAMPLE,
+        ("docs/tutorial.md", "bpnet inference"): EXAMPLE,
         ("images/README.md", "make images"): DOCKER,
         ("manifests/README.md", "aws"): CLUSTER,
         ("manifests/README.md", "kubectl"): CLUSTER,
@@ -238,6 +248,14 @@ def for_registered(reader, readers):
     shutil.copy(min((ran_example(readers) / "photos/images").iterdir()), reader.folder / "photo.jpg")
 
 
+def for_tutorial(reader, readers):
+    """What its first five steps leave, which are the README's example."""
+    example = ran_example(readers)
+    for name in ("results", "photos"):
+        shutil.copytree(example / name, reader.folder / name)
+    shutil.copy(example / "infer.yaml", reader.folder)
+
+
 def for_photo(reader, readers):
     """A photo that comes with a package."""
     shutil.copy(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg", reader.folder / "photo.jpg")
@@ -275,6 +293,7 @@ GIVEN = {  # page, beginning of a block
     ("docs/tao-migration.md", "bpnet spec check"): for_tao,
     ("docs/tracking.md", "from pathlib"): for_champion,
     ("docs/training.md", "from dataclasses"): for_card,
+    ("docs/tutorial.md", "bpnet bundle"): for_tutorial,
     ("docs/video.md", "bpnet inference clip"): for_video,
 }
 

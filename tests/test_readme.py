@@ -12,12 +12,11 @@ import yaml
 from support.command_words import parse_words
 
 from bodyposenet.common.cli.main import main
+from docs.site.links import FENCE, find_dead_links
+from docs.site.pages import list_pages
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("docs", "components", "pipelines", "images", "manifests", "benchmarks")
-PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")))]
-LINK = re.compile(r"(?<!!)!?\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = list_pages()
 
 
 def named(page):
@@ -39,13 +38,6 @@ def bpnet_lines():
     lines = [(named(page), part) for page in PAGES for line in shell_lines(page) for part in line.split("&&")]
     words = [(page, shlex.split(line, comments=True)) for page, line in lines]
     return [(page, given[given.index("bpnet") + 1 :]) for page, given in words if "bpnet" in given[:2]]
-
-
-def anchors(page):
-    """The names by which a page's headings can be linked to."""
-    prose = FENCE.sub("", page.read_text())
-    headings = re.findall(r"^#+ +(.+?) *$", prose, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +66,7 @@ def test_every_make_command_is_one_that_make_help_lists(page, targets):
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_relative_link_leads_somewhere(page):
-    dead = []
-    for link in LINK.findall(FENCE.sub("", page.read_text())):
-        if re.match(r"[a-z]+:", link):
-            continue
-        path, _, anchor = link.partition("#")
-        target = page.parent / path if path else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            dead.append(link)
-    assert dead == []
+    assert list(find_dead_links(page)) == []
 
 
 def verbs(group, before=""):

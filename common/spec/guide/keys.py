@@ -15,6 +15,7 @@ from bodyposenet.common.spec.kinds import KINDS
 from bodyposenet.common.spec.problems import models_in
 
 REQUIRED = "required"
+ITS_KEYS = "that of its keys"  # the default of a part
 WORDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 LIMITS = {
     "minimum": "at least {}",
@@ -82,11 +83,11 @@ class Key:
 
     @property
     def default(self) -> str:
-        """What it is where it is left out, as YAML; ``required`` where it cannot be, ``keys below`` of a part."""
+        """What it is where it is left out, as YAML; ``required`` where it cannot be."""
         if self.info.is_required():
             return REQUIRED
         value = self.info.get_default(call_default_factory=True)
-        return "that of its keys" if isinstance(value, BaseModel) else format_value(value)
+        return ITS_KEYS if isinstance(value, BaseModel) else format_value(value)
 
 
 @functools.cache

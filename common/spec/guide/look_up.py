@@ -77,11 +77,12 @@ def _list_facts(key: Key) -> dict[str, str]:
         "bounds": key.bounds,
         "default": key.default,
         "effect": key.told.effect,
-        "TAO": _compare(key),
+        "TAO": compare_with_tao(key),
     }
 
 
-def _compare(key: Key) -> str:
+def compare_with_tao(key: Key) -> str:
+    """Say what TAO does with a key, as the rest of a sentence that begins with its name."""
     if key.kind in WITHOUT_TAO:
         return WITHOUT_TAO[key.kind]
     is_extension = key.told.is_extension or describe_model(key.model).startswith(EXTENSION)
