@@ -37,7 +37,7 @@ END
 """
 PEOPLE = "bpnet inference photo.jpg\nfound\n"
 TRAIN = """
-cp "$EXAMPLE"/* .
+cp -r "$EXAMPLE"/. .
 bpnet synthesize -o photos --train 16 --val 4 --seed 0
 bpnet dataset_convert -d coco_spec.json -o data/train -m train --generate_masks
 bpnet train -e train.yaml -r results/base
