@@ -12,7 +12,7 @@ from benchmarks.processor import asked, describe_processor, measured_on
 HERE = Path(__file__).parent
 GROUPS = (
     "codec", "decoders", "people", "taught", "data", "reconvert", "training", "pruning", "export", "calibration",
-    "int8", "runners", "start", "imports", "throughput", "growth", "nightly",
+    "int8", "runners", "start", "imports", "throughput", "video", "growth", "nightly",
 )  # fmt: skip
 MARKS = "<!-- table -->", "<!-- end -->"
 

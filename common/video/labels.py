@@ -34,8 +34,8 @@ def draw_numbers(image: np.ndarray, people: People, numbers: Sequence[int]) -> n
             colour = COLOURS[number % len(COLOURS)]
             (width, _), _ = cv2.getTextSize(str(number), FONT, scale, weight)
             border = round(height / 3)
-            left = round(float(placed[:, 0].mean()) - width / 2)
-            bottom = round(float(placed[:, 1].min()) - 1.2 * height)
+            x, y = placed[placed[:, 1].argmin()]
+            left, bottom = round(float(x) - width / 2), round(float(y) - 1.2 * height)
             left = int(np.clip(left, border, max(border, image.shape[1] - width - border)))
             bottom = int(np.clip(bottom, height + border, max(height + border, image.shape[0] - border)))
             corner = left - border, round(bottom - height - border)
