@@ -135,7 +135,7 @@ def open_clip(source: str) -> Iterator[Clip]:
     try:
         if not capture.isOpened():
             problem = "there is no such camera, or it is in use" if camera else f"is no readable video ({VIDEOS})"
-            fix = "name another, such as camera:0" if camera else "check that it is whole"
+            fix = "connect it, or name another, or a video" if camera else "check that it is whole"
             raise ClipError(problem, where=source, fix=fix)
         yield Clip(source, capture, camera=camera)
     finally:
