@@ -140,10 +140,10 @@ def try_extra(extra: str, wheel: Path, folder: Path, photo: Path, trials: dict[s
         programs = make_environment(folder / "environment", wheel, (extra, *trial.beside))
         run(trial, programs, folder / "run", photo)
         result = Result(extra, digest, check_environment(trial, programs), time.monotonic() - begun)
-    except subprocess.SubprocessError as error:
-        result = Result(extra, digest, problem=f"cannot be installed: {error}")
     except DoesNotWorkError as error:
         result = Result(extra, digest, problem=str(error))
+    except Exception as error:  # whatever an index, a server or a disk does: the table names the extra all the same
+        result = Result(extra, digest, problem=f"{type(error).__name__}: {error}")
     (folder / "result.json").write_text(json.dumps(vars(result), indent=1) + "\n", encoding="utf-8")
     return result
 
