@@ -15,7 +15,10 @@ EXPORT_AGAIN = "export it again with `bpnet export`"
 
 
 class Runner(Protocol):
-    """A network, whatever runs it."""
+    """A network, whatever runs it.
+
+    One that has a true ``takes_pixels`` normalises pictures itself, and is given them as they are.
+    """
 
     card: Card
 
@@ -23,7 +26,8 @@ class Runner(Protocol):
         """Compute the last stage's maps.
 
         Args:
-            images: ``(B, H, W, 3)`` float32, normalised as the card says; the stride divides H and W.
+            images: ``(B, H, W, 3)`` float32, normalised as the card says, or RGB uint8 where ``takes_pixels``;
+                the stride divides H and W.
 
         Returns:
             Heatmaps ``(B, H / stride, W / stride, K + 1)`` and PAFs ``(B, H / stride, W / stride, 2L)``, float32.

@@ -73,11 +73,14 @@ def warm() -> Warmth:
 
 
 def call_all(folder: Path) -> None:
-    """Draw people, convert them, make a batch with all that varies in it, and decode perfect maps of others."""
+    """Draw people, convert them, make a batch with all that varies in it, decode perfect maps of others, write them."""
+    import numpy as np
+
     from bodyposenet.common.data.conversion.convert import convert_dataset
     from bodyposenet.common.data.photo_set import make_dataset_spec
     from bodyposenet.common.data.synthetic.dataset import synthesize
     from bodyposenet.common.evaluation.ceiling import ceiling_ap
+    from bodyposenet.common.pose.point_text import write_points
     from bodyposenet.common.skeleton.skeleton import COCO_17
 
     synthesize(folder / "photos", train=4, val=2, size=SIZE)
@@ -85,6 +88,7 @@ def call_all(folder: Path) -> None:
     convert_dataset(dataset, folder / "records", mode="train", generate_masks=True)
     make_one_batch(dataset, folder)
     ceiling_ap(dataset, InferenceSpec(input_shape=SIZE), COCO_17)
+    write_points(np.zeros((1, 1, 2)))
     read_one_bitmap()
 
 

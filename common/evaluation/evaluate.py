@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from bodyposenet.common.imaging.orientation import Frame, Turn, describe_turns
 from bodyposenet.common.imaging.photo import Reduce, decode_annotated, make_room
 from bodyposenet.common.inference.detections import (
     COCO_DETECTIONS,
+    dump_coco,
     entry,
     to_coco,
     write_detections,
@@ -184,7 +185,7 @@ def _score(
     entries = [entry(folder / photo.file_name, people, {"image_meta": _meta(photo)}) for photo, people in pairs]
     write_detections(results_dir, skeleton, spec, entries)
     detections = _detect(truth, found, skeleton)
-    write_items(results_dir / COCO_DETECTIONS, detections)
+    write_items(results_dir / COCO_DETECTIONS, _dump(truth, found, skeleton))
     sigmas = sigmas_for(truth.joints, skeleton)
     scores = score_people(truth, detections, sigmas=sigmas)
     write_csv(results_dir, scores.metrics)
@@ -217,6 +218,13 @@ def _detect(truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton) 
         if people is not None
         for detection in to_coco(people, skeleton, truth.joints, photo.image_id)
     ]
+
+
+def _dump(truth: CocoSet, found: Sequence[People | None], skeleton: Skeleton) -> Iterator[str]:
+    """Write what :func:`_detect` lists."""
+    for photo, people in zip(truth.photos, found, strict=True):
+        if people is not None:
+            yield from dump_coco(people, skeleton, truth.joints, photo.image_id)
 
 
 def _write_page(

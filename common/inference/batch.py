@@ -1,11 +1,11 @@
 """Batch: the people in a folder, bucket or archive of very many photos, in memory that does not grow with them."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,14 @@ PART = 100  # photos; so many, and the few that are begun ahead, are looked at a
 TOLD = 50  # problems that are kept to be told; all are in the file
 
 SUFFIX = ".jsonl"
+TAB = "\t"
 
 
 class Parts:
-    """A folder of finished parts, a file each: an entry a line. A part is there whole or not at all.
+    """A folder of finished parts, a file each: a photo a line. A part is there whole or not at all.
+
+    A line is the photo's entry and, behind tabs, what else was written of it: see :meth:`PhotoReader.dump`. JSON has no
+    tabs and no ends of lines of its own. So nothing is computed again when the parts are put together.
 
     Args:
         work: The folder that it is made in, on a disk or in a bucket.
@@ -58,20 +62,21 @@ class Parts:
             int(name.removesuffix(SUFFIX)) for name in listing(self.folder) if name.removesuffix(SUFFIX).isdecimal()
         }
 
-    def keep(self, number: int, entries: Sequence[Entry]) -> None:
+    def keep(self, number: int, photos: Sequence[Sequence[str]]) -> None:
         """Write a part."""
         with whole_file(self._file(number)) as file:
-            file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
+            file.write("".join(TAB.join(photo) + "\n" for photo in photos).encode())
 
-    def read(self, number: int) -> Iterator[Entry]:
-        """A part's entries.
+    def read(self, number: int) -> Iterator[tuple[Entry, list[str]]]:
+        """A part's entries, each with what was written of the photo.
 
         Raises:
             UserError: It is no part of an inference.
         """
         path = self._file(number)
         for line in read_bytes(path).splitlines():
-            yield parse_json(line, _take_entry, where=str(path), what="part of an inference", fix="remove the file")
+            entry, take = line.partition(TAB.encode())[0], partial(_take_photo, line)
+            yield parse_json(entry, take, where=str(path), what="part of an inference", fix="remove the file")
 
     def remove(self) -> None:
         """Forget them all."""
@@ -82,12 +87,12 @@ class Parts:
         return self.folder / f"{number:06d}{SUFFIX}"
 
 
-def _take_entry(data: Any) -> Entry:
-    """Take a line for what was found in a photo, or what is wrong with it."""
+def _take_photo(line: bytes, data: Any) -> tuple[Entry, list[str]]:
+    """Take a line, and the data that it begins with, for what was found in a photo, or what is wrong with it."""
     entry = take_mapping(data)
     if not isinstance(entry.get("problem", ""), str) or not ("problem" in entry or isinstance(entry["scores"], list)):
         raise TypeError("it is no photo's")
-    return entry
+    return entry, line.decode("ascii").split(TAB)
 
 
 @dataclass
@@ -171,14 +176,15 @@ def infer_batch(
     listed = list_source(store, source)
     runner, spec = open_model(model, spec)
     reader = PhotoReader(runner, spec, store, source)
-    parts = Parts(locate(work or folder), digest_work(model, spec, source, listed))
+    parts = Parts(locate(work or folder), digest_work(model, spec, source, listed, "people"))
     with parts.use():
         resumed = find_all(reader, parts, list(listed), progress)
         batch = BatchInference(folder, resumed=resumed, digest=_digest(listed))
         picks = PhotoSampler(notable)
-        entries = (found for part in range(count_parts(listed)) for found in parts.read(part))
+        photos = (photo for part in range(count_parts(listed)) for photo in parts.read(part))
         with appear_together(folder, "inference") as staged:
-            write_files(staged, runner.card.skeleton, spec, _show_all(entries, batch.count, picks.offer), extra or {})
+            shown = _show_all(photos, batch.count, picks.offer)
+            write_files(staged, runner.card.skeleton, spec, shown, extra or {})
             if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
                 parts.remove()
                 raise refuse_unreadable(batch)
@@ -237,13 +243,13 @@ def find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: 
     hidden = None if progress is None else not progress
     with (
         Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar,
-        closing(look_at_all(_number(names, chunks, done), lambda photo: reader.look(*photo))) as found,
+        closing(look_at_all(_number(names, chunks, done), lambda photo: reader.dump(*photo))) as found,
     ):
         for number, chunk in enumerate(chunks):
             if number not in done:
                 made = []
-                for entry in islice(found, len(chunk)):
-                    made.append(entry)
+                for photo in islice(found, len(chunk)):
+                    made.append(photo)
                     bar.update()
                 parts.keep(number, made)
     return resumed
@@ -261,9 +267,9 @@ def count_parts(listed: Sized) -> int:
     return -(-len(listed) // PART)
 
 
-def _show_all(entries: Iterable[Entry], *eyes: Callable[[Entry], None]) -> Iterator[Entry]:
-    """The entries, each shown to all on its way."""
-    for found in entries:
+def _show_all(photos: Iterable[tuple[Entry, list[str]]], *eyes: Callable[[Entry], None]) -> Iterator[list[str]]:
+    """What was written of the photos, whose entries are shown to all on their way."""
+    for found, photo in photos:
         for eye in eyes:
             eye(found)
-        yield found
+        yield photo

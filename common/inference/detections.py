@@ -9,6 +9,7 @@ import numpy as np
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.pose.people import People
+from bodyposenet.common.pose.point_text import DECIMALS, write_points
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.files import whole_file
@@ -29,12 +30,24 @@ def entry(path: Location | str, people: People | None, given: Mapping[str, Any] 
         path: The photo.
         people: In photo pixels; None where the photo cannot be read, which leaves ``keypoints`` and ``scores`` out.
         given: Further fields.
+
+    Returns:
+        Its fields, as :func:`dump_entry` writes them; ``keypoints`` is an array ``(N, K, 2)``.
     """
     fields = {**(given or {}), "full_image_path": hide_secrets(str(path))}
     if people is None:
         return fields
-    places = people.keypoints[..., :2].astype(float).round(3).tolist()
+    places = people.keypoints[..., :2].astype(float).round(DECIMALS)
     return fields | {"keypoints": places, "scores": people.scores.astype(float).round(6).tolist()}
+
+
+def dump_entry(found: Entry) -> str:
+    """Write an entry as Python's encoder does, on one line."""
+    texts = {
+        key: f"[{', '.join(write_points(value))}]" if isinstance(value, np.ndarray) else json.dumps(value)
+        for key, value in found.items()
+    }
+    return "{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in texts.items()) + "}"
 
 
 def write_detections(
@@ -57,7 +70,7 @@ def write_detections(
     with whole_file(folder / DETECTIONS) as file:
         photos = _Array(file, *_enclose(head))
         for found in entries:
-            photos.add(found)
+            photos.add(dump_entry(found))
         photos.close()
     return folder / DETECTIONS
 
@@ -83,8 +96,8 @@ def write_json(path: Location, data: Any) -> Location:
     return path
 
 
-def write_items(path: Location, items: Iterable[Any]) -> None:
-    """Write a list, an item a line, as JSON's encoder is fast only without an indent; the folder is made."""
+def write_items(path: Location, items: Iterable[str]) -> None:
+    """Write a list of what is JSON already, an item a line; the folder is made."""
     with whole_file(path) as file:
         array = _Array(file, "", "\n")
         for item in items:
@@ -104,14 +117,31 @@ def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id:
     Returns:
         A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0.
     """
+    return [
+        {"image_id": image_id, "category_id": PERSON, "keypoints": flat, "score": score}
+        for flat, score in zip(
+            _list_triplets(people, skeleton, joints).tolist(), people.scores.astype(float).tolist(), strict=True
+        )
+    ]
+
+
+def dump_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[str]:
+    """Write people as COCO detections, each as Python's encoder does, on one line; as for :func:`to_coco`."""
+    flats = write_points(_list_triplets(people, skeleton, joints)[:, None])
+    head = f'{{"image_id": {json.dumps(image_id)}, "category_id": {PERSON}, "keypoints": '
+    return [
+        f'{head}{flat[1:-1]}, "score": {json.dumps(score)}}}'
+        for flat, score in zip(flats, people.scores.astype(float).tolist(), strict=True)
+    ]
+
+
+def _list_triplets(people: People, skeleton: Skeleton, joints: Sequence[str]) -> np.ndarray:
+    """``(N, 3 J)``: x, y and 1 of each joint, or 0, 0, 0 where it was not found."""
     column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
     found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
     placed = np.any(found, axis=-1, keepdims=True)
-    triplets = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(3)
-    return [
-        {"image_id": image_id, "category_id": PERSON, "keypoints": flat.ravel().tolist(), "score": float(score)}
-        for flat, score in zip(triplets, people.scores, strict=True)
-    ]
+    triplets: np.ndarray = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(DECIMALS)
+    return triplets.reshape(len(people), 3 * len(joints))
 
 
 def choose_joints(skeleton: Skeleton) -> tuple[str, ...]:
@@ -119,8 +149,14 @@ def choose_joints(skeleton: Skeleton) -> tuple[str, ...]:
     return COCO_17.joints if set(COCO_17.joints) <= set(skeleton.joints) else skeleton.joints
 
 
+def dump_photo(found: Entry, skeleton: Skeleton) -> list[str]:
+    """Write a photo for both files: its entry, which has ``image_meta``, and each of its people for COCO's."""
+    people, joints = read_people(found, skeleton), choose_joints(skeleton)
+    return [dump_entry(found), *dump_coco(people, skeleton, joints, found["image_meta"]["id"])]
+
+
 def write_files(
-    folder: Location, skeleton: Skeleton, spec: InferenceSpec, entries: Iterable[Entry], extra: Mapping[str, Any]
+    folder: Location, skeleton: Skeleton, spec: InferenceSpec, photos: Iterable[Sequence[str]], extra: Mapping[str, Any]
 ) -> None:
     """Write ``detections.json`` and ``detections_coco_format.json``.
 
@@ -128,18 +164,17 @@ def write_files(
         folder: Where.
         skeleton: The network's.
         spec: As it was used.
-        entries: The photos, with ``image_meta``.
+        photos: Each as :func:`dump_photo` writes it.
         extra: Further keys of ``detections.json``.
     """
     head = {**extra, **pose_config(skeleton), "inference_spec": spec.model_dump(mode="json")}
-    joints = choose_joints(skeleton)
     with whole_file(folder / DETECTIONS) as rich, whole_file(folder / COCO_DETECTIONS) as plain:
-        photos, people = _Array(rich, *_enclose(head)), _Array(plain, "", "\n")
-        for found in entries:
-            photos.add(found)
-            for person in to_coco(read_people(found, skeleton), skeleton, joints, found["image_meta"]["id"]):
+        entries, people = _Array(rich, *_enclose(head)), _Array(plain, "", "\n")
+        for entry, *crowd in photos:
+            entries.add(entry)
+            for person in crowd:
                 people.add(person)
-        photos.close()
+        entries.close()
         people.close()
 
 
@@ -176,8 +211,8 @@ class _Array:
         self._file, self._after, self._separator = file, after, "\n"
         file.write(f"{before}[".encode())
 
-    def add(self, item: Any) -> None:
-        self._file.write(f"{self._separator}{json.dumps(item)}".encode())
+    def add(self, item: str) -> None:
+        self._file.write(f"{self._separator}{item}".encode())
         self._separator = ",\n"
 
     def close(self) -> None:

@@ -137,7 +137,7 @@ def _maps(runner: "Runner", photo: DecodedPhoto, spec: InferenceSpec) -> tuple["
 def _maps_at(runner: "Runner", photo: DecodedPhoto, spec: InferenceSpec, scale: float) -> tuple["Maps", Fit]:
     size = _scale(spec, scale)
     fitted = fit_photo(photo, size, _choose_mode(runner, photo.size, size, spec), runner.card.stride)
-    image = normalise(fitted.image, runner.card)
+    image = fitted.image if getattr(runner, "takes_pixels", False) else normalise(fitted.image, runner.card)
     heatmaps, pafs = (maps[0] for maps in runner(image[None]))
     if spec.flip:
         mirrored = runner(np.ascontiguousarray(image[None, :, ::-1]))

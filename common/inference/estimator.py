@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.inference.detections import write_files
+from bodyposenet.common.inference.detections import dump_photo, write_files
 from bodyposenet.common.inference.detector import find_people, open_model
 from bodyposenet.common.inference.frame_people import FramePeople, watch
 from bodyposenet.common.inference.given_photo import KINDS, Order, check_order, is_one_photo, name_photo, open_pixels
@@ -212,8 +212,9 @@ class PoseEstimator:
             UserError: It cannot be written to.
         """
         several = [found] if isinstance(found, PhotoPeople) else found
+        skeleton = self.runner.card.skeleton
         entries = (each.to_entry(number, Path(each.name).name) for number, each in enumerate(several, 1))
-        write_files(locate(folder), self.runner.card.skeleton, self.spec, entries, {})
+        write_files(locate(folder), skeleton, self.spec, (dump_photo(found, skeleton) for found in entries), {})
 
 
 def _find_model(model: str, spec: InferenceSpec | None, runner: "RunnerName | None") -> Path:

@@ -108,7 +108,7 @@ class PhotoPeople:
         return self.found.scores
 
     def to_entry(self, number: int, file_name: str) -> Entry:
-        """What ``detections.json`` says of the photo.
+        """What ``detections.json`` says of the photo, in lists and numbers that any encoder of JSON takes.
 
         Args:
             number: COCO's ``image_id``.
@@ -118,7 +118,8 @@ class PhotoPeople:
         if self.problem:
             return entry(self.name, None, {"image_meta": meta, "problem": self.problem})
         meta |= {"height": self.size[0], "width": self.size[1]}
-        return entry(self.name, self.found, {"image_meta": meta})
+        told = entry(self.name, self.found, {"image_meta": meta})
+        return told | {"keypoints": told["keypoints"].tolist()}
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """The people as COCO's results: what ``detections_coco_format.json`` says of them.

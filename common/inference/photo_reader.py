@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.photo import DecodedPhoto, decode_photo, make_room
-from bodyposenet.common.inference.detections import Entry, entry
+from bodyposenet.common.inference.detections import Entry, dump_photo, entry
 from bodyposenet.common.inference.detector import choose_decoding, find_people
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.spec.inference import InferenceSpec
@@ -52,6 +52,10 @@ class PhotoReader:
             except UserError as error:  # it is a line rather than a photo
                 return entry(path, None, {"image_meta": meta, "problem": f"{path}: {error}"})
             return self.describe(path, people, photo, {"image_meta": meta})
+
+    def dump(self, number: int, name: str) -> list[str]:
+        """Write the same as :func:`~bodyposenet.common.inference.detections.dump_photo` does."""
+        return dump_photo(self.look(number, name), self.runner.card.skeleton)
 
     def _read(self, name: str) -> bytes | UserError:
         """A photo's file, or what is wrong with it."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.inference.batch import BatchInference, refuse_unreadable
-from bodyposenet.common.inference.detections import COCO_DETECTIONS, DETECTIONS, Entry, write_files
+from bodyposenet.common.inference.detections import COCO_DETECTIONS, DETECTIONS, Entry, dump_photo, write_files
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.estimator import PoseEstimator
 from bodyposenet.common.inference.inputs import NamedPhoto
@@ -97,7 +97,8 @@ def draw_photos(
             entries.append(made)
         if found.unreadable == found.photos:  # what an earlier run found stays
             raise refuse_unreadable(found)
-        write_files(staged, estimator.runner.card.skeleton, estimator.spec, entries, {})
+        skeleton = estimator.runner.card.skeleton
+        write_files(staged, skeleton, estimator.spec, (dump_photo(made, skeleton) for made in entries), {})
     log.info(found.summary())
     status.write("SUCCESS", found.summary())
     pictures = [join(folder, made["picture"]) for made in entries if "picture" in made]

@@ -228,7 +228,7 @@ class _Ranked:
 
 
 def _list_entries(parts: Parts, number: int) -> Iterator[Entry]:
-    return (found for part in range(number) for found in parts.read(part))
+    return (found for part in range(number) for found, _ in parts.read(part))
 
 
 def restore_people(found: Entry, skeleton: Skeleton) -> People:

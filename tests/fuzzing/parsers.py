@@ -489,7 +489,7 @@ def _parts(path):
     parts = Parts(locate(path.parents[1]), "0123456789abcdef")
     found = BatchInference(locate(path.parent))
     for number in sorted(parts.done()):
-        for entry in parts.read(number):
+        for entry, _ in parts.read(number):
             found.count(entry)
 
 

@@ -74,7 +74,7 @@ def export_onnx(model: Path, output: Path, *, overwrite: bool = False, opset: in
     network = last_stage(trained, card, model)
     if is_mixed(network):
         network = convert_policy(network, FLOAT32)
-    exported = convert(network, opset)
+    exported = convert(network, opset, card.stride)
     error = parity(network, exported.SerializeToString(), card.stride)
     if not error <= TOLERANCE:
         raise UserError(f"ONNX differs from Keras by {error:.1e} of the largest value", where=str(model))
@@ -108,8 +108,13 @@ def last_stage(model: Any, card: Card, where: Path) -> Any:
     return keras.Model(model.inputs[0], [heatmaps, pafs])
 
 
-def convert(network: Any, opset: int = OPSET) -> "ModelProto":
+def convert(network: Any, opset: int, stride: int) -> "ModelProto":
     """Convert a two-output Keras network to a canonical ONNX model, by tf2onnx if it has layers of other kinds.
+
+    Args:
+        network: A ``keras.Model`` in float32, channels last.
+        opset: Of ONNX.
+        stride: It divides height and width of all pictures.
 
     Raises:
         UserError: tf2onnx must, and does not write that opset.
@@ -118,7 +123,7 @@ def convert(network: Any, opset: int = OPSET) -> "ModelProto":
     from bodyposenet.common.deploy.export.network_graph import write_network
 
     try:
-        exported = write_network(network, opset)
+        exported = write_network(network, opset, stride)
     except UnknownLayerError as error:
         from bodyposenet.common.deploy.export.by_tf2onnx import trace_network
 

@@ -32,6 +32,7 @@ class LayerCall:
         sources: What it reads.
         norm: Batch normalization that a convolution takes in, or None.
         border: Zeros above, to the left, below, to the right that a convolution takes in.
+        divided: Whether its strides divide the rows and columns of what it reads, whatever the picture's size.
     """
 
     layer: Any
@@ -39,6 +40,7 @@ class LayerCall:
     sources: tuple[Any, ...]
     norm: Any = None
     border: tuple[int, int, int, int] = (0, 0, 0, 0)
+    divided: bool = False
 
 
 class NodeList:
@@ -164,16 +166,20 @@ def read_norm(norm: Any) -> dict[str, np.ndarray]:
 
 
 def _surround(call: LayerCall, sizes: Sequence[int]) -> dict[str, Any]:
-    """The borders of a convolution or a pooling; without strides told in numbers, which do for all sizes."""
+    """The borders of a convolution or a pooling; in numbers where the same do for all sizes.
+
+    OpenCV 5.0 reads borders that the size decides as if they were larger to the left and above.
+    """
     layer = call.layer
     if layer.padding == "valid":
         return {"pads": list(call.border)} if any(call.border) else {}
     around = [rate * (size - 1) for rate, size in zip(getattr(layer, "dilation_rate", (1, 1)), sizes, strict=True)]
     if not any(around):
         return {}
-    if max(layer.strides) > 1:
+    if max(layer.strides) > 1 and not call.divided:
         return {"auto_pad": "SAME_UPPER"}
-    return {"pads": [*(total // 2 for total in around), *(total - total // 2 for total in around)]}
+    totals = [max(each - (step - 1), 0) for each, step in zip(around, layer.strides, strict=True)]
+    return {"pads": [*(total // 2 for total in totals), *(total - total // 2 for total in totals)]}
 
 
 # Activations

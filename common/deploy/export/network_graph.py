@@ -12,30 +12,32 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from bodyposenet.common.deploy.export.canonical import AXES
-from bodyposenet.common.deploy.export.layer_nodes import LayerCall, NodeList, border, unknown, write_call
+from bodyposenet.common.deploy.export.layer_nodes import WRITERS, LayerCall, NodeList, border, unknown, write_call
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 L = keras.layers
+PRIME = 1009
 PADDED = (L.Conv2D, L.DepthwiseConv2D)  # take in borders of zeros
 NORMALIZED = (*PADDED, L.Conv2DTranspose)  # take in batch normalizations
 
 
-def write_network(network: Any, opset: int) -> "ModelProto":
+def write_network(network: Any, opset: int, stride: int = 1) -> "ModelProto":
     """Write a two-output Keras network as an ONNX model.
 
     Args:
         network: A functional ``keras.Model`` in float32, channels last.
         opset: Of ONNX, from 13 on.
+        stride: It divides height and width of all pictures.
 
     Raises:
         UnknownLayerError: There is a layer that is not written here.
     """
     from onnx import TensorProto, helper
 
-    nodes = _write_nodes(network)
+    nodes = _write_nodes(network, stride)
     opsets = [helper.make_opsetid("", opset)]
     shapes = [(INPUT, network.inputs[0], AXES["input"])]
     shapes += [(name, tensor, AXES["output"]) for name, tensor in zip(OUTPUTS, network.outputs, strict=True)]
@@ -47,12 +49,16 @@ def write_network(network: Any, opset: int) -> "ModelProto":
     return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
 
 
-def _write_nodes(network: Any) -> NodeList:
+def _write_nodes(network: Any, stride: int) -> NodeList:
     nodes = NodeList([INPUT, *OUTPUTS])
     picture = network.inputs[0]
     names = {id(picture): nodes.add("Transpose", f"{INPUT}/transpose", [INPUT], perm=[0, 3, 1, 2])}
     ends = [(id(tensor), name) for tensor, name in zip(network.outputs, OUTPUTS, strict=True)]
-    for call in merge_calls(list(list_calls(network.outputs, picture)), network.outputs):
+    calls = list(list_calls(network.outputs, picture))
+    sides = find_sides(calls, picture, stride)
+    for call in merge_calls(calls, network.outputs):
+        steps = zip(sides[id(call.sources[0])], getattr(call.layer, "strides", (1, 1)), strict=True)
+        call = replace(call, divided=all(side and side % step == 0 for side, step in steps))
         names[id(call.tensor)] = write_call(nodes, call, [names[id(source)] for source in call.sources])
         for output in (output for end, output in ends if end == id(call.tensor)):
             nodes.finish("Transpose", output, [names[id(call.tensor)]], perm=[0, 2, 3, 1])
@@ -85,6 +91,36 @@ def list_calls(outputs: Sequence[Any], picture: Any) -> Iterator[LayerCall]:
         else:
             stack.append((tensor, True))
             stack.extend((source, False) for source in reversed(node.input_tensors))
+
+
+def find_sides(calls: Sequence[LayerCall], picture: Any, stride: int) -> dict[int, tuple[int, int]]:
+    """What divides rows and columns of each tensor, by its ``id``; 0 where that depends on the picture's size.
+
+    A picture of a prime number of strides shows it: what has that many times n rows has m times n rows of m strides, as
+    no border and no kernel is nearly as large as the prime.
+
+    Args:
+        calls: All of a network.
+        picture: Its input.
+        stride: It divides height and width of all pictures.
+
+    Raises:
+        UnknownLayerError: There is a layer that is not written here.
+    """
+    shapes = {id(picture): (1, stride * PRIME, stride * PRIME, picture.shape[-1])}
+    for call in calls:
+        if type(call.layer) not in WRITERS:
+            raise unknown(call.layer)
+        given = [keras.KerasTensor(shapes[id(source)], source.dtype) for source in call.sources]
+        try:
+            drawn = call.layer.compute_output_spec(given if len(given) > 1 else given[0])
+        except ValueError:  # pictures of some sizes do not fit the network: of none is it known what they come to
+            return dict.fromkeys((id(picture), *(id(call.tensor) for call in calls)), (0, 0))
+        shapes[id(call.tensor)] = tuple(drawn.shape)
+    rows, columns = (
+        [0 if shape[axis] % PRIME else shape[axis] // PRIME for shape in shapes.values()] for axis in (1, 2)
+    )
+    return dict(zip(shapes, zip(rows, columns, strict=True), strict=True))
 
 
 def merge_calls(calls: Sequence[LayerCall], outputs: Sequence[Any]) -> list[LayerCall]:

@@ -207,7 +207,7 @@ class OnnxRunner:
         if not taken or len(taken[0]) != AXES:
             raise UserError("the network takes no pictures", where=str(path), fix=EXPORT_AGAIN)
         self.sizes = _read_sizes(taken[0])
-        self._pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
+        self.takes_pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         self._where = str(path)
         self._compute: Compute | None = None
         self._choosing = threading.Lock()
@@ -229,16 +229,22 @@ class OnnxRunner:
     def __call__(self, images: np.ndarray) -> Maps:
         """See :class:`Runner`."""
         require_images(images, self.card.stride)
-        images = np.asarray(images, np.float32)
+        images = self._prepare(images)
         if self.sizes is None:
             return self._run(images)
         self.sizes.require((images.shape[1], images.shape[2]), where=self._where)
         return in_batches(self._run, images, self.sizes)
 
+    def _prepare(self, images: np.ndarray) -> np.ndarray:
+        """The pictures as the network takes them; pixels for one that takes those are left as they are."""
+        if not self.takes_pixels:
+            return np.asarray(images, np.float32)
+        return images if images.dtype == np.uint8 else as_pixels(np.asarray(images, np.float32), self.card)
+
     def _run(self, images: np.ndarray) -> Maps:
         with running(self._where):
             compute = self._compute or self._choose(images.shape)
-            maps = compute(as_pixels(images, self.card) if self._pixels else images)
+            maps = compute(images)
         return require_maps(maps, len(images), self._where)
 
     def _choose(self, shape: tuple[int, ...]) -> Compute:
@@ -252,7 +258,7 @@ class OnnxRunner:
     def _make_picture(self, shape: tuple[int, ...]) -> np.ndarray:
         """Draw what forms are tried on, of the size at hand, as many as the network must have at once."""
         photo = draw_photo((shape[1], shape[2]))
-        given = photo if self._pixels else from_pixels(photo, self.card)
+        given = photo if self.takes_pixels else from_pixels(photo, self.card)
         count = self.sizes.least if self.sizes else 1
         return np.repeat(given[None], count, axis=0)
 

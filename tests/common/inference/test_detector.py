@@ -96,6 +96,19 @@ def test_the_mirrored_photo_agrees_on_where_people_are(truth, mode, keys):
     assert errors(people, truth).max() < (1.5 if keys else 0.7)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_network_that_takes_pixels_is_given_them_as_they_are(truth, flip):
+    given = []
+    for pixels in (False, True):
+        runner = TwoFacedRunner(truth, calls_a_photo=2)
+        runner.takes_pixels = pixels
+        find_people(runner, photo_of(truth), spec(flip=flip))
+        given.append(runner.inputs)
+    for plain, same in zip(*given, strict=True):
+        assert (plain.dtype, same.dtype) == (np.float32, np.uint8)
+        np.testing.assert_allclose(plain, same / np.float32(256) - np.float32(0.5), atol=1e-7)
+
+
 def test_averaging_with_the_mirrored_photo_changes_nothing_of_perfect_maps(truth):
     plain = find_people(TwoFacedRunner(truth), photo_of(truth), spec())
     both = find_people(TwoFacedRunner(truth, calls_a_photo=2), photo_of(truth), spec(flip=True))

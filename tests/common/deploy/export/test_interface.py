@@ -56,6 +56,8 @@ def test_a_network_that_takes_pixels_normalises_them_as_its_card_says(floats, tm
     for expected, found, same in zip(plain, direct, through, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
         np.testing.assert_array_equal(same, found)
+    for same, found in zip(OnnxRunner(tmp_path / "pixels.onnx")(PIXELS), direct, strict=True):
+        np.testing.assert_array_equal(same, found)
 
 
 def test_pixels_go_into_all_forms_and_nothing_that_normalises_takes_such_a_network(floats, tmp_path):

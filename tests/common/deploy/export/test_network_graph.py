@@ -46,6 +46,11 @@ def kinds(exported):
     return [node.op_type for node in exported.graph.node if node.op_type != "Transpose"]
 
 
+def tells_by_size(exported):
+    """Whether there are borders that the size of a picture decides, which OpenCV 5.0 reads wrongly."""
+    return any(each.name == "auto_pad" for node in exported.graph.node for each in node.attribute)
+
+
 def assert_draws(exported, network, sizes, seed=0):
     """Whether ONNX Runtime's maps are those of Keras, to 1e-4 of their range."""
     draw = opened(exported)
@@ -64,7 +69,8 @@ def end_of(model):
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_network_draws_what_keras_draws_at_any_size_in_a_node_for_each_convolution(kind):
     network = end_of(trained(kind))
-    exported = write_network(network, 17)
+    exported = write_network(network, 17, CARD.stride)
+    assert not tells_by_size(exported)
     assert set(kinds(exported)) == PLAIN | MORE.get(kind, set())
     reached = convolutions(network, depthwise=True).values()
     convs = [node for node in exported.graph.node if node.op_type == "Conv"]
@@ -129,6 +135,28 @@ def test_every_layer_draws_what_keras_draws_at_odd_sizes(layer):
         random = np.random.default_rng(0)
         layer.set_weights([random.uniform(0.2, 1.5, weight.shape) for weight in layer.weights])
     assert_draws(write_network(network, 17), network, [(11, 13), (16, 15)])
+    divided = write_network(network, 17, 12)
+    assert not tells_by_size(divided)
+    assert_draws(divided, network, [(12, 36), (24, 12)])
+
+
+def test_borders_depend_on_the_size_where_strides_do_not_divide_what_comes_to_them():
+    halved, quartered = L.Conv2D(4, 3, strides=2, padding="same"), L.MaxPooling2D(4, 4, padding="same")
+    network = two(quartered, before=[halved])  # multiples of 4, halved, are none of 4
+    assert [tells_by_size(write_network(network, 17, stride)) for stride in (4, 8, 6, 1)] == [True, False, True, True]
+    assert_draws(write_network(network, 17, 4), network, [(12, 20), (28, 4)])
+    cut = two(halved, before=[L.Conv2D(6, 3)])  # rows that are no multiple of anything
+    assert tells_by_size(write_network(cut, 17, 8))
+    assert_draws(write_network(cut, 17, 8), cut, [(16, 24)])
+
+
+def test_a_network_that_needs_larger_multiples_than_it_says_is_written_all_the_same():
+    picture = keras.Input((None, None, 3), name=INPUT)
+    small = L.UpSampling2D(4)(L.Conv2D(3, 3, strides=4, padding="same")(picture))
+    network = keras.Model(picture, [L.Concatenate()([small, picture]), L.Conv2D(3, 1)(picture)])
+    exported = write_network(network, 17, 2)
+    assert tells_by_size(exported)
+    assert_draws(exported, network, [(8, 12)])
 
 
 @pytest.mark.parametrize("kind", [L.Add, L.Subtract, L.Multiply, L.Maximum, L.Minimum, L.Concatenate])
