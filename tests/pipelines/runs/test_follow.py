@@ -59,6 +59,24 @@ def test_waiting_for_a_run_that_does_not_succeed_ends_with_1_and_says_why_last(f
     assert result.stderr.splitlines() == [f"error: the run ended as {end}", *reasons]
 
 
+@pytest.mark.parametrize(("end", "code"), [("SUCCEEDED", 0), ("CANCELED", 1)])
+def test_how_a_run_ended_is_told_as_json(fake, tiny, end, code):
+    fake.states = ("RUNNING", end)
+    result = run("run", tiny, "-p", "reference=1", "--wait", "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["state"], told["ap"]) == (code, end, {})
+    assert told["run"] == the(fake.runs)["run_id"]
+    assert f"took    {told['seconds']:.1f} s" in result.stderr
+
+
+def test_a_dry_run_checks_parameters_and_sends_nothing(fake, tiny):
+    good = run("run", tiny, "-p", "reference=1", "--dry-run")
+    assert (good.exit_code, fake.changes) == (0, [])
+    assert re.fullmatch(r"would start a run of .* in the experiment bodyposenet; nothing was sent\n", good.stdout)
+    bad = run("run", tiny, "-p", "refrence=1", "--dry-run")
+    assert (bad.exit_code, bad.stdout, fake.changes) == (2, "", [])
+
+
 def test_the_log_of_a_failed_task_is_asked_for_with_the_token(tiny, monkeypatch):
     monkeypatch.setenv(TOKEN, "secret")
     with kubeflow(token="secret", states=("FAILED",)) as fake:
