@@ -158,16 +158,18 @@ def results_dir(
 
 @contextlib.contextmanager
 def task(name: str, folder: Path | Location, *, status: bool = True) -> "Iterator[TrackedRun]":
-    """Track a verb in MLflow where that is set up, and in status.json.
+    """Track a verb in MLflow where that is set up, and in status.json; temporary folders of killed ones go before.
 
     Args:
         name: The verb.
         folder: Its results folder.
         status: Write STARTED and SUCCESS lines; some library functions write their own.
     """
+    from bodyposenet.common.storage.locking import sweep_scratch
     from bodyposenet.common.storage.status_log import StatusLog
     from bodyposenet.common.tracking import task_run
 
+    sweep_scratch()
     log = StatusLog(folder)
     if status:
         log.write("STARTED", message=f"Starting {name}")

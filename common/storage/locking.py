@@ -277,7 +277,7 @@ def scratch_folder() -> Iterator[Path]:
     Yields:
         The folder, below the one that ``TMPDIR`` names.
     """
-    _sweep_scratch()
+    sweep_scratch()
     descriptor, folder = _make_scratch()
     inner = folder / "in"  # whoever changes a file locks its folder, and would wait for this lock
     inner.mkdir()
@@ -297,7 +297,7 @@ def _make_scratch() -> tuple[int, Path]:
             return descriptor, folder
 
 
-def _sweep_scratch() -> None:
+def sweep_scratch() -> None:
     """Remove temporary folders that processes of this user and this machine made, and that nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{ASIDE}*"):
         with contextlib.suppress(OSError):  # another process removes it, too

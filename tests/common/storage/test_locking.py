@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from bodyposenet.common.cli.launcher import task
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import locking
 from bodyposenet.common.storage.files import rewrite, whole_file
@@ -80,6 +81,14 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_l
         assert left not in (one.parent, two.parent)
         rewrite(one / "file", lambda _: b"content")  # it locks the folder
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_verb_that_makes_no_scratch_folder_removes_that_of_a_killed_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    kill_within(scratch_folder)
+    with task("train", tmp_path / "results"):
+        assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
 def test_folders_of_users_and_of_other_machines_stay_whatever_they_are_called(tmp_path, monkeypatch):
