@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # as typing has it, whose import would be most of this on
 if TYPE_CHECKING:
     from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 PLACES = {  # name: its module in bodyposenet.common, in the order of a network's way
     "synthesize": "data.synthetic.dataset",

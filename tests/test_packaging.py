@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from wheels import FACES, MOST_WHEEL, build, copy_source
 
 import bodyposenet
@@ -243,6 +244,14 @@ def test_the_wheel_asks_for_what_setup_cfg_says(metadata):
 
 def of_extra(requirement):
     return "extra ==" in str(requirement.marker)
+
+
+def test_the_changelog_begins_with_this_version_and_no_version_is_in_it_twice():
+    headings = re.findall(r"^## \[(\S+)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0][0] == bodyposenet.__version__
+    versions = [Version(version) for version, _ in headings]
+    assert versions == sorted(set(versions), reverse=True)
+    assert [date for _, date in headings[1:] if not re.fullmatch(r"\d{4}-\d\d-\d\d", date)] == []
 
 
 def test_the_wheel_tells_its_version_licence_and_readme(metadata):
