@@ -168,7 +168,7 @@ from bodyposenet.common.inference.videos import watch_videos
 from bodyposenet.common.inference.inputs import split_videos
 from bodyposenet.common.video.watch import Watch
 cv2.VideoCapture = lambda *given: Camera(BRIGHT, 10**9)
-watch_videos({network!r}, None, split_videos(["camera:0"])[0], {out!r}, Watch())
+watch_videos({network!r}, None, split_videos(["camera:0"])[0], {out!r}, Watch(max_frames=20_000))
 """
 
 
