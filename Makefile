@@ -29,7 +29,7 @@ test-quick: .venv/.ready ## run the test files that take little processor time, 
 test-times: .venv/.ready .venv/bin/kubectl .venv/azurite ## run the tests and keep each file's processor time, by which they are ordered
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --write-times
 
-test-lowest: build/uv/bin/uv ## run the README's worked example with the lowest versions that setup.cfg allows
+test-lowest: build/uv/bin/uv ## run the worked example with the lowest versions that setup.cfg allows
 	build/uv/bin/uv venv --quiet --clear --python $(PYTHON) build/lowest
 	build/uv/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct --editable ".[all]"
 	rm -rf build/lowest-example

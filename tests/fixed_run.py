@@ -1,4 +1,4 @@
-"""Run the README's worked example with fixed seeds, and print what it made as digests.
+"""Run the worked example with fixed seeds, and print what it made as digests.
 
 ``python tests/fixed_run.py PROGRAMS FOLDER`` takes the folder of the ``bpnet`` to try, and a folder that is not there
 yet. Two versions of the code that print the same compute the same, bit for bit: run it before a change that must not

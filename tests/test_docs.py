@@ -54,8 +54,8 @@ def test_the_example_s_trainings_differ_in_their_start_and_rate_only(example):
     assert (example["train"].load_graph, example["retrain"].load_graph) == (False, True)
 
 
-def test_the_readme_hands_the_example_s_files_on(example):
-    text = (ROOT / "README.md").read_text()
+def test_the_example_hands_its_files_on(example):
+    text = (ROOT / "docs/worked-example.md").read_text()
     assert f"-o {example['retrain'].pretrained_weights} " in text
     assert f"synthesize -o {example['coco'].root_directory_path} " in text
     data = example["train"].dataloader.dataset_config
@@ -66,9 +66,9 @@ def test_the_readme_hands_the_example_s_files_on(example):
     assert f"-d {size[0]},{size[1]},3" in text
 
 
-def test_the_readme_lists_the_pipeline_s_parameters_and_plain_defaults():
+def test_the_page_lists_the_pipeline_s_parameters_and_plain_defaults():
     wanted = signature(prune_retrain.pipeline_func).parameters
-    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("README.md", "### On Kubeflow")}
+    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("docs/pipeline.md", "## On Kubeflow")}
     assert list(told) == list(wanted)
     for name, parameter in wanted.items():
         if name.endswith("_spec"):

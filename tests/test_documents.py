@@ -22,7 +22,8 @@ from support.warm_python import warm_python
 
 SERVED = "a server, which does not end; tests/common/tracking/test_server.py runs this line"
 BACKUP = "copies a server's store; tests/common/tracking/test_backup.py runs it"
-EXAMPLE = "is a line of the README's example, which runs; tests/test_site.py holds the two together"
+EXAMPLE = "is a line of the worked example, which runs; tests/test_site.py holds the two together"
+EXAMPLE_PAGE = "docs/worked-example.md"
 DOCKER = "needs a Docker daemon and builds for minutes; make docker-test does"
 NGC = "needs NVIDIA's files; tests/common/adopt goes the same way with files of their form"
 NO_SUCH_RUN = "names a run that is not there; tests/pipelines/runs waits for and stops others"
@@ -35,15 +36,15 @@ CALLED = ("cpp", "js")  # tests/common/deploy/export/test_decoders.py compiles a
 PLAN = Plan(
     left_out={
         ("README.md", "make demo"): "takes minutes; tests/pipelines/test_demo.py runs it on a few pictures",
-        ("README.md", "make test"): "that is what runs here",
         ("CONTRIBUTING.md", "BODYPOSENET_TEST_DATA="): "that is what runs here",
         ("docs/adopting.md", "bpnet"): "needs Intel's files; tests/common/adopt reads them",
         ("docs/custom-skeleton.md", "bpnet"): "test_custom_skeleton_chain.py runs the page, with more epochs",
-        ("docs/installation.md", "python3.11"): "is run as the README's block",
-        ("docs/installation.md", "pip "): "is run as the README's block",
+        ("docs/installation.md", "python3.11"): "is run as the README's block, without extras",
+        ("docs/installation.md", "pip "): "is run as the README's block, without extras",
         ("docs/installation.md", "uv "): "uv may not be there",
         ("docs/installation.md", ". "): "of an environment that is not made",
         ("docs/models.md", "make people"): "takes an hour; tests/pipelines/people goes the same way in little",
+        ("docs/pipeline.md", "make demo"): "takes minutes; tests/pipelines/test_demo.py runs it on a few pictures",
         ("docs/pipeline.md", "bpnet pipeline wait"): NO_SUCH_RUN,
         ("docs/pipeline.md", "bpnet pipeline stop"): NO_SUCH_RUN,
         ("docs/tao-migration.md", "ngc "): NGC,
@@ -76,13 +77,12 @@ PLAN = Plan(
     },
     scaled={
         ("README.md", "python3.11 -m venv"): ("$PYTHON -m venv", "the tests' own version"),
-        ("README.md", "pip install '.[all]'"): (INSTALL, "the libraries are the tests' own"),
+        ("README.md", "pip install ."): (INSTALL, "the libraries are the tests' own"),
         ("docs/tao-migration.md", "-d 288,384,3"): ("-d 192,256,3", "fewer pixels"),
         ("docs/calibration.md", "-d 288,384,3"): ("-d 96,128,3", "fewer pixels"),
-        ("README.md", "make .venv/.ready && . .venv/bin/activate"): ("true", "the environment is the tests' own"),
-        ("README.md", "--train 80 --val 20"): ("--train 8 --val 4", "fewer pictures"),
-        ("README.md", "--batches 20"): ("--batches 4", "fewer pictures"),
-        ("README.md", "https://kubeflow.example.com/pipeline"): ("$KUBEFLOW", "the tests' server"),
+        (EXAMPLE_PAGE, "make .venv/.ready && . .venv/bin/activate"): ("true", "the environment is the tests' own"),
+        (EXAMPLE_PAGE, "--train 80 --val 20"): ("--train 8 --val 4", "fewer pictures"),
+        (EXAMPLE_PAGE, "--batches 20"): ("--batches 4", "fewer pictures"),
         ("docs/pipeline.md", "https://kubeflow.example.com/pipeline"): ("$KUBEFLOW", "the tests' server"),
         ("docs/calibration.md", "--batches 500"): ("--batches 4", "fewer pictures"),
         ("docs/data.md", "-n 500"): ("-n 5", "fewer pictures"),
@@ -113,8 +113,7 @@ def readers(programs, server, tmp_path_factory):
         if page not in known:
             folder = checkout(tmp_path_factory.mktemp("page"))
             given = {begin: partial(make, readers=reader_of) for (its, begin), make in GIVEN.items() if its == page}
-            resumes = page != "README.md"
-            known[page] = Reader(folder, programs, PLAN, environment(server.url), given, resumes)
+            known[page] = Reader(folder, programs, PLAN, environment(server.url), given)
         return known[page]
 
     return reader_of
@@ -147,12 +146,12 @@ def checkout(folder):
 
 
 def worked_example():
-    return next(block for block in blocks_of("README.md", SHELL) if "bpnet synthesize" in block.text)
+    return next(block for block in blocks_of(EXAMPLE_PAGE, SHELL) if "bpnet synthesize" in block.text)
 
 
 def ran_example(readers):
-    """The folder that the README's worked example leaves."""
-    reader = readers("README.md")
+    """The folder that the worked example leaves."""
+    reader = readers(EXAMPLE_PAGE)
     reader.read_until(worked_example())
     return reader.folder / "build" / "example"
 
@@ -249,7 +248,7 @@ def for_registered(reader, readers):
 
 
 def for_tutorial(reader, readers):
-    """What its first five steps leave, which are the README's example."""
+    """What its first five steps leave, which are the worked example."""
     example = ran_example(readers)
     for name in ("results", "photos"):
         shutil.copytree(example / name, reader.folder / name)
@@ -281,8 +280,8 @@ def for_card(reader, readers):
 
 
 GIVEN = {  # page, beginning of a block
-    ("README.md", "bpnet inference photo"): for_photo,
-    ("README.md", "import cv2"): for_registered,
+    ("README.md", "python3.11"): for_photo,
+    ("docs/tracking.md", "import cv2"): for_registered,
     ("docs/calibration.md", "bpnet export"): for_calibration,
     ("docs/data.md", "bpnet dataset_convert"): for_data,
     ("docs/pipeline.md", "export KF_"): for_pipeline,
@@ -310,7 +309,7 @@ def test_the_worked_example_ends_with_people_found(readers):
     found = json.loads((example / "results/inference/detections.json").read_text())["images"]
     assert len(found) == 12
     assert all(each["keypoints"] for each in found), "nobody is found in a photo"
-    said = readers("README.md").said[worked_example()]
+    said = readers(EXAMPLE_PAGE).said[worked_example()]
     (ap,) = re.findall(r"^AP_0.50:0.95_all +([\d.]+)$", said, re.MULTILINE)
     assert float(ap) > 0.5, "the shipped weights' is above .6, and two short trainings leave it near"
 

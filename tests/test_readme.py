@@ -76,8 +76,8 @@ def verbs(group, before=""):
         yield from verbs(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
 
-def test_the_readme_names_every_verb_of_the_command_line():
-    text = (ROOT / "README.md").read_text()
+def test_the_page_of_the_command_line_names_every_verb():
+    text = (ROOT / "docs/command-line.md").read_text()
     assert [verb for verb in verbs(main) if f"`{verb}`" not in text] == []
 
 

@@ -177,10 +177,10 @@ def test_every_command_for_those_who_come_from_elsewhere_is_understood(command, 
     verb.make_context(words[1], words[2:])
 
 
-def test_the_tutorial_s_steps_are_the_readme_s_example():
-    readme = (ROOT / "README.md").read_text()
+def test_the_tutorial_s_steps_are_the_worked_example():
+    example = (ROOT / "docs/worked-example.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs/tutorial.md").read_text(), re.MULTILINE | re.DOTALL)
     steps = [line for block in blocks for line in block.splitlines()]
-    assert [line for line in steps if line not in readme] == [
+    assert [line for line in steps if line not in example] == [
         "bpnet bundle --for triton -m results/small.onnx -o served --name people"
     ]

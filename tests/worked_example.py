@@ -1,4 +1,4 @@
-"""Run the README's worked example, whole: ``python tests/worked_example.py PROGRAMS FOLDER``.
+"""Run the worked example, whole: ``python tests/worked_example.py PROGRAMS FOLDER``.
 
 PROGRAMS is the folder of the ``bpnet`` to try, such as that of an environment with other versions; FOLDER must not be
 there yet. It runs on any Python that the package supports and needs nothing but the standard library. It prints each
@@ -31,7 +31,7 @@ def main(programs: Path, folder: Path, change: Callable[[Path], None] = lambda s
 
 def script() -> str:
     """The example's block; the environment is there already."""
-    (block,) = (block for block in blocks_of("README.md", SHELL) if "bpnet synthesize" in block.text)
+    (block,) = (block for block in blocks_of("docs/worked-example.md", SHELL) if "bpnet synthesize" in block.text)
     before, found, after = block.text.partition(ACTIVATION)
     if not found:
         sys.exit(f"{block.page}:{block.line}: does not begin with {ACTIVATION!r}")

@@ -127,7 +127,7 @@ def _places(marks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         if words[word]:
             for place in range(WORD * word, WORD * word + WORD):
                 places[count] = place
-                count += marks[place]
+                count += int(marks[place])  # of eight bits, of which Python would count no further than 255
     return places[:count]
 
 

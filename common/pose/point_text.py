@@ -27,7 +27,7 @@ def write_points(values: np.ndarray) -> list[str]:
         ['[[1.0, 2.5]]', '[[0.0, -3.142]]']
     """
     values = np.ascontiguousarray(values, np.float64)
-    if not np.all(np.abs(values) < LIMIT):  # or it is not a number
+    if not np.all(np.abs(values) < LIMIT - 1):  # which rounding does not reach; or it is not a number
         return [json.dumps(item) for item in values.round(DECIMALS).tolist()]
     items, rows = values.shape[:2]
     text, ends = np.empty(WIDEST * values.size + 4 * items * rows + 2 * items, np.uint8), np.zeros(items + 1, np.int64)

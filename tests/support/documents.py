@@ -105,7 +105,6 @@ class Reader:
         plan: What is left out and scaled down.
         environment: Variables, as the blocks so far have left them.
         given: Beginning of a block -> makes what it takes for granted.
-        resumes: Whether a block begins in the folder, and with the variables, that the one before it has left.
         said: What each block has printed.
     """
 
@@ -114,7 +113,6 @@ class Reader:
     plan: Plan
     environment: dict
     given: dict = field(default_factory=dict)
-    resumes: bool = True
     said: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -145,8 +143,6 @@ class Reader:
         )  # fmt: skip
         assert done.returncode == 0, f"{block.page}:{block.line}: exit code {done.returncode}\n{done.stdout[-6000:]}"
         left = (self.folder / ".left").read_text().split("\0")
-        if not self.resumes:
-            return done.stdout
         self.at = Path(left[0].removesuffix("\n"))
         self.environment = dict(each.split("=", 1) for each in left[1:] if each)
         return done.stdout
