@@ -96,10 +96,10 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 sys.path.insert(0, sys.argv[1])
 from support.crowds import crowd
 answers = []
-for seed in range(3):
-    rng = np.random.default_rng(seed)
-    joints = crowd(4, rng, size=(20, 24))
-    maps = encode(joints, rng.random(joints.shape[:2]) < 0.8, BODYPOSENET_18, size=(20, 24))
+for people, size in ((4, (20, 24)), (5, (20, 24)), (24, (46, 62))):  # the last has more peaks than eight bits count
+    rng = np.random.default_rng(people)
+    joints = crowd(people, rng, size=size)
+    maps = encode(joints, rng.random(joints.shape[:2]) < 0.8, BODYPOSENET_18, size=size)
     people = decode(*(each + rng.normal(0, 0.02, each.shape).astype("f4") for each in maps), BODYPOSENET_18)
     answers.append([float(maps[0].sum()), float(abs(maps[1]).sum()), people.keypoints.tolist(), people.scores.tolist()])
 print(json.dumps(answers))

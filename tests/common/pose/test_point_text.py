@@ -42,7 +42,9 @@ def test_nothing_is_written_as_empty_lists(shape):
     assert write_points(np.zeros(shape)) == as_python_does(np.zeros(shape))
 
 
-def test_the_longest_numbers_have_room():
-    values = np.full((2, 3, 4), -np.nextafter(LIMIT, 0))
+@pytest.mark.parametrize("largest", [LIMIT - 1.001, np.nextafter(LIMIT, 0)])  # one digit more when it is rounded
+@pytest.mark.parametrize("shape", [(2, 3, 4), (5, 1, 60)])
+def test_the_longest_numbers_have_room(largest, shape):
+    values = np.full(shape, -largest)
     values[0, 0, 0] = -0.0004
     assert write_points(values) == as_python_does(values)
