@@ -139,7 +139,7 @@ def test_pipes_devices_folders_and_addresses_are_no_videos(tmp_path):
 
 
 def test_a_camera_that_is_not_there_is_told_in_a_line(capfd):
-    with pytest.raises(ClipError, match="camera:97: there is no such camera, or it is in use; name another"):
+    with pytest.raises(ClipError, match="camera:97: there is no such camera, or it is in use; connect it, or"):
         read("camera:97")
     assert capfd.readouterr() == ("", "")
 
