@@ -56,9 +56,11 @@ def test_a_run_with_ap_0_ends_well_and_says_why_nothing_was_registered(first):
 
 @pytest.mark.slow
 def test_pages_are_small_enough_for_kubeflow_and_need_no_network(first):
-    for task, page in (("report", "page"), ("prune", "picture"), ("train", "curves"), ("retrain", "curves")):
+    shown = {("report", "page"): "<svg", ("prune", "picture"): "<svg"}  # of one epoch there is a number, and no curve
+    shown |= dict.fromkeys([("train", "curves"), ("retrain", "curves")], '<th scope="row">Loss</th>')
+    for (task, page), part in shown.items():
         text = first.said(task, page)
-        assert "<svg" in text
+        assert part in text
         assert len(text.encode()) <= 2e6
         assert "http://" not in text.replace("http://www.w3.org/", "")
         assert "https://" not in text

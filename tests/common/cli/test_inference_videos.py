@@ -117,5 +117,5 @@ def test_what_cannot_be_used_is_said_in_a_line_and_nothing_is_written(clips, net
 def test_a_camera_that_is_not_there_is_told_in_a_line(clips, network):
     done = run("camera:98", "-m", network)
     assert done.exit_code == 2
-    assert "error: camera:98: there is no such camera, or it is in use; name another" in done.stderr
+    assert "error: camera:98: there is no such camera, or it is in use; connect it, or" in done.stderr
     assert written("bpnet-people") == set()
