@@ -17,7 +17,15 @@ from support.full_disks import may_mount
 from support.gcs_server import make_bucket, storage_server
 from support.manifest_files import KUBECTL
 from support.mlflow_server import tracking_server
-from support.processor_time import in_words, is_quick, processor_seconds, rank, read_times, write_times
+from support.processor_time import (
+    in_words,
+    is_quick,
+    list_longest,
+    processor_seconds,
+    rank,
+    read_times,
+    write_times,
+)
 from support.s3_server import KEYS, make_s3_bucket, s3_server
 from support.warm_python import warm_tasks
 from support.web_server import make_certificate
@@ -158,6 +166,7 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(line)
     spent = dict(config.stash[SPENT_KEY])
     terminalreporter.write_line(in_words(spent.pop("", 0.0)))
+    terminalreporter.write_line(list_longest(spent))
     if config.getoption("write_times"):
         write_times(spent)
 

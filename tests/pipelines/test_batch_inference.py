@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import pytest
 import yaml
 from kfp import components, local
+from support.local_run import without_words_of_kfp
 from support.page import Page
 from support.person_net import write_network
 
@@ -20,10 +20,6 @@ from bodyposenet.components.infer_batch import infer_batch
 from bodyposenet.pipelines.compile import COMPILED
 
 SETTINGS = {"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}
-SAID_BY_KFP = (  # a process on this machine takes no resources and no image
-    "Task '.*': settings .* have no effect in the current local runner",
-    "You may be attemping to run a task",
-)
 CUT = "000000000086.jpg"
 pytestmark = pytest.mark.usefixtures("quick_tasks")
 
@@ -52,9 +48,7 @@ def run(folder, **arguments):
     (task,) = pipeline["root"]["dag"]["tasks"].values()
     task["retryPolicy"] = {"maxRetryCount": 0}  # what fails here fails again, half a minute later
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "run"), raise_on_error=True)
-    with warnings.catch_warnings():
-        for message in SAID_BY_KFP:
-            warnings.filterwarnings("ignore", message)
+    with without_words_of_kfp():
         said = components.load_component_from_text(yaml.safe_dump_all([pipeline, platform]))(**arguments).output
     return said, next((folder / "run").glob("*/infer-batch"))
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import threading
-import warnings
 from dataclasses import dataclass
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,7 @@ import yaml
 from kfp import components, local
 from support.kubeflow_rules import Refusal, check_model, demand
 from support.kubeflow_store import Store
+from support.local_run import without_words_of_kfp
 
 API = "/apis/v2beta1"
 LOGS = re.compile(r"/apis/v1alpha1/runs/(?P<run>[^/]+)/nodes/(?P<pod>[^/]+)/log")
@@ -142,8 +142,7 @@ class KubeflowFake(Store):
         file = folder / "executed.yaml"
         file.write_text(yaml.safe_dump_all([documents[key] for key in ("pipeline_spec", "platform_spec")]))
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a process of this machine takes no resources and no image
+        with without_words_of_kfp():
             done = components.load_component_from_file(str(file))(**asked["runtime_config"]["parameters"])
         return done.outputs
 

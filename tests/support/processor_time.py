@@ -70,5 +70,11 @@ def rank(name, times):
     return (0, seconds) if is_quick(name, times) else (1, -seconds)
 
 
+def list_longest(measured, count=12):
+    """The files that took most, in a line: where to look when the suite has grown."""
+    longest = sorted(measured.items(), key=lambda item: -item[1])[:count]
+    return "most of it in " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in longest)
+
+
 def in_words(seconds):
     return f"{int(seconds // 60)} min {seconds % 60:.0f} s of processor time"

@@ -1,7 +1,6 @@
 """Settings: a spec's dict is the same before and after Kubeflow, nulls and whole numbers included."""
 
 import json
-import warnings
 
 import pytest
 from google.protobuf import json_format, struct_pb2
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kfp import dsl, local
 from kfp.compiler import Compiler
+from support.local_run import without_words_of_kfp
 
 from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
 from bodyposenet.common.spec.base import parse_spec
@@ -69,7 +69,6 @@ def test_kubeflow_s_own_tools_refuse_none_and_take_the_word(tmp_path):
         dsl.pipeline(name="none")(lambda: tell(spec={"a": None}) and None)
     Compiler().compile(tells, str(tmp_path / "tells.yaml"))
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"), raise_on_error=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You may be attemping to run a task")
+    with without_words_of_kfp():
         for run in (tells(), tells(spec=to_kfp(NULLS))):
             assert restore_ints(json.loads(run.output)) == NULLS
