@@ -25,7 +25,9 @@ READ_BY = {
     "label_studio": "label-studio",
     "labelme": "labelme",
     "mpii": "mpii",
-    "yolo": "yolo-yaml",
+    "yolo": "yolo-labels",
+    "yolo_layout": "yolo-list",
+    "yolo_settings": "yolo-yaml",
 }
 HELP = {"assembly", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
 
