@@ -29,7 +29,7 @@ READ_BY = {
     "yolo_layout": "yolo-list",
     "yolo_settings": "yolo-yaml",
 }
-HELP = {"assembly", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
+HELP = {"assembly", "cvat_elements", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
 
 
 @pytest.fixture(scope="module")
