@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose
-from bodyposenet.common.data.conversion.convert import ConversionWork
+from bodyposenet.common.data.conversion.conversion_work import ConversionWork
 from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool

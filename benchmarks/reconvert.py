@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import conversion
-from bodyposenet.common.data.conversion.convert import ConversionWork
+from bodyposenet.common.data.conversion.conversion_work import ConversionWork
 from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool

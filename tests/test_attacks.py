@@ -223,7 +223,7 @@ def test_14_the_signature_of_an_address_is_told_nowhere(refuse, tmp_path):
 
 @pytest.mark.parametrize("kind", ["cyclic", "external", "dims"])
 def test_17_a_network_that_breaks_the_rules_is_told(attacks, refuse, tmp_path, kind):
-    from fuzzing.seeds import float_onnx_files
+    from fuzzing.formats.onnx_files import float_onnx_files
 
     (tmp_path / "model.onnx").write_bytes(float_onnx_files(tmp_path)[0])
     make = [attacks / "17-onnx-tracebacks/make.py", tmp_path / "model.onnx", kind, tmp_path / "bad.onnx"]

@@ -11,8 +11,9 @@ from bodyposenet.common.cli.bundle import bundle
 from bodyposenet.common.cli.clean import clean
 from bodyposenet.common.cli.convert import dataset_convert, dataset_join
 from bodyposenet.common.cli.doctor import doctor
-from bodyposenet.common.cli.evaluate import evaluate, inference
+from bodyposenet.common.cli.evaluate import evaluate
 from bodyposenet.common.cli.export import export
+from bodyposenet.common.cli.inference import inference
 from bodyposenet.common.cli.launcher import Verbs
 from bodyposenet.common.cli.prelabel import prelabel
 from bodyposenet.common.cli.prune import prune

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
-from bodyposenet.common.cli.evaluate import inference_flags, read_inference_spec
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
+from bodyposenet.common.cli.network_options import inference_flags, read_inference_spec
 from bodyposenet.common.cli.options import WordType, common_options, example, key_option, option, path_map_option
 from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError

@@ -12,7 +12,7 @@ from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import CocoSet, read_half
 from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.importers.load import is_one_file, load_document
-from bodyposenet.common.data.importers.yolo import SUBSETS
+from bodyposenet.common.data.importers.yolo_layout import SUBSETS
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import load_spec, parse_spec

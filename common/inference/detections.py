@@ -89,13 +89,6 @@ def pose_config(skeleton: Skeleton) -> dict[str, Any]:
     return {"pose_config_type": skeleton.name, "categories": [person]}
 
 
-def write_json(path: Location, data: Any) -> Location:
-    """Write ``data`` with an indent of 2; the folder is made."""
-    with whole_file(path) as file:
-        file.write(json.dumps(data, indent=2).encode() + b"\n")
-    return path
-
-
 def write_items(path: Location, items: Iterable[str]) -> None:
     """Write a list of what is JSON already, an item a line; the folder is made."""
     with whole_file(path) as file:

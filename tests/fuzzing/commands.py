@@ -14,9 +14,10 @@ from unittest import mock
 
 from click.testing import CliRunner
 from fuzzing.bench import CORPUS
+from fuzzing.formats.onnx_files import person_file
 from fuzzing.mutations import INSIDE, change_bytes, change_member
+from fuzzing.parser import ROOT
 from fuzzing.parsers import PARSERS
-from fuzzing.seeds import ROOT, person_file
 from support.coco_files import JOINTS, dataset_spec
 from support.small_chain import write_specs
 from support.verb_cases import list_verbs

@@ -25,9 +25,11 @@ READ_BY = {
     "label_studio": "label-studio",
     "labelme": "labelme",
     "mpii": "mpii",
-    "yolo": "yolo-yaml",
+    "yolo": "yolo-labels",
+    "yolo_layout": "yolo-list",
+    "yolo_settings": "yolo-yaml",
 }
-HELP = {"assembly", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
+HELP = {"assembly", "cvat_elements", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,13 @@
 import datetime
 import http.server
 import ipaddress
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from support.threaded_server import ThreadedServer, serving
 
 Handler = http.server.BaseHTTPRequestHandler
-Meddle = Callable[[Any], bool]  # given the handler of a request, whether it has answered it
 
 
 def make_certificate(folder: Path) -> Path:

@@ -1,70 +1,36 @@
 """CVAT's own XML, "CVAT for images 1.1" and "CVAT for video 1.1": skeletons on photos and along tracks.
 
-A joint that is ``outside`` is not labelled, one that is ``occluded`` hidden. Between two frames that a track tells,
-joints move in a straight line and keep the flags of the first. A rectangle that is grouped with a skeleton is the
-person's box.
+Between two frames that a track tells, joints move in a straight line and keep the flags of the first. A rectangle that
+is grouped with a skeleton is the person's box.
 """
 
-import math
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from xml.parsers import expat
 
 from bodyposenet.common.bounds import CVAT_FRAMES
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.assembly import Assembly, Joints, PhotoFinder, choose_people
+from bodyposenet.common.data.importers.cvat_elements import (
+    FIX,
+    CvatElement,
+    Triplet,
+    parse_xml,
+    read_box,
+    read_joints,
+    read_whole,
+)
 from bodyposenet.common.data.importers.document import Fault, decode_text
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.photo_store import is_photo
 
 Fields = dict[str, Any]
-Triplet = tuple[float, float, int]
 
 NAME = "annotations.xml"
-_FIX = "mend it in CVAT, and export again"
 _FRAME = "frame_{:06d}"  # what CVAT calls the pictures of a video
 _VIDEO = ("size", "start_frame", "frame_filter", "original_size")
-
-
-@dataclass(slots=True)
-class _Node:
-    """An element of XML, the line where it begins, and what is in it."""
-
-    tag: str
-    attributes: dict[str, str]
-    line: int
-    children: list["_Node"] = field(default_factory=list)
-    text: str = ""
-
-    def list_all(self, *tags: str) -> list["_Node"]:
-        """List the children of these kinds."""
-        return [child for child in self.children if child.tag in tags]
-
-    def walk(self, tag: str) -> Iterator["_Node"]:
-        """List what is of a kind anywhere inside."""
-        for child in self.children:
-            if child.tag == tag:
-                yield child
-            yield from child.walk(tag)
-
-    def read_text(self, tag: str) -> str:
-        """Read the text of the first child of a kind."""
-        return next((child.text.strip() for child in self.children if child.tag == tag), "")
-
-    def is_true(self, key: str) -> bool:
-        """Tell whether an attribute is 1."""
-        return self.attributes.get(key, "0").lower() in ("1", "true")
-
-    def number(self, key: str) -> int | None:
-        """Read an attribute that is a whole number; None where it is none."""
-        return _read_whole(self.attributes.get(key, ""))
-
-
-def _read_whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def is_cvat_xml(data: bytes) -> bool:
@@ -89,7 +55,7 @@ def read_cvat_xml(
     Raises:
         UserError: It is no XML, holds entities, has no skeletons, or several subsets and no choice is made.
     """
-    root = _parse(decode_text(data, where), where)
+    root = parse_xml(decode_text(data, where), where)
     skeletons = _find_skeletons(root)
     if not skeletons:
         problem = "it has no skeletons: points and boxes do not tell whose joints they are"
@@ -109,40 +75,7 @@ def read_cvat_xml(
     return assembly.finish(f"{tool} 1.1")
 
 
-def _parse(text: str, where: str) -> _Node:
-    """Parse XML; a document type is refused, as that is where entities that grow or read files are told."""
-    root = _Node("", {}, 0)
-    open_nodes = [root]
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        node = _Node(tag, attributes, parser.CurrentLineNumber)
-        open_nodes[-1].children.append(node)
-        open_nodes.append(node)
-        if len(open_nodes) > 100:
-            raise UserError("elements are nested too deeply", where=f"{where}:{node.line}", fix=_FIX)
-
-    def refuse(*_: object) -> None:
-        problem = "it has a document type, which CVAT does not write and which may read other files"
-        raise UserError(problem, where=f"{where}:{parser.CurrentLineNumber}", fix="remove the line, or export it again")
-
-    def add(text: str) -> None:
-        open_nodes[-1].text += text
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: open_nodes.pop()
-    parser.CharacterDataHandler = add
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(text, True)
-    except expat.ExpatError as error:
-        place = f"{where}:{error.lineno}"
-        raise UserError(f"no XML: {expat.ErrorString(error.code)}", where=place, fix="export it again") from None
-    return root.children[0]
-
-
-def _find_skeletons(root: _Node) -> dict[str, list[str]]:
+def _find_skeletons(root: CvatElement) -> dict[str, list[str]]:
     """Find the joints of each label of skeletons: as the labels are listed, or else as the skeletons have them."""
     skeletons: dict[str, list[str]] = {}
     for meta in root.list_all("meta"):
@@ -152,16 +85,16 @@ def _find_skeletons(root: _Node) -> dict[str, list[str]]:
                 skeletons[parent].append(name)
     if skeletons:
         return skeletons
-    drawn = [(node.attributes.get("label", ""), node) for each in root.list_all("image") for node in each.children]
-    drawn += [(track.attributes.get("label", ""), node) for track in root.list_all("track") for node in track.children]
+    drawn = [(node.label, node) for each in root.list_all("image") for node in each.children]
+    drawn += [(track.label, node) for track in root.list_all("track") for node in track.children]
     for owner, node in drawn:
         for point in node.list_all("points") if node.tag == "skeleton" else ():
             names = skeletons.setdefault(owner, [])
-            names += [name for name in [point.attributes.get("label", "")] if name not in names]
+            names += [name for name in [point.label] if name not in names]
     return skeletons
 
 
-def _choose_images(root: _Node, choice: str, where: str) -> list[_Node]:
+def _choose_images(root: CvatElement, choice: str, where: str) -> list[CvatElement]:
     """Choose the images of one subset: a project's have them as an attribute."""
     images = root.list_all("image")
     subsets = dict.fromkeys(image.attributes.get("subset", "") for image in images)
@@ -175,41 +108,41 @@ def _choose_images(root: _Node, choice: str, where: str) -> list[_Node]:
     return chosen
 
 
-def _name_photo(image: _Node, where: str) -> str:
+def _name_photo(image: CvatElement, where: str) -> str:
     name = image.attributes.get("name")
-    return name or Fault(f"{where}:{image.line}: the image has no name", _FIX)
+    return name or Fault(f"{where}:{image.line}: the image has no name", FIX)
 
 
-def _read_size(image: _Node) -> tuple[int, int] | None:
+def _read_size(image: CvatElement) -> tuple[int, int] | None:
     height, width = image.number("height"), image.number("width")
     return (height, width) if height and width else None
 
 
-def _add_people(assembly: Assembly, photo: int, shapes: Sequence[_Node]) -> None:
+def _add_people(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -> None:
     """Add the skeletons of one photo with the rectangles that they are grouped with; other people's are masked."""
-    boxes: dict[str, list[_Node]] = defaultdict(list)
+    boxes: dict[str, list[CvatElement]] = defaultdict(list)
     for shape in shapes:
         if shape.tag == "box" and shape.attributes.get("group_id", "0") != "0":
             boxes[shape.attributes["group_id"]].append(shape)
     used = set()
     for shape in shapes:
-        label = shape.attributes.get("label", "")
+        label = shape.label
         if shape.tag != "skeleton":
             continue
         if label not in assembly.numbers:
             assembly.count_other(label)
             continue
         around = boxes.get(shape.attributes.get("group_id", "0"), [])
-        box = _read_box(around[0]) if len(around) == 1 else None
+        box = read_box(around[0]) if len(around) == 1 else None
         used |= {id(node) for node in around}
-        found = _read_joints(shape, assembly.joints(label), assembly.where)
+        found = read_joints(shape, assembly.joints(label), assembly.where)
         _add_person(assembly, photo, label, found, box)
     for shape in shapes:
-        label = shape.attributes.get("label", "")
+        label = shape.label
         kind = next((name for name in assembly.numbers if name.casefold() == label.casefold()), None)
         if shape.tag == "box" and id(shape) not in used and kind is not None:
             nobody: dict[str, Triplet] = {}
-            _add_person(assembly, photo, kind, nobody, _read_box(shape))
+            _add_person(assembly, photo, kind, nobody, read_box(shape))
 
 
 def _add_person(
@@ -224,43 +157,7 @@ def _add_person(
         assembly.add_person(photo, kind, triplets, box)
 
 
-def _read_joints(skeleton: _Node, joints: Sequence[str], where: str) -> dict[str, Triplet] | Fault:
-    """Read the joints of one skeleton; a :class:`Fault` where one cannot be read."""
-    found: dict[str, Triplet] = {}
-    for point in skeleton.list_all("points"):
-        label, place = point.attributes.get("label", ""), f"{where}:{point.line}"
-        x, y = _read_pair(point.attributes.get("points", ""))
-        if label not in joints:
-            return Fault(f"{place}: joint {label!r} is none of its skeleton's", _FIX)
-        if label in found:
-            return Fault(f"{place}: joint {label!r} stands there twice", _FIX)
-        if math.isnan(x + y):
-            return Fault(f"{place}: the place of {label!r} is {point.attributes.get('points', '')[:40]!r}", _FIX)
-        flag = 0 if point.is_true("outside") else 1 if point.is_true("occluded") else 2
-        found[label] = (x, y, flag)
-    return found
-
-
-def _read_pair(text: str) -> tuple[float, float]:
-    try:
-        x, y = map(float, text.split(","))
-    except ValueError:
-        return math.nan, math.nan
-    return (x, y) if math.isfinite(x) and math.isfinite(y) else (math.nan, math.nan)
-
-
-def _read_box(node: _Node) -> list[float] | None:
-    low = _read_pair(f"{node.attributes.get('xtl')},{node.attributes.get('ytl')}")
-    high = _read_pair(f"{node.attributes.get('xbr')},{node.attributes.get('ybr')}")
-    turned, _ = _read_pair(f"{node.attributes.get('rotation', '0')},0")
-    cos, sin = abs(math.cos(math.radians(turned))), abs(math.sin(math.radians(turned)))
-    wide, tall = high[0] - low[0], high[1] - low[1]
-    width, height = wide * cos + tall * sin, wide * sin + tall * cos  # around what is turned about its middle
-    box = [low[0] + (wide - width) / 2, low[1] + (tall - height) / 2, width, height]
-    return None if any(map(math.isnan, box)) else box
-
-
-def _refuse_several(tracks: Sequence[_Node], where: str) -> None:
+def _refuse_several(tracks: Sequence[CvatElement], where: str) -> None:
     """Refuse the tracks of several videos, whose frames have the same numbers."""
     tasks = dict.fromkeys((track.attributes.get("task_id", ""), track.attributes.get("subset", "")) for track in tracks)
     if len(tasks) > 1:
@@ -286,14 +183,14 @@ class _Video:
     size: tuple[int, int] | None
 
     @classmethod
-    def read(cls, root: _Node) -> "_Video":
+    def read(cls, root: CvatElement) -> "_Video":
         told = {tag: node for meta in root.list_all("meta") for tag in _VIDEO for node in meta.walk(tag)}
         texts = {tag: node.text.strip() for tag, node in told.items()}
-        step = _read_whole(texts.get("frame_filter", "").removeprefix("step=")) or 1
-        shape = told.get("original_size", _Node("", {}, 0))
-        height, width = _read_whole(shape.read_text("height")), _read_whole(shape.read_text("width"))
+        step = read_whole(texts.get("frame_filter", "").removeprefix("step=")) or 1
+        shape = told.get("original_size", CvatElement("", {}, 0))
+        height, width = read_whole(shape.read_text("height")), read_whole(shape.read_text("width"))
         size = (height, width) if height and width else None
-        count, first = _read_whole(texts.get("size", "")), _read_whole(texts.get("start_frame", ""))
+        count, first = read_whole(texts.get("size", "")), read_whole(texts.get("start_frame", ""))
         return cls(count or 0, first or 0, step, size)
 
     def has(self, frame: int) -> bool:
@@ -304,7 +201,7 @@ class _Video:
     def find_names(self, listed: Sequence[str]) -> dict[int, str]:
         """Find the pictures of the frames by their names."""
         stems = {posixpath.splitext(posixpath.basename(name))[0].lower(): name for name in listed if is_photo(name)}
-        numbers = {_read_whole(stem.removeprefix("frame_")): name for stem, name in stems.items()}
+        numbers = {read_whole(stem.removeprefix("frame_")): name for stem, name in stems.items()}
         known = {frame: name for frame, name in numbers.items() if frame is not None}
         return {frame: name for frame, name in known.items() if _FRAME.format(frame) in stems}
 
@@ -318,23 +215,23 @@ class _Seen:
 
 
 def _gather_frames(
-    tracks: Sequence[_Node], skeletons: Mapping[str, Sequence[str]], video: _Video, where: str
+    tracks: Sequence[CvatElement], skeletons: Mapping[str, Sequence[str]], video: _Video, where: str
 ) -> dict[int, list[_Seen]]:
     """List who is in each frame, with the frames between those that the tracks tell."""
     frames: dict[int, list[_Seen]] = defaultdict(list)
     left = CVAT_FRAMES
     for track in tracks:
-        label = track.attributes.get("label", "")
+        label = track.label
         told: dict[int, dict[str, Triplet] | Fault] = {}
         for node in track.list_all("skeleton"):
             frame = node.number("frame")
             if frame is None:
-                raise UserError("a skeleton of a track has no frame", where=f"{where}:{node.line}", fix=_FIX)
-            told[frame] = _read_joints(node, skeletons.get(label, ()), where)
+                raise UserError("a skeleton of a track has no frame", where=f"{where}:{node.line}", fix=FIX)
+            told[frame] = read_joints(node, skeletons.get(label, ()), where)
         left -= (max(told) - min(told)) // video.step if told else 0
         if left < 0:
             problem = f"there are more than {CVAT_FRAMES} frames between those that the tracks tell"
-            raise UserError(problem, where=f"{where}:{track.line}", fix=_FIX)
+            raise UserError(problem, where=f"{where}:{track.line}", fix=FIX)
         for frame, joints in _fill(dict(sorted(told.items())), video.step):
             frames[frame].append(_Seen(label, joints))
     return dict(sorted(frames.items()))

@@ -22,7 +22,8 @@ from bodyposenet.common.data.importers.document import (
 from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
 from bodyposenet.common.data.importers.mpii import are_mpii, from_mpii
 from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source, is_file
-from bodyposenet.common.data.importers.yolo import find_root, is_yolo, read_yolo
+from bodyposenet.common.data.importers.yolo import is_yolo, read_yolo
+from bodyposenet.common.data.importers.yolo_layout import find_root
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes
 from bodyposenet.common.storage.files import read_bytes

@@ -1,245 +1,20 @@
 """Web: files of any server by their ``https://`` addresses, to be read whole or by ranges."""
 
 import functools
-import http.client
-import netrc
 import os
-import re
-import ssl
-import threading
-import urllib.request
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
-from typing import BinaryIO, ClassVar, NamedTuple, Never, Self
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from typing import BinaryIO, ClassVar, Never, Self
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from bodyposenet.common.errors import AwayError, PassingError, UserError
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.stores.object_location import ObjectLocation
-from bodyposenet.common.storage.stores.patience import ANSWER, BUSY, CONNECT, Failing, persist
-from bodyposenet.common.storage.stores.schemes import HERE
 from bodyposenet.common.storage.stores.store import Change, Stat
+from bodyposenet.common.storage.stores.web_requests import WebClient, check_private
 
-WHOLE, PART, MOVED, PAST_THE_END = 200, 206, (301, 302, 303, 307, 308), 416
-MOST_MOVES = 10
 KEPT = "/%:@!$&'()*+,;=~"  # characters of a path that mean themselves in an address
-NO_ANSWER = (ConnectionError, TimeoutError, OSError)
-HUNG_UP = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
-CERTIFICATES = "set SSL_CERT_FILE to the file of the authority that signed it"
 LISTED = "name the file itself, or a zip archive of the files; only gs://, s3:// and abfs:// have folders"
-RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
-
-
-class Answer(NamedTuple):
-    """What a server answered: a code, its headers by their names in small letters, and a body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class WebClient:
-    """Reads files; connections stay open for the next request of the same thread."""
-
-    def __init__(self) -> None:
-        self._trust = ssl.create_default_context()
-        self._open = _OpenConnections()
-
-    def stat(self, address: str) -> Stat:
-        """A file's bytes, and what its server tells it by: its ETag, or its time.
-
-        It is asked for with the first byte, as signed addresses are good for reading alone.
-        """
-        answer = self._get(address, {"Range": "bytes=0-0"}, body=False)
-        told = answer.headers
-        match = RANGE.fullmatch(told.get("content-range", ""))
-        size = match[1] if match else told.get("content-length", "")
-        if not size.isdecimal():
-            fix = "download it, and name the file on the disk"
-            raise UserError("this server does not tell how large a file is", where=address, fix=fix)
-        version = told.get("etag") or told.get("last-modified") or f"untold {os.urandom(8).hex()}"
-        return Stat(int(size), f"{version.removeprefix('W/').strip(chr(34))}-{size}")
-
-    def read(self, address: str, start: int = 0, end: int | None = None) -> bytes:
-        """Bytes of a file; fewer where it ends before."""
-        if end is not None and end <= start:
-            return b""
-        part = start or end is not None
-        span = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if part else {}
-        answer = self._get(address, span)
-        if answer.status == PAST_THE_END:
-            return b""
-        if answer.status == WHOLE and start:
-            fix = "download the archive, and name it on the disk"
-            raise UserError("this server does not give parts of a file", where=address, fix=fix)
-        return answer.body[:end] if answer.status == WHOLE else answer.body
-
-    def _get(self, address: str, headers: Mapping[str, str], *, body: bool = True) -> Answer:
-        return persist(lambda: self._follow(address, headers, body), functools.partial(judge, where=address))
-
-    def _follow(self, address: str, headers: Mapping[str, str], body: bool) -> Answer:
-        """Ask for a file where it is, and where it has moved to."""
-        for _ in range(MOST_MOVES):
-            answer = self._ask(address, headers, body)
-            if answer.status not in MOVED:
-                break
-            address = urljoin(address, answer.headers.get("location", ""))
-            _check_private(address)
-        if answer.status not in (WHOLE, PART, PAST_THE_END):
-            raise RefusedError(answer.status)
-        return answer
-
-    def _ask(self, address: str, headers: Mapping[str, str], body: bool) -> Answer:
-        """Make one request; if it was made by a connection that the server has closed meanwhile, make it anew."""
-        parts = urlsplit(address)
-        target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-        headers = {"Accept-Encoding": "identity", "User-Agent": "bodyposenet", **_sign(parts.hostname or ""), **headers}
-        connection, used = self._connect(f"{parts.scheme}://{parts.netloc}")
-        try:
-            try:
-                connection.request("GET", target, headers=headers)
-                response = connection.getresponse()
-            except HUNG_UP:
-                connection.close()
-                if not used:
-                    raise
-                return self._ask(address, headers, body)
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, self._read(connection, response, body))
-        except BaseException:
-            connection.close()
-            raise
-
-    def _read(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, body: bool) -> bytes:
-        """The answer's content; what nobody wants to have is left where it is, and the connection given up."""
-        if body or response.status == PART or response.status >= MOVED[0]:
-            return response.read()
-        connection.close()
-        return b""
-
-    def _connect(self, origin: str) -> tuple[http.client.HTTPConnection, bool]:
-        """A connection of this thread, and whether it was used before."""
-        kept = self._open.kept
-        connection = kept.get(origin)
-        if connection is not None and connection.sock is not None:
-            return connection, True
-        connection = kept[origin] = _make_connection(origin, self._trust)
-        connection.connect()
-        connection.sock.settimeout(ANSWER)
-        return connection, False
-
-
-class _KeptConnections(dict[str, http.client.HTTPConnection]):
-    """Connections to servers; they are closed when nobody needs them any more."""
-
-    def __del__(self) -> None:
-        for connection in self.values():
-            connection.close()
-
-
-class _OpenConnections(threading.local):
-    """The connections of a thread."""
-
-    def __init__(self) -> None:
-        self.kept = _KeptConnections()
-
-
-class RefusedError(Exception):
-    """An answer that is no file.
-
-    Args:
-        status: Its HTTP code.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"{status} {http.client.responses.get(status, '')}".strip())
-        self.status = status
-
-
-def _make_connection(origin: str, trust: ssl.SSLContext) -> http.client.HTTPConnection:
-    """A connection to a server, through the proxy that the environment names for it."""
-    parts = urlsplit(origin)
-    host = parts.hostname or ""
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(host, parts.port, timeout=CONNECT)
-    proxy = "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https", "")
-    if not proxy:
-        return http.client.HTTPSConnection(host, parts.port, timeout=CONNECT, context=trust)
-    way = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    connection = http.client.HTTPSConnection(way.hostname or "", way.port, timeout=CONNECT, context=trust)
-    login = _basic("Proxy-Authorization", unquote(way.username), unquote(way.password or "")) if way.username else {}
-    connection.set_tunnel(host, parts.port, login)
-    return connection
-
-
-def _sign(host: str) -> dict[str, str]:
-    """The header with the user and password that ``~/.netrc``, or the file that NETRC names, has for a host."""
-    try:
-        found = netrc.netrc(os.environ.get("NETRC") or None).authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return {}
-    return _basic("Authorization", found[0], found[2] or "") if found else {}
-
-
-def _basic(header: str, user: str, password: str) -> dict[str, str]:
-    return {header: f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
-
-
-def _split(address: str) -> SplitResult:
-    """Take an address apart.
-
-    Raises:
-        UserError: It is none: brackets that do not close, a port that is no number, a name that is too long.
-    """
-    try:
-        parts = urlsplit(address)
-        (parts.hostname or "").encode("idna"), parts.port  # each raises what it finds
-    except ValueError as error:
-        raise UserError(f"this is no address ({error})", where=address, fix="check the address") from None
-    return parts
-
-
-def _check_private(address: str) -> None:
-    """Refuse addresses by which anybody on the way can read and change a file."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError("this is no address of a file", where=address, fix="give https://host/path")
-    if parts.scheme == "http" and parts.netloc.rpartition("@")[2].rpartition(":")[0] not in HERE:
-        if parts.hostname in HERE:  # without a port
-            return
-        raise UserError("http:// is read from this machine alone", where=address, fix="give an https:// address")
-
-
-def judge(error: Exception, *, where: str) -> Failing:
-    """Judge a failed request for an address."""
-    said = str(error) or type(error).__name__
-    if isinstance(error, UserError):
-        return Failing(error)
-    if isinstance(error, RefusedError):
-        return _judge_refusal(error, where)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Failing(
-            AwayError(f"the certificate is not trusted ({error.verify_message})", where=where, fix=CERTIFICATES)
-        )
-    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        told = PassingError(f"the answer is cut or garbled ({said})", where=where, fix="run it again")
-        return Failing(told, hopeful=True)
-    if isinstance(error, NO_ANSWER):
-        fix = "check the address and the network, and run it again"
-        return Failing(PassingError(f"the server does not answer ({said})", where=where, fix=fix), True, True)
-    if isinstance(error, ValueError):  # of a place to go on to
-        return Failing(UserError(f"this is no address ({said})", where=where, fix="check the address"))
-    return Failing(error)
-
-
-def _judge_refusal(error: RefusedError, where: str) -> Failing:
-    if error.status in (404, 410):
-        return Failing(FileNotFoundError(str(error)))
-    if error.status in (401, 403, 407):
-        return Failing(PermissionError(str(error)))
-    kind = PassingError if error.status in BUSY else AwayError
-    return Failing(kind(f"the server refuses: {error}", where=where, fix="run it again later"), error.status in BUSY)
 
 
 class WebLocation(ObjectLocation):
@@ -258,7 +33,7 @@ class WebLocation(ObjectLocation):
         if "@" in parts.netloc:
             fix = "put them in ~/.netrc, for this host"
             raise UserError("an address holds no user and password here", where=address, fix=fix)
-        _check_private(address)
+        check_private(address)
         super().__init__(f"{parts.scheme}://{parts.netloc}{quote(parts.path, safe=KEPT)}")
         self._query = quote(parts.query, safe=f"{KEPT}?")
         self._part = parts.fragment
@@ -344,3 +119,17 @@ class WebLocation(ObjectLocation):
 @functools.lru_cache(maxsize=4)
 def _make_client(_process: int, _certificates: str) -> WebClient:
     return WebClient()
+
+
+def _split(address: str) -> SplitResult:
+    """Take an address apart.
+
+    Raises:
+        UserError: It is none: brackets that do not close, a port that is no number, a name that is too long.
+    """
+    try:
+        parts = urlsplit(address)
+        (parts.hostname or "").encode("idna"), parts.port  # each raises what it finds
+    except ValueError as error:
+        raise UserError(f"this is no address ({error})", where=address, fix="check the address") from None
+    return parts

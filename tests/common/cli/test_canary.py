@@ -21,7 +21,6 @@ KEY, OTHER_KEY, PASSWORD = "canary-of-the-key", "canary-of-another-key", "canary
 CANARY = b"canary-of"
 QUIET = 0.1  # seconds of its own that a process may show what it was started with
 TICKS = os.sysconf("SC_CLK_TCK")
-INFER = "infer.yaml"
 
 
 @pytest.mark.heavy

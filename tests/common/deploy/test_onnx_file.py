@@ -2,7 +2,7 @@
 
 import onnx
 import pytest
-from fuzzing.seeds import float_onnx_files
+from fuzzing.formats.onnx_files import float_onnx_files
 from onnx import TensorProto
 
 from bodyposenet.common.deploy.onnx_file import read_model, write_model

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from support.coco_files import annotation, dataset_spec, image, write_annotations, write_dataset
 
-from bodyposenet.common.data.conversion import convert
 from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.conversion.shard_plan import plan
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 
@@ -96,12 +96,12 @@ def test_mode_test_converts_the_test_data(tmp_path, spec):
     ],
 )
 def test_shards_are_named_as_tao_names_them(partitions, shards, names):
-    assert [name for name, _ in convert.plan(7, "x", partitions, shards)] == names
+    assert [name for name, _ in plan(7, "x", partitions, shards)] == names
 
 
 @given(st.integers(0, 60), st.integers(0, 5), st.integers(0, 7))
 def test_every_record_is_dealt_once_and_evenly(count, partitions, shards):
-    planned = [numbers for _, numbers in convert.plan(count, "x", partitions, shards)]
+    planned = [numbers for _, numbers in plan(count, "x", partitions, shards)]
     assert sorted(number for numbers in planned for number in numbers) == list(range(count))
     pieces = max(shards, 1)
     for fold in range(max(partitions, 1)):
@@ -115,7 +115,7 @@ def test_the_order_is_that_of_pythons_generator_seeded_with_42():
     shuffler, even, odd = random.Random(42), [0, 2, 4, 6, 8], [1, 3, 5, 7]
     shuffler.shuffle(even)
     shuffler.shuffle(odd)
-    assert [numbers for _, numbers in convert.plan(9, "x", 2, 0)] == [even, odd]
+    assert [numbers for _, numbers in plan(9, "x", 2, 0)] == [even, odd]
 
 
 def test_the_same_input_gives_the_same_bytes(spec, tmp_path):

@@ -13,13 +13,6 @@ from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 
 
-@pytest.fixture
-def expected(tmp_path):
-    path = tmp_path / "coco.json"
-    path.write_text(json.dumps(coco(shots())))
-    return people_in(read_annotations(path, JOINTS))
-
-
 def files(**how):
     return {f"{shot.name[:-4]}.json": labelme(shot, **how) for shot in shots()}
 

@@ -1,0 +1,220 @@
+"""YOLO layout: where a dataset's photos and label files lie, and which belong to a subset.
+
+Exports lie about in several ways: beside the ``data.yaml`` or a folder above it, with photos and labels in
+``images/train`` and ``labels/train``, in ``train/images`` and ``train/labels``, or together; all are found.
+"""
+
+import os
+import posixpath
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from bodyposenet.common.bounds import YOLO_YAML_BYTES
+from bodyposenet.common.data.importers.assembly import PhotoFinder
+from bodyposenet.common.data.importers.document import Fault, decode_text
+from bodyposenet.common.data.importers.photo_names import match
+from bodyposenet.common.data.importers.sources import SourceFiles
+from bodyposenet.common.data.importers.yolo_settings import parse_yaml
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.errors import in_bucket, translate_errors
+from bodyposenet.common.storage.location import Location
+from bodyposenet.common.storage.photo_store import is_photo
+
+Fields = dict[str, Any]
+
+SUBSETS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_NO_LABELS = frozenset({"classes.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"})
+
+
+def find_root(file: Location) -> Location:
+    """Find the folder of a dataset: the yaml's ``path`` where a subset is in there, else that of the yaml itself.
+
+    As with Ultralytics it may lead anywhere on the disk but to the root: whoever names the yaml may read what is there,
+    nothing is written, and only photos, labels and lists are read.
+    """
+    with translate_errors(file):
+        data = file.fetch(0, YOLO_YAML_BYTES + 1)
+    document = parse_yaml(data, str(file))
+    given = document.get("path")
+    if file.remote or not isinstance(given, str) or not given or in_bucket(given):
+        return file.parent
+    root = file.parent / given
+    return root if _holds_subset(str(root), document) and os.path.realpath(str(root)) != os.sep else file.parent
+
+
+def _holds_subset(root: str, document: Fields) -> bool:
+    """Tell whether a folder has the photos or labels of a subset, so that no other folder is ever looked through."""
+    values = [document.get(key) for names in SUBSETS.values() for key in names]
+    for value in (each for given in values for each in (given if isinstance(given, list) else [given])):
+        if isinstance(value, str):
+            plain = "/".join(_list_parts(value))
+            tries = {place for part in _drop_parents(plain) for place in (part, _swap(part))}
+            if any(os.path.exists(posixpath.join(root, place)) for place in tries):
+                return True
+    return False
+
+
+class YoloPair(NamedTuple):
+    """A photo and its label file; one of them may be missing."""
+
+    photo: str | None
+    label: str | None
+
+    def tell_photo(self, files: SourceFiles) -> str:
+        """Name the photo, or say that there is none."""
+        if self.photo is not None:
+            return self.photo
+        fix = "add the photo, or remove the label file"
+        return Fault(f"{files.tell(self.label or '')}: no photo is called so", fix)
+
+
+class YoloLayout:
+    """Where a dataset's photos and label files lie.
+
+    Args:
+        files: All files.
+        document: The yaml.
+        where: The yaml's name.
+        photos: Photos elsewhere.
+    """
+
+    def __init__(self, files: SourceFiles, document: Fields, where: str, photos: PhotoFinder | None) -> None:
+        self.files, self.document, self.where = files, document, where
+        self.known = files.known
+        self.folders = {""} | {folder for name in files.names for folder in _list_parents(name)}
+        self.photos = files.list_photos()
+        elsewhere = photos.listing if photos else {}
+        self.elsewhere = {posixpath.splitext(name)[0]: name for name in elsewhere if is_photo(name)}
+
+    def list_pairs(self, choice: str) -> list[YoloPair]:
+        """List the photos of a subset with their labels."""
+        key, values = self._choose(choice)
+        pairs: dict[tuple[str | None, str | None], YoloPair] = {}
+        for value in values:
+            found = self._read_list(value) if value.lower().endswith(".txt") else self._list_folder(key, value)
+            pairs |= {(pair.photo, pair.label): pair for pair in found}
+        if not any(pair.label for pair in pairs.values()):
+            raise UserError(
+                f"no label file belongs to the photos of {key!r}: {', '.join(map(repr, values))}",
+                where=self.where,
+                fix="put the label files into labels/ beside images/, or write the folder as it is below the data.yaml",
+            )
+        return list(pairs.values())
+
+    def _choose(self, choice: str) -> tuple[str, list[str]]:
+        """Choose the key of a subset, whatever tools call it; without a choice the only one."""
+        known = [key for names in SUBSETS.values() for key in names if self.document.get(key)]
+        aliases = next((names for names in SUBSETS.values() if choice.lower() in names), ())
+        keys = [key for key in (choice, *aliases) if self.document.get(key)][:1] if choice else known
+        if len(keys) != 1:
+            problem = f"it has no photos for {choice!r}" if choice else "it has several subsets"
+            problem = problem if choice or keys else "it has none of the keys 'train', 'val' and 'test'"
+            fix = f"name one of them after a #, as in {self.where}#val; it has: {', '.join(known) or 'none'}"
+            raise UserError(problem, where=self.where, fix=fix)
+        given = self.document[keys[0]]
+        values = given if isinstance(given, list) else [given]
+        if not all(isinstance(value, str) for value in values):
+            raise UserError(f"{keys[0]!r} is {given!r}", where=self.where, fix="write a folder, a list or a .txt file")
+        return keys[0], values
+
+    def _list_folder(self, key: str, value: str) -> Iterator[YoloPair]:
+        """List the photos of a folder, and the label files whose photos are elsewhere."""
+        folder = self._find_folder(value)
+        if folder is None:
+            raise UserError(
+                f"{key!r} is {value!r}, and there is no such folder of photos or labels",
+                where=self.where,
+                fix="write the folder as it is below the data.yaml",
+            )
+        photos = [name for name in self.photos if _is_in(name, folder)]
+        pairs = [YoloPair(name, self._find_label(posixpath.splitext(name)[0])) for name in photos]
+        labels = {pair.label for pair in pairs}
+        yield from pairs
+        roots = [root for root in (_swap(folder), posixpath.join(folder, "labels")) if root in self.folders]
+        lost = [
+            name
+            for root in roots or ([] if photos else [folder])
+            for name in self.files.names
+            if _is_in(name, root) and _is_label(name) and name not in labels
+        ]
+        stems = [posixpath.splitext(name)[0] for name in lost]
+        meant = match(stems, self.elsewhere)
+        for name, stem in zip(lost, stems, strict=True):
+            found = meant.get(stem, stem)
+            yield YoloPair(self.elsewhere.get(found), name)
+
+    def _read_list(self, value: str) -> Iterator[YoloPair]:
+        """List the photos that a text file names, line by line."""
+        name = next((name for name in self._list_candidates(value) if name in self.known), None)
+        if name is None:
+            fix = "write the file as it is below the data.yaml"
+            raise UserError(f"there is no file {value!r}", where=self.where, fix=fix)
+        text = decode_text(self.files.read(name), self.files.tell(name))
+        lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
+        meant = match(lines, self.photos)
+        photos = [meant.get(line, line) for line in lines]
+        stems = [posixpath.splitext(posixpath.normpath(photo))[0] for photo in photos]
+        absent = [stem for photo, stem in zip(photos, stems, strict=True) if photo not in self.known]
+        elsewhere = {stem: stem for stem in absent} | (match(absent, self.elsewhere) if absent else {})
+        own = {self._find_label(posixpath.splitext(name)[0]) for name in self.photos}
+        for photo, stem in zip(photos, stems, strict=True):
+            parts = [stem] if photo in self.known else _drop_parents(stem)
+            found = ((part, self._find_label(part)) for part in parts)
+            label = next((label for part, label in found if label and (part == stem or label not in own)), None)
+            yield YoloPair(self.elsewhere.get(elsewhere[stem], photo) if stem in elsewhere else photo, label)
+
+    def _find_folder(self, value: str) -> str | None:
+        """Find the folder of photos, which may be elsewhere, so that only its labels are here."""
+        for candidate in self._list_candidates(value):
+            if {candidate, _swap(candidate)} & self.folders:
+                return candidate
+        return None
+
+    def _list_candidates(self, value: str) -> Iterator[str]:
+        """List the paths below the dataset that a path of the yaml may mean, the likeliest first."""
+        base = self.document.get("path")
+        for parts in ((base, value), (value,)):
+            plain = _list_parts("/".join(str(part) for part in parts if part))
+            yield from _drop_parents("/".join(plain)) if plain else ("",)
+
+    def _find_label(self, stem: str) -> str | None:
+        folder, base = posixpath.split(stem)
+        for candidate in (_swap(folder), posixpath.join(folder, "labels"), folder):
+            name = f"{posixpath.join(candidate, base)}.txt"
+            if name in self.known:
+                return name
+        return None
+
+
+def _list_parents(name: str) -> Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _list_parts(path: str) -> list[str]:
+    """List the folders and the file of a path, without its way up."""
+    normal = posixpath.normpath(path.replace("\\", "/"))
+    return [part for part in normal.split("/") if part not in ("", ".", "..")]
+
+
+def _drop_parents(path: str) -> Iterator[str]:
+    """List a path, and what is left of it without its first folders."""
+    parts = path.split("/")
+    return ("/".join(parts[first:]) for first in range(len(parts)))
+
+
+def _swap(folder: str) -> str:
+    """Return the folder of labels that stands beside a folder of photos: the last ``images`` becomes ``labels``."""
+    parts = folder.split("/")
+    for place in reversed(range(len(parts))):
+        if parts[place].lower() == "images":
+            return "/".join([*parts[:place], "labels", *parts[place + 1 :]])
+    return folder
+
+
+def _is_in(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
+
+
+def _is_label(name: str) -> bool:
+    return name.lower().endswith(".txt") and posixpath.basename(name).lower() not in _NO_LABELS

@@ -1,0 +1,175 @@
+"""YOLO settings: a dataset's ``data.yaml``, and what it says of classes, joints and the numbers of a line."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import yaml
+
+from bodyposenet.common.bounds import YOLO_YAML_BYTES
+from bodyposenet.common.data.importers.assembly import Joints, choose_people
+from bodyposenet.common.data.importers.document import decode_text
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.skeleton.skeleton import COCO_17
+from bodyposenet.common.spec.document import find_excess
+
+Fields = dict[str, Any]
+
+_COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def parse_yaml(data: bytes, where: str) -> Fields:
+    """Parse a dataset's yaml.
+
+    Raises:
+        UserError: It is no YAML of plain values, too large or nested too deeply, or holds no keys.
+    """
+    if len(data) > YOLO_YAML_BYTES:
+        raise UserError("is too large for a dataset's yaml", where=where, fix="name the data.yaml")
+    text = decode_text(data, where)
+    if excess := find_excess(text):
+        raise UserError(excess, where=where, fix="name the data.yaml")
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        grows = node is not None and _measure(node, {}) > YOLO_YAML_BYTES
+        document = None if node is None or grows else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        problem = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "problem", None) or error
+        raise UserError(f"no YAML: {problem}", where=place, fix="mend it, or export it again") from None
+    if grows:
+        fix = "write its values out, without aliases (*)"
+        raise UserError("its aliases stand for more than a dataset's yaml can hold", where=where, fix=fix)
+    if not isinstance(document, dict):
+        raise UserError("it holds no keys", where=where, fix="name the data.yaml of a YOLO-pose dataset")
+    return document
+
+
+def _measure(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the characters of a value with all that its aliases stand for; without end where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return len(node.value)
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_measure(part, known) for part in parts)
+    return known[id(node)]
+
+
+@dataclass(frozen=True)
+class YoloSettings:
+    """What a ``data.yaml`` says of people.
+
+    Attributes:
+        document: All of it.
+        classes: Names by number.
+        joints: Names of the joints of each class of people, in the order of a line.
+        numbers: How many each has in a line: 2 without visibility, or 3.
+    """
+
+    document: Fields
+    classes: dict[int, str]
+    joints: dict[str, tuple[str, ...]]
+    numbers: int
+
+    @classmethod
+    def read(cls, document: Fields, where: str, joints: Joints) -> "YoloSettings":
+        """Read what the labels of people are to be read by.
+
+        Args:
+            document: The yaml.
+            where: Its name, for messages.
+            joints: As the dataset spec has them.
+
+        Raises:
+            UserError: A key is missing or wrong, or nobody can know what the joints of a line are.
+        """
+        shape = document.get("kpt_shape")
+        if shape is None:
+            fix = "export YOLO-pose rather than YOLO boxes, or add kpt_shape: [17, 3], joints and numbers for each"
+            raise UserError(
+                "it has no key 'kpt_shape', so its labels are boxes without keypoints", where=where, fix=fix
+            )
+        whole = isinstance(shape, list) and len(shape) == 2 and all(type(value) is int for value in shape)
+        if not whole or shape[0] < 1 or shape[1] not in (2, 3):
+            fix = "write how many joints there are, and 2 or 3 numbers for each: kpt_shape: [17, 3]"
+            raise UserError(f"'kpt_shape' is {shape!r}", where=where, fix=fix)
+        classes = _name_classes(document, where)
+        people = choose_people(list(classes.values()), joints)
+        named = {
+            name: _name_joints(document, (number, name), shape[0], where, joints)
+            for number, name in classes.items()
+            if name in people
+        }
+        for names in named.values():
+            _hold_to_flips(document.get("flip_idx"), names, where)
+        return cls(document, classes, named, shape[1])
+
+
+def _name_classes(document: Fields, where: str) -> dict[int, str]:
+    given = document.get("names")
+    if isinstance(given, list):
+        given = dict(enumerate(given))
+    if not isinstance(given, dict) or not given or not all(type(key) is int for key in given):
+        fix = "name the classes in the order of their numbers: names: [person]"
+        raise UserError("'names' is missing or no list of classes", where=where, fix=fix)
+    return {key: str(name) for key, name in given.items()}
+
+
+def _name_joints(document: Fields, label: tuple[int, str], count: int, where: str, joints: Joints) -> tuple[str, ...]:
+    """Find the joints' names of a class: ``kpt_names``, sleap-io's ``node_names``, or COCO's where there are 17."""
+    given = document.get("kpt_names", document.get("node_names"))
+    if given is None and count == COCO_17.num_joints and document.get("flip_idx") in (None, [], _COCO_FLIP):
+        return tuple(COCO_17.joints)
+    if given is None:
+        raise _unnamed(count, where, joints, coco=count == COCO_17.num_joints)
+    given = _choose_names(given, label)
+    if not isinstance(given, list) or len(given) != count or len({str(name) for name in given}) != count:
+        told = len(given) if isinstance(given, list) else "no"
+        fix = f"list the {count} joints' names of {label[1]!r}, each once, in the order of a line"
+        raise UserError(f"'kpt_shape' has {count} joints, and 'kpt_names' {told} names", where=where, fix=fix)
+    return tuple(str(name) for name in given)
+
+
+def _choose_names(given: object, label: tuple[int, str]) -> object:
+    """Choose a class's list of names: its own, or the only one; of names by number, in the order of the numbers."""
+    if isinstance(given, list) and given and isinstance(given[0], list):
+        given = dict(enumerate(given))
+    if not isinstance(given, dict):
+        return given
+    if any(isinstance(value, list) for value in given.values()):
+        only = next(iter(given.values())) if len(given) == 1 else None
+        return next((given[key] for key in label if key in given), only)
+    numbered = all(type(key) is int for key in given)
+    return [given[key] for key in sorted(given)] if numbered else list(given.values())
+
+
+def _unnamed(count: int, where: str, joints: Joints, *, coco: bool) -> UserError:
+    """Make the error for joints whose order nobody can know, with what to write."""
+    lists = list(joints.values()) if isinstance(joints, Mapping) else [joints] if joints else []
+    names = next((list(names) for names in lists if len(names) == count), ["nose", "…"])
+    why = "'flip_idx' is not that of COCO's 17 joints" if coco else f"only 17 are known to be COCO's, these are {count}"
+    return UserError(
+        f"it has no key 'kpt_names', and {why}",
+        where=where,
+        fix=f"write the joints' names in the order of a line, such as kpt_names: {{0: [{', '.join(names)}]}}",
+    )
+
+
+def _hold_to_flips(flips: object, joints: Sequence[str], where: str) -> None:
+    """Refuse names that contradict ``flip_idx``: a left joint that is not exchanged with its right one."""
+    if not isinstance(flips, list) or flips == list(range(len(joints))):
+        return
+    places = {name.casefold(): place for place, name in enumerate(joints)}
+    for place, name in enumerate(places):
+        other = places.get(name.replace("left", "right"), place)
+        if other != place and (place >= len(flips) or flips[place] != other):
+            raise UserError(
+                f"'flip_idx' does not exchange {joints[place]} with {joints[other]}: names and numbers disagree",
+                where=where,
+                fix="write kpt_names in the order of a line's joints, or mend flip_idx",
+            )

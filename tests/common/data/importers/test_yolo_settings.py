@@ -1,0 +1,102 @@
+"""YOLO settings: joints are put in order by the names that the yaml gives, and what it lacks is told."""
+
+import pytest
+from support.coco_files import JOINTS
+from support.tool_files import assert_same_people, people_in, write_files
+from support.yolo_sets import KEYS, NAMED, POSE, files, plain, read
+
+from bodyposenet.common.errors import UserError
+
+
+def test_joints_in_another_order_are_put_in_order_by_name(tmp_path, expected):
+    whole = plain()
+    turned = [*JOINTS[1:], JOINTS[0]]
+    for name in [name for name in whole if name.endswith(".txt")]:
+        lines = [line.split() for line in whole[name].splitlines()]
+        whole[name] = "".join(" ".join([*line[:5], *line[8:], *line[5:8]]) + "\n" for line in lines)
+    whole["data.yaml"] = f"train: images/train\n{NAMED}kpt_shape: [17, 3]\nkpt_names: {turned}\n"
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "problem", "fix"),
+    [
+        (KEYS, "it has no key 'kpt_shape'", "add kpt_shape: [17, 3]"),
+        (f"{KEYS}kpt_shape: 17\n", "'kpt_shape' is 17", "kpt_shape: [17, 3]"),
+        (f"{KEYS}kpt_shape: [17, 4]\n", "'kpt_shape' is [17, 4]", "2 or 3 numbers"),
+        (f"{KEYS}kpt_shape: [5, 3]\n", "only 17 are known to be COCO's, these are 5", "kpt_names: {0: [nose, …]}"),
+        (f"{KEYS}kpt_shape: [17, 3]\nflip_idx: [0, 4, 5, 6, 1, 2, 3]\n", "'flip_idx' is not that of", "kpt_names"),
+        (f"{KEYS}kpt_shape: [3, 3]\nkpt_names: [a, b]\n", "'kpt_shape' has 3 joints, and 'kpt_names' 2 names", "each"),
+        (
+            f"{KEYS}kpt_shape: [2, 3]\nkpt_names: [left_eye, right_eye]\nflip_idx: [0, 0]\n",
+            "'flip_idx' does not exchange left_eye with right_eye",
+            "mend flip_idx",
+        ),
+        (f"train: images/train\n{POSE}", "'names' is missing", "names: [person]"),
+        (f"{NAMED}{POSE}", "none of the keys 'train', 'val' and 'test'", "#val"),
+        (f"train: 5\n{NAMED}{POSE}", "'train' is 5", "a folder, a list or a .txt file"),
+        (
+            f"train: pictures\n{NAMED}{POSE}",
+            "'train' is 'pictures', and there is no such folder",
+            "below the data.yaml",
+        ),
+        (f"train: list.txt\n{NAMED}{POSE}", "there is no file 'list.txt'", "below the data.yaml"),
+        ("train: [a\nb: {", ":2: no YAML", "mend it"),
+        ("- a\n", "it holds no keys", "name the data.yaml"),
+        ("", "the file is empty", "export it again"),
+    ],
+)
+def test_what_is_wrong_with_the_yaml_is_told_with_what_to_write(tmp_path, yaml, problem, fix):
+    whole = files("images/train", "labels/train", {"data.yaml": yaml})
+    with pytest.raises(UserError) as caught:
+        read(write_files(tmp_path / "mine", whole) / "data.yaml")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/mine/data.yaml")
+    assert problem in message
+    assert fix in message
+
+
+def test_the_specs_names_are_proposed_where_the_yaml_has_none(tmp_path):
+    whole = files("images/train", "labels/train", {"data.yaml": f"{KEYS}kpt_shape: [2, 3]\n"})
+    with pytest.raises(UserError, match=r"kpt_names: \{0: \[head, tail\]\}"):
+        read(write_files(tmp_path / "mine", whole) / "data.yaml", joints=["head", "tail"])
+
+
+def test_each_class_has_the_joints_that_are_listed_for_it(tmp_path, expected):
+    """And names by number take the numbers' order, however the yaml lists them."""
+    whole = plain(label=1)
+    turned = "".join(f"  {place}: {JOINTS[place]}\n" for place in reversed(range(17)))
+    for listed in (f"  0: {[f'wheel_{place}' for place in range(17)]}\n  1: {JOINTS}\n", turned):
+        whole["data.yaml"] = f"train: images/train\nnames: [car, person]\nkpt_shape: [17, 3]\nkpt_names:\n{listed}"
+        assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+def test_a_class_of_people_without_names_of_its_own_takes_no_others(tmp_path):
+    whole = plain(label=1)
+    listed = f"kpt_names:\n  0: {JOINTS}\n  2: {JOINTS}\n"
+    whole["data.yaml"] = f"train: images/train\nnames: [car, person, cat]\nkpt_shape: [17, 3]\n{listed}"
+    with pytest.raises(UserError, match="'kpt_names' no names; list the 17 joints' names of 'person'"):
+        read(write_files(tmp_path / "mine", whole))
+
+
+ALIASES = "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
+MERGES = "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        f"a: &a [x, x, x, x]\n{ALIASES}train: *h\n{NAMED}{POSE}",
+        f"a: &a [x, x, x, x]\n{ALIASES}train: images/train\nnames: [*h]\n{POSE}",
+        f"a: &a {{x: 1}}\n{MERGES}{KEYS}{POSE}",
+        f"a: &a [*a]\n{KEYS}{POSE}",
+    ],
+)
+def test_aliases_that_grow_without_bound_are_refused(tmp_path, bomb):
+    whole = files("images/train", "labels/train", {"data.yaml": bomb})
+    with pytest.raises(UserError, match=r"data.yaml: its aliases stand for more.*write its values out"):
+        read(write_files(tmp_path / "mine", whole))
