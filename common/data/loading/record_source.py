@@ -219,18 +219,27 @@ class RecordSource:
 
     def _keypoints(self, record: Record) -> np.ndarray:
         """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
-        spec = self.find_dataset(record.dataset)
+        joints, codes = self._labels.get(record.dataset) or self._find_labels(record.dataset)
         if not len(record.joints):
             return np.empty((0, self.skeleton.num_joints, 3))
         keypoints = record.joints.copy()
-        if keypoints.shape[1] != len(spec.joints):
+        if keypoints.shape[1] != len(joints):
             raise UserError(
-                f"records have {keypoints.shape[1]} joints, the spec of dataset {record.dataset!r} {len(spec.joints)}",
+                f"records have {keypoints.shape[1]} joints, the spec of dataset {record.dataset!r} {len(joints)}",
                 where="dataloader.dataset_config.dataset_specs",
                 fix="name the dataset spec that they were converted with, or convert them again",
             )
-        keypoints[..., 2] = recode(keypoints[..., 2], spec.visibility_flags.codes())
-        return self.skeleton.take(spec.joints, keypoints)
+        keypoints[..., 2] = recode(keypoints[..., 2], codes)
+        return self.skeleton.take(joints, keypoints)
+
+    @cached_property
+    def _labels(self) -> dict[str, tuple[tuple[str, ...], dict[int, int]]]:
+        """Joints and flags of each dataset that a record was of; every sample asks for them."""
+        return {}
+
+    def _find_labels(self, name: str) -> tuple[tuple[str, ...], dict[int, int]]:
+        spec = self.find_dataset(name)
+        return self._labels.setdefault(name, (spec.joints, spec.visibility_flags.codes()))
 
 
 class _Place(NamedTuple):
