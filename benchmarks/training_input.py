@@ -32,6 +32,8 @@ BATCH = 10
 THREADS = 2
 VARIED = {"flip_lr_prob": 0.5, "rotate_deg_max": 40.0, "translate_max_x": 40.0, "translate_max_y": 40.0}  # TAO's sample
 LARGER = {"input_rate_512": 512, "input_rate_1024": 1024, "input_rate_2048": 2048}  # pixels of the shorter side
+KEPT = "input_rate_kept", "input_rate_512_kept"  # as they are, and of one of LARGER
+CACHE = 10**9  # bytes: more than the sample's photos take
 QUALITY = 90  # of JPEG
 ROWS = {
     "input_rate": (
@@ -41,6 +43,8 @@ ROWS = {
     "input_rate_512": ("the same of photos enlarged to a shorter side of 512 pixels, twice the input's", ""),
     "input_rate_1024": ("the same, 1,024 pixels", ""),
     "input_rate_2048": ("the same, 2,048 pixels", "≥ 1.0"),
+    "input_rate_kept": ("the first, photos kept as they were decoded in an epoch before", "≥ 1.0"),
+    "input_rate_512_kept": ("the same of photos of 512 pixels", "≥ 1.0"),
     "input_masks": ("the same with masks that cv2.imdecode reads, over those with our reader of bitmaps", "≤ 0.98"),
     "input_scaling": ("images/s of batches of two threads, over those of one", "≥ 1.7"),
     "input_scaling_decode": ("for comparison: of reading and cv2.imdecode", ""),
@@ -79,17 +83,20 @@ def inputs(source: Again, photos: list[Path]) -> dict[str, float]:
 
 def measure_small(source: Again, photos: list[Path]) -> dict[str, float]:
     """The rows of photos as they are."""
-    rates, masks, scalings, decode_scalings = [], [], [], []
+    rates, kept_rates, masks, scalings, decode_scalings = [], [], [], [], []
+    kept = Again(replace(source.source, cache_bytes=CACHE))
     for number in range(ROUNDS + 1):  # the first compiles, and reads the files into memory
         decode = [rate(decoded, photos, count) for count in (THREADS, 1)]
         made = [rate(batched, source, count, number) for count in (THREADS, 1)]
         with bitmaps_by_opencv():
             masks.append(rate(batched, source, THREADS, number) / made[0])
         rates.append(made[0] / decode[0])
+        kept_rates.append(rate(batched, kept, THREADS, number) / decode[0])
         scalings.append(made[0] / made[1])
         decode_scalings.append(decode[0] / decode[1])
     figures = {
         "input_rate": rates,
+        KEPT[0]: kept_rates,
         "input_masks": masks,
         "input_scaling": scalings,
         "input_scaling_decode": decode_scalings,
@@ -99,16 +106,25 @@ def measure_small(source: Again, photos: list[Path]) -> dict[str, float]:
 
 def measure_larger(source: RecordSource) -> dict[str, float]:
     """The rows of ``LARGER``: the same samples out of photos that have more pixels."""
-    found = {}
+    found: dict[str, float] = {}
     for key, side in LARGER.items():
         with tempfile.TemporaryDirectory() as name:
             larger, photos = enlarge(source, side, Path(name))
-            rates = []
-            for number in range(ROUNDS_LARGER + 1):
-                decode = rate(decoded, photos, THREADS)
-                rates.append(rate(batched, Again(larger), THREADS, number) / decode)
-        found[key] = median(rates[1:])
+            sources = {key: Again(larger)}
+            if f"{key}_kept" in KEPT:
+                sources[f"{key}_kept"] = Again(replace(larger, cache_bytes=CACHE))
+            found |= compare_to_decoding(sources, photos)
     return found
+
+
+def compare_to_decoding(sources: dict[str, Again], photos: list[Path]) -> dict[str, float]:
+    """Images a second of batches of each source, over those of decoding their photos."""
+    rates: dict[str, list[float]] = {key: [] for key in sources}
+    for number in range(ROUNDS_LARGER + 1):
+        decode = rate(decoded, photos, THREADS)
+        for key, source in sources.items():
+            rates[key].append(rate(batched, source, THREADS, number) / decode)
+    return {key: median(values[1:]) for key, values in rates.items()}
 
 
 @contextmanager

@@ -70,13 +70,11 @@ class _Taking(NamedTuple):
 
     Attributes:
         parents: Columns whose mean each computed joint is; they stand behind the dataset's.
-        places: Joints of the skeleton that are taken.
-        columns: Where from.
+        columns: ``(K,)`` where each joint of the skeleton comes from; the last column of all is that of unknown ones.
     """
 
-    parents: tuple[list[int], ...]
-    places: list[int]
-    columns: list[int]
+    parents: tuple[np.ndarray, ...]
+    columns: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -152,17 +150,16 @@ class Skeleton:
         plan = self._plans.get(key := tuple(names))
         if plan is None:
             plan = self._plans[key] = self._plan_taking(key)
-        known = np.empty((len(keypoints), len(names) + len(plan.parents), 3))
+        known = np.empty((len(keypoints), len(names) + len(plan.parents) + 1, 3))
         known[:, : len(names)] = keypoints
+        known[:, -1] = 0.0
         for column, parents in enumerate(plan.parents, len(names)):
-            points = known[:, parents]  # (N, P, 3)
+            points = known.take(parents, axis=1)  # (N, P, 3)
             visibility = points[..., 2].min(axis=1)
             known[:, column] = points.sum(axis=1) / len(parents)
             known[:, column, 2] = visibility
             known[~(visibility > 0), column] = 0.0
-        taken = np.zeros((len(keypoints), self.num_joints, 3))
-        taken[:, plan.places] = known[:, plan.columns]
-        return taken
+        return known.take(plan.columns, axis=1)
 
     @cached_property
     def _plans(self) -> dict[tuple[str, ...], "_Taking"]:
@@ -172,11 +169,9 @@ class Skeleton:
     def _plan_taking(self, names: tuple[str, ...]) -> "_Taking":
         computable = self._computable(names)
         columns = {name: column for column, name in enumerate((*names, *(joint for joint, _ in computable)))}
-        places = [place for place, joint in enumerate(self.joints) if joint in columns]
         return _Taking(
-            parents=tuple([columns[parent] for parent in parents] for _, parents in computable),
-            places=places,
-            columns=[columns[self.joints[place]] for place in places],
+            parents=tuple(np.array([columns[parent] for parent in parents]) for _, parents in computable),
+            columns=np.array([columns.get(joint, len(columns)) for joint in self.joints], np.int64),
         )
 
     def find_problems(self) -> Iterator[str]:

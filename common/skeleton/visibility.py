@@ -10,5 +10,6 @@ def recode(flags: npt.NDArray[np.float64], codes: Mapping[int, int]) -> npt.NDAr
     """Translate visibility flags by a dataset's table; flags that it lacks become 0."""
     coded = np.zeros_like(flags)
     for flag, code in codes.items():
-        coded[flags == flag] = code
+        if code:
+            coded[flags == flag] = code
     return coded

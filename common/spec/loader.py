@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import (
     Bool,
+    Count,
     Float,
     Fraction,
     Name,
@@ -262,6 +263,8 @@ class Dataloader(Strict):
             ``negative_photos`` of a dataset spec brings.
         decode_whole: Extension: decode all pixels of JPEG photos; by default a photo that the augmentation shrinks to a
             half, a quarter or an eighth, or below, is decoded at that size.
+        cache_megabytes (MB): Extension: memory, in each process that trains, for photos that are kept as they were
+            decoded, so that later epochs do not decode them again; those are kept that come first. 0 keeps none.
         shuffle_buffer_size (samples): Accepted; without effect, as every epoch is a permutation of all samples.
         image_config: Size of the network input.
         pose_config: Size of the labels, and the skeleton.
@@ -275,6 +278,7 @@ class Dataloader(Strict):
     batch_size: Natural
     negatives: Annotated[Fraction, Field(lt=1)] = 0.0
     decode_whole: Bool = False
+    cache_megabytes: Count = 0
     shuffle_buffer_size: Natural = 20000
     image_config: ImageConfig = ImageConfig()
     pose_config: PoseConfigRef = PoseConfigRef()
@@ -282,6 +286,11 @@ class Dataloader(Strict):
     normalization_params: NormalizationParams = NormalizationParams()
     augmentation_config: AugmentationConfig = AugmentationConfig()
     label_processor_config: LabelProcessorConfig = LabelProcessorConfig()
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of ``cache_megabytes``."""
+        return self.cache_megabytes * 10**6
 
     @field_validator("shuffle_buffer_size", mode="before")
     @classmethod

@@ -12,9 +12,11 @@ from bodyposenet.common.data.loading.affine import Warp, person_centric, whole_p
 from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import Tint, random_tint
 from bodyposenet.common.data.loading.decoding import SpoiltRecordError, decode_photo, factor_for, read_mask
+from bodyposenet.common.data.loading.picture_cache import PictureCache
 from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.pixels import Pixels
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.base import load_spec
@@ -39,6 +41,7 @@ class RecordSource:
         seed: Of the augmentation.
         share: Of an epoch's samples those that show nobody, from 0 to below 1.
         decode_whole: As in a train spec.
+        cache_bytes: Memory for photos that are kept as they were decoded.
     """
 
     shards: tuple[Shard, ...]
@@ -49,6 +52,7 @@ class RecordSource:
     seed: int
     share: float = 0.0
     decode_whole: bool = False
+    cache_bytes: int = 0
 
     @classmethod
     def from_spec(cls, spec: TrainSpec, skeleton: Skeleton) -> "RecordSource":
@@ -71,6 +75,7 @@ class RecordSource:
             seed=spec.random_seed,
             share=loader.negatives,
             decode_whole=loader.decode_whole,
+            cache_bytes=loader.cache_bytes,
         )
         source._require_negatives()
         return source
@@ -123,6 +128,11 @@ class RecordSource:
         return self.datasets[name]
 
     @cached_property
+    def kept(self) -> PictureCache:
+        """Photos that need not be read and decoded again."""
+        return PictureCache(self.cache_bytes)
+
+    @cached_property
     def damaged(self) -> set[tuple[int, int]]:
         """Records that could not be decoded, by shard and number; each is told once."""
         return set()
@@ -135,13 +145,12 @@ class RecordSource:
         """
         for further in range(MOST_DAMAGED - 1):
             place = self._find_place(index, epoch, further)
-            key = (place.shard, place.record)
-            if key in self.damaged:
+            if place.key in self.damaged:
                 continue
             try:
                 return self._sample(place, epoch)
             except SpoiltRecordError as error:
-                self.damaged.add(key)
+                self.damaged.add(place.key)
                 log.warning("%s; skipped, as %d photos are so far", error, len(self.damaged))
         return self._sample(self._find_place(index, epoch, MOST_DAMAGED - 1), epoch)
 
@@ -160,10 +169,25 @@ class RecordSource:
         return int(_shuffle_turn(turn, len(self.blank), self.seed)[place])
 
     def _sample(self, place: "_Place", epoch: int) -> Sample:
-        record = self.shards[place.shard][place.record]
+        record = self.kept.find_record(place.key) or self._read(place)
         rng = _start_chance(self.seed, 1, epoch, place.number)
         warp = self._warp(record, place.person, rng)
-        return self._warped(record, warp, random_tint(rng, self.augmentation.color_aug_params))
+        tint = random_tint(rng, self.augmentation.color_aug_params)
+        factor = factor_for(warp.scale)
+        return self._warped(record, self._find_picture(place, record, factor), warp, factor, tint)
+
+    def _read(self, place: "_Place") -> Record:
+        return self.shards[place.shard][place.record]
+
+    def _find_picture(self, place: "_Place", record: Record, factor: int) -> Pixels:
+        """Return a record's photo, reduced by a factor: the one that is kept, or else decoded now."""
+        kept = self.kept.find_picture(place.key, factor)
+        if kept is not None:
+            return kept
+        whole = record if record.image else self._read(place)  # kept records have no file, or another factor's picture
+        picture = decode_photo(whole, factor, whole=self.decode_whole)
+        self.kept.keep(place.key, factor, whole, picture)
+        return picture
 
     def _warp(self, record: Record, person: int | None, rng: np.random.Generator) -> Warp:
         """Choose a random way from the record's photo to the input, as the augmentation's mode has it.
@@ -178,12 +202,10 @@ class RecordSource:
             return person_centric(rng, params, centre=centre, height=height, photo=photo, size=self.size)
         return whole_photo(rng, params, photo=photo, size=self.size, stretch=mode == "standard_with_fixed_aspect_ratio")
 
-    def _warped(self, record: Record, warp: Warp, tint: Tint | None = None) -> Sample:
+    def _warped(self, record: Record, photo: Pixels, warp: Warp, factor: int, tint: Tint | None) -> Sample:
         keypoints = self._keypoints(record)
         if warp.mirrored:
             keypoints = keypoints[:, self.skeleton.flip_order]
-        factor = factor_for(warp.scale)
-        photo = decode_photo(record, factor, whole=self.decode_whole)
         image = warp.from_reduced(factor).image(photo, self.size)
         if tint:
             tint.apply(image, warp, (record.height, record.width))
@@ -197,18 +219,27 @@ class RecordSource:
 
     def _keypoints(self, record: Record) -> np.ndarray:
         """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
-        spec = self.find_dataset(record.dataset)
+        joints, codes = self._labels.get(record.dataset) or self._find_labels(record.dataset)
         if not len(record.joints):
             return np.empty((0, self.skeleton.num_joints, 3))
         keypoints = record.joints.copy()
-        if keypoints.shape[1] != len(spec.joints):
+        if keypoints.shape[1] != len(joints):
             raise UserError(
-                f"records have {keypoints.shape[1]} joints, the spec of dataset {record.dataset!r} {len(spec.joints)}",
+                f"records have {keypoints.shape[1]} joints, the spec of dataset {record.dataset!r} {len(joints)}",
                 where="dataloader.dataset_config.dataset_specs",
                 fix="name the dataset spec that they were converted with, or convert them again",
             )
-        keypoints[..., 2] = recode(keypoints[..., 2], spec.visibility_flags.codes())
-        return self.skeleton.take(spec.joints, keypoints)
+        keypoints[..., 2] = recode(keypoints[..., 2], codes)
+        return self.skeleton.take(joints, keypoints)
+
+    @cached_property
+    def _labels(self) -> dict[str, tuple[tuple[str, ...], dict[int, int]]]:
+        """Joints and flags of each dataset that a record was of; every sample asks for them."""
+        return {}
+
+    def _find_labels(self, name: str) -> tuple[tuple[str, ...], dict[int, int]]:
+        spec = self.find_dataset(name)
+        return self._labels.setdefault(name, (spec.joints, spec.visibility_flags.codes()))
 
 
 class _Place(NamedTuple):
@@ -218,6 +249,11 @@ class _Place(NamedTuple):
     shard: int
     record: int
     person: int | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Shard and record: what is kept is found by them."""
+        return self.shard, self.record
 
 
 def _start_chance(*numbers: int) -> np.random.Generator:

@@ -36,6 +36,7 @@ class Memory:
         batches: Those made ahead, with the one that is trained on.
         runtime: TensorFlow itself.
         teacher: Weights of a teacher, and its maps of a batch on their way, of which none is kept.
+        photos: Kept as they were decoded, if the spec gives memory for that; fewer photos take less.
     """
 
     maps: float
@@ -43,11 +44,12 @@ class Memory:
     batches: float
     runtime: float = RUNTIME
     teacher: float = 0.0
+    photos: float = 0.0
 
     @property
     def total(self) -> float:
         """All of it: what a process on a CPU needs."""
-        return self.device + self.batches + self.runtime
+        return self.device + self.batches + self.runtime + self.photos
 
     @property
     def device(self) -> float:
@@ -119,7 +121,9 @@ def memory_text(memory: Memory) -> str:
         "maps of a batch": memory.maps,
         "batches made ahead": memory.batches,
         "weights, gradients and the optimizer's state": memory.weights,
-    } | ({"the teacher": memory.teacher} if memory.teacher else {})
+    }
+    more = {"the teacher": memory.teacher, "photos that are kept": memory.photos}
+    parts |= {name: size for name, size in more.items() if size}
     told = ", ".join(f"{name} {size / GIGA:.2f}" for name, size in parts.items())
     return f"memory: about {memory.total / GIGA:.2f} GB ({told}); on a GPU {memory.device / GIGA:.2f} of it"
 
@@ -147,6 +151,7 @@ def estimate(plan: Plan, model: Any, optimizer: Any, teacher: Teacher | None = N
         weights=(2 * model.count_params() + state) * NUMBER,
         batches=picture * plan.batch_size * (AHEAD + 2) * NUMBER,
         teacher=_teacher_bytes(teacher.model, (height, width), spec.dataloader.batch_size) if teacher else 0.0,
+        photos=spec.dataloader.cache_bytes,
     )
 
 

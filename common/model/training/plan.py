@@ -1,6 +1,7 @@
 """Plan: what a training will do, worked out and checked before TensorFlow starts."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from bodyposenet.common.storage.unpacking import begins_zip
 
 TAO_CHECKPOINT = ".ckzip"
 OTHER_POSE_CONFIG = "give the pose config that it was trained with"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
         source = RecordSource.from_spec(spec, skeleton)
         _check_datasets(source)
         validation = _open_validation(spec, source)
+        _tell_cache(spec)
     if spec.jit_compile and cluster.replicas > 1:
         raise UserError(
             f"XLA compiles for one device, not {cluster.replicas}", where="jit_compile", fix="set it to null"
@@ -236,9 +240,16 @@ def _open_validation(spec: TrainSpec, source: RecordSource) -> RecordSource | No
         return None
     folder = config.val_records_folder_path or config.train_records_folder_path
     shards = tuple(open_shards(folder, config.val_records_path))
-    held_out = replace(source, shards=shards, augmentation=source.augmentation.switch_off(), share=0.0)
+    still = source.augmentation.switch_off()
+    held_out = replace(source, shards=shards, augmentation=still, share=0.0, cache_bytes=0)
     _check_datasets(held_out)
     return held_out
+
+
+def _tell_cache(spec: TrainSpec) -> None:
+    """Say what photos that are kept may take, if any are."""
+    if room := spec.dataloader.cache_megabytes:
+        log.info("photos are kept as they were decoded, in up to %s MB of this process's memory", f"{room:,}")
 
 
 def _inference(spec: TrainSpec, validation: RecordSource | None) -> InferenceSpec:

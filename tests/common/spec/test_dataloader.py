@@ -161,6 +161,8 @@ ROWS = [
     ("batch_size", 3, "training", {}),
     ("negatives", 0.3, "refused", {}),  # there are no records of nobody; others: tests/common/data/loading
     ("decode_whole", True, "training", {"augmentation_config.spatial_aug_params.target_person_scale": 0.4}),
+    ("cache_megabytes", 1, None, {}),  # the same pictures
+    ("cache_megabytes", -1, "refused", {}),
     ("shuffle_buffer_size", 7, "notes", {}),  # every epoch is a permutation of all samples, as if the buffer held them
     ("image_config.image_dims.height", 128, "training", {"pose_config.target_shape": [16, 12]}),
     ("image_config.image_dims.width", 64, "training", {"pose_config.target_shape": [8, 8]}),

@@ -12,6 +12,8 @@ from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.network.bpnet import build_model
+from bodyposenet.common.model.training.dry_run import build, memory_text
+from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model.training.precision import choose_precision, measure_precision
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.base import load_spec
@@ -165,6 +167,16 @@ def test_a_dry_run_tells_which_precision_amp_would_take_and_why(workplace, monke
     said = CliRunner().invoke(main, command, catch_exceptions=False).stdout.splitlines()
     assert "mixed_precision: true" in said
     assert f"# precision: {choose_precision(True, measure_precision())}" in said
+
+
+def test_photos_that_are_kept_count_in_the_memory_that_a_dry_run_tells(workplace, tmp_path):
+    told = []
+    for megabytes in (0, 4000):
+        spec = yaml.safe_load((workplace / "right.yaml").read_text())
+        (tmp_path / "kept.yaml").write_text(yaml.safe_dump(merged(spec, loader(cache_megabytes=megabytes))))
+        memory = build(make_plan(load_spec(tmp_path / "kept.yaml", TrainSpec)))[1]
+        told.append((memory.total, "photos that are kept 4.00" in memory_text(memory)))
+    assert told == [(told[0][0], False), (told[0][0] + 4e9, True)]
 
 
 @pytest.mark.slow
