@@ -15,6 +15,7 @@ from bodyposenet.common.cli.options import (
     option,
     warn_of_plain,
 )
+from bodyposenet.common.cli.printing import say
 
 EXAMPLE = example(
     "bpnet bundle --for deepstream -m model.int8.onnx -o served/deepstream -d 288,384,3 --batch_size 4",
@@ -48,4 +49,4 @@ def bundle(
     else:
         written = triton_bundle(source, output, name, batch_size=batch_size, peaks=peaks)
     for path in written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")

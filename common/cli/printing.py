@@ -11,6 +11,7 @@ import click
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import USER
+from bodyposenet.common.plain_text import escape_controls
 
 F = TypeVar("F", bound=Callable[..., Any])
 DOCUMENT = "bodyposenet.document"
@@ -32,6 +33,9 @@ def _begin_document(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 def say(text: str = "", **numbers: object) -> None:
     """Print a sentence, and put its numbers into the document of ``--json``, if that is given.
 
+    Names of files in it may be a stranger's: no control characters of theirs reach the terminal, nor bytes that are no
+    text.
+
     Args:
         text: The sentence, or several lines; nothing is printed of an empty one.
         **numbers: Keys of the document: units stand in their names where a number has one.
@@ -40,7 +44,7 @@ def say(text: str = "", **numbers: object) -> None:
     if ctx is not None and DOCUMENT in ctx.meta:
         ctx.meta[DOCUMENT] |= numbers
     if text:
-        click.echo(text)
+        click.echo(escape_controls(text))
 
 
 @contextlib.contextmanager
@@ -69,7 +73,7 @@ def print_document(ctx: click.Context) -> Iterator[None]:
 
 
 def _write(document: Mapping[str, object], stdout: Any) -> None:
-    stdout.write(json.dumps(make_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    stdout.write(json.dumps(make_plain(document), indent=1, allow_nan=False) + "\n")  # ASCII: whatever a file's name is
     stdout.flush()
 
 

@@ -71,7 +71,7 @@ def init(kind: str, output_file: "Location | None", schema: str | None, force: b
     if not force and output_file.exists():
         raise UserError("there is a file already", where=str(output_file), fix="take another name, or --force")
     write_text(output_file, text)
-    click.echo(f"wrote {output_file}")
+    say(f"wrote {output_file}")
 
 
 @spec_group.command("schema", cls=ErrorHandlingCommand, epilog=example("bpnet spec schema -o schemas"))
@@ -86,7 +86,7 @@ def schema(kind: str | None, output_dir: "Location | None") -> None:
     if output_dir is not None:
         for each in kinds:
             write_text(output_dir / name_schema(each), format_schema(each))
-            click.echo(f"wrote {output_dir / name_schema(each)}")
+            say(f"wrote {output_dir / name_schema(each)}")
     elif kind:
         click.echo(format_schema(kind), nl=False)
     else:
@@ -152,7 +152,7 @@ def _draw(specs: "Iterable[Strict]", path: "Location") -> None:
         each[:, picture.shape[1] :] = edge
     with whole_file(path) as file:
         file.write(cv2.imencode(".png", np.concatenate(wide)[..., ::-1])[1].tobytes())
-    click.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def _list_skeletons(specs: "Iterable[Strict]") -> "Iterator[Skeleton]":

@@ -92,4 +92,5 @@ def _describe(spec: "TrainSpec", cluster: TrainingCluster, folder: Path | None) 
         from bodyposenet.common.model.training.dry_run import describe
 
         text, numbers = describe(plan, folder)
-    say(text.rstrip("\n"), **numbers, dry_run=True, folder=folder, free_bytes=free)
+    click.echo(text, nl=False)  # as it is: a spec to be read again
+    say(**numbers, dry_run=True, folder=folder, free_bytes=free)

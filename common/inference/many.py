@@ -6,7 +6,7 @@ one waits for a disk or decodes, another has the network, and no core idles, as 
 
 import os
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from bodyposenet.common.errors import UserError
@@ -27,15 +27,16 @@ def look_at_all(items: Iterable[Item], look: Callable[[Item], Found]) -> Generat
         look: Called from several threads.
 
     Yields:
-        What was found, in the order of the items. If looking at one fails, or nobody takes more, no further one is
-        begun.
+        What was found, in the order of the items, as soon as it is when the next item is there: a camera's frames come
+        one by one. If looking at one fails, or nobody takes more, no further one is begun.
 
     Raises:
         UserError: See :func:`count_at_once`.
     """
     workers = count_at_once()
     with ThreadPoolExecutor(workers, thread_name_prefix="photos") as threads:
-        yield from keep_ahead((threads.submit(look, item) for item in items), 2 * workers)
+        begun = (threads.submit(look, item) for item in items)
+        yield from keep_ahead(begun, 2 * workers, is_done=Future.done)
 
 
 def count_at_once() -> int:

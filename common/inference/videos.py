@@ -22,9 +22,10 @@ from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.locking import lock_at_once
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
-from bodyposenet.common.video.clip import Clip, ClipError, open_clip
+from bodyposenet.common.video.clip import Clip, ClipError, hush_opencv, open_clip, require_utf8
 from bodyposenet.common.video.watch import Watch
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CODE = "mp4v"  # MPEG-4 part 2: what OpenCV's own FFmpeg writes wherever it runs
+TICKS = 65_535  # at most, in the 1, 10, 100, ... seconds by whose whole frames OpenCV tells it a rate
+SLOWEST = 0.002  # frames a second; OpenCV takes less for none
 STILL = 1.0  # seconds of a camera's video that one frame is shown at most
 
 Write = Callable[[FramePeople], None]
@@ -79,7 +82,7 @@ class VideoFound:
         self.empty += not len(found)
 
     def tell(self, problem: str) -> None:
-        """Keep what is wrong with a video, and log it."""
+        """Keep what is wrong with a video that cannot be used, and log it."""
         log.warning("skipped %s", problem)
         self.problems.append(problem)
 
@@ -162,7 +165,8 @@ def _watch_one(
     if made.identities is not None:
         made.identities += len(different)
     if clip.problem:
-        made.tell(clip.problem)
+        log.warning("%s", clip.problem)
+        made.problems.append(clip.problem)
     return made.frames - before
 
 
@@ -174,10 +178,9 @@ def _open_outputs(lines: Path, drawn: Path | None, rate: float, clip: Clip) -> I
 
         def write(found: FramePeople) -> None:
             if not writes:
-                writes.append(opened.enter_context(_write_lines(lines)))
-                if drawn is not None:
-                    draw = _draw_video(drawn, rate, found.size, camera=clip.camera)
-                    writes.append(opened.enter_context(draw))
+                drawing = [] if drawn is None else [_draw_video(drawn, rate, found.size, camera=clip.camera)]
+                writes.extend(opened.enter_context(each) for each in (*drawing, _write_lines(lines)))
+                writes.reverse()  # lines are opened last, as a video that cannot be is to cost no earlier ones
             for each in writes:
                 each(found)
 
@@ -189,7 +192,12 @@ def _write_lines(path: Path) -> Iterator[Write]:
     """Open a file of lines: whenever the process ends, or the disk is full, those in it are whole."""
     with contextlib.ExitStack() as opened:
         with translate_errors(path):
-            file = opened.enter_context(open(path, "wb", buffering=0))
+            file = opened.enter_context(open(path, "ab", buffering=0))
+            if not lock_at_once(file.fileno()):
+                fix = "wait for it, or name another folder with -r"
+                raise UserError("another run is writing this", where=str(path), fix=fix)
+            file.truncate(0)
+            file.seek(0)
 
         def write(found: FramePeople) -> None:
             with translate_errors(path):
@@ -217,10 +225,14 @@ def _draw_video(path: Path, rate: float, size: tuple[int, int], *, camera: bool)
         rate: Frames a second.
         size: ``(height, width)`` of the first frame; the video's sides are even numbers, as its format asks.
         camera: Repeat frames where they come too late, so that it takes as long as what was seen.
+
+    Raises:
+        UserError: The disk does not take it.
     """
     height, width = (side + side % 2 for side in size)
-    with appear_together(locate(path.parent), path.stem) as folder:
-        staged = os.path.join(str(folder), path.name)
+    rate = max(SLOWEST, round(rate, int(math.log10(TICKS / rate))))  # phones tell theirs in any number of digits
+    with appear_together(locate(path.parent), path.stem) as folder, hush_opencv():
+        staged = require_utf8(os.path.join(str(folder), path.name))
         writer = cv2.VideoWriter(staged, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODE), rate, (width, height))
         if not writer.isOpened():
             raise UserError("OpenCV cannot write this video", where=str(path), fix="leave --save out")
@@ -238,6 +250,26 @@ def _draw_video(path: Path, rate: float, size: tuple[int, int], *, camera: bool)
             yield write
         finally:
             writer.release()
+        if not _is_whole(staged):
+            raise UserError("cannot be written whole", where=str(path), fix="free some space, or leave --save out")
+
+
+def _is_whole(path: str) -> bool:
+    """Tell whether an MP4 file was written to its end, which OpenCV does not: whether its boxes fill it.
+
+    A box begins with its size and its kind (ISO 14496-12); the table of frames, ``moov``, is written last.
+    """
+    place, kinds, most = 0, set[bytes](), os.path.getsize(path)
+    with open(path, "rb") as file:
+        while place < most:
+            file.seek(place)
+            head = file.read(16)
+            size = int.from_bytes(head[8:] if head[:4] == bytes((0, 0, 0, 1)) else head[:4])
+            if size < 8:
+                return False
+            kinds.add(head[4:8])
+            place += size
+    return place == most and b"moov" in kinds
 
 
 def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -75,13 +75,14 @@ class Bar(tqdm):
     def make_line(self, now: float) -> dict[str, float | str | None]:
         """Make the line of a moment, by ``time.monotonic``: what is done, how fast, and the seconds that are left."""
         pace = Pace(self.begun, self.initial, self.total or 0)
+        left = pace.estimate_left(now, self.n) if self.total else None
         return {
             "task": self._name,
             "done": self.n,
             "of": self.total,
             "unit": self.unit,
             "per_second": round(pace.measure_rate(now, self.n), 1),
-            "seconds_left": round(pace.estimate_left(now, self.n) or 0) if self.total else None,
+            "seconds_left": None if left is None else max(0, round(left)),  # of a video the total is an estimate
         }
 
 

@@ -141,7 +141,7 @@ def hold_alone(folder: Path) -> Iterator[None]:
 def _open_lock(path: Path, *, last: bool) -> int | None:
     """Open and lock a file, and write the owner to it; None where another has it, which the last try refuses."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    if not _lock_at_once(descriptor):
+    if not lock_at_once(descriptor):
         owner = escape_line(os.pread(descriptor, 200, 0).decode(errors="replace")) or "unknown"
         os.close(descriptor)
         if last:
@@ -156,7 +156,7 @@ def _open_lock(path: Path, *, last: bool) -> int | None:
     return None
 
 
-def _lock_at_once(descriptor: int) -> bool:
+def lock_at_once(descriptor: int) -> bool:
     """Lock a file; False where another process has it. Some network file systems have no locks: there all may enter."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,7 +194,7 @@ def hold_file(path: Path) -> Iterator[bool]:
     """Lock a file that marks a folder as somebody's; yields False where another process has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        yield _lock_at_once(descriptor)
+        yield lock_at_once(descriptor)
     finally:
         os.close(descriptor)
 

@@ -54,7 +54,7 @@ class Clip:
         camera: It has no end of its own.
         rate: Frames a second.
         told: Frames, as the file says; 0 where it does not, or says what cannot be.
-        problem: What is wrong with a video that ends before its end, once it has been read.
+        problem: What is wrong with a video that ends before its end, or a camera that does, once it has been read.
     """
 
     def __init__(self, name: str, capture: cv2.VideoCapture, *, camera: bool) -> None:
@@ -63,6 +63,7 @@ class Clip:
         self.rate = rate if 0 < rate <= FASTEST else RATE
         self.told = int(told) if not camera and 0 < told <= VIDEO_FRAMES else 0
         self.problem = ""
+        self._hold(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
     def count(self, fps: float | None = None, most: int | None = None) -> int | None:
         """How many frames :meth:`read` will give, about; None where nothing tells."""
@@ -90,25 +91,30 @@ class Clip:
             self._hold(pixels.shape[0] * pixels.shape[1])
             yield Frame(number, seconds, np.asarray(pixels, np.uint8))
             taken += 1
-            if taken == most:
+            if most is not None and taken >= most:
                 return
         if not taken:
-            raise ClipError("no frame of it can be decoded", where=self.name, fix=f"give {VIDEOS}, such as of H.264")
+            fix = "connect it anew" if self.camera else f"give {VIDEOS}, such as of H.264"
+            raise ClipError("no frame of it can be decoded", where=self.name, fix=fix)
+        if self.camera and not self.problem:
+            self.problem = f"{self.name}: has ended by itself after {number + 1} frames"
         if number + 1 < SHORT * self.told - 1:
             self.problem = f"{self.name}: ends after {number + 1} of {self.told} frames: it is cut off, or damaged"
 
     def _grab(self) -> Iterator[float]:
         """Go to the next frame, and give its time, until there is none."""
-        self._hold(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH) * self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        begun, last = time.monotonic(), -1 / self.rate
+        begun, last = None, -1 / self.rate
         for _ in range(VIDEO_FRAMES):
             if not self._capture.grab():
                 return
+            begun = time.monotonic() if begun is None else begun  # a camera takes a while to its first frame
             seconds = time.monotonic() - begun if self.camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if not last < seconds < VIDEO_FRAMES:  # some files tell no times, or go back
                 seconds = last + 1 / self.rate
             yield seconds
             last = seconds
+        if self._capture.grab():
+            self.problem = f"{self.name}: has more than {VIDEO_FRAMES:,} frames: the others are left out"
 
     def _hold(self, pixels: float) -> None:
         if pixels > VIDEO_PIXELS:
@@ -126,11 +132,11 @@ def open_clip(source: str) -> Iterator[Clip]:
         source: A file's path, or ``camera:N``, N counting the machine's cameras from 0.
 
     Raises:
-        ClipError: It is none, or there is no such camera.
+        ClipError: It is none, or its frames are too large, or there is no such camera.
     """
     camera = is_camera(source)
     given = (int(source.removeprefix(CAMERA)),) if camera else (_require_video(source), cv2.CAP_FFMPEG)
-    with _hush():
+    with hush_opencv():
         capture = cv2.VideoCapture(*given)
     try:
         if not capture.isOpened():
@@ -154,16 +160,31 @@ def _require_video(source: str) -> str:
         raise ClipError(error.problem, where=error.where, fix=error.fix) from None
     if not _begins_as_video(head):
         raise ClipError(f"is no video ({VIDEOS})", where=source, fix="check the file")
-    return str(Path(source).absolute())
+    return require_utf8(str(Path(source).absolute()))
+
+
+def require_utf8(path: str) -> str:
+    """Give a path back that OpenCV takes: at one that is not UTF-8 it ends the process.
+
+    Raises:
+        ClipError: It is not.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ClipError("OpenCV takes no path that is not UTF-8", where=path, fix="rename it") from None
+    return path
 
 
 def _begins_as_video(head: bytes) -> bool:
     boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # of MP4 and QuickTime: ISO 14496-12
+    if head[4:] in (b"ftypjp2 ", b"ftypjpx ", b"ftypjxl "):  # photos, in which FFmpeg would look for a list of streams
+        return False
     return head[4:8] in boxes or head.startswith(b"\x1aE\xdf\xa3") or (head[:4], head[8:]) == (b"RIFF", b"AVI ")
 
 
 @contextlib.contextmanager
-def _hush() -> Iterator[None]:
+def hush_opencv() -> Iterator[None]:
     """Keep OpenCV's warnings from the terminal."""
     log = cv2.utils.logging
     before = log.getLogLevel()

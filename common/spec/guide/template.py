@@ -1,5 +1,6 @@
 """Template: a new spec file with every key, what each is for, and the command that runs it."""
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bodyposenet.common.plain_text import escape_line
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -55,8 +57,8 @@ def write_template(kind: str, *, schema: str, file: str | None = None) -> str:
     """
     model = KINDS[kind]
     head = [
-        f"# yaml-language-server: $schema={schema}",
-        f"# {COMMANDS[kind].format(file=file or f'{kind}.yaml')}",
+        f"# yaml-language-server: $schema={escape_line(schema)}",
+        f"# {escape_line(COMMANDS[kind].format(file=shlex.quote(file or f'{kind}.yaml')))}",
         "#",
         "# Every key with its default. With # before it a key is off, or left to the model's own settings.",
         "# All that is known of a key: bpnet spec explain KEY",

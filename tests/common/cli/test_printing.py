@@ -239,6 +239,20 @@ def test_without_the_flag_sentences_are_printed_as_they_are():
     assert CliRunner().invoke(verb).stdout == "five\n"
 
 
+def test_names_of_files_reach_no_terminal_as_they_are():
+    name = "photo\x1b[31m\udcff.jpg"
+
+    @click.command(cls=ErrorHandlingCommand)
+    @json_option
+    def verb():
+        say(f"wrote {name}", photo=Path(name))
+
+    told, done = CliRunner().invoke(verb), CliRunner().invoke(verb, ["--json"])
+    assert (told.exit_code, told.stdout) == (0, "wrote photo\\x1b[31m\\udcff.jpg\n")
+    assert done.stdout.isascii()
+    assert json.loads(done.stdout) == {"photo": name}
+
+
 def test_a_document_has_what_json_has():
     given = {"a": np.float32(0.5), "b": float("nan"), 3: (Path("x"), None, True), "c": np.int64(7), "d": -np.inf}
     plain = {"a": 0.5, "b": None, "3": ["x", None, True], "c": 7, "d": None}

@@ -1,6 +1,8 @@
 """Photos that are looked at several at once: in order, no more of them than needed, and what a failure ends."""
 
+import contextlib
 import threading
+import time
 
 import pytest
 
@@ -29,6 +31,21 @@ def test_items_are_taken_a_few_ahead_and_no_further():
     assert len(taken) < 500
     looked.close()
     assert len(taken) < 500
+
+
+def test_what_is_found_does_not_wait_for_items_that_come_slowly(monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "50")
+    taken = []
+
+    def come():
+        for item in range(1000):
+            taken.append(item)
+            yield item
+            time.sleep(0.01)
+
+    with contextlib.closing(look_at_all(come(), lambda item: item)) as found:
+        assert next(found) == 0
+        assert len(taken) < 50
 
 
 def test_a_failure_is_raised_in_its_turn_and_ends_the_rest():

@@ -1,6 +1,10 @@
 """Videos: a line of JSON a frame, people drawn on them, and what is left whatever ends the work."""
 
+import contextlib
+import fcntl
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -115,6 +119,68 @@ def test_a_video_with_odd_sides_is_drawn_with_even_ones(network, tmp_path, monke
     monkeypatch.undo()
     with open_clip(str(done.drawn[0])) as made:
         assert {frame.pixels.shape for frame in made.read()} == {(256, 254, 3)}
+
+
+@pytest.mark.parametrize(("rate", "drawn"), [(119.8734, 119.87), (239.76, 239.76), (59.9401, 59.94)])
+def test_a_rate_of_many_digits_is_drawn_at_one_that_the_format_can_tell(network, tmp_path, rate, drawn, capfd):
+    clip = write_clip(tmp_path / "clip.avi", CLIP, rate=rate)
+    done = run(network, tmp_path / "out", clip, save=True)
+    with open_clip(str(done.drawn[0])) as made:
+        assert (made.rate, made.told) == (drawn, len(CLIP))
+    assert "ERROR" not in capfd.readouterr().err
+
+
+def test_few_frames_an_hour_are_drawn_too(network, clip, tmp_path):
+    done = run(network, tmp_path / "out", clip, how=Watch(fps=1e-4), save=True)
+    with open_clip(str(done.drawn[0])) as made:
+        assert made.told == done.frames == 1
+
+
+@contextlib.contextmanager
+def limit_files(size):
+    """No file may be larger; who writes more is told so, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_video_that_the_disk_does_not_take_whole_does_not_appear(network, clip, tmp_path, capfd):
+    earlier = run(network, tmp_path / "out", clip, save=True).drawn[0]
+    kept = earlier.read_bytes()
+    noise = list(np.random.default_rng(0).integers(0, 255, (20, 256, 256, 3), np.uint8))
+    write_clip(clip, noise)
+    capfd.readouterr()
+    with limit_files(100_000), pytest.raises(UserError, match=r"clip\.people\.mp4: cannot be written whole; free some"):
+        run(network, tmp_path / "out", clip, save=True)
+    assert capfd.readouterr() == ("", "")
+    assert earlier.read_bytes() == kept
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "clip.people.jsonl", "clip.people.mp4", "status.json"
+    }  # fmt: skip
+
+
+def test_a_video_that_cannot_be_drawn_costs_no_earlier_lines(network, clip, tmp_path):
+    folder = tmp_path / os.fsdecode(b"o\xfft")
+    (lines,) = run(network, folder, clip).lines
+    kept = lines.read_bytes()
+    with pytest.raises(UserError, match="OpenCV takes no path that is not UTF-8"):
+        run(network, folder, clip, save=True)
+    assert lines.read_bytes() == kept
+
+
+def test_lines_that_another_run_is_writing_are_let_be(network, clip, tmp_path):
+    (lines,) = run(network, tmp_path / "out", clip).lines
+    kept = lines.read_bytes()
+    with lines.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"clip\.people\.jsonl: another run is writing this; wait for it"):
+            run(network, tmp_path / "out", clip)
+    assert lines.read_bytes() == kept
+    run(network, tmp_path / "out", clip)
+    assert lines.read_bytes() == kept
 
 
 def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path):

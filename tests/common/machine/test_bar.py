@@ -58,7 +58,13 @@ def test_lines_are_not_logged_all_the_time(caplog):
 @pytest.mark.parametrize("total", [0, 5])
 def test_nothing_done_is_no_error(total):
     counter = Bar(total=total, desc="train")
-    assert not counter.make_line(counter.begun + 1.0)["seconds_left"]
+    assert counter.make_line(counter.begun + 1.0)["seconds_left"] is None, "nobody knows"
+
+
+def test_more_than_was_expected_takes_no_time_back():
+    with Bar(total=5, desc="inference") as counter:
+        counter.update(7)
+        assert counter.make_line(counter.begun + 1.0)["seconds_left"] == 0
 
 
 def test_programs_that_ask_for_lines_get_them_bare_on_a_terminal_too(monkeypatch):

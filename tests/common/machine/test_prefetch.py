@@ -45,6 +45,13 @@ def test_no_more_is_begun_than_may_be_ahead():
     assert [(next(results), len(works.begun)) for _ in range(4)] == [(0, 3), (1, 4), (2, 5), (3, 6)]
 
 
+def test_a_result_that_is_there_does_not_wait_until_more_is_begun():
+    works = Works()
+    results = keep_ahead(works.begin(9), 5, is_done=lambda piece: piece.number != 2)
+    begun = [(next(results), len(works.begun)) for _ in range(4)]
+    assert begun == [(0, 1), (1, 2), (2, 8), (3, 9)]
+
+
 def test_what_nobody_takes_is_cancelled():
     works = Works()
     results = keep_ahead(works.begin(9), 2)

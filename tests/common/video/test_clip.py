@@ -2,10 +2,12 @@
 
 import base64
 import os
+import time
 
+import cv2
 import numpy as np
 import pytest
-from support.clips import write_clip
+from support.clips import Camera, write_clip
 
 from bodyposenet.common.video import clip as module
 from bodyposenet.common.video.clip import ClipError, open_clip
@@ -92,20 +94,25 @@ def test_what_a_file_tells_of_its_length_is_believed_within_bounds(grey, monkeyp
     monkeypatch.setattr(module, "VIDEO_FRAMES", FRAMES - 1)
     clip, frames = read(grey)
     assert (clip.told, clip.count(), len(frames)) == (0, None, FRAMES - 1)
+    assert clip.problem == f"{grey}: has more than 19 frames: the others are left out"
 
 
 def test_frames_that_are_too_large_are_refused_before_one_is_decoded(grey, monkeypatch):
     monkeypatch.setattr(module, "VIDEO_PIXELS", 48 * 64 - 1)
-    with pytest.raises(ClipError, match=r"grey\.avi: has frames of .* are taken at most; make it smaller"):
-        read(grey)
+    with (
+        pytest.raises(ClipError, match=r"grey\.avi: has frames of .* are taken at most; make it smaller"),
+        open_clip(str(grey)),
+    ):
+        pass
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n"
 CONCAT = b"ffconcat version 1.0\nfile /etc/passwd\n"
+STREAMS = b"aaaaftypjp2 \nv=0\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 45004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", PLAYLIST, CONCAT, b"RIFF\x10\x00\x00\x00WAVEfmt ", b"\xff\xd8\xff\xe0"]
+    "content", [b"", b"hello", PLAYLIST, CONCAT, STREAMS, b"RIFF\x10\x00\x00\x00WAVEfmt ", b"\xff\xd8\xff\xe0"]
 )
 def test_what_does_not_begin_as_a_video_is_not_handed_to_the_decoder(tmp_path, content, capfd):
     (tmp_path / "a.mp4").write_bytes(content)
@@ -136,6 +143,41 @@ def test_pipes_devices_folders_and_addresses_are_no_videos(tmp_path):
             read(tmp_path / name)
     with pytest.raises(ClipError, match="videos are read from a disk; fetch it first"):
         read("gs://bucket/a.mp4")
+
+
+def test_a_name_that_is_not_utf_8_is_refused_as_opencv_would_end_the_process(grey):
+    named = grey.rename(os.fsdecode(os.fsencode(grey.parent) + b"/cl\xffip.avi"))
+    with pytest.raises(ClipError, match=r"cl\\udcffip\.avi: OpenCV takes no path that is not UTF-8; rename it"):
+        read(named)
+
+
+def test_the_time_of_a_camera_begins_with_its_first_frame(monkeypatch):
+    class Slow(Camera):
+        def grab(self):
+            time.sleep(0.3 if self.left == 5 else 0.01)
+            return super().grab()
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Slow(np.zeros((48, 64, 3), np.uint8), 5))
+    _, frames = read("camera:0", most=3)
+    assert frames[0].time < 0.1
+    assert frames[0].time < frames[1].time < frames[2].time
+
+
+@pytest.mark.parametrize("frames", [0, 4])
+def test_a_camera_that_ends_by_itself_is_no_end_as_it_should_be(monkeypatch, frames):
+    class Unplugged(Camera):
+        def grab(self):
+            self.left -= 1
+            return self.left >= 0
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Unplugged(np.zeros((48, 64, 3), np.uint8), frames))
+    if frames:
+        clip, found = read("camera:0")
+        assert (len(found), clip.problem) == (4, "camera:0: has ended by itself after 4 frames")
+        assert read("camera:0", most=3)[0].problem == ""
+    else:
+        with pytest.raises(ClipError, match="camera:0: no frame of it can be decoded; connect it anew"):
+            read("camera:0")
 
 
 def test_a_camera_that_is_not_there_is_told_in_a_line(capfd):

@@ -72,6 +72,15 @@ def test_a_new_spec_passes_the_schema_that_it_names(kind):
     assert Draft202012Validator(make_schema(kind)).is_valid(yaml.safe_load(template(kind)))
 
 
+@pytest.mark.parametrize("name", ["my spec.yaml", "it's.yaml", "a\nb.yaml", "\udcff.yaml"])
+def test_whatever_a_new_spec_is_called_its_command_is_one_line_that_a_shell_understands(name):
+    text = write_template("infer", schema="spec.schema.json", file=name)
+    text.encode()
+    command = text.splitlines()[1].removeprefix("# ")
+    assert shlex.split(command)[3] == name.replace("\n", "\\n").replace("\udcff", "\\udcff")
+    assert yaml.safe_load(text) == yaml.safe_load(template("infer"))
+
+
 def test_the_command_of_a_new_spec_is_one(kind):
     words = shlex.split(template(kind).splitlines()[1].removeprefix("# bpnet "))
     command, context = main, click.Context(main, info_name="bpnet")
