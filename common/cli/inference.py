@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
+from bodyposenet.common.cli.dry_run import dry_run_option
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.network_options import inference_flags, read_inference_spec
 from bodyposenet.common.cli.options import (
@@ -19,15 +19,11 @@ from bodyposenet.common.cli.options import (
 )
 from bodyposenet.common.cli.printing import say
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.machine.imports import import_numba
-from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.machine.first_photos import import_for_photos
 from bodyposenet.common.spec.words import InputType
-from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.photo_store import PHOTOS
+from bodyposenet.common.storage.location import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bodyposenet.common.inference.inputs import NamedPhoto, NamedVideo
     from bodyposenet.common.spec.base import PathMap
     from bodyposenet.common.spec.inference import InferenceSpec
@@ -89,6 +85,12 @@ def inference(
     how = _read_watch(options, videos)
     named = find_photos(others) if others or not videos else []
     spec, model = read_inference_spec(inference_spec, path_map, model_filename, options["runner"])
+    if options["dry_run"]:
+        from bodyposenet.common.cli.inference_preview import preview_named
+
+        preview_named(spec, model, named, videos, how, options)
+        return
+    import_for_photos(None if videos else len(named))
     if named:
         _draw_photos(spec, model, named, options)
     if videos:
@@ -128,13 +130,8 @@ def _draw_photos(
     spec: "InferenceSpec | None", model: Path, photos: "list[NamedPhoto]", options: dict[str, Any]
 ) -> None:
     """Find people in photos that were named without a flag."""
-    import_numba()
     from bodyposenet.common.inference.pictures import FOLDER, draw_photos
 
-    if options["dry_run"]:
-        files = ["detections.json", "detections_coco_format.json", pluralize(len(photos), "picture")]
-        _preview(spec, model, [photo.path for photo in photos], options["results_dir"] or Path(FOLDER), files, options)
-        return
     folder = results_dir(options["results_dir"], Path(FOLDER), bucket=True)
     with task("inference", folder, status=False) as run:
         done = draw_photos(model, spec, photos, folder, device=options["device"], runner=options["runner"])
@@ -153,37 +150,13 @@ def _draw_photos(
     say(f"drew the people: {drawn}", pictures=pictures)
 
 
-def _preview(
-    spec: "InferenceSpec | None", model: Path, photos: "Sequence[Location]", folder: "Path | Location",
-    files: "Sequence[str]", options: dict[str, Any],
-) -> None:  # fmt: skip
-    """Open the network, and say what would be done with photos.
-
-    Raises:
-        UserError: There are none, or the network cannot be used.
-    """
-    from bodyposenet.common.steps.preview import count_present, open_plainly
-
-    if not photos:
-        raise UserError(f"has no photos ({PHOTOS})", where=str(folder), fix="name the folder that your photos are in")
-    missing = len(photos) - count_present(photos)
-    _, filled = open_plainly(model, spec, options["device"], options["runner"])
-    told = f" ({missing:,} are not there)" if missing else ""
-    what = f"find people in {pluralize(len(photos), 'photo')}{told} at {'x'.join(map(str, filled.input_shape))} pixels"
-    say_plan([what], folder, files, photos=len(photos), photos_missing=missing, input_size=filled.input_shape)
-
-
 def _watch_videos(
     spec: "InferenceSpec | None", model: Path, videos: "list[NamedVideo]", how: "Watch", options: dict[str, Any]
 ) -> None:
     """Find people in videos and cameras."""
-    import_numba()
     from bodyposenet.common.inference.pictures import FOLDER
     from bodyposenet.common.inference.videos import watch_videos
 
-    if options["dry_run"]:
-        _preview_videos(spec, model, videos, how, options)
-        return
     folder = results_dir(options["results_dir"], Path(FOLDER))
     with task("inference", folder, status=False) as run:
         done = watch_videos(
@@ -202,40 +175,19 @@ def _watch_videos(
     )  # fmt: skip
 
 
-def _preview_videos(
-    spec: "InferenceSpec | None", model: Path, videos: "list[NamedVideo]", how: "Watch", options: dict[str, Any]
-) -> None:
-    """Open the network and the videos, and say what would be done with them.
-
-    Raises:
-        UserError: The network cannot be used, or none of the videos can.
-    """
-    from bodyposenet.common.inference.pictures import FOLDER
-    from bodyposenet.common.steps.preview import count_frames, open_plainly
-
-    frames = count_frames([video.source for video in videos], how)
-    _, filled = open_plainly(model, spec, options["device"], options["runner"])
-    told = "frames of no told number" if frames is None else f"about {pluralize(frames, 'frame')}"
-    size = "x".join(map(str, filled.input_shape))
-    endings = [".jsonl", ".mp4"] if options["save"] else [".jsonl"]
-    files = [f"{video.name}{ending}" for video in videos for ending in endings]
-    what = f"find people in {told} of {pluralize(len(videos), 'video')} at {size} pixels"
-    say_plan([what], options["results_dir"] or Path(FOLDER), files, frames=frames, input_size=filled.input_shape)
-
-
 def _infer_as_tao(spec: "InferenceSpec | None", model: Path, source: str, options: dict[str, Any]) -> None:
     """Find people in what ``--input`` names."""
-    import_numba()
-    from bodyposenet.common.inference.inference import default_results_dir, infer, list_photos, tell_input_type
+    from bodyposenet.common.inference.inputs import tell_input_type
 
     kind, drawn = options["input_type"] or tell_input_type(locate(source)), options["dump_visualizations"] or not spec
     if options["dry_run"]:
-        entries, _ = list_photos(kind, locate(source), options["image_root_path"])
-        photos = [locate(entry["full_image_path"]) for entry in entries]
-        files = ["detections.json", *([pluralize(len(photos), "picture")] if drawn else [])]
-        place = options["results_dir"] or default_results_dir(locate(source))
-        _preview(spec, model, photos, place, files, options)
+        from bodyposenet.common.cli.inference_preview import preview_as_tao
+
+        preview_as_tao(spec, model, source, kind, drawn, options)
         return
+    import_for_photos(1 if kind == "image" else None)
+    from bodyposenet.common.inference.inference import default_results_dir, infer
+
     folder = results_dir(options["results_dir"], default_results_dir(locate(source)), bucket=True)
     with task("inference", folder, status=False) as run:
         done = infer(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from bodyposenet.common.doctor.line import Line
+from bodyposenet.common.machine.compiled_folder import REMEDY
 from bodyposenet.common.storage.digests import digest_bytes
 
 State = Literal["warm", "in part", "cold", "unkept"]
-REMEDY = "bpnet doctor --warm compiles it beforehand, half a minute"
 TEXTS: dict[State, str] = {
     "warm": "all there",
     "in part": f"in part, so that the first use of the rest waits; {REMEDY}",

@@ -14,6 +14,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.photo import decode_photo, keep_whole, make_room
 from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
 from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
+from bodyposenet.common.inference.inputs import refuse_archive
 from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pose.draw import draw_people
@@ -137,13 +138,6 @@ def default_results_dir(source: Location) -> Location:
     return source.absolute().parent / "inference"
 
 
-def tell_input_type(source: Location) -> InputType:
-    """Tell what an input is by how it looks: a folder, a list in JSON, or else a photo."""
-    if source.suffix.lower() == ".json":
-        return "json"
-    return "dir" if source.is_dir() else "image"
-
-
 def list_photos(kind: InputType, source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:
     """List the photos that an input names.
 
@@ -164,6 +158,7 @@ def list_photos(kind: InputType, source: Location, root: Location | None) -> tup
     if not path.is_file():
         fix = "give a file, or --input_type dir" if path.is_dir() else "check --input and --image_root_path"
         raise UserError("there is no such image file", where=str(path), fix=fix)
+    refuse_archive(path)
     return [{"full_image_path": str(path)}], {}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.spec.words import InputType
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.location import Location, join, locate
@@ -80,6 +81,24 @@ def find_photos(inputs: Sequence[str]) -> list[NamedPhoto]:
     return [NamedPhoto(path, name, _name_picture(name, taken)) for path, name in found.values()]
 
 
+def tell_input_type(source: Location) -> InputType:
+    """Tell what an input of TAO's form is by how it looks: a folder, a list in JSON, or else a photo."""
+    if source.suffix.lower() == ".json":
+        return "json"
+    return "dir" if source.is_dir() else "image"
+
+
+def refuse_archive(file: Location) -> None:
+    """Refuse a zip archive in a photo's place.
+
+    Raises:
+        UserError: It is one, by its name.
+    """
+    if file.suffix.lower() == ".zip":
+        fix = "unpack it, or draft its people's labels with bpnet prelabel --input"
+        raise UserError("is an archive rather than a photo", where=str(file), fix=fix)
+
+
 def is_drawn(name: str) -> bool:
     """Tell a picture that was drawn here by its name."""
     return os.path.splitext(name)[0].endswith(DRAWN)
@@ -124,6 +143,7 @@ def _open(place: Location) -> Iterator[tuple[Location, str]]:
         if place.is_file():
             if place.suffix.lower() == ".json":
                 raise UserError("is a list rather than a photo", where=str(place), fix="name it after --input")
+            refuse_archive(place)
             yield place, place.name
             return
         if not place.is_dir():

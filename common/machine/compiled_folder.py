@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("pose", "data", "imaging")  # where functions are compiled
 MARK = b"machine.compiling import"
 COPY = "COPY.txt"  # beside a package that lies in a registered network: such a copy comes and goes
+REMEDY = "bpnet doctor --warm compiles it beforehand, half a minute"
 UNUSED = 30 * 24 * 3600.0  # seconds after which a folder of earlier sources goes
 
 
@@ -44,6 +46,17 @@ def find_compiled_folder(package: Path = PACKAGE) -> Path | None:
 def is_copy(package: Path = PACKAGE) -> bool:
     """Tell whether a package lies in a registered network."""
     return (package.parent / COPY).exists()
+
+
+def has_compiled(folder: Path, function: str) -> bool:
+    """Tell whether a function was compiled by this Python, for whichever processor.
+
+    Args:
+        folder: Of :func:`find_compiled_folder`.
+        function: Its module's last name, and its own, such as ``decoder._decode``.
+    """
+    major, minor = sys.version_info[:2]
+    return any(folder.rglob(f"{function}-*.py{major}{minor}*.nbi"))
 
 
 def find_source(file: Path, folder: Path, package: Path = PACKAGE) -> Path:

@@ -42,11 +42,18 @@ def skip_plugins() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
-def import_numba() -> None:
+def import_numba(*, compiles: bool = True) -> None:
     """Import numba without SciPy and cffi, unless one of them is imported already.
 
     In this process numba has no covariances and no functions of C then, which a program that imports this package may
     want: so the command line calls this, and the library does not.
+
+    Args:
+        compiles: Something is to be compiled, or to be found compiled. Else functions that are decorated from now on
+            stay Python, as with ``NUMBA_DISABLE_JIT=1``, and nothing is kept; processes that this one starts compile.
     """
     if not {"numba", *BESIDE_NUMBA} & sys.modules.keys():
-        import_without(BESIDE_NUMBA, lambda: [importlib.import_module(name) for name in WHERE_NUMBA_LOOKS])
+        names = WHERE_NUMBA_LOOKS if compiles else WHERE_NUMBA_LOOKS[:1]
+        import_without(BESIDE_NUMBA, lambda: [importlib.import_module(name) for name in names])
+    if not compiles:
+        importlib.import_module("numba").config.DISABLE_JIT = 1

@@ -50,9 +50,9 @@ class MapScene:
         return people.keep(people.scores >= least)
 
 
-def read_scenes(folder):
-    """Read the scenes of the test data."""
-    for path in sorted((folder / "maps").glob("scene_*.npz")):
+def read_scenes(folder, chosen="*"):
+    """Read the scenes of the test data, or those whose names match a pattern."""
+    for path in sorted((folder / "maps").glob(f"scene_{chosen}.npz")):
         with np.load(path) as scene:
             maps = [np.ascontiguousarray(scene[name].transpose(1, 2, 0)) for name in ("heat", "paf")]
         yield MapScene(CARDS[0], *maps)

@@ -112,6 +112,18 @@ def test_an_inference_does_what_its_dry_run_tells(given, tmp_path):
     assert told.stdout.splitlines()[2:] == ["nothing was written"]
 
 
+def test_an_inference_of_photos_and_videos_tells_the_files_of_both(given, tmp_path):
+    words = ["inference", given / "photos", given / "clip.avi", "-m", given / "person.onnx", "-r", tmp_path / "found"]
+    told = run(*words, "--dry-run")
+    assert [line.split(" at ")[0] for line in told.stdout.splitlines()[:2]] == [
+        "would find people in 3 photos",
+        "would find people in about 2 frames of 1 video",
+    ]
+    told = json.loads(run(*words, "--dry-run", "--json").stdout)
+    assert (told["photos"], told["photos_missing"], told["frames"]) == (3, 0, 2)
+    assert told["files"] == ["detections.json", "detections_coco_format.json", "3 pictures", "clip.people.jsonl"]
+
+
 def test_a_demo_names_its_tasks(tmp_path):
     told = json.loads(run("demo", "-o", tmp_path / "demo", "--dry-run", "--json").stdout)
     assert {"Train", "Prune", "Retrain"} <= set(told["tasks"])

@@ -124,6 +124,13 @@ def test_photos_none_of_which_can_be_read_are_an_error(network, photos, tmp_path
         run(network, "dir", photos, results_dir=tmp_path)
 
 
+def test_an_archive_in_a_photo_s_place_is_told_from_one_that_cannot_be_read(network, tmp_path):
+    (tmp_path / "cut.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"cut\.zip: is an archive rather than a photo; .* bpnet prelabel --input"):
+        run(network, "image", tmp_path / "cut.zip")
+    assert not (tmp_path / "inference").exists()
+
+
 def test_a_list_of_paths_is_read_below_the_root_in_its_order(network, photos, tmp_path):
     (tmp_path / "list.json").write_text(json.dumps(["b.png", str(photos / "a.JPG"), "missing.png"]))
     outcome, made = run(network, "json", tmp_path / "list.json", image_root_path=photos, results_dir=tmp_path / "out")

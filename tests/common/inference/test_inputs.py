@@ -13,7 +13,8 @@ from bodyposenet.common.storage.files import whole_file
 def photos(tmp_path, monkeypatch):
     """One stands in a folder with photos in it and below it, and other files."""
     monkeypatch.chdir(tmp_path)
-    for name in ("a.jpg", "trip/b.PNG", "trip/deep/a.jpg", "trip/notes.txt", "trip/.hidden.jpg", "list.json", "odd"):
+    trip = ("trip/b.PNG", "trip/deep/a.jpg", "trip/notes.txt", "trip/.hidden.jpg")
+    for name in ("a.jpg", *trip, "list.json", "cut.zip", "odd"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     return tmp_path
@@ -95,6 +96,7 @@ def test_addresses_are_photos_and_folders_as_paths_are(bucket):
         (["*.png"], r"\*.png: matches no photos"),
         (["empty"], r"empty: has no photos \(JPEG"),
         (["list.json"], "list.json: is a list rather than a photo; name it after --input"),
+        (["cut.zip"], "cut.zip: is an archive rather than a photo; unpack it, or .* bpnet prelabel --input"),
         (["a.jpg/b.jpg"], "a.jpg/b.jpg: "),
         (["x" * 300], "x: "),
     ],

@@ -104,13 +104,31 @@ for people, size in ((4, (20, 24)), (5, (20, 24)), (24, (46, 62))):  # the last 
     answers.append([float(maps[0].sum()), float(abs(maps[1]).sum()), people.keypoints.tolist(), people.scores.tolist()])
 print(json.dumps(answers))
 """
+CROWDS = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from support.map_scenes import read_scenes
+found = [scene.decode() for scene in read_scenes(Path(sys.argv[2]), "N[25]0_s0")]
+print(json.dumps([(people.keypoints.tolist(), people.scores.tolist()) for people in found]))
+"""
 
 
 def test_the_same_functions_run_uncompiled_with_the_same_result():
+    compare_with_uncompiled(SCENES)
+
+
+@pytest.mark.data
+def test_a_crowd_in_a_network_s_own_maps_is_the_same_uncompiled(data_folder):
+    compare_with_uncompiled(CROWDS, data_folder)
+
+
+def compare_with_uncompiled(script, *words):
+    """Hold the arrays that a script prints to those that it prints without the compiler."""
     answers = []
     for off in ("0", "1"):
         environment = os.environ | {"NUMBA_DISABLE_JIT": off}
-        command = [sys.executable, "-W", "error", "-c", SCENES, str(Path(__file__).parents[2])]
+        command = [sys.executable, "-W", "error", "-c", script, str(Path(__file__).parents[2]), *map(str, words)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         answers.append(json.loads(done.stdout))
     for compiled, plain in zip(*answers, strict=True):
