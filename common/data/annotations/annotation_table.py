@@ -178,8 +178,9 @@ def _are_shares(own: Floats, flags: Mapping[int, int]) -> Mask:
     triplets = own.reshape(len(own), own.shape[1] // 3, 3)
     seen = np.isin(triplets[..., 2], [flag for flag, code in flags.items() if code > 0])
     within = ((triplets[..., :2] >= 0) & (triplets[..., :2] <= 1)).all(axis=2)
-    broken = (triplets[..., :2] % 1 != 0).any(axis=2) & seen
-    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1) & broken.any(axis=1)
+    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1)
+    broken = (triplets[shares, :, :2] % 1 != 0).any(axis=2) & seen[shares]
+    shares[shares] = broken.any(axis=1)
     return shares
 
 

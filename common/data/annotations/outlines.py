@@ -1,6 +1,7 @@
 """Outlines: what many people cover, kept as JSON text until somebody draws it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import overload
 
 import msgspec
@@ -46,7 +47,7 @@ class Outlines(Sequence[Segmentation]):
     @classmethod
     def join(cls, parts: Iterable["Outlines"]) -> "Outlines":
         """Put several lists of them together."""
-        return cls(shape for part in parts for shape in part._shapes)
+        return cls(chain.from_iterable(part._shapes for part in parts))
 
     def select(self, places: Numbers, wanted: Mask | None = None) -> "Outlines":
         """Choose some, in any order, of which those that are not wanted are empty."""
