@@ -12,7 +12,9 @@ from bodyposenet.common.doctor.line import Line
 from bodyposenet.common.exits import EXTRAS
 
 PACKAGE = "bodyposenet"
-BASE = ("click", "cv2", "google_crc32c", "jinja2", "numba", "numpy", "pycocotools", "pydantic", "tqdm", "yaml")
+BASE = (
+    "click", "cv2", "google_crc32c", "jinja2", "msgspec", "numba", "numpy", "pycocotools", "pydantic", "tqdm", "yaml",
+)  # fmt: skip
 FOR_GPUS = (
     "TensorFlow here is the one for processors; for the GPU: pip uninstall tensorflow-cpu; "
     f"pip install '{PACKAGE}[train-gpu]'"

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Photo, read_half
+from bodyposenet.common.data.annotations.outlines import Outlines
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.loading.decoding import decode_mask
 from bodyposenet.common.data.records.record import Record
@@ -132,5 +133,5 @@ def _table(rows: Rows, photos: int) -> AnnotationTable:
         areas=np.array([row[3] for row in rows], float),
         crowds=np.array([row[4] for row in rows], bool),
         num_keypoints=np.count_nonzero(keypoints[..., 2], axis=1),
-        segmentations=[[] for _ in rows],
+        segmentations=Outlines([] for _ in rows),
     )

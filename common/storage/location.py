@@ -137,12 +137,15 @@ def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str,
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_symlink() and not os.path.exists(entry.path):  # broken, or a link to itself
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", seen | {real})
-            elif entry.is_file():
+            try:
                 found = entry.stat()
+            except OSError:
+                if entry.is_symlink():  # broken, or a link to itself
+                    continue
+                raise
+            if stat.S_ISDIR(found.st_mode):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", seen | {real})
+            elif stat.S_ISREG(found.st_mode):
                 yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
 
 

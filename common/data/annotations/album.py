@@ -101,4 +101,6 @@ class Album:
 
 def plain_name(name: str) -> str:
     """Return a name as a listing has it."""
+    if "/" not in name and name != ".":
+        return name
     return "/".join(part for part in name.split("/") if part not in ("", "."))

@@ -1,21 +1,27 @@
 """Annotation table: the people of a file, checked in bulk and put in the order of their photos."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, Mask, MisfitError, Numbers
+from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.annotations.mending import Mender
+from bodyposenet.common.data.annotations.outlines import Outlines
+from bodyposenet.common.data.annotations.plain_entries import PlainColumns
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
 from bodyposenet.common.data.importers.document import number_in
+from bodyposenet.common.data.importers.json_text import Rows
 
+BATCH = 1024  # annotations that are parsed at a time
+Found = TypeVar("Found")
 SHARES = 3  # joints; so many in one pixel are no body but shares of the image
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
 
@@ -28,7 +34,7 @@ def annotation_table(
     file: str,
     problems: list[Problem],
     album: Album | None = None,
-) -> tuple[PhotoTable, AnnotationTable]:
+) -> tuple[PhotoTable, AnnotationTable, frozenset[int]]:
     """Read the annotations of a file, those of other categories than people aside.
 
     What is wrong is added to the problems and left out; a person of whom only the box is sound stays, unlabelled.
@@ -43,10 +49,10 @@ def annotation_table(
         album: The photos, for what EXIF data explain; None looks at none.
 
     Returns:
-        The photos, of the sizes that the annotations are of; and the annotations.
+        The photos, of the sizes that the annotations are of; the annotations; and the ids of the photos that any
+        annotation names, whatever of and however wrong.
     """
-    drafts = [_Draft(rows, entries, columns, kinds, flags) for columns, rows in _group_rows(entries, kinds).items()]
-    draft = _join(drafts, len(kinds.joints))
+    draft, told = _read_draft(entries, kinds, flags)
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= photos < 0
     reader = _Reader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
@@ -59,53 +65,76 @@ def annotation_table(
         images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
-    first = np.searchsorted(photos[order], np.arange(len(images.ids) + 1))
-    return images, AnnotationTable(
-        first=first,
-        ids=draft.ids[order],
-        keypoints=draft.keypoints[order],
-        boxes=draft.boxes[order],
-        areas=draft.areas[order],
-        crowds=draft.crowds[order],
+    draft.choose(order)
+    table = AnnotationTable(
+        first=np.searchsorted(photos[order], np.arange(len(images.ids) + 1)),
+        ids=draft.ids,
+        keypoints=draft.keypoints,
+        boxes=draft.boxes,
+        areas=draft.areas,
+        crowds=draft.crowds,
         num_keypoints=is_labelled[order].sum(axis=1),
-        segmentations=[draft.segmentations[place] for place in order],
+        segmentations=draft.segmentations,
     )
+    named = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
+    return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
 
 
-def _group_rows(entries: Sequence[dict[str, Any]], kinds: Kinds) -> dict[tuple[int, ...], list[int]]:
-    """Group the numbers of the entries by their kind of people: by the kind's joints."""
+def _read_draft(
+    entries: Sequence[dict[str, Any]], kinds: Kinds, flags: Mapping[int, int]
+) -> tuple["_Draft", set[int | str | None]]:
+    """Read a file's people, and the ids of the photos that its annotations name; no batch outlives its columns."""
+    drafts, told = list[_Draft](), set[int | str | None]()
+    for first in range(0, len(entries), BATCH):
+        batch = entries[first : first + BATCH]
+        taken = (PlainColumns.read(batch) if isinstance(batch, Rows) else None) or Columns([*batch])
+        told.update(_look_up(taken.values("image_id"), read_key))
+        for columns, places in _group(taken.values("category_id"), kinds).items():
+            drafts.append(_Draft(first + places, taken.select(places), columns, kinds, flags))
+    return _join(drafts, len(kinds.joints)), told
+
+
+def _group(categories: list[Any], kinds: Kinds) -> dict[tuple[int, ...], Numbers]:
+    """Group the places of entries by their kind of people: by the kind's joints."""
     if not kinds.columns:  # the file describes no people: all are
-        return {kinds.default or (): list(range(len(entries)))}
-    rows: dict[tuple[int, ...], list[int]] = {}
-    for row, entry in enumerate(entries):
-        columns = kinds.find(entry.get("category_id"))
-        if columns is not None:
-            rows.setdefault(columns, []).append(row)
-    return rows
+        return {kinds.default or (): np.arange(len(categories))}
+    found = _look_up(categories, kinds.find)
+    return {
+        columns: np.array([place for place, each in enumerate(found) if each == columns])
+        for columns in dict.fromkeys(found)
+        if columns is not None
+    }
+
+
+def _look_up(values: list[Any], find: Callable[[object], Found]) -> list[Found]:
+    """Find something for each value, of whole numbers once for all that are equal."""
+    if not set(map(type, values)) <= {int}:
+        return [*map(find, values)]
+    known = {value: find(value) for value in set(values)}
+    return [*map(known.__getitem__, values)]
 
 
 class _Draft:
-    """Annotations of one kind as columns, before they are sound."""
+    """Annotations of one kind as columns, and nothing else, before they are sound."""
 
     def __init__(
         self,
-        rows: Sequence[int],
-        entries: Sequence[dict[str, Any]],
+        rows: Numbers,
+        taken: Columns | PlainColumns,
         columns: tuple[int, ...],
         kinds: Kinds,
         flags: Mapping[int, int],
     ) -> None:
-        taken = Columns([entries[row] for row in rows])
-        self.rows = np.array(rows, np.int64)
+        self.rows = rows
         self.image_ids, self.ids = taken.whole("image_id"), taken.whole("id")
         self.boxes = taken.numbers("bbox", 4)
         self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
         self.crowds = taken.flag("iscrowd")
-        self.segmentations = taken.segmentations()
+        self.segmentations = Outlines(taken.segmentations())
         own = taken.numbers("keypoints", 3 * len(columns))
         self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
-        self.suspect |= np.array([not kinds.knows(entry.get("category_id")) for entry in taken.entries], bool)
+        self.suspect |= ~np.array(_look_up(taken.values("category_id"), kinds.knows), bool)
         self.suspect |= _are_shares(own, flags)
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
         self.lost = np.zeros(len(rows), bool)
@@ -115,6 +144,12 @@ class _Draft:
         self.lost[place] = found is None
         for name, value in (found or {}).items():
             getattr(self, name)[place] = value
+
+    def choose(self, places: Numbers) -> None:
+        """Keep some of the annotations, in another order; column by column, so that the memory holds one twice."""
+        for name in list(vars(self)):
+            column = getattr(self, name)
+            setattr(self, name, column.select(places) if isinstance(column, Outlines) else column[places])
 
 
 def blank_flag(flags: Mapping[int, int]) -> int:
@@ -143,23 +178,22 @@ def _are_shares(own: Floats, flags: Mapping[int, int]) -> Mask:
     triplets = own.reshape(len(own), own.shape[1] // 3, 3)
     seen = np.isin(triplets[..., 2], [flag for flag, code in flags.items() if code > 0])
     within = ((triplets[..., :2] >= 0) & (triplets[..., :2] <= 1)).all(axis=2)
-    broken = (triplets[..., :2] % 1 != 0).any(axis=2) & seen
-    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1) & broken.any(axis=1)
+    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1)
+    broken = (triplets[shares, :, :2] % 1 != 0).any(axis=2) & seen[shares]
+    shares[shares] = broken.any(axis=1)
     return shares
 
 
 def _join(drafts: list[_Draft], joints: int) -> _Draft:
-    """Join the annotations of all kinds, in the order of the file."""
+    """Join the annotations of all batches and kinds, in the order of the file."""
     if not drafts:
-        return _Draft([], [], tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
-    whole, *others = drafts
-    if others:
-        order = np.argsort(np.concatenate([draft.rows for draft in drafts]))
-        for name, value in list(vars(whole).items()):
-            if isinstance(value, np.ndarray):
-                setattr(whole, name, np.concatenate([getattr(draft, name) for draft in drafts])[order])
-        outlines = [outline for draft in drafts for outline in draft.segmentations]
-        whole.segmentations = [outlines[place] for place in order]
+        return _Draft(np.arange(0), Columns([]), tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
+    whole = drafts[0]
+    for name in list(vars(whole)) if len(drafts) > 1 else ():
+        columns = [vars(draft).pop(name) for draft in drafts]
+        setattr(whole, name, Outlines.join(columns) if name == "segmentations" else np.concatenate(columns))
+    if (np.diff(whole.rows) < 0).any():
+        whole.choose(np.argsort(whole.rows))
     return whole
 
 

@@ -16,10 +16,10 @@ from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
 from bodyposenet.common.data.annotations.categories import people_kinds
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
-from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.data.importers.document import collector_paused
+from bodyposenet.common.data.importers.json_text import Rows
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize
@@ -218,7 +218,7 @@ def read_annotations(
     """
     where = locate(path)
     with collector_paused():
-        coco = _read(where, load_document(where, joints, album), joints, flags or COCO_FLAGS, album)
+        coco = _read(where, load_document(where, joints, album, as_rows=True), joints, flags or COCO_FLAGS, album)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
@@ -253,28 +253,20 @@ def _read(
     kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
     images = photo_table(entries["images"], str(path), problems, album)
-    images, annotations = annotation_table(entries["annotations"], kinds, images, flags, str(path), problems, album)
+    images, annotations, annotated = annotation_table(
+        entries["annotations"], kinds, images, flags, str(path), problems, album
+    )
     refused = len(entries["images"]) - len(images.ids)
-    annotated = _find_annotated(entries["annotations"], images)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, annotated=annotated)
-
-
-def _find_annotated(entries: Sequence[dict[str, Any]], images: PhotoTable) -> frozenset[int]:
-    """Find the ids of the photos that annotations name, as they are taken here."""
-    given = [entry.get("image_id") for entry in entries]
-    told: set[int | str | None] = {value for value in given if type(value) is int}
-    told |= {read_key(value) for value in given if type(value) is not int}
-    numbers = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
-    return frozenset(images.ids.tolist()).intersection(number for number in numbers if number is not None)
 
 
 def _not_coco(path: Location, why: str) -> UserError:
     return UserError(f"not a COCO keypoints file: {why}", where=str(path), fix="name a person_keypoints file")
 
 
-def _entries(document: dict[str, Any], key: str, path: Location) -> list[dict[str, Any]]:
-    entries = document.get(key)
-    if not isinstance(entries, list) or not set(map(type, entries)) <= {dict}:
+def _entries(document: dict[str, Any], key: str, path: Location) -> Sequence[dict[str, Any]]:
+    entries: Sequence[dict[str, Any]] | None = document.get(key)
+    if not isinstance(entries, Rows) and (not isinstance(entries, list) or not set(map(type, entries)) <= {dict}):
         raise _not_coco(path, f"{key!r} is no list of objects")
     if key == "annotations" and entries and not any("keypoints" in entry for entry in entries):
         raise _not_coco(path, "no annotation has 'keypoints'")

@@ -164,6 +164,14 @@ class Columns:
         self.entries = entries
         self.suspect = np.zeros(len(entries), bool)
 
+    def select(self, places: Numbers) -> "Columns":
+        """Return the columns of some of the entries."""
+        return self if len(places) == len(self.entries) else Columns([self.entries[place] for place in places.tolist()])
+
+    def values(self, key: str) -> list[Any]:
+        """List what the entries have under a key; None where there is nothing."""
+        return [entry.get(key) for entry in self.entries]
+
     def flag(self, key: str) -> Mask:
         """Read ``(E,)`` true or false, or numbers; false where they are missing."""
         flags = self._whole([int(value) if type(value) is bool else value for value in self._values(key, 0)])
@@ -221,7 +229,7 @@ class Columns:
         return values if all(good) else self._or_zero(values, good, NOTHING)
 
     def _values(self, key: str, default: object) -> list[Any]:
-        values = [entry.get(key) for entry in self.entries]
+        values = self.values(key)
         return values if default is None else [default if value is None else value for value in values]
 
     def _or_zero(self, values: list[Any], good: list[bool], zero: object = 0) -> list[Any]:

@@ -17,9 +17,9 @@ from bodyposenet.common.data.annotations.fields import (
     Mask,
     MisfitError,
     Numbers,
-    Segmentation,
 )
 from bodyposenet.common.data.annotations.ids import Key, read_key
+from bodyposenet.common.data.annotations.outlines import Outlines
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
@@ -78,7 +78,7 @@ class AnnotationTable:
     areas: Floats
     crowds: Mask
     num_keypoints: Numbers
-    segmentations: Sequence[Segmentation]
+    segmentations: Outlines
 
     def select(self, kept: Mask) -> "AnnotationTable":
         """Return the annotations of some photos: of those of which ``(P,)`` ``kept`` is true."""
@@ -86,7 +86,7 @@ class AnnotationTable:
         rows = np.flatnonzero(np.repeat(kept, counts))
         own = {key: value[rows] for key, value in vars(self).items() if key not in ("first", "segmentations")}
         first = np.concatenate([[0], np.cumsum(counts[kept])])
-        return replace(self, first=first, segmentations=[self.segmentations[row] for row in rows.tolist()], **own)
+        return replace(self, first=first, segmentations=self.segmentations.select(rows), **own)
 
     @property
     def photo_of(self) -> Numbers:

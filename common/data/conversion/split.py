@@ -246,7 +246,7 @@ class DatasetSplit:
         first = np.concatenate([[0], np.cumsum(counts)])
         rows = np.repeat(people.first[photos] - first[:-1], counts) + np.arange(first[-1])
         drawn = np.repeat(np.isin(photos, self.masked), counts)
-        outlines = [people.segmentations[row] if needed else [] for row, needed in zip(rows, drawn, strict=True)]
+        outlines = people.segmentations.select(rows, drawn)
         columns = {key: value[rows] for key, value in vars(people).items() if key not in ("first", "segmentations")}
         return Photos(
             PhotoTable(
@@ -266,7 +266,7 @@ class DatasetSplit:
             if stays_inside(name) and plain_name(name) not in self.listing:
                 image_id = int(self.coco.images.ids[number])
                 problems.append(Problem(str(self.folder / name), MISSING, "there is no such image", "add it", image_id))
-        rows = [row for row, shape in enumerate(self.coco.annotations.segmentations) if isinstance(shape, dict)]
+        rows = self.coco.annotations.segmentations.find_runs()
         drawn = np.intersect1d(self.coco.annotations.photo_of[rows], self.masked)
         for photo in (self.coco.photos[number] for number in drawn):
             problems += outline_problems(str(self.coco.path), photo, outline_faults(photo))

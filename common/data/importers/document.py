@@ -1,4 +1,4 @@
-"""Document: unpack a file of annotations and parse it as one JSON value, or say why it is none."""
+"""Document: unpack a file of annotations and decode its text, or say why that cannot be."""
 
 import contextlib
 import gc
@@ -8,7 +8,6 @@ import json
 import posixpath
 import zipfile
 from collections.abc import Iterator, Sequence
-from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Any, Protocol
 
 from bodyposenet.common.bounds import ANNOTATION_BYTES, ANNOTATION_RATIO, ANNOTATION_RATIO_FROM
@@ -18,9 +17,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.unpacking import BROKEN_ZIP
 
-_DECODER = json.JSONDecoder()
-_WORDS = ("true", "false", "null", "NaN", "-Infinity")
-_EXPORT_AGAIN = "export it again"
+EXPORT_AGAIN = "export it again"
 
 ZIP, GZIP = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
 _DAMAGE = (*BROKEN_ZIP, OSError)
@@ -57,7 +54,7 @@ def decode_text(data: bytes, where: str) -> str:
         UserError: The file is empty, or no text; the message names the line.
     """
     if not data or data.isspace():
-        raise UserError("the file is empty", where=where, fix=_EXPORT_AGAIN)
+        raise UserError("the file is empty", where=where, fix=EXPORT_AGAIN)
     encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)
@@ -68,89 +65,6 @@ def decode_text(data: bytes, where: str) -> str:
             where=f"{where}:{line}",
             fix="save the file as UTF-8",
         ) from None
-
-
-def parse(text: str, where: str) -> Any:
-    """Parse a JSON text; a key of the outermost object may stand there once only.
-
-    Values below are left as Python's parser takes them: NaN is a number here, and of equal keys the last counts.
-
-    Raises:
-        UserError: The text is no JSON, is cut short, nested too deeply, or holds an absurd number.
-    """
-    try:
-        with collector_paused():
-            return _value(text, where)
-    except JSONDecodeError as error:
-        raise _not_json(error, where) from None
-    except RecursionError:
-        raise UserError("brackets are nested too deeply for annotations", where=where, fix=_EXPORT_AGAIN) from None
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError("a number in it has thousands of digits", where=where, fix=_EXPORT_AGAIN) from None
-
-
-def _not_json(error: JSONDecodeError, where: str) -> UserError:
-    end = len(error.doc.rstrip())
-    rest = error.doc[error.pos : end]
-    if error.msg.startswith("Unterminated string") or any(word.startswith(rest) for word in _WORDS):
-        return UserError(
-            f"the file is cut short: it ends after {end} characters, within a value",
-            where=f"{where}:{error.lineno}",
-            fix="copy or export it again",
-        )
-    place = f"{where}:{error.lineno}"
-    return UserError(f"not JSON: {error.msg} at column {error.colno}", where=place, fix="mend it, or export it again")
-
-
-def _value(text: str, where: str) -> Any:
-    start = _blank(text, 0)
-    value, end = _object(text, start, where) if text[start : start + 1] == "{" else _scan(text, start)
-    end = _blank(text, end)
-    if end != len(text):
-        raise JSONDecodeError("Extra data", text, end)
-    return value
-
-
-def _object(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
-    """Read the outermost object, its values parsed by the C scanner."""
-    members: dict[str, Any] = {}
-    at = _blank(text, at + 1)
-    if text[at : at + 1] == "}":
-        return members, at + 1
-    while True:
-        if text[at : at + 1] != '"':
-            raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
-        key, at = scanstring(text, at + 1, True)
-        if key in members:
-            line = text.count("\n", 0, at) + 1
-            raise UserError(f"{key!r} stands there twice", where=f"{where}:{line}", fix="merge the two")
-        members[key], at = _scan(text, _after(text, at, ":"))
-        at = _blank(text, at)
-        if text[at : at + 1] == "}":
-            return members, at + 1
-        at = _after(text, at, ",")
-
-
-def _after(text: str, at: int, mark: str) -> int:
-    at = _blank(text, at)
-    if text[at : at + 1] != mark:
-        raise JSONDecodeError(f"Expecting {mark!r} delimiter", text, at)
-    return _blank(text, at + 1)
-
-
-def _scan(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
-    except StopIteration as error:
-        raise JSONDecodeError("Expecting value", text, error.value) from None
-
-
-def _blank(text: str, at: int) -> int:
-    """Find where the blanks that start here end."""
-    found: int = WHITESPACE.match(text, at).end()
-    return found
 
 
 class Fault(str):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people
-from bodyposenet.common.data.importers.document import Fault, decode_text, objects, parse
+from bodyposenet.common.data.importers.document import Fault, objects
+from bodyposenet.common.data.importers.json_text import parse
 from bodyposenet.common.data.importers.regions import HIDDEN, NOT_LABELLED, normalize_label, parse_number
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.errors import AwayError, UserError
@@ -57,7 +58,7 @@ def read_folder(files: SourceFiles, names: Sequence[str], joints: Joints) -> Fie
     """Read the files of a folder into a COCO document; those of other tools are left out and told."""
     documents, others = [], []
     for name in names:
-        document = parse(decode_text(files.read(name), files.tell(name)), files.tell(name))
+        document = parse(files.read(name), files.tell(name))
         if is_labelme(document):
             documents.append((posixpath.dirname(name), files.tell(name), document))
         else:

@@ -10,15 +10,8 @@ from bodyposenet.common.data.importers import coco_dialects, cvat_xml, foreign, 
 from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
 from bodyposenet.common.data.importers.cvat_xml import is_cvat_xml, read_cvat_xml
 from bodyposenet.common.data.importers.datumaro_json import from_datumaro, is_datumaro
-from bodyposenet.common.data.importers.document import (
-    GZIP,
-    ZIP,
-    annotation_file,
-    decode_text,
-    gunzip,
-    list_members,
-    parse,
-)
+from bodyposenet.common.data.importers.document import GZIP, ZIP, annotation_file, gunzip, list_members
+from bodyposenet.common.data.importers.json_text import Rows, parse
 from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
 from bodyposenet.common.data.importers.mpii import are_mpii, from_mpii
 from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles, find_source, is_file
@@ -30,6 +23,7 @@ from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import open_photos
 
+ANNOTATIONS = "annotations"
 _FIX = "check annotation_root_dir_path"
 log = logging.getLogger(__name__)
 
@@ -37,7 +31,7 @@ Fields = dict[str, Any]
 
 
 def load_document(
-    path: str | Path | Location, joints: Joints = None, photos: PhotoFinder | None = None
+    path: str | Path | Location, joints: Joints = None, photos: PhotoFinder | None = None, *, as_rows: bool = False
 ) -> dict[str, Any]:
     """Read annotations into a dict as COCO's keypoint files are.
 
@@ -65,6 +59,7 @@ def load_document(
             Studio's keypoints take this order; by default they are sorted by name.
         photos: The photos, for formats whose numbers are shares of them or whose names lack something; None takes
             those that lie with the annotations.
+        as_rows: Leave the annotations of a COCO file as text, each parsed when it is asked for, in place of a list.
 
     Raises:
         UserError: The file cannot be read, is damaged, or of a kind that holds no poses; the message says what to
@@ -78,10 +73,8 @@ def load_document(
     if is_cvat_xml(data):
         return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=())
     foreign.refuse_text(data, where)
-    text = decode_text(data, where)
+    document = parse(data, where, ANNOTATIONS if as_rows else None)
     del data
-    document = parse(text, where)
-    del text
     return _convert(document, where, joints)
 
 
@@ -91,6 +84,8 @@ def _convert(document: Any, where: str, joints: Joints) -> Fields:
         return _convert_list(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
+    if not isinstance(document.get("images"), list) or "data" in document:
+        document = _parse_rows(document)
     if label_studio.are_tasks([document]):
         return _convert_list([document], where, joints)
     if is_labelme(document):
@@ -98,6 +93,11 @@ def _convert(document: Any, where: str, joints: Joints) -> Fields:
     if is_datumaro(document):
         return from_datumaro(document, where, joints)
     return check(document, where)
+
+
+def _parse_rows(document: Fields) -> Fields:
+    """Parse what of a document is kept as text."""
+    return {key: list(value) if isinstance(value, Rows) else value for key, value in document.items()}
 
 
 def _convert_list(entries: list[Any], where: str, joints: Joints) -> Fields:
@@ -191,14 +191,14 @@ def check(document: Fields, where: str) -> Fields:
     Raises:
         UserError: It is no COCO document, or has no keypoints; the message says what to export instead.
     """
-    if not all(isinstance(document.get(key), list) for key in ("images", "annotations")):
+    if not isinstance(document.get("images"), list) or not isinstance(document.get(ANNOTATIONS), list | Rows):
         raise foreign.not_coco(document, where)
     coco_dialects.name_crowdpose(document, where)
     if coco_dialects.is_from_label_studio(document):
-        return _tell(coco_dialects.mend_label_studio(document, where), "Label Studio's COCO", where)
-    annotations = document["annotations"]
+        return _tell(coco_dialects.mend_label_studio(_parse_rows(document), where), "Label Studio's COCO", where)
     if coco_dialects.is_from_cvat(document):
-        return _tell(coco_dialects.mend_cvat(document, where), "COCO keypoints of CVAT or Datumaro", where)
+        return _tell(coco_dialects.mend_cvat(_parse_rows(document), where), "COCO keypoints of CVAT or Datumaro", where)
+    annotations = document[ANNOTATIONS]
     if annotations and not any(isinstance(entry, dict) and "keypoints" in entry for entry in annotations):
         raise foreign.boxes_only(where)
     return _tell(document, "COCO keypoints", where)

@@ -1,0 +1,229 @@
+"""JSON text: annotations parsed by msgspec, and by Python's own parser wherever the two might differ."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from json import JSONDecoder
+from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
+from typing import Any, overload
+
+import msgspec
+
+from bodyposenet.common.data.importers.document import EXPORT_AGAIN, collector_paused, decode_text
+from bodyposenet.common.errors import UserError
+
+_SCANNER = JSONDecoder()
+_WORDS = ("true", "false", "null", "NaN", "-Infinity")
+
+REFUSALS = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # of texts that msgspec does not take
+_VALUE = msgspec.json.Decoder()
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
+_OPENING = re.compile(rb"[ \t\n\r]*\{[ \t\n\r]*")
+_KEY = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*')
+_NEXT = re.compile(rb"[ \t\n\r]*([,}])[ \t\n\r]*")
+_OBJECT = ord("{")
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+class _UnlikeError(Exception):
+    """A text that msgspec takes, but perhaps for another value than Python's parser."""
+
+
+class Rows(Sequence[dict[str, Any]]):
+    """Objects of a JSON list that are kept as text: each is parsed when it is asked for.
+
+    A hundred thousand annotations are a fifth of the memory that way, and whoever knows what to look for can parse many
+    of them at once.
+
+    Args:
+        texts: Of the objects.
+        where: The file, for errors.
+    """
+
+    def __init__(self, texts: Sequence[msgspec.Raw], where: str) -> None:
+        self._texts, self._where = texts, where
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Rows": ...
+    def __getitem__(self, index: int | slice) -> "dict[str, Any] | Rows":
+        """Parse an object, or choose some.
+
+        Raises:
+            UserError: It is nested too deeply.
+        """
+        if isinstance(index, slice):
+            return Rows(self._texts[index], self._where)
+        return self._parse(self._texts[index])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self._parse, self._texts)
+
+    def _parse(self, text: msgspec.Raw) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = _VALUE.decode(text)
+        except REFUSALS:
+            with _telling_errors(self._where):
+                value, _ = _scan(bytes(text).decode(), 0)
+        return value
+
+    def join(self) -> bytes:
+        """Write all of them as the text of a list."""
+        return b"[%b]" % b",".join(self._texts)
+
+
+def parse(data: bytes, where: str, rows: str | None = None) -> Any:
+    """Parse a JSON text; a key of the outermost object may stand there once only.
+
+    Values below are as Python's parser takes them: NaN is a number here, and of equal keys the last counts.
+
+    Args:
+        data: The text, in UTF-8, UTF-16 or UTF-32.
+        where: The file, for errors.
+        rows: Key of the outermost object; if its value is a list of objects, they are returned as :class:`Rows`.
+
+    Raises:
+        UserError: The text is empty or no JSON, is cut short, nested too deeply, or holds an absurd number.
+    """
+    with collector_paused():
+        try:
+            return _parse_quickly(data, where, rows)
+        except (*REFUSALS, _UnlikeError):
+            return parse_by_scanner(data, where)
+
+
+def _parse_quickly(data: bytes, where: str, rows: str | None) -> Any:
+    opening = _OPENING.match(data)
+    if opening is None:
+        return _VALUE.decode(data)
+    members = _MEMBERS.decode(data)
+    _hold_to_text(members, data, opening.end())
+    return {key: _keep_rows(text, data, where) if key == rows else _VALUE.decode(text) for key, text in members.items()}
+
+
+def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes, at: int) -> None:
+    """Walk from member to member, whose texts must stand there: of a key that is there twice, only the last does."""
+    walked: set[str] = set()
+    mark = b"}"
+    for _ in members:
+        found = _KEY.match(data, at)
+        key = _VALUE.decode(found[1]) if found else ""
+        if found is None or key in walked or not data.startswith(members[key], found.end()):
+            raise _UnlikeError
+        walked.add(key)
+        after = _NEXT.match(data, found.end() + len(members[key]))
+        if after is None:
+            raise _UnlikeError
+        at, mark = after.end(), after[1]
+    if mark != b"}":
+        raise _UnlikeError
+
+
+def _keep_rows(text: msgspec.Raw, data: bytes, where: str) -> Any:
+    """Keep the objects of a list as text, once nothing can be wrong with them; parse any other value."""
+    try:
+        texts = _ENTRIES.decode(text)
+    except msgspec.ValidationError:
+        return _VALUE.decode(text)
+    if not all([memoryview(each)[0] == _OBJECT for each in texts]):
+        return _VALUE.decode(text)
+    if not data.isascii():
+        data.decode()
+    most = sys.get_int_max_str_digits()
+    if any(b"0" * most in bytes(each).translate(_ZEROS) for each in texts if len(each) > most > 0):
+        raise _UnlikeError  # a whole number of more digits than Python reads
+    return Rows(texts, where)
+
+
+def parse_by_scanner(data: bytes, where: str) -> Any:
+    """Do what :func:`parse` does by Python's own scanner alone, slower, and tell what is wrong.
+
+    Raises:
+        UserError: As for :func:`parse`.
+    """
+    text = decode_text(data, where)
+    with _telling_errors(where):
+        return _value(text, where)
+
+
+@contextlib.contextmanager
+def _telling_errors(where: str) -> Iterator[None]:
+    """Make what Python's scanner raises a user's error."""
+    try:
+        yield
+    except JSONDecodeError as error:
+        raise _not_json(error, where) from None
+    except RecursionError:
+        raise UserError("brackets are nested too deeply for annotations", where=where, fix=EXPORT_AGAIN) from None
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError("a number in it has thousands of digits", where=where, fix=EXPORT_AGAIN) from None
+
+
+def _not_json(error: JSONDecodeError, where: str) -> UserError:
+    end = len(error.doc.rstrip())
+    rest = error.doc[error.pos : end]
+    if error.msg.startswith("Unterminated string") or any(word.startswith(rest) for word in _WORDS):
+        return UserError(
+            f"the file is cut short: it ends after {end} characters, within a value",
+            where=f"{where}:{error.lineno}",
+            fix="copy or export it again",
+        )
+    place = f"{where}:{error.lineno}"
+    return UserError(f"not JSON: {error.msg} at column {error.colno}", where=place, fix="mend it, or export it again")
+
+
+def _value(text: str, where: str) -> Any:
+    start = _blank(text, 0)
+    value, end = _object(text, start, where) if text[start : start + 1] == "{" else _scan(text, start)
+    end = _blank(text, end)
+    if end != len(text):
+        raise JSONDecodeError("Extra data", text, end)
+    return value
+
+
+def _object(text: str, at: int, where: str) -> tuple[dict[str, Any], int]:
+    """Read the outermost object, its values parsed by the C scanner."""
+    members: dict[str, Any] = {}
+    at = _blank(text, at + 1)
+    if text[at : at + 1] == "}":
+        return members, at + 1
+    while True:
+        if text[at : at + 1] != '"':
+            raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        key, at = scanstring(text, at + 1, True)
+        if key in members:
+            line = text.count("\n", 0, at) + 1
+            raise UserError(f"{key!r} stands there twice", where=f"{where}:{line}", fix="merge the two")
+        members[key], at = _scan(text, _after(text, at, ":"))
+        at = _blank(text, at)
+        if text[at : at + 1] == "}":
+            return members, at + 1
+        at = _after(text, at, ",")
+
+
+def _after(text: str, at: int, mark: str) -> int:
+    at = _blank(text, at)
+    if text[at : at + 1] != mark:
+        raise JSONDecodeError(f"Expecting {mark!r} delimiter", text, at)
+    return _blank(text, at + 1)
+
+
+def _scan(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _SCANNER.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
+    except StopIteration as error:
+        raise JSONDecodeError("Expecting value", text, error.value) from None
+
+
+def _blank(text: str, at: int) -> int:
+    """Find where the blanks that start here end."""
+    found: int = WHITESPACE.match(text, at).end()
+    return found

@@ -1,0 +1,83 @@
+"""Plain entries: many annotations read at once are what they are one by one, whatever stands among them."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.coco_files import JOINTS, annotation, category, document, image
+
+from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.outlines import Outlines
+
+RUNS = {"size": [120, 160], "counts": [5, 10, 19185]}
+VALUES = {
+    "id": (7, 7.0, "7", None, -(2**53) - 1, True),
+    "image_id": (2, 9, 2.0, "2", None, 10**30),
+    "category_id": (None, 1.0, "1", 2, 3, True, [], 10**30),
+    "iscrowd": (1, True, False, None, 1.0, 2, 2**53 + 1, "1"),
+    "area": (None, 5, 0, -1, 0.5, True, "12", 1e100, 10**400, float("inf")),
+    "bbox": (None, [1, 2, 30, 40.5], [1, 2, 3], [1, 2, -3, 4], [1, 2, "3", 4], [0, 0, 0, 0], [0, 0, 1e6 + 1, 9], {}),
+    "keypoints": (
+        [], None, [0] * 51, [1, 2.5, 2] * 17, [3, 4, 7] * 17, [0.5, 0.25, 2] * 17, [1] * 50, [None] * 51, [1e7] * 51,
+    ),
+    "segmentation": (
+        [], None, [[]], [[1, 2, 3.0, 4, 5, 6]], [[1, 2, 3]], [1, 2, 3, 4], [[1, "2"]], RUNS, {"size": [1]}, 0, "x",
+        [[1e7, 1]],
+    ),
+    "extra": (None, {"a": [float("nan")]}, "\ud800", 10**400),
+}  # fmt: skip
+CHANGES = st.dictionaries(st.sampled_from(list(VALUES)), st.integers(0, 20), max_size=2)
+KINDS = [category(), category() | {"id": 3, "name": "half", "keypoints": JOINTS[:5]}, {"id": 2, "name": "ball"}]
+
+
+def people(changes):
+    """Annotations with some values changed, or left out."""
+    for number, drawn in enumerate(changes, 1):
+        entry = annotation(number, 1 + number % 2, (number % 7, 10, 60.5, 80))
+        for key, choice in drawn.items():
+            values = VALUES[key]
+            if choice < len(values):
+                entry[key] = values[choice]
+            else:
+                entry.pop(key, None)
+        yield entry
+
+
+def describe(coco):
+    """All of a set, to the type of each number of an outline."""
+    table = coco.annotations
+    columns = [(column.dtype, column.tolist()) for name, column in vars(table).items() if name != "segmentations"]
+    told = [str(problem) for problem in coco.problems], sorted(coco.annotated), coco.refused, coco.joints
+    return repr((columns, list(table.segmentations), told))
+
+
+@pytest.mark.parametrize("batch", [2, 1024])
+@settings(max_examples=60, deadline=None)
+@given(changes=st.lists(st.just({}) | CHANGES, max_size=8), some=st.booleans())
+def test_annotations_read_many_at_a_time_are_those_read_one_by_one(tmp_path_factory, batch, changes, some):
+    path = tmp_path_factory.mktemp("batches") / "people.json"
+    content = document([image(1), image(2), image(3)], [*people(changes), annotation(99, 1, (5, 5, 50, 50))])
+    content |= {"categories": KINDS if some else KINDS[:1]}
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bodyposenet.common.data.annotations.annotation_table.BATCH", batch)
+        for more in ({}, {"note": float("nan")}):  # which Python's parser alone takes, and makes objects of all
+            path.write_text(json.dumps(content | more))
+            found.append(describe(read_annotations(path, None if some else JOINTS, strict=False)))
+    assert found[0] == found[1]
+
+
+def test_outlines_come_back_as_they_were_written():
+    given_ = [[[1, 2.0, 3, 4.5, 5, 6]], RUNS, [], [[]]]
+    texts = Outlines(json.dumps(each).encode() for each in given_)
+    for outlines in (texts, Outlines(given_), pickle.loads(pickle.dumps(texts))):
+        assert repr([*outlines]) == repr(outlines[:]) == repr(given_)
+        assert outlines.find_runs() == [1]
+        assert [*outlines.select(np.array([2, 0]))] == [[], given_[0]]
+        assert [*outlines.select(np.array([1, 0]), np.array([True, False]))] == [RUNS, []]
+        assert [*Outlines.join([outlines, outlines])] == given_ * 2
+    texts[0] = RUNS
+    assert texts[0] is RUNS
