@@ -36,10 +36,10 @@ class PlainEntry(Struct, gc=False):
 
 
 class RunLengths(Struct, gc=False):
-    """An outline that is no polygons."""
+    """An outline that is no polygons; of which nothing is taken that could fail to parse later."""
 
-    size: Any
-    counts: Any
+    size: list[int]
+    counts: str | list[int]
 
 
 _ENTRIES = msgspec.json.Decoder(list[PlainEntry])

@@ -25,7 +25,7 @@ VALUES = {
     ),
     "segmentation": (
         [], None, [[]], [[1, 2, 3.0, 4, 5, 6]], [[1, 2, 3]], [1, 2, 3, 4], [[1, "2"]], RUNS, {"size": [1]}, 0, "x",
-        [[1e7, 1]],
+        [[1e7, 1]], RUNS | {"counts": "abc"}, RUNS | {"counts": [5.0, True, None, [[]], 1e400]}, RUNS | {"size": {}},
     ),
     "extra": (None, {"a": [float("nan")]}, "\ud800", 10**400),
 }  # fmt: skip
