@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bodyposenet.common.pages.numbers import DASH, format_measure, is_known
-from bodyposenet.common.pages.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, fit_widths, svg
 
 Point = tuple[float, float]
 
-BAR_WIDTH, BAR_ROW, BAR_LEFT, BAR_RIGHT = 340, 34, 88, 76  # user units; left for names, right for figures
-LINE_SIZE = (250, 420)  # height, width
-LINE_TOP, LINE_RIGHT, LINE_BOTTOM, LINE_LEFT = 34, 14, 42, 74  # margins for legend, nothing, axis, axis
+BAR_ROW, BAR_LEFT, BAR_RIGHT = 34, 88, 76  # user units; left for names, right for figures
+LINE_HEIGHT = 174  # of what lies between the axes
+LINE_TOP, LINE_RIGHT, LINE_BOTTOM, LINE_LEFT = 34, 14, 42, 74  # margins for a row of legend, nothing, axis, axis
+LEGEND_ROW, LEGEND_KEY, LEGEND_GAP, LEGEND_LETTER = 18, 25, 20, 7  # a row's height, and widths of what is in it
+TICK_ROOM = 70  # user units of the chart's width for each value along x
 TICK_SLACK = 0.75  # a step may be this much smaller than asked for, or ticks get sparse just above a round step
 LOG_RATIO = 30  # an axis is logarithmic where its largest value is more than this times its smallest
 
@@ -30,11 +32,17 @@ def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[floa
         mark_name: What the line is.
 
     Returns:
-        An ``<svg>``.
+        The chart, for each width.
     """
+    return fit_widths(lambda width: _draw_bars(title, bars, text, (mark, mark_name), width))
+
+
+def _draw_bars(title: str, bars: Mapping[str, float | None], text: Callable[[float], str],
+               marked: tuple[float | None, str], width: int) -> Markup:  # fmt: skip
+    mark, mark_name = marked
     top = 18 if mark is not None and is_known(mark) else 4
     height = top + BAR_ROW * len(bars) + 4
-    lengths = bar_lengths([*bars.values(), mark])
+    lengths = bar_lengths([*bars.values(), mark], width)
     drawn = [
         _bar(name, format_measure(value, text), length, top + BAR_ROW * row, row)
         for row, ((name, value), length) in enumerate(zip(bars.items(), lengths, strict=False))
@@ -42,13 +50,13 @@ def bar_chart(title: str, bars: Mapping[str, float | None], text: Callable[[floa
     if mark is not None and is_known(mark):
         drawn.insert(0, _bar_mark(BAR_LEFT + lengths[-1], height, f"{mark_name} {text(mark)}".strip()))
     said = ", ".join(f"{name} {format_measure(value, text)}" for name, value in bars.items())
-    return svg("bars", f"{title}: {said}", (height, BAR_WIDTH), drawn)
+    return svg("bars", f"{title}: {said}", (height, width), drawn)
 
 
-def bar_lengths(values: Sequence[float | None]) -> list[float]:
-    """Return lengths in user units: the largest value fills the room, what was not measured has length 0."""
+def bar_lengths(values: Sequence[float | None], width: int) -> list[float]:
+    """Return lengths in a chart of this width: the largest value fills the room, what was not measured has length 0."""
     largest = max((float(value or 0) for value in values if is_known(value)), default=0.0)
-    room = BAR_WIDTH - BAR_LEFT - BAR_RIGHT
+    room = width - BAR_LEFT - BAR_RIGHT
     return [
         room * max(0.0, float(value or 0) / largest) if is_known(value) and largest > 0 else 0.0 for value in values
     ]
@@ -149,21 +157,29 @@ def line_chart(
         whole: Write whole numbers along x alone, as epochs are.
 
     Returns:
-        An ``<svg>``; nothing if there is nothing to draw.
+        The chart, for each width; nothing if there is nothing to draw.
     """
     finite = {name: [point for point in points if is_known(point[1])] for name, points in series.items()}
-    every = [point for points in finite.values() for point in points]
-    if not every:
+    if not any(finite.values()):
         return Markup("")
-    height, width = LINE_SIZE
+    ends = "; ".join(f"{name} from {_end(points, 0)} to {_end(points, -1)}" for name, points in finite.items())
+    said = f"{title}, {y_name} over {x_name}: {ends}"
+    return fit_widths(lambda width: _draw_lines(said, series, (x_name, y_name), whole, width))
+
+
+def _draw_lines(
+    said: str, series: Mapping[str, Sequence[Point]], names: tuple[str, str], whole: bool, width: int
+) -> Markup:
+    every = [point for points in series.values() for point in points if is_known(point[1])]
+    legend = _place_legend(list(series), width)
+    top = LINE_TOP + legend[-1][1]
     x = epoch_axis([point[0] for point in every], LINE_LEFT, width - LINE_RIGHT)
-    y = value_axis([point[1] for point in every], height - LINE_BOTTOM, LINE_TOP)
-    along = [tick for tick in x.ticks(6) if not whole or tick == int(tick)]
-    drawn = [grid(x, y, along), axis_names(x, y, x_name, y_name + (" (log scale)" if y.log else ""))]
+    y = value_axis([point[1] for point in every], top + LINE_HEIGHT, top)
+    along = [tick for tick in x.ticks(width // TICK_ROOM) if not whole or tick == int(tick)]
+    drawn = [grid(x, y, along), axis_names(x, y, names[0], names[1] + (" (log scale)" if y.log else ""))]
     for place, (name, points) in enumerate(series.items()):
-        drawn += [_line(points, x, y, place), _legend(name, place)]
-    said = "; ".join(f"{name} from {_end(points, 0)} to {_end(points, -1)}" for name, points in finite.items())
-    return svg("lines", f"{title}, {y_name} over {x_name}: {said}", LINE_SIZE, drawn)
+        drawn += [_line(points, x, y, place), _legend(name, place, legend[place])]
+    return svg("lines", said, (top + LINE_HEIGHT + LINE_BOTTOM, width), drawn)
 
 
 def _end(points: Sequence[Point], place: int) -> str:
@@ -238,11 +254,23 @@ def unbroken(points: Sequence[Point]) -> list[list[Point]]:
     return [part for part in parts if part]
 
 
-def _legend(name: str, place: int) -> Markup:
-    x = LINE_LEFT + 100 * place
+def _place_legend(names: Sequence[str], width: int) -> list[Point]:
+    """Place names beside each other, and where they leave the chart below: x and y of each, y from 0."""
+    places, x, y = [], LINE_LEFT, 0
+    for name in names:
+        room = LEGEND_KEY + LEGEND_LETTER * len(name)
+        if x > LINE_LEFT and x + room > width:
+            x, y = LINE_LEFT, y + LEGEND_ROW
+        places.append((x, y))
+        x += room + LEGEND_GAP
+    return places
+
+
+def _legend(name: str, place: int, at: Point) -> Markup:
+    x, y = at
     return Markup(
-        '<rect class="s{}" x="{}" y="9" width="18" height="5" rx="2"/><text class="legend" x="{}" y="12">{}</text>'
-    ).format(place % 4, x, x + 25, name)
+        '<rect class="s{}" x="{}" y="{}" width="18" height="5" rx="2"/><text class="legend" x="{}" y="{}">{}</text>'
+    ).format(place % 4, x, y + 9, x + LEGEND_KEY, y + 12, name)
 
 
 def tick_text(value: float) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from bodyposenet.common.pages.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, fit_widths, svg
 
-SIZE = (236, 420)  # height, width in user units
+HEIGHT = 236  # in user units
 TOP, BOTTOM, GAP = 44, 48, 0.16  # margins for legend and figures, and for names; the share of a column left empty
 MOST_COLUMNS = 18
 CHARACTER = 7.5  # user units that a character of a name takes, with the space around a name
+FIGURE = 6.5  # those of a figure above a column
 
 
 def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], *, x_name: str) -> Markup:
@@ -23,19 +24,29 @@ def histogram(title: str, names: Sequence[str], parts: Mapping[str, Sequence[int
         x_name: What tells the columns apart.
 
     Returns:
-        An ``<svg>``.
+        The chart, for each width.
     """
     sums = [sum(counts) for counts in zip(*parts.values(), strict=True)]
-    height, width = SIZE
+    said = f"{title} by {x_name}: " + ", ".join(f"{name} {count}" for name, count in zip(names, sums, strict=True))
+    return fit_widths(lambda width: _draw(said, names, parts, x_name, width))
+
+
+def _draw(said: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], x_name: str, width: int) -> Markup:
+    """Draw columns; where they are narrower than the figures above them, these stand upright."""
+    sums = [sum(counts) for counts in zip(*parts.values(), strict=True)]
     step = width / max(1, len(names))
-    scale = (height - TOP - BOTTOM) / max([1, *sums])
     every = max(1, math.ceil(CHARACTER * max(map(len, names), default=0) / step))  # which of the names have room
-    drawn = [_legend(parts), _x_axis(x_name)]
+    longest = FIGURE * max((len(short(count)) for count in sums), default=0)
+    upright = longest > step
+    top = max(TOP, 24 + longest) if upright else TOP
+    scale = (HEIGHT - top - BOTTOM) / max([1, *sums])
+    drawn = [_legend(parts), _x_axis(x_name, width)]
     for place, (name, counts) in enumerate(zip(names, zip(*parts.values(), strict=True), strict=True)):
+        middle = (place + 0.5) * step
         drawn.append(_column(place * step, step, counts, scale))
-        drawn.append(_texts((place + 0.5) * step, "" if place % every else name, sums[place], scale))
-    said = ", ".join(f"{name} {count}" for name, count in zip(names, sums, strict=True))
-    return svg("columns", f"{title} by {x_name}: {said}", SIZE, drawn)
+        drawn.append(_write_name(middle, "" if place % every else name))
+        drawn.append(_write_sum(middle, sums[place], scale, upright=upright))
+    return svg("columns", said, (HEIGHT, width), drawn)
 
 
 def make_groups(most: int) -> list[range]:
@@ -73,7 +84,7 @@ def short(count: int) -> str:
 
 
 def _column(x: float, step: float, counts: Sequence[int], scale: float) -> Markup:
-    y, drawn = float(SIZE[0] - BOTTOM), []
+    y, drawn = float(HEIGHT - BOTTOM), []
     for part, count in enumerate(counts):
         y -= count * scale
         drawn.append(
@@ -85,21 +96,25 @@ def _column(x: float, step: float, counts: Sequence[int], scale: float) -> Marku
     return Markup("").join(drawn)
 
 
-def _texts(x: float, name: str, count: int, scale: float) -> Markup:
-    base = SIZE[0] - BOTTOM
-    return Markup(
-        '<text class="x" x="{x}" y="{n}">{name}</text><text class="x sum" x="{x}" y="{s}">{count}</text>'
-    ).format(
-        x=coordinate(x), n=base + 15, name=name, s=coordinate(base - count * scale - 9), count=short(count)
-    )  # fmt: skip
+def _write_name(x: float, name: str) -> Markup:
+    return Markup('<text class="x" x="{}" y="{}">{}</text>').format(coordinate(x), HEIGHT - BOTTOM + 15, name)
 
 
-def _x_axis(name: str) -> Markup:
+def _write_sum(x: float, count: int, scale: float, *, upright: bool) -> Markup:
+    top = HEIGHT - BOTTOM - count * scale
+    if upright:
+        text = '<text class="sum" transform="translate({} {}) rotate(-90)">{}</text>'
+        return Markup(text).format(coordinate(x), coordinate(top - 4), short(count))
+    return Markup('<text class="x sum" x="{}" y="{}">{}</text>').format(
+        coordinate(x), coordinate(top - 9), short(count)
+    )
+
+
+def _x_axis(name: str, width: int) -> Markup:
     """Draw the line that the columns stand on, and what tells them apart below their names."""
-    height, width = SIZE
     return Markup(
         '<line class="axis" x1="0" x2="{w}" y1="{y}" y2="{y}"/><text class="axis-name" x="{x}" y="{n}">{name}</text>'
-    ).format(w=width, y=height - BOTTOM, x=width / 2, n=height - 9, name=name)
+    ).format(w=width, y=HEIGHT - BOTTOM, x=width / 2, n=HEIGHT - 9, name=name)
 
 
 def _legend(parts: Mapping[str, Sequence[int]]) -> Markup:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from bodyposenet.common.pages.numbers import percent
-from bodyposenet.common.pages.page import coordinate, svg
+from bodyposenet.common.pages.page import coordinate, fit_widths, svg
 
-WIDTH, ROW, LEFT, RIGHT = 420, 26, 118, 54  # user units; left for names, right for figures
+ROW, LEFT, RIGHT = 26, 118, 54  # user units; left for names, right for figures
 
 
 def share_chart(title: str, rows: Mapping[str, Sequence[float]], parts: Mapping[str, str]) -> Markup:
@@ -19,31 +19,36 @@ def share_chart(title: str, rows: Mapping[str, Sequence[float]], parts: Mapping[
         parts: Name of each part to its class of colour.
 
     Returns:
-        An ``<svg>``.
+        The chart, for each width.
     """
     wholes = {name: sum(sizes) for name, sizes in rows.items()}
     shares = {name: [size / wholes[name] if wholes[name] else 0.0 for size in sizes] for name, sizes in rows.items()}
-    drawn = [_bar(name, row, list(parts.values()), 4 + ROW * place) for place, (name, row) in enumerate(shares.items())]
     said = "; ".join(
         f"{name} " + ", ".join(f"{part} {percent(share)}" for part, share in zip(parts, row, strict=True))
         for name, row in shares.items()
     )
-    return svg("shares", f"{title}: {said}", (8 + ROW * len(rows), WIDTH), drawn)
+    colours = list(parts.values())
+    return fit_widths(lambda width: _draw_shares(f"{title}: {said}", shares, colours, width))
 
 
-def _bar(name: str, shares: Sequence[float], colours: Sequence[str], y: float) -> Markup:
+def _draw_shares(said: str, rows: Mapping[str, Sequence[float]], colours: Sequence[str], width: int) -> Markup:
+    drawn = [_bar(name, row, colours, 4 + ROW * place, width) for place, (name, row) in enumerate(rows.items())]
+    return svg("shares", said, (8 + ROW * len(rows), width), drawn)
+
+
+def _bar(name: str, shares: Sequence[float], colours: Sequence[str], y: float, width: int) -> Markup:
     middle, x, drawn = y + ROW / 2, float(LEFT), []
     for share, colour in zip(shares, colours, strict=True):
-        width = share * (WIDTH - LEFT - RIGHT)
+        length = share * (width - LEFT - RIGHT)
         drawn.append(
             Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-                colour, coordinate(x), coordinate(y + 4), coordinate(width), ROW - 8
+                colour, coordinate(x), coordinate(y + 4), coordinate(length), ROW - 8
             )
         )
-        x += width
+        x += length
     figure = percent(shares[0]) if sum(shares) else ""
     return Markup(
         '<text class="name" x="{nx}" y="{m}">{name}</text>{bars}<text class="figure" x="{fx}" y="{m}">{figure}</text>'
     ).format(
-        nx=LEFT - 10, m=coordinate(middle), name=name, bars=Markup("").join(drawn), fx=WIDTH - RIGHT + 8, figure=figure
+        nx=LEFT - 10, m=coordinate(middle), name=name, bars=Markup("").join(drawn), fx=width - RIGHT + 8, figure=figure
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bodyposenet.common.pages.numbers import count, is_known, percent, plain, share
 from bodyposenet.common.pages.page import render
-from bodyposenet.common.report.channels import channels_svg
+from bodyposenet.common.report.channels import channels_chart
 from bodyposenet.common.report.run_report import fact_text
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.files import write_text
@@ -40,7 +40,7 @@ def write_pruning_page(path: Path, done: "PruneOutcome", spec: PruneSpec) -> Pat
             (percent(kept / of) if of else "–", "of the filters", f"{kept:,} of {of:,}"),  # noqa: RUF001
             (f"{done.threshold:.4g}", "threshold", "found" if target else "given"),
         ],
-        channels=channels_svg(done.layers),
+        channels=channels_chart(done.layers),
         facts=[(name.replace("_", " "), fact_text(value)) for name, value in spec.model_dump(mode="json").items()],
     )  # fmt: skip
     write_text(path, page)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.numbers import DASH, format_measure, is_known, percent, precision, share
 from bodyposenet.common.pages.page import render
-from bodyposenet.common.report.channels import channels_svg
+from bodyposenet.common.report.channels import channels_chart
 from bodyposenet.common.report.comparison_table import (
     COLUMNS,
     HEADINGS,
@@ -90,7 +90,7 @@ def write_report(
         rows=rows(stages, ceiling_ap) if stages else [],
         ceiling=format_measure(ceiling_ap, precision),
         bars=_bars(stages, ceiling_ap),
-        channels=channels_svg(channels or {}),
+        channels=channels_chart(channels or {}),
         lines=_lines(curves),
         single=_single(curves),
         pictures=_fitting([embed(caption, image) for caption, image in pictures]),

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from bodyposenet.common.pages.charts import LINE_BOTTOM, Axis, Point, axis_names, grid
+from bodyposenet.common.pages.charts import LINE_BOTTOM, TICK_ROOM, Axis, Point, axis_names, grid
 from bodyposenet.common.pages.numbers import DASH, format_measure, is_known, percent, precision, share
-from bodyposenet.common.pages.page import coordinate, render, svg
+from bodyposenet.common.pages.page import coordinate, fit_widths, render, svg
 from bodyposenet.common.report.comparison_table import COLUMNS, Cell, Stage, format_signed
 from bodyposenet.common.report.pareto import ParetoChoice, on_front
 from bodyposenet.common.storage.files import write_text
 
-SIZE = (320, 480)  # height, width
+HEIGHT = 300
 TOP, RIGHT, LEFT = 20, 20, 62
 LETTER, LINE = 6.6, 14  # size of a label's letter, and of its line
 DOT, RING = 5, 9  # radii
@@ -98,37 +98,44 @@ def front_chart(base: Stage, stages: Sequence[Stage], choice: ParetoChoice) -> M
     """Draw the networks as points over their GFLOPs, the front as a line, and the least AP that will do.
 
     Returns:
-        An ``<svg>``; nothing if nothing was measured.
+        The chart, for each width; nothing if nothing was measured.
     """
-    every = [base, *stages]
-    drawn = [one for one in every if is_known(one.ap) and is_known(one.gflops)]
-    if not drawn:
+    if not any(_has_place(one) for one in (base, *stages)):
         return Markup("")
-    x, y = _axes(drawn, choice.least_ap)
+    return fit_widths(lambda width: _draw_front(base, stages, choice, width))
+
+
+def _has_place(stage: Stage) -> bool:
+    return is_known(stage.ap) and is_known(stage.gflops)
+
+
+def _draw_front(base: Stage, stages: Sequence[Stage], choice: ParetoChoice, width: int) -> Markup:
+    every = [base, *stages]
+    drawn = [one for one in every if _has_place(one)]
+    x, y = _axes(drawn, choice.least_ap, width)
     best = {id(one) for one, front in zip(every, on_front(every), strict=True) if front}
     at = {id(one): (x.at(float(one.gflops or 0)), y.at(float(one.ap or 0))) for one in drawn}
     chosen = None if choice.place is None else stages[choice.place]
-    parts = [grid(x, y, x.ticks(6)), axis_names(x, y, "GFLOPs", "AP")]
+    parts = [grid(x, y, x.ticks(width // TICK_ROOM)), axis_names(x, y, "GFLOPs", "AP")]
     parts += [_budget(x, y, choice.least_ap), _stairs([at[id(one)] for one in drawn if id(one) in best])]
     for one in drawn:
         kind = "base" if one is base else "best" if id(one) in best else "beaten"
         parts.append(_dot(at[id(one)], kind, ringed=one is chosen, said=_describe(one)))
     frame, free = (x.start, y.end, x.end, y.start), _budget_box(x, y, choice.least_ap)
     parts += _labels([(at[id(one)], one.name) for one in drawn], frame, free)
-    return svg("front", "AP against GFLOPs: " + "; ".join(_describe(one) for one in drawn), SIZE, parts)
+    return svg("front", "AP against GFLOPs: " + "; ".join(_describe(one) for one in drawn), (HEIGHT, width), parts)
 
 
 def _describe(stage: Stage) -> str:
     return f"{stage.name}: AP {precision(float(stage.ap or 0))} at {float(stage.gflops or 0):.3g} GFLOPs"
 
 
-def _axes(stages: Sequence[Stage], least_ap: float | None) -> tuple[Axis, Axis]:
+def _axes(stages: Sequence[Stage], least_ap: float | None, width: int) -> tuple[Axis, Axis]:
     """Make the axes: GFLOPs from zero, and AP around what is shown."""
     aps = [float(one.ap or 0) for one in stages] + ([] if least_ap is None else [max(0.0, least_ap)])
     slack = 0.2 * max(max(aps) - min(aps), 0.02)
-    height, width = SIZE
     across = Axis(0.0, 1.1 * max(float(one.gflops or 0) for one in stages) or 1.0, LEFT, width - RIGHT)
-    return across, Axis(max(0.0, min(aps) - slack), max(aps) + slack, height - LINE_BOTTOM, TOP)
+    return across, Axis(max(0.0, min(aps) - slack), max(aps) + slack, HEIGHT - LINE_BOTTOM, TOP)
 
 
 def _budget(x: Axis, y: Axis, least_ap: float | None) -> Markup:

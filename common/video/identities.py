@@ -1,8 +1,9 @@
 """Identities: who in one frame is who in the next, by where a person's joints are expected.
 
 A person goes on as they went (constant velocity), and is compared with those who are found by OKS, COCO's measure of
-how alike joints are. Whoever is hidden is expected for a while. No picture is looked at: two who meet and turn back
-while both are hidden change their numbers.
+how alike joints are. Where people stand close together a network puts bodies together of the joints of two: the more
+what is found is like others who are expected, too, the less it draws along whoever it is taken for. Whoever is hidden
+is expected for a while. No picture is looked at: two who meet and turn back while both are hidden change their numbers.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from bodyposenet.common.video.assignment import assign
 HIDDEN = 15  # frames that a person may be hidden for
 LEAST = 0.15  # OKS; below it nobody is the same
 COMMON = 3  # joints that two are compared by; with fewer of them they are less alike
-NEWEST = 0.3  # weight of the last frame's step in the velocity; of the first steps there is the mean
+NEWEST = 0.1  # weight of the last frame's step in the velocity; of the first steps there is the mean
+DOUBT = 4  # power of the share that somebody has in what is found, by which it counts beside what was expected
 UNCERTAIN = 0.1  # by so much, a frame, what is expected of someone hidden may be further off
 FLAT = 0.25  # of a box's longer side: the least that counts as its shorter one
 
@@ -30,8 +32,8 @@ class _Followed:
 
     Attributes:
         number: Their identity.
-        joints: ``(K, 3)`` x, y and score as they were last found, moved on to the frame in which the person was seen;
-            score 0 where a joint was never found.
+        joints: ``(K, 3)`` x, y and score as they were last found, moved on to the frame in which the person was seen,
+            nearer to where they were expected if it may have been somebody else; score 0 where one was never found.
         velocity: ``(2,)`` pixels a frame.
         area: In square pixels, of the box around the joints.
         hidden: Frames since they were seen.
@@ -82,8 +84,13 @@ class Identities:
             A number for each, in their order.
         """
         found = people.keypoints.astype(float)
-        pairs = dict(assign(self._compare(found)))
-        seen = {column: _move(self._followed[row], found[column]) for row, column in pairs.items()}
+        alike = self._compare(found)
+        pairs = dict(assign(alike))
+        trust = (alike / np.maximum(alike.sum(axis=0), 1e-9)) ** DOUBT
+        seen = {
+            column: _move(self._followed[row], found[column], float(trust[row, column]))
+            for row, column in pairs.items()
+        }  # fmt: skip
         missed = [replace(each, hidden=each.hidden + 1) for row, each in enumerate(self._followed) if row not in pairs]
         new = [column for column in range(len(found)) if column not in seen]
         for column in sorted(new, key=lambda column: _order(found[column])):
@@ -109,15 +116,16 @@ class Identities:
         return np.where(table >= LEAST, table, 0.0)
 
 
-def _move(person: _Followed, found: Floats) -> _Followed:
-    """Take over where a person was found; joints that were not found stay with the others."""
-    frames = person.hidden + 1
-    both = (found[:, 2] > 0) & (person.joints[:, 2] > 0)
-    step = np.median(found[both, :2] - person.joints[both, :2], axis=0) / frames if both.any() else person.velocity
-    velocity = person.velocity + max(NEWEST, 1 / person.seen) * (step - person.velocity)
-    expected = np.column_stack([person.expect(), person.joints[:, 2]])
-    joints = np.where(found[:, 2:] > 0, found, expected)
-    area = person.area + NEWEST * (_measure(found) - person.area)
+def _move(person: _Followed, found: Floats, trust: float) -> _Followed:
+    """Take over where a person was found, as far as it is trusted; joints that were not found stay with the others."""
+    there, known, expected = found[:, 2] > 0, person.joints[:, 2] > 0, person.expect()
+    both = there & known
+    off = np.median((found[:, :2] - expected)[both], axis=0) / (person.hidden + 1) if both.any() else np.zeros(2)
+    velocity = person.velocity + trust * max(NEWEST, 1 / person.seen) * off
+    weight = there * np.where(known, trust, 1.0)
+    places = expected + weight[:, None] * (found[:, :2] - expected)
+    joints = np.column_stack([places, np.where(there, found[:, 2], person.joints[:, 2])])
+    area = person.area + trust * NEWEST * (_measure(found) - person.area)
     return _Followed(person.number, joints, velocity, area, 0, person.seen + 1)
 
 

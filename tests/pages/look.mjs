@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 const WIDTHS = [360, 768, 1440];
 const SCHEMES = ["light", "dark"];
 const CONTRAST = 4.5; // of large text, too: WCAG 2.1, criterion 1.4.3, asks 3 of it
+const LETTER = 10; // pixels on the screen, of charts' letters at least
 
 const [modules, chromium, screenshots, ...pages] = process.argv.slice(2);
 const bring = createRequire(join(resolve(modules), "node_modules/"));
@@ -35,7 +36,7 @@ async function look(path, width, scheme) {
   await tab.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   const address = pathToFileURL(resolve(path)).href;
   await tab.goto(address, { waitUntil: "load" });
-  const found = await tab.evaluate(measure, CONTRAST);
+  const found = await tab.evaluate(measure, CONTRAST, LETTER);
   await tab.evaluate(axe);
   found.broken = await tab.evaluate(check, CONTRAST);
   found.fetched = fetched.filter((url) => url !== address && !url.startsWith("data:"));
@@ -55,8 +56,8 @@ async function check(contrast) {
   return violations.flatMap(({ id, nodes }) => nodes.map(({ target, any }) => `${id}: ${target}: ${any[0]?.message}`));
 }
 
-// In the page: what is wider than it, text that is cut or leaves its chart, and text of charts that is too pale.
-function measure(contrast) {
+// In the page: what is wider than it, text that is cut or leaves its chart, and text of charts that is too small or pale.
+function measure(contrast, letter) {
   const SCROLLED = ["auto", "scroll"];
   const wide = document.documentElement.clientWidth;
   const all = [...document.body.querySelectorAll("*")].filter((one) => one.getClientRects().length);
@@ -69,8 +70,16 @@ function measure(contrast) {
   const letters = texts.filter((one) => one.ownerSVGElement && one.tagName === "text");
   cut.push(...letters.filter((one) => !isWithin(one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect())));
   const pale = letters.map((one) => [one, ratio(paint(one, "fill"), ground(one))]).filter(([, value]) => value < contrast);
+  const small = letters.map((one) => [one, size(one)]).filter(([, value]) => value < letter);
   if (document.documentElement.scrollWidth > wide) overflow.push(document.documentElement);
-  return { overflow: overflow.map(name), cut: cut.map(name), pale: pale.map(([one, value]) => `${value.toFixed(2)} ${name(one)}`) };
+  const told = (found) => found.map(([one, value]) => `${value.toFixed(2)} ${name(one)}`);
+  return { overflow: overflow.map(name), cut: cut.map(name), small: told(small), pale: told(pale) };
+
+  // Pixels on the screen of a chart's letters, which shrink and turn with it.
+  function size(text) {
+    const { c, d } = text.getScreenCTM();
+    return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(c, d);
+  }
 
   // Whether only screen readers are to have it: it is clipped away whole, as browsers keep it for them.
   function isHidden(one) {

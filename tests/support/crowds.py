@@ -1,6 +1,6 @@
 """Many people, strewn at random."""
 
-from support.perfect import WALKING
+from benchmarks.walkers import WALKING
 
 
 def crowd(people, rng, size=(64, 80)):

@@ -1,6 +1,7 @@
-"""A page of HTML, read back."""
+"""A page of HTML, read back, and the charts in it."""
 
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -31,3 +32,13 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.found if name == tag]
+
+    def charts(self, room="wide"):
+        """The charts as they are drawn for a desk, ``wide``, or for a phone, ``narrow``."""
+        return [each for each in self.all("svg") if room in each.get("class", "").split()]
+
+
+def read_chart(fitted, room="wide"):
+    """Of a chart that is drawn for each width, the one for a desk, ``wide``, or for a phone, ``narrow``."""
+    (chart,) = [each for each in ElementTree.fromstring(fitted).iter("svg") if room in each.get("class").split()]
+    return chart

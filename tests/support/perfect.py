@@ -12,12 +12,6 @@ STANDING = np.array(
      [.85, .52], [.15, .52], [.63, .52], [.37, .52], [.64, .74], [.36, .74], [.65, .95], [.35, .95]]
 )  # fmt: skip
 
-# A walking person of 18 joints, in the order of the built-in skeleton, 157 pixels high.
-WALKING = np.array(
-    [(40, 10), (40, 34), (24, 35), (14, 62), (9, 88), (56, 35), (66, 62), (71, 88), (30, 90),
-     (28, 124), (27, 157), (50, 90), (52, 124), (53, 157), (36, 6), (45, 5), (30, 11), (51, 10)], float
-)  # fmt: skip
-
 
 def standing(number, image, box, *, hidden=(), **changes):
     """The annotation of a person standing in a box; the joints named by number in ``hidden`` are not labelled."""

@@ -70,7 +70,7 @@ def random_figure(rng: np.random.Generator, height: float) -> Figure:
     upright, angle = _pose(rng, float(yaw)), float(rng.normal(0, 0.1))
     joints = upright @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).T
     labelled = _find_labelled(float(yaw))
-    shapes = _dress(joints, float(yaw), rng)
+    shapes = dress(joints, float(yaw), rng)
     figure = Figure(joints, labelled, shapes)
     low, high = figure.extent
     scale = height / (high[1] - low[1])
@@ -147,8 +147,14 @@ def _find_labelled(yaw: float) -> np.ndarray:
     return labelled
 
 
-def _dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Shape, ...]:
-    """Draw a posed figure, far limbs first."""
+def dress(joints: np.ndarray, yaw: float, rng: np.random.Generator) -> tuple[Shape, ...]:
+    """Dress a posed figure, far limbs first.
+
+    Args:
+        joints: ``(17, 2)`` of a figure one unit tall.
+        yaw: Radians by which it is turned away from the viewer's direction.
+        rng: Chooses its colours, and nothing of its shape.
+    """
     at = {name: joints[number] for name, number in INDEX.items()}
     near, far = ("right", "left") if np.sin(yaw) > 0 else ("left", "right")
     colours = {"left": _side_colours(rng, 0), "right": _side_colours(rng, 105)}

@@ -43,7 +43,7 @@ class Scene:
 
 def random_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
     """Draw a picture of ``size`` (height, width) with people, crowds, strangers and things in front of them."""
-    image = _background(rng, size)
+    image = draw_background(rng, size)
     label = np.zeros(size, np.uint8)
     crowd = _crowd(rng, size) if rng.random() < CROWD else []
     people = _people(rng, size)
@@ -175,7 +175,7 @@ def _annotate_crowd(mask: np.ndarray) -> DrawnPerson:
     return DrawnPerson(np.zeros((17, 3)), mask, np.array(ends, float), crowd=True)
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Draw blurred colours with shapes on them: walls, furniture, light."""
     coarse = rng.integers(20, 236, (int(rng.integers(2, 7)), int(rng.integers(2, 8)), 3)).astype(np.float32)
     grey = coarse.mean(axis=2, keepdims=True)

@@ -46,11 +46,11 @@ def test_it_shows_figures_curves_joints_and_the_best_and_worst_photos(tmp_path):
     assert f"{done.ap:.3f}" in text
     assert done.summary() in text
     assert "false positives a photo" in text
-    said = {each["class"]: each["aria-label"] for each in page.all("svg") if "aria-label" in each}
-    assert list(said) == ["chart bars", "chart lines", "chart shares"]
-    assert f"all {done.metrics['AP_0.50:0.95_all']:.3f}" in said["chart bars"]
-    assert "OKS .50 from 1 to 0" in said["chart lines"]  # two of fourteen are never found
-    assert all(f"{joint} good" in said["chart shares"] for joint in JOINTS)
+    said = {each["class"].split()[1]: each["aria-label"] for each in page.charts()}
+    assert list(said) == ["bars", "lines", "shares"]
+    assert f"all {done.metrics['AP_0.50:0.95_all']:.3f}" in said["bars"]
+    assert "OKS .50 from 1 to 0" in said["lines"]  # two of fourteen are never found
+    assert all(f"{joint} good" in said["shares"] for joint in JOINTS)
     captions = [each["alt"] for each in page.all("img")]
     assert captions[:2] == ["004.png: OKS 0.00, 0 found, 1 labelled", "009.png: OKS 0.00, 0 found, 1 labelled"]
     assert len(captions) == len(set(captions)) == 12  # the six worst and the six best of fourteen, each once

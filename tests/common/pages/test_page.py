@@ -1,4 +1,4 @@
-"""Page: its colours can be read, in light and dark."""
+"""Page: its colours and the letters of its charts can be read, in light and dark, on a desk and on a phone."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from bodyposenet.common import pages
+from bodyposenet.common.pages.page import NARROW, WIDE
 
-STYLE = (Path(pages.__file__).parent / "page.html").read_text(encoding="utf-8")
+COMMON = Path(pages.__file__).parents[1]
+STYLE = (COMMON / "pages/page.html").read_text(encoding="utf-8")
+PHONE = 360 - 2 * (16 + 14 + 1)  # pixels that a chart has: without edges of page and card, and its border
+READABLE = 10  # pixels
 TEXTS = ("ink", "soft", "accent", "good", "bad")
 
 
@@ -32,3 +36,12 @@ def test_texts_have_contrast_with_what_they_stand_on(scheme, ground, text):
     colours = read_colours(scheme)
     low, high = sorted(luminance(colours[name]) for name in (ground, text))
     assert (high + 0.05) / (low + 0.05) >= 4.5  # criterion 1.4.3, AA
+
+
+def test_letters_of_charts_are_ten_pixels_or_more_wherever_they_are_shown():
+    templates = [path.read_text(encoding="utf-8") for path in COMMON.rglob("*.html")]
+    sizes = [int(size) for text in templates for size in re.findall(r"font-size: (\d+)px", text)]  # others are in rem
+    assert len(sizes) > 5
+    (changes_at,) = re.findall(r"@container \(max-width: (\d+)px\)", STYLE)
+    assert min(sizes) * PHONE / NARROW >= READABLE
+    assert min(sizes) * int(changes_at) / WIDE >= READABLE

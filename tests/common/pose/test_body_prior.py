@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.coco_files import annotation, dataset_spec, document, image, write_annotations
-from support.perfect import STANDING, WALKING, standing
+from support.perfect import STANDING, standing
 
+from benchmarks.walkers import WALKING
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose import decode

@@ -2,18 +2,18 @@
 """Front: which networks no other beats, which one is chosen, and how the page shows it."""
 
 from itertools import pairwise
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.page import Page
+from support.page import Page, read_chart
 
-from bodyposenet.common.report.channels import channels_svg
+from bodyposenet.common.report.channels import channels_chart
 from bodyposenet.common.report.comparison_table import Stage
 from bodyposenet.common.report.pareto import choose, cut_name, on_front
 from bodyposenet.common.report.sweep_page import front_chart, write_sweep_page
 
+LONG = "a_layer_with_a_very_very_long_name"
 BASE = Stage("base", ap=0.60, params=8e6, gflops=26.0, bytes=32e6)
 SWEPT = [
     Stage("target_flops 0.7", ap=0.59, params=5e6, gflops=18.0, bytes=20e6),
@@ -90,13 +90,18 @@ def test_cuts_have_names():
     assert cut_name({}) == "as the spec says"
 
 
+def draw(base, stages, room="wide"):
+    return read_chart(front_chart(base, stages, choose(base, stages, 0.02)), room)
+
+
 def circles(chart):
-    found = [circle.attrib for circle in ElementTree.fromstring(chart).iter("circle")]
+    found = [circle.attrib for circle in chart.iter("circle")]
     return {kind: [one for one in found if one["class"] == kind] for kind in {one["class"] for one in found}}
 
 
-def test_the_chart_puts_every_network_where_it_belongs():
-    chart = front_chart(BASE, SWEPT, choose(BASE, SWEPT, 0.02))
+@pytest.mark.parametrize("room", ["wide", "narrow"])
+def test_the_chart_puts_every_network_where_it_belongs(room):
+    chart = draw(BASE, SWEPT, room)
     found = circles(chart)
     assert {kind: len(found[kind]) for kind in found} == {"dot base": 1, "dot best": 3, "dot beaten": 1, "ring": 1}
     (ring,), half = found["ring"], found["dot best"][1]
@@ -105,15 +110,15 @@ def test_the_chart_puts_every_network_where_it_belongs():
     assert (x[1] - 62) / (x[0] - 62) == pytest.approx(18 / 26, abs=1e-3)  # the axis begins at zero, 62 units in
     y = [float(one["cy"]) for one in (*found["dot base"], *found["dot best"])]
     assert y == sorted(y)
-    (budget,) = [line.attrib for line in ElementTree.fromstring(chart).iter("line") if line.get("class") == "mark"]
+    (budget,) = [line.attrib for line in chart.iter("line") if line.get("class") == "mark"]
     assert float(budget["y1"]) == pytest.approx(y[2], abs=0.01)  # at AP 0.580
-    words = [text.text for text in ElementTree.fromstring(chart).iter("text")]
+    words = [text.text for text in chart.iter("text")]
     assert "budget: AP 0.580" in words
 
 
 def test_the_line_goes_up_only_where_a_better_network_begins():
-    chart = front_chart(BASE, SWEPT, choose(BASE, SWEPT, 0.02))
-    (path,) = [path.get("d") for path in ElementTree.fromstring(chart).iter("path")]
+    chart = draw(BASE, SWEPT)
+    (path,) = [path.get("d") for path in chart.iter("path")]
     places = sorted(
         (float(one["cx"]), float(one["cy"])) for kind in ("dot best", "dot base") for one in circles(chart)[kind]
     )
@@ -123,11 +128,13 @@ def test_the_line_goes_up_only_where_a_better_network_begins():
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 30)), min_size=1, max_size=6))
 def test_every_network_is_drawn_within_the_chart(points):
     stages = [Stage(f"cut {number}", ap=ap, gflops=gflops) for number, (ap, gflops) in enumerate(points)]
-    chart = front_chart(BASE, stages, choose(BASE, stages, 0.02))
-    for one in ElementTree.fromstring(chart).iter("circle"):
-        assert 0 <= float(one.get("cx")) <= 480
-        assert 0 <= float(one.get("cy")) <= 320
-    assert chart.count('class="label"') == 1 + len(stages)
+    for room in ("wide", "narrow"):
+        chart = draw(BASE, stages, room)
+        width, height = map(float, chart.get("viewBox").split()[2:])
+        for one in chart.iter("circle"):
+            assert 0 <= float(one.get("cx")) <= width
+            assert 0 <= float(one.get("cy")) <= height
+        assert sum(text.get("class") == "label" for text in chart.iter("text")) == 1 + len(stages)
 
 
 @pytest.fixture
@@ -166,18 +173,19 @@ def test_without_any_ap_there_is_no_chart_but_a_table(page):
     assert "The AP of the base was not measured: nothing is promoted." in found.text
 
 
-def test_filters_are_drawn_to_scale_and_the_kept_ones_over_all():
-    layers = {"a": (64, 64), "b": (8, 128), "a_layer_with_a_very_very_long_name": (16, 32)}
-    chart = ElementTree.fromstring(channels_svg(layers))
+@pytest.mark.parametrize(("room", "long"), [("wide", "a_layer_with…ry_long_name"), ("narrow", LONG)])
+def test_filters_are_drawn_to_scale_and_the_kept_ones_over_all(room, long):
+    layers = {"a": (64, 64), "b": (8, 128), LONG: (16, 32)}
+    chart = read_chart(channels_chart(layers), room)
     bars = {kind: [float(bar.get("width")) for bar in chart.iter("rect") if bar.get("class") == kind]
             for kind in ("gone", "stayed")}  # fmt: skip
     unit = bars["gone"][1] / 128
     assert bars["gone"] == pytest.approx([of * unit for _, of in layers.values()], abs=0.01)
     assert bars["stayed"] == pytest.approx([kept * unit for kept, _ in layers.values()], abs=0.01)
     words = [text.text for text in chart.iter("text")]
-    assert words == ["a", "64", "b", "8 of 128", "a_layer_with…ry_long_name", "16 of 32"]
+    assert words == ["a", "64", "b", "8 of 128", long, "16 of 32"]
     assert chart.get("aria-label").endswith("88 of 224 stayed")
-    assert channels_svg({}) == ""
+    assert channels_chart({}) == ""
 
 
 def test_a_network_that_finds_nobody_is_never_chosen_however_large_the_budget():

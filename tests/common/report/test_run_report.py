@@ -5,18 +5,18 @@ import base64
 import io
 import math
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.page import Page
+from support.page import Page, read_chart
 
 import bodyposenet
 from bodyposenet.common.pages import charts
 from bodyposenet.common.pages.numbers import count, milliseconds, plain, precision, size
+from bodyposenet.common.pages.page import NARROW, WIDE
 from bodyposenet.common.report.comparison_table import format_signed, rows, verdict
 from bodyposenet.common.report.run_report import (
     Stage,
@@ -61,11 +61,15 @@ def page(text):
 
 
 def shapes(svg, tag):
-    return [shape.attrib for shape in ElementTree.fromstring(svg).iter(tag)]
+    return [shape.attrib for shape in svg.iter(tag)]
 
 
 def words(svg):
-    return [shape.text for shape in ElementTree.fromstring(svg).iter("text")]
+    return [shape.text for shape in svg.iter("text")]
+
+
+def draw_lines(series, room="wide"):
+    return read_chart(charts.line_chart("Loss", series, x_name="epoch", y_name="loss"), room)
 
 
 @pytest.mark.parametrize(
@@ -155,25 +159,27 @@ def test_the_terminal_table_lines_up():
     ]
 
 
-def test_bars_are_as_long_as_their_values_and_the_mark_is_on_their_scale():
-    svg = charts.bar_chart("AP", {"base": 0.25, "small": 0.5, "none": None}, precision, mark=1.0, mark_name="ceiling")
-    room = charts.BAR_WIDTH - charts.BAR_LEFT - charts.BAR_RIGHT  # 176
+@pytest.mark.parametrize(("drawn_for", "width"), [("wide", WIDE), ("narrow", NARROW)])
+def test_bars_are_as_long_as_their_values_and_the_mark_is_on_their_scale(drawn_for, width):
+    bars = {"base": 0.25, "small": 0.5, "none": None}
+    svg = read_chart(charts.bar_chart("AP", bars, precision, mark=1.0, mark_name="ceiling"), drawn_for)
+    room = width - charts.BAR_LEFT - charts.BAR_RIGHT
     assert [float(bar["width"]) for bar in shapes(svg, "rect")] == [room / 4, room / 2, 0]
     assert [float(line["x1"]) for line in shapes(svg, "line")] == [charts.BAR_LEFT + room]
     assert words(svg) == ["ceiling 1.000", "base", "0.250", "small", "0.500", "none", "–"]
-    assert ElementTree.fromstring(svg).attrib["aria-label"] == "AP: base 0.250, small 0.500, none –"
+    assert svg.attrib["aria-label"] == "AP: base 0.250, small 0.500, none –"
 
 
 @given(values=st.lists(st.none() | st.floats(allow_nan=True, allow_infinity=True), max_size=6))
 def test_bars_never_leave_their_room(values):
-    room = charts.BAR_WIDTH - charts.BAR_LEFT - charts.BAR_RIGHT
-    assert all(length <= room + 1e-6 for length in charts.bar_lengths(values))
+    room = NARROW - charts.BAR_LEFT - charts.BAR_RIGHT
+    assert all(length <= room + 1e-6 for length in charts.bar_lengths(values, NARROW))
 
 
-def test_a_line_goes_through_its_points():
-    svg = charts.line_chart("Loss", {"train": [(1, 0.0), (3, 10.0), (5, 5.0)]}, x_name="epoch", y_name="loss")
-    height, width = charts.LINE_SIZE
-    left, right, top, bottom = charts.LINE_LEFT, width - charts.LINE_RIGHT, charts.LINE_TOP, height - charts.LINE_BOTTOM
+@pytest.mark.parametrize(("room", "width"), [("wide", WIDE), ("narrow", NARROW)])
+def test_a_line_goes_through_its_points(room, width):
+    svg = draw_lines({"train": [(1, 0.0), (3, 10.0), (5, 5.0)]}, room)
+    left, right, top, bottom = charts.LINE_LEFT, width - charts.LINE_RIGHT, charts.LINE_TOP, charts.LINE_TOP + 174
     (path,) = shapes(svg, "path")
     points = [tuple(map(float, point.split(","))) for point in re.findall(r"[\d.]+,[\d.]+", path["d"])]
     up = (bottom - top) / 10.5  # from zero to the largest value and a twentieth
@@ -197,14 +203,14 @@ def test_what_was_measured_once_is_a_number_and_has_no_chart(tmp_path):
         "train 1e-05",
     ]
     page = write(train=once, retrain=[{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}])
-    assert [one["aria-label"].split(",")[0] for one in page.all("svg")] == ["loss"]
+    assert [one["aria-label"].split(",")[0] for one in page.charts()] == ["loss"]
     assert "train 1e-05" in page.text
 
 
 def test_a_line_breaks_where_training_diverged_and_a_lone_epoch_is_a_dot():
     points = [(1, 3.0), (2, 2.0), (3, math.nan), (4, 1.0), (5, math.inf)]
     assert charts.unbroken(points) == [[(1, 3.0), (2, 2.0)], [(4, 1.0)]]
-    svg = charts.line_chart("Loss", {"train": points, "retrain": [(1, 2.0)]}, x_name="epoch", y_name="loss")
+    svg = draw_lines({"train": points, "retrain": [(1, 2.0)]})
     assert [path["d"].count("M") for path in shapes(svg, "path")] == [2, 1]
     assert len(shapes(svg, "circle")) == 2
     assert charts.line_chart("Loss", {"train": [(1, math.nan)]}, x_name="epoch", y_name="loss") == ""
@@ -229,7 +235,7 @@ def test_a_wide_range_is_drawn_on_a_logarithmic_axis():
     axis = charts.value_axis([1.0, 1000.0], 200, 0)
     assert axis.log
     assert axis.at(10) - axis.at(100) == pytest.approx(axis.at(100) - axis.at(1000))
-    svg = charts.line_chart("Loss", {"train": [(1, 1000.0), (2, 1.0)]}, x_name="epoch", y_name="loss")
+    svg = draw_lines({"train": [(1, 1000.0), (2, 1.0)]})
     assert "loss (log scale)" in words(svg)
     assert not charts.value_axis([0.0, 1000.0], 200, 0).log
 
@@ -266,7 +272,8 @@ def test_the_page_shows_every_cell_and_says_what_is_unknown(page):
 
 def test_the_page_can_be_heard(page):
     assert {header["scope"] for header in page.all("th")} == {"col", "row"}
-    labels = [svg["aria-label"] for svg in page.all("svg")]
+    labels = [svg["aria-label"] for svg in page.charts()]
+    assert labels == [svg["aria-label"] for svg in page.charts("narrow")]
     assert all(svg["role"] == "img" for svg in page.all("svg"))
     assert labels[0] == "AP: base 0.460, pruned 0.010, retrained 0.455, int8 0.450"
     assert "loss, loss over epoch: train from 9 to 5; retrain from 4 to 4" in labels
@@ -287,8 +294,8 @@ def test_curves_leave_out_words_and_join_over_epochs_without_a_figure(tmp_path):
         tmp_path / "r.html", title="t", ceiling_ap=None, stages=[], curves={"train": history}, pictures=[], facts={}
     )
     page = Page(path.read_text(encoding="utf-8"))
-    assert [svg["aria-label"].partition(",")[0] for svg in page.all("svg")] == ["loss", "AP"]
-    assert [line["d"].count("M") for line in page.all("path")] == [1, 1]
+    assert [svg["aria-label"].partition(",")[0] for svg in page.charts()] == ["loss", "AP"]
+    assert [line["d"].count("M") for line in page.all("path")] == [1] * 4  # each for a desk and for a phone
 
 
 def test_pictures_keep_their_colours_and_shape_and_shrink_to_the_page():

@@ -3,9 +3,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.perfect import WALKING
-from support.walkers import HIDDEN, draw_walk, score_identities
 
+from benchmarks.walkers import HIDDEN, WALKING, draw_walk, score_identities
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.video.identities import Identities
@@ -57,6 +56,27 @@ def test_who_walks_on_while_hidden_keeps_the_number(right, down, hidden):
     walk = [[(400 + right * frame, 200 + down * frame)] for frame in range(40)]
     ids = number([*walk[:20], *([[]] * hidden), *walk[20 + hidden :]])
     assert {each for frame in ids for each in frame} == {1}
+
+
+@FEW
+@given(st.floats(20, 100), st.integers(30, 90))
+def test_who_turns_again_and_again_keeps_the_number(far, frames):
+    turns = far * np.sin(2 * np.pi * np.arange(60) / frames)
+    assert {each for frame in number([[(400 + right, 200)] for right in turns]) for each in frame} == {1}
+
+
+@FEW
+@given(st.floats(2, 8), st.integers(2, 8), st.integers(0, 2**32 - 1))
+def test_bodies_put_together_of_two_people_who_pass_draw_neither_along(step, frames, seed):
+    rng, identities, ids = np.random.default_rng(seed), Identities(BODYPOSENET_18), []
+    for frame in range(-20, 21):
+        found = people([(300 + step * frame, 200), (300 - step * frame, 205)])
+        if abs(frame) < frames:  # one of the two is found, with joints of the other
+            mixed = np.where(rng.random((18, 1)) < 0.5, found.keypoints[0], found.keypoints[1])
+            found = People(mixed[None], found.scores[:1])
+        ids.append(identities.follow(found))
+    assert ids[0] == (1, 2)
+    assert ids[-1] == (1, 2)
 
 
 def test_who_is_hidden_for_longer_gets_a_new_number_and_is_not_expected_any_more():

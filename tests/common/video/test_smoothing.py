@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.perfect import WALKING
 
+from benchmarks.walkers import WALKING
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.video.smoothing import EAGER, GONE, Smoother
 

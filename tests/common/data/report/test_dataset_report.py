@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.coco_files import annotation, category, dataset_spec, document, image, write_annotations, write_dataset
-from support.page import Page
+from support.page import Page, read_chart
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose, main_people
@@ -294,13 +294,13 @@ def test_captions_count(tmp_path):
     assert pictures.caption(photo, [0]) == "001.png: 2 people, 1 of interest"
 
 
-def test_columns_are_stacked_to_scale():
-    svg = ElementTree.fromstring(
-        charts.histogram("People", ["a", "b"], {"of interest": [10, 4], "others": [10, 0]}, x_name="kind")
-    )
-    room = charts.SIZE[0] - charts.TOP - charts.BOTTOM
+@pytest.mark.parametrize("drawn_for", ["wide", "narrow"])
+def test_columns_are_stacked_to_scale(drawn_for):
+    parts = {"of interest": [10, 4], "others": [10, 0]}
+    svg = read_chart(charts.histogram("People", ["a", "b"], parts, x_name="kind"), drawn_for)
+    room = charts.HEIGHT - charts.TOP - charts.BOTTOM
     bars = [(bar.get("class"), float(bar.get("y")), float(bar.get("height"))) for bar in svg.iter("rect")][2:]
-    floor = charts.SIZE[0] - charts.BOTTOM
+    floor = charts.HEIGHT - charts.BOTTOM
     assert bars == [
         ("p0", floor - room / 2, room / 2), ("p1", floor - room, room / 2),
         ("p0", floor - room / 5, room / 5), ("p1", floor - room / 5, 0),
@@ -311,8 +311,23 @@ def test_columns_are_stacked_to_scale():
 
 def test_names_without_room_are_left_out():
     names = [f"{100 * n}-{100 * n + 99}" for n in range(1, 17)]
-    svg = ElementTree.fromstring(charts.histogram("People", names, {"p": [1] * 16}, x_name="n"))
-    assert sum(text.text in names for text in svg.iter("text")) == 6  # every third
+    for room, every in (("wide", 3), ("narrow", 4)):
+        svg = read_chart(charts.histogram("People", names, {"p": [1] * 16}, x_name="n"), room)
+        assert [text.text for text in svg.iter("text") if text.text in names] == names[::every]
+
+
+@pytest.mark.parametrize("room", ["wide", "narrow"])
+@pytest.mark.parametrize(("count", "upright"), [(7, False), (123_456, True)])
+def test_figures_wider_than_their_columns_stand_upright_below_the_legend(room, count, upright):
+    names = [str(n) for n in range(charts.MOST_COLUMNS)]
+    svg = read_chart(charts.histogram("People", names, {"p": [count] * len(names)}, x_name="n"), room)
+    sums = [text.get("transform") for text in svg.iter("text") if text.text == charts.short(count)]
+    if not upright:
+        assert sums[-len(names) :] == [None] * len(names)
+        return
+    feet = [float(re.fullmatch(r"translate\([\d.]+ ([\d.]+)\) rotate\(-90\)", each)[1]) for each in sums]
+    assert len(feet) == len(names)
+    assert min(feet) - charts.FIGURE * len(charts.short(count)) >= 16
 
 
 @given(most=st.integers(1, 2000))
