@@ -186,12 +186,28 @@ def for_pipeline(reader, readers):
     shutil.copy(ROOT / "docs/example/train.yaml", reader.folder)
 
 
+SMALL = (
+    ("height: 192, width: 256", "height: 96, width: 128"),
+    ("[24, 32]", "[12, 16]"),
+    ("batch_size: 8", "batch_size: 4"),
+)
+
+
+def replace_all(text, pairs):
+    """Replace each text that must be there by another."""
+    for there, instead in pairs:
+        assert there in text, there
+        text = text.replace(there, instead)
+    return text
+
+
 def for_pruning(reader, readers):
+    """The example's network, and few pixels to refit it to."""
     example = ran_example(readers)
     for name in ("results/base", "data"):
         shutil.copytree(example / name, reader.folder / name)
-    for name in ("train.yaml", "coco_spec.json"):
-        shutil.copy(example / name, reader.folder)
+    shutil.copy(example / "coco_spec.json", reader.folder)
+    (reader.folder / "train.yaml").write_text(replace_all((example / "train.yaml").read_text(), SMALL))
 
 
 def for_retention(reader, readers):
