@@ -256,7 +256,8 @@ def unbroken(points: Sequence[Point]) -> list[list[Point]]:
 
 def _place_legend(names: Sequence[str], width: int) -> list[Point]:
     """Place names beside each other, and where they leave the chart below: x and y of each, y from 0."""
-    places, x, y = [], LINE_LEFT, 0
+    places: list[Point] = []
+    x, y = LINE_LEFT, 0
     for name in names:
         room = LEGEND_KEY + LEGEND_LETTER * len(name)
         if x > LINE_LEFT and x + room > width:

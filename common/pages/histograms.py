@@ -10,7 +10,7 @@ from bodyposenet.common.pages.page import coordinate, fit_widths, svg
 HEIGHT = 236  # in user units
 TOP, BOTTOM, GAP = 44, 48, 0.16  # margins for legend and figures, and for names; the share of a column left empty
 MOST_COLUMNS = 18
-CHARACTER = 7.5  # user units that a character of a name takes, with the space around a name
+CHARACTER = 9  # user units that a character of a name takes, with the space around a name
 FIGURE = 6.5  # those of a figure above a column
 
 
