@@ -44,7 +44,8 @@ def _draw(said: str, names: Sequence[str], parts: Mapping[str, Sequence[int]], x
     for place, (name, counts) in enumerate(zip(names, zip(*parts.values(), strict=True), strict=True)):
         middle = (place + 0.5) * step
         drawn.append(_column(place * step, step, counts, scale))
-        drawn.append(_write_name(middle, "" if place % every else name))
+        text = Markup('<text class="x" x="{}" y="{}">{}</text>')
+        drawn.append(text.format(coordinate(middle), HEIGHT - BOTTOM + 15, "" if place % every else name))
         drawn.append(_write_sum(middle, sums[place], scale, upright=upright))
     return svg("columns", said, (HEIGHT, width), drawn)
 
@@ -94,10 +95,6 @@ def _column(x: float, step: float, counts: Sequence[int], scale: float) -> Marku
             )
         )  # fmt: skip
     return Markup("").join(drawn)
-
-
-def _write_name(x: float, name: str) -> Markup:
-    return Markup('<text class="x" x="{}" y="{}">{}</text>').format(coordinate(x), HEIGHT - BOTTOM + 15, name)
 
 
 def _write_sum(x: float, count: int, scale: float, *, upright: bool) -> Markup:

@@ -29,7 +29,18 @@ READ_BY = {
     "yolo_layout": "yolo-list",
     "yolo_settings": "yolo-yaml",
 }
-HELP = {"assembly", "cvat_elements", "document", "foreign", "load", "people", "photo_names", "regions", "sources"}
+HELP = {
+    "assembly",
+    "cvat_elements",
+    "document",
+    "foreign",
+    "json_text",
+    "load",
+    "people",
+    "photo_names",
+    "regions",
+    "sources",
+}
 
 
 @pytest.fixture(scope="module")

@@ -58,11 +58,11 @@ class Outlines(Sequence[Segmentation]):
 
     def find_runs(self) -> list[int]:
         """Find the places of those that are run lengths."""
-        return [place for place, shape in enumerate(self._shapes) if _are_runs(shape)]
-
-
-def _are_runs(shape: Segmentation | bytes) -> bool:
-    return shape.startswith(b"{") if isinstance(shape, bytes) else isinstance(shape, dict)
+        return [
+            place
+            for place, shape in enumerate(self._shapes)
+            if (shape.startswith(b"{") if isinstance(shape, bytes) else isinstance(shape, dict))
+        ]
 
 
 def _parse(shape: Segmentation | bytes) -> Segmentation:

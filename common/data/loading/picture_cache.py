@@ -57,7 +57,9 @@ class PictureCache:
         with self._lock:
             if (place, factor) in self._pictures:
                 return  # another thread has decoded it, too
-            size = picture.nbytes + OBJECTS + (0 if place in self._records else _count_bytes(record))
+            size = OBJECTS + picture.nbytes
+            if place not in self._records:
+                size += OBJECTS + len(record.mask or b"") + record.joints.nbytes + record.boxes.nbytes
             if self._used + size > self._room:
                 self._tell_full()
                 return
@@ -74,8 +76,3 @@ class PictureCache:
                 "%d photos fill the %.0f MB of dataloader.cache_megabytes; the others are decoded each time",
                 len(self._records), self._room / 1e6,
             )  # fmt: skip
-
-
-def _count_bytes(record: Record) -> int:
-    """Count what a record takes without its photo's file."""
-    return OBJECTS + len(record.mask or b"") + record.joints.nbytes + record.boxes.nbytes

@@ -219,7 +219,7 @@ class RecordSource:
 
     def _keypoints(self, record: Record) -> np.ndarray:
         """Return ``(P, K, 3)`` joints of this skeleton, with our visibility flags."""
-        joints, codes = self._labels.get(record.dataset) or self._find_labels(record.dataset)
+        joints, codes = self._find_labels(record.dataset)
         if not len(record.joints):
             return np.empty((0, self.skeleton.num_joints, 3))
         keypoints = record.joints.copy()
@@ -238,8 +238,10 @@ class RecordSource:
         return {}
 
     def _find_labels(self, name: str) -> tuple[tuple[str, ...], dict[int, int]]:
-        spec = self.find_dataset(name)
-        return self._labels.setdefault(name, (spec.joints, spec.visibility_flags.codes()))
+        if name not in self._labels:
+            spec = self.find_dataset(name)
+            self._labels[name] = spec.joints, spec.visibility_flags.codes()
+        return self._labels[name]
 
 
 class _Place(NamedTuple):

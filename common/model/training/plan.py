@@ -141,7 +141,8 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
         source = RecordSource.from_spec(spec, skeleton)
         _check_datasets(source)
         validation = _open_validation(spec, source)
-        _tell_cache(spec)
+        if room := spec.dataloader.cache_megabytes:
+            log.info("photos are kept as they were decoded, in up to %s MB of this process's memory", f"{room:,}")
     if spec.jit_compile and cluster.replicas > 1:
         raise UserError(
             f"XLA compiles for one device, not {cluster.replicas}", where="jit_compile", fix="set it to null"
@@ -244,12 +245,6 @@ def _open_validation(spec: TrainSpec, source: RecordSource) -> RecordSource | No
     held_out = replace(source, shards=shards, augmentation=still, share=0.0, cache_bytes=0)
     _check_datasets(held_out)
     return held_out
-
-
-def _tell_cache(spec: TrainSpec) -> None:
-    """Say what photos that are kept may take, if any are."""
-    if room := spec.dataloader.cache_megabytes:
-        log.info("photos are kept as they were decoded, in up to %s MB of this process's memory", f"{room:,}")
 
 
 def _inference(spec: TrainSpec, validation: RecordSource | None) -> InferenceSpec:
