@@ -8,6 +8,7 @@ from bodyposenet.common.cli.dry_run import say_plan
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.steps.presence import Presence, look_for
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.photo_store import PHOTOS
 
@@ -78,14 +79,24 @@ def _plan_photos(photos: Sequence[Location], folder: Path | Location, files: lis
     Raises:
         UserError: There are none.
     """
-    from bodyposenet.common.steps.preview import count_present
-
     if not photos:
         raise UserError(f"has no photos ({PHOTOS})", where=str(folder), fix="name the folder that your photos are in")
-    missing = len(photos) - count_present(photos)
-    told = f" ({missing:,} are not there)" if missing else ""
-    what = f"find people in {pluralize(len(photos), 'photo')}{told}"
-    return _Plan(what, files, {"photos": len(photos), "photos_missing": missing})
+    found = look_for(photos)
+    what = f"find people in {pluralize(len(photos), 'photo')}{_describe_presence(found, len(photos))}"
+    missing = found.looked_for - found.present
+    numbers = {"photos": len(photos), "photos_missing": missing, "photos_looked_for": found.looked_for}
+    return _Plan(what, files, numbers)
+
+
+def _describe_presence(found: Presence, photos: int) -> str:
+    """Tell which of the photos are there, and how that was found out, where it is not by looking for each on a disk."""
+    missing = found.looked_for - found.present
+    if found.looked_for < photos:
+        return f" ({found.looked_for:,} of them were looked for: {missing:,} are not there)"
+    if found.lists:
+        lists = f"the list of {found.lists[0]}" if len(found.lists) == 1 else f"the lists of {len(found.lists)} folders"
+        return f" ({missing:,} are not in {lists})" if missing else f" (all in {lists})"
+    return f" ({missing:,} are not there)" if missing else ""
 
 
 def _plan_videos(videos: "list[NamedVideo]", how: "Watch", drawn: bool) -> _Plan:

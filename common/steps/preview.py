@@ -118,18 +118,6 @@ def open_plainly(
     return open_model(model, spec, device, "exact" if chosen in (None, "auto") else chosen)
 
 
-def count_present(paths: Sequence[Location]) -> int:
-    """Count files that are there.
-
-    Raises:
-        UserError: None is.
-    """
-    present = sum(path.is_file() for path in paths)
-    if paths and not present:
-        raise UserError("there is no such photo, and none of the others", where=str(paths[0]), fix="check the paths")
-    return present
-
-
 def count_frames(sources: Sequence[str], how: "Watch") -> int | None:
     """Open videos and cameras, and count the frames that would be looked at, as far as they tell; None if one does not.
 

@@ -26,6 +26,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     """A path on a disk of this machine: a ``pathlib.Path`` that is a :class:`Location`, too."""
 
     remote: ClassVar[bool] = False
+    has_lists: ClassVar[bool] = True
 
     def require_store(self) -> None:
         """Refuse nothing: a disk is there."""

@@ -148,6 +148,7 @@ class BucketLocation(GCSPath):
     __slots__ = ()
 
     remote: ClassVar[bool] = True
+    has_lists: ClassVar[bool] = True
 
     def __new__(cls, *_parts: Any, **_options: Any) -> "BucketLocation":
         """UPath itself would make one of its registered classes."""

@@ -75,6 +75,7 @@ class ObjectLocation(ABC):
     __slots__ = ("_key", "_scheme")
 
     remote: ClassVar[bool] = True
+    has_lists: ClassVar[bool] = True
 
     def __init__(self, address: str) -> None:
         self._scheme, _, path = address.partition("://")

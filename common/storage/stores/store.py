@@ -55,6 +55,7 @@ class Location(_Pathlike, Protocol):
     """
 
     remote: ClassVar[bool]  # whether to reach it takes a request to a server
+    has_lists: ClassVar[bool]  # whether it tells what is in a folder
 
     def require_store(self) -> None:
         """Refuse a path in a store that does not exist.

@@ -27,6 +27,7 @@ class WebLocation(ObjectLocation):
     __slots__ = ("_part", "_query")
 
     remote: ClassVar[bool] = True
+    has_lists: ClassVar[bool] = False
 
     def __init__(self, address: str) -> None:
         parts = _split(address)

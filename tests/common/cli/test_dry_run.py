@@ -9,12 +9,17 @@ import click
 import pytest
 from click.testing import CliRunner
 from support.clips import write_clip
+from support.faulty_proxy import faulty_proxy
 from support.person_net import BRIGHT, write_network
 from support.verb_cases import CASES, draw_given, list_verbs, make_given
+from support.web_server import web_server
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.steps.preview import count_present, examine_folder
+from bodyposenet.common.steps.presence import MOST_ASKED, look_for
+from bodyposenet.common.steps.preview import examine_folder
+from bodyposenet.common.storage.files import write_text
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.locking import hold_alone
 
 PAGE = Path(__file__).parents[3] / "docs/command-line.md"
@@ -183,6 +188,51 @@ def test_a_folder_without_permission_is_refused(tmp_path):
 
 def test_photos_of_which_none_is_there_are_refused(tmp_path):
     (tmp_path / "a.png").touch()
-    assert count_present([tmp_path / "a.png", tmp_path / "b.png"]) == 1
+    assert look_for([locate(tmp_path / "a.png"), locate(tmp_path / "b.png")]) == (1, 2, [])
     with pytest.raises(UserError, match=r"b\.png: there is no such photo, and none of the others"):
-        count_present([tmp_path / "b.png"])
+        look_for([locate(tmp_path / "b.png")])
+
+
+def test_photos_of_a_store_are_looked_for_in_one_list_of_each_folder(store):
+    for name in (*(f"a/{number}.png" for number in range(20)), "b/0.png", "b/1.png"):
+        write_text(f"{store}/{name}", "a photo")
+    named = [locate(f"{store}/{folder}/{number}.png") for folder in "ab" for number in range(24)]
+    assert look_for(named) == (22, 48, [f"{store}/a", f"{store}/b"])
+    with pytest.raises(UserError, match="there is no such photo, and none of the others"):
+        look_for([locate(f"{store}/c/{number}.png") for number in range(3)])
+
+
+def test_a_set_in_a_store_costs_a_request_a_page_and_not_one_a_photo(s3_bucket, s3_url, monkeypatch):
+    for number in range(4):
+        write_text(f"{s3_bucket}/set/{number}.png", "a photo")
+    asked = []
+    with faulty_proxy(s3_url, lambda request: asked.append(request.path)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        found = look_for([locate(f"{s3_bucket}/set/{number}.png") for number in range(100_000)])
+    assert found == (4, 100_000, [f"{s3_bucket}/set"])
+    assert len(asked) == 1
+
+
+def test_of_photos_that_no_list_tells_of_a_bounded_number_is_looked_for(tmp_path):
+    with web_server(tmp_path) as server:
+        names = [f"{number}.png" for number in range(3 * MOST_ASKED)]
+        (tmp_path / names[0]).write_text("a photo")
+        found = look_for([locate(f"{server.url}/{name}") for name in names])
+        assert found == (1, MOST_ASKED, [])
+        assert {name.lstrip("/") for name in server.asked} == {*names[::3]}, "spread evenly over the set"
+        (tmp_path / names[0]).rename(tmp_path / names[1])
+        assert look_for([locate(f"{server.url}/{name}") for name in names]).present == 0, "one that was not asked for"
+
+
+def test_where_photos_were_looked_for_is_told(given, s3_bucket, tmp_path):
+    for number in range(3):
+        write_text(f"{s3_bucket}/set/{number}.png", "a photo")
+    words = ["inference", f"{s3_bucket}/set", "-m", given / "person.onnx", "-r", tmp_path, "--dry-run"]
+    told = run(*words).stdout.splitlines()[0]
+    assert told.startswith(f"would find people in 3 photos (all in the list of {s3_bucket}/set) at ")
+    (tmp_path / "list.json").write_text(json.dumps([f"{s3_bucket}/set/{number}.png" for number in range(5)]))
+    words = ["inference", "--input", tmp_path / "list.json", "-m", given / "person.onnx", "-r", tmp_path, "--dry-run"]
+    told = run(*words).stdout.splitlines()[0]
+    assert told.startswith(f"would find people in 5 photos (2 are not in the list of {s3_bucket}/set) at ")
+    told = json.loads(run(*words, "--json").stdout)
+    assert (told["photos"], told["photos_missing"], told["photos_looked_for"]) == (5, 2, 5)
