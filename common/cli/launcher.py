@@ -88,10 +88,12 @@ class Verb(click.Command):
 def _uploading(ctx: click.Context, address: str | None) -> Iterator[None]:
     """Copy the results folder to a store after the block, if an address is given; whether that can be is seen before.
 
+    A dry run sees it, too, and copies nothing.
+
     Raises:
         UserError: The address is none that results can go to, no folder is named, or a file cannot be copied.
     """
-    if not address or ctx.params.get("dry_run"):
+    if not address:
         yield
         return
     from bodyposenet.common.storage.upload import find_target, upload_folder
@@ -101,6 +103,9 @@ def _uploading(ctx: click.Context, address: str | None) -> Iterator[None]:
         raise UserError("which folder is to be copied?", where="--upload", fix="name one on a disk with -r")
     target = find_target(address)
     yield
+    if ctx.params.get("dry_run"):
+        say(f"would upload what is in {named} then to {target}", upload_to=target)
+        return
     folder = ctx.meta.get(RESULTS)
     if folder is not None:  # else nothing was written
         count = upload_folder(Path(str(folder)), target)

@@ -9,6 +9,7 @@ from support.faulty_proxy import faulty_proxy
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.storage.files import listing, read_bytes
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.stores import patience
 
 
@@ -36,13 +37,6 @@ def test_results_are_copied_to_a_store(convert, store, tmp_path):
     }
 
 
-def test_a_bucket_that_is_not_there_is_told_before_any_work(convert, s3_bucket, tmp_path):
-    done = convert("-r", str(tmp_path / "results"), "--upload", f"{s3_bucket}-none/runs")
-    assert done.exit_code == 2
-    assert "there is no such bucket" in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
 def test_an_upload_that_fails_leaves_the_results_and_ends_with_2(convert, s3_bucket, s3_url, tmp_path, monkeypatch):
     monkeypatch.setattr(patience, "PAUSE", 0.01)
 
@@ -60,17 +54,29 @@ def test_an_upload_that_fails_leaves_the_results_and_ends_with_2(convert, s3_buc
     assert json.loads(lines[-1])["status"] == "FAILURE"
 
 
+def test_a_dry_run_tells_where_results_would_go_and_writes_nothing_there(convert, store, tmp_path):
+    done = convert("-r", str(tmp_path / "results"), "--upload", f"{store}/runs/1", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert f"would upload what is in {tmp_path}/results then to {store}/runs/1" in done.stdout
+    assert [*locate(store).glob("*")] == []
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["real", "dry"])
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["-r", "RESULTS", "--upload", "ftp://host/runs"], "this is no path that can be read"),
+        (["-r", "RESULTS", "--upload", "s3:///runs"], "this is no path that can be read"),
+        (["-r", "RESULTS", "--upload", "s3://no-such-bucket/runs"], "there is no such bucket"),
         (["--upload", "s3://bucket/runs"], "which folder is to be copied?; name one on a disk with -r"),
         (["-r", "RESULTS", "--upload", "/tmp/runs"], "results are uploaded to a store; give a gs://, s3://"),
         (["-r", "RESULTS", "--upload", "https://host/runs"], "https:// addresses can only be read"),
         (["-r", "s3://bucket/r", "--upload", "s3://bucket/runs"], "which folder is to be copied?"),
     ],
 )
-def test_what_cannot_be_uploaded_is_told_before_any_work(convert, s3_bucket, tmp_path, flags, message):
-    done = convert(*(str(tmp_path / "results") if flag == "RESULTS" else flag for flag in flags))
-    assert done.exit_code == 2
+def test_what_cannot_be_uploaded_is_told_before_any_work(convert, s3_bucket, tmp_path, flags, message, dry):
+    done = convert(*(str(tmp_path / "results") if flag == "RESULTS" else flag for flag in flags), *dry)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
