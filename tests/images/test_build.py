@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,24 @@ def test_what_follows_two_dashes_goes_to_docker(make_images):
 ])  # fmt: skip
 def test_a_command_line_that_cannot_be_meant_is_refused(make_images, words, said):
     assert said in make_images(*words, code=2)
+
+
+@pytest.mark.parametrize("folder", ["bodyposenet/common", "some_package/templates"])
+def test_a_source_that_does_not_compile_ends_the_build_and_is_named(tmp_path, folder):
+    """The very line of the Dockerfile, on a folder in the place of the image's."""
+    text = (ROOT / "images/Dockerfile").read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"^RUN (/opt/bodyposenet/bin/python -m compileall .*)", text, re.MULTILINE)
+    command = line.replace("/opt/bodyposenet/bin/python", sys.executable).replace("/opt/bodyposenet/lib", str(tmp_path))
+    (tmp_path / folder).mkdir(parents=True)
+    for name, source in (("good.py", "x = 1"), ("kubernetes/left_out.py", "x =")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    assert subprocess.run(command, shell=True).returncode == 0
+    (tmp_path / folder / "broken.py").write_text("x =")
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"{folder}/broken.py" in done.stdout + done.stderr
+
+
+def test_no_step_of_the_image_hides_that_it_failed():
+    assert "|| true" not in (ROOT / "images/Dockerfile").read_text()
