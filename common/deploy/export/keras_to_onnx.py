@@ -119,8 +119,8 @@ def convert(network: Any, opset: int, stride: int) -> "ModelProto":
     Raises:
         UserError: tf2onnx must, and does not write that opset.
     """
-    from bodyposenet.common.deploy.export.layer_nodes import UnknownLayerError
     from bodyposenet.common.deploy.export.network_graph import write_network
+    from bodyposenet.common.deploy.export.node_list import UnknownLayerError
 
     try:
         exported = write_network(network, opset, stride)

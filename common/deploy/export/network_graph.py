@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from bodyposenet.common.deploy.export.canonical import AXES
-from bodyposenet.common.deploy.export.layer_nodes import WRITERS, LayerCall, NodeList, border, unknown, write_call
+from bodyposenet.common.deploy.export.layer_nodes import WRITERS, border, write_call
+from bodyposenet.common.deploy.export.node_list import LayerCall, NodeList, unknown
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from support.pose_net import pictures as discs
 from bodyposenet.common.deploy.export.fp16 import half
 from bodyposenet.common.deploy.export.interface import for_nvidia_sdk, taking_pixels
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
-from bodyposenet.common.deploy.export.layer_nodes import UnknownLayerError
 from bodyposenet.common.deploy.export.network_graph import write_network
+from bodyposenet.common.deploy.export.node_list import UnknownLayerError
 from bodyposenet.common.deploy.export.peak_search import with_peaks
 from bodyposenet.common.deploy.onnx_file import INPUT, OUTPUTS
 from bodyposenet.common.deploy.quantization.quantize import not_negative, quantize_int8
