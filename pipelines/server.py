@@ -1,20 +1,26 @@
-"""Server: the API of Kubeflow Pipelines; what it refuses is told so that it can be mended."""
+"""Server: the API of Kubeflow Pipelines, asked page by page and with patience."""
 
 import contextlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bodyposenet.common.errors import AwayError, UserError
+from bodyposenet.common.errors import UserError
+from bodyposenet.pipelines.server_errors import (
+    AUTHORITIES,
+    COOKIES,
+    TOKEN,
+    TOKEN_FILE,
+    tell_of_page,
+    translate_refusal,
+    translate_silence,
+)
 
 HOST, NAMESPACE = "KF_PIPELINES_ENDPOINT", "KFP_NAMESPACE"
-TOKEN, TOKEN_FILE, COOKIES = "KFP_EXISTING_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH", "KFP_COOKIES"
-AUTHORITIES = "SSL_CERT_FILE"
 PATIENCE = (5, 60)  # seconds: until a connection stands, and for an answer
 PAGE = 100
 # What runs in a pod: a part of its name
@@ -24,27 +30,6 @@ TEMPLATES = (
     "retry-system-container-driver",
     "system-container-driver",
 )
-# The server says of what sort a refusal is within its message; the last of these words counts. What a column of its
-# database cannot hold is of the server's own sort, and the user's mistake.
-SORT = re.compile(r"(Invalid ?Input ?Error|ResourceNotFoundError|Already exist error|InternalServerError): ", re.I)
-MISSING = "resourcenotfounderror"  # the sort of what is not there
-OWN = "internalservererror"  # the sort that is the server's own fault; the others are the user's
-UNSTORED = re.compile(r"Failed to store (run|job) .*? to table: (.+)", re.DOTALL)
-COLUMN = re.compile(r"(Data too long|Incorrect string value: \S+) for column \S*?(\w+)\W at row")
-GONE = re.compile(r"scheduledworkflows\.kubeflow\.org \S+ not found")
-LOGIN = f"put a token into {TOKEN}, or the cookies of a browser that is logged in into {COOKIES}"
-
-
-class UnstoredError(AwayError):
-    """The server has started what it was asked for, and has it in no list."""
-
-
-class GoneError(UserError):
-    """A recurring run has no ScheduledWorkflow any more: it never runs again, and can only be deleted."""
-
-
-class MissingError(UserError):
-    """The server has nothing of the id that it was asked for."""
 
 
 class Server:
@@ -231,11 +216,11 @@ class Server:
         try:
             answer = request(*args, **given, _request_timeout=PATIENCE)
         except api.ApiException as error:
-            raise _translate_refusal(error, self.host) from None
+            raise translate_refusal(error, self.host) from None
         except HTTPError as error:
-            raise _away(error, self.host) from None
+            raise translate_silence(error, self.host) from None
         if "json" not in (self._client.last_response.getheader("content-type") or ""):
-            raise _a_page(self.host)
+            raise tell_of_page(self.host)
         return answer
 
 
@@ -265,79 +250,3 @@ def _token_file() -> str:
 def _filter_by_name(name: str) -> str:
     """Kubeflow's filter for one name, quoted once more than other values: the server unquotes it twice."""
     return quote(json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]}), safe="")
-
-
-def _translate_refusal(error: Any, host: str) -> UserError:
-    """What an answer with a code of 400 or more means."""
-    said = _read_reason(error.body)
-    if error.status == 401:
-        return UserError("it does not know who asks (401)", where=host, fix=LOGIN)
-    if error.status == 403:
-        return UserError(
-            f"permission denied (403{said})", where=host, fix="ask for the right, or name your --namespace"
-        )
-    if error.status == 404 and not said:
-        return _a_page(host, " (404)")
-    if not error.status:
-        reason = str(error.reason).splitlines()[-1]
-        return AwayError(
-            f"no safe connection ({reason})", where=host, fix=f"name its authority's file in {AUTHORITIES}"
-        )
-    return _translate_failure(error.status, said, host)
-
-
-def _translate_failure(status: int, said: str, host: str) -> UserError:
-    """What the server's own words mean: they, and not the code, say whose mistake it was."""
-    *_, sort, reason = ("", *SORT.split(said))
-    unstored, column = UNSTORED.search(said), COLUMN.search(said)
-    if unstored:
-        what, kind = ("run", "workflows") if unstored[1] == "run" else ("schedule", "scheduledworkflows")
-        why = f"{column[1]} for {column[2]}" if column else unstored[2]
-        return UnstoredError(
-            f"it has started this {what}, and cannot store it ({why})", where=host,
-            fix=f"it is in no list: find it with `kubectl get {kind}`, and delete it there",
-        )  # fmt: skip
-    if GONE.search(said):
-        return GoneError("its ScheduledWorkflow is gone", where=host, fix="delete it")
-    if column:
-        reason = f"{column[1]} for {column[2]}"
-    if column or (sort and sort.lower() != OWN):
-        refusal = MissingError if sort.lower() == MISSING else UserError
-        return refusal(f"it refuses this: {reason.strip()}", where=host, fix="mend that, and run this again")
-    told = f"{status}: {reason.strip(': ')}" if said else str(status)
-    if status >= 500:
-        return AwayError(f"it fails ({told})", where=host, fix="look at its log, and run this again")
-    return UserError(f"it refuses this ({told})", where=host, fix="mend that, and run this again")
-
-
-def _read_reason(body: Any) -> str:
-    """``: reason`` of an answer in JSON, nothing of any other."""
-    try:
-        told = json.loads(body)
-    except (TypeError, ValueError, RecursionError):
-        return ""
-    told = told if isinstance(told, dict) else {}
-    reason = told.get("message") or told.get("error_message") or told.get("error") or ""
-    return f": {reason}" if reason else ""
-
-
-def _away(error: Any, host: str) -> UserError:
-    """Why there was no answer at all."""
-    reason = getattr(error, "reason", None) or error
-    if "redirect" in str(reason):
-        return UserError("it sends us on to another page, most likely a login", where=host, fix=LOGIN)
-    return AwayError(
-        f"Kubeflow Pipelines does not answer ({_plain(reason)})", where=host, fix="check the address, and that it runs"
-    )
-
-
-def _plain(reason: Any) -> str:
-    """The end of urllib3's message, without the name of the object that it speaks of."""
-    return str(reason).rpartition(": ")[2].strip(" )'\"") or type(reason).__name__
-
-
-def _a_page(host: str, code: str = "") -> UserError:
-    return UserError(
-        f"no API of Kubeflow Pipelines is here{code}", where=host,
-        fix="give the address under which the API answers, such as https://HOST/pipeline; a login page answers so, too",
-    )  # fmt: skip

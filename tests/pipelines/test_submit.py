@@ -15,7 +15,8 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import HOST, NAMESPACE, TOKEN, TOKEN_FILE
+from bodyposenet.pipelines.server import HOST, NAMESPACE
+from bodyposenet.pipelines.server_errors import TOKEN, TOKEN_FILE
 
 pytestmark = pytest.mark.usefixtures("no_address")
 
