@@ -186,7 +186,7 @@ def read_records(folder: Path) -> "RecordSource":
     from bodyposenet.common.data.loading.record_source import RecordSource
     from bodyposenet.common.data.records.manifest import open_shards
     from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-    from bodyposenet.common.spec.loader import AugmentationConfig
+    from bodyposenet.common.spec.augmentation import AugmentationConfig
 
     shards = tuple(open_shards(folder / "records", ["train"]))
     augmentation = AugmentationConfig(spatial_aug_params=VARIED)

@@ -20,9 +20,9 @@ from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import write_records
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.spec.augmentation import AugmentationConfig
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DatasetSpec
-from bodyposenet.common.spec.loader import AugmentationConfig
 
 ROUNDS = 15
 ROUNDS_LARGER = 5

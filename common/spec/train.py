@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from bodyposenet.common.spec.augmentation import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, NotNegative, PathText, Positive, Strict
 from bodyposenet.common.spec.distillation import Distillation
 from bodyposenet.common.spec.loader import (
-    AugmentationConfig,
     Dataloader,
     DatasetConfig,
     ImageConfig,
@@ -15,7 +15,6 @@ from bodyposenet.common.spec.loader import (
     LabelProcessorConfig,
     NormalizationParams,
     PoseConfigRef,
-    SpatialAugParams,
 )
 from bodyposenet.common.spec.network import BackboneAttributes, ModelSpec
 from bodyposenet.common.spec.optimizer import (

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from bodyposenet.common.data.loading.affine import GREY, Warp
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.spec.loader import ColorAugParams
+from bodyposenet.common.spec.augmentation import ColorAugParams
 
 LUMA = np.array([0.299, 0.587, 0.114])
 YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])  # of RGB

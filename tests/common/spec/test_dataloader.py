@@ -14,9 +14,10 @@ from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.augmentation import SpatialAugParams
 from bodyposenet.common.spec.base import dump_yaml, parse_spec
 from bodyposenet.common.spec.kinds import notes
-from bodyposenet.common.spec.loader import Dataloader, SpatialAugParams
+from bodyposenet.common.spec.loader import Dataloader
 from bodyposenet.common.spec.train import TrainSpec
 
 STRANGER = (0, 60, 90, 60)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyposenet.common.data.loading.affine import person_centric, whole_photo
-from bodyposenet.common.spec.loader import SpatialAugParams
+from bodyposenet.common.spec.augmentation import SpatialAugParams
 
 HALF = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 PHOTOS = [(480, 640), (640, 480), (427, 640), (300, 300)]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.data.loading.affine import GREY, Warp
 from bodyposenet.common.data.loading.colour import random_tint, tint
+from bodyposenet.common.spec.augmentation import ColorAugParams
 from bodyposenet.common.spec.base import parse_spec
-from bodyposenet.common.spec.loader import ColorAugParams
 
 PIXELS = np.array([[[10, 200, 90], [255, 255, 255], [0, 0, 0], [127, 127, 127], [250, 40, 40]]], np.uint8)
 STILL = Warp(np.eye(3))

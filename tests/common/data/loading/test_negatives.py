@@ -16,8 +16,8 @@ from bodyposenet.common.data.records.manifest import NAME, open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.spec.augmentation import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.base import dump_yaml, parse_spec
-from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.train import TrainSpec
 
 SIZE = (32, 32)

@@ -15,7 +15,7 @@ from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.tfrecord import frame
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
-from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
+from bodyposenet.common.spec.augmentation import AugmentationConfig, SpatialAugParams
 
 SIZE, BATCH = (32, 32), 4
 DRAWING = TargetDrawing(BODYPOSENET_18, SIZE, 7.0, 1.0, (256.0,) * 3, (0.5,) * 3)

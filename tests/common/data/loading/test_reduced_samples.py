@@ -14,8 +14,8 @@ from bodyposenet.common.data.loading.batches import TargetDrawing, epoch_batches
 from bodyposenet.common.data.loading.record_source import RecordSource
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
+from bodyposenet.common.spec.augmentation import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.base import parse_spec
-from bodyposenet.common.spec.loader import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.train import TrainSpec
 
 SIZE = (64, 64)

@@ -2,11 +2,12 @@
 
 import pytest
 
+from bodyposenet.common.spec.augmentation import AugmentationConfig
 from bodyposenet.common.spec.guide.explanations import describe_model, read_explanations
 from bodyposenet.common.spec.guide.keys import list_keys
 from bodyposenet.common.spec.guide.schema import find_models
 from bodyposenet.common.spec.kinds import KINDS
-from bodyposenet.common.spec.loader import AugmentationConfig, LabelProcessorConfig
+from bodyposenet.common.spec.loader import LabelProcessorConfig
 from bodyposenet.common.spec.train import TrainSpec
 
 NUMBERS = ("whole number", "each number", "with number")
