@@ -22,10 +22,11 @@ from bodyposenet.common.retention.leftovers import (
     judge,
     remove_rest,
 )
-from bodyposenet.common.storage.locking import OWNER, SCRATCH, SLOT, hold_alone, is_held, lock_slot, read_host
+from bodyposenet.common.storage.locking import OWNER, SCRATCH, hold_alone, is_held, read_host
 from bodyposenet.common.storage.snapshots import NAME as SNAPSHOT
 from bodyposenet.common.storage.snapshots import NOTE
 from bodyposenet.common.storage.status_log import FILE_NAME as STATUS
+from bodyposenet.common.storage.temporary_names import SLOT, lock_slot
 from bodyposenet.common.storage.together import REMOVED, STAGING, is_publishing
 from bodyposenet.common.tracking.offline_buffer import FOLDER as BUFFER
 from bodyposenet.common.tracking.offline_buffer import LINES

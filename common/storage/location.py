@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
 from bodyposenet.common.storage.errors import in_bucket
-from bodyposenet.common.storage.locking import open_slot
 from bodyposenet.common.storage.stores.schemes import find_scheme, locate_remote
 from bodyposenet.common.storage.stores.store import Change, Location, Stat
+from bodyposenet.common.storage.temporary_names import open_slot
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
 

@@ -1,36 +1,25 @@
-"""Locking: who is at work in a folder or on a temporary file; the lock goes with the process, however that ends.
-
-Temporary names of a file are few and numbered, ``.NAME.0.tmp`` and so on, and whoever writes holds a lock on its own.
-So the next writer of that file tells those of a process that was killed: it takes one over and removes the rest,
-without a look at what else is in the folder. Temporary folders are locked likewise.
-"""
+"""Locking: who is at work in a folder, temporary ones too; the lock goes with the process, however that ends."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
 import shutil
 import socket
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import escape_line
 
-FOREIGN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a name that somebody else took
 OWNER = ".lock"  # of who is at work in a folder
 PATIENCE = 5.0  # seconds that the processes of a run that was killed may take to end
-SLOTS = 8  # numbers of temporary names
 ASIDE = ".bodyposenet-scratch-"  # how temporary folders begin, and what their names are like
 SCRATCH = re.compile(re.escape(ASIDE) + r"[a-z0-9_]{8}")
 OWNED = re.compile(r"process \d+ of (\S+), since .+")  # what OWNER says
-SLOT = re.compile(rf"\..+\.[0-{SLOTS - 1}]\.tmp")  # what temporary names are like
 
 
 @contextlib.contextmanager
@@ -197,77 +186,6 @@ def hold_file(path: Path) -> Iterator[bool]:
         yield lock_at_once(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def open_slot(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Open an empty temporary file beside a file, locked while it is open; what killed writers left is removed.
-
-    Some network file systems have no locks: there the name is random, and nobody knows whose it was.
-
-    Args:
-        path: The file's final name; its folder is there.
-
-    Yields:
-        The temporary file, which the caller renames or removes, and its name.
-    """
-    descriptor, aside = _take(path)
-    with os.fdopen(descriptor, "wb") as file:
-        yield file, aside
-
-
-def _take(path: Path) -> tuple[int, Path]:
-    for number in range(SLOTS):
-        aside = _name(path, str(number))
-        descriptor = lock_slot(aside)
-        if descriptor is None:
-            continue
-        os.truncate(descriptor, 0)
-        _sweep(path, number + 1)
-        return descriptor, aside
-    aside = _name(path, os.urandom(4).hex())
-    return os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), aside
-
-
-def _sweep(path: Path, first: int) -> None:
-    """Remove what is left under the names from this number on; such a one implies none beyond the first gap."""
-    for number in range(first, SLOTS):
-        aside = _name(path, str(number))
-        if not os.path.lexists(aside):
-            return
-        descriptor = lock_slot(aside)
-        if descriptor is not None:
-            aside.unlink(missing_ok=True)
-            os.close(descriptor)
-
-
-def lock_slot(aside: Path) -> int | None:
-    """Open and lock a temporary file; None where another process writes it, or it is none, or there are no locks."""
-    while True:
-        try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        except OSError as error:
-            if error.errno in FOREIGN:
-                return None
-            raise
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found, there = os.fstat(descriptor), os.lstat(aside)
-        except FileNotFoundError:  # it got its final name before it was locked
-            os.close(descriptor)
-            continue
-        except OSError:
-            os.close(descriptor)
-            return None
-        if os.path.samestat(found, there) and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-            return descriptor
-        os.close(descriptor)
-        if os.path.samestat(found, there):  # a link to a file of somebody else
-            return None
-
-
-def _name(path: Path, token: str) -> Path:
-    return path.with_name(f".{path.name}.{token}.tmp")
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.model.training.checkpoints import checkpoints_in
 from bodyposenet.common.retention import leftovers
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.locking import OWNER, hold_alone, hold_folder, open_slot, scratch_folder, share_folder
+from bodyposenet.common.storage.locking import OWNER, hold_alone, hold_folder, scratch_folder, share_folder
+from bodyposenet.common.storage.temporary_names import open_slot
 from bodyposenet.common.storage.together import Together
 from bodyposenet.pipelines.here.past import sole_user
 

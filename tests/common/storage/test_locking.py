@@ -7,9 +7,10 @@ import pytest
 
 from bodyposenet.common.cli.launcher import task
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage import locking
+from bodyposenet.common.storage import locking, temporary_names
 from bodyposenet.common.storage.files import rewrite, whole_file
-from bodyposenet.common.storage.locking import OWNER, SLOTS, hold_alone, open_slot, scratch_folder
+from bodyposenet.common.storage.locking import OWNER, hold_alone, scratch_folder
+from bodyposenet.common.storage.temporary_names import SLOTS, open_slot
 
 
 def kill_within(block):
@@ -66,7 +67,7 @@ def test_a_link_to_a_file_of_somebody_else_is_not_written_through(tmp_path):
 
 def test_more_writers_than_there_are_names_do_not_meet(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locking, "SLOTS", 1)
+        patch.setattr(temporary_names, "SLOTS", 1)
         with open_slot(tmp_path / "a") as (_, one), open_slot(tmp_path / "a") as (_, two):
             assert one != two
     assert SLOTS > 1
