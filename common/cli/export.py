@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.devices import MultiValueOption
 from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
-from bodyposenet.common.cli.launcher import MultiValueOption, RemainsError, Verb, task
+from bodyposenet.common.cli.launcher import RemainsError, Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import (
     DIMS,

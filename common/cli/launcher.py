@@ -2,32 +2,26 @@
 
 import contextlib
 import errno
-import functools
-import logging
-import os
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import click
 
-from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, MultiValueOption, spread
+from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, spread
+from bodyposenet.common.cli.log_file import logging_to
 from bodyposenet.common.cli.printing import print_document, say
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.exits import INTERRUPTED, tell
+from bodyposenet.common.exits import tell
 from bodyposenet.common.machine.home import name_folders
 from bodyposenet.common.machine.imports import skip_plugins
-from bodyposenet.common.plain_text import clean_message
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location, locate
 
 if TYPE_CHECKING:
     from bodyposenet.common.tracking import TrackedRun
 
-COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 RESULTS = "bodyposenet.results_dir"
 RESULTS_FLAG = "results_dir"
 UPLOAD = "Copy the folder of -r to a store when the verb is done: gs://, s3:// or abfs://."
@@ -70,7 +64,7 @@ class Verb(click.Command):
         upload = ctx.params.pop("upload", None)
         launch = {name: before.get(name) if value in (None, ()) else value for name, value in given.items()}
         ctx.meta[LAUNCH] = launch
-        with _logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
+        with logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
             code = guard(ctx, lambda: self._run(ctx, launch, upload))
             click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
         if code:
@@ -202,110 +196,3 @@ def _note_failure(ctx: click.Context, error: BaseException, message: str) -> Non
         if message.startswith("Traceback"):
             said = traceback.format_exception_only(error)[-1].strip()
         StatusLog(folder).write("FAILURE", message=said)
-
-
-class _Tee:
-    """A text stream that also goes to a file."""
-
-    def __init__(self, stream: TextIO, file: TextIO) -> None:
-        self._stream, self._file = stream, file
-
-    def write(self, text: str) -> int:
-        self._file.write(text)
-        self._file.flush()
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-class _PlainFormatter(logging.Formatter):
-    """Writes lines without control characters and secrets that names and addresses may hold."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a line."""
-        return clean_message(super().format(record))
-
-
-@contextlib.contextmanager
-def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
-    """Our log lines on stderr, from ``level`` on; stdout and stderr appended to ``log_file`` too."""
-    with contextlib.ExitStack() as stack:
-        if log_file:
-            file = stack.enter_context(_appending(Path(log_file)))
-            stack.enter_context(contextlib.redirect_stdout(_Tee(sys.stdout, file)))
-            stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-        log = logging.getLogger("bodyposenet")
-        old = log.level
-        log.addHandler(handler)
-        log.setLevel(level or "INFO")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own greetings
-        stack.callback(log.setLevel, old)
-        stack.callback(log.removeHandler, handler)
-        yield
-
-
-@contextlib.contextmanager
-def _appending(path: Path) -> Iterator[TextIO]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"--log_file {path}: {error.strerror}") from None
-    with file:
-        yield file
-
-
-@functools.cache
-def find_plugins() -> dict[str, EntryPoint]:
-    """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
-    return {entry.name: entry for entry in entry_points(group=COMMANDS)}
-
-
-class Verbs(click.Group):
-    """The verbs; ``dataset-convert`` is ``dataset_convert``, and launcher flags may stand before the verb."""
-
-    command_class = Verb
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params += [make() for make in LAUNCH_FLAGS.values()]
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Spread the options of several values that stand before the verb."""
-        verb = next((place for place, word in enumerate(args) if self._is_verb(word)), len(args))
-        return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
-
-    def _is_verb(self, word: str) -> bool:
-        return word.replace("-", "_") in self.commands or word in find_plugins()
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs here and those of the package's other parts."""
-        return sorted({*super().list_commands(ctx), *find_plugins()})
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """A verb by its name; those of other parts are loaded only now."""
-        own = super().get_command(ctx, name)
-        return find_plugins()[name].load() if own is None and name in find_plugins() else own
-
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
-        """Run the command line; an interrupt before a verb has begun ends quietly too."""
-        try:
-            return super().main(args, *rest, **kwargs)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-
-
-__all__ = [
-    "ErrorHandlingCommand",
-    "MultiValueOption",
-    "RemainsError",
-    "Verb",
-    "Verbs",
-    "launch_options",
-    "results_dir",
-    "task",
-    "tell",
-]

@@ -14,7 +14,6 @@ from bodyposenet.common.cli.doctor import doctor
 from bodyposenet.common.cli.evaluate import evaluate
 from bodyposenet.common.cli.export import export
 from bodyposenet.common.cli.inference import inference
-from bodyposenet.common.cli.launcher import Verbs
 from bodyposenet.common.cli.prelabel import prelabel
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
@@ -23,6 +22,7 @@ from bodyposenet.common.cli.spec import spec_group
 from bodyposenet.common.cli.synthesize import synthesize
 from bodyposenet.common.cli.tracking import tracking_group
 from bodyposenet.common.cli.train import train
+from bodyposenet.common.cli.verb_group import Verbs
 
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
 

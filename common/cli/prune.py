@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bodyposenet.common.cli.devices import MultiValueOption
 from bodyposenet.common.cli.dry_run import dry_run_option
-from bodyposenet.common.cli.launcher import MultiValueOption, Verb, results_dir, task
+from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.options import (
     SIZE,
     DiskType,

@@ -17,9 +17,10 @@ from bodyposenet import __version__
 from bodyposenet.common.cli.calibration import ExportFlags
 from bodyposenet.common.cli.devices import Devices
 from bodyposenet.common.cli.export import engine_command, output_path
-from bodyposenet.common.cli.launcher import RemainsError, Verb, Verbs, results_dir
+from bodyposenet.common.cli.launcher import RemainsError, Verb, results_dir
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.cli.options import input_size
+from bodyposenet.common.cli.verb_group import Verbs
 from bodyposenet.common.errors import UserError
 
 VERBS = ("dataset_convert", "dataset_join", "synthesize", "train", "evaluate", "inference", "prune", "export",

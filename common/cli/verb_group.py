@@ -1,0 +1,55 @@
+"""Verb group: the verbs by their names, those that other parts of the package bring among them."""
+
+import functools
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from bodyposenet.common.cli.devices import LAUNCH_FLAGS, spread
+from bodyposenet.common.cli.launcher import Verb
+from bodyposenet.common.exits import INTERRUPTED
+
+COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
+
+
+@functools.cache
+def find_plugins() -> dict[str, EntryPoint]:
+    """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
+    return {entry.name: entry for entry in entry_points(group=COMMANDS)}
+
+
+class Verbs(click.Group):
+    """The verbs; ``dataset-convert`` is ``dataset_convert``, and launcher flags may stand before the verb."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [make() for make in LAUNCH_FLAGS.values()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Spread the options of several values that stand before the verb."""
+        verb = next((place for place, word in enumerate(args) if self._is_verb(word)), len(args))
+        return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
+
+    def _is_verb(self, word: str) -> bool:
+        return word.replace("-", "_") in self.commands or word in find_plugins()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs here and those of the package's other parts."""
+        return sorted({*super().list_commands(ctx), *find_plugins()})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A verb by its name; those of other parts are loaded only now."""
+        own = super().get_command(ctx, name)
+        return find_plugins()[name].load() if own is None and name in find_plugins() else own
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
+        """Run the command line; an interrupt before a verb has begun ends quietly too."""
+        try:
+            return super().main(args, *rest, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
