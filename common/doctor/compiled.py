@@ -10,12 +10,13 @@ from bodyposenet.common.doctor.line import Line
 from bodyposenet.common.machine.compiled_folder import REMEDY
 from bodyposenet.common.storage.digests import digest_bytes
 
-State = Literal["warm", "in part", "cold", "unkept"]
+State = Literal["warm", "in part", "cold", "unkept", "off"]
 TEXTS: dict[State, str] = {
     "warm": "all there",
     "in part": f"in part, so that the first use of the rest waits; {REMEDY}",
     "cold": f"not there yet, so that the first use waits; {REMEDY}",
     "unkept": "at every start, as no folder can be written to keep it; name one in BODYPOSENET_CACHE",
+    "off": "never, as NUMBA_DISABLE_JIT is set: all runs as plain Python, which is slow; unset it",
 }
 
 
@@ -25,7 +26,7 @@ class Compiled:
 
     Attributes:
         state: ``warm``: all of it, for this processor; ``in part``: what was used, or for another processor; ``cold``:
-            nothing; ``unkept``: no folder can be written.
+            nothing; ``unkept``: no folder can be written; ``off``: nothing is to be compiled.
         folder: Where it is kept; another one for every state of the sources.
         functions: How many are there.
     """
@@ -38,7 +39,10 @@ class Compiled:
 def examine_compiled() -> Compiled:
     """Look for what is compiled for this processor."""
     from bodyposenet.common.machine.compiled_folder import find_compiled_folder
+    from bodyposenet.common.machine.compiling import SETTINGS
 
+    if SETTINGS.DISABLE_JIT:
+        return Compiled("off", None, 0)
     folder = find_compiled_folder()
     return Compiled("unkept", None, 0) if folder is None else look_into(folder, name_processor())
 

@@ -55,15 +55,17 @@ def warm() -> Warmth:
     The code is made for numba's ``NUMBA_CPU_NAME``, else for the processor at hand.
 
     Raises:
-        UserError: There is no folder to keep it in.
+        UserError: There is no folder to keep it in, or numba is told to compile nothing.
     """
     from bodyposenet.common.machine.compiled_folder import find_compiled_folder
+    from bodyposenet.common.machine.compiling import SETTINGS, announcer
 
+    if SETTINGS.DISABLE_JIT:  # all would be called as plain Python, and be marked as compiled
+        fix = "compile with: env -u NUMBA_DISABLE_JIT bpnet doctor --warm"
+        raise UserError("numba compiles nothing while this is set", where="NUMBA_DISABLE_JIT", fix=fix)
     folder = find_compiled_folder()
     if folder is None:
         raise UserError("what is compiled can be kept nowhere", fix="name a folder in BODYPOSENET_CACHE")
-    from bodyposenet.common.machine.compiling import announcer
-
     before, begun = announcer.count, time.perf_counter()
     if look_into(folder, name_processor()).state != "warm":
         with scratch_folder() as temporary:

@@ -10,17 +10,17 @@ from typing import Any
 import numba
 from numba.core import event
 
-from bodyposenet.common.machine.compiled_folder import find_compiled_folder, find_source
+from bodyposenet.common.machine.compiled_folder import WAIT, find_compiled_folder, find_source
 
 log = logging.getLogger(__name__)
 
-# The beginnings of modules' names, the longest first: what is compiled, and how long that takes on a core of 2020.
-TRAINING_DATA = "what makes training data, about 10 s"
+# The beginnings of modules' names, the longest first: what is compiled, and how long that takes.
+TRAINING_DATA = "what makes training data, a few seconds"
 SUBJECTS = {
     "bodyposenet.common.pose.encoder": TRAINING_DATA,
     "bodyposenet.common.imaging.": TRAINING_DATA,
     "bodyposenet.common.data.": TRAINING_DATA,
-    "bodyposenet.common.pose.": "the decoder, about 20 s",
+    "bodyposenet.common.pose.": f"the decoder, {WAIT}",
 }
 SETTINGS: Any = numba.config  # which makes its names when it is imported
 _deciding = threading.Lock()

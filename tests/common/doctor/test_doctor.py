@@ -16,12 +16,13 @@ from support.permissions import run_bound
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.doctor.choices import Choices, Precision, RunnerFinding, read_answer
-from bodyposenet.common.doctor.compiled import Compiled, look_into, mark_warm
+from bodyposenet.common.doctor.compiled import Compiled, examine_compiled, look_into, mark_warm
 from bodyposenet.common.doctor.findings import UNABLE, Findings, to_text
 from bodyposenet.common.doctor.libraries import Extra, Libraries, examine_extra, find_unmeant
 from bodyposenet.common.doctor.line import Line, format_block, format_bytes
 from bodyposenet.common.doctor.machine import GpuFinding, Machine, list_gpus, read_core_limit, read_limit
 from bodyposenet.common.doctor.services import ask_address, describe_services, examine_services
+from bodyposenet.common.machine.compiled_folder import find_compiled_folder
 from bodyposenet.common.plain_text import bare_address
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "doctor.md"
@@ -238,6 +239,20 @@ def test_code_is_warm_for_the_processor_that_it_was_made_for(tmp_path):
     assert look_into(tmp_path, "one") == Compiled("in part", str(tmp_path), 1)
     mark_warm(tmp_path, "one")
     assert [look_into(tmp_path, name).state for name in ("one", "other")] == ["warm", "in part"]
+
+
+def test_where_numba_compiles_nothing_nothing_is_marked_as_compiled(tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)  # as NUMBA_DISABLE_JIT=1 has it at a start
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    find_compiled_folder.cache_clear()
+    try:
+        done = CliRunner().invoke(main, ["doctor", "--warm"], catch_exceptions=False)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "NUMBA_DISABLE_JIT: numba compiles nothing while this is set; compile with: env -u" in done.stderr
+        assert [*tmp_path.rglob("warm-*")] == []
+        assert examine_compiled() == Compiled("off", None, 0)
+    finally:
+        find_compiled_folder.cache_clear()
 
 
 def test_lines_are_aligned_and_problems_marked():

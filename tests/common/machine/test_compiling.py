@@ -13,7 +13,7 @@ import pytest
 from support.permissions import run_bound
 
 import bodyposenet.common
-from bodyposenet.common.machine.compiled_folder import COPY, digest_sources, find_compiled_folder, list_sources
+from bodyposenet.common.machine.compiled_folder import COPY, WAIT, digest_sources, find_compiled_folder, list_sources
 from bodyposenet.common.machine.compiling import TRAINING_DATA, find_subject
 
 COMMON = Path(bodyposenet.common.__path__[0])
@@ -181,7 +181,7 @@ def test_a_package_and_a_home_that_may_not_be_written_are_no_hindrance(installed
     first, second = installed(temporary), installed(temporary)
     kept = temporary / f"bodyposenet-{os.getuid()}" / "numba"
     assert (first.stdout, second.stdout) == ("5\n", "5\n"), first.stderr
-    assert first.stderr == f"INFO compiling the decoder, about 20 s, once; kept in {kept}\n"
+    assert first.stderr == f"INFO compiling the decoder, {WAIT}, once; kept in {kept}\n"
     assert second.stderr == ""
 
 
@@ -189,7 +189,7 @@ def test_where_nothing_may_be_written_it_compiles_at_every_start(installed, tmp_
     done = installed(tmp_path, BODYPOSENET_CACHE=str(tmp_path / "locked" / "cache"))
     remedy = "as no folder can be written to keep it; name one in BODYPOSENET_CACHE"
     assert done.stdout == "5\n", done.stderr
-    assert done.stderr == f"WARNING compiling the decoder, about 20 s, at every start, {remedy}\n"
+    assert done.stderr == f"WARNING compiling the decoder, {WAIT}, at every start, {remedy}\n"
 
 
 def test_what_a_copy_in_a_registered_network_compiled_the_next_copy_finds(tmp_path):
@@ -210,12 +210,12 @@ def test_what_a_copy_in_a_registered_network_compiled_the_next_copy_finds(tmp_pa
         assert done.stdout == f"5\n{root / 'common' / 'pose' / 'probe.py'}\n"
         assert not list(root.rglob("numba"))
         said.append(done.stderr)
-    assert said == [f"INFO compiling the decoder, about 20 s, once; kept in {tmp_path / 'user' / 'numba'}\n", ""]
+    assert said == [f"INFO compiling the decoder, {WAIT}, once; kept in {tmp_path / 'user' / 'numba'}\n", ""]
 
 
 SPOKEN_OF = {
-    "pose.decoder": "the decoder, about 20 s",
-    "pose.limbs": "the decoder, about 20 s",
+    "pose.decoder": f"the decoder, {WAIT}",
+    "pose.limbs": f"the decoder, {WAIT}",
     "pose.encoder": TRAINING_DATA,
     "data.loading.batches": TRAINING_DATA,
     "imaging.bitmask_png": TRAINING_DATA,
@@ -234,3 +234,12 @@ def test_functions_of_others_are_not_announced():
 def test_no_module_with_compiled_functions_is_forgotten():
     names = (path.relative_to(COMMON).with_suffix("").as_posix().replace("/", ".") for path in list_sources())
     assert [name for name in names if find_subject(f"bodyposenet.common.{name}") is None] == []
+
+
+PAGES = ("README.md", "docs/doctor.md", "docs/tracking.md", "docs/first-people.ipynb", "images/README.md",
+         "benchmarks/README.md")  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_tell_the_same_wait_as_the_log(page):
+    assert WAIT in " ".join((Path(__file__).parents[3] / page).read_text(encoding="utf-8").split())
