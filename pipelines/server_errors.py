@@ -90,14 +90,11 @@ def translate_silence(error: Any, host: str) -> UserError:
     reason = getattr(error, "reason", None) or error
     if "redirect" in str(reason):
         return UserError("it sends us on to another page, most likely a login", where=host, fix=LOGIN)
+    # The end of urllib3's message, without the name of the object that it speaks of
+    said = str(reason).rpartition(": ")[2].strip(" )'\"") or type(reason).__name__
     return AwayError(
-        f"Kubeflow Pipelines does not answer ({_plain(reason)})", where=host, fix="check the address, and that it runs"
+        f"Kubeflow Pipelines does not answer ({said})", where=host, fix="check the address, and that it runs"
     )
-
-
-def _plain(reason: Any) -> str:
-    """The end of urllib3's message, without the name of the object that it speaks of."""
-    return str(reason).rpartition(": ")[2].strip(" )'\"") or type(reason).__name__
 
 
 def tell_of_page(host: str, code: str = "") -> UserError:

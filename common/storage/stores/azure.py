@@ -155,15 +155,9 @@ class AzureClient:
         except FileNotFoundError:
             return
 
-    def has_bucket(self, path: str) -> bool:
-        """Whether the container of a path exists, as far as it may be looked at."""
-        try:
-            self.call(self._container(path).get_container_properties, path)
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            return True
-        return True
+    def look_at_bucket(self, path: str) -> None:
+        """Ask for the container of a path."""
+        self.call(self._container(path).get_container_properties, path)
 
 
 class AzureUpload:

@@ -113,17 +113,6 @@ class Bucket(GCSFileSystem):
         listing = self.service.list_blobs(bucket, fields="nextPageToken,items(name,size,generation)", **asked)
         return list(next(listing.pages, ())), listing.next_page_token
 
-    def has_bucket(self, path: str) -> bool:
-        """Whether the bucket of a path exists, as far as it may be looked at."""
-        asked = {"max_results": 1, "retry": None, "timeout": (CONNECT, ANSWER)}
-        try:
-            persist(lambda: list(self.service.list_blobs(self.split_path(path)[0], **asked)), path)
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
     def _blob(self, path: str) -> storage.Blob:
         bucket, key, _ = self.split_path(path)
         return self.service.bucket(bucket).blob(key)
@@ -171,9 +160,11 @@ class BucketLocation(GCSPath):
                 raise
 
     def require_store(self) -> None:
-        """Refuse a bucket that does not exist."""
-        if not self.fs.has_bucket(self.path):
-            raise FileNotFoundError(str(self))
+        """Refuse a bucket that does not exist; one that may not be looked at may be there."""
+        fs, asked = self.fs, {"max_results": 1, "retry": None, "timeout": (CONNECT, ANSWER)}
+        bucket = fs.split_path(self.path)[0]
+        with contextlib.suppress(PermissionError):
+            persist(lambda: list(fs.service.list_blobs(bucket, **asked)), self.path)
 
     def count_bytes(self) -> int:
         """Return the object's size."""

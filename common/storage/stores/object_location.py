@@ -61,8 +61,13 @@ class ObjectClient(Protocol):
         """Delete an object, if there is one."""
         ...
 
-    def has_bucket(self, path: str) -> bool:
-        """Whether the bucket of a path exists, as far as it may be looked at."""
+    def look_at_bucket(self, path: str) -> None:
+        """Ask for the bucket of a path.
+
+        Raises:
+            FileNotFoundError: There is none.
+            PermissionError: It may not be looked at.
+        """
         ...
 
 
@@ -210,9 +215,9 @@ class ObjectLocation(ABC):
         self.client.remove(self.path)
 
     def require_store(self) -> None:
-        """Refuse a bucket that does not exist."""
-        if not self.client.has_bucket(self.path):
-            raise FileNotFoundError(str(self))
+        """Refuse a bucket that does not exist; one that may not be looked at may be there."""
+        with contextlib.suppress(PermissionError):
+            self.client.look_at_bucket(self.path)
 
     def count_bytes(self) -> int:
         """Return the object's size."""

@@ -139,16 +139,10 @@ class S3Client:
         """Delete an object, if there is one."""
         self.call("delete_object", path)
 
-    def has_bucket(self, path: str) -> bool:
-        """Whether the bucket of a path exists, as far as it may be looked at."""
+    def look_at_bucket(self, path: str) -> None:
+        """Ask for the bucket of a path."""
         bucket = path.partition("/")[0]
-        try:
-            self._persist(lambda: self.fs.call_s3("head_bucket", Bucket=bucket), path)
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        self._persist(lambda: self.fs.call_s3("head_bucket", Bucket=bucket), path)
 
     def _persist(self, act: Callable[[], T], path: str) -> T:
         return persist(act, functools.partial(judge, where=f"s3://{path}", nobody=self.nobody))
