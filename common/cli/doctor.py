@@ -6,13 +6,14 @@ from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.exits import USER
+from bodyposenet.common.machine.compiled_folder import WAIT
 from bodyposenet.common.pages.numbers import pluralize
 
 
-@click.command("doctor", cls=ErrorHandlingCommand, epilog=example("bpnet doctor"))
+@click.command("doctor", cls=ErrorHandlingCommand, epilog=example("bpnet doctor", "bpnet doctor --warm"))
 @json_option
 @click.option(
-    "--warm", "beforehand", is_flag=True, help="Compile beforehand what the first use would; print that only."
+    "--warm", "beforehand", is_flag=True, help=f"Compile beforehand what the first use would, {WAIT}; print that only."
 )
 def doctor(beforehand: bool) -> None:
     """Tell what this machine and installation can do, and how to mend the rest.

@@ -14,6 +14,7 @@ from bodyposenet.common.cli.doctor import doctor
 from bodyposenet.common.cli.evaluate import evaluate
 from bodyposenet.common.cli.export import export
 from bodyposenet.common.cli.inference import inference
+from bodyposenet.common.cli.options import example
 from bodyposenet.common.cli.prelabel import prelabel
 from bodyposenet.common.cli.prune import prune
 from bodyposenet.common.cli.sample_calibration import sample_calibration
@@ -25,9 +26,10 @@ from bodyposenet.common.cli.train import train
 from bodyposenet.common.cli.verb_group import Verbs
 
 NORMALIZE_DASHES = {"token_normalize_func": lambda name: name.replace("-", "_"), "max_content_width": 110}
+BEGIN = example("bpnet inference photo.jpg")
 
 
-@click.group(cls=Verbs, name="bpnet", context_settings=NORMALIZE_DASHES)
+@click.group(cls=Verbs, name="bpnet", context_settings=NORMALIZE_DASHES, epilog=BEGIN)
 @click.version_option(__version__, prog_name="bpnet")
 @click.pass_context
 def main(ctx: click.Context, /, **launch: Any) -> None:

@@ -8,15 +8,16 @@ import click
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
 from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.common.pages.numbers import pluralize
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.base import PathMap
 
 
-@click.group("skeleton")
+@click.group("skeleton", cls=WholeSentences)
 def skeleton() -> None:
-    """Work with skeletons."""
+    """Fit to a skeleton how people are built, by which decoding tells them apart."""
 
 
 @skeleton.command("fit", cls=ErrorHandlingCommand, epilog=example("bpnet skeleton fit -d coco_spec.json -o prior.json"))

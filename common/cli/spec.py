@@ -9,6 +9,7 @@ import click
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import PlaceType, example, option, path_map_option
 from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.common.errors import SpecError, UserError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ KIND = click.Choice(("train", "dataset", "infer", "pose", "prune", "deploy"))
 DIFFERS = 1  # exit code of a diff that found something
 
 
-@click.group("spec")
+@click.group("spec", cls=WholeSentences)
 def spec_group() -> None:
     """Write spec files, and look at them."""
 

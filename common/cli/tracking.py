@@ -7,12 +7,13 @@ import click
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import DiskType, example
 from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.common.pages.numbers import pluralize
 
 
-@click.group("tracking")
+@click.group("tracking", cls=WholeSentences)
 def tracking_group() -> None:
-    """Work with the MLflow store that MLFLOW_TRACKING_URI names."""
+    """Send to the MLflow store that MLFLOW_TRACKING_URI names what it has missed."""
 
 
 @tracking_group.command("send", cls=ErrorHandlingCommand, epilog=example("bpnet tracking send results/exp_m1_unpruned"))

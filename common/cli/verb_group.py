@@ -13,6 +13,7 @@ from bodyposenet.common.cli.launcher import Verb
 from bodyposenet.common.exits import INTERRUPTED
 
 COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
+LONGEST = 1000  # characters of a sentence
 
 
 @functools.cache
@@ -21,7 +22,18 @@ def find_plugins() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=COMMANDS)}
 
 
-class Verbs(click.Group):
+class WholeSentences(click.Group):
+    """A group whose help says of each command its whole first sentence, which click cuts at the end of a line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(LONGEST)) for name, command in found if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Verbs(WholeSentences):
     """The verbs; ``dataset-convert`` is ``dataset_convert``, and launcher flags may stand before the verb."""
 
     command_class = Verb

@@ -4,11 +4,12 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.cli.verb_group import WholeSentences
 
 EXAMPLES = ("bpnet component show calibrate", "bpnet component show calibrate --yaml > calibrate.yaml")
 
 
-@click.group("component")
+@click.group("component", cls=WholeSentences)
 def component() -> None:
     """List the Kubeflow components, and show how a pipeline of one's own loads one."""
 

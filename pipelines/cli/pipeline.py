@@ -9,6 +9,7 @@ from bodyposenet.common.cli.dry_run import dry_run_option
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.pipelines.cli.demo import say_run
 from bodyposenet.pipelines.cli.flags import cluster_options, connection_options, parameter_options
 from bodyposenet.pipelines.cli.runs import follow_run, list_runs, stop_run, wait_for_run
@@ -18,7 +19,7 @@ LOCAL, REMOTE = ("output", "data", "epochs"), ("host", "words", "experiment", "r
 MANIFEST = "Write Pipeline and PipelineVersion resources, for Kubeflow's Kubernetes-native mode."
 
 
-@click.group("pipeline")
+@click.group("pipeline", cls=WholeSentences)
 def pipeline() -> None:
     """Compile the Kubeflow pipelines, upload and submit them, see to their runs, or run one here."""
 

@@ -10,6 +10,7 @@ import click
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
 from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.pipelines.cli.flags import connection_options, parameter_options
 
@@ -22,7 +23,7 @@ BY_HAND = "by-hand"  # the set of what bpnet pipeline schedule makes
 CLOCK = "Times are UTC, if Kubeflow's controller runs in UTC (its CRON_SCHEDULE_TIMEZONE)."
 
 
-@click.group("schedule")
+@click.group("schedule", cls=WholeSentences)
 def schedule() -> None:
     """Compare the declared schedules with Kubeflow's, or make them true."""
 
@@ -41,7 +42,7 @@ def declaration_options(function: F) -> F:
 @json_option
 @click.pass_context
 def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespace: str | None) -> None:
-    """Show what ``apply`` would change. Exit code 1 if that is anything, 2 for an error."""
+    """Show what apply would change. Exit code 1 if that is anything, 2 for an error."""
     from bodyposenet.pipelines.schedules.schedule_apply import check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
     from bodyposenet.pipelines.server import Server

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -430,3 +431,13 @@ def test_an_interrupt_ends_with_130_and_a_line(tmp_path):
 def heed_interrupts():
     """What a shell runs in the background ignores them, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    "group", [(), ("spec",), ("skeleton",), ("tracking",), ("pipeline",), ("schedule",), ("component",)]
+)
+def test_a_list_of_commands_says_what_each_does_in_a_whole_sentence(group):
+    said = run(*group, "--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    assert "..." not in said
+    first = [line for line in said.splitlines() if re.match(r"  \w", line)]
+    assert all(re.match(r"  [\w-]+  +[A-Z]", line) for line in first)
