@@ -20,11 +20,10 @@ from bodyposenet.common.exits import INTERRUPTED
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.pages.numbers import format_measure, precision
 from bodyposenet.common.report.comparison_table import Stage, write_table
-from bodyposenet.common.report.run_report import add_pictures
 from bodyposenet.common.retention.local_runs import CACHE
 from bodyposenet.common.retention.local_runs import PIPELINE as PIPELINE_FOLDER
 from bodyposenet.common.storage.files import write_text
-from bodyposenet.common.storage.location import locate
+from bodyposenet.pipelines.here.extras import add_photo
 from bodyposenet.pipelines.here.family import die_with_parent
 from bodyposenet.pipelines.here.job import Extra, Job
 from bodyposenet.pipelines.here.local import read_compiled
@@ -125,8 +124,8 @@ def _job(arguments: Mapping[str, Any], output: Path) -> Job:
         cache=str(cache),
         before=forecast if is_new(cache) else {},
         after={
-            "Start weights": _extra("start", "demo:start_numbers", **start),
-            "A photo": _extra("photo", "demo:look_at_photo", results=str(output / PHOTO)),
+            "Start weights": _extra("start", "here.extras:start_numbers", **start),
+            "A photo": _extra("photo", "here.extras:look_at_photo", results=str(output / PHOTO)),
         },
         results=str(output),
     )
@@ -140,7 +139,7 @@ def _summarize(ended: Mapping[str, News], output: Path, seconds: float) -> dict[
     """Write the summary and the report beside the pipeline's artifacts."""
     report = {name: Path(path) for name, path in ended["Report"].files.items()}
     page = report["page"].read_text(encoding="utf-8")
-    write_text(output / "report.html", _add_photo(page, output / PHOTO))
+    write_text(output / "report.html", add_photo(page, output / PHOTO))
     figures = unflatten(json.loads(report["figures"].read_text(encoding="utf-8")))
     start = ended["Start weights"].numbers.get("ap", NOBODY)
     summary = {
@@ -164,71 +163,6 @@ def unflatten(figures: Mapping[str, float]) -> dict[str, Any]:
         else:
             nested[name] = value
     return nested
-
-
-def start_numbers(
-    training: Mapping[str, Any], inference: Mapping[str, Any], results: str, made: Mapping[str, Mapping[str, str]]
-) -> dict[str, float]:
-    """AP of the weights that the training started from, before any training, on the same held-out photos.
-
-    Args:
-        training: The train spec.
-        inference: The inference spec.
-        results: Folder that gets what was found.
-        made: Where the pipeline's artifacts are.
-
-    Returns:
-        ``ap``; nothing where training starts from scratch.
-    """
-    from bodyposenet.common.data.photo_set import spec_in
-    from bodyposenet.common.evaluation.evaluate import evaluate
-    from bodyposenet.common.model.files.bundled import weights_path
-    from bodyposenet.common.spec.base import parse_spec
-    from bodyposenet.common.spec.inference import InferenceSpec
-
-    weights = training.get("pretrained_weights")
-    if not weights:
-        return {}
-    spec = parse_spec(inference, InferenceSpec, where="inference_spec")
-    return {"ap": evaluate(weights_path(weights), spec, spec_in(Path(made["Join"]["dataset"])), Path(results)).ap}
-
-
-def look_at_photo(results: str, made: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
-    """Find people in a real photo with the network that ships, whatever the run's own network knows.
-
-    Args:
-        results: Folder that gets what was found.
-        made: Where the pipeline's artifacts are.
-
-    Returns:
-        ``people``, how many were found; nothing where matplotlib, with which the photo comes, is not installed.
-    """
-    from bodyposenet.common.inference.inference import infer
-    from bodyposenet.common.model.files.bundled import PEOPLE as NETWORK
-    from bodyposenet.common.model.files.bundled import runnable_path
-
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        return {}
-    photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    found = infer(
-        runnable_path(NETWORK), None, input_type="image", input=photo, results_dir=results, dump_visualizations=True
-    )
-    return {"people": float(found.people)}
-
-
-def _add_photo(page: str, results: Path) -> str:
-    """The report with the photo that was looked at, where one was."""
-    from bodyposenet.common.imaging.photo import read_image
-    from bodyposenet.common.inference.inference import PICTURES
-
-    picture = results / PICTURES / "0.png"
-    if not picture.is_file():
-        return page
-    caption = "Grace Hopper, by James S. Davis, U.S. Navy: in the public domain; from matplotlib's sample data"
-    hint = "What pretrained:people finds in a photo; the network of this run has no part in it."
-    return add_pictures(page, "A real photo", hint, [(caption, read_image(locate(picture)))])
 
 
 def show(summary: dict[str, Any], output: Path) -> str:
