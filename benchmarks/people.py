@@ -15,8 +15,9 @@ from benchmarks.upsampled import decode_upsampled
 from bodyposenet.common.adopt.adopt import adopt
 from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.runtime.keras_runner import LiveRunner
 from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
-from bodyposenet.common.deploy.runtime.runners import LiveRunner, open_runner
+from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.imaging.fit import Fit, fit_image, normalise
 from bodyposenet.common.imaging.photo import read_image
 from bodyposenet.common.inference.detections import to_coco

@@ -96,7 +96,7 @@ class Validation:
             nobody is labelled.
         """
         if model is not self._model:
-            from bodyposenet.common.deploy.runtime.runners import LiveRunner
+            from bodyposenet.common.deploy.runtime.keras_runner import LiveRunner
             from bodyposenet.common.model.training.step import make_loss
 
             self._model, self._loss = model, make_loss(model, self.plan.spec.loss)

@@ -8,7 +8,7 @@ from support.drawn_records import convert_drawn, records_of
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.data.loading.batches import make_batch
-from bodyposenet.common.deploy.runtime.runners import LiveRunner
+from bodyposenet.common.deploy.runtime.keras_runner import LiveRunner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.evaluate import evaluate
 from bodyposenet.common.evaluation.ground_truth import build_truth, read_test_set
