@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-RESULTS = "Folder for results and status.json.  [default: beside the output]"
+RESULTS = "Folder for results and status.json.  [default: where the output goes]"
 
 
 class PlaceType(click.ParamType):  # type: ignore[type-arg]  # only a type in click's annotations
