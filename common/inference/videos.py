@@ -162,6 +162,10 @@ def _watch_one(
         if not clip.camera:
             raise
         log.info("%s: ended by an interrupt", clip.name)
+    except ClipError as error:
+        if made.frames == before:
+            raise
+        clip.problem = str(error)
     if made.identities is not None:
         made.identities += len(different)
     if clip.problem:

@@ -31,16 +31,28 @@ def keep_ahead(
         is_done: Tells that a piece's result is there; it is given then, however few others are begun.
 
     Yields:
-        Each result, in the order of ``begin``. If one fails, or nobody takes more, what is begun is cancelled.
+        Each result, in the order of ``begin``. If one fails, or nobody takes more, what is begun is cancelled. If
+        ``begin`` fails, the results of what it has begun come first, and then its error; an interrupt waits for none.
     """
     waiting: deque[Begun[Item]] = deque()
+    errors: list[Exception] = []
     try:
-        for begun in begin:
+        for begun in _keep_error(begin, errors):
             waiting.append(begun)
             if len(waiting) > ahead or is_done(waiting[0]):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        if errors:
+            raise errors.pop()  # kept here, it and this frame, which it names, would hold each other in memory
     finally:
         for begun in waiting:
             begun.cancel()
+
+
+def _keep_error(begin: Iterable[Item], kept: list[Exception]) -> Iterator[Item]:
+    """Give what another gives; its error ends this, and is kept."""
+    try:
+        yield from begin
+    except Exception as error:
+        kept.append(error)

@@ -21,6 +21,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.inputs import split_videos
 from bodyposenet.common.inference.videos import watch_videos
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.video import clip as clip_module
 from bodyposenet.common.video.clip import open_clip
 from bodyposenet.common.video.watch import Watch
 
@@ -193,6 +194,22 @@ def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(networ
     assert "bad.mp4: is no video" in bad
     assert "cut.avi: ends after" in short
     assert len(read_lines(done.lines[1])) == done.frames - 10
+
+
+def test_what_was_found_before_a_frame_that_is_too_large_is_kept(network, tmp_path, monkeypatch):
+    class Growing(Camera):
+        def retrieve(self):
+            return True, np.array(BRIGHT if self.left >= 995 else np.tile(BRIGHT, (2, 2, 1)))
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Growing(BRIGHT, 1000))
+    monkeypatch.setattr(clip_module, "VIDEO_PIXELS", BRIGHT[..., 0].size)
+    done = run(network, tmp_path / "out", "camera:0", save=True)
+    monkeypatch.undo()
+    assert [line["frame"] for line in read_lines(done.lines[0])] == list(range(5))
+    with open_clip(str(done.drawn[0])) as made:
+        assert made.told >= 5
+    (problem,) = done.problems
+    assert "camera:0: has frames of 0 million pixels" in problem
 
 
 def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path):
