@@ -1,5 +1,6 @@
 """Prefetch: results of work that others began ahead of use, a bounded number of them at a time."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
@@ -21,7 +22,11 @@ class Begun(Protocol[Item_co]):
 
 
 def keep_ahead(
-    begin: Iterable[Begun[Item]], ahead: int, *, is_done: Callable[[Any], bool] = lambda begun: False
+    begin: Iterable[Begun[Item]],
+    ahead: int,
+    *,
+    is_done: Callable[[Any], bool] = lambda begun: False,
+    most: Callable[[], float] = lambda: math.inf,
 ) -> Iterator[Item]:
     """Take the results of work in order, while as much is begun ahead of whoever uses them.
 
@@ -29,6 +34,7 @@ def keep_ahead(
         begin: Begins one piece of work each time that it is asked for the next.
         ahead: Pieces that are begun beside the one whose result is waited for.
         is_done: Tells that a piece's result is there; it is given then, however few others are begun.
+        most: Tells how many pieces may be begun whose results are not used up, before each but the first.
 
     Yields:
         Each result, in the order of ``begin``. If one fails, or nobody takes more, what is begun is cancelled. If
@@ -40,6 +46,8 @@ def keep_ahead(
         for begun in _keep_error(begin, errors):
             waiting.append(begun)
             if len(waiting) > ahead or is_done(waiting[0]):
+                yield waiting.popleft().result()
+            while waiting and len(waiting) >= most():
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

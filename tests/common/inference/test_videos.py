@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 
 import cv2
 import numpy as np
@@ -18,13 +20,18 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet import PoseEstimator
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.inference import frame_people
 from bodyposenet.common.inference.inputs import split_videos
+from bodyposenet.common.inference.many import AT_ONCE
+from bodyposenet.common.inference.photo_people import PhotoPeople
 from bodyposenet.common.inference.videos import watch_videos
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.video import clip as clip_module
 from bodyposenet.common.video.clip import open_clip
 from bodyposenet.common.video.watch import Watch
 
+NOBODY = People(np.zeros((0, 18, 3), np.float32), np.zeros(0, np.float32))
 CLIP = [BRIGHT] * 4 + [DARK] * 2 + [BRIGHT] * 4
 
 
@@ -210,6 +217,40 @@ def test_what_was_found_before_a_frame_that_is_too_large_is_kept(network, tmp_pa
         assert made.told >= 5
     (problem,) = done.problems
     assert "camera:0: has frames of 0 million pixels" in problem
+
+
+@pytest.mark.parametrize("sides", [[64] * 40, [16] * 20 + [64] * 20], ids=["as large", "growing"])
+def test_frames_in_memory_come_to_no_more_than_their_bound(sides, monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "20")
+    frames, totals, above, largest = [], [], threading.Event(), 3 * max(sides) ** 2
+    monkeypatch.setattr(frame_people, "VIDEO_BYTES", bound := 12 * largest)
+
+    def hold(pixels):
+        frames.append(weakref.ref(pixels))
+        totals.append(sum(frame.nbytes for ref in list(frames) if (frame := ref()) is not None))
+        if totals[-1] > bound:
+            above.set()
+        return pixels
+
+    class Large(Camera):
+        def get(self, name):
+            return 0.0
+
+        def retrieve(self):
+            side = sides[len(sides) - self.left - 1]
+            return True, hold(np.zeros((side, side, 3), np.uint8))
+
+    def look(pixels, name):
+        hold(pixels)
+        if int(name.removeprefix("camera:0: frame ")) < 20:
+            above.wait(0.2)  # for more to be read than may be
+        return PhotoPeople(name, pixels.shape[:2], BODYPOSENET_18, NOBODY, photo=pixels)
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Large(None, len(sides)))
+    with open_clip("camera:0") as clip:
+        for found in frame_people.watch(clip, Watch(max_frames=len(sides)), BODYPOSENET_18, look):
+            assert found.size == (sides[found.number],) * 2
+    assert max(totals) <= bound + (2 * largest if min(sides) < max(sides) else 0), "one larger than those before, aside"
 
 
 def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path):
