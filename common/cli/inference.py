@@ -165,13 +165,15 @@ def _watch_videos(
         run.log_metrics({"frames": done.frames, "people": done.people})
     for reason in done.problems:
         click.echo(f"left out: {reason}", err=True)
+    for reason in done.cut_off:
+        click.echo(f"note: {reason}", err=True)
     say(f"ran in {done.ran}", ran=done.ran)
     say("\n".join(f"wrote {lines}: a line of JSON a frame" for lines in done.lines), lines=done.lines)
     say("\n".join(f"drew the people: {drawn}" for drawn in done.drawn), videos=done.drawn)
     say(
         done.summary(),
         frames=done.frames, people_in_frames=done.people, frames_without_people=done.empty, identities=done.identities,
-        videos_left_out=len(done.problems),
+        videos_left_out=len(done.problems), videos_cut_off=len(done.cut_off),
     )  # fmt: skip
 
 

@@ -191,15 +191,16 @@ def test_lines_that_another_run_is_writing_are_let_be(network, clip, tmp_path):
     assert lines.read_bytes() == kept
 
 
-def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path):
+def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path, caplog):
     (tmp_path / "bad.mp4").write_bytes(b"broken")
     cut = write_clip(tmp_path / "cut.avi", list(np.random.default_rng(0).integers(0, 255, (10, 256, 256, 3), np.uint8)))
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
     done = run(network, tmp_path / "out", tmp_path / "bad.mp4", clip, cut)
     assert [path.name for path in done.lines] == ["clip.people.jsonl", "cut.people.jsonl"]
-    bad, short = done.problems
+    (bad,), (short,) = done.problems, done.cut_off
     assert "bad.mp4: is no video" in bad
     assert "cut.avi: ends after" in short
+    assert [caplog.text.count(told) for told in ("bad.mp4: is no video", "cut.avi: ends after")] == [1, 1]
     assert len(read_lines(done.lines[1])) == done.frames - 10
 
 
@@ -215,7 +216,7 @@ def test_what_was_found_before_a_frame_that_is_too_large_is_kept(network, tmp_pa
     assert [line["frame"] for line in read_lines(done.lines[0])] == list(range(5))
     with open_clip(str(done.drawn[0])) as made:
         assert made.told >= 5
-    (problem,) = done.problems
+    (problem,) = done.cut_off
     assert "camera:0: has frames of 0 million pixels" in problem
 
 
@@ -253,12 +254,17 @@ def test_frames_in_memory_come_to_no_more_than_their_bound(sides, monkeypatch):
     assert max(totals) <= bound + (2 * largest if min(sides) < max(sides) else 0), "one larger than those before, aside"
 
 
-def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path):
+def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path, caplog):
     (before,) = run(network, tmp_path / "out", clip).lines
     kept = before.read_bytes()
     clip.write_bytes(b"broken")
     with pytest.raises(UserError, match=r"clip\.avi: is no video"):
         run(network, tmp_path / "out", clip)
+    assert "clip.avi" not in caplog.text, "the error tells it"
+    (tmp_path / "bad.mp4").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"clip\.avi: is no video"):
+        run(network, tmp_path / "out", tmp_path / "bad.mp4", clip)
+    assert [caplog.text.count(name) for name in ("bad.mp4: ", "clip.avi: ")] == [1, 0]
     assert before.read_bytes() == kept
 
 
