@@ -79,7 +79,7 @@ def watch(clip: Clip, how: Watch, skeleton: Skeleton, look: Look) -> Generator[F
 
     frames = clip.read(how.fps, how.max_frames)
     for number, seconds, each in look_at_all(frames, find, most=lambda: _count_at_once(clip.pixels)):
-        people, ids = each.found, identities.follow(each.found) if how.track else ()
+        people, ids = each.found, identities.follow(each.found, seconds) if how.track else ()
         if how.smooth:
             people = smoother.smooth(people, ids, seconds)
             smoother.forget(identities.expected)

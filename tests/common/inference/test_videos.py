@@ -83,6 +83,20 @@ def test_the_lines_are_what_python_gives_frame_by_frame(network, clip, tmp_path)
     assert frames[0].name == f"{clip}: frame 0"
 
 
+@pytest.mark.parametrize("fps", [None, 10, 5])
+@pytest.mark.parametrize(("dark", "number"), [(4, 1), (9, 2)])
+def test_fewer_frames_a_second_change_nothing_in_how_long_somebody_may_be_hidden(tmp_path, fps, dark, number):
+    path = write_clip(tmp_path / "clip.avi", [BRIGHT] * 4 + [DARK] * dark + [BRIGHT] * 4)
+    somebody = People(np.ones((1, 18, 3), np.float32), np.ones(1, np.float32))
+
+    def look(pixels, name):
+        return PhotoPeople(name, pixels.shape[:2], BODYPOSENET_18, somebody if pixels.max() > 100 else NOBODY)
+
+    with open_clip(str(path)) as clip:
+        *_, last = frame_people.watch(clip, Watch(fps=fps), BODYPOSENET_18, look)
+    assert last.ids == (number,)
+
+
 def test_nobody_is_numbered_where_nobody_is_followed(network, clip, tmp_path):
     done = run(network, tmp_path / "out", clip, how=Watch(track=False))
     assert done.identities is None
