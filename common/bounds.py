@@ -14,7 +14,8 @@ PHOTO_RATIO_FROM = 2**24  # bytes; masks of one colour pack 1000 to 1
 EXIF_ENTRIES = 1024  # of a directory in EXIF data
 
 # Videos
-VIDEO_PIXELS = 2**24  # of a frame: 5,312 x 2,988, 50 MB, of which a few are in memory
+VIDEO_PIXELS = 2**24  # of a frame: 5,312 x 2,988, 50 MB
+VIDEO_BYTES = 400_000_000  # of the frames that are in memory at once, on however many cores
 VIDEO_FRAMES = 2**24  # three days at 60 frames a second
 
 # Annotations

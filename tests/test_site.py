@@ -12,7 +12,7 @@ import yaml
 import bodyposenet
 from bodyposenet.common.spec.guide.keys import list_keys
 from bodyposenet.common.spec.kinds import KINDS
-from docs.site.built import find_faults
+from docs.site.built import find_faults, read_page
 from docs.site.flowchart import draw_chart, read_chart
 from docs.site.links import find_dead_links
 from docs.site.pages import NOTEBOOK, PAGES, REFERENCE, ROOT, SETTINGS, write_site
@@ -119,6 +119,27 @@ def test_a_link_of_a_built_page_that_leads_nowhere_is_found(tmp_path, link):
     (tmp_path / "script.js").touch()
     (tmp_path / "index.html").write_text(BUILT.format(style="script.js", link=link))
     assert list(find_faults(tmp_path)) == [f"index.html: leads nowhere: {link}"]
+
+
+def test_a_page_that_is_given_for_any_address_fetches_nothing_and_leads_nowhere_by_a_path(tmp_path):
+    (tmp_path / "script.js").touch()
+    lost = BUILT.format(style="/assets/a.css", link="/index.html").replace("</h2>", '</h2><a href="#here">here</a>')
+    (tmp_path / "404.html").write_text(lost)
+    assert list(find_faults(tmp_path)) == [
+        "404.html: fetches /assets/a.css",
+        "404.html: fetches script.js",
+        "404.html: leads nowhere: /index.html",
+    ]
+
+
+def test_the_site_s_page_for_any_address_has_no_fault(site, tmp_path):
+    templates = site / yaml.load((site / SETTINGS).read_text(), SettingsLoader)["theme"]["custom_dir"]
+    page = (templates / "404.html").read_text()
+    assert "{" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL), "mkdocs has nothing to fill in"
+    (tmp_path / "404.html").write_text(page)
+    assert list(find_faults(tmp_path)) == []
+    (icon,) = read_page(tmp_path / "404.html").fetched
+    assert icon == "data:,", "without it browsers ask for one"
 
 
 def test_a_chart_is_drawn_with_every_box_below_those_that_lead_to_it():

@@ -5,9 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import click
-
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.spec.words import CalibrationMethod
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ def read_calibration(source: Path, files: "Together", size: tuple[int, int], fla
         compares=tuple(flags.keep_fp32) == AUTO,
     )
     if found.cache:
-        click.echo(f"warning: {found.cache} exists: its ranges are taken, and no picture is looked at", err=True)
+        note(f"warning: {found.cache} exists: its ranges are taken, and no picture is looked at")
     if found.stored:
         say(f"wrote {flags.cal_data_file}: {found.stored} batches", stored_batches=found.stored)
     judges = _read_judges(size, flags)

@@ -10,7 +10,7 @@ from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.launcher import Verb, task
 from bodyposenet.common.cli.launcher import results_dir as make_results_dir
 from bodyposenet.common.cli.options import PlaceType, common_options, example, option, path_map_option
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize, size
 from bodyposenet.common.storage.location import Location
@@ -94,7 +94,7 @@ def dataset_convert(
     _tell_problems(done.problems, done.report)
     _say_summary(done)
     say(report=done.report)
-    click.echo(f"what is in the dataset: {done.report}", err=True)
+    note(f"what is in the dataset: {done.report}")
 
 
 def _preview(spec: "DatasetSpec", output: Location, half: str, how: "ConversionOptions") -> None:
@@ -171,16 +171,16 @@ def _note_folder(output: Location) -> None:
     if not output.name or output.name in (".", ".."):
         raise UserError("names no shards", where=f"-o {output}", fix=f"use -o {output / 'train'}")
     if not output.remote and output.is_dir():
-        click.echo(f"note: {output} is a folder; the shards are written beside it, as {output}-fold-…", err=True)
+        note(f"note: {output} is a folder; the shards are written beside it, as {output}-fold-…")
 
 
 def _tell_problems(problems: "Sequence[Problem]", report: Location | None) -> None:
     """Print what was left out, then what is used all the same."""
     for problem in sorted(problems, key=lambda problem: problem.kept)[:MOST_TOLD]:
-        click.echo(f"{'note' if problem.kept else 'problem'}: {problem}", err=True)
+        note(f"{'note' if problem.kept else 'problem'}: {problem}")
     if len(problems) > MOST_TOLD:
         more = len(problems) - MOST_TOLD
-        click.echo(f"and {pluralize(more, 'more problem')}; see {report}", err=True)
+        note(f"and {pluralize(more, 'more problem')}; see {report}")
 
 
 def _say_summary(done: "Conversion") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bodyposenet.common.cli.printing import note
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.training.cluster import CONFIG, WORKERS, read_cluster
 
@@ -152,7 +153,7 @@ class Devices:
             raise UserError(f"GPUs are numbered from 0, and named once (got {listed})", where="--gpu_index")
         present = gpus_present()
         if present is None:
-            click.echo("note: no NVIDIA driver here, so --gpu_index has no effect", err=True)
+            note("note: no NVIDIA driver here, so --gpu_index has no effect")
         elif max(self.index) >= present:
             raise UserError(f"no such GPU (got {listed}); there are {present}", where="--gpu_index")
 

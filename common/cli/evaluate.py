@@ -17,7 +17,7 @@ from bodyposenet.common.cli.options import (
     path_map_option,
     results_folder,
 )
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import LabelFormat
@@ -82,7 +82,7 @@ def evaluate(
         ceiling = _ceiling(model, done.spec, dataset)
         say(f"{'ceiling AP':<24} {ceiling:.3f}", ceiling_ap=ceiling)
     for reason in done.skipped:
-        click.echo(f"left out: {reason}", err=True)
+        note(f"left out: {reason}")
     say(f"ran in {done.ran}", ran=done.ran)
     _say_files(done, folder)
 
@@ -112,7 +112,7 @@ def _say_files(done: "Evaluation", folder: "Location") -> None:
 
     if done.suspects is not None:
         say(f"wrote {folder / LIST}: {describe_suspects(done.suspects)}", suspects=count_kinds(done.suspects))
-        click.echo(f"look at them in {folder / SUSPECTS_PAGE}")
+        say(f"look at them in {folder / SUSPECTS_PAGE}")
     say(f"look at curves, joints and photos in {folder / PAGE}", page=folder / PAGE)
     say(
         f"wrote {folder / 'results.csv'}: {done.summary()}",

@@ -24,7 +24,7 @@ from bodyposenet.common.cli.options import (
     results_folder,
     warn_of_name,
 )
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.words import CalibrationMethod, DataFormat, DataType
@@ -202,7 +202,7 @@ def check_flags(flags: "ExportFlags") -> None:
     if flags.data_format == "channels_first":
         idle.append("-i channels_first beyond the order of -d (networks are channels_last)")
     if idle:
-        click.echo(f"warning: without effect: {', '.join(idle)}", err=True)
+        note(f"warning: without effect: {', '.join(idle)}")
 
 
 def engine_command(network: Path, size: tuple[int, int], flags: "ExportFlags") -> str:

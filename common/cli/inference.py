@@ -17,7 +17,7 @@ from bodyposenet.common.cli.options import (
     option,
     path_map_option,
 )
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.first_photos import import_for_photos
 from bodyposenet.common.spec.words import InputType
@@ -137,7 +137,7 @@ def _draw_photos(
         done = draw_photos(model, spec, photos, folder, device=options["device"], runner=options["runner"])
         run.log_metrics({"images": done.found.photos, "people": done.found.people})
     for reason in done.found.problems:
-        click.echo(f"left out: {reason}", err=True)
+        note(f"left out: {reason}")
     found, pictures = done.found, done.pictures
     say(f"ran in {done.ran}", ran=done.ran)
     say(
@@ -164,14 +164,16 @@ def _watch_videos(
         )
         run.log_metrics({"frames": done.frames, "people": done.people})
     for reason in done.problems:
-        click.echo(f"left out: {reason}", err=True)
+        note(f"left out: {reason}")
+    for reason in done.cut_off:
+        note(f"note: {reason}")
     say(f"ran in {done.ran}", ran=done.ran)
     say("\n".join(f"wrote {lines}: a line of JSON a frame" for lines in done.lines), lines=done.lines)
     say("\n".join(f"drew the people: {drawn}" for drawn in done.drawn), videos=done.drawn)
     say(
         done.summary(),
         frames=done.frames, people_in_frames=done.people, frames_without_people=done.empty, identities=done.identities,
-        videos_left_out=len(done.problems),
+        videos_left_out=len(done.problems), videos_cut_off=len(done.cut_off),
     )  # fmt: skip
 
 
@@ -197,7 +199,7 @@ def _infer_as_tao(spec: "InferenceSpec | None", model: Path, source: str, option
         )  # fmt: skip
         run.log_metrics({"images": done.images, "people": done.people})
     for reason in done.skipped:
-        click.echo(f"left out: {reason}", err=True)
+        note(f"left out: {reason}")
     say(f"ran in {done.ran}", ran=done.ran)
     say(
         f"wrote {done.detections}: {done.summary()}",
@@ -205,4 +207,4 @@ def _infer_as_tao(spec: "InferenceSpec | None", model: Path, source: str, option
         photos_left_out=len(done.skipped), pictures=done.pictures,
     )  # fmt: skip
     if done.pictures:
-        click.echo(f"drew the people: {done.pictures[0] if len(done.pictures) == 1 else done.pictures[0].parent}")
+        say(f"drew the people: {done.pictures[0] if len(done.pictures) == 1 else done.pictures[0].parent}")

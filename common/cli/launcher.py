@@ -11,7 +11,7 @@ import click
 
 from bodyposenet.common.cli.devices import LAUNCH_FLAGS, Devices, spread
 from bodyposenet.common.cli.log_file import logging_to
-from bodyposenet.common.cli.printing import print_document, say
+from bodyposenet.common.cli.printing import note, print_document, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import tell
 from bodyposenet.common.machine.home import name_folders
@@ -66,7 +66,7 @@ class Verb(click.Command):
         ctx.meta[LAUNCH] = launch
         with logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
             code = guard(ctx, lambda: self._run(ctx, launch, upload))
-            click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
+            note(f"Execution status: {'FAIL' if code else 'PASS'}")
         if code:
             ctx.exit(code)
 
@@ -117,7 +117,7 @@ def guard(ctx: click.Context, run: Callable[[], object]) -> int:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # whoever read our output has gone; click ends quietly
         code, message = tell(error)
-        click.echo(message, err=True)
+        note(message)
         _note_failure(ctx, error, message)
         return code
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodyposenet.common.cli.options import WordType, find_model, log_notes, option
+from bodyposenet.common.cli.printing import note
 from bodyposenet.common.model.files.bundled import PEOPLE, PRETRAINED, runnable_path
 from bodyposenet.common.spec.words import Device, RunnerName
 
@@ -40,7 +41,7 @@ def read_inference_spec(
     name = model or spec.model_path or PEOPLE
     if model is None:
         told = f"taking model_path of {path}, {name}" if spec.model_path else f"taking {name}"
-        click.echo(f"note: -m is not given; {told}", err=True)
+        note(f"note: -m is not given; {told}")
     return (spec if path else None), _find_runnable(name, spec, runner)
 
 

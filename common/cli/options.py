@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
-from bodyposenet.common.cli.printing import json_option
+from bodyposenet.common.cli.printing import json_option, note
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
 from bodyposenet.common.storage.encryption import is_encrypted
@@ -153,7 +153,7 @@ def _find_key(key: str | None, file: str | None) -> str | None:
     if file is not None:
         return _decode_key(read_bytes(file, fix="check --key_file"), file)
     if key:
-        click.echo(f"warning: others may see -k KEY; use --key_file FILE, --key_file - or {VARIABLE}", err=True)
+        note(f"warning: others may see -k KEY; use --key_file FILE, --key_file - or {VARIABLE}")
     return key
 
 
@@ -179,23 +179,23 @@ def warn_of_name(output: Path) -> None:
     """One warning where a model file is named as what it will not be: open, or encrypted."""
     encrypted = key_in_use() is not None
     if encrypted and output.suffix in (".keras", ".onnx"):
-        click.echo(f"warning: {output} will be encrypted, though its name is that of an open file", err=True)
+        note(f"warning: {output} will be encrypted, though its name is that of an open file")
     if not encrypted and output.suffix in TAO_ENDINGS:
-        click.echo(f"warning: {output} will be an open file, whatever its name says: no key is given", err=True)
+        note(f"warning: {output} will be an open file, whatever its name says: no key is given")
 
 
 def warn_of_plain(source: Path, output: Path) -> None:
     """One warning where an encrypted network leaves its encryption."""
     if is_encrypted(source):
-        click.echo(f"warning: {source} is encrypted; the network in {output} will not be", err=True)
+        note(f"warning: {source} is encrypted; the network in {output} will not be")
 
 
 def log_notes(spec: "Strict", path: str) -> None:
     """A log line for each key of a spec that has no effect here."""
     from bodyposenet.common.spec.kinds import notes
 
-    for note in notes(spec):
-        log.info("%s: %s", path, note)
+    for each in notes(spec):
+        log.info("%s: %s", path, each)
 
 
 def find_model(path: Path | str) -> Path:
@@ -217,7 +217,7 @@ def find_model(path: Path | str) -> Path:
         return path
     if not beside.exists():
         raise UserError("there is no such model", where=str(path), fix="give a .keras or .onnx file that bpnet wrote")
-    click.echo(f"note: {path} is not there; taking {beside}", err=True)
+    note(f"note: {path} is not there; taking {beside}")
     return beside
 
 

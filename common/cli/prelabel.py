@@ -11,7 +11,7 @@ from bodyposenet.common.cli.dry_run import dry_run_option, say_plan
 from bodyposenet.common.cli.launcher import Verb, results_dir, task
 from bodyposenet.common.cli.network_options import inference_flags, read_inference_spec
 from bodyposenet.common.cli.options import WordType, common_options, example, key_option, option, path_map_option
-from bodyposenet.common.cli.printing import say
+from bodyposenet.common.cli.printing import note, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.imports import import_numba
 from bodyposenet.common.model.files.bundled import REGISTERED
@@ -76,7 +76,7 @@ def prelabel(
             run, model, spec, source, folder, choice, name=name, device=options["device"], runner=options["runner"]
         )
     for reason in done.problems:
-        click.echo(f"left out: {reason}", err=True)
+        note(f"left out: {reason}")
     say(
         f"wrote {done.file}: {done.summary()}",
         labels=done.file, people=done.people, photos=done.photos, photos_seen=done.seen,

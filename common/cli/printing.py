@@ -1,4 +1,4 @@
-"""Printing: what a verb says on standard output: sentences, or with --json one document of the numbers in them."""
+"""Printing: what a verb says: sentences, or with --json one document of the numbers in them; and notes beside them."""
 
 import contextlib
 import json
@@ -45,6 +45,14 @@ def say(text: str = "", **numbers: object) -> None:
         ctx.meta[DOCUMENT] |= numbers
     if text:
         click.echo(escape_controls(text))
+
+
+def note(text: str) -> None:
+    """Print on standard error, with or without ``--json``, what is no result: a warning, or what was left out.
+
+    Names in it are written as :func:`say` writes them.
+    """
+    click.echo(escape_controls(text), err=True)
 
 
 @contextlib.contextmanager

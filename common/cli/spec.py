@@ -92,7 +92,7 @@ def schema(kind: str | None, output_dir: "Location | None") -> None:
         click.echo(format_schema(kind), nl=False)
     else:
         for each in kinds:
-            click.echo(f"{each}: {locate_schema(each)}")
+            say(f"{each}: {locate_schema(each)}")
 
 
 @spec_group.command("explain", cls=ErrorHandlingCommand, epilog=example("bpnet spec explain heatmap_gaussian_sigma"))

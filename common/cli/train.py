@@ -60,7 +60,7 @@ def _train(spec: "TrainSpec", named: "str | Path", cluster: TrainingCluster) -> 
             from bodyposenet.common.model.training.train import train as train_model
 
             train_model(begin.spec, folder, source=plan.source, cluster=cluster)
-            click.echo(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
+            say(f"worker {cluster.index} of {len(cluster.workers)} is done; worker 0 has what came out")
             return
         from bodyposenet.common.steps.train import run_train
 

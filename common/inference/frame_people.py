@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bodyposenet.common.bounds import VIDEO_BYTES
 from bodyposenet.common.inference.many import look_at_all
 from bodyposenet.common.inference.photo_people import PhotoPeople
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -76,11 +77,21 @@ def watch(clip: Clip, how: Watch, skeleton: Skeleton, look: Look) -> Generator[F
         pixels = cv2.cvtColor(frame.pixels, cv2.COLOR_BGR2RGB)
         return frame.number, frame.time, look(pixels, f"{clip.name}: frame {frame.number}")
 
-    for number, seconds, each in look_at_all(clip.read(how.fps, how.max_frames), find):
-        people, ids = each.found, identities.follow(each.found) if how.track else ()
+    frames = clip.read(how.fps, how.max_frames)
+    for number, seconds, each in look_at_all(frames, find, most=lambda: _count_at_once(clip.pixels)):
+        people, ids = each.found, identities.follow(each.found, seconds) if how.track else ()
         if how.smooth:
             people = smoother.smooth(people, ids, seconds)
             smoother.forget(identities.expected)
         yield FramePeople(
             each.name, each.size, each.skeleton, people, photo=each.photo, number=number, time=seconds, ids=ids
         )
+
+
+def _count_at_once(pixels: int) -> int:
+    """How many frames of so many pixels there may be at once, the one that was given last aside.
+
+    Each takes its bytes twice while it is looked at, as it was decoded and as RGB; the one that was given once.
+    """
+    fit = VIDEO_BYTES // (3 * pixels)
+    return max(1, (fit - 1) // 2)

@@ -4,6 +4,7 @@ Each of a few threads takes a photo all the way: reads, decodes and fits it, run
 one waits for a disk or decodes, another has the network, and no core idles, as libraries compute outside Python's lock.
 """
 
+import math
 import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,12 +20,16 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
-def look_at_all(items: Iterable[Item], look: Callable[[Item], Found]) -> Generator[Found]:
+def look_at_all(
+    items: Iterable[Item], look: Callable[[Item], Found], *, most: Callable[[], float] = lambda: math.inf
+) -> Generator[Found]:
     """Look at items, several at once.
 
     Args:
         items: Are taken from this thread, a few more than are looked at.
         look: Called from several threads.
+        most: Tells how many items there may be at once, the one whose people are in use among them; one there always
+            is. It is asked before each but the first.
 
     Yields:
         What was found, in the order of the items, as soon as it is when the next item is there: a camera's frames come
@@ -36,7 +41,7 @@ def look_at_all(items: Iterable[Item], look: Callable[[Item], Found]) -> Generat
     workers = count_at_once()
     with ThreadPoolExecutor(workers, thread_name_prefix="photos") as threads:
         begun = (threads.submit(look, item) for item in items)
-        yield from keep_ahead(begun, 2 * workers, is_done=Future.done)
+        yield from keep_ahead(begun, 2 * workers, is_done=Future.done, most=most)
 
 
 def count_at_once() -> int:

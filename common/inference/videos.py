@@ -55,7 +55,8 @@ class VideoFound:
         people: Found in them, in each frame anew.
         empty: Frames in which nobody was found.
         identities: How many of them are different, as far as they could be followed; None if nobody was.
-        problems: What is wrong with videos that could not be used, or not to their end.
+        problems: What is wrong with videos that could not be used.
+        cut_off: What is wrong with those that ended before their end; what there is of them was looked at.
         ran: What ran the network.
     """
 
@@ -66,6 +67,7 @@ class VideoFound:
     empty: int = 0
     identities: int | None = None
     problems: list[str] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
     ran: str = ""
 
     def summary(self) -> str:
@@ -80,11 +82,6 @@ class VideoFound:
         self.frames += 1
         self.people += len(found)
         self.empty += not len(found)
-
-    def tell(self, problem: str) -> None:
-        """Keep what is wrong with a video that cannot be used, and log it."""
-        log.warning("skipped %s", problem)
-        self.problems.append(problem)
 
 
 def watch_videos(
@@ -135,9 +132,10 @@ def watch_videos(
             ):
                 frames = _watch_one(estimator.watch(clip, how), clip, how, write, made, hidden)
         except ClipError as error:
-            made.tell(str(error))
-            if len(made.problems) == len(videos) and not made.frames:
+            made.problems.append(str(error))
+            if len(made.problems) == len(videos):
                 raise
+            log.warning("skipped %s", error)
             continue
         made.lines += [lines] if frames else []
         made.drawn += [drawn] if frames and save else []
@@ -162,11 +160,15 @@ def _watch_one(
         if not clip.camera:
             raise
         log.info("%s: ended by an interrupt", clip.name)
+    except ClipError as error:
+        if made.frames == before:
+            raise
+        clip.problem = str(error)
     if made.identities is not None:
         made.identities += len(different)
     if clip.problem:
         log.warning("%s", clip.problem)
-        made.problems.append(clip.problem)
+        made.cut_off.append(clip.problem)
     return made.frames - before
 
 

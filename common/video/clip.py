@@ -54,6 +54,7 @@ class Clip:
         camera: It has no end of its own.
         rate: Frames a second.
         told: Frames, as the file says; 0 where it does not, or says what cannot be.
+        pixels: Of the largest frame so far, as the file says or as it was decoded.
         problem: What is wrong with a video that ends before its end, or a camera that does, once it has been read.
     """
 
@@ -62,7 +63,7 @@ class Clip:
         rate, told = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = rate if 0 < rate <= FASTEST else RATE
         self.told = int(told) if not camera and 0 < told <= VIDEO_FRAMES else 0
-        self.problem = ""
+        self.problem, self.pixels = "", 1
         self._hold(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
     def count(self, fps: float | None = None, most: int | None = None) -> int | None:
@@ -122,6 +123,7 @@ class Clip:
                 f"has frames of {pixels / 1e6:.0f} million pixels; {VIDEO_PIXELS / 1e6:.0f} million are taken at most"
             )
             raise ClipError(problem, where=self.name, fix="make it smaller")
+        self.pixels = max(self.pixels, int(pixels))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.video.assignment import assign
 
-HIDDEN = 15  # frames that a person may be hidden for
+HIDDEN = 0.502  # seconds that a person may be hidden for: 15 frames at 29.97 a second, told in whole milliseconds
 LEAST = 0.15  # OKS; below it nobody is the same
 COMMON = 3  # joints that two are compared by; with fewer of them they are less alike
 NEWEST = 0.1  # weight of the last frame's step in the velocity; of the first steps there is the mean
@@ -36,6 +36,7 @@ class _Followed:
             nearer to where they were expected if it may have been somebody else; score 0 where one was never found.
         velocity: ``(2,)`` pixels a frame.
         area: In square pixels, of the box around the joints.
+        time: When they were last seen, in seconds.
         hidden: Frames since they were seen.
         seen: Frames in which they were.
     """
@@ -44,6 +45,7 @@ class _Followed:
     joints: Floats
     velocity: Floats
     area: float
+    time: float
     hidden: int = 0
     seen: int = 1
 
@@ -60,10 +62,10 @@ class Identities:
 
     Args:
         skeleton: Names the joints and says how far each may be off.
-        hidden: Frames that a person may be hidden for, and still keep their number.
+        hidden: Seconds that a person may be hidden for, and still keep their number; a frame they may be in any case.
     """
 
-    def __init__(self, skeleton: Skeleton, hidden: int = HIDDEN) -> None:
+    def __init__(self, skeleton: Skeleton, hidden: float = HIDDEN) -> None:
         self.hidden = hidden
         self._spread = (2 * np.asarray(skeleton.sigmas, float)) ** 2
         self._followed: list[_Followed] = []
@@ -74,11 +76,12 @@ class Identities:
         """The numbers of those who were seen, or may come back."""
         return frozenset(each.number for each in self._followed)
 
-    def follow(self, people: People) -> tuple[int, ...]:
+    def follow(self, people: People, time: float) -> tuple[int, ...]:
         """Number the people of the next frame, who may be nobody.
 
         Args:
             people: In pixels of the video.
+            time: Seconds; later than the last frame's.
 
         Returns:
             A number for each, in their order.
@@ -88,15 +91,16 @@ class Identities:
         pairs = dict(assign(alike))
         trust = (alike / np.maximum(alike.sum(axis=0), 1e-9)) ** DOUBT
         seen = {
-            column: _move(self._followed[row], found[column], float(trust[row, column]))
+            column: _move(self._followed[row], found[column], float(trust[row, column]), time)
             for row, column in pairs.items()
         }  # fmt: skip
         missed = [replace(each, hidden=each.hidden + 1) for row, each in enumerate(self._followed) if row not in pairs]
         new = [column for column in range(len(found)) if column not in seen]
         for column in sorted(new, key=lambda column: _order(found[column])):
             self._last += 1
-            seen[column] = _Followed(self._last, found[column], np.zeros(2), _measure(found[column]))
-        self._followed = [*seen.values(), *(each for each in missed if each.hidden <= self.hidden)]
+            seen[column] = _Followed(self._last, found[column], np.zeros(2), _measure(found[column]), time)
+        kept = [each for each in missed if each.hidden == 1 or time - each.time <= self.hidden]
+        self._followed = [*seen.values(), *kept]
         self._followed.sort(key=lambda each: each.number)
         return tuple(seen[column].number for column in range(len(found)))
 
@@ -116,7 +120,7 @@ class Identities:
         return np.where(table >= LEAST, table, 0.0)
 
 
-def _move(person: _Followed, found: Floats, trust: float) -> _Followed:
+def _move(person: _Followed, found: Floats, trust: float, time: float) -> _Followed:
     """Take over where a person was found, as far as it is trusted; joints that were not found stay with the others."""
     there, known, expected = found[:, 2] > 0, person.joints[:, 2] > 0, person.expect()
     both = there & known
@@ -126,7 +130,7 @@ def _move(person: _Followed, found: Floats, trust: float) -> _Followed:
     places = expected + weight[:, None] * (found[:, :2] - expected)
     joints = np.column_stack([places, np.where(there, found[:, 2], person.joints[:, 2])])
     area = person.area + trust * NEWEST * (_measure(found) - person.area)
-    return _Followed(person.number, joints, velocity, area, 0, person.seen + 1)
+    return _Followed(person.number, joints, velocity, area, time, 0, person.seen + 1)
 
 
 def _measure(joints: Floats) -> float:

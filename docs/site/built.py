@@ -1,5 +1,8 @@
 """Built: what browsers find in the pages of a site: nothing fetched from elsewhere, no link to what is not there.
 
+The page that a server gives for any address cannot know where the site begins: it fetches nothing, and has no links
+to other pages.
+
     python -m docs.site.built FOLDER
 
 Ends with exit code 1, and a line for each, if anything is.
@@ -22,7 +25,7 @@ FETCHED = {
     "audio": "src",
 }
 POINTERS = {"canonical", "alternate", "prev", "next"}  # kinds of <link> that nothing is fetched for
-AT_ANY_DEPTH = "404.html"  # a server gives it for any address, so that it names what it needs from the root
+AT_ANY_DEPTH = "404.html"  # a server gives it for any address
 
 
 @dataclass
@@ -61,7 +64,11 @@ def read_page(path: Path) -> BuiltPage:
 
 def find_faults(folder: Path) -> Iterator[str]:
     """Find what is wrong with the pages of a site: what they fetch from elsewhere, and links that lead nowhere."""
-    pages = {path: read_page(path) for path in sorted(folder.rglob("*.html")) if path.name != AT_ANY_DEPTH}
+    pages = {path: read_page(path) for path in sorted(folder.rglob("*.html"))}
+    if lost := pages.pop(folder / AT_ANY_DEPTH, None):
+        yield from (f"{AT_ANY_DEPTH}: fetches {each}" for each in lost.fetched if urlsplit(each).scheme != "data")
+        links = [each for each in lost.links if not (urlsplit(each).scheme or each.startswith("#"))]
+        yield from (f"{AT_ANY_DEPTH}: leads nowhere: {each}" for each in links)
     for path, page in pages.items():
         place = path.relative_to(folder)
         yield from (f"{place}: fetches {address}" for address in page.fetched if _is_elsewhere(address))

@@ -20,6 +20,8 @@ NOTEBOOK = "docs/first-people.ipynb"
 PAGES = "pages"
 SETTINGS = "mkdocs.yml"
 WORKER = "iframe-worker.js"
+TEMPLATES = "templates"
+LOST = "404.html"
 
 
 def list_pages() -> list[Path]:
@@ -46,6 +48,7 @@ def write_site(folder: Path) -> None:
     run_notebook(ROOT / NOTEBOOK, (folder / PAGES / NOTEBOOK).with_suffix(".md"))
     _copy(Path(__file__).with_name(SETTINGS), folder / SETTINGS)
     _copy(Path(__file__).with_name(WORKER), folder / PAGES / "assets" / WORKER)
+    _copy(Path(__file__).with_name(LOST), folder / TEMPLATES / LOST)
 
 
 def make_reference() -> dict[str, str]:

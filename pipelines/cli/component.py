@@ -4,6 +4,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
+from bodyposenet.common.cli.printing import say
 from bodyposenet.common.cli.verb_group import WholeSentences
 
 EXAMPLES = ("bpnet component show calibrate", "bpnet component show calibrate --yaml > calibrate.yaml")
@@ -22,7 +23,7 @@ def list_components() -> None:
     told = list_purposes()
     width = max(map(len, told))
     for name, purpose in told.items():
-        click.echo(f"{name:{width}}  {purpose}")
+        say(f"{name:{width}}  {purpose}")
 
 
 @component.command("show", cls=ErrorHandlingCommand, epilog=example(*EXAMPLES))

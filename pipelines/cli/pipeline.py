@@ -76,7 +76,7 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
     check_name("pipeline", package.name)
     check_name("version", package.version)
     done = upload_package(Server(host, namespace), package)
-    click.echo(f"{package.name} {package.version}: {'uploaded' if done.new else 'is there already, nothing to do'}")
+    say(f"{package.name} {package.version}: {'uploaded' if done.new else 'is there already, nothing to do'}")
 
 
 @pipeline.command(

@@ -7,7 +7,7 @@ import click
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand
 from bodyposenet.common.cli.options import example
-from bodyposenet.common.cli.printing import json_option, say
+from bodyposenet.common.cli.printing import json_option, note, say
 from bodyposenet.pipelines.cli.flags import connection_options
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def stop_run(named: str, host: str | None, namespace: str | None) -> None:
     run = find_run(server, named)
     about = f"run {run.run_id} ({run.display_name})"
     if run.state in ENDED:
-        click.echo(f"{about} has ended already: {run.state}")
+        say(f"{about} has ended already: {run.state}")
         return
     server.stop(str(run.run_id))
-    click.echo(f"{about} is being ended; bpnet pipeline wait {run.run_id} tells when it has")
+    say(f"{about} is being ended; bpnet pipeline wait {run.run_id} tells when it has")
 
 
 @click.command(
@@ -90,7 +90,7 @@ def follow_run(server: "Server", run_id: str) -> None:
     try:
         follow(server, run_id, view)
     except KeyboardInterrupt:
-        click.echo(f"the run goes on: {server.page(run_id)}; wait again: bpnet pipeline wait {run_id}", err=True)
+        note(f"the run goes on: {server.page(run_id)}; wait again: bpnet pipeline wait {run_id}")
         raise
     finally:
         say(**view.end)

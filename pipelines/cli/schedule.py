@@ -51,7 +51,7 @@ def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespa
     check_names(declared, owner)
     changes = plan_changes(Server(host, namespace), declared, owner)
     for change in changes:
-        click.echo("\n".join(change.describe(datetime.now(UTC))))
+        say("\n".join(change.describe(datetime.now(UTC))))
     differ = sum(change.kind != "same" for change in changes)
     say(f"{differ} of {pluralize(len(changes), 'schedule')} would change. {CLOCK}", **_list_changes(changes))
     ctx.exit(DIFFERS if differ else 0)
@@ -73,7 +73,7 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
     check_names(declared, owner)
     server = Server(host, namespace)
     changes = plan_changes(server, declared, owner)
-    apply(server, changes, owner, click.echo)
+    apply(server, changes, owner, say)
     differed = sum(change.kind != "same" for change in changes)
     say(f"{differed} of {pluralize(len(changes), 'schedule')} changed. {CLOCK}", **_list_changes(changes))
 
@@ -115,5 +115,5 @@ def schedule_one(
     check_names([declared], BY_HAND)
     server = Server(host, namespace)
     changes = plan_changes(server, [declared], BY_HAND)[:1]  # others made by hand stay
-    apply(server, changes, BY_HAND, click.echo)
+    apply(server, changes, BY_HAND, say)
     say(CLOCK, **_list_changes(changes))

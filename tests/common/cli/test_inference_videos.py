@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.clips import Camera, write_clip
@@ -69,6 +70,26 @@ def test_the_numbers_are_a_document_which_a_dry_run_tells_without_a_trace(clips,
     refused = run("none.avi", "-m", network, "--dry-run")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert run("none.avi", "a.avi", "-m", network, "--dry-run").exit_code == 0, "one of them can be looked at"
+
+
+def test_videos_that_are_cut_off_count_apart_from_those_that_are_left_out(clips, network):
+    noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8)
+    cut = write_clip(clips / "cut.avi", list(noise))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
+    Path("bad.avi").write_text("no video")
+    done = run("a.avi", "cut.avi", "bad.avi", "-m", network, "--json")
+    told = json.loads(done.stdout)
+    assert (told["videos_left_out"], told["videos_cut_off"]) == (1, 1)
+    assert [Path(each).name for each in told["lines"]] == ["a.people.jsonl", "cut.people.jsonl"]
+    assert "left out: bad.avi: is no video" in done.stderr
+    assert "note: cut.avi: ends after" in done.stderr
+    assert "left out: cut.avi" not in done.stderr
+
+
+def test_a_video_alone_that_cannot_be_used_is_told_once(clips, network):
+    Path("bad.avi").write_text("no video")
+    done = run("bad.avi", "-m", network)
+    assert (done.exit_code, done.stderr.count("bad.avi")) == (2, 1)
 
 
 def test_a_folder_is_one_of_photos(clips, network):

@@ -13,7 +13,8 @@ from support.verb_cases import CASES, draw_given, list_verbs, make_given
 
 from bodyposenet.common.cli.launcher import ErrorHandlingCommand, RemainsError
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.cli.printing import json_option, make_plain, say
+from bodyposenet.common.cli.options import find_model
+from bodyposenet.common.cli.printing import json_option, make_plain, note, say
 from bodyposenet.common.errors import UserError
 
 PAGE = Path(__file__).parents[3] / "docs/command-line.md"
@@ -127,13 +128,34 @@ def test_every_verb_prints_its_numbers_as_json_or_is_known_to_print_none():
     assert NO_NUMBERS.keys() <= set(verbs)
 
 
+def walk_verbs():
+    """All nodes of the modules of verbs, each with its file."""
+    folders = [PAGE.parents[1] / place for place in ("common/cli", "pipelines/cli")]
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    return [(file, node) for file in files for node in ast.walk(ast.parse(file.read_text()))]
+
+
+def test_verbs_print_through_what_escapes_names_unless_it_is_a_whole_text():
+    """``say`` and ``note`` escape them; a spec, or a file that others read, is printed as it is, to its end."""
+    nodes = [(file.name, node) for file, node in walk_verbs() if file.name != "printing.py"]
+    names = ("click.echo", "click.secho", "print")
+    printed = [(name, node.lineno) for name, node in nodes if ast.unparse(node) in names]
+    whole = [
+        (name, node.lineno)
+        for name, node in nodes
+        if isinstance(node, ast.Call) and [ast.unparse(each) for each in node.keywords] == ["nl=False"]
+    ]
+    assert printed == whole
+    assert len(whole) < 8
+    imported = {alias.name for _, node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not {"echo", "secho"} & imported
+
+
 def test_the_page_has_every_key():
     text = PAGE.read_text()
     calls = [
         node
-        for place in ("common/cli", "pipelines/cli")
-        for file in sorted((PAGE.parents[1] / place).glob("*.py"))
-        for node in ast.walk(ast.parse(file.read_text()))
+        for _, node in walk_verbs()
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("say", "say_plan")
     ]
     keys = {keyword.arg for call in calls for keyword in call.keywords if keyword.arg} - {"needed"}
@@ -251,6 +273,25 @@ def test_names_of_files_reach_no_terminal_as_they_are():
     assert (told.exit_code, told.stdout) == (0, "wrote photo\\x1b[31m\\udcff.jpg\n")
     assert done.stdout.isascii()
     assert json.loads(done.stdout) == {"photo": name}
+
+
+def test_notes_are_on_standard_error_with_names_as_no_terminal_takes_them_for_more():
+    @click.command(cls=ErrorHandlingCommand)
+    @json_option
+    def verb():
+        note("left out: photo\x1b[31m\udcff\r.jpg:\tno\nphoto")
+
+    told = "left out: photo\\x1b[31m\\udcff\\r.jpg:\tno\nphoto\n"
+    for words, document in (([], ""), (["--json"], "{}\n")):
+        done = CliRunner().invoke(verb, words)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, document, told)
+
+
+def test_a_model_whose_name_would_colour_the_terminal_is_noted_in_plain_text(tmp_path, capsys):
+    beside = tmp_path / "net\x1b[31m.keras"
+    beside.touch()
+    assert find_model(beside.with_suffix(".tlt")) == beside
+    assert capsys.readouterr().err.count("/net\\x1b[31m.") == 2
 
 
 def test_a_document_has_what_json_has():

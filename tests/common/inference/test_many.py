@@ -33,6 +33,29 @@ def test_items_are_taken_a_few_ahead_and_no_further():
     assert len(taken) < 500
 
 
+@pytest.mark.parametrize("most", [0, 1, 2, 5])
+def test_no_more_items_are_held_than_may_be(most, monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "9")
+    taken, too_many = [], threading.Event()
+
+    def come():
+        for item in range(30):
+            taken.append(item)
+            if item >= max(1, most):
+                too_many.set()
+            yield item
+
+    def look(item):
+        if item == 0:
+            too_many.wait(0.2)
+        return item
+
+    for number, item in enumerate(look_at_all(come(), look, most=lambda: most)):
+        assert item == number
+        assert len(taken) - number <= max(1, most), "all that were taken, but for those that were used"
+    assert taken == list(range(30))
+
+
 def test_what_is_found_does_not_wait_for_items_that_come_slowly(monkeypatch):
     monkeypatch.setenv(AT_ONCE, "50")
     taken = []

@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 
 import cv2
 import numpy as np
@@ -18,12 +20,18 @@ from support.person_net import BRIGHT, DARK, IN_PHOTO, write_network
 
 from bodyposenet import PoseEstimator
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.inference import frame_people
 from bodyposenet.common.inference.inputs import split_videos
+from bodyposenet.common.inference.many import AT_ONCE
+from bodyposenet.common.inference.photo_people import PhotoPeople
 from bodyposenet.common.inference.videos import watch_videos
+from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
+from bodyposenet.common.video import clip as clip_module
 from bodyposenet.common.video.clip import open_clip
 from bodyposenet.common.video.watch import Watch
 
+NOBODY = People(np.zeros((0, 18, 3), np.float32), np.zeros(0, np.float32))
 CLIP = [BRIGHT] * 4 + [DARK] * 2 + [BRIGHT] * 4
 
 
@@ -73,6 +81,20 @@ def test_the_lines_are_what_python_gives_frame_by_frame(network, clip, tmp_path)
     assert [frame.ids for frame in frames] == [(1,), (1,), (), (1,)]
     assert frames[0].draw().shape == BRIGHT.shape
     assert frames[0].name == f"{clip}: frame 0"
+
+
+@pytest.mark.parametrize("fps", [None, 10, 5])
+@pytest.mark.parametrize(("dark", "number"), [(4, 1), (9, 2)])
+def test_fewer_frames_a_second_change_nothing_in_how_long_somebody_may_be_hidden(tmp_path, fps, dark, number):
+    path = write_clip(tmp_path / "clip.avi", [BRIGHT] * 4 + [DARK] * dark + [BRIGHT] * 4)
+    somebody = People(np.ones((1, 18, 3), np.float32), np.ones(1, np.float32))
+
+    def look(pixels, name):
+        return PhotoPeople(name, pixels.shape[:2], BODYPOSENET_18, somebody if pixels.max() > 100 else NOBODY)
+
+    with open_clip(str(path)) as clip:
+        *_, last = frame_people.watch(clip, Watch(fps=fps), BODYPOSENET_18, look)
+    assert last.ids == (number,)
 
 
 def test_nobody_is_numbered_where_nobody_is_followed(network, clip, tmp_path):
@@ -183,24 +205,80 @@ def test_lines_that_another_run_is_writing_are_let_be(network, clip, tmp_path):
     assert lines.read_bytes() == kept
 
 
-def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path):
+def test_a_video_that_cannot_be_used_is_told_and_the_others_are_looked_at(network, clip, tmp_path, caplog):
     (tmp_path / "bad.mp4").write_bytes(b"broken")
     cut = write_clip(tmp_path / "cut.avi", list(np.random.default_rng(0).integers(0, 255, (10, 256, 256, 3), np.uint8)))
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 6 // 10])
     done = run(network, tmp_path / "out", tmp_path / "bad.mp4", clip, cut)
     assert [path.name for path in done.lines] == ["clip.people.jsonl", "cut.people.jsonl"]
-    bad, short = done.problems
+    (bad,), (short,) = done.problems, done.cut_off
     assert "bad.mp4: is no video" in bad
     assert "cut.avi: ends after" in short
+    assert [caplog.text.count(told) for told in ("bad.mp4: is no video", "cut.avi: ends after")] == [1, 1]
     assert len(read_lines(done.lines[1])) == done.frames - 10
 
 
-def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path):
+def test_what_was_found_before_a_frame_that_is_too_large_is_kept(network, tmp_path, monkeypatch):
+    class Growing(Camera):
+        def retrieve(self):
+            return True, np.array(BRIGHT if self.left >= 995 else np.tile(BRIGHT, (2, 2, 1)))
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Growing(BRIGHT, 1000))
+    monkeypatch.setattr(clip_module, "VIDEO_PIXELS", BRIGHT[..., 0].size)
+    done = run(network, tmp_path / "out", "camera:0", save=True)
+    monkeypatch.undo()
+    assert [line["frame"] for line in read_lines(done.lines[0])] == list(range(5))
+    with open_clip(str(done.drawn[0])) as made:
+        assert made.told >= 5
+    (problem,) = done.cut_off
+    assert "camera:0: has frames of 0 million pixels" in problem
+
+
+@pytest.mark.parametrize("sides", [[64] * 40, [16] * 20 + [64] * 20], ids=["as large", "growing"])
+def test_frames_in_memory_come_to_no_more_than_their_bound(sides, monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "20")
+    frames, totals, above, largest = [], [], threading.Event(), 3 * max(sides) ** 2
+    monkeypatch.setattr(frame_people, "VIDEO_BYTES", bound := 12 * largest)
+
+    def hold(pixels):
+        frames.append(weakref.ref(pixels))
+        totals.append(sum(frame.nbytes for ref in list(frames) if (frame := ref()) is not None))
+        if totals[-1] > bound:
+            above.set()
+        return pixels
+
+    class Large(Camera):
+        def get(self, name):
+            return 0.0
+
+        def retrieve(self):
+            side = sides[len(sides) - self.left - 1]
+            return True, hold(np.zeros((side, side, 3), np.uint8))
+
+    def look(pixels, name):
+        hold(pixels)
+        if int(name.removeprefix("camera:0: frame ")) < 20:
+            above.wait(0.2)  # for more to be read than may be
+        return PhotoPeople(name, pixels.shape[:2], BODYPOSENET_18, NOBODY, photo=pixels)
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Large(None, len(sides)))
+    with open_clip("camera:0") as clip:
+        for found in frame_people.watch(clip, Watch(max_frames=len(sides)), BODYPOSENET_18, look):
+            assert found.size == (sides[found.number],) * 2
+    assert max(totals) <= bound + (2 * largest if min(sides) < max(sides) else 0), "one larger than those before, aside"
+
+
+def test_videos_none_of_which_can_be_used_are_an_error_and_earlier_results_stay(network, clip, tmp_path, caplog):
     (before,) = run(network, tmp_path / "out", clip).lines
     kept = before.read_bytes()
     clip.write_bytes(b"broken")
     with pytest.raises(UserError, match=r"clip\.avi: is no video"):
         run(network, tmp_path / "out", clip)
+    assert "clip.avi" not in caplog.text, "the error tells it"
+    (tmp_path / "bad.mp4").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"clip\.avi: is no video"):
+        run(network, tmp_path / "out", tmp_path / "bad.mp4", clip)
+    assert [caplog.text.count(name) for name in ("bad.mp4: ", "clip.avi: ")] == [1, 0]
     assert before.read_bytes() == kept
 
 

@@ -1,20 +1,24 @@
 """Prefetch: results come in order, no more is begun than may be, and what nobody takes is cancelled."""
 
+from itertools import islice
+
 import pytest
 
 from bodyposenet.common.machine.prefetch import keep_ahead
 
 
 class Works:
-    """Pieces of work that note what is done to them; one of them may fail."""
+    """Pieces of work that note what is done to them; one of them may fail, and so may beginning another after them."""
 
     def __init__(self, failing=None):
         self.failing, self.begun, self.cancelled = failing, [], []
 
-    def begin(self, count):
+    def begin(self, count, ending=None):
         for number in range(count):
             self.begun.append(number)
             yield Piece(self, number)
+        if ending is not None:
+            raise ending
 
 
 class Piece:
@@ -67,3 +71,35 @@ def test_after_an_error_the_rest_is_cancelled():
     with pytest.raises(ValueError, match="piece 1"):
         next(results)
     assert (works.begun, works.cancelled) == ([0, 1, 2, 3], [2, 3])
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3, 9])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_where_no_more_can_be_begun_the_results_of_what_is_come_before_the_error(count, ahead):
+    works, found = Works(), []
+    with pytest.raises(OSError, match="no more"):
+        found.extend(keep_ahead(works.begin(count, OSError("no more")), ahead))
+    assert found == works.begun == list(range(count))
+    assert works.cancelled == []
+
+
+def test_an_error_of_what_is_begun_comes_in_its_turn_though_no_more_can_be():
+    works, found = Works(failing=2), []
+    with pytest.raises(ValueError, match="piece 2"):
+        found.extend(keep_ahead(works.begin(5, OSError("no more")), 9))
+    assert (found, works.cancelled) == ([0, 1], [3, 4])
+
+
+def test_what_nobody_takes_is_cancelled_though_no_more_can_be_begun():
+    works = Works()
+    results = keep_ahead(works.begin(5, OSError("no more")), 9)
+    assert list(islice(results, 2)) == [0, 1]
+    results.close()
+    assert works.cancelled == [2, 3, 4]
+
+
+def test_an_interrupt_waits_for_no_results():
+    works = Works()
+    with pytest.raises(KeyboardInterrupt):
+        list(keep_ahead(works.begin(3, KeyboardInterrupt()), 9))
+    assert works.cancelled == [0, 1, 2]

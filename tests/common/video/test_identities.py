@@ -1,6 +1,7 @@
 """Identities: laws of the numbers that people go by, and how often they are right where people cross."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from bodyposenet.common.video.identities import Identities
 
 FEW = settings(max_examples=20)
 PLACES = st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 500)), max_size=6, unique_by=lambda at: round(at[0] / 20))
+RATE = 30  # frames a second
 CLIPS = st.lists(PLACES, min_size=1, max_size=6)
 
 
@@ -21,7 +23,7 @@ def people(places):
 
 def number(frames):
     identities = Identities(BODYPOSENET_18)
-    return [identities.follow(people(places)) for places in frames]
+    return [identities.follow(people(places), frame / RATE) for frame, places in enumerate(frames)]
 
 
 @FEW
@@ -74,35 +76,40 @@ def test_bodies_put_together_of_two_people_who_pass_draw_neither_along(step, fra
         if abs(frame) < frames:  # one of the two is found, with joints of the other
             mixed = np.where(rng.random((18, 1)) < 0.5, found.keypoints[0], found.keypoints[1])
             found = People(mixed[None], found.scores[:1])
-        ids.append(identities.follow(found))
+        ids.append(identities.follow(found, frame / RATE))
     assert ids[0] == (1, 2)
     assert ids[-1] == (1, 2)
 
 
-def test_who_is_hidden_for_longer_gets_a_new_number_and_is_not_expected_any_more():
-    identities = Identities(BODYPOSENET_18)
-    assert identities.follow(people([(100, 100)])) == (1,)
-    for _ in range(HIDDEN):
-        assert identities.follow(people([])) == ()
-    assert identities.expected == {1}
-    identities.follow(people([]))
-    assert identities.expected == frozenset()
-    assert identities.follow(people([(100, 100)])) == (2,)
+@pytest.mark.parametrize(
+    ("rate", "longest"),
+    [(120, 60), (60, 30), (30, 15), (29.97, 15), (25, 12), (10, 5), (2, 1), (1, 1), (0.1, 1)],
+)
+def test_how_long_somebody_may_be_hidden_is_a_time_whatever_the_rate_and_one_frame_at_least(rate, longest):
+    start = 100.0
+    for hidden, number in ((longest, 1), (longest + 1, 2)):
+        identities = Identities(BODYPOSENET_18)
+        assert identities.follow(people([(100, 100)]), start) == (1,)
+        for frame in range(1, hidden + 1):
+            assert identities.expected == {1}
+            assert identities.follow(people([]), start + frame / rate) == ()
+        assert identities.expected == ({1} if number == 1 else frozenset())
+        assert identities.follow(people([(100, 100)]), start + (hidden + 1) / rate) == (number,)
 
 
 def test_a_few_joints_of_somebody_are_enough():
-    identities = Identities(BODYPOSENET_18)
-    identities.follow(people([(100, 100), (400, 100)]))
     part = people([(401, 101), (101, 101)])
     part.keypoints[:, 4:] = 0
-    assert identities.follow(part) == (2, 1)
+    identities = Identities(BODYPOSENET_18)
+    identities.follow(people([(100, 100), (400, 100)]), 0)
+    assert identities.follow(part, 1 / RATE) == (2, 1)
 
 
 def test_somebody_without_a_joint_is_numbered_too():
     nobody = People(np.zeros((2, 18, 3), np.float32), np.zeros(2, np.float32))
     identities = Identities(BODYPOSENET_18)
-    assert set(identities.follow(nobody)) == {1, 2}
-    assert len(set(identities.follow(nobody))) == 2
+    assert set(identities.follow(nobody, 0)) == {1, 2}
+    assert len(set(identities.follow(nobody, 1 / RATE))) == 2
 
 
 def test_six_people_who_cross_ten_times_and_are_hidden_are_told_apart():
@@ -111,7 +118,7 @@ def test_six_people_who_cross_ten_times_and_are_hidden_are_told_apart():
     assert walk.crossings == 10
     assert 40 < (~walk.seen).sum() < 150
     identities = Identities(BODYPOSENET_18)
-    numbered = [identities.follow(found) for found in walk.frames]
+    numbered = [identities.follow(found, frame / RATE) for frame, found in enumerate(walk.frames)]
     assert score_identities(walk, numbered) >= 0.95
     by_position = [tuple(range(len(found))) for found in walk.frames]
     assert score_identities(walk, by_position) < 0.5, "the score tells who is mixed up"
