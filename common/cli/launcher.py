@@ -1,8 +1,10 @@
 """Launcher: how a verb runs: its devices, its log file, its exit code and the last line that scripts look for."""
 
 import contextlib
+import copy
 import errno
 import functools
+import io
 import logging
 import os
 import sys
@@ -10,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast, overload
 
 import click
 
@@ -20,7 +22,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import INTERRUPTED, tell
 from bodyposenet.common.machine.home import name_folders
 from bodyposenet.common.machine.imports import skip_plugins
-from bodyposenet.common.plain_text import clean_message
+from bodyposenet.common.machine.terminal import open_streams
+from bodyposenet.common.plain_text import clean_message, escape_line
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location, locate
 
@@ -32,6 +35,7 @@ RESULTS = "bodyposenet.results_dir"
 RESULTS_FLAG = "results_dir"
 UPLOAD = "Copy the folder of -r to a store when the verb is done: gs://, s3:// or abfs://."
 LAUNCH = "bodyposenet.launch"
+NAMES = (str, os.PathLike, Location)  # what names files
 
 
 class RemainsError(UserError):
@@ -72,7 +76,8 @@ class Verb(click.Command):
         ctx.meta[LAUNCH] = launch
         with _logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
             code = guard(ctx, lambda: self._run(ctx, launch, upload))
-            click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
+            with contextlib.suppress(OSError):  # how it ended stands fast, though nobody reads this or its disk is full
+                click.echo(f"Execution status: {'FAIL' if code else 'PASS'}", err=True)
         if code:
             ctx.exit(code)
 
@@ -118,7 +123,8 @@ def guard(ctx: click.Context, run: Callable[[], object]) -> int:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # whoever read our output has gone; click ends quietly
         code, message = tell(error)
-        click.echo(message, err=True)
+        with contextlib.suppress(OSError):
+            click.echo(message, err=True)
         _note_failure(ctx, error, message)
         return code
     return 0
@@ -200,14 +206,14 @@ def _note_failure(ctx: click.Context, error: BaseException, message: str) -> Non
 
 
 class _Tee:
-    """A text stream that also goes to a file."""
+    """A text stream that also goes to a file, as long as that can be written; a stream that is closed takes nothing."""
 
-    def __init__(self, stream: TextIO, file: TextIO) -> None:
-        self._stream, self._file = stream, file
+    def __init__(self, stream: TextIO | None, file: BinaryIO) -> None:
+        self._stream, self._file = stream or io.StringIO(), file
 
     def write(self, text: str) -> int:
-        self._file.write(text)
-        self._file.flush()
+        with contextlib.suppress(OSError):  # the verb's results matter more than its log
+            self._file.write(text.encode(errors="backslashreplace"))
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -218,7 +224,10 @@ class _PlainFormatter(logging.Formatter):
     """Writes lines without control characters and secrets that names and addresses may hold."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a line."""
+        """Write a line; a text among what a sentence is given is a name or the like, which makes no line of its own."""
+        if isinstance(record.args, tuple) and record.msg != "%s":
+            record = copy.copy(record)
+            record.args = tuple(escape_line(str(each)) if isinstance(each, NAMES) else each for each in record.args)
         return clean_message(super().format(record))
 
 
@@ -243,20 +252,33 @@ def _logging_to(log_file: str | None, level: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _appending(path: Path) -> Iterator[TextIO]:
+def _appending(path: Path) -> Iterator[BinaryIO]:
+    """Open a log file to append to, unbuffered, so that nothing is left to write when it is closed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o666)  # a pipe nobody reads
+        os.write(made, b"")
     except OSError as error:
         raise click.UsageError(f"--log_file {path}: {error.strerror}") from None
-    with file:
-        yield file
+    os.set_blocking(made, True)
+    with os.fdopen(made, "ab", buffering=0) as file:
+        yield cast("BinaryIO", file)
 
 
 @functools.cache
 def find_plugins() -> dict[str, EntryPoint]:
     """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
     return {entry.name: entry for entry in entry_points(group=COMMANDS)}
+
+
+@contextlib.contextmanager
+def _cleaning() -> Iterator[None]:
+    """Let no control characters and secrets out that an argument has which click repeats."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = clean_message(error.message)
+        raise
 
 
 class Verbs(click.Group):
@@ -271,7 +293,8 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Spread the options of several values that stand before the verb."""
         verb = next((place for place, word in enumerate(args) if self._is_verb(word)), len(args))
-        return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
+        with _cleaning():
+            return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
 
     def _is_verb(self, word: str) -> bool:
         return word.replace("-", "_") in self.commands or word in find_plugins()
@@ -280,6 +303,11 @@ class Verbs(click.Group):
         """The verbs here and those of the package's other parts."""
         return sorted({*super().list_commands(ctx), *find_plugins()})
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the verb's own flags, and run it."""
+        with _cleaning():
+            return super().invoke(ctx)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """A verb by its name; those of other parts are loaded only now."""
         own = super().get_command(ctx, name)
@@ -287,6 +315,7 @@ class Verbs(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run the command line; an interrupt before a verb has begun ends quietly too."""
+        open_streams()
         try:
             return super().main(args, *rest, **kwargs)
         except KeyboardInterrupt:

@@ -69,7 +69,7 @@ class Document:
     def duplicates(self) -> list[tuple[int, str]]:
         """List one problem for each key that is written twice in one mapping."""
         return [
-            (line + 1, f"{self.where}:{line + 1}: {'.'.join(loc)}: key is written twice; keep one of them")
+            (line + 1, f"{self.where}:{line + 1}: {escape_line('.'.join(loc))}: key is written twice; keep one of them")
             for line, loc in _find_repeated(self.root, (), set())
         ]
 
@@ -94,6 +94,7 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     Raises:
         SpecError: It is no YAML or JSON, or not a mapping of keys.
     """
+    where = escape_line(where)
     if len(text) > SPEC_CHARACTERS:
         raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {SPEC_CHARACTERS:,}"])
     if excess := find_excess(text):
@@ -136,20 +137,21 @@ def bare_classes(data: Any) -> Any:
 
 
 def _read_text(path: str | Path) -> str:
+    where = escape_line(str(path))
     try:
         found = find_bytes(path)
         if found is None:
-            raise SpecError([f"{path}: there is no such file"])
+            raise SpecError([f"{where}: there is no such file"])
         return found.decode("utf-8-sig")
     except (SpecError, AwayError):
         raise
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+        raise SpecError([f"{where}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
     except UserError as error:
         raise SpecError([str(error)]) from error
     except OSError as error:
-        raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from None
+        raise SpecError([f"{where}: cannot be read ({error.strerror})"]) from None
 
 
 def _load_json(path: str | Path, text: str) -> Any:
