@@ -35,7 +35,6 @@ RESULTS = "bodyposenet.results_dir"
 RESULTS_FLAG = "results_dir"
 UPLOAD = "Copy the folder of -r to a store when the verb is done: gs://, s3:// or abfs://."
 LAUNCH = "bodyposenet.launch"
-NAMES = (str, os.PathLike, Location)  # what names files
 
 
 class RemainsError(UserError):
@@ -227,7 +226,11 @@ class _PlainFormatter(logging.Formatter):
         """Write a line; a text among what a sentence is given is a name or the like, which makes no line of its own."""
         if isinstance(record.args, tuple) and record.msg != "%s":
             record = copy.copy(record)
-            record.args = tuple(escape_line(str(each)) if isinstance(each, NAMES) else each for each in record.args)
+            texts = [str(each) for each in record.args]
+            record.args = tuple(
+                each if text.isprintable() or isinstance(each, BaseException) else escape_line(text)
+                for each, text in zip(record.args, texts, strict=True)
+            )
         return clean_message(super().format(record))
 
 

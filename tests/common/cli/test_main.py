@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
@@ -321,11 +322,12 @@ def test_a_name_makes_no_line_of_its_own_in_a_log_or_a_message_about_specs(tmp_p
 
     @verbs.command("log", cls=Verb)
     def log():
-        logging.getLogger("bodyposenet.log").warning("%s is passed over, as is %s", name, Path(name))
+        logging.getLogger("bodyposenet.log").warning("%s: %d of %.1f, and %s", name, np.int64(3), 2, Path(name))
         logging.getLogger("bodyposenet.log").info("%s", "one\nother")  # a page of our own
 
     first, *more = run("log", verbs=verbs).stderr.splitlines()
     assert first.count("forged") == 2
+    assert ": 3 of 2.0, and a" in first
     assert [line.rpartition(" ")[2] for line in more] == ["one", "other", "PASS"]
     (tmp_path / "keys.yaml").write_text('"x\\nerror: forged": 1\n"x\\nerror: forged": 2\n')
     for file in (name, "keys.yaml"):
