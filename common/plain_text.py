@@ -2,7 +2,8 @@
 
 import re
 
-_ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>]*)")
+# With one slash where an address was taken for a path
+_ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/|(?:https?|rtsps?|ftp):)/([^\s'\"<>]*)")
 _BEHIND_THE_HOST = re.compile(
     r"(\burl: /[^\s?#]*)[?#][^\s'\"<>();]*"
 )  # as urllib3 tells of a server that does not answer
@@ -49,8 +50,8 @@ def bare_address(address: str) -> str:
 
 
 def _shorten(found: "re.Match[str]") -> str:
-    scheme, rest = found[1], found[2]
-    if scheme.lower() in _STORES:
+    begin, rest = found[1], found[2]
+    if begin.lower().rstrip(":/") in _STORES:
         return found[0]
     host, *_ = re.split(r"[/?#]", rest, maxsplit=1)
     name, colon, port = host.rpartition(":")
@@ -59,4 +60,4 @@ def _shorten(found: "re.Match[str]") -> str:
         rest = rest.rpartition("@")[2]
     shown = re.split(r"[?#]", rest, maxsplit=1)[0]
     tail = rest[len(rest.rstrip(_TAIL)) :] if len(shown) < len(rest) else ""
-    return f"{scheme}://{shown}{tail}"
+    return f"{begin}/{shown}{tail}"

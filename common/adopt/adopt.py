@@ -85,7 +85,18 @@ def adopt(
 
     model = build_network(graph, names, where=str(path))
     card = make_card(model, convention, skeleton, path, scale_, offset_)
-    return Adopted(model, replace(card, input_size=graph.size or card.input_size), convention)
+    card = replace(card, input_size=graph.size or card.input_size)
+    _require_sound(card, where=str(path))
+    return Adopted(model, card, convention)
+
+
+def _require_sound(card: Card, *, where: str) -> None:
+    """Refuse what no model file could say, as nobody could read it."""
+    try:
+        Card.from_dict(card.to_dict())
+    except ValueError as error:
+        fix = "give a --scale and an --offset of pixels, or adopt a network of pictures' sizes"
+        raise UserError(str(error), where=where, fix=fix) from None
 
 
 def _adopt_tao(path: Path, skeleton: Skeleton, flags: Sequence[str]) -> Adopted:
@@ -139,17 +150,20 @@ def make_card(
     """Make the card of a network.
 
     Raises:
-        UserError: Its maps are not equally large, or of no whole number of pixels a cell.
+        UserError: Its maps are not equally large, of no whole number of pixels a cell, or no numbers.
     """
     side = 256
     with running(str(path)):
-        shapes = {tuple(maps.shape[1:3]) for maps in model(np.zeros((1, side, side, 3), np.float32))}
+        drawn = [np.asarray(maps) for maps in model(np.ones((1, side, side, 3), np.float32))]
+    shapes = {maps.shape[1:3] for maps in drawn}
     if len(shapes) != 1 or any(side % rows or rows != columns for rows, columns in shapes):
         told = ", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes))
         raise UserError(
             f"its maps of a picture of {side} x {side} pixels have {told} cells", where=str(path),
             fix="adopt a network whose maps are equally large",
         )  # fmt: skip
+    if not all(np.isfinite(maps).all() for maps in drawn):
+        raise UserError("its maps of a white picture are no numbers", where=str(path), fix="fetch it again")
     ((rows, _),) = shapes
     card = Card(skeleton, stride=side // rows, input_size=convention.size)
     if convention.corners:

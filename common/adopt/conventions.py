@@ -6,6 +6,7 @@ Lightweight OpenPose" (arXiv:1811.12004) and the interface of its ONNX export; C
 of OpenPose. All of them have OpenPose's 18 joints and 19 limbs, in the order that is TAO's, too.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,6 +15,8 @@ import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node, UnknownError, by_channel
 from bodyposenet.common.errors import MALFORMED, UserError
+
+log = logging.getLogger(__name__)
 
 Colours = Literal["rgb", "bgr"]
 Family = Literal["lightweight-openpose", "tao-bodyposenet", "openpose"]
@@ -170,7 +173,8 @@ def pick_maps(graph: Graph, joints: int, limbs: int, *, where: str) -> tuple[Gra
     """Put a network's outputs in this project's order: heatmaps of each stage, then the fields.
 
     An output that is heatmaps and fields side by side is taken apart, and NVIDIA's, whose fields are repeated for its
-    parser, get those back that are repeated.
+    parser, get those back that are repeated. A stage is before another if it is computed before, however the file lists
+    them; what is neither heatmaps nor fields is left out, which is told.
 
     Returns:
         The graph, and the names of the layers of its outputs.
@@ -185,14 +189,19 @@ def pick_maps(graph: Graph, joints: int, limbs: int, *, where: str) -> tuple[Gra
     except MALFORMED as error:
         fix = "adopt a network whose outputs are drawn by convolutions"
         raise UserError(f"its outputs are no maps ({type(error).__name__}: {error})", where=where, fix=fix) from None
-    heatmaps = [name for name, count in zip(tensors, channels, strict=True) if count == joints + 1]
-    fields = [name for name, count in zip(tensors, channels, strict=True) if count == 2 * limbs]
-    if not heatmaps or len(heatmaps) != len(fields) or len(tensors) != 2 * len(heatmaps):
-        found = ", ".join(f"{name} with {count}" for name, count in zip(tensors, channels, strict=True))
+    made = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs}
+    counted = sorted(zip(tensors, channels, strict=True), key=lambda pair: made.get(pair[0], -1))
+    heatmaps = [name for name, count in counted if count == joints + 1]
+    fields = [name for name, count in counted if count == 2 * limbs]
+    if not heatmaps or len(heatmaps) != len(fields) or len({*heatmaps, *fields}) < 2 * len(heatmaps):
+        found = ", ".join(f"{name} with {count}" for name, count in counted)
         raise UserError(
             f"its outputs are not pairs of {joints + 1} heatmaps and {2 * limbs} fields: {found} channels",
             where=where, fix="adopt a network of this form, or name its skeleton with --pose_config",
         )  # fmt: skip
+    for name, count in counted:
+        if name not in (*heatmaps, *fields):
+            log.warning("%s: %s is left out: its %s channels are neither heatmaps nor fields", where, name, count)
     return replace(graph, outputs=(*heatmaps, *fields)), name_outputs(len(heatmaps))
 
 

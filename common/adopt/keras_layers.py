@@ -192,8 +192,9 @@ def _leak(given: Given) -> Value:
 
 
 def _clip(given: Given) -> Value:
-    ends = [float(each) for each in given.values[1:] if each is not None]
-    low, high = (*ends, None)[:2] if ends else (given.node.attributes.get("min"), given.node.attributes.get("max"))
+    ends = dict(zip(("min", "max"), given.values[1:], strict=False))
+    said = (given.node.attributes.get(name) if ends.get(name) is None else ends[name] for name in ("min", "max"))
+    low, high = (None if each is None else float(np.asarray(each).item()) for each in said)
     if low != 0:
         raise UnknownError(f"it cuts at {low} and {high}; only from 0 on is known")
     return given.draw(L.ReLU(max_value=high, name=given.name))

@@ -29,7 +29,7 @@ FAMILIES = ("lightweight-openpose", "tao-bodyposenet", "openpose")
 
 
 @click.command("adopt", cls=Verb, epilog=EXAMPLE)
-@click.argument("file", type=click.Path())
+@click.argument("file", type=DiskType())
 @option("--as", "family", type=click.Choice(FAMILIES), help="Whose form.  [default: found by its outputs' names]")
 @option("-o", "--output_file", required=True, type=DiskType(), help="Keras model to write.")
 @option("--photos", type=PlaceType(), help="Folder or zip of photos with people, by which the maps are checked.")
@@ -44,7 +44,7 @@ FAMILIES = ("lightweight-openpose", "tao-bodyposenet", "openpose")
 @key_option
 @common_options
 def adopt(
-    file: str, output_file: Path, photos: Path | None, most_photos: int, pose_config: str | None, licence: str,
+    file: Path, output_file: Path, photos: Path | None, most_photos: int, pose_config: str | None, licence: str,
     tao_key: str | None, path_map: "PathMap", **options: Any,
 ) -> None:  # fmt: skip
     """Make a model of an open network that somebody else trained, to run, prune, train and export as any other.
@@ -62,7 +62,7 @@ def adopt(
     folder = results_dir(options["results_dir"], output_file.parent)
     with Together(output_file) as files, task("adopt", folder) as run:
         lines, numbers = run_adopt(
-            run, Path(file), files, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
+            run, file, files, skeleton=skeleton, asked=asked, photos=photos, most=most_photos,
             licence=licence, tao_key=tao_key,
         )  # fmt: skip
     say("\n".join(lines), model=output_file, **numbers)

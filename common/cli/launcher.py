@@ -66,7 +66,8 @@ class Verb(click.Command):
         ctx.meta[LAUNCH] = launch
         with logging_to(launch["log_file"], "DEBUG" if ctx.params.get("verbose") else ctx.params.get("log_level")):
             code = guard(ctx, lambda: self._run(ctx, launch, upload))
-            note(f"Execution status: {'FAIL' if code else 'PASS'}")
+            with contextlib.suppress(OSError):  # how it ended stands fast, though nobody reads this or its disk is full
+                note(f"Execution status: {'FAIL' if code else 'PASS'}")
         if code:
             ctx.exit(code)
 
@@ -117,7 +118,8 @@ def guard(ctx: click.Context, run: Callable[[], object]) -> int:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # whoever read our output has gone; click ends quietly
         code, message = tell(error)
-        note(message)
+        with contextlib.suppress(OSError):
+            note(message)
         _note_failure(ctx, error, message)
         return code
     return 0

@@ -149,12 +149,21 @@ def _find_key(key: str | None, file: str | None) -> str | None:
     if key is not None and file is not None:
         raise click.UsageError("give --key_file or -k, not both")
     if file == "-":
-        return str(click.prompt("Key of the model files", hide_input=True, err=True))
+        return _ask_key()
     if file is not None:
         return _decode_key(read_bytes(file, fix="check --key_file"), file)
     if key:
         note(f"warning: others may see -k KEY; use --key_file FILE, --key_file - or {VARIABLE}")
     return key
+
+
+def _ask_key() -> str:
+    try:
+        return str(click.prompt("Key of the model files", hide_input=True, err=True))
+    except click.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise UserError("nobody has typed a key", where="--key_file -", fix="type it, or name a file") from None
 
 
 def _decode_key(content: bytes, where: str) -> str:

@@ -11,6 +11,7 @@ from bodyposenet.common.cli.options import PlaceType, example, option, path_map_
 from bodyposenet.common.cli.printing import json_option, say
 from bodyposenet.common.cli.verb_group import WholeSentences
 from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.common.plain_text import escape_line
 
 if TYPE_CHECKING:
     from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -45,7 +46,8 @@ def check(files: tuple[str, ...], draw: "Location | None", path_map: "PathMap") 
             continue
         specs.append(spec)
         told.append({"file": file, "about": describe(spec), "notes": list(notes(spec))})
-        say("\n".join((f"{file}: {describe(spec)}", *(f"{file}: note: {note}" for note in notes(spec)))))
+        name = escape_line(file)
+        say("\n".join((f"{name}: {describe(spec)}", *(f"{name}: note: {note}" for note in notes(spec)))))
     if problems:
         raise SpecError(problems)
     say(specs=told)

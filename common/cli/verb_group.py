@@ -1,8 +1,9 @@
 """Verb group: the verbs by their names, those that other parts of the package bring among them."""
 
+import contextlib
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -11,6 +12,8 @@ import click
 from bodyposenet.common.cli.devices import LAUNCH_FLAGS, spread
 from bodyposenet.common.cli.launcher import Verb
 from bodyposenet.common.exits import INTERRUPTED
+from bodyposenet.common.machine.terminal import open_streams
+from bodyposenet.common.plain_text import clean_message
 
 COMMANDS = "bodyposenet.commands"  # entry points of verbs from elsewhere
 LONGEST = 1000  # characters of a sentence
@@ -20,6 +23,16 @@ LONGEST = 1000  # characters of a sentence
 def find_plugins() -> dict[str, EntryPoint]:
     """Verbs that other parts of the package bring, such as ``pipeline``; the library does not know them."""
     return {entry.name: entry for entry in entry_points(group=COMMANDS)}
+
+
+@contextlib.contextmanager
+def _cleaning() -> Iterator[None]:
+    """Let no control characters and secrets out that an argument has which click repeats."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = clean_message(error.message)
+        raise
 
 
 class WholeSentences(click.Group):
@@ -45,7 +58,8 @@ class Verbs(WholeSentences):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Spread the options of several values that stand before the verb."""
         verb = next((place for place, word in enumerate(args) if self._is_verb(word)), len(args))
-        return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
+        with _cleaning():
+            return super().parse_args(ctx, spread(args[:verb], self.params) + args[verb:])
 
     def _is_verb(self, word: str) -> bool:
         return word.replace("-", "_") in self.commands or word in find_plugins()
@@ -54,6 +68,11 @@ class Verbs(WholeSentences):
         """The verbs here and those of the package's other parts."""
         return sorted({*super().list_commands(ctx), *find_plugins()})
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the verb's own flags, and run it."""
+        with _cleaning():
+            return super().invoke(ctx)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """A verb by its name; those of other parts are loaded only now."""
         own = super().get_command(ctx, name)
@@ -61,6 +80,7 @@ class Verbs(WholeSentences):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run the command line; an interrupt before a verb has begun ends quietly too."""
+        open_streams()
         try:
             return super().main(args, *rest, **kwargs)
         except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Terminal: lines that stay, and below them lines that are drawn anew; elsewhere only those that stay."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,19 @@ class Terminal:
     def _write(self, text: str) -> None:
         self._file.write(text)
         self._file.flush()
+
+
+def open_streams() -> None:
+    """Open what the caller has closed of the three standard streams, on nothing.
+
+    Else the next files that are opened take their numbers, and what a library prints is written into them.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            break
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def format_row(name: str, word: str, clock: str, said: str, title: int = TITLE) -> str:

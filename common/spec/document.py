@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, SPEC_VALUES
+from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, SPEC_VALUES, WHOLE_NUMBER
 from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.plain_text import escape_line
 from bodyposenet.common.storage.files import find_bytes
@@ -18,6 +18,7 @@ from bodyposenet.common.storage.files import find_bytes
 CLASS_KEY = "__class_name__"
 FROM = "from"  # the key that names the file with the settings
 Loc = tuple[str | int, ...]
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: JSON and YAML can write one alone
 BRACKETS = 4 * SPEC_LEVELS  # that are open at once in a text, those in words among them
 
 
@@ -69,7 +70,7 @@ class Document:
     def duplicates(self) -> list[tuple[int, str]]:
         """List one problem for each key that is written twice in one mapping."""
         return [
-            (line + 1, f"{self.where}:{line + 1}: {'.'.join(loc)}: key is written twice; keep one of them")
+            (line + 1, f"{self.where}:{line + 1}: {escape_line('.'.join(loc))}: key is written twice; keep one of them")
             for line, loc in _find_repeated(self.root, (), set())
         ]
 
@@ -94,6 +95,7 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     Raises:
         SpecError: It is no YAML or JSON, or not a mapping of keys.
     """
+    where = escape_line(where)
     if len(text) > SPEC_CHARACTERS:
         raise SpecError([f"{where}: has {len(text):,} characters; a spec has at most {SPEC_CHARACTERS:,}"])
     if excess := find_excess(text):
@@ -105,7 +107,22 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
         raise SpecError([f"{where}:1: the file is empty"])
     if not isinstance(data, dict):
         raise SpecError([f"{where}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
+    for form, problem in _find_unwritable(data):
+        found = re.search(form, text)
+        raise SpecError([f"{where}:{text.count(chr(10), 0, found.start()) + 1 if found else 1}: {problem}"])
     return Document(where, bare_classes(data), root)
+
+
+def _find_unwritable(value: Any) -> Iterator[tuple[str, str]]:
+    """Find what no file or record can take, and nothing can be computed with; tells its form in the text, too."""
+    if isinstance(value, Mapping | list | tuple | set):
+        inside = value if not isinstance(value, Mapping) else [each for pair in value.items() for each in pair]
+        for each in inside:
+            yield from _find_unwritable(each)
+    elif isinstance(value, str) and HALF.search(value):
+        yield r"\\[uU](0000)?[dD][89a-fA-F]", "a text has half of a character, \\ud800 or the like; write it whole"
+    elif isinstance(value, int) and abs(value) > WHOLE_NUMBER:
+        yield re.escape(str(value)), f"a whole number is beyond {WHOLE_NUMBER:,}; give a smaller one"
 
 
 def read_settings(given: Mapping[str, Any], where: str) -> Document:
@@ -136,20 +153,21 @@ def bare_classes(data: Any) -> Any:
 
 
 def _read_text(path: str | Path) -> str:
+    where = escape_line(str(path))
     try:
         found = find_bytes(path)
         if found is None:
-            raise SpecError([f"{path}: there is no such file"])
+            raise SpecError([f"{where}: there is no such file"])
         return found.decode("utf-8-sig")
     except (SpecError, AwayError):
         raise
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+        raise SpecError([f"{where}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
     except UserError as error:
         raise SpecError([str(error)]) from error
     except OSError as error:
-        raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from None
+        raise SpecError([f"{where}: cannot be read ({error.strerror})"]) from None
 
 
 def _load_json(path: str | Path, text: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.pages.numbers import pluralize
+from bodyposenet.common.plain_text import escape_line
 from bodyposenet.common.skeleton.joint_names import find_side, pairs_by_name
 from bodyposenet.common.spec.base import Strict
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -40,7 +41,8 @@ def detect_kind(path: str | Path) -> type[Strict]:
     if _likeness(data, ranked[0]) == 0 or _likeness(data, ranked[0]) == _likeness(data, ranked[1]):
         keys = ", ".join(map(str, list(data)[:6])) or "none"
         known = "a train, dataset, inference, pose-config, prune or deploy spec"
-        raise SpecError([f"{path}:1: no telling what kind of spec this is; the keys ({keys}) are not those of {known}"])
+        told = f"{path}:1: no telling what kind of spec this is; the keys ({keys}) are not those of {known}"
+        raise SpecError([escape_line(told)])
     return ranked[0]
 
 

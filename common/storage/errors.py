@@ -25,6 +25,19 @@ TOLD = {
     errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
     errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
     errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),
+    errno.ELOOP: ("its links lead round in a circle", "check the path"),
+    errno.EINVAL: ("the disk takes no such name, or cannot do this", "name another place"),
+    errno.EILSEQ: ("the disk takes no such name", "name it otherwise"),
+    errno.ENXIO: ("this is a pipe, a socket or a device that nobody has opened", "name a file"),
+    errno.EBUSY: ("somebody else uses it", "wait for that, or name another place"),
+    errno.ETXTBSY: ("it is a program that runs", "name another place"),
+    errno.EXDEV: ("a part of it is on another disk", "name a folder that is on one disk"),
+    errno.ENOTEMPTY: ("something new has come into the folder", "run it again"),
+    errno.ETIMEDOUT: ("no answer came in time", "run it again later"),
+    errno.EMFILE: ("too many files are open", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("too many files are open on this machine", "end what else runs, or raise its limit"),
+    errno.ENOMEM: ("the memory is used up", "give it more, or less to do at once"),
+    errno.EAGAIN: ("no more processes may be begun", "raise the limit: ulimit -u"),
 }
 
 

@@ -30,6 +30,7 @@ def test_what_can_be_printed_stays(text):
         ("http://u:SEC/RET@h/a", "http://h/a"),
         ("http://u:SEC#RET?SECRET@h:5000/a", "http://h:5000/a"),
         ("https://storage.example/b/x?X-Goog-Signature=SECRET#SECRET", "https://storage.example/b/x"),
+        ("https:/u:SECRET@h/a?SECRET", "https:/h/a"),
         ("http://[::1", "http://[::1"),
         ("https://h:80/a@b.jpg", "https://h:80/a@b.jpg"),
         ("gs://bucket/a@b#1.jpg", "gs://bucket/a@b#1.jpg"),

@@ -392,23 +392,25 @@ def test_what_the_file_does_to_the_picture_is_in_the_card(tmp_path):
 # Ways of writing an operation
 
 
-def one_layer(path, kind, *, kernel=None, opset=13, **attributes):
+def one_layer(path, kind, *, kernel=None, ends=(), opset=13, size=256, last=0.3, **attributes):
     """A network of an operation between two convolutions, with random weights."""
     random = np.random.default_rng(0)
     weights = {"first": random.normal(0, 0.3, (8, 3, 3, 3)), "heat": random.normal(0, 0.3, (19, 8, 1, 1))}
-    weights["fields"] = random.normal(0, 0.3, (38, 8, 1, 1))
+    weights["fields"] = random.normal(0, last, (38, 8, 1, 1))
     names = ["x"]
     if kernel is not None:
         weights["k"], names = random.normal(0, 0.3, kernel), ["x", "k"]
+    weights |= {f"end_{number}": end for number, end in enumerate(ends)}
+    names += [f"end_{number}" for number in range(len(ends))]
     nodes = [
         helper.make_node("Conv", ["image", "first"], ["x"], pads=[1, 1, 1, 1]),
         helper.make_node(kind, names, ["y"], name="between", **attributes),
         helper.make_node("Conv", ["y", "heat"], ["heat_out"]),
         helper.make_node("Conv", ["y", "fields"], ["fields_out"]),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 256, 256])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, size, size])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("heat_out", "fields_out")]
-    arrays = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    arrays = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()]
     graph = helper.make_graph(nodes, "g", [image], made, arrays)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
     return path
@@ -425,6 +427,7 @@ WAYS = {
     "leaky": ("LeakyRelu", {"alpha": 0.2}),
     "slopes": ("PRelu", {"kernel": (8, 1, 1)}),
     "elu": ("Elu", {}),
+    "relu6": ("Clip", {"ends": (np.zeros(1), np.float32(6))}),
     "old_pad": ("Pad", {"pads": [0, 0, 4, 4, 0, 0, 4, 4], "value": 0.0, "opset": 9}),
     "max_pool": ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
     "max_pool_same": ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]}),
@@ -467,3 +470,41 @@ def test_a_file_that_takes_one_size_only_says_it_in_the_card(tmp_path):
 def test_what_no_layer_of_keras_does_is_refused_by_its_name(tmp_path, kind, attributes, problem):
     with pytest.raises(UserError, match=f"between: .*{problem}"):
         adopt(one_layer(tmp_path / "net.onnx", kind, **attributes), "tao-bodyposenet")
+
+
+@pytest.mark.parametrize(
+    ("written", "flags", "problem"),
+    [
+        ({"size": -1}, {}, r"an input size of \(-1, -1\)"),
+        ({"size": 2**40}, {}, "an input size of"),
+        ({"last": float("nan")}, {}, "its maps of a white picture are no numbers"),
+        ({}, {"scale": float("nan")}, "no numbers|image_scale is not 3 numbers"),
+        ({}, {"offset": float("inf")}, "image_offset is not 3 numbers"),
+    ],
+)
+def test_what_no_card_can_say_and_no_map_can_be_is_refused_before_it_is_written(tmp_path, written, flags, problem):
+    with pytest.raises(UserError, match=problem):
+        adopt(one_layer(tmp_path / "net.onnx", "Elu", **written), "openpose", **flags)
+
+
+def test_a_stage_is_before_another_that_is_computed_after_it_and_others_are_left_out(
+    trained, keras_file, tmp_path, caplog
+):
+    export_onnx(keras_file, tmp_path / "net.onnx")
+    model, ours = onnx.load(tmp_path / "net.onnx"), pictures(1)
+    stages = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    shapes = {each.name: each.dims[0] for each in model.graph.initializer}
+    first, last = ([each for node in model.graph.node if node.output[0] in stages and shapes[node.input[1]] == count
+                    for each in node.output] for count in (19, 38))  # fmt: skip
+    assert len(first) == len(last) == 2
+    backbone = stages[0]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in (last[1], backbone, first[1], last[0], first[0])  # the last stage first, and fields before heatmaps
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    drawn = adopt(tmp_path / "net.onnx", "openpose").model(ours)
+    for maps, theirs in zip(drawn, trained(ours), strict=True):
+        assert np.abs(maps - theirs).max() <= 1e-3 * np.ptp(theirs)
+    assert f"{backbone} is left out" in caplog.text

@@ -2,14 +2,17 @@
 
 import errno
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.spec_files import DATASET, FILES, INFERENCE, TRAIN, changed
@@ -246,7 +249,15 @@ def test_train_needs_a_results_folder_from_somewhere(tmp_path):
         (OSError(errno.ENOSPC, "No space left", "/big"), 2, "error: /big: the disk is full; free some space"),
         (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2, "error: /root/x: permission denied"),
         (FileExistsError(errno.EEXIST, "File exists", "/notes"), 2, "error: /notes: this is a file, not a folder"),
+        (
+            OSError(errno.ELOOP, "Too many links", "/a"),
+            2,
+            "error: /a: its links lead round in a circle; check the path",
+        ),
+        (OSError(errno.EMFILE, "Too many", "/a\nb"), 2, "error: /a\\nb: too many files are open; raise the limit"),
         (ModuleNotFoundError("x", name="tf2onnx.convert"), 2, "pip install 'bodyposenet[deploy]'"),
+        (MemoryError(), 2, "error: the memory is used up"),
+        (ImportError("lib.so: failed to map segment from shared object"), 2, "error: the memory is used up"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
@@ -259,6 +270,70 @@ def test_what_a_user_can_mend_is_told_without_a_traceback(tmp_path, error, code,
     assert status == "Execution status: FAIL"
     (line,) = (tmp_path / "status.json").read_text().splitlines()
     assert json.loads(line)["status"] == "FAILURE"
+
+
+CLOSED = "exec >&- 2>&- <&-; exec {command}"  # as some supervisors start what they run
+GONE = "mkdir gone; cd gone; rmdir ../gone; {command}"
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "code"),
+    [
+        (CLOSED, "synthesize -o drawn --train 1 --val 1 --size 60,80 --log_file log.txt", 0),
+        ("{command} 2> /dev/full", "synthesize -o drawn --train 1 --val 1 --size 60,80", 0),
+        ("{command} > /dev/full", "spec schema train", 2),
+        (GONE, "clean", 2),
+        ("mkfifo pipe; {command}", "synthesize -o drawn --log_file pipe", 2),
+        ("{command}", "synthesize -o drawn --train 1 --val 1 --size 60,80 --log_file /dev/full", 2),
+        ("{command} < /dev/null", "bundle -m net.onnx --for triton -o out --key_file -", 2),
+    ],
+)
+def test_streams_and_folders_that_are_not_there_end_well_or_in_a_line(tmp_path, line, words, code):
+    command = f"{sys.executable} -m bodyposenet {words}"
+    done = subprocess.run(
+        ["bash", "-c", line.format(command=command)], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    for made in (*tmp_path.rglob("drawn/**/*.jp*g"), *tmp_path.rglob("drawn/**/*.json")):
+        assert made.read_bytes()[:1] in (b"\xff", b"{")  # nothing that was printed has come into a file
+
+
+NEEDY = ("synthesize -o {0}", "clean {0}", "adopt {0} -o a.keras", "synthesize --train {0}", "spec check a {0}", "{0}",
+         "--gpus {0} doctor", "synthesize -o out {0}")  # fmt: skip
+
+
+@pytest.mark.parametrize("words", NEEDY)
+def test_an_address_in_the_place_of_an_argument_is_told_without_its_secrets(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for address in ("https://me:SECRET@127.0.0.1:1/x", "https://127.0.0.1:1/x?sig=SECRET", "ftp:/me:SECRET@h/x\x1b[2J"):
+        done = run(*words.format(address).split())
+        assert done.exit_code == 2
+        assert "SECRET" not in done.output
+        assert "\x1b" not in done.output
+
+
+def test_a_name_makes_no_line_of_its_own_in_a_log_or_a_message_about_specs(tmp_path, monkeypatch):
+    name = "a\n12:00:00 ERROR forged"
+    monkeypatch.chdir(tmp_path)
+
+    @click.group(cls=Verbs)
+    @click.pass_context
+    def verbs(ctx, /, **launch):
+        ctx.obj = launch
+
+    @verbs.command("log", cls=Verb)
+    def log():
+        logging.getLogger("bodyposenet.log").warning("%s: %d of %.1f, and %s", name, np.int64(3), 2, Path(name))
+        logging.getLogger("bodyposenet.log").info("%s", "one\nother")  # a page of our own
+
+    first, *more = run("log", verbs=verbs).stderr.splitlines()
+    assert first.count("forged") == 2
+    assert ": 3 of 2.0, and a" in first
+    assert [line.rpartition(" ")[2] for line in more] == ["one", "other", "PASS"]
+    (tmp_path / "keys.yaml").write_text('"x\\nerror: forged": 1\n"x\\nerror: forged": 2\n')
+    for file in (name, "keys.yaml"):
+        assert len(run("spec", "check", file).stderr.splitlines()) == 1
 
 
 def test_a_bug_keeps_its_traceback_and_ends_with_1(tmp_path):

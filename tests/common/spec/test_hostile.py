@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS
+from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, WHOLE_NUMBER
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.spec.document import parse_document
 
@@ -38,6 +38,12 @@ def bomb(levels, width=10):
         ("b: 2024-13-45", "spec.yaml:1: not valid YAML: '2024-13-45' is no timestamp: month must be in 1..12"),
         ("b: !!binary ä", "spec.yaml:1: not valid YAML: failed to convert base64 data into ascii"),
         ("b: !!python/object:os.system x", "spec.yaml:1: not valid YAML: could not determine a constructor"),
+        (
+            "a: 1\nb: [{c: 9007199254740993}]",
+            "spec.yaml:2: a whole number is beyond 9,007,199,254,740,992; give a smaller",
+        ),
+        ("a: 1\nb: -" + "9" * 400, "spec.yaml:2: a whole number is beyond"),
+        ('a: 1\n\nb: {"c\\uD800": 1}', "spec.yaml:3: a text has half of a character"),
         ("x" * (SPEC_CHARACTERS + 1), "spec.yaml: has 1,000,001 characters; a spec has at most 1,000,000"),
     ],
 )
@@ -54,6 +60,7 @@ def test_yaml_that_is_no_spec_is_told_in_a_line(text, problem):
         (f'{{"a": {"9" * 5000}}}', "spec.json:1: not valid JSON: a number has too many digits"),
         ('{"a":' * 900 + "1" + "}" * 900, "spec.json:1: "),
         ('{"a":' * 100_000, "nested too deeply"),
+        ('{\n"a": ["x\\udc00"]}', "spec.json:2: a text has half of a character"),
     ],
 )
 def test_json_that_is_no_spec_is_told_in_a_line(text, problem):
@@ -69,7 +76,7 @@ def test_what_is_within_the_bounds_is_read():
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-WHOLE_NUMBER, WHOLE_NUMBER) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=20,
 )
