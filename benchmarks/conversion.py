@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.dataset import DataFilteringParams, DatasetSpec
 from bodyposenet.common.storage.location import locate
 
-PHOTOS = 2000  # at least
+PHOTOS = 2000
 ROUNDS = 7
 ROWS = {
     "convert_rate": ("photos a second with masks, one process, over pycocotools reading and masking them", "≥ 0.6"),
@@ -53,18 +54,17 @@ def converting(data: Path) -> dict[str, float]:
     return {"convert_rate": min(masking) / min(one), "convert_scaling": min(one) / min(two)}
 
 
-def repeated(sample: Path, folder: Path, least: int = PHOTOS) -> DatasetSpec:
-    """The sample's photos that get records, again and again under new numbers, as a dataset of so many at least."""
+def repeated(sample: Path, folder: Path, count: int = PHOTOS) -> DatasetSpec:
+    """The sample's photos that get records, again and again under new numbers, as a dataset of so many."""
     (folder / "images").mkdir()
     images, people, number = [], [], 0
     photos = [pair for half in ("train", "val") for pair in used(sample / f"annotations/person_keypoints_{half}.json")]
-    while len(images) < least:
-        for photo, annotations in photos:
-            images.append(photo | {"id": len(images), "file_name": f"{len(images):06d}.jpg"})
-            (folder / "images" / images[-1]["file_name"]).symlink_to(sample / "images" / photo["file_name"])
-            for annotation in annotations:
-                number += 1
-                people.append(annotation | {"id": number, "image_id": images[-1]["id"]})
+    for photo, annotations in islice(cycle(photos), count):
+        images.append(photo | {"id": len(images), "file_name": f"{len(images):06d}.jpg"})
+        (folder / "images" / images[-1]["file_name"]).symlink_to(sample / "images" / photo["file_name"])
+        for annotation in annotations:
+            number += 1
+            people.append(annotation | {"id": number, "image_id": images[-1]["id"]})
     categories = [{"id": 1, "name": "person", "num_joints": 17, "keypoints": list(COCO_17.joints)}]
     (folder / "people.json").write_text(
         json.dumps({"images": images, "annotations": people, "categories": categories}), encoding="utf-8"

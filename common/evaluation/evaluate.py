@@ -87,7 +87,7 @@ def evaluate(
     where = locate(results_dir)
     status = StatusLog(where)
     status.write("STARTED", "Starting evaluation.")
-    opened, spec = open_model(model, spec, device, runner)
+    opened, spec = open_model(model, spec, device, runner, photos=None)
     truth, folder = read_test_set(dataset), dataset.locate_half("test").images
     for line in count_problems(truth.problems):
         log.warning("%s", line)

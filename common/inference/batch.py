@@ -174,7 +174,7 @@ def infer_batch(
     status.write("STARTED", "Starting inference.")
     store = open_photos(source)
     listed = list_source(store, source)
-    runner, spec = open_model(model, spec)
+    runner, spec = open_model(model, spec, photos=len(listed))
     reader = PhotoReader(runner, spec, store, source)
     parts = Parts(locate(work or folder), digest_work(model, spec, source, listed, "people"))
     with parts.use():

@@ -10,6 +10,7 @@ from bodyposenet.common.deploy.input_sizes import InputSizes, read_sizes
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import Fit, choose_reduction, fit_photo, normalise, plan_fit
 from bodyposenet.common.imaging.photo import DecodedPhoto, Reduce, keep_whole
+from bodyposenet.common.inference.many import count_at_once
 from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.flip import mirror_maps
 from bodyposenet.common.skeleton.skeleton import Skeleton
@@ -194,7 +195,12 @@ def _cubic(places: np.ndarray, length: int) -> np.ndarray:
 
 
 def open_model(
-    model: "Path | Runner", spec: InferenceSpec | None, device: "Device" = "auto", runner: "RunnerName | None" = None
+    model: "Path | Runner",
+    spec: InferenceSpec | None,
+    device: "Device" = "auto",
+    runner: "RunnerName | None" = None,
+    *,
+    photos: int | None = 1,
 ) -> "tuple[Runner, InferenceSpec]":
     """Open a model; fill the spec with what the model's card tells, and change it to what the model can do.
 
@@ -203,6 +209,8 @@ def open_model(
         spec: How to find people; None takes what the card tells, else the size that the network was trained at.
         device: What to compute on, if the model is a file.
         runner: What to run an ONNX file with; the spec's if None.
+        photos: How many will be looked at by :func:`~bodyposenet.common.inference.many.look_at_all`; None is
+            many.
 
     Raises:
         UserError: The model cannot be used, or does not take the spec's input.
@@ -212,7 +220,8 @@ def open_model(
     asked, where = spec or InferenceSpec(), "the model" if not isinstance(model, str | Path) else str(model)
     if isinstance(model, str | Path):
         stage, runner = asked.output_stage_to_use, runner or asked.runner
-        model = open_runner(Path(model), stage=stage, device=device, runner=runner)
+        at_once = count_at_once() if photos is None else min(photos, count_at_once())
+        model = open_runner(Path(model), stage=stage, device=device, runner=runner, at_once=at_once)
     filled = fill_from_card(asked, model.card)
     if spec is None and "input_shape" not in filled.model_fields_set:
         filled = filled.model_copy(update={"input_shape": model.card.input_size})

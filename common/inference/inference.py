@@ -109,7 +109,7 @@ def infer(
     folder = locate(results_dir or default_results_dir(source))
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
-    opened, spec = open_model(model, spec, device, runner)
+    opened, spec = open_model(model, spec, device, runner, photos=len(wanted))
     hidden = None if progress is None else not progress
     with appear_together(folder, "inference") as staged:
         work = _Work(opened, spec, staged / PICTURES if dump_visualizations else None)

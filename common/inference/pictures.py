@@ -87,7 +87,7 @@ def draw_photos(
     folder = locate(results_dir)
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
-    estimator = PoseEstimator(*open_model(model, spec, device, runner))
+    estimator = PoseEstimator(*open_model(model, spec, device, runner, photos=len(photos)))
     hidden = None if progress is None else not progress
     found, entries = BatchInference(folder), []
     with appear_together(folder, "inference") as staged:

@@ -154,7 +154,7 @@ def prelabel(
     status.write("STARTED", "Starting prelabel.")
     store = open_photos(source)
     listed = list_source(store, source)
-    opened, filled = open_model(model, spec, device, runner)
+    opened, filled = open_model(model, spec, device, runner, photos=len(listed))
     key = digest_work(model, filled, source, listed, "prelabel")
     parts = Parts(locate(work or folder), key)
     with parts.use():

@@ -26,6 +26,7 @@ from bodyposenet.common.storage.locking import lock_at_once
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
 from bodyposenet.common.video.clip import Clip, ClipError, hush_opencv, open_clip, require_utf8
+from bodyposenet.common.video.names import is_camera
 from bodyposenet.common.video.watch import Watch
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def watch_videos(
     folder = Path(results_dir)
     status = StatusLog(folder)
     status.write("STARTED", "Starting inference.")
-    estimator = PoseEstimator(*open_model(model, spec, device, runner))
+    frames = 1 if any(is_camera(video.source) for video in videos) else None  # they come one by one
+    estimator = PoseEstimator(*open_model(model, spec, device, runner, photos=frames))
     made = VideoFound(identities=0 if how.track else None, ran=describe_runner(estimator.runner))
     hidden = None if progress is None else not progress
     for video in videos:

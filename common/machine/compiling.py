@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import event
+from numba.core.runtime import rtsys
 
 from bodyposenet.common.machine.compiled_folder import WAIT, find_compiled_folder, find_source
 
@@ -45,6 +47,7 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
         if folder is not None:
             with _keeping_in(folder):
                 dispatcher.enable_caching()
+            _load_alone(dispatcher._cache)
         return dispatcher
 
     return decorate
@@ -60,6 +63,28 @@ def _keeping_in(folder: Path) -> Iterator[None]:
             yield
         finally:
             SETTINGS.CACHE_DIR = before
+
+
+def _load_alone(kept: Any) -> None:
+    """Let a function that is found compiled be loaded without all that numba compiles with, which takes longer.
+
+    numba fetches that whenever it compiles, too, so what is not found, or calls this function, has it nevertheless.
+    What compiled code itself calls beside Python's and C's functions is the part that is started here, which counts
+    arrays' references. numba's lock of its compiler is held meanwhile.
+
+    Args:
+        kept: Where a function's dispatcher looks for it, a ``FunctionCache``.
+    """
+    load = kept.load_overload
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        context.refresh = partial(rtsys.initialize, context)
+        try:
+            return load(signature, context)
+        finally:
+            del context.refresh
+
+    kept.load_overload = load_overload
 
 
 class Announcer(event.Listener):

@@ -54,6 +54,7 @@ class Chooser:
         processor: What to suppose.
         where: What messages call the network.
         exact: The network in its exact form, where that is open already.
+        at_once: Calls that will come at the same time, of which each has a share of the threads in ONNX Runtime.
     """
 
     content: bytes
@@ -62,6 +63,7 @@ class Chooser:
     processor: Processor = field(default_factory=read_processor)
     where: str = "the model"
     exact: Compute | None = None
+    at_once: int = 1
 
     @property
     def quantized(self) -> bool:
@@ -83,9 +85,9 @@ class Chooser:
         reopened = known and self._reopen(known)
         if known and reopened:
             return reopened, known
-        computes, choice = self._measure(draw())
+        compute, choice = self._measure(draw())
         write_choice(terms, choice)
-        return computes[choice.form], choice
+        return compute, choice
 
     def describe_exact(self) -> Choice:
         """Return the choice of the exact form, which needs no measurement."""
@@ -97,18 +99,19 @@ class Chooser:
         """Open a form that was chosen before; None if that cannot be done any more."""
         form = next((form for form in FORMS if form.name == choice.form), None)
         try:
-            return self._open_form(form)[0] if form else None
+            return self._open_form(form, self.at_once)[0] if form else None
         except Exception as error:  # whatever a library raises: it is then chosen anew
             log.warning("%s no longer runs in %s: %s", self.where, choice.words, _first_line(error))
             return None
 
-    def _open_form(self, form: Form) -> tuple[Compute, str]:
+    def _open_form(self, form: Form, at_once: int) -> tuple[Compute, str]:
         """Open the network in a form, and tell its precision; the exact one is not opened twice."""
-        if form is ONNXRUNTIME_EXACT and self.exact is not None:
+        if form is ONNXRUNTIME_EXACT and self.exact is not None and at_once == self.at_once:
             return self.exact, "f32"
-        return open_form(form, self.content, self.threads, self.processor)
+        return open_form(form, self.content, self.threads, self.processor, at_once)
 
-    def _measure(self, picture: np.ndarray) -> tuple[dict[str, Compute], Choice]:
+    def _measure(self, picture: np.ndarray) -> tuple[Compute, Choice]:
+        """Try the forms with all threads each, and return the best with its share of them."""
         forms = list_forms(self.quantized, self.processor)
         computes, precisions, trials = self._open(forms, picture)
         times = time_in_turn(computes, picture)
@@ -122,7 +125,9 @@ class Chooser:
         words = word_form(form, self.quantized, precisions[name])
         found = name_instruction_set(form, self.quantized, precisions[name], self.processor)
         size = (picture.shape[1], picture.shape[2])
-        return computes, Choice(name, words, found, tuple(trials.values()), plain, size)
+        shared = self.at_once > 1 and form.library == "onnxruntime"
+        compute = self._open_form(form, self.at_once)[0] if shared else computes[name]
+        return compute, Choice(name, words, found, tuple(trials.values()), plain, size)
 
     def _open(
         self, forms: list[Form], picture: np.ndarray
@@ -134,7 +139,7 @@ class Chooser:
         reference = None
         for form in forms:
             try:
-                compute, precision = self._open_form(form)
+                compute, precision = self._open_form(form, at_once=1)
                 maps = compute(picture)
             except Exception as error:  # whatever a library raises, or that it is not installed
                 if form is ONNXRUNTIME_EXACT:

@@ -92,7 +92,9 @@ def change_network(content: bytes, change: Change) -> bytes:
     return bytes(dequantize(model).SerializeToString())
 
 
-def open_form(form: Form, content: bytes, threads: int | None, processor: Processor) -> tuple[Compute, str]:
+def open_form(
+    form: Form, content: bytes, threads: int | None, processor: Processor, at_once: int = 1
+) -> tuple[Compute, str]:
     """Open a network in a form.
 
     Args:
@@ -100,6 +102,7 @@ def open_form(form: Form, content: bytes, threads: int | None, processor: Proces
         content: The network as its file holds it.
         threads: As many as there are cores if None.
         processor: What to suppose.
+        at_once: Calls that will come at the same time, see :func:`share_threads`; OpenVINO shares its threads itself.
 
     Returns:
         What computes its maps, and the precision in which it computes what is not in 8 bits.
@@ -110,9 +113,10 @@ def open_form(form: Form, content: bytes, threads: int | None, processor: Proces
 
         compiled = OpenVinoSession(given, threads)
         return compiled, compiled.precision
-    from bodyposenet.common.deploy.runtime.sessions import open_session
+    from bodyposenet.common.deploy.runtime.sessions import open_session, share_threads
 
-    session = open_session(given, threads, exact=form.change == "", processor=processor)
+    share = share_threads(threads, at_once)
+    session = open_session(given, share, exact=form.change == "", processor=processor)
     return bind_session(session), "f32"
 
 

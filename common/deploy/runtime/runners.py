@@ -24,7 +24,7 @@ from bodyposenet.common.deploy.runtime.forms import Compute, bind_session
 from bodyposenet.common.deploy.runtime.keras_runner import KerasRunner
 from bodyposenet.common.deploy.runtime.providers import CPU, limit_keras, require_gpu
 from bodyposenet.common.deploy.runtime.runner_choice import EXACT, Choice
-from bodyposenet.common.deploy.runtime.sessions import open_session, read_content
+from bodyposenet.common.deploy.runtime.sessions import open_session, read_content, share_threads
 from bodyposenet.common.deploy.tensorrt.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
@@ -47,6 +47,7 @@ def open_runner(
     device: Device = "auto",
     runner: RunnerName | None = None,
     processor: Processor | None = None,
+    at_once: int = 1,
 ) -> Runner:
     """Open a model file.
 
@@ -60,6 +61,8 @@ def open_runner(
             the way that is the same on every machine; or the fastest of ``onnxruntime`` or ``openvino``. If None, what
             ``BODYPOSENET_RUNNER`` names, else ``auto``.
         processor: What to suppose for the choice; the one at hand if None.
+        at_once: Calls that will come at the same time, from a thread each: an ONNX model gives each its share of the
+            processor's threads. More may come, or fewer.
 
     Raises:
         UserError: The file is missing, is locked, is none of these, does not have that stage, or cannot run on the
@@ -86,7 +89,7 @@ def open_runner(
         kind = "an engine" if path.suffix in ENGINE_SUFFIXES else "an ONNX model"
         raise UserError(f"{kind} has only its last stage", where=str(path), fix="give the Keras model")
     if path.suffix in ONNX_SUFFIXES:
-        return OnnxRunner(path, threads=threads, device=device, runner=runner, processor=processor)
+        return OnnxRunner(path, threads=threads, device=device, runner=runner, processor=processor, at_once=at_once)
     require_onnx(runner, "an engine", path)
     require_gpu(device, str(path))
     from bodyposenet.common.deploy.tensorrt.engine_runner import EngineRunner
@@ -133,6 +136,7 @@ class OnnxRunner:
         device: What to compute on.
         runner: What to run it with; what the environment names if None, see :func:`resolve_runner`.
         processor: What to suppose; the one at hand if None.
+        at_once: Calls that will come at the same time, see :func:`open_runner`.
 
     Raises:
         UserError: The file is no ONNX model, has no card, is no pose network, or cannot run on the device.
@@ -146,9 +150,10 @@ class OnnxRunner:
         device: Device = "auto",
         runner: RunnerName | None = None,
         processor: Processor | None = None,
+        at_once: int = 1,
     ) -> None:
         processor = processor or read_processor()
-        self._session = open_session(path, threads, device, processor=processor)
+        self._session = open_session(path, share_threads(threads, at_once), device, processor=processor)
         require_outputs([output.name for output in self._session.get_outputs()], path)
         self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
         taken = [given.shape for given in self._session.get_inputs()]
@@ -160,7 +165,8 @@ class OnnxRunner:
         self._compute: Compute | None = None
         self._choosing = threading.Lock()
         exact = bind_session(self._session)
-        self._chooser: Any = Chooser(read_content(path), resolve_runner(runner), threads, processor, str(path), exact)
+        content, wanted = read_content(path), resolve_runner(runner)
+        self._chooser: Any = Chooser(content, wanted, threads, processor, str(path), exact, at_once)
         self.choice = self._chooser.describe_exact()
         self._settle(self._session.get_providers()[0])
 

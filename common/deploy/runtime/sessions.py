@@ -5,7 +5,7 @@ from typing import Any
 
 from bodyposenet.common.deploy.runtime.providers import providers_for, require_provider
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.machine.processor import Processor, read_processor
+from bodyposenet.common.machine.processor import Processor, count_cores, read_processor
 from bodyposenet.common.spec.words import Device
 from bodyposenet.common.storage.encryption import is_encrypted
 from bodyposenet.common.storage.model_key import foreign, open_model_file, refuse_plain
@@ -53,6 +53,19 @@ def open_session(
         raise UserError(f"not a model that ONNX Runtime can run: {reason}", where=where) from error
     require_provider(device, session.get_providers(), where)
     return session
+
+
+def share_threads(threads: int | None, at_once: int) -> int | None:
+    """Return how many threads a session is to have that is called several times at once.
+
+    A call waits for those that help it, and keeps its core busy meanwhile: where calls have no core to spare, each is
+    faster alone.
+
+    Args:
+        threads: Of all calls together; as many as there are cores if None.
+        at_once: Calls that come at the same time, from a thread each.
+    """
+    return threads if at_once == 1 else max(1, (threads or count_cores()) // at_once)
 
 
 def _give(model: Path | bytes) -> bytes | str:

@@ -31,6 +31,23 @@ print(add(2, 3))
 """
 
 
+LATER = """
+import sys
+from bodyposenet.common.machine.compiling import njit
+
+@njit(cache=True)
+def double(numbers):
+    return numbers + numbers
+
+@njit(cache=False)
+def quadruple(numbers):
+    return double(double(numbers))
+
+numbers = __import__("numpy").arange(3.0)
+print(double(numbers), "numba.typed.listobject" in sys.modules, quadruple(numbers), double(numbers.astype("f4")).dtype)
+"""
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package with one compiled module, and a user with a home."""
@@ -211,6 +228,16 @@ def test_what_a_copy_in_a_registered_network_compiled_the_next_copy_finds(tmp_pa
         assert not list(root.rglob("numba"))
         said.append(done.stderr)
     assert said == [f"INFO compiling the decoder, {WAIT}, once; kept in {tmp_path / 'user' / 'numba'}\n", ""]
+
+
+def test_what_is_found_compiled_is_loaded_without_what_compiles_and_may_be_called_by_what_is_compiled_later(tmp_path):
+    packages = write_package(tmp_path / "bodyposenet")
+    (packages[0] / "later.py").write_text(LATER)
+    where = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", "import bodyposenet.common.pose.later"]
+    for fetched in (True, False):
+        done = subprocess.run(command, env=where, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == f"[0. 2. 4.] {fetched} [0. 4. 8.] float32\n"
 
 
 SPOKEN_OF = {

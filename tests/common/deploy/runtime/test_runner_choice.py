@@ -150,6 +150,19 @@ def test_other_threads_processors_and_networks_are_measured_for_themselves(folde
     assert len(list(kept.iterdir())) == 4
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.cpu.onnx"])
+def test_a_choice_for_calls_at_the_same_time_is_that_for_one_and_gives_its_maps(folder, kept, name):
+    image = next(pictures(1))
+    shared, again, alone = (open_runner(folder / name, threads=2, at_once=calls, runner="auto") for calls in (3, 3, 1))
+    maps = shared(image)
+    (file,) = kept.iterdir()
+    for other in (again, alone):
+        for ours, theirs in zip(maps, other(image), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+        assert other.choice == shared.choice
+    assert list(kept.iterdir()) == [file]
+
+
 def test_a_kept_choice_that_cannot_be_read_or_run_is_made_anew(folder, kept, caplog):
     image = next(pictures(1))
     open_runner(folder / "model.onnx", runner="auto")(image)

@@ -1,4 +1,6 @@
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +14,9 @@ from bodyposenet.common.deploy.onnx_file import put_card
 from bodyposenet.common.deploy.runtime.latency import compare_latency, latency_ms
 from bodyposenet.common.deploy.runtime.providers import providers_for
 from bodyposenet.common.deploy.runtime.runners import open_runner
+from bodyposenet.common.deploy.runtime.sessions import share_threads
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.machine.processor import count_cores
 from bodyposenet.common.model.files.model_file import save_model
 from bodyposenet.common.model.network.dtype_policy import convert_policy
 
@@ -154,6 +158,24 @@ class Recorder:
         self.calls.append((self.name, images.shape))
         time.sleep(self.seconds)
         return images, images
+
+
+@pytest.mark.parametrize(("threads", "at_once", "share"), [(8, 1, 8), (8, 3, 2), (2, 3, 1), (None, 1, None)])
+def test_calls_at_the_same_time_share_the_threads(threads, at_once, share):
+    assert share_threads(threads, at_once) == share
+    assert share_threads(None, count_cores() + 1) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
+def test_a_network_that_is_called_several_times_at_once_starts_as_few_threads_as_it_has_cores_to_spare(folder):
+    def count_started(**options):
+        before = set(os.listdir("/proc/self/task"))
+        runner = open_runner(folder / "model.onnx", runner="exact", threads=4, **options)
+        runner(next(pictures(1)))
+        return len(set(os.listdir("/proc/self/task")) - before)
+
+    count_started()  # whatever the library starts once
+    assert [count_started(at_once=calls) for calls in (1, 2, 4, 5)] == [3, 1, 0, 0]  # beside the one that calls
 
 
 def test_models_are_timed_in_turn_and_in_milliseconds():
