@@ -31,6 +31,7 @@ class Album:
         self, folder: Location | None = None, store: PhotoStore | None = None, *, unclear: Frame = "shown"
     ) -> None:
         self.folder, self._opened, self.unclear = folder, store, unclear
+        self._names: PhotoNames | None = None
 
     @cached_property
     def store(self) -> PhotoStore | None:
@@ -54,11 +55,6 @@ class Album:
         except UserError:
             return {}
 
-    @cached_property
-    def _names(self) -> PhotoNames:
-        """The files by name; made once, as a file whose photos have no sizes asks for each of them."""
-        return PhotoNames(self.listing)
-
     def find(self, names: Sequence[str], file: str = "") -> list[str]:
         """Find what the photos are called: annotation tools change names.
 
@@ -71,7 +67,9 @@ class Album:
         """
         plain = [plain_name(path_in(name) if "://" in name else name) for name in names]
         absent = any(name not in self.listing and stays_inside(name) for name in plain)
-        meant = self._names.match(plain) if absent else {}
+        if absent and self._names is None:  # made once: a file whose photos have no sizes asks for each of them
+            self._names = PhotoNames(self.listing)
+        meant = self._names.match(plain) if absent and self._names else {}
         if meant and file:
             first = next(iter(meant))
             log.info("%s: %d images have another name, such as %r for %r", file, len(meant), meant[first], first)

@@ -22,7 +22,7 @@ from bodyposenet.common.data.importers.json_text import Rows
 
 BATCH = 1024  # annotations that are parsed at a time
 Found = TypeVar("Found")
-SHARES = 2  # joints; so many in one pixel are no body but shares of the image
+SHARES = 3  # joints; so many in one pixel are no body but shares of the image
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
 
 
@@ -143,7 +143,9 @@ class _Draft:
         self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
         self.suspect |= ~np.array(_look_up(taken.values("category_id"), kinds.knows), bool)
-        self.suspect |= _are_shares(own, flags) | _are_fractions(self.boxes)
+        self.suspect |= _are_shares(own, flags, self.boxes)
+        within = ((self.boxes >= 0) & (self.boxes <= 1)).all(axis=1)
+        self.suspect |= within & (self.boxes % 1 != 0).any(axis=1)  # shares of the image, and no pixels
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
         self.lost = np.zeros(len(rows), bool)
 
@@ -176,26 +178,24 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> 
     return keypoints
 
 
-def _are_shares(own: Floats, flags: Mapping[int, int]) -> Mask:
-    """Tell ``(E,)`` whose labelled joints, three at least, are fractions from 0 to 1: shares of the image.
+def _are_shares(own: Floats, flags: Mapping[int, int], boxes: Floats) -> Mask:
+    """Tell ``(E,)`` whose labelled joints are fractions from 0 to 1, and so shares of the image.
+
+    Three such joints are no body; fewer are told by their box, which they are not in.
 
     Args:
         own: ``(E, 3 K)`` triplets.
         flags: As for :func:`annotation_table`.
+        boxes: ``(E, 4)`` x, y, width, height.
     """
     triplets = own.reshape(len(own), own.shape[1] // 3, 3)
     seen = np.isin(triplets[..., 2], [flag for flag, code in flags.items() if code > 0])
     within = ((triplets[..., :2] >= 0) & (triplets[..., :2] <= 1)).all(axis=2)
-    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1)
+    least = np.where((boxes[:, :2] > 1 + SLACK).any(axis=1), 1, SHARES)
+    shares: Mask = (seen.sum(axis=1) >= least) & (within | ~seen).all(axis=1)
     broken = (triplets[shares, :, :2] % 1 != 0).any(axis=2) & seen[shares]
     shares[shares] = broken.any(axis=1)
     return shares
-
-
-def _are_fractions(boxes: Floats) -> Mask:
-    """Tell ``(E,)`` which boxes are fractions from 0 to 1, and so no pixels."""
-    fractions: Mask = ((boxes >= 0) & (boxes <= 1)).all(axis=1) & (boxes % 1 != 0).any(axis=1)
-    return fractions
 
 
 def _join(drafts: list[_Draft], joints: int) -> _Draft:
@@ -268,11 +268,11 @@ class _Reader:
         self._hold_to_categories(entry)
         columns = self._columns(fields)
         own = entry.numbers("keypoints", 3 * len(columns))
+        box = entry.numbers("bbox", 4)
         if whole:
             self._hold_to_flags(entry, own[2::3])
-            self._hold_to_pixels(entry, own)
+            self._hold_to_pixels(entry, own, box)
         keypoints = spread(own[None], columns, len(self.kinds.joints), blank_flag(self.flags))[0]
-        box = entry.numbers("bbox", 4)
         if (box[2:] < 0).any():
             raise entry.wrong("bbox", f"bbox {box.tolist()} has a negative size", "write x, y, width, height")
         return {
@@ -292,8 +292,8 @@ class _Reader:
                 "category_id", f"no category has its number {given!r}", "mend it, or add the category to the file"
             )
 
-    def _hold_to_pixels(self, entry: Entry, own: Floats) -> None:
-        if _are_shares(own[None], self.flags)[0]:
+    def _hold_to_pixels(self, entry: Entry, own: Floats, box: Floats) -> None:
+        if _are_shares(own[None], self.flags, box[None])[0]:
             raise entry.wrong(
                 "keypoints from 0 to 1", "its keypoints are shares of the image, from 0 to 1", "write pixels"
             )

@@ -89,9 +89,12 @@ def people_kinds(
 
 def _list_names(categories: Sequence[object]) -> dict[Key, str]:
     """List the name of each category that has an id."""
-    entries = [entry for entry in categories if isinstance(entry, dict)] if isinstance(categories, list) else []
-    found = ((read_key(entry.get("id")), str(entry.get("name", ""))) for entry in entries)
-    return {key: name for key, name in found if key is not None}
+    names: dict[Key, str] = {}
+    for entry in categories:
+        key = read_key(entry.get("id")) if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and key is not None:
+            names[key] = str(entry.get("name", ""))
+    return names
 
 
 def _describe(categories: Sequence[object], file: str) -> dict[Key, tuple[str, tuple[str, ...]]]:

@@ -74,11 +74,6 @@ def shorten(paths: Sequence[str]) -> list[str]:
     return ["/".join(path.split("/")[common:]) for path in paths] if folders and folders[0] != [""] else list(paths)
 
 
-def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
-    """Do what :meth:`PhotoNames.match` does, for files that are looked through once."""
-    return PhotoNames(present).match(names)
-
-
 class PhotoNames:
     """Files that are there, to be found by what tools made of their names.
 

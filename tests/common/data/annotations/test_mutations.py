@@ -258,7 +258,9 @@ AMBIGUOUS = {
     "merged exports": merge,
     "short keypoints": set_people("keypoints", lambda person, dice: person["keypoints"][: 3 * dice.randint(1, 16)]),
     "keypoints from 0 to 1": set_people("keypoints", in_shares),
-    "two keypoints from 0 to 1": set_people("keypoints", lambda person, dice: in_shares(person, dice, labelled=2)),
+    "a keypoint or two from 0 to 1": set_people(
+        "keypoints", lambda person, dice: in_shares(person, dice, labelled=dice.randint(1, 2))
+    ),
     "one photo under two ids": share_photo,
     "two categories of one id": turn_category,
     "numbers for photos whose ids are texts": number_people_only,
