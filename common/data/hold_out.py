@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from bodyposenet.common.bounds import HOLD_OUT_BYTES
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.importers.load import load_document
-from bodyposenet.common.data.importers.photo_names import match
+from bodyposenet.common.data.importers.photo_names import PhotoNames
 from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -130,7 +130,7 @@ def _describe(dataset: Path, kept: list[HeldPhoto], *, whole: bool) -> tuple[Dat
     if not whole:
         names = {photo.name for photo in kept}
         told = {name: PurePosixPath(name).as_posix() for name in map(_name, document["images"])}
-        meant = match(told.values(), names)
+        meant = PhotoNames(names).match(told.values())
         images = [image for image in document["images"] if meant.get(told[_name(image)], told[_name(image)]) in names]
         ids = {image.get("id") for image in images}
         people = [person for person in document["annotations"] if person.get("image_id") in ids]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 
-from bodyposenet.common.data.importers.photo_names import match, path_in
+from bodyposenet.common.data.importers.photo_names import PhotoNames, path_in
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.orientation import Frame, Size, read_orientation, turn_size
@@ -31,6 +31,7 @@ class Album:
         self, folder: Location | None = None, store: PhotoStore | None = None, *, unclear: Frame = "shown"
     ) -> None:
         self.folder, self._opened, self.unclear = folder, store, unclear
+        self._names: PhotoNames | None = None
 
     @cached_property
     def store(self) -> PhotoStore | None:
@@ -59,15 +60,17 @@ class Album:
 
         Args:
             names: As the annotations tell them.
-            file: The annotation file, for the log.
+            file: The annotation file, for the log; empty where it is told otherwise.
 
         Returns:
             The name of each photo's file; names that mean no file, or several, stay as they are.
         """
         plain = [plain_name(path_in(name) if "://" in name else name) for name in names]
-        absent = [name for name in plain if name not in self.listing and stays_inside(name)]
-        meant = match(plain, self.listing) if absent else {}
-        if meant:
+        absent = any(name not in self.listing and stays_inside(name) for name in plain)
+        if absent and self._names is None:  # made once: a file whose photos have no sizes asks for each of them
+            self._names = PhotoNames(self.listing)
+        meant = self._names.match(plain) if absent and self._names else {}
+        if meant and file:
             first = next(iter(meant))
             log.info("%s: %d images have another name, such as %r for %r", file, len(meant), meant[first], first)
         found = (meant.get(name, name) for name in plain)

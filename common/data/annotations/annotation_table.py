@@ -54,7 +54,7 @@ def annotation_table(
     """
     draft, told = _read_draft(entries, kinds, flags)
     photos = _find_indices(draft.image_ids, images.ids)
-    draft.suspect |= photos < 0
+    draft.suspect |= (photos < 0) | np.isin(draft.image_ids, [*images.numbers.values()])
     reader = _Reader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
     for place in np.flatnonzero(draft.suspect).tolist():
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
@@ -64,6 +64,14 @@ def annotation_table(
     if album is not None:
         images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
+    for place, first in _find_doubles(draft, np.where(is_labelled.any(axis=1), photos, -1)):
+        problems.append(
+            Problem(
+                file, "person twice", f"it says what annotation {int(draft.ids[first])} says: one of them counts", "",
+                int(draft.image_ids[place]), int(draft.ids[place]), kept=True,
+            )
+        )  # fmt: skip
+        photos[place] = -1
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
     draft.choose(order)
     table = AnnotationTable(
@@ -135,7 +143,9 @@ class _Draft:
         self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
         self.suspect |= ~np.array(_look_up(taken.values("category_id"), kinds.knows), bool)
-        self.suspect |= _are_shares(own, flags)
+        self.suspect |= _are_shares(own, flags, self.boxes)
+        within = ((self.boxes >= 0) & (self.boxes <= 1)).all(axis=1)
+        self.suspect |= within & (self.boxes % 1 != 0).any(axis=1)  # shares of the image, and no pixels
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
         self.lost = np.zeros(len(rows), bool)
 
@@ -168,17 +178,21 @@ def spread(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> 
     return keypoints
 
 
-def _are_shares(own: Floats, flags: Mapping[int, int]) -> Mask:
-    """Tell ``(E,)`` whose labelled joints, three at least, are fractions from 0 to 1: shares of the image.
+def _are_shares(own: Floats, flags: Mapping[int, int], boxes: Floats) -> Mask:
+    """Tell ``(E,)`` whose labelled joints are fractions from 0 to 1, and so shares of the image.
+
+    Three such joints are no body; fewer are told by their box, which they are not in.
 
     Args:
         own: ``(E, 3 K)`` triplets.
         flags: As for :func:`annotation_table`.
+        boxes: ``(E, 4)`` x, y, width, height.
     """
     triplets = own.reshape(len(own), own.shape[1] // 3, 3)
     seen = np.isin(triplets[..., 2], [flag for flag, code in flags.items() if code > 0])
     within = ((triplets[..., :2] >= 0) & (triplets[..., :2] <= 1)).all(axis=2)
-    shares: Mask = (seen.sum(axis=1) >= SHARES) & (within | ~seen).all(axis=1)
+    least = np.where((boxes[:, :2] > 1 + SLACK).any(axis=1), 1, SHARES)
+    shares: Mask = (seen.sum(axis=1) >= least) & (within | ~seen).all(axis=1)
     broken = (triplets[shares, :, :2] % 1 != 0).any(axis=2) & seen[shares]
     shares[shares] = broken.any(axis=1)
     return shares
@@ -213,7 +227,7 @@ class _Reader:
         self, kinds: Kinds, images: PhotoTable, flags: Mapping[int, int], file: str, problems: list[Problem], ids: int
     ) -> None:
         self.kinds, self.flags, self.file, self.problems = kinds, flags, file, problems
-        self.images = set(images.ids.tolist())
+        self.images, self.invented = set(images.ids.tolist()), {*images.numbers.values()}
         self.refused = {problem.image_id for problem in problems} - {None, *self.images}  # photos, told already
         self.mender, self.fresh = Mender(images.numbers, flags), count(ids)
 
@@ -221,6 +235,9 @@ class _Reader:
         """Read an annotation by the names of a draft's columns; without keypoints or None if they are wrong."""
         mended, notes = self.mender.mend(fields)
         if number_in(mended, "image_id") in self.refused:
+            return None
+        if type(key := read_key(fields.get("image_id"))) is int and key in self.invented:  # a number that no photo has
+            self.problems.append(_miss_image(self._entry(mended, number), key).problem)
             return None
         found = self._read_or_mask(mended, number)
         if found is not None:
@@ -247,17 +264,15 @@ class _Reader:
         entry = self._entry(fields, number)
         image_id = entry.whole("image_id")
         if image_id not in self.images:
-            raise entry.wrong(
-                "image_id", f"its image_id {image_id} is no image of the file", "add the image, or drop the annotation"
-            )
+            raise _miss_image(entry, image_id)
         self._hold_to_categories(entry)
         columns = self._columns(fields)
         own = entry.numbers("keypoints", 3 * len(columns))
+        box = entry.numbers("bbox", 4)
         if whole:
             self._hold_to_flags(entry, own[2::3])
-            self._hold_to_pixels(entry, own)
+            self._hold_to_pixels(entry, own, box)
         keypoints = spread(own[None], columns, len(self.kinds.joints), blank_flag(self.flags))[0]
-        box = entry.numbers("bbox", 4)
         if (box[2:] < 0).any():
             raise entry.wrong("bbox", f"bbox {box.tolist()} has a negative size", "write x, y, width, height")
         return {
@@ -277,8 +292,8 @@ class _Reader:
                 "category_id", f"no category has its number {given!r}", "mend it, or add the category to the file"
             )
 
-    def _hold_to_pixels(self, entry: Entry, own: Floats) -> None:
-        if _are_shares(own[None], self.flags)[0]:
+    def _hold_to_pixels(self, entry: Entry, own: Floats, box: Floats) -> None:
+        if _are_shares(own[None], self.flags, box[None])[0]:
             raise entry.wrong(
                 "keypoints from 0 to 1", "its keypoints are shares of the image, from 0 to 1", "write pixels"
             )
@@ -297,6 +312,30 @@ class _Reader:
                 f"a keypoint has the visibility flag {strange[0]:g}, the dataset has {known}",
                 "mend it, or add it to visibility_flags of the dataset spec",
             )
+
+
+def _miss_image(entry: Entry, image_id: int) -> MisfitError:
+    """Make the error for an annotation of a photo that the file does not have."""
+    text = f"its image_id {image_id} is no image of the file"
+    return entry.wrong("image_id", text, "add the image, or drop the annotation")
+
+
+def _find_doubles(draft: _Draft, photos: Numbers) -> Iterator[tuple[int, int]]:
+    """Find annotations that say what an earlier one of the same photo says, as in exports that were put together twice.
+
+    Args:
+        draft: All of them.
+        photos: ``(A,)`` the photo of each; less than 0 are not looked at.
+    """
+    mark = photos * 7919.0
+    for column, weight in zip(draft.boxes.T, (1.0, 1.7, 2.9, 4.3), strict=True):
+        mark += column * weight
+    order = np.argsort(mark, kind="stable")
+    for place in np.flatnonzero(np.diff(mark[order]) == 0).tolist():
+        first, second = order[place : place + 2].tolist()
+        columns = (photos, draft.boxes, draft.keypoints, draft.crowds)
+        if photos[first] >= 0 and all(np.array_equal(column[first], column[second]) for column in columns):
+            yield second, first
 
 
 def _hold_boxes_to_photos(

@@ -1,5 +1,6 @@
 """Categories: which of them in an annotation file are people, and what their joints are called."""
 
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from dataclasses import dataclass, replace
 from bodyposenet.common.data.annotations.ids import Key, read_key
 from bodyposenet.common.errors import UserError
 
+log = logging.getLogger(__name__)
 _BETWEEN = re.compile(r"[\s_\-]+")
 
 
@@ -38,31 +40,39 @@ class Kinds:
 
 
 def people_kinds(
-    categories: Sequence[object], joints: Sequence[str] | Mapping[str, Sequence[str]] | None, file: str
+    categories: Sequence[object],
+    joints: Sequence[str] | Mapping[str, Sequence[str]] | None,
+    file: str,
+    unnamed: Sequence[str] = (),
 ) -> Kinds:
     """Match the categories of a file with those of a dataset spec.
 
-    A category of the spec is the file's of that name. Where no name matches, a spec's only category is each of the
-    file's that has keypoints.
+    A category of the spec is the file's of that name, in any case. Where no name matches, a spec's only category is
+    each of the file's that has keypoints. Where the file names no joints at all, those of the spec count, for the
+    categories of its names, or for all if there is none.
 
     Args:
         categories: ``categories`` of the file.
         joints: As :func:`~bodyposenet.common.data.annotations.coco.read_annotations` takes them.
         file: The file's name, for messages.
+        unnamed: Names for joints where neither file nor spec names them; none refuses such a file.
 
     Raises:
         UserError: The file names no joints and the spec neither, or they disagree.
     """
-    own = _describe(categories, file)
-    if joints is None:
-        if not own:
-            raise _not_coco(file, "no category names 'keypoints'")
-        others = {key for entry in categories if isinstance(entry, dict) and (key := read_key(entry.get("id")))}
-        return replace(_join([(number, names) for number, (_, names) in own.items()]), others=others - own.keys())
-    asked = joints if isinstance(joints, Mapping) else {"person": joints}
-    matched = [(number, name) for number, (name, _) in own.items() if name in asked]
+    own, names = _describe(categories, file), _list_names(categories)
+    if joints is None and own:
+        return replace(_join([(number, given) for number, (_, given) in own.items()]), others=names.keys() - own.keys())
+    if joints is None and not unnamed:
+        raise _not_coco(file, "no category names 'keypoints'")
+    asked = joints if isinstance(joints, Mapping) else {"person": joints or unnamed}
+    wanted = {name.casefold(): name for name in asked}
+    named = [number for number in own or names if names[number].casefold() in wanted]
+    matched = {number: wanted[names[number].casefold()] for number in named}
     if not matched and len(asked) == 1:
-        matched = [(number, next(iter(asked))) for number in own]
+        matched = dict.fromkeys(own, next(iter(asked)))
+        if len(own) > 1:
+            log.warning("%s: taken for people: %s", file, ", ".join(repr(name) for name, _ in own.values()))
     if own and not matched:
         known = ", ".join(repr(name) for name, _ in own.values())
         raise UserError(
@@ -70,16 +80,28 @@ def people_kinds(
             where=file,
             fix="name its categories in the dataset spec",
         )
-    named = [(number, name_joints(own[number][1], asked[name], file)) for number, name in matched]
-    others = {key for entry in categories if isinstance(entry, dict) and (key := read_key(entry.get("id"))) is not None}
-    return replace(_join(named, list(asked.values())), others=others - {number for number, _ in matched})
+    kinds = [
+        (number, name_joints(own[number][1], asked[name], file) if own else asked[name])
+        for number, name in matched.items()
+    ]
+    return replace(_join(kinds, list(asked.values())), others=names.keys() - matched.keys())
+
+
+def _list_names(categories: Sequence[object]) -> dict[Key, str]:
+    """List the name of each category that has an id."""
+    names: dict[Key, str] = {}
+    for entry in categories:
+        key = read_key(entry.get("id")) if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and key is not None:
+            names[key] = str(entry.get("name", ""))
+    return names
 
 
 def _describe(categories: Sequence[object], file: str) -> dict[Key, tuple[str, tuple[str, ...]]]:
     """Name and joints of each category that has joints."""
     if not isinstance(categories, list):
         raise _not_coco(file, "'categories' is no list")
-    described = {}
+    described: dict[Key, tuple[str, tuple[str, ...]]] = {}
     for category in categories:
         names = category.get("keypoints") if isinstance(category, dict) else None
         if not names:
@@ -90,6 +112,10 @@ def _describe(categories: Sequence[object], file: str) -> dict[Key, tuple[str, t
             raise _not_coco(file, f"category {category.get('name', number)!r} has a wrong 'keypoints' or 'id'")
         if len(set(names)) < len(names):
             raise _not_coco(file, f"category {category.get('name', number)!r} names a joint twice")
+        if described.get(number, ("", tuple(names)))[1] != tuple(names):
+            fix = "number one export's categories on from the other's, or give each a dataset spec of its own"
+            problem = f"two categories have the id {number!r}, and their joints differ: whose are whose is lost"
+            raise UserError(problem, where=file, fix=fix)
         described[number] = (str(category.get("name", "")), tuple(names))
     return described
 

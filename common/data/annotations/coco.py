@@ -14,7 +14,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
-from bodyposenet.common.data.annotations.categories import people_kinds
+from bodyposenet.common.data.annotations.categories import Kinds, people_kinds
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
@@ -198,6 +198,7 @@ def read_annotations(
     flags: Mapping[int, int] | None = None,
     strict: bool = True,
     album: Album | None = None,
+    unnamed: Sequence[str] = (),
 ) -> CocoSet:
     """Read a COCO keypoints file, or what CVAT or Label Studio exports.
 
@@ -212,13 +213,17 @@ def read_annotations(
             are wrong but whose box is sound stays without keypoints, so that a mask covers them.
         album: The photos: their names are taken as they are there, and sizes that the file does not tell are read
             from them. None looks at none.
+        unnamed: Names for the joints where neither the file nor ``joints`` names them, for those to whom the names mean
+            nothing; by default such a file is refused.
 
     Raises:
         UserError: The file is no JSON, no COCO keypoints file, or an entry of it is wrong; the message names the entry.
     """
     where = locate(path)
     with collector_paused():
-        coco = _read(where, load_document(where, joints, album, as_rows=True), joints, flags or COCO_FLAGS, album)
+        document = load_document(where, joints, album, as_rows=True)
+        kinds = people_kinds(document.get("categories") or [], joints, str(where), unnamed)
+        coco = _read(where, document, kinds, flags or COCO_FLAGS, album)
     if strict:
         refuse([problem for problem in coco.problems if not problem.kept])
     return coco
@@ -247,10 +252,9 @@ def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded:
 
 
 def _read(
-    path: Location, document: dict[str, Any], joints: Joints, flags: Mapping[int, int], album: Album | None
+    path: Location, document: dict[str, Any], kinds: Kinds, flags: Mapping[int, int], album: Album | None
 ) -> CocoSet:
     entries = {key: _entries(document, key, path) for key in ("images", "annotations")}
-    kinds = people_kinds(document.get("categories") or [], joints, str(path))
     problems: list[Problem] = []
     images = photo_table(entries["images"], str(path), problems, album)
     images, annotations, annotated = annotation_table(

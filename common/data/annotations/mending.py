@@ -40,7 +40,7 @@ class Mender:
     def _mend_ids(self, fields: Fields, notes: list[Note]) -> None:
         key = read_key(given := fields.get("image_id"))
         number = self.photos.get(key) if isinstance(key, str) else key
-        if number is not None and type(given) is not int:
+        if number is not None and (type(given) is not int or given != number):
             fields["image_id"] = number
             notes.append(("image_id", f"its image_id {given!r} is taken for the number {number}"))
         fields["id"] = read_key(own := fields.get("id"))
@@ -66,20 +66,24 @@ class Mender:
 
     def _mend_box(self, fields: Fields, notes: list[Note]) -> None:
         given = fields.get("bbox")
-        values = [read_number(value) for value in given] if isinstance(given, list) else []
-        if len(values) == 4 and all(map(is_number, values)) and (min(values[2:]) < 0 or 0 not in values[2:]):
+        values = [read_number(value) for value in _flatten(given, 4)] if isinstance(given, list) else []
+        numbers, fractions = len(values) == 4 and all(map(is_number, values)), _are_fractions(values)
+        if numbers and not fractions and (min(values[2:]) < 0 or 0 not in values[2:]):
             fields["bbox"] = values
             if given != values:
-                notes.append(("bbox", "the texts of its box are taken for numbers"))
+                notes.append(("bbox", "its box is taken for four numbers"))
             return
-        if values and not _is_empty(values):
+        if values and not fractions and not _is_empty(values):
             return
         points = self._points(fields)
         if len(points) < 2 or (np.ptp(points, axis=0) <= 0).any():
             return
         low, high = points.min(axis=0), points.max(axis=0)
         fields["bbox"] = [*low.tolist(), *(high - low).tolist()]
-        notes.append(("bbox", "its box is missing or empty; it is taken from the outline or the joints"))
+        if fractions and is_number(area := read_number(fields.get("area"))) and area <= 1:
+            fields["area"] = None
+        why = "from 0 to 1" if fractions else "missing or empty"
+        notes.append(("bbox", f"its box is {why}; it is taken from the outline or the joints"))
 
     def _points(self, fields: Fields) -> np.ndarray:
         """``(N, 2)`` corners of the outline, else the joints that are labelled."""
@@ -155,6 +159,12 @@ def _is_empty(box: list[Any]) -> bool:
     if all(value is None for value in box):
         return True
     return len(box) == 4 and all(map(is_number, box)) and min(box[2:]) == 0
+
+
+def _are_fractions(box: list[Any]) -> bool:
+    """Tell whether a box is in fractions from 0 to 1, and so in no pixels."""
+    within = len(box) == 4 and all(is_number(value) and 0 <= value <= 1 for value in box)
+    return within and any(value % 1 for value in box)
 
 
 def _are_same(values: list[Any], given: list[Any]) -> bool:

@@ -24,7 +24,8 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
 
-_DRIVE = re.compile(r"^/?[A-Za-z]:(?=/)")
+_OUTSIDE = re.compile(r"^(/?[A-Za-z]:(?=/))?/*")  # where a path begins that is another machine's
+_NAMES = ("file_name", "path", "filename", "name", "coco_url", "url")  # where tools write what a photo is called
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +126,25 @@ def photo_table(
         photos[image_id] = photo
     names, heights, widths = zip(*photos.values(), strict=True) if photos else ((), (), ())
     names = names if album is None else tuple(album.find(names, file))
-    return PhotoTable(
-        np.fromiter(photos, np.int64, len(photos)), names, np.array(heights, np.int64), np.array(widths, np.int64),
-        numbers,
-    )  # fmt: skip
+    ids = np.fromiter(photos, np.int64, len(photos))
+    table = PhotoTable(ids, names, np.array(heights, np.int64), np.array(widths, np.int64), numbers)
+    return _leave_out_shared(table, file, problems)
+
+
+def _leave_out_shared(table: PhotoTable, file: str, problems: list[Problem]) -> PhotoTable:
+    """Leave out the photos of which several entries are: who is in one is not labelled in the other."""
+    counts = Counter(table.file_names)
+    if len(counts) == len(table.file_names):
+        return table
+    shared = defaultdict(list)
+    for number, name in zip(table.ids.tolist(), table.file_names, strict=True):
+        if counts[name] > 1:
+            shared[name].append(number)
+    fix = "put all its annotations under one image id, or leave out those of one export"
+    for name, ids in shared.items():
+        text = f"{len(ids)} images are of {name[:SHOWN]!r}, with the ids {', '.join(map(str, ids[:5]))}"
+        problems += [Problem(file, "one photo, several images", text, fix, number) for number in ids]
+    return table.select(np.array([counts[name] == 1 for name in table.file_names]))
 
 
 def _number_texts(keys: Sequence[Key | None]) -> dict[str, int]:
@@ -169,10 +185,13 @@ def _find_repeated(
 def _mend_photo(fields: dict[str, Any], album: Album | None) -> dict[str, Any]:
     """Read numbers that are texts, the path in an address, and sizes from the photo where the file tells none."""
     mended = dict(fields)
+    given = (value for key in _NAMES if isinstance(value := mended.get(key), str) and value.strip())
+    name = next(given, mended.get("file_name"))
+    if album is not None and isinstance(name, str) and not (_is_below(name) and name == mended.get("file_name")):
+        inner = _OUTSIDE.sub("", path_in(name))
+        if _is_below(inner) and album.has(album.find([inner])[0]):
+            mended["file_name"] = inner
     name = mended.get("file_name")
-    if album is not None and isinstance(name, str) and not _is_below(name):
-        inner = _DRIVE.sub("", path_in(name)).lstrip("/")
-        mended["file_name"] = name = inner if _is_below(inner) and album.has(album.find([inner])[0]) else name
     for key in ("height", "width"):
         value = read_key(mended.get(key))
         mended[key] = value if type(value) is int else mended.get(key)

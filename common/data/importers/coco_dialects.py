@@ -143,6 +143,18 @@ def name_crowdpose(document: Fields, where: str) -> None:
     log.info("%s: read as CrowdPose: %d joints, which it does not name", where, len(_CROWDPOSE))
 
 
+def leave_out_unlabelled(document: Fields, where: str) -> None:
+    """Leave out the frames that PoseTrack says nobody labelled, who would count as photos with nobody in them."""
+    images = document["images"]
+    if not any(isinstance(entry, dict) and "is_labeled" in entry for entry in images[:1]):
+        return
+    document["images"] = [
+        entry for entry in images if not isinstance(entry, dict) or entry.get("is_labeled") is not False
+    ]
+    if count := len(images) - len(document["images"]):
+        log.warning("%s: %d of %d images are left out: 'is_labeled' is false", where, count, len(images))
+
+
 def is_from_cvat(document: Fields) -> bool:
     """Tell whether CVAT wrote the document, by its licence or by labels with empty lists of joints."""
     licences = document.get("licenses")

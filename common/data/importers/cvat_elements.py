@@ -109,7 +109,7 @@ def read_joints(skeleton: CvatElement, joints: Sequence[str], where: str) -> dic
             return Fault(f"{place}: joint {label!r} stands there twice", FIX)
         if math.isnan(x + y):
             return Fault(f"{place}: the place of {label!r} is {point.attributes.get('points', '')[:40]!r}", FIX)
-        flag = 0 if point.is_true("outside") else 1 if point.is_true("occluded") else 2
+        flag = 0 if point.is_true("outside") or skeleton.is_true("outside") else 1 if point.is_true("occluded") else 2
         found[label] = (x, y, flag)
     return found
 

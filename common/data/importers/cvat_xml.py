@@ -5,7 +5,7 @@ is grouped with a skeleton is the person's box.
 """
 
 import posixpath
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +124,7 @@ def _add_people(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -
     for shape in shapes:
         if shape.tag == "box" and shape.attributes.get("group_id", "0") != "0":
             boxes[shape.attributes["group_id"]].append(shape)
+    owners = Counter(shape.attributes.get("group_id", "0") for shape in shapes if shape.tag == "skeleton")
     used = set()
     for shape in shapes:
         label = shape.label
@@ -132,8 +133,9 @@ def _add_people(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -
         if label not in assembly.numbers:
             assembly.count_other(label)
             continue
-        around = boxes.get(shape.attributes.get("group_id", "0"), [])
-        box = read_box(around[0]) if len(around) == 1 else None
+        group = shape.attributes.get("group_id", "0")
+        around = boxes.get(group, [])
+        box = read_box(around[0]) if len(around) == 1 == owners[group] else None
         used |= {id(node) for node in around}
         found = read_joints(shape, assembly.joints(label), assembly.where)
         _add_person(assembly, photo, label, found, box)

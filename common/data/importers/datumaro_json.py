@@ -39,13 +39,18 @@ def from_datumaro(document: Fields, where: str, joints: Joints = None) -> Fields
         entries = objects(item.get("annotations"))
         for number, entry in enumerate(entries, 1):
             label = number_in(entry, "label_id")
-            if entry.get("type") != "points" or label is None:
+            if entry.get("type") not in ("points", "skeleton") or label is None:
                 continue
             if label not in people:
                 assembly.count_other(labels[label] if 0 <= label < len(labels) else f"label {label}")
                 continue
             place = f"{where}: item {item.get('id')!r}: annotation number {number}"
-            keypoints = _read_points(entry, kinds[label], place)
+            skeleton = entry.get("type") == "skeleton"
+            keypoints = (
+                _read_skeleton(entry, labels, kinds[label], place)
+                if skeleton
+                else _read_points(entry, kinds[label], place)
+            )
             assembly.add_person(photo, people[label], keypoints, _find_box(entry, entries))
     return assembly.finish("Datumaro's JSON")
 
@@ -92,6 +97,22 @@ def _read_points(entry: Fields, joints: Sequence[str], place: str) -> list[float
             return Fault(f"{place}: the visibility of {joints[number]} is {flag!r}, not 0, 1 or 2", _FIX)
         triplets += [*points[2 * number : 2 * number + 2], code] if code else [0, 0, 0]
     return triplets
+
+
+def _read_skeleton(entry: Fields, labels: Sequence[str], joints: Sequence[str], place: str) -> list[float] | Fault:
+    """Read the triplets of a skeleton, as CVAT exports it: its elements are points, each of a label of its own."""
+    found: dict[str, list[float]] = {}
+    for element in objects(entry.get("elements")):
+        number = number_in(element, "label_id")
+        name = labels[number] if number is not None and 0 <= number < len(labels) else f"label {number}"
+        if name not in joints or name in found:
+            why = "is there twice" if name in found else "is no joint of its label"
+            return Fault(f"{place}: its point {name!r} {why}", _FIX)
+        triplet = _read_points(element, [name], place)
+        if isinstance(triplet, Fault):
+            return triplet
+        found[name] = triplet
+    return [value for joint in joints for value in found.get(joint, (0, 0, 0))]
 
 
 def _find_box(entry: Fields, entries: Sequence[Fields]) -> list[float] | None:

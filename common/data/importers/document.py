@@ -7,6 +7,7 @@ import io
 import json
 import posixpath
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ EXPORT_AGAIN = "export it again"
 ZIP, GZIP = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
 _DAMAGE = (*BROKEN_ZIP, OSError)
 _KEYPOINTS = "person_keypoints_"
+_MOST_TOLD = 8  # files that a message names
 
 
 @contextlib.contextmanager
@@ -127,7 +129,7 @@ def annotation_file(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
 def _member(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name for name in archive.namelist() if not _is_clutter(name)]
-        name = _choose(names, choice, where)
+        name = choose_document(names, choice, where)
         info, place = archive.getinfo(name), f"{where}: {name}"
         if name.startswith("/") or ".." in name.split("/"):
             raise UserError("this name leaves the archive's folder", where=place, fix="pack the archive again")
@@ -167,7 +169,17 @@ def _is_note(name: str) -> bool:
     return posixpath.basename(name) == "notes.json"
 
 
-def _choose(names: Sequence[str], choice: str, where: str) -> str:
+def choose_document(names: Sequence[str], choice: str, where: str) -> str:
+    """Choose the annotation file of an archive or a folder.
+
+    Args:
+        names: The files.
+        choice: As for :func:`annotation_file`.
+        where: Their archive or folder.
+
+    Raises:
+        UserError: There is none, or several and no choice is made.
+    """
     documents = [name for name in names if name.lower().endswith((".json", ".json.gz")) and not _is_note(name)]
     people = [name for name in documents if posixpath.basename(name).startswith(_KEYPOINTS)]
     results = [name for name in documents if posixpath.basename(name) == "result.json"]
@@ -177,21 +189,36 @@ def _choose(names: Sequence[str], choice: str, where: str) -> str:
     if not usable:
         raise foreign.no_annotations(names, where)
     if len(usable) > 1:
-        known = ", ".join(map(_subset, usable))
+        known = _name_subsets(usable)
+        more = " …" if len(known) > _MOST_TOLD else ""
         raise UserError(
-            f"it holds {len(usable)} annotation files: {known}",
+            f"it holds {len(usable)} annotation files: {', '.join([*known][:_MOST_TOLD])}{more}",
             where=where,
-            fix=f"name one of them after a #, as in {where}#{_subset(usable[0])}",
+            fix=f"name one of them after a #, as in {where}#{next(iter(known))}",
         )
     return usable[0]
 
 
 def _find_named(documents: Sequence[str], choice: str, where: str) -> str:
-    for name in documents:
-        if choice in (name, posixpath.basename(name), _subset(name)):
-            return name
-    known = ", ".join(map(_subset, documents)) or "none"
-    raise UserError(f"no annotation file {choice!r} in it", where=where, fix=f"name one of: {known}")
+    known = _name_subsets(documents)
+    named = [name for name in documents if posixpath.basename(name) == choice]
+    found = [choice] if choice in documents else [known[choice]] if choice in known else named
+    if len(found) == 1:
+        return found[0]
+    told = ", ".join([*known][:_MOST_TOLD]) or "none"
+    raise UserError(f"no annotation file {choice!r} in it", where=where, fix=f"name one of: {told}")
+
+
+def _name_subsets(names: Sequence[str]) -> dict[str, str]:
+    """Name each file by its subset, by its folder where several are called alike, or else by its whole path."""
+    counts = Counter(map(_subset, names))
+    folders = Counter(posixpath.basename(posixpath.dirname(name)) for name in names)
+    told = {}
+    for name in names:
+        folder = posixpath.basename(posixpath.dirname(name))
+        alike = counts[_subset(name)] > 1
+        told[name if alike and (not folder or folders[folder] > 1) else folder if alike else _subset(name)] = name
+    return told
 
 
 def _subset(name: str) -> str:

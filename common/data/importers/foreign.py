@@ -26,15 +26,67 @@ _KNOWN = (
     'name or pack "COCO Keypoints 1.0" or "CVAT for images" of CVAT, the JSON of Label Studio, the files of LabelMe, '
     "or a YOLO-pose dataset with its data.yaml"
 )
+_MINIMAL = "this is Label Studio's JSON-MIN, which tells no person's keypoints from another's"
+_RESULTS = "these are a network's results, not annotations"
+_TAKE_TRAIN = "name the file of its training or validation set"
+_START = 2**16  # bytes that tell what a file is
 _NOT_COCO = "not a COCO keypoints file"
 _NAME_KEYPOINTS = "name a person_keypoints file"
 
+_POINTER = ("this is a pointer of Git LFS, not the file", "fetch the file itself with 'git lfs pull'")
+_PACKED = ("this archive is none that is read here", "unpack it, or pack it as zip")
+_LINES_FIX = "export JSON; if each line is a task of Label Studio, make one list of them: jq -s . FILE"
+_JSON_LINES = re.compile(rb"\{[^\n]*\}[ \r]*\n\s*\{")
+_CSV_HEADER = re.compile(rb"[\w#]+(,[\w ]+){2,}\r?\n")
 _YOLO_LINE = re.compile(rb"\d+( -?[\d.]+(e-\d+)?){4,}\s")
-_KEYS: tuple[tuple[frozenset[str], str, str], ...] = (
+_REMEDY = "export or convert it as COCO keypoints, by the tool's own means"
+_TAKE_COCO = "name its annotations in COCO's format, which its authors give beside these"
+_Kind = tuple[frozenset[str], str, str]
+_KEYS: tuple[_Kind, ...] = (
     (frozenset({"_via_img_metadata"}), "this is a project of VIA", _COCO_FIX),
     (frozenset({"result", "task"}), "this is one annotation of Label Studio's cloud storage", STUDIO_FIX),
     (frozenset({"tags", "shapes", "tracks"}), "this is one job of a CVAT backup", CVAT_FIX),
+    (frozenset({"objects", "size", "tags"}), "this is a photo's file of Supervisely", _REMEDY),
+    (frozenset({"item", "annotations"}), "this is a photo's file of V7 Darwin", _REMEDY),
+    (frozenset({"image", "annotations", "dataset"}), "this is a photo's file of V7 Darwin", _REMEDY),
+    (frozenset({"metadata", "instances"}), "this is a photo's file of SuperAnnotate", _REMEDY),
+    (frozenset({"people", "version"}), "this is what OpenPose found in a photo, no annotations", _COCO_FIX),
+    (frozenset({"meta_info", "instance_info"}), "this is what MMPose found in photos, no annotations", _COCO_FIX),
+    (frozenset({"annolist"}), "this is PoseTrack's first format", _TAKE_COCO),
+    (frozenset({"images", "keypoint_names"}), "this is OCHuman's own format", _TAKE_COCO),
+    (frozenset({"images", "label_classes"}), "this is a project of Hasty", _REMEDY),
+    (frozenset({"openlabel"}), "this is ASAM OpenLABEL", _COCO_FIX),
 )
+_ENTRY_KEYS: tuple[_Kind, ...] = (
+    (frozenset({"annotation_id", "annotator"}), _MINIMAL, STUDIO_FIX),
+    (frozenset({"image_id", "keypoint_annotations"}), "these are AI Challenger's annotations", _COCO_FIX),
+    (frozenset({"image_id", "keypoints"}), _RESULTS, "name the annotations they are held against"),
+    (frozenset({"keypoints", "keypoint_scores"}), _RESULTS, "name the annotations they are held against"),
+    (frozenset({"data_row"}), "this is an export of Labelbox", _REMEDY),
+    (frozenset({"DataRow ID"}), "this is an export of Labelbox", _REMEDY),
+    (frozenset({"data_units"}), "this is an export of Encord", _REMEDY),
+    (frozenset({"externalId", "labels"}), "this is an export of Kili", _REMEDY),
+    (
+        frozenset({"image", "center", "scale"}),
+        "these are MPII's people without their joints, as of its test set",
+        _TAKE_TRAIN,
+    ),
+    (frozenset({"images", "annotations"}), "this is a list of COCO documents", "give each a file of its own"),
+    (frozenset({"data"}), "these tasks of Label Studio carry no annotations", STUDIO_FIX),
+)
+
+
+def refuse_kind(document: Mapping[str, Any], where: str) -> None:
+    """Raise where the keys of a JSON object are those of a known kind of file.
+
+    Raises:
+        UserError: They are; the message says which, and what to do.
+    """
+    for keys, problem, fix in _KEYS:
+        if keys <= document.keys():
+            raise UserError(problem, where=where, fix=fix)
+    if any(isinstance(value, dict) and {"filename", "regions"} <= value.keys() for value in document.values()):
+        raise UserError("these are annotations of VIA", where=where, fix=_COCO_FIX)
 
 
 def refuse_text(data: bytes, where: str) -> None:
@@ -43,7 +95,7 @@ def refuse_text(data: bytes, where: str) -> None:
     Raises:
         UserError: It is XML, a table, a YOLO label file or a picture; the message says what to export.
     """
-    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = data[:_START].removeprefix(b"\xef\xbb\xbf").lstrip()
     for fits, (problem, fix) in _STARTS:
         if fits(start):
             raise UserError(problem, where=where, fix=fix)
@@ -55,6 +107,13 @@ _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
     (lambda start: start.startswith((b"\x89PNG", b"\xff\xd8")), ("this is a picture", "name the annotation file")),
     (_YOLO_LINE.match, _YOLO),
     (lambda start: b"annotation_id" in (header := start.split(b"\n", 1)[0]) and b"{" not in header, _TABLE),
+    (_CSV_HEADER.match, ("this is a table (CSV)", _COCO_FIX)),
+    (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
+    (lambda start: start.startswith(b"\x89HDF"), ("this is HDF5, as of SLEAP, DeepLabCut or MATLAB", _REMEDY)),
+    (lambda start: start.startswith(b"MATLAB 5.0"), ("this is a MATLAB file", _COCO_FIX)),
+    (lambda start: start[257:262] == b"ustar", _PACKED),
+    (lambda start: start.startswith((b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")), _PACKED),
+    (_JSON_LINES.match, ("this is JSON Lines, an object in each line", _LINES_FIX)),
 )
 
 
@@ -69,6 +128,7 @@ def no_annotations(names: Sequence[str], where: str) -> UserError:
 
 
 _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
+    (lambda name: name.startswith("xl/"), ("this is a table (Excel)", _COCO_FIX)),
     (lambda name: name.endswith(".xml"), _VOC),
     (lambda name: name.endswith((".csv", ".tsv")), _TABLE),
     (lambda name: name.rsplit("/", 1)[-1] in ("classes.txt", "obj.names"), _YOLO),
@@ -77,10 +137,12 @@ _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
 
 
 def not_coco(document: Mapping[str, Any], where: str) -> UserError:
-    """Make the error for a JSON object that is no COCO document."""
-    for keys, problem, fix in _KEYS:
-        if keys <= document.keys():
-            return UserError(problem, where=where, fix=fix)
+    """Make the error for a JSON object that is no COCO document.
+
+    Raises:
+        UserError: It is of a known kind.
+    """
+    refuse_kind(document, where)
     wrong = next(key for key in ("images", "annotations") if not isinstance(document.get(key), list))
     return UserError(f"{_NOT_COCO}: {wrong!r} is no list of objects", where=where, fix=_NAME_KEYPOINTS)
 
@@ -95,11 +157,8 @@ def not_tasks(entries: Sequence[Any], where: str) -> UserError:
     """Make the error for a JSON list that is no list of Label Studio's tasks."""
     first = entries[0] if entries else None
     keys = first.keys() if isinstance(first, dict) else set()
-    problem, fix = f"{_NOT_COCO}: it holds no object", _NAME_KEYPOINTS
-    if {"annotation_id", "annotator"} & keys:
-        problem, fix = "this is Label Studio's JSON-MIN, which tells no person's keypoints from another's", STUDIO_FIX
-    elif {"image_id", "keypoints"} <= keys:
-        problem, fix = "these are a network's results, not annotations", "name the annotations they are held against"
-    elif "data" in keys:
-        problem, fix = "these tasks of Label Studio carry no annotations", STUDIO_FIX
-    return UserError(problem, where=where, fix=fix)
+    for known, problem, fix in _ENTRY_KEYS:
+        if known & keys if known == _ENTRY_KEYS[0][0] else known <= keys:
+            return UserError(problem, where=where, fix=fix)
+    told = f"a list of objects with {', '.join(map(repr, [*keys][:4]))}" if keys else "it holds no object"
+    return UserError(f"{_NOT_COCO}: {told}", where=where, fix=_NAME_KEYPOINTS)

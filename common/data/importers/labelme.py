@@ -24,6 +24,7 @@ Fields = dict[str, Any]
 log = logging.getLogger(__name__)
 
 BOX_FIX = "draw a rectangle around each person in LabelMe, and give it and the person's points one group id"
+_AROUND = ("box", "outline")  # kinds of shapes that are around somebody
 _POINT_FIX = "give the points and the rectangle of each person one group id in LabelMe"
 
 
@@ -56,32 +57,42 @@ def _holds_labelme(files: SourceFiles, name: str) -> bool:
 
 def read_folder(files: SourceFiles, names: Sequence[str], joints: Joints) -> Fields:
     """Read the files of a folder into a COCO document; those of other tools are left out and told."""
-    documents, others = [], []
+    documents: list[tuple[str, str, Fields]] = []
+    others, damaged = [], []
     for name in names:
-        document = parse(files.read(name), files.tell(name))
+        try:
+            document = parse(files.read(name), files.tell(name))
+        except AwayError:
+            raise
+        except UserError as error:
+            damaged.append(Fault(f"{error.where}: {error.problem}", error.fix))
+            continue
         if is_labelme(document):
             documents.append((posixpath.dirname(name), files.tell(name), document))
         else:
             others.append(name)
     if others:
         log.warning("%s: %d files are no photos' of LabelMe, such as %s", files.where, len(others), others[0])
-    return from_labelme(documents, files.where, joints)
+    return from_labelme(documents, files.where, joints, damaged)
 
 
-def from_labelme(documents: Sequence[tuple[str, str, Fields]], where: str, joints: Joints = None) -> Fields:
+def from_labelme(
+    documents: Sequence[tuple[str, str, Fields]], where: str, joints: Joints = None, damaged: Sequence[Fault] = ()
+) -> Fields:
     """Turn photos' files into a COCO document.
 
     Args:
         documents: Of each, its folder below the others', its name for messages, and the file.
         where: Where they all are.
         joints: As the dataset spec has them; by default the labels of points, sorted.
+        damaged: What is wrong with files that cannot be read.
 
     Raises:
         UserError: There are no points, or labels of points that fit none of the spec's joints.
     """
     photos = [_Photo.read(folder, place, document) for folder, place, document in documents]
     points = Counter(shape.label for photo in photos for shape in photo.shapes if shape.kind == "point")
-    boxes = dict.fromkeys(shape.label for photo in photos for shape in photo.shapes if shape.kind == "box")
+    boxes = dict.fromkeys(shape.label for photo in photos for shape in photo.shapes if shape.kind in _AROUND)
     if not points:
         raise UserError("nobody labelled a point in it", where=where, fix=BOX_FIX)
     people = choose_people(list(boxes), joints) or ["person"]
@@ -89,12 +100,14 @@ def from_labelme(documents: Sequence[tuple[str, str, Fields]], where: str, joint
     assembly = Assembly(names, where)
     for photo in photos:
         _add_photo(assembly, photo)
+    for fault in damaged:
+        assembly.add_photo(fault, None)
     return assembly.finish("LabelMe")
 
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
-    """A point, a rectangle, or a damaged one of them; corners in pixels."""
+    """A point, a rectangle, any other outline, or a damaged one of them; corners in pixels."""
 
     label: str
     kind: str
@@ -155,13 +168,13 @@ def _read_shape(entry: Fields) -> _Shape:
         (parse_number(pair[0]), parse_number(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) > 1
     ]
     damaged = not corners or any(math.isnan(value) for corner in corners for value in corner)
-    kind = "point" if entry.get("shape_type") == "point" or len(corners) == 1 else "box"
-    flags = entry.get("flags")
-    remarks = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
-    remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
-    group = entry.get("group_id")
-    spelled = frozenset(map(normalize_label, remarks))
+    form = entry.get("shape_type")
+    kind = "point" if form == "point" or len(corners) == 1 else "box" if form == "rectangle" else "outline"
     kind = "damaged" if damaged else kind
+    flags = entry["flags"] if isinstance(entry.get("flags"), dict) else {}
+    remarks = [name for name, value in flags.items() if value is True]
+    remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
+    spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
     return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
 
 
@@ -206,12 +219,12 @@ def _add_photo(assembly: Assembly, photo: _Photo) -> None:
         elif shape.kind == "point":
             loose.append(shape)
     lost = _settle(loose, groups)
+    _adopt_boxes(groups)
     _tell_damaged(assembly, number, photo, groups)
     for group, person in groups.items():
         told = f"group {group}" if isinstance(group, int) else "a rectangle without a group"
         _add_person(assembly, number, person, f"{photo.place}: {told}")
-    if lost:
-        names = ", ".join(dict.fromkeys(point.label for point in lost))
+    if names := ", ".join(dict.fromkeys(point.label for point in lost)):
         why = f"{photo.place}: {len(lost)} points have no group, and lie in no person's rectangle: {names}"
         around = _Shape("", "box", [point.corners[0] for point in lost], None, frozenset()).box
         kind = next(iter(assembly.numbers))
@@ -235,14 +248,29 @@ def _tell_damaged(assembly: Assembly, number: int, photo: _Photo, groups: Mappin
 def _group_boxes(assembly: Assembly, photo: _Photo) -> defaultdict[object, _Person]:
     """Make somebody of each rectangle of a person, by its group, or by itself where it has none."""
     groups: defaultdict[object, _Person] = defaultdict(_Person)
-    for shape in photo.shapes:
-        if shape.kind == "box" and shape.label in assembly.numbers:
+    for shape in sorted(photo.shapes, key=lambda shape: shape.kind != "box"):  # a rectangle counts before an outline
+        if shape.kind in _AROUND and shape.label in assembly.numbers:
             person = groups[shape if shape.group is None else shape.group]
-            person.fault = "there are two rectangles in a group" if person.box else person.fault
+            if person.box and person.box.kind == shape.kind:
+                person.fault = "there are two rectangles in a group"
             person.box = person.box or shape
-        elif shape.kind == "box":
+        elif shape.kind in _AROUND:
             assembly.count_other(shape.label)
     return groups
+
+
+def _adopt_boxes(groups: dict[object, _Person]) -> None:
+    """Give a group without a rectangle the one without a group that alone holds all its points, and only them."""
+    free = {key: person for key, person in groups.items() if isinstance(key, _Shape) and not person.points}
+    holders = {
+        group: [key for key, one in free.items() if one.box and all(map(one.box.holds, person.points.values()))]
+        for group, person in groups.items()
+        if person.points and not person.box
+    }
+    claims = Counter(key for held in holders.values() for key in held)
+    for group, held in holders.items():
+        if len(held) == 1 and claims[held[0]] == 1:
+            groups[group].box = groups.pop(held[0]).box
 
 
 def _settle(loose: Sequence[_Shape], groups: Mapping[object, _Person]) -> list[_Shape]:

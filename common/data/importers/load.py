@@ -10,7 +10,14 @@ from bodyposenet.common.data.importers import coco_dialects, cvat_xml, foreign, 
 from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
 from bodyposenet.common.data.importers.cvat_xml import is_cvat_xml, read_cvat_xml
 from bodyposenet.common.data.importers.datumaro_json import from_datumaro, is_datumaro
-from bodyposenet.common.data.importers.document import GZIP, ZIP, annotation_file, gunzip, list_members
+from bodyposenet.common.data.importers.document import (
+    GZIP,
+    ZIP,
+    annotation_file,
+    choose_document,
+    gunzip,
+    list_members,
+)
 from bodyposenet.common.data.importers.json_text import Rows, parse
 from bodyposenet.common.data.importers.labelme import from_labelme, is_labelme, list_labelme, read_folder
 from bodyposenet.common.data.importers.mpii import are_mpii, from_mpii
@@ -25,6 +32,7 @@ from bodyposenet.common.storage.photo_store import open_photos
 
 ANNOTATIONS = "annotations"
 _FIX = "check annotation_root_dir_path"
+_SMALL = 2**22  # bytes of a photo's own file
 log = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
@@ -68,14 +76,20 @@ def load_document(
     source = find_source(path)
     files = _open_files(source)
     if files is not None:
-        return _load_files(source, files, joints, photos)
+        return _load_files(source, files, joints, photos, as_rows=as_rows)
     data, where = _read(source)
     if is_cvat_xml(data):
         return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=())
-    foreign.refuse_text(data, where)
-    document = parse(data, where, ANNOTATIONS if as_rows else None)
+    document = _parse(data, where, as_rows=as_rows)
     del data
     return _convert(document, where, joints)
+
+
+def _parse(data: bytes, where: str, *, as_rows: bool) -> Any:
+    """Parse JSON, or say what else it is."""
+    data = gunzip(data, where) if data.startswith(GZIP) else data
+    foreign.refuse_text(data, where)
+    return parse(data, where, ANNOTATIONS if as_rows else None)
 
 
 def _convert(document: Any, where: str, joints: Joints) -> Fields:
@@ -149,7 +163,25 @@ def _find_main(names: Sequence[str]) -> str | None:
     return min(found, key=lambda name: (name.count("/"), not is_yolo(name), name), default=None)
 
 
-def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: PhotoFinder | None) -> Fields:
+def _choose_document(source: Source, files: SourceFiles) -> str:
+    """Choose the annotation file of a folder; of many in which a tool tells a photo each, say what they are."""
+    try:
+        return choose_document(files.names, source.choice, files.where)
+    except UserError:
+        first = next((name for name in files.names if name.lower().endswith(".json")), None)
+        data = b"" if first is None or source.choice else files.read(first)
+        if (
+            first is not None
+            and 0 < len(data) < _SMALL
+            and isinstance(document := parse(data, files.tell(first)), dict)
+        ):
+            foreign.refuse_kind(document, files.tell(first))
+        raise
+
+
+def _load_files(
+    source: Source, files: SourceFiles, joints: Joints, photos: PhotoFinder | None, *, as_rows: bool
+) -> Fields:
     """Load annotations that are many files, by what these are called."""
     place = source.place
     if place.suffix.lower() in YAML:
@@ -163,7 +195,9 @@ def _load_files(source: Source, files: SourceFiles, joints: Joints, photos: Phot
         if labels:
             return read_folder(files, labels, joints)
         if main is None:
-            raise foreign.no_annotations(files.names, files.where)
+            name = _choose_document(source, files)
+            document = _parse(read_bytes(place / name, fix=_FIX), files.tell(name), as_rows=as_rows)
+            return _convert(document, files.tell(name), joints)
         data, where = files.read(main), files.tell(main)
         if not is_yolo(main):
             return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=files.names)
@@ -178,9 +212,7 @@ def _read(source: Source) -> tuple[bytes, str]:
         where, data = annotation_file(data, choice, where)
     elif choice and not is_cvat_xml(data):
         raise UserError(f"no zip archive, so there is no {choice!r} in it", where=where, fix=_FIX)
-    if data.startswith(GZIP):
-        data = gunzip(data, where)
-    return data, where
+    return gunzip(data, where) if data.startswith(GZIP) else data, where
 
 
 def check(document: Fields, where: str) -> Fields:
@@ -194,6 +226,7 @@ def check(document: Fields, where: str) -> Fields:
     if not isinstance(document.get("images"), list) or not isinstance(document.get(ANNOTATIONS), list | Rows):
         raise foreign.not_coco(document, where)
     coco_dialects.name_crowdpose(document, where)
+    coco_dialects.leave_out_unlabelled(document, where)
     if coco_dialects.is_from_label_studio(document):
         return _tell(coco_dialects.mend_label_studio(_parse_rows(document), where), "Label Studio's COCO", where)
     if coco_dialects.is_from_cvat(document):

@@ -5,11 +5,16 @@ import binascii
 import posixpath
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from bodyposenet.common.storage.photo_store import SUFFIXES, is_photo
+
 _ADDED = re.compile(r"^[0-9a-f]{6,8}(-|__)(?=.)")  # what Label Studio puts before the name of an upload or a download
+_ROBOFLOW = re.compile(r"_([A-Za-z]{3,4})\.rf\.[0-9A-Za-z]{20,40}\.[A-Za-z]{3,4}$")  # a.png as a_png.rf.1a2b….jpg
+_ENDINGS = (*SUFFIXES, ".heic", ".heif", ".avif", ".gif")  # of photos, and of what photos are made from
 _BUCKETS = ("s3", "gs", "azure-blob")
 _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
 
@@ -69,50 +74,81 @@ def shorten(paths: Sequence[str]) -> list[str]:
     return ["/".join(path.split("/")[common:]) for path in paths] if folders and folders[0] != [""] else list(paths)
 
 
-def match(names: Iterable[str], present: Collection[str]) -> dict[str, str]:
-    """Find the photos that are meant by names that no photo has.
-
-    A tool may leave out folders, add some, or put letters of its own before a name (``1a2b3c4d-a.jpg``). Folders may be
-    parted by backslashes, letters written as ``%C3%A9``, in one character or in two (Unicode's forms), and in capitals.
-    A name gets a photo where one only can be meant, and no other name means it.
+class PhotoNames:
+    """Files that are there, to be found by what tools made of their names.
 
     Args:
-        names: As the annotations tell them.
-        present: Files that are there, with ``/`` between folders.
-
-    Returns:
-        The file for each such name; names that stand in ``present`` are not among them.
+        present: The files, with ``/`` between folders.
     """
-    names, files = list(names), set(present)
-    by_base = defaultdict(list)
-    for file in files:
-        by_base[_fold(posixpath.basename(file))].append(file)
-    missing = {name for name in names if name not in files}
-    meant = {name: found for name in missing if (found := _find_meant(name, by_base)) is not None}
-    claims = Counter([*meant.values(), *(name for name in set(names) if name in files)])
-    return {name: meant[name] for name in names if name in meant and claims[meant[name]] == 1}
+
+    def __init__(self, present: Collection[str]) -> None:
+        self.files = frozenset(present)
+        self._by_base: dict[str, dict[str, str]] = {}
+        self._by_stem: dict[str, dict[str, str]] = {}
+        for file in self.files:
+            self._by_base.setdefault(_fold(posixpath.basename(file)), {})[file] = file
+            if is_photo(file):
+                stem = posixpath.splitext(file)[0]
+                self._by_stem.setdefault(_fold(posixpath.basename(stem)), {})[file] = stem
+
+    def match(self, names: Iterable[str]) -> dict[str, str]:
+        """Find the photos that are meant by names that no photo has.
+
+        A tool may leave out folders, add some, put letters of its own before a name (``1a2b3c4d-a.jpg``) or behind it
+        (``a_jpg.rf.1a2b….jpg``), and leave out the ending or write another. Folders may be parted by backslashes,
+        letters written as ``%C3%A9``, in one character or in two (Unicode's forms), and in capitals. A name gets a
+        photo where one only can be meant, and no other name means it.
+
+        Args:
+            names: As the annotations tell them.
+
+        Returns:
+            The file for each such name; names of files that are there are not among them.
+        """
+        names = list(names)
+        missing = {name for name in names if name not in self.files}
+        meant = {name: found for name in missing if (found := self._find_meant(name)) is not None}
+        claims = Counter([*meant.values(), *(name for name in set(names) if name in self.files)])
+        return {name: meant[name] for name in names if name in meant and claims[meant[name]] == 1}
+
+    def _find_meant(self, name: str) -> str | None:
+        """Find the only file that a name can mean, in the order from what is said exactly to what is left out."""
+        path = name.replace("\\", "/").strip()
+        wholes = [
+            posixpath.join(posixpath.dirname(whole), base)
+            for whole in dict.fromkeys((path, unquote(path)))
+            for base in _guess_bases(posixpath.basename(whole))
+        ]
+        stems = [stem for whole in wholes for stem in _list_stems(whole)]
+        exact = (_choose(whole, self._by_base.get(_fold(posixpath.basename(whole)), {})) for whole in wholes)
+        alike = (_choose(stem, self._by_stem.get(_fold(posixpath.basename(stem)), {})) for stem in stems)
+        return next(filter(None, chain(exact, alike)), None)
 
 
-def _find_meant(name: str, by_base: dict[str, list[str]]) -> str | None:
-    """Find the only file that a name can mean, in the order from what is said exactly to what is left out."""
-    path = name.replace("\\", "/")
-    for whole in dict.fromkeys((path, unquote(path))):
-        base = posixpath.basename(whole)
-        for candidate in dict.fromkeys((base, _ADDED.sub("", base))):
-            files = by_base.get(_fold(candidate), [])
-            found = _choose(posixpath.join(posixpath.dirname(whole), candidate), files)
-            if found is not None:
-                return found
-    return None
+def _guess_bases(base: str) -> dict[str, None]:
+    """List what the file may be called: as it stands, or without what Label Studio or Roboflow added."""
+    own = (base, _ADDED.sub("", base))
+    return dict.fromkeys([*own, *(_ROBOFLOW.sub(r".\1", each) for each in own)])
 
 
-def _choose(whole: str, files: list[str]) -> str | None:
-    """Choose the only file of those that end alike, letter by letter, in Unicode's composed form, or in any case."""
+def _list_stems(whole: str) -> list[str]:
+    """List what a name may be without its ending: all of it, or what is before the ending of a photo."""
+    stem, ending = posixpath.splitext(whole)
+    return [whole, stem] if ending.lower() in _ENDINGS else [whole]
+
+
+def _choose(whole: str, files: Mapping[str, str]) -> str | None:
+    """Choose the only file of those that end alike, letter by letter, in Unicode's composed form, or in any case.
+
+    Args:
+        whole: The name, or what is before its ending.
+        files: What of each file it is compared with.
+    """
     for form in (str, _compose, _fold):
-        closer = [file for file in files if _ends_alike(form(file), form(whole))]
+        closer = [file for file, told in files.items() if _ends_alike(form(told), form(whole))]
         if len(closer) == 1:
             return closer[0]
-    return files[0] if len(files) == 1 else None
+    return next(iter(files)) if len(files) == 1 else None
 
 
 def _ends_alike(file: str, whole: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bodyposenet.common.bounds import YOLO_YAML_BYTES
 from bodyposenet.common.data.importers.assembly import PhotoFinder
 from bodyposenet.common.data.importers.document import Fault, decode_text
-from bodyposenet.common.data.importers.photo_names import match
+from bodyposenet.common.data.importers.photo_names import PhotoNames
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.data.importers.yolo_settings import parse_yaml
 from bodyposenet.common.errors import UserError
@@ -138,7 +138,7 @@ class YoloLayout:
             if _is_in(name, root) and _is_label(name) and name not in labels
         ]
         stems = [posixpath.splitext(name)[0] for name in lost]
-        meant = match(stems, self.elsewhere)
+        meant = PhotoNames(self.elsewhere).match(stems)
         for name, stem in zip(lost, stems, strict=True):
             found = meant.get(stem, stem)
             yield YoloPair(self.elsewhere.get(found), name)
@@ -151,11 +151,11 @@ class YoloLayout:
             raise UserError(f"there is no file {value!r}", where=self.where, fix=fix)
         text = decode_text(self.files.read(name), self.files.tell(name))
         lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
-        meant = match(lines, self.photos)
+        meant = PhotoNames(self.photos).match(lines)
         photos = [meant.get(line, line) for line in lines]
         stems = [posixpath.splitext(posixpath.normpath(photo))[0] for photo in photos]
         absent = [stem for photo, stem in zip(photos, stems, strict=True) if photo not in self.known]
-        elsewhere = {stem: stem for stem in absent} | (match(absent, self.elsewhere) if absent else {})
+        elsewhere = {stem: stem for stem in absent} | (PhotoNames(self.elsewhere).match(absent) if absent else {})
         own = {self._find_label(posixpath.splitext(name)[0]) for name in self.photos}
         for photo, stem in zip(photos, stems, strict=True):
             parts = [stem] if photo in self.known else _drop_parents(stem)

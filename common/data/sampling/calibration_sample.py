@@ -19,6 +19,7 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.orientation import STORED, Frame, Size, choose_turn, drop_orientation
 from bodyposenet.common.imaging.pixels import decode_size
 from bodyposenet.common.machine.bar import Bar
+from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location, locate
@@ -76,7 +77,7 @@ def sample_calibration(
         UserError: Too few photos qualify or can be read, or the folder is not empty; no photo is left in it then.
     """
     store = open_photos(images)
-    coco = read_annotations(annotations, strict=False, album=Album(store=store))
+    coco = read_annotations(annotations, strict=False, album=Album(store=store), unnamed=COCO_17.joints)
     return copy_sample(
         coco, store, output, num_images=num_images, min_persons=min_persons, min_kpts=min_kpts, seed=seed
     )

@@ -187,7 +187,7 @@ def test_the_distance_is_measured_against_the_accepted_persons_own_box(read):
     assert main_people(people_of(read, tall, just), TAO_SAMPLE) == [0, 1]
 
 
-boxes = st.lists(st.tuples(*[st.integers(0, 300)] * 2, *[st.integers(2, 200)] * 2), min_size=1, max_size=8)
+boxes = st.lists(st.tuples(*[st.integers(0, 300)] * 2, *[st.integers(2, 200)] * 2), min_size=1, max_size=8, unique=True)
 
 
 @given(boxes, st.floats(0, 1))

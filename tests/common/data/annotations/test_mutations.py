@@ -106,6 +106,56 @@ def flags_as_text(person, dice):
     return [str(value) for value in person["keypoints"]]
 
 
+def add_things(dice, content):
+    """Another category, whose number is 0, and things of it in the photos."""
+    content["categories"].insert(0, {"id": 0, "name": "bag"})
+    content["annotations"].append({"id": 90, "image_id": 1, "category_id": 0, "bbox": [1, 2, 30, 40], "iscrowd": 0})
+
+
+def add_animals(dice, content):
+    """Animals with the same joints; the file writes people in capitals."""
+    content["categories"][0]["name"] = "Person"
+    content["categories"].append(content["categories"][0] | {"id": 2, "name": "dog"})
+    content["annotations"].append(content["annotations"][0] | {"id": 90, "category_id": 2})
+
+
+def repeat_somebody(dice, content):
+    content["annotations"].append(dice.choice(content["annotations"]) | {"id": 90})
+
+
+def unname_joints(dice, content):
+    """As FiftyOne writes them: the spec's order counts."""
+    del content["categories"][0]["keypoints"]
+    add_things(dice, content)
+
+
+def share_photo(dice, content):
+    """An image for each of the two people of a photo."""
+    content["images"].append(content["images"][0] | {"id": 90})
+    content["annotations"][0]["image_id"] = 90
+
+
+def turn_category(dice, content):
+    """Two exports whose joints are ordered otherwise, under one number."""
+    content["categories"].append(content["categories"][0] | {"keypoints": JOINTS[::-1]})
+
+
+def number_people_only(dice, content):
+    for entry in content["images"]:
+        entry["id"] = f"frame-{entry['id']}"
+
+
+def in_shares(person, dice, *, labelled=17):
+    triplets = np.reshape(person["keypoints"], (17, 3)) / [SIZE[1], SIZE[0], 1]
+    triplets[labelled:] = 0
+    return triplets.ravel().tolist()
+
+
+def roboflow(entry, dice):
+    stem, _, ending = entry["file_name"].split("/")[-1].rpartition(".")
+    return f"{stem}_{ending}.rf.{dice.getrandbits(128):032x}.jpg"
+
+
 def size_turned(change):
     """A mutation of the photo that EXIF data turn."""
     return lambda dice, content: change(content["images"][-1])
@@ -174,6 +224,27 @@ MENDABLE = {
     "paths of Windows": set_images("file_name", lambda entry, dice: f"C:\\me\\{entry['file_name']}"),
     "addresses": set_images("file_name", lambda entry, dice: f"https://host/x/{quote(entry['file_name'])}?key=1"),
     "renamed uploads": set_images("file_name", lambda entry, dice: f"1a2b3c4d-{entry['file_name'].split('/')[-1]}"),
+    "names without endings": set_images("file_name", lambda entry, dice: entry["file_name"].rpartition(".")[0]),
+    "names of other endings": set_images(
+        "file_name", lambda entry, dice: f"{entry['file_name'].rpartition('.')[0]}.{dice.choice(['jpg', 'HEIC'])}"
+    ),
+    "blanks around names": set_images("file_name", lambda entry, dice: f" {entry['file_name']} "),
+    "names as Roboflow writes them": set_images("file_name", roboflow),
+    "paths in place of names": set_images("path", lambda entry, dice: f"/data/{entry.pop('file_name')}"),
+    "addresses in place of names": set_images(
+        "coco_url", lambda entry, dice: f"http://host/val/{quote(entry.pop('file_name'))}"
+    ),
+    "photo ids with zeros in the people only": set_people(
+        "image_id", lambda person, dice: f"{person['image_id']:012d}"
+    ),
+    "photo ids with zeros in the photos only": set_images("id", lambda entry, dice: f"{entry['id']:012d}"),
+    "photo ids beyond 2**53": rename_ids(lambda number: 2**62 + number),
+    "boxes from 0 to 1": set_people("bbox", lambda person, dice: (np.array(person["bbox"]) / 160).tolist()),
+    "boxes in a list": set_people("bbox", lambda person, dice: [person["bbox"]]),
+    "a person twice": repeat_somebody,
+    "things of another category": add_things,
+    "animals with the same joints": add_animals,
+    "joints without names": unname_joints,
     "category ids as texts": category(str),
     "category ids as names": category(lambda number: "a1-person"),
     "no category id": drop_people("category_id"),
@@ -186,10 +257,13 @@ MENDABLE = {
 AMBIGUOUS = {
     "merged exports": merge,
     "short keypoints": set_people("keypoints", lambda person, dice: person["keypoints"][: 3 * dice.randint(1, 16)]),
-    "keypoints from 0 to 1": set_people(
-        "keypoints",
-        lambda person, dice: (np.reshape(person["keypoints"], (17, 3)) / [SIZE[1], SIZE[0], 1]).ravel().tolist(),
+    "keypoints from 0 to 1": set_people("keypoints", in_shares),
+    "a keypoint or two from 0 to 1": set_people(
+        "keypoints", lambda person, dice: in_shares(person, dice, labelled=dice.randint(1, 2))
     ),
+    "one photo under two ids": share_photo,
+    "two categories of one id": turn_category,
+    "numbers for photos whose ids are texts": number_people_only,
     "null where a joint is labelled": set_people(
         "keypoints", lambda person, dice: [None, None, 2, *person["keypoints"][3:]]
     ),

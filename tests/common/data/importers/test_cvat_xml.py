@@ -243,3 +243,10 @@ def test_any_encoding_of_unicode_is_read(tmp_path, encoding):
     path.write_bytes(cvat_xml(shots()).replace('encoding="utf-8"', "").replace("\n", "\r\n").encode(encoding))
     found = read_annotations(path, JOINTS, strict=False)
     assert_same_people(people_in(found), as_coco(tmp_path, shots()))
+
+
+def test_one_rectangle_of_a_group_of_several_skeletons_is_nobodys_box(tmp_path):
+    box = '<box label="box" occluded="0" xtl="5" ytl="6" xbr="155" ybr="106" group_id="3"></box>\n'
+    text = cvat_xml(shots()).replace('<skeleton label="person"', '<skeleton label="person" group_id="3"')
+    found = read(tmp_path, text.replace("</image>", f"{box}</image>", 1))
+    assert_same_people(people_in(found), as_coco(tmp_path, shots()))

@@ -106,3 +106,39 @@ def test_a_photo_without_a_name_is_told_and_left_out(read, document):
     found = read(document)
     assert set(people_in(found)) == {"b.png", "c.png"}
     assert tell(found)[0].endswith("an item names no photo")
+
+
+def as_skeletons(document):
+    """People as CVAT exports them: a skeleton whose points have labels of their own, in any order."""
+    names = [entry["name"] for entry in document["categories"]["label"]["labels"]]
+    document["categories"]["label"]["labels"] += [{"name": joint, "parent": "person"} for joint in JOINTS]
+    for item in document["items"]:
+        people = [entry for entry in item["annotations"] if entry["type"] == "points"]
+        for entry in people:
+            places = np.reshape(entry.pop("points"), (-1, 2)).tolist()
+            parts = zip(range(len(names), len(names) + len(JOINTS)), places, entry.pop("visibility"), strict=True)
+            elements = [
+                {"type": "points", "label_id": label, "points": place, "visibility": [seen]}
+                for label, place, seen in parts
+            ]
+            entry |= {"type": "skeleton", "elements": elements[::-1]}
+        item["annotations"] = people
+    return document
+
+
+def test_skeletons_are_people_as_points_are(read, document):
+    whole = people_in(read(document))
+    assert_same_people(people_in(read(as_skeletons(document))), whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda elements: elements.append(elements[0]), "its point 'right_ankle' is there twice"),
+        (lambda elements: elements[0].update(label_id=0), "its point 'car' is no joint of its label"),
+        (lambda elements: elements[0].update(points=[1]), "its label has 1 joints, and it 0.5 points"),
+    ],
+)
+def test_a_skeleton_that_cannot_be_read_is_told(read, document, change, told):
+    change(as_skeletons(document)["items"][1]["annotations"][0]["elements"])
+    assert told in tell(read(document))[0]

@@ -69,6 +69,39 @@ def test_of_several_annotation_files_one_is_named_after_a_hash_mark(load, tmp_pa
     assert "no zip archive" in told(load, PEOPLE, name="e.zip", choice="#Train")
 
 
+def test_files_that_are_called_alike_are_named_by_their_folders(load, tmp_path):
+    """As Roboflow packs them."""
+    members = {f"{half}/_annotations.coco.json": PEOPLE | {"info": {"half": half}} for half in ("train", "valid")}
+    packed = zipped(members)
+    assert told(load, packed, name="e.zip").endswith(
+        f"2 annotation files: train, valid; name one of them after a #, as in {tmp_path}/e.zip#train"
+    )
+    assert load(packed, name="e.zip", choice="#valid")["info"] == {"half": "valid"}
+    assert "name one of: train, valid" in told(load, packed, name="e.zip", choice="#_annotations.coco.json")
+
+
+def test_a_folder_is_read_as_an_archive_of_its_files_is(tmp_path):
+    """A file of people counts before others, and a subset is named after a #."""
+    for name, content in {
+        "person_keypoints_Train.json": PEOPLE,
+        "person_keypoints_Val.json": PEOPLE | {"info": {"half": "val"}},
+        "instances_Train.json": {},
+    }.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"holds 2 annotation files: Train, Val; name one of them after a #"):
+        load_document(tmp_path)
+    assert load_document(f"{tmp_path}#Val")["info"] == {"half": "val"}
+    (tmp_path / "person_keypoints_Val.json").unlink()
+    assert load_document(tmp_path) == PEOPLE
+
+
+def test_of_many_files_of_one_tool_the_tool_is_told(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.png.json").write_text('{"size": {}, "tags": [], "objects": []}')
+    with pytest.raises(UserError, match=r"0.png.json: this is a photo's file of Supervisely; export or convert it"):
+        load_document(tmp_path)
+
+
 def test_the_outermost_keys_may_stand_there_once_only(load, tmp_path):
     text = '{"images": [],\n"annotations": [],\n"annotations": []}'
     assert told(load, text.encode()) == f"{tmp_path}/people.json:3: 'annotations' stands there twice; merge the two"
@@ -159,6 +192,31 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         ({"_via_img_metadata": {}}, "this is a project of VIA", "COCO keypoints"),
         ([{"image_id": 1, "keypoints": [], "score": 1}], "a network's results", "name the annotations"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is a picture", "name the annotation file"),
+        ({"a.png12": {"filename": "a.png", "size": 12, "regions": []}}, "these are annotations of VIA", "COCO"),
+        ({"size": {}, "tags": [], "objects": []}, "a photo's file of Supervisely", "by the tool's own means"),
+        ({"item": {}, "annotations": []}, "a photo's file of V7 Darwin", "by the tool's own means"),
+        ({"metadata": {}, "instances": []}, "a photo's file of SuperAnnotate", "by the tool's own means"),
+        ({"annolist": []}, "PoseTrack's first format", "COCO's format"),
+        ({"images": [], "keypoint_names": []}, "OCHuman's own format", "COCO's format"),
+        ({"version": 1.3, "people": []}, "what OpenPose found", "COCO keypoints"),
+        ({"meta_info": {}, "instance_info": []}, "what MMPose found", "COCO keypoints"),
+        ([{"image_id": "a", "keypoint_annotations": {}}], "AI Challenger's annotations", "COCO keypoints"),
+        ([{"data_row": {}, "projects": {}}], "an export of Labelbox", "by the tool's own means"),
+        (
+            [{"image": "a", "center": [1, 2], "scale": 1}],
+            "MPII's people without their joints",
+            "training or validation",
+        ),
+        ([PEOPLE], "a list of COCO documents", "a file of its own"),
+        ([{"task_id": 1, "params": {}}], "a list of objects with 'task_id', 'params'", "name a person_keypoints file"),
+        (b'{"data": {"image": "a"}}\n{"data": {}}\n', "this is JSON Lines", "jq -s"),
+        (b"scorer,me,me\nbodyparts,nose,nose\n", "this is a table (CSV)", "COCO keypoints"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS", "git lfs pull"),
+        (b"\x89HDF\r\n\x1a\n", "this is HDF5, as of SLEAP", "COCO keypoints"),
+        (b"a.json".ljust(257, b"\0") + b"ustar  \0", "this archive is none that is read here", "pack it as zip"),
+        (gzip.compress(b"a.json".ljust(257, b"\0") + b"ustar"), "this archive is none that is read here", "zip"),
+        (b"MATLAB 5.0 MAT-file", "this is a MATLAB file", "COCO keypoints"),
+        (zipped({"xl/sheet.xml": b"<x/>"}), "this is a table (Excel)", "COCO keypoints"),
         (zipped({"images/a.jpg": b"\xff\xd8"}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (zipped({}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (BOXES, "no annotation has 'keypoints', it holds boxes", "name a person_keypoints file"),

@@ -177,3 +177,16 @@ def test_a_visibility_that_is_none_is_told(read):
     found = read(people, MPII)
     assert len(found.annotations.ids) == 1
     assert "entry number 2: a joint of it is no number" in " ".join(map(str, found.problems))
+
+
+def test_frames_of_posetrack_that_nobody_labelled_are_left_out(tmp_path, caplog):
+    """They show people, and would be photos with nobody in them."""
+    content = coco(shots())
+    for entry in content["images"]:
+        entry["is_labeled"] = entry["file_name"] != "c.png"
+    content["annotations"].pop()
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    found = read_annotations(path, JOINTS)
+    assert [photo.file_name for photo in found.photos] == ["a.png", "b.png"]
+    assert "1 of 3 images are left out: 'is_labeled' is false" in caplog.text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.data.importers.photo_names import match, path_in, shorten
+from bodyposenet.common.data.importers.photo_names import PhotoNames, path_in, shorten
 
 TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
 
@@ -78,21 +78,21 @@ def test_different_photos_keep_different_names(paths):
     ],
 )
 def test_a_photo_that_is_called_otherwise_is_found_if_only_one_can_be_meant(name, present, meant):
-    assert match([name], present) == ({} if meant is None else {name: meant})
+    assert PhotoNames(present).match([name]) == ({} if meant is None else {name: meant})
 
 
 def test_photos_that_are_there_are_not_looked_for():
-    assert match(["a.jpg", "x/b.jpg"], ["a.jpg", "x/b.jpg", "y/a.jpg"]) == {}
+    assert PhotoNames(["a.jpg", "x/b.jpg", "y/a.jpg"]).match(["a.jpg", "x/b.jpg"]) == {}
 
 
 def test_no_photo_is_given_to_two_names():
-    assert match(["11111111-a.jpg", "22222222-a.jpg"], ["a.jpg"]) == {}
-    assert match(["11111111-a.jpg", "a.jpg"], ["a.jpg"]) == {}
+    assert PhotoNames(["a.jpg"]).match(["11111111-a.jpg", "22222222-a.jpg"]) == {}
+    assert PhotoNames(["a.jpg"]).match(["11111111-a.jpg", "a.jpg"]) == {}
 
 
 @given(PATHS, PATHS)
 def test_no_photo_is_ever_meant_twice(names, present):
-    found = match(names, present)
+    found = PhotoNames(present).match(names)
     taken = [*found.values(), *(name for name in names if name in present)]
     assert len(set(taken)) == len(taken)
     assert set(found.values()) <= set(present)

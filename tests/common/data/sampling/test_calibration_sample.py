@@ -27,6 +27,19 @@ def drawn_set(root, count=12, **changes):
     return root / "annotations/people.json", root / "images"
 
 
+def test_a_file_that_names_no_joints_gives_the_sample_of_one_that_does(tmp_path):
+    """Joints' names mean nothing here; things of other categories are nobody."""
+    file, photos = drawn_set(tmp_path)
+    sample_calibration(file, photos, tmp_path / "whole", num_images=4)
+    content = json.loads(file.read_text())
+    del content["categories"][0]["keypoints"]
+    content["categories"].append({"id": 0, "name": "bag"})
+    content["annotations"] += [annotation(90 + n, n, (5, 5, 40, 90), category_id=0) for n in range(1, 13)]
+    file.write_text(json.dumps(content))
+    sample_calibration(file, photos, tmp_path / "nameless", num_images=4)
+    assert names_in(tmp_path / "nameless") == names_in(tmp_path / "whole")
+
+
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
