@@ -196,7 +196,7 @@ MENDABLE = {
     "area as text": set_people("area", lambda person, dice: str(person["area"])),
     "area null": set_people("area", lambda person, dice: None),
     "box missing": drop_people("bbox"),
-    "box empty": set_people("bbox", lambda person, dice: dice.choice([[], None, [0, 0, 0, 0]])),
+    "box empty": set_people("bbox", lambda person, dice: dice.choice([[], None, [0, 0, 0, 0], [float("nan")] * 4])),
     "box as texts": set_people("bbox", lambda person, dice: [str(value) for value in person["bbox"]]),
     "null where the flag is 0": blank(None),
     "NaN where the flag is 0": blank(float("nan")),
