@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bodyposenet.common.bounds import HOLD_OUT_BYTES
 from bodyposenet.common.data.annotations.album import Album
+from bodyposenet.common.data.annotations.tables import NAMES
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.data.importers.photo_names import PhotoNames
 from bodyposenet.common.data.photo_set import DATASET_SPEC, TEST_IMAGES, spec_in
@@ -141,7 +142,11 @@ def _describe(dataset: Path, kept: list[HeldPhoto], *, whole: bool) -> tuple[Dat
 
 
 def _name(image: Mapping[str, Any]) -> str:
-    return str(image.get("file_name"))
+    for key in NAMES:
+        value = image.get(key)
+        if isinstance(value, str) and value.strip():
+            return value
+    return ""
 
 
 def _read(file: Path) -> tuple[list[HeldPhoto], str]:

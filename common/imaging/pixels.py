@@ -17,6 +17,18 @@ Pixels = npt.NDArray[np.uint8]
 _SMALL_GREY = cv2.IMREAD_REDUCED_GRAYSCALE_8  # of a JPEG; nothing else is cheaper to decode small
 
 
+_CONVERT = "convert it to JPEG, turned as its annotations are"
+_OTHERS = (  # where in a file of another kind what mark stands, and what to do about it
+    (4, b"ftyphei", "a HEIC photo", _CONVERT),
+    (4, b"ftypmif1", "a HEIF photo", _CONVERT),
+    (4, b"ftypavi", "an AVIF photo", _CONVERT),
+    (4, b"jP  ", "a JPEG 2000 photo", _CONVERT),
+    (0, b"GIF8", "a GIF", _CONVERT),
+    (0, b"<", "a web page or XML", "download the photo again"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS", "fetch the photo itself with 'git lfs pull'"),
+)
+
+
 def decode(data: bytes, flags: int) -> Pixels | None:
     """Decode an image as it is stored, before any rotation by EXIF.
 
@@ -43,6 +55,9 @@ def describe_fault(data: bytes) -> tuple[str, str]:
     if height * width > PHOTO_PIXELS:
         problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
         return problem, "make it smaller"
+    for start, mark, kind, fix in _OTHERS:
+        if data.startswith(mark, start):
+            return f"is {kind}, not a {PHOTOS} file", fix
     return "is no readable image", f"replace it with a {PHOTOS} file"
 
 

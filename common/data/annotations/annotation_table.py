@@ -64,13 +64,9 @@ def annotation_table(
     if album is not None:
         images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
-    for place, first in _find_doubles(draft, np.where(is_labelled.any(axis=1), photos, -1)):
-        problems.append(
-            Problem(
-                file, "person twice", f"it says what annotation {int(draft.ids[first])} says: one of them counts", "",
-                int(draft.image_ids[place]), int(draft.ids[place]), kept=True,
-            )
-        )  # fmt: skip
+    for place in _find_doubles(draft, np.where(is_labelled.any(axis=1), photos, -1)):
+        text, image_id = "it is there twice, alike: one of them counts", int(draft.image_ids[place])
+        problems.append(Problem(file, "person twice", text, "", image_id, int(draft.ids[place]), kept=True))
         photos[place] = -1
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
     draft.choose(order)
@@ -320,8 +316,10 @@ def _miss_image(entry: Entry, image_id: int) -> MisfitError:
     return entry.wrong("image_id", text, "add the image, or drop the annotation")
 
 
-def _find_doubles(draft: _Draft, photos: Numbers) -> Iterator[tuple[int, int]]:
-    """Find annotations that say what an earlier one of the same photo says, as in exports that were put together twice.
+def _find_doubles(draft: _Draft, photos: Numbers) -> Iterator[int]:
+    """Find annotations that are there twice with their id, as in an export that was put together with itself.
+
+    Copies with ids of their own are an annotator's: they are among the suspects.
 
     Args:
         draft: All of them.
@@ -333,9 +331,9 @@ def _find_doubles(draft: _Draft, photos: Numbers) -> Iterator[tuple[int, int]]:
     order = np.argsort(mark, kind="stable")
     for place in np.flatnonzero(np.diff(mark[order]) == 0).tolist():
         first, second = order[place : place + 2].tolist()
-        columns = (photos, draft.boxes, draft.keypoints, draft.crowds)
+        columns = (photos, draft.ids, draft.boxes, draft.keypoints, draft.crowds)
         if photos[first] >= 0 and all(np.array_equal(column[first], column[second]) for column in columns):
-            yield second, first
+            yield second
 
 
 def _hold_boxes_to_photos(

@@ -4,6 +4,7 @@ A file's values are taken out in columns, so that a hundred thousand people cost
 people are made of the columns when they are asked for.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +35,12 @@ __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "re
 
 Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
 COCO_FLAGS = {0: 0, 1: 1, 2: 2}
+VISIBLE = 2  # a flag of COCO
+_ALL_HIDDEN = (
+    "%s: no labelled joint is visible, all are hidden: where a flag means visible in this file, visibility_flags of "
+    "the dataset spec says so"
+)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +267,9 @@ def _read(
     images, annotations, annotated = annotation_table(
         entries["annotations"], kinds, images, flags, str(path), problems, album
     )
+    visible = [flag for flag, code in flags.items() if code == VISIBLE]
+    if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
+        log.warning(_ALL_HIDDEN, path)
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, annotated=annotated)
 

@@ -155,8 +155,8 @@ def _is_place(value: object) -> bool:
 
 
 def _is_empty(box: list[Any]) -> bool:
-    """Tell whether a box says nothing: nulls, or a width or height of 0."""
-    if all(value is None for value in box):
+    """Tell whether a box says nothing: nulls, NaN, or a width or height of 0."""
+    if all(value is None or value != value for value in box):
         return True
     return len(box) == 4 and all(map(is_number, box)) and min(box[2:]) == 0
 

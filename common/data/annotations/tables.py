@@ -25,7 +25,7 @@ from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
 
 _OUTSIDE = re.compile(r"^(/?[A-Za-z]:(?=/))?/*")  # where a path begins that is another machine's
-_NAMES = ("file_name", "path", "filename", "name", "coco_url", "url")  # where tools write what a photo is called
+NAMES = ("file_name", "path", "filename", "name", "coco_url", "url")  # where tools write what a photo is called
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def _find_repeated(
 def _mend_photo(fields: dict[str, Any], album: Album | None) -> dict[str, Any]:
     """Read numbers that are texts, the path in an address, and sizes from the photo where the file tells none."""
     mended = dict(fields)
-    given = (value for key in _NAMES if isinstance(value := mended.get(key), str) and value.strip())
+    given = (value for key in NAMES if isinstance(value := mended.get(key), str) and value.strip())
     name = next(given, mended.get("file_name"))
     if album is not None and isinstance(name, str) and not (_is_below(name) and name == mended.get("file_name")):
         inner = _OUTSIDE.sub("", path_in(name))

@@ -14,7 +14,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.photo import decode_image
-from bodyposenet.common.imaging.pixels import decode, decode_size, is_whole
+from bodyposenet.common.imaging.pixels import decode, decode_size, describe_fault, is_whole
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 formats = st.sampled_from(
@@ -151,3 +151,22 @@ def test_the_frame_around_a_photo_has_a_bound_of_its_own():
     plan_fit((side, side), (368, 368), "pad_image_input")
     with pytest.raises(UserError, match="crop it"):
         plan_fit((2 * side, side // 2), (368, 368), "pad_image_input")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem", "fix"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC photo", "convert it to JPEG"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", "is an AVIF photo", "convert it to JPEG"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "is a JPEG 2000 photo", "convert it to JPEG"),
+        (b"GIF89a", "is a GIF", "convert it to JPEG"),
+        (b"<!DOCTYPE html>", "is a web page or XML", "download the photo again"),
+        (b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS", "git lfs pull"),
+        (b"", "is no readable image", "replace it with a JPEG, PNG, BMP, WebP or TIFF file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_name(data, problem, fix):
+    assert decode(data, cv2.IMREAD_COLOR) is None
+    told = describe_fault(data)
+    assert told[0].startswith(problem)
+    assert fix in told[1]

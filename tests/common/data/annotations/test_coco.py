@@ -254,3 +254,14 @@ def test_each_half_is_read_from_its_own_file_by_the_flags_of_the_dataset(tmp_pat
         assert str(spec.locate_half(half).images) == f"{tmp_path}/{half}2017"
         assert set(coco.annotations.keypoints[..., 2].ravel()) == {flag}
         assert set(read_half(spec, half, coded=True).annotations.keypoints[..., 2].ravel()) == {code}
+
+
+@pytest.mark.parametrize(("flags", "told"), [(None, True), ({0: 0, 1: 2}, False)])
+def test_a_file_in_which_nothing_is_visible_is_told_unless_its_flags_are(tmp_path, caplog, flags, told):
+    """PoseTrack and others write 1 for visible."""
+    person = annotation(1, 1, BOX)
+    person["keypoints"] = [
+        min(value, 1) if place % 3 == 2 else value for place, value in enumerate(person["keypoints"])
+    ]
+    read_annotations(write_annotations(tmp_path / "a.json", document([image(1)], [person])), flags=flags)
+    assert ("no labelled joint is visible, all are hidden" in caplog.text) == told

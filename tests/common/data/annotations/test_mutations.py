@@ -120,7 +120,7 @@ def add_animals(dice, content):
 
 
 def repeat_somebody(dice, content):
-    content["annotations"].append(dice.choice(content["annotations"]) | {"id": 90})
+    content["annotations"].append(dict(dice.choice(content["annotations"])))
 
 
 def unname_joints(dice, content):
@@ -196,7 +196,7 @@ MENDABLE = {
     "area as text": set_people("area", lambda person, dice: str(person["area"])),
     "area null": set_people("area", lambda person, dice: None),
     "box missing": drop_people("bbox"),
-    "box empty": set_people("bbox", lambda person, dice: dice.choice([[], None, [0, 0, 0, 0]])),
+    "box empty": set_people("bbox", lambda person, dice: dice.choice([[], None, [0, 0, 0, 0], [float("nan")] * 4])),
     "box as texts": set_people("bbox", lambda person, dice: [str(value) for value in person["bbox"]]),
     "null where the flag is 0": blank(None),
     "NaN where the flag is 0": blank(float("nan")),
@@ -241,7 +241,7 @@ MENDABLE = {
     "photo ids beyond 2**53": rename_ids(lambda number: 2**62 + number),
     "boxes from 0 to 1": set_people("bbox", lambda person, dice: (np.array(person["bbox"]) / 160).tolist()),
     "boxes in a list": set_people("bbox", lambda person, dice: [person["bbox"]]),
-    "a person twice": repeat_somebody,
+    "a person twice, alike": repeat_somebody,
     "things of another category": add_things,
     "animals with the same joints": add_animals,
     "joints without names": unname_joints,
