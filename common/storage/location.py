@@ -142,7 +142,7 @@ def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.ENODEV, "no file", str(path))
-    return cast("BinaryIO", os.fdopen(descriptor, "ab", buffering))
+    return os.fdopen(descriptor, "ab", buffering)
 
 
 def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str, Stat]]:
