@@ -21,7 +21,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.location import locate, open_to_append
 from bodyposenet.common.storage.locking import lock_at_once
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
@@ -196,7 +196,7 @@ def _write_lines(path: Path) -> Iterator[Write]:
     """Open a file of lines: whenever the process ends, or the disk is full, those in it are whole."""
     with contextlib.ExitStack() as opened:
         with translate_errors(path):
-            file = opened.enter_context(open(path, "ab", buffering=0))
+            file = opened.enter_context(open_to_append(path, buffering=0))
             if not lock_at_once(file.fileno()):
                 fix = "wait for it, or name another folder with -r"
                 raise UserError("another run is writing this", where=str(path), fix=fix)

@@ -25,7 +25,7 @@ TOLD = {
     errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
     errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
     errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),
-    errno.ELOOP: ("its links lead round in a circle", "check the path"),
+    errno.ELOOP: ("this is a link where a file is to be, or leads round in a circle", "put the file itself there"),
     errno.EINVAL: ("the disk takes no such name, or cannot do this", "name another place"),
     errno.EILSEQ: ("the disk takes no such name", "name it otherwise"),
     errno.ENXIO: ("this is a pipe, a socket or a device that nobody has opened", "name a file"),

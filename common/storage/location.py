@@ -124,12 +124,26 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     def append(self, content: bytes) -> None:
         """Add bytes to the file's end; missing folders are made."""
         self.parent.mkdir(parents=True, exist_ok=True)
-        with open(self, "ab") as file:
+        with open_to_append(self) as file:
             file.write(content)
 
     def remove_folder(self) -> None:
         """Remove the folder, as far as that may be done."""
         shutil.rmtree(self, ignore_errors=True)
+
+
+def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:
+    """Open a file to write at its end; it is made, if need be.
+
+    Raises:
+        OSError: It cannot be written, or what has its name is a link, which may lead anywhere, a pipe or a device.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENODEV, "no file", str(path))
+    return os.fdopen(descriptor, "ab", buffering)
 
 
 def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str, Stat]]:

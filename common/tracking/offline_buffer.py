@@ -10,6 +10,7 @@ from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
+from bodyposenet.common.storage.location import open_to_append
 from bodyposenet.common.storage.together import remove_together, sweep_removed
 from bodyposenet.common.tracking.events import Event, now, require_event, tell
 from bodyposenet.common.tracking.mlflow_store import (
@@ -73,8 +74,8 @@ class Buffer:
         return inside.as_posix()
 
     def _append(self, event: Event) -> None:
-        with (self.folder / LINES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        with open_to_append(self.folder / LINES) as file:
+            file.write((json.dumps(event) + "\n").encode())
 
 
 def send_buffered(folder: Path) -> list[str]:

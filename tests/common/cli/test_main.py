@@ -252,7 +252,7 @@ def test_train_needs_a_results_folder_from_somewhere(tmp_path):
         (
             OSError(errno.ELOOP, "Too many links", "/a"),
             2,
-            "error: /a: its links lead round in a circle; check the path",
+            "error: /a: this is a link where a file is to be, or leads",
         ),
         (OSError(errno.EMFILE, "Too many", "/a\nb"), 2, "error: /a\\nb: too many files are open; raise the limit"),
         (ModuleNotFoundError("x", name="tf2onnx.convert"), 2, "pip install 'bodyposenet[deploy]'"),

@@ -1,11 +1,13 @@
 """status.json: a line of JSON a step, as TAO's readers expect."""
 
 import json
+import os
 from datetime import datetime
 
 import numpy as np
 import pytest
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage import status_log
 from bodyposenet.common.storage.status_log import StatusLog
 
@@ -57,3 +59,15 @@ def test_a_second_task_appends(tmp_path):
 def test_numpys_numbers_are_written_as_numbers(tmp_path, value, written):
     StatusLog(tmp_path).write("RUNNING", kpi={"figure": value})
     assert lines(tmp_path)[0]["kpi"]["figure"] == written
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_has_the_log_s_name_and_is_no_file_is_refused_and_what_a_link_means_left_alone(tmp_path, kind):
+    victim, place = tmp_path / "victim", tmp_path / "out/status.json"
+    victim.write_text("precious")
+    place.parent.mkdir()
+    make = {"link": lambda: place.symlink_to(victim), "pipe": lambda: os.mkfifo(place), "folder": place.mkdir}
+    make[kind]()
+    with pytest.raises(UserError, match=r"status\.json: this is a (link|pipe|folder)"):
+        StatusLog(place.parent).write("STARTED")
+    assert victim.read_text() == "precious"
