@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 from numba.core import event
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 from bodyposenet.common.machine.compiled_folder import WAIT, find_compiled_folder, find_source
 
