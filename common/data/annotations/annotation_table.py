@@ -20,7 +20,7 @@ from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
 from bodyposenet.common.data.importers.document import number_in
 from bodyposenet.common.data.importers.json_text import Rows
 
-BATCH = 1024  # annotations that are parsed at a time
+BATCH = 256  # annotations that are parsed at a time; of more, the numbers leave the processor's caches
 Found = TypeVar("Found")
 SHARES = 3  # joints; so many in one pixel are no body but shares of the image
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
@@ -69,7 +69,8 @@ def annotation_table(
         problems.append(Problem(file, "person twice", text, "", image_id, int(draft.ids[place]), kept=True))
         photos[place] = -1
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
-    draft.choose(order)
+    if not np.array_equal(order, np.arange(len(photos))):  # else all would be held twice for nothing
+        draft.choose(order)
     table = AnnotationTable(
         first=np.searchsorted(photos[order], np.arange(len(images.ids) + 1)),
         ids=draft.ids,
@@ -92,7 +93,8 @@ def _read_draft(
     for first in range(0, len(entries), BATCH):
         batch = entries[first : first + BATCH]
         taken = (PlainColumns.read(batch) if isinstance(batch, Rows) else None) or Columns([*batch])
-        told.update(_look_up(taken.values("image_id"), read_key))
+        named = taken.values("image_id")
+        told.update(named if isinstance(taken, PlainColumns) else _look_up(named, read_key))
         for columns, places in _group(taken.values("category_id"), kinds).items():
             drafts.append(_Draft(first + places, taken.select(places), columns, kinds, flags))
     return _join(drafts, len(kinds.joints)), told

@@ -236,7 +236,9 @@ def read_annotations(
     return coco
 
 
-def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded: bool = False) -> CocoSet:
+def read_half(
+    dataset: "DatasetSpec", half: str, *, strict: bool = False, coded: bool = False, album: Album | None = None
+) -> CocoSet:
     """Read the annotations of a dataset's ``train`` or ``test`` half.
 
     Args:
@@ -244,14 +246,14 @@ def read_half(dataset: "DatasetSpec", half: str, *, strict: bool = False, coded:
         half: ``train`` or ``test``.
         strict: As for :func:`read_annotations`, but False by default: all verbs leave out the same.
         coded: Make the visibility flags 0, 1 or 2, whatever the dataset's own are.
+        album: The half's photos; None opens them.
 
     Raises:
         UserError: As for :func:`read_annotations`; or a split leaves one half without photos.
     """
     (_, path, images), codes = dataset.locate_half(half), dataset.visibility_flags.codes()
-    found = read_annotations(
-        path, dataset.people, flags=codes, strict=strict, album=Album(images, unclear=dataset.unclear_orientation)
-    )
+    album = album or Album(images, unclear=dataset.unclear_orientation)
+    found = read_annotations(path, dataset.people, flags=codes, strict=strict, album=album)
     if dataset.split is not None:
         found = found.split(dataset.split, half)
     is_coded = all(number == code for number, code in codes.items())

@@ -1,5 +1,6 @@
 """Outlines: what many people cover, kept as JSON text until somebody draws it."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import overload
@@ -34,9 +35,14 @@ class Outlines(Sequence[Segmentation]):
     def __getitem__(self, index: slice) -> list[Segmentation]: ...
     def __getitem__(self, index: int | slice) -> Segmentation | list[Segmentation]:
         """Parse an outline, or some."""
-        if isinstance(index, slice):
-            return [*map(_parse, self._shapes[index])]
-        return _parse(self._shapes[index])
+        if not isinstance(index, slice):
+            return _parse(self._shapes[index])
+        shapes = self._shapes[index]
+        texts = [shape for shape in shapes if isinstance(shape, bytes)]
+        if len(texts) < len(shapes):
+            return [*map(_parse, shapes)]
+        found: list[Segmentation] = _DECODER.decode(b"[%b]" % b",".join(texts))
+        return found
 
     def __setitem__(self, place: int, shape: Segmentation) -> None:
         self._shapes[place] = shape
@@ -56,6 +62,16 @@ class Outlines(Sequence[Segmentation]):
             chosen = [shape if needed else NONE for shape, needed in zip(chosen, wanted.tolist(), strict=True)]
         return Outlines(chosen)
 
+    def pack(self, places: slice) -> bytes:
+        """Write some as bytes, the same for the same outlines, whatever blanks stand in their text.
+
+        None is parsed for it, but where a value is a text, in which blanks may stand for themselves.
+        """
+        text = b";".join([shape if isinstance(shape, bytes) else _write(shape) for shape in self._shapes[places]])
+        if text.count(b'"') <= 4 * text.count(b"{"):  # those of two keys
+            return text.translate(None, b" \t\n\r")
+        return b";".join([_write(_parse(shape)) for shape in self._shapes[places]])
+
     def find_runs(self) -> list[int]:
         """Find the places of those that are run lengths."""
         return [
@@ -63,6 +79,10 @@ class Outlines(Sequence[Segmentation]):
             for place, shape in enumerate(self._shapes)
             if (shape.startswith(b"{") if isinstance(shape, bytes) else isinstance(shape, dict))
         ]
+
+
+def _write(shape: Segmentation) -> bytes:
+    return json.dumps(shape, separators=(",", ":"), default=repr).encode()
 
 
 def _parse(shape: Segmentation | bytes) -> Segmentation:

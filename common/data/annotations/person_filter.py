@@ -1,6 +1,7 @@
 """Person filter: which people of a photo are worth a training sample of their own."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -44,7 +45,7 @@ class PersonChoice:
 
     reasons: npt.NDArray[np.uint8]
 
-    @property
+    @cached_property
     def mains(self) -> npt.NDArray[np.bool_]:
         """``(A,)`` people of interest."""
         mains: npt.NDArray[np.bool_] = self.reasons == OF_INTEREST

@@ -1,4 +1,4 @@
-"""Plain entries: annotations of which every value is of COCO's kind, read from their text into columns.
+"""Plain entries: photos and annotations of which every value is of COCO's kind, read from their text into columns.
 
 Nothing is made of them that is not kept: keys that nobody reads are passed over, outlines are checked and stay text.
 """
@@ -12,14 +12,24 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct
 
-from bodyposenet.common.bounds import COORDINATE, WHOLE_NUMBER
+from bodyposenet.common.bounds import COORDINATE, PHOTO_SIDE, WHOLE_NUMBER
 from bodyposenet.common.data.annotations.fields import HUGE, Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.outlines import NONE
-from bodyposenet.common.data.importers.json_text import REFUSALS, Rows
+from bodyposenet.common.data.importers.json_text import REFUSALS, ZEROS, Rows
 
 Whole = Annotated[int, Meta(ge=-WHOLE_NUMBER, le=WHOLE_NUMBER)]
 Coordinate = Annotated[float, Meta(ge=-COORDINATE, le=COORDINATE)]
 Area = Annotated[float, Meta(gt=-HUGE, lt=HUGE)]
+Side = Annotated[int, Meta(gt=0, le=PHOTO_SIDE)]
+
+
+class PlainPhoto(Struct, gc=False):
+    """What is read of a photo; names are COCO's."""
+
+    id: Whole
+    file_name: str
+    height: Side
+    width: Side
 
 
 class PlainEntry(Struct, gc=False):
@@ -30,8 +40,8 @@ class PlainEntry(Struct, gc=False):
     category_id: int | None = None
     iscrowd: Whole | bool | None = None
     area: Area | None = None
-    bbox: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
-    keypoints: list[Coordinate] | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    keypoints: list[float] | None = None
     segmentation: Raw = Raw(b"null")
 
 
@@ -42,8 +52,27 @@ class RunLengths(Struct, gc=False):
     counts: str | list[int]
 
 
+_LARGE = b"0" * len(str(COORDINATE))
+_PHOTOS = msgspec.json.Decoder(list[PlainPhoto])
 _ENTRIES = msgspec.json.Decoder(list[PlainEntry])
 _OUTLINES = msgspec.json.Decoder(list[list[list[Coordinate]] | RunLengths | None])
+
+
+def _are_polygons(texts: Sequence[bytes]) -> bool:
+    """Tell by brackets and commas whether texts of JSON are polygons, of pairs of small numbers; False if in doubt."""
+    text = b",".join(texts)
+    if _LARGE in text.translate(ZEROS):
+        return False
+    shape = text.translate(None, b"0123456789.- \t\n\r").replace(b",,", b"").replace(b"[,]", b"p")
+    return shape.replace(b"p,", b"").replace(b"[p],", b"") == b"[p]"
+
+
+def read_plain_photos(rows: Rows) -> list[PlainPhoto] | None:
+    """Read the photos of a file; None where a value of any is of another kind."""
+    try:
+        return _PHOTOS.decode(rows.join())
+    except REFUSALS:
+        return None
 
 
 class PlainColumns:
@@ -51,7 +80,8 @@ class PlainColumns:
 
     Attributes:
         entries: E of them.
-        suspect: ``(E,)`` entries without keypoints or with more or fewer than are asked for, or without a box.
+        suspect: ``(E,)`` entries without keypoints or with more or fewer than are asked for, without a box, or with
+            numbers that no photo reaches to.
     """
 
     def __init__(self, entries: Sequence[PlainEntry], outlines: Sequence[bytes]) -> None:
@@ -63,16 +93,16 @@ class PlainColumns:
         """Read the columns of some annotations; None where a value of any is of another kind."""
         try:
             entries = _ENTRIES.decode(rows.join())
-            outlines = _OUTLINES.decode(b"[%b]" % b",".join([entry.segmentation for entry in entries]))
+            texts = [bytes(entry.segmentation) for entry in entries]
+            plain = [text for text in texts if text.startswith(b"[[")]
+            others = [text for text in texts if not text.startswith(b"[[")] if _are_polygons(plain) else texts
+            outlines = _OUTLINES.decode(b"[%b]" % b",".join(others))
         except REFUSALS:
             return None
         polygons = [outline for outline in outlines if isinstance(outline, list)]
-        if any([len(part) % 2 for part in chain.from_iterable(polygons)]):
+        if any(len(part) % 2 for part in chain.from_iterable(polygons)):
             return None
-        texts = [
-            bytes(entry.segmentation) if outline else NONE for entry, outline in zip(entries, outlines, strict=True)
-        ]
-        return cls(entries, texts)
+        return cls(entries, [text if text.startswith(b"{") or text.find(b"[", 1) > 0 else NONE for text in texts])
 
     def select(self, places: Numbers) -> "PlainColumns":
         """Return the columns of some of the entries."""
@@ -105,7 +135,11 @@ class PlainColumns:
             good = [value is not None and len(value) == count for value in lists]
             self.suspect |= ~np.array(good, bool)
             lists = [value if fine else [0.0] * count for value, fine in zip(lists, good, strict=True)]
-        return np.fromiter(chain.from_iterable(lists), np.float64, len(lists) * count).reshape(len(lists), count)
+        array = np.fromiter(chain.from_iterable(lists), np.float64, len(lists) * count).reshape(len(lists), count)
+        wild = ~(np.abs(array) <= COORDINATE).all(axis=1)
+        self.suspect |= wild
+        array[wild] = 0
+        return array
 
     def segmentations(self) -> Sequence[bytes]:
         """Return the texts of the outlines."""

@@ -20,7 +20,9 @@ from bodyposenet.common.data.annotations.fields import (
 )
 from bodyposenet.common.data.annotations.ids import Key, read_key
 from bodyposenet.common.data.annotations.outlines import Outlines
+from bodyposenet.common.data.annotations.plain_entries import read_plain_photos
 from bodyposenet.common.data.annotations.problems import Problem
+from bodyposenet.common.data.importers.json_text import Rows
 from bodyposenet.common.data.importers.photo_names import path_in
 from bodyposenet.common.storage.inside import stays_inside
 
@@ -106,6 +108,36 @@ def photo_table(
         problems: Gets what is wrong, and what was mended.
         album: The photos, for sizes that the file does not tell and for the photos' names; None looks at none.
     """
+    table = _read_plain(entries) if isinstance(entries, Rows) else None
+    if table is None:
+        table = _read_each([*entries], file, problems, album)
+    if album is not None:
+        table = replace(table, file_names=tuple(album.find(table.file_names, file)))
+    return _leave_out_shared(table, file, problems)
+
+
+def _read_plain(entries: Rows) -> PhotoTable | None:
+    """Read all photos at once; None where there is anything to tell of any."""
+    photos = read_plain_photos(entries) or []
+    ids = np.array([photo.id for photo in photos], np.int64)
+    names = tuple([photo.file_name for photo in photos])
+    heights, widths = np.array([(photo.height, photo.width) for photo in photos], np.int64).reshape(-1, 2).T
+    if not photos or len(set(ids.tolist())) < len(ids) or (heights * widths).max() > PHOTO_PIXELS:
+        return None
+    return PhotoTable(ids, names, heights, widths) if _are_below(names) else None
+
+
+def _are_below(names: Sequence[str]) -> bool:
+    """Tell whether all files of these names are below the folder; of plain names at once."""
+    if _is_plain("".join(names)):
+        return all([name.strip(".") for name in names])
+    return all(map(_is_below, names))
+
+
+def _read_each(
+    entries: Sequence[dict[str, Any]], file: str, problems: list[Problem], album: Album | None
+) -> PhotoTable:
+    """Read photos one by one, with what is to tell of each; their names are the file's."""
     keys = [read_key(fields.get("id")) for fields in entries]
     numbers = _number_texts(keys)
     photos: dict[int, tuple[str, int, int]] = {}
@@ -125,10 +157,10 @@ def photo_table(
             problems.append(replace(error.problem, text=text, image_id=image_id, fix="", kept=True))
         photos[image_id] = photo
     names, heights, widths = zip(*photos.values(), strict=True) if photos else ((), (), ())
-    names = names if album is None else tuple(album.find(names, file))
-    ids = np.fromiter(photos, np.int64, len(photos))
-    table = PhotoTable(ids, names, np.array(heights, np.int64), np.array(widths, np.int64), numbers)
-    return _leave_out_shared(table, file, problems)
+    return PhotoTable(
+        np.fromiter(photos, np.int64, len(photos)), names, np.array(heights, np.int64), np.array(widths, np.int64),
+        numbers,
+    )  # fmt: skip
 
 
 def _leave_out_shared(table: PhotoTable, file: str, problems: list[Problem]) -> PhotoTable:
@@ -232,5 +264,9 @@ def _are_sound(image_id: object, name: object, height: object, width: object) ->
 
 def _is_below(name: str) -> bool:
     """Tell whether a file of this name is below the folder that it is looked for in."""
-    plain = name.isascii() and name.isprintable() and not set(name) & set("/\\:") and name.strip(".")
-    return bool(plain) or stays_inside(name)
+    return bool(_is_plain(name) and name.strip(".")) or stays_inside(name)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text is of printable ASCII characters alone, none of which folders are named by."""
+    return text.isascii() and text.isprintable() and not set(text) & set("/\\:")

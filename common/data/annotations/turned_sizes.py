@@ -21,9 +21,10 @@ def reach(boxes: Floats, keypoints: Floats, labelled: Mask) -> Floats:
         keypoints: ``(A, K, 3)`` x, y and flag.
         labelled: ``(A, K)`` which joints are labelled.
     """
-    ends = boxes[:, :2] + boxes[:, 2:]
-    places = np.where(labelled[..., None], keypoints[..., :2], -np.inf)
-    return np.asarray(np.maximum(ends, places.max(axis=1, initial=-np.inf)))
+    ends: Floats = boxes[:, :2] + boxes[:, 2:]
+    for joint in range(keypoints.shape[1]):
+        np.maximum(ends, keypoints[:, joint, :2], out=ends, where=labelled[:, joint, None])
+    return ends
 
 
 def turn_sizes(

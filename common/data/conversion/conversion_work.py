@@ -47,7 +47,7 @@ class ConversionWork:
 
     def __init__(self, source: DatasetSplit, options: Options, pool: WorkerPool) -> None:
         self.source, self.options = source, options
-        files = [file for file, _ in options.plan_shards(len(source.usable))]
+        files = [file for file, _ in options.plan_shards(0)]
         key = source.key(files, options.part, options.generate_masks, options.check_files, options.strict)
         self.prefix = options.prefix.with_name(options.set_name)
         self.known = known = read_manifest(self.prefix.parent)["sets"].get(options.set_name)

@@ -143,13 +143,11 @@ def plan_renewal(
         notes: Of conversions that were stopped while they let shards appear.
         pool: Reads the photos of which only their content tells whether they are the same.
     """
-    scratch = Renewal(plan_shards(options.plan_shards(len(source.usable)), options.part))
-    if document is None:
-        return scratch
-    reason = _find_reason(source, options, document)
-    if reason:
-        log.info("%s: converted from scratch: %s", options.prefix, reason)
-        return scratch
+    reason = "" if document is None else _find_reason(source, options, document)
+    if document is None or reason:
+        if reason:
+            log.info("%s: converted from scratch: %s", options.prefix, reason)
+        return Renewal(plan_shards(options.plan_shards(len(source.usable)), options.part))
     shards = {entry["file"]: KnownShard(entry, read_columns(entry)) for entry in document["shards"]}
     before = frozenset(photo.image_id for shard in shards.values() for photo in shard.photos)
     slots = {file: slot for file in shards if (slot := options.find_slot(file))}
@@ -159,7 +157,8 @@ def plan_renewal(
     kept = _find_kept(source, shards, document["seen"], pool)
     if not any(kept.values()):
         log.info("%s: no record stands: converted from scratch", options.prefix)
-        return Renewal(scratch.plan, before=before, document=document)
+        plan = plan_shards(options.plan_shards(len(source.usable)), options.part)
+        return Renewal(plan, before=before, document=document)
     return Renewal(_plan_new(source, options, shards, kept, home), shards, kept, before, document)
 
 
@@ -204,29 +203,26 @@ def _find_kept(
     labels = dict(zip(ids, source.digest_labels(usable), strict=True))
     files = {number: names[photo] for number, photo in zip(ids, source.usable.tolist(), strict=True)}
     alike = [
-        (file, record, files[photo.image_id], photo.photo)
+        (file, record, name := files[photo.image_id], photo.photo, _compare(source, name, seen))
         for file, shard in shards.items()
         for record, photo in enumerate(shard.photos)
         if labels.get(photo.image_id) == photo.labels
     ]
-    unsure = {name for *_, name, _ in alike if _is_unsure(source, name, seen)}
+    unsure = {name for *_, name, _, same in alike if same is None}
     digests = dict(_digest(source, sorted(unsure), pool))
     kept: dict[str, list[int]] = {file: [] for file in shards}
-    for file, record, name, content in alike:
-        if digests.get(name) == content if name in unsure else _is_same(source, name, seen):
+    for file, record, name, content, same in alike:
+        if digests.get(name) == content if same is None else same:
             kept[file].append(record)
     return kept
 
 
-def _is_same(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool:
-    stat = source.find_stat(name)
-    return stat is not None and [*stat] == seen.get(name)
-
-
-def _is_unsure(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool:
-    """Tell whether only a photo's content says if it is the same."""
+def _compare(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool | None:
+    """Tell whether a photo is the same by what the listing says of it; None where only its content tells."""
     stat, then = source.find_stat(name), seen.get(name)
-    return stat is not None and (then is None or (stat.size == then[0] and stat.version != then[1]))
+    if stat is None or then is None:
+        return None if stat else False
+    return [*stat] == then or (None if stat.size == then[0] else False)
 
 
 def _digest(source: DatasetSplit, names: Sequence[str], pool: WorkerPool) -> Iterator[tuple[str, str]]:

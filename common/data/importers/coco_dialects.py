@@ -136,7 +136,7 @@ def _images(entries: object, where: str) -> list[Fields]:
 
 def name_crowdpose(document: Fields, where: str) -> None:
     """Name the joints of CrowdPose, which its photos' ``crowdIndex`` tells, where no category does."""
-    images, categories = objects(document["images"][:1]), objects(document.get("categories"))
+    images, categories = objects([*document["images"][:1]]), objects(document.get("categories"))
     if not images or "crowdIndex" not in images[0] or any(entry.get("keypoints") for entry in categories):
         return
     document["categories"] = [{"id": 1, "name": "person", "keypoints": list(_CROWDPOSE), "skeleton": []}]

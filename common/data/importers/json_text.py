@@ -3,7 +3,7 @@
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from json import JSONDecoder
 from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Any, overload
@@ -24,7 +24,7 @@ _OPENING = re.compile(rb"[ \t\n\r]*\{[ \t\n\r]*")
 _KEY = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*')
 _NEXT = re.compile(rb"[ \t\n\r]*([,}])[ \t\n\r]*")
 _OBJECT = ord("{")
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 class _UnlikeError(Exception):
@@ -78,7 +78,7 @@ class Rows(Sequence[dict[str, Any]]):
         return b"[%b]" % b",".join(self._texts)
 
 
-def parse(data: bytes, where: str, rows: str | None = None) -> Any:
+def parse(data: bytes, where: str, rows: Collection[str] = ()) -> Any:
     """Parse a JSON text; a key of the outermost object may stand there once only.
 
     Values below are as Python's parser takes them: NaN is a number here, and of equal keys the last counts.
@@ -86,7 +86,7 @@ def parse(data: bytes, where: str, rows: str | None = None) -> Any:
     Args:
         data: The text, in UTF-8, UTF-16 or UTF-32.
         where: The file, for errors.
-        rows: Key of the outermost object; if its value is a list of objects, they are returned as :class:`Rows`.
+        rows: Keys of the outermost object; where a value is a list of objects, they are returned as :class:`Rows`.
 
     Raises:
         UserError: The text is empty or no JSON, is cut short, nested too deeply, or holds an absurd number.
@@ -98,13 +98,15 @@ def parse(data: bytes, where: str, rows: str | None = None) -> Any:
             return parse_by_scanner(data, where)
 
 
-def _parse_quickly(data: bytes, where: str, rows: str | None) -> Any:
+def _parse_quickly(data: bytes, where: str, rows: Collection[str]) -> Any:
     opening = _OPENING.match(data)
     if opening is None:
         return _VALUE.decode(data)
     members = _MEMBERS.decode(data)
     _hold_to_text(members, data, opening.end())
-    return {key: _keep_rows(text, data, where) if key == rows else _VALUE.decode(text) for key, text in members.items()}
+    if rows and not data.isascii():
+        data.decode()
+    return {key: _keep_rows(text, where) if key in rows else _VALUE.decode(text) for key, text in members.items()}
 
 
 def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes, at: int) -> None:
@@ -125,7 +127,7 @@ def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes, at: int) -> None
         raise _UnlikeError
 
 
-def _keep_rows(text: msgspec.Raw, data: bytes, where: str) -> Any:
+def _keep_rows(text: msgspec.Raw, where: str) -> Any:
     """Keep the objects of a list as text, once nothing can be wrong with them; parse any other value."""
     try:
         texts = _ENTRIES.decode(text)
@@ -133,10 +135,9 @@ def _keep_rows(text: msgspec.Raw, data: bytes, where: str) -> Any:
         return _VALUE.decode(text)
     if not all([memoryview(each)[0] == _OBJECT for each in texts]):
         return _VALUE.decode(text)
-    if not data.isascii():
-        data.decode()
     most = sys.get_int_max_str_digits()
-    if any(b"0" * most in bytes(each).translate(_ZEROS) for each in texts if len(each) > most > 0):
+    long = [each for each in texts if len(each) > most > 0]
+    if any(b"0" * most in bytes(each).translate(ZEROS) for each in long):
         raise _UnlikeError  # a whole number of more digits than Python reads
     return Rows(texts, where)
 

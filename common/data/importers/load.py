@@ -25,12 +25,13 @@ from bodyposenet.common.data.importers.sources import YAML, Source, SourceFiles,
 from bodyposenet.common.data.importers.yolo import is_yolo, read_yolo
 from bodyposenet.common.data.importers.yolo_layout import find_root
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.digests import digest_bytes
+from bodyposenet.common.storage.digests import digest_bytes, digest_file
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import open_photos
 
-ANNOTATIONS = "annotations"
+PHOTOS, ANNOTATIONS = "images", "annotations"
 _FIX = "check annotation_root_dir_path"
 _SMALL = 2**22  # bytes of a photo's own file
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ def load_document(
             Studio's keypoints take this order; by default they are sorted by name.
         photos: The photos, for formats whose numbers are shares of them or whose names lack something; None takes
             those that lie with the annotations.
-        as_rows: Leave the annotations of a COCO file as text, each parsed when it is asked for, in place of a list.
+        as_rows: Leave photos and annotations of a COCO file as text, each parsed when it is asked for, in place of
+            lists.
 
     Raises:
         UserError: The file cannot be read, is damaged, or of a kind that holds no poses; the message says what to
@@ -89,7 +91,7 @@ def _parse(data: bytes, where: str, *, as_rows: bool) -> Any:
     """Parse JSON, or say what else it is."""
     data = gunzip(data, where) if data.startswith(GZIP) else data
     foreign.refuse_text(data, where)
-    return parse(data, where, ANNOTATIONS if as_rows else None)
+    return parse(data, where, (PHOTOS, ANNOTATIONS) if as_rows else ())
 
 
 def _convert(document: Any, where: str, joints: Joints) -> Fields:
@@ -98,7 +100,7 @@ def _convert(document: Any, where: str, joints: Joints) -> Fields:
         return _convert_list(document, where, joints)
     if not isinstance(document, dict):
         raise foreign.not_tasks([], where)
-    if not isinstance(document.get("images"), list) or "data" in document:
+    if not isinstance(document.get(PHOTOS), list | Rows) or "data" in document:
         document = _parse_rows(document)
     if label_studio.are_tasks([document]):
         return _convert_list([document], where, joints)
@@ -131,9 +133,12 @@ def digest_annotations(path: str | Path | Location) -> str:
     """
     source = find_source(path)
     files = _open_files(source)
-    if files is None or source.place.suffix.lower() == ".zip":
+    if files is not None and source.place.suffix.lower() != ".zip":
+        return files.digest()
+    if source.place.remote or not is_file(source.place):
         return digest_bytes(read_bytes(source.place, fix=_FIX))
-    return files.digest()
+    with translate_errors(source.place):
+        return digest_file(str(source.place))
 
 
 def is_one_file(path: str | Path | Location) -> bool:
@@ -223,8 +228,8 @@ def check(document: Fields, where: str) -> Fields:
     Raises:
         UserError: It is no COCO document, or has no keypoints; the message says what to export instead.
     """
-    if not isinstance(document.get("images"), list) or not isinstance(document.get(ANNOTATIONS), list | Rows):
-        raise foreign.not_coco(document, where)
+    if not all(isinstance(document.get(key), list | Rows) for key in (PHOTOS, ANNOTATIONS)):
+        raise foreign.not_coco(_parse_rows(document), where)
     coco_dialects.name_crowdpose(document, where)
     coco_dialects.leave_out_unlabelled(document, where)
     if coco_dialects.is_from_label_studio(document):

@@ -11,6 +11,7 @@ from support.coco_files import JOINTS, annotation, category, document, image
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.outlines import Outlines
+from bodyposenet.common.errors import UserError
 
 RUNS = {"size": [120, 160], "counts": [5, 10, 19185]}
 VALUES = {
@@ -33,17 +34,32 @@ CHANGES = st.dictionaries(st.sampled_from(list(VALUES)), st.integers(0, 20), max
 KINDS = [category(), category() | {"id": 3, "name": "half", "keypoints": JOINTS[:5]}, {"id": 2, "name": "ball"}]
 
 
+PHOTO_VALUES = {
+    "id": (1, 2.0, "2", "a", None, True, -(2**53) - 1, 10**30, {}),
+    "file_name": (
+        "b/c.png", "../b.png", "", "...", "/b.png", "b\n.png", "C:/b.png", "\ud800", "ä.png", None, 5, "b\\c.png",
+    ),
+    "height": (0, -1, 1, 90.0, "90", None, True, 10**9, 10**30, 40_000),
+    "width": (0, 120.5, 120, "120", None, 40_000),
+    "extra": (None, {"a": [float("nan")]}, "\ud800", 10**400),
+}  # fmt: skip
+PHOTO_CHANGES = st.dictionaries(st.sampled_from(list(PHOTO_VALUES)), st.integers(0, 13), max_size=2)
+
+
+def change(entry, changes, values):
+    """An entry with some values changed, or left out."""
+    for key, choice in changes.items():
+        if choice < len(values[key]):
+            entry[key] = values[key][choice]
+        else:
+            entry.pop(key, None)
+    return entry
+
+
 def people(changes):
     """Annotations with some values changed, or left out."""
     for number, drawn in enumerate(changes, 1):
-        entry = annotation(number, 1 + number % 2, (number % 7, 10, 60.5, 80))
-        for key, choice in drawn.items():
-            values = VALUES[key]
-            if choice < len(values):
-                entry[key] = values[choice]
-            else:
-                entry.pop(key, None)
-        yield entry
+        yield change(annotation(number, 1 + number % 2, (number % 7, 10, 60.5, 80)), drawn, VALUES)
 
 
 def describe(coco):
@@ -51,7 +67,8 @@ def describe(coco):
     table = coco.annotations
     columns = [(column.dtype, column.tolist()) for name, column in vars(table).items() if name != "segmentations"]
     told = [str(problem) for problem in coco.problems], sorted(coco.annotated), coco.refused, coco.joints
-    return repr((columns, list(table.segmentations), told))
+    photos = [list(map(repr, column)) for column in vars(coco.images).values()]
+    return repr((photos, columns, list(table.segmentations), told))
 
 
 @pytest.mark.parametrize("batch", [2, 1024])
@@ -68,6 +85,56 @@ def test_annotations_read_many_at_a_time_are_those_read_one_by_one(tmp_path_fact
             path.write_text(json.dumps(content | more))
             found.append(describe(read_annotations(path, None if some else JOINTS, strict=False)))
     assert found[0] == found[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=st.lists(st.just({}) | PHOTO_CHANGES, max_size=5))
+def test_photos_read_at_once_are_those_read_one_by_one(tmp_path_factory, changes):
+    path = tmp_path_factory.mktemp("photos") / "people.json"
+    images = [change(image(number), drawn, PHOTO_VALUES) for number, drawn in enumerate(changes, 2)]
+    content = document([image(1), *images], [annotation(1, 1, (5, 5, 50, 50)), annotation(2, 2, (5, 5, 50, 50))])
+    found = []
+    for more in ({}, {"note": float("nan")}):
+        path.write_text(json.dumps(content | more))
+        found.append(describe_or_tell(path))
+    assert found[0] == found[1]
+
+
+def describe_or_tell(path):
+    try:
+        return describe(read_annotations(path, JOINTS, strict=False))
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        "[[1,2,3]]", "[[1,2],3]", "[[]]", "[[1]]", "[5]", "[1,2]", "[[1,[2]]]", "[[[1,2]]]", "[[1,2],[3]]", "[ [1,2] ]",
+        "[[-1.5,2],\n[3,4,5,6]]", "[[0.12345678901,2]]", "[[1000000,2]]", "[[1000001,2]]", "[[1e2,2]]", '[["1",2]]',
+        "[ ]", "null", "[null]", "[[1,2],null]", '{"size": [1, 1], "counts": [1]}', "{}", "[{}]", '[["p"]]',
+    ],
+)  # fmt: skip
+def test_an_outline_is_taken_or_refused_as_when_it_is_read_alone(tmp_path, outline):
+    path, found = tmp_path / "people.json", []
+    entries = [annotation(number, 1, (5, 5, 50, 50)) | {"segmentation": [[1, 2, 3, 4, 5, 6]]} for number in range(3)]
+    for more in ({}, {"note": float("nan")}):
+        text = json.dumps(
+            document([image(1)], [*entries, annotation(9, 1, (5, 5, 50, 50)) | {"segmentation": "HERE"}]) | more
+        )
+        path.write_text(text.replace('"HERE"', outline))
+        found.append(describe(read_annotations(path, JOINTS, strict=False)))
+    assert found[0] == found[1]
+
+
+def test_outlines_are_packed_alike_whatever_blanks_stand_between_their_values():
+    shapes = [[[1, 2.0, 3, 4.5, 5, 6]], RUNS, RUNS | {"counts": "a b"}, []]
+    packed = Outlines(shapes).pack(slice(0, 4))
+    for form in ({}, {"indent": 1}, {"separators": (",", ":")}):
+        texts = Outlines(json.dumps(each, **form).encode() for each in shapes)
+        assert texts.pack(slice(0, 4)) == packed
+    others = [[[1, 2.0, 3, 4.5, 5, 7]], *shapes[1:]], [*shapes[:2], RUNS | {"counts": "ab"}, []]
+    assert len({packed, *(Outlines(other).pack(slice(0, 4)) for other in others)}) == 3
 
 
 def test_outlines_come_back_as_they_were_written():

@@ -44,7 +44,9 @@ def test_a_value_of_a_set_that_cannot_be_is_named(described, key, value):
     [
         ("offsets", [0.5]), ("offsets", 3), ("offsets", [-1]), ("offsets", [2**70]), ("mains", [0]), ("mains", [[0.5]]),
         ("bytes", "12"), ("negatives", [""]), ("photos", {"image_id": 3}), ("photos", {"faults": [[["a", "b", "c"]]]}),
-        ("photos", {"photo": [["unhashable"]]}),
+        ("photos", {"photo": [["unhashable"]]}), ("offsets", [0, True]), ("mains", [[0], [True]]), ("mains", [[-1]]),
+        ("photos", {"likeness": [None, "a"]}), ("photos", {"likeness": [2**65]}), ("photos", {"faults": [["a"]]}),
+        ("photos", {"faults": [[["a", "b", "c", -1]]]}), ("photos", {"faults": [[["a", "b", 3, 1]]]}),
     ],
 )  # fmt: skip
 def test_a_value_of_a_shard_that_cannot_be_is_named(described, key, value):
