@@ -35,12 +35,13 @@ class _PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a line; a text among what a sentence is given is a name or the like, which makes no line of its own."""
-        if isinstance(record.args, tuple) and record.msg != "%s":
+        given = record.args
+        if isinstance(given, tuple) and record.msg != "%s":
             record = copy.copy(record)
-            texts = [str(each) for each in record.args]
+            texts = [str(each) for each in given]
             record.args = tuple(
                 each if text.isprintable() or isinstance(each, BaseException) else escape_line(text)
-                for each, text in zip(record.args, texts, strict=True)
+                for each, text in zip(given, texts, strict=True)
             )
         return clean_message(super().format(record))
 

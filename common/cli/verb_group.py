@@ -31,7 +31,7 @@ def _cleaning() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = clean_message(error.message)
+        vars(error)["message"] = clean_message(error.message)  # click types it as final
         raise
 
 
