@@ -42,6 +42,7 @@ class Camera:
         self.left -= 1
         if self.left < 0:
             signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt  # a job in the background of a shell is deaf to the signal
         return True
 
     def retrieve(self):
