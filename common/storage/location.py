@@ -138,8 +138,8 @@ def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:
     Raises:
         OSError: It cannot be written, or what has its name is a link, which may lead anywhere, a pipe or a device.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o666)
+    flags = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.ENODEV, "no file", str(path))

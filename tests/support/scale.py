@@ -1,5 +1,6 @@
 """Datasets of many photos that are few files."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,14 @@ SIZE = (100, 100)
 
 
 def convert_many(folder, count):
-    """Convert so many photos, all of one file of 30 kB."""
+    """Convert so many photos, all names of one file of 30 kB."""
     root = Path(folder) / "data"
     pixels = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
     (root / "images").mkdir(parents=True)
     cv2.imwrite(str(root / "images/one.png"), pixels)
-    images = [image(number, size=SIZE, name="one.png") for number in range(count)]
+    for number in range(count):
+        os.link(root / "images/one.png", root / f"images/{number}.png")
+    images = [image(number, size=SIZE, name=f"{number}.png") for number in range(count)]
     people = [annotation(number, number, (5, 5, 40, 60)) for number in range(count)]
     write_annotations(root / "annotations/people.json", document(images, people))
     del images, people
