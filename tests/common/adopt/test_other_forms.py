@@ -8,7 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bodyposenet.common.adopt.adopt import adopt
 from bodyposenet.common.adopt.graph import Graph, Node, drop_quantization
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.model_file import save_model
 
 SIZE = 64
 PICTURE = np.random.default_rng(1).uniform(0, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
@@ -94,6 +97,29 @@ def test_a_residual_network_with_a_padded_pool_and_transposed_heads_draws_the_sa
     adopted = adopt_plain(path)
     assert adopted.card.stride == 4
     assert_draws(adopted, draw_theirs(path))
+
+
+def write_enlarging(path):
+    """Lines between cells, a padded pool, a gate, and a transposed convolution of uneven borders."""
+    net = Network()
+    x = net.add("Relu", net.conv("image", 3, 8, strides=[2, 2]))
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = net.add("Resize", x, "", net.weight(np.array([1, 1, 2, 2], np.float32)), mode="linear")
+    x = net.add("HardSwish", net.conv(x, 8, 8, 4, strides=[4, 4], pads=[0] * 4))
+    x = net.conv(x, 8, 8, kind="ConvTranspose", strides=[2, 2], output_padding=[1, 1])
+    x = net.add("HardSigmoid", x)
+    return net.save(path, net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1), opset=14)
+
+
+def test_what_was_adopted_draws_the_same_by_keras_of_any_size_and_exported(tmp_path):
+    adopted = adopt_plain(write_enlarging(tmp_path / "net.onnx"))
+    theirs = draw_theirs(tmp_path / "net.onnx")
+    save_model(adopted.model, tmp_path / "ours.keras", adopted.card)
+    export_onnx(tmp_path / "ours.keras", tmp_path / "ours.onnx")
+    for runner in (open_runner(tmp_path / "ours.keras"), open_runner(tmp_path / "ours.onnx", runner="exact")):
+        for one, other in zip(runner(PICTURE), theirs, strict=True):
+            assert np.abs(one - other).max() <= 1e-4 * np.ptp(other)
+        assert runner(PICTURE[:, :32])[0].shape[1:3] == (8, 16)
 
 
 def test_heatmaps_without_a_background_are_told(tmp_path):
