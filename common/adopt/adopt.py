@@ -21,6 +21,7 @@ from bodyposenet.common.adopt.conventions import (
     take_feeding,
 )
 from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases
+from bodyposenet.common.adopt.joined_maps import is_turned, split_maps
 from bodyposenet.common.adopt.read_tao import SUFFIX, read_tao
 from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import UserError
@@ -76,18 +77,30 @@ def adopt(
     known = find_convention(graph, family, where=str(path))
     convention = change_convention(known, colours=colours, scale=scale, offset=offset)
     graph = merge_biases(drop_quantization(graph))
-    graph, names = pick_maps(graph, skeleton.num_joints, skeleton.num_limbs, where=str(path))
-    graph, feeding = take_feeding(graph)
-    order = (2, 1, 0) if convention.colours == "bgr" else (0, 1, 2)
-    scale_, offset_ = feed(convention, feeding, order)
-    graph = change_kernels(graph, order, SCALE / scale_ if is_usual(scale_, offset_) else np.ones(3), where=str(path))
-    from bodyposenet.common.adopt.keras_network import build_network
-
-    model = build_network(graph, names, where=str(path))
-    card = make_card(model, convention, skeleton, path, scale_, offset_)
+    counts = (skeleton.num_joints + 1, 2 * skeleton.num_limbs)
+    parts = split_maps(graph, counts)
+    model, fed = _build(parts, convention, skeleton, str(path))
+    if parts is not graph and is_turned(model):
+        log.warning("%s: what one convolution draws is taken for fields and then heatmaps, by the background", path)
+        model, fed = _build(split_maps(graph, counts, fields_first=True), convention, skeleton, str(path))
+    card = make_card(model, convention, skeleton, path, *fed)
     card = replace(card, input_size=graph.size or card.input_size)
     _require_sound(card, where=str(path))
     return Adopted(model, card, convention)
+
+
+def _build(
+    graph: Graph, convention: Convention, skeleton: Skeleton, where: str
+) -> tuple[Any, tuple[np.ndarray, np.ndarray]]:
+    """Build the Keras network of a graph, and say how it is fed: per channel, scale and offset."""
+    from bodyposenet.common.adopt.keras_network import build_network
+
+    graph, names = pick_maps(graph, skeleton.num_joints, skeleton.num_limbs, where=where)
+    graph, feeding = take_feeding(graph)
+    order = (2, 1, 0) if convention.colours == "bgr" else (0, 1, 2)
+    scale, offset = feed(convention, feeding, order)
+    graph = change_kernels(graph, order, SCALE / scale if is_usual(scale, offset) else np.ones(3), where=where)
+    return build_network(graph, names, where=where), (scale, offset)
 
 
 def _require_sound(card: Card, *, where: str) -> None:

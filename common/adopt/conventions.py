@@ -139,7 +139,7 @@ def change_kernels(graph: Graph, order: Sequence[int], factor: np.ndarray, *, wh
     """Let the convolutions that see the picture take its channels in another order, each times a factor.
 
     Args:
-        graph: Whose picture nothing but convolutions reads.
+        graph: Whose picture nothing but convolutions reads, with zeros around it or without.
         order: Channel ``k`` of the new picture is channel ``order[k]`` of the old one.
         factor: ``(3,)``, of the new channels.
         where: What messages call the file.
@@ -148,8 +148,11 @@ def change_kernels(graph: Graph, order: Sequence[int], factor: np.ndarray, *, wh
         UserError: Something else reads it.
     """
     constants = dict(graph.constants)
+    seen = {graph.input}
     for node in graph.nodes:
-        if graph.input in node.inputs:
+        if node.kind == "Pad" and node.inputs[0] in seen:  # of zeros, which a factor leaves
+            seen.add(node.output)
+        elif seen & {*node.inputs}:
             if node.kind != "Conv" or node.inputs[1] not in constants:
                 raise UserError(
                     f"{node.name}: {node.kind} reads the picture, in whose place only a convolution is known",
@@ -195,8 +198,9 @@ def pick_maps(graph: Graph, joints: int, limbs: int, *, where: str) -> tuple[Gra
     fields = [name for name, count in counted if count == 2 * limbs]
     if not heatmaps or len(heatmaps) != len(fields) or len({*heatmaps, *fields}) < 2 * len(heatmaps):
         found = ", ".join(f"{name} with {count}" for name, count in counted)
+        lacks = ", the last of them the background's," if joints in channels else ""
         raise UserError(
-            f"its outputs are not pairs of {joints + 1} heatmaps and {2 * limbs} fields: {found} channels",
+            f"its outputs are not pairs of {joints + 1} heatmaps{lacks} and {2 * limbs} fields: {found} channels",
             where=where, fix="adopt a network of this form, or name its skeleton with --pose_config",
         )  # fmt: skip
     for name, count in counted:
@@ -226,7 +230,9 @@ def _before_repeating(graph: Graph, tensor: str) -> str:
         return tensor
     kernel = graph.constants[made.inputs[1]]
     one = np.eye(*kernel.shape[:2])[:, :, None, None]
-    whole = [length == step for length, step in zip(kernel.shape[2:], made.attributes["strides"], strict=True)]
+    whole = [
+        length == step for length, step in zip(kernel.shape[2:], made.attributes.get("strides", (1, 1)), strict=True)
+    ]
     return made.inputs[0] if all(whole) and np.array_equal(kernel, np.broadcast_to(one, kernel.shape)) else tensor
 
 
@@ -249,4 +255,4 @@ def _count_channels(graph: Graph, tensor: str) -> int | None:
     kernel = graph.constants[made.inputs[1]]
     if kernel.ndim == 1:
         return len(kernel)
-    return int(kernel.shape[0] if made.kind == "Conv" else kernel.shape[1])
+    return int(kernel.shape[0] if made.kind == "Conv" else kernel.shape[1] * made.attributes.get("group", 1))

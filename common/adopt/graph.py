@@ -20,6 +20,7 @@ class UnknownError(Exception):
     """An operation that no layer does; the text says which and why."""
 
 
+STAYING = ("Add", "Mul", "Div", "Clip", "Concat", "MaxPool", "AveragePool", "Transpose", "Resize", "Upsample")
 PASSED = ("QuantizeLinear", "DequantizeLinear", "FakeQuantize", "Identity", "Cast", "Dropout")
 
 
@@ -95,9 +96,11 @@ def drop_quantization(graph: Graph) -> Graph:
     """Take out what rounds to 8 bits and back, and whatever changes nothing in a float network.
 
     Weights that are kept in 8 bits are computed by their scales, as their quantization says; what rounds the maps
-    between the layers is left out, so that the network draws what it drew before it was quantized, or nearly.
+    between the layers is left out, so that the network draws what it drew before it was quantized, or nearly. What cuts
+    them at 0 as well, where nothing before it did, stays as the activation that it is.
     """
-    constants, nodes, instead = dict(graph.constants), [], dict[str, str]()
+    constants, nodes, instead = dict(graph.constants), list[Node](), dict[str, str]()
+    positive = {graph.input}
     for node in graph.nodes:
         inputs = tuple(instead.get(name, name) for name in node.inputs)
         given = [constants[name] for name in inputs if name in constants]
@@ -109,12 +112,41 @@ def drop_quantization(graph: Graph) -> Graph:
                 raise UserError(
                     f"cannot be computed: {error}", where=node.name, fix="fold its constants first"
                 ) from None
-        elif node.kind in PASSED:
+            continue
+        cut = _find_cut(node, inputs, constants) if node.kind == "QuantizeLinear" else None
+        if cut is not None and inputs[0] not in positive:
+            nodes.append(cut)
+            positive.add(cut.output)
+        elif node.kind in PASSED and node.attributes.get("to") not in INTEGERS:
             instead[node.output] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))
+            positive |= {*node.outputs} if _is_positive(node, inputs, constants, positive) else set()
     outputs = tuple(instead.get(name, name) for name in graph.outputs)
     return replace(graph, outputs=outputs, nodes=tuple(nodes), constants=constants)
+
+
+def _find_cut(node: Node, inputs: Sequence[str], constants: Mapping[str, np.ndarray]) -> Node | None:
+    """The activation that a quantization also is whose levels begin at 0: quantizers leave the one before it out."""
+    zero = constants.get(inputs[2]) if len(inputs) > 2 and inputs[2] else np.uint8(0)
+    scale = constants.get(inputs[1])
+    if scale is None or scale.size != 1 or zero is None or zero.size != 1 or zero.dtype.kind not in "iu":
+        return None
+    ends = np.iinfo(zero.dtype)
+    if zero.item() != ends.min:
+        return None
+    most = scale.item() * (ends.max - ends.min)
+    return Node("Clip", node.name, (inputs[0],), node.outputs, {"min": 0.0, "max": most})
+
+
+def _is_positive(node: Node, inputs: Sequence[str], constants: Mapping[str, np.ndarray], positive: set[str]) -> bool:
+    """Tell whether nothing that an operation makes is below 0."""
+    if node.kind in ("Relu", "Sigmoid", "HardSigmoid"):
+        return True
+    given = [name for name in inputs if name]
+    return node.kind in STAYING and all(
+        name in positive or (name in constants and bool(np.all(constants[name] >= 0))) for name in given
+    )
 
 
 def _hold_small(node: Node, given: Sequence[np.ndarray]) -> None:
@@ -189,11 +221,17 @@ def _fake_quantize(node: Node, x: np.ndarray, low: np.ndarray, high: np.ndarray,
     return np.asarray(level / steps * (out_high - out_low) + out_low, np.float32)
 
 
+def _along_axis(node: Node, x: np.ndarray, scale: np.ndarray) -> list[int]:
+    """The shape in which scales are along the axis that they are of; one alone is of everything."""
+    shape = [1] * x.ndim
+    if scale.size > 1:
+        shape[node.attributes.get("axis", 1)] = -1
+    return shape
+
+
 def _dequantize(node: Node, x: np.ndarray, scale: np.ndarray, zero: np.ndarray | None = None) -> np.ndarray:
     """ONNX's DequantizeLinear."""
-    shape = [1] * x.ndim
-    if scale.ndim:
-        shape[node.attributes.get("axis", 1)] = -1
+    shape = _along_axis(node, x, scale)
     shift = 0 if zero is None else zero.astype(np.float32).reshape(shape)
     return np.asarray((x.astype(np.float32) - shift) * scale.reshape(shape), np.float32)
 
@@ -201,9 +239,7 @@ def _dequantize(node: Node, x: np.ndarray, scale: np.ndarray, zero: np.ndarray |
 def _quantize(node: Node, x: np.ndarray, scale: np.ndarray, zero: np.ndarray | None = None) -> np.ndarray:
     """ONNX's QuantizeLinear."""
     kind = np.dtype(np.uint8) if zero is None else zero.dtype
-    shape = [1] * x.ndim
-    if scale.ndim:
-        shape[node.attributes.get("axis", 1)] = -1
+    shape = _along_axis(node, x, scale)
     shift = 0 if zero is None else zero.astype(np.float32).reshape(shape)
     ends = np.iinfo(kind)
     return np.asarray(np.clip(np.round(x / scale.reshape(shape)) + shift, ends.min, ends.max), kind)

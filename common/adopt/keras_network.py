@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from bodyposenet.common.adopt.graph import Graph, UnknownError
-from bodyposenet.common.adopt.keras_layers import LAYERS, Given, Value
+from bodyposenet.common.adopt.keras_layers import LAYERS
+from bodyposenet.common.adopt.layer_inputs import Given, Value
 from bodyposenet.common.bounds import LARGEST_STRIDE
 from bodyposenet.common.errors import MALFORMED, UserError
 
@@ -41,12 +42,21 @@ def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
             values[node.output] = _build(Given(node, inputs, name))
         except (UnknownError, *ODD) as error:
             fix = "adopt a network of convolutions, or export it to be one"
-            raise UserError(f"{node.name}: {error or type(error).__name__}", where=where, fix=fix) from None
+            reason = (
+                str(error) if isinstance(error, UnknownError) else f"{node.kind} cannot be built: {_shorten(error)}"
+            )
+            raise UserError(f"{node.name}: {reason}", where=where, fix=fix) from None
     missing = [tensor for tensor in wanted if tensor not in values]
     if missing:
         raise UserError(f"nothing draws {missing[0]}", where=where, fix="adopt another")
     outputs = [_end(values[tensor], name) for tensor, name in wanted.items()]
     return keras.Model(picture, outputs, name="bpnet")
+
+
+def _shorten(error: BaseException) -> str:
+    """The first line of a library's message, or what kind of error it is."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first[:200].rstrip(" .")
 
 
 def _free_name(name: str, taken: set[str]) -> str:

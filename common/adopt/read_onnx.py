@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SIZE = (256, 256)  # pixels, of the picture for which what a file computes of its shapes is settled
 
+ONNX_S = ("", "ai.onnx", "com.microsoft")  # domains whose operations mean what they are called
+
 
 def read_onnx(path: Path) -> Graph:
     """Read an ONNX file.
@@ -44,11 +46,14 @@ def _take_graph(model: "ModelProto", path: Path) -> Graph:
     nodes = []
     for number, node in enumerate(model.graph.node):
         attributes = {each.name: _attribute(each) for each in node.attribute}
-        if node.op_type == "Constant":
-            constants[node.output[0]] = np.asarray(next(iter(attributes.values())))
-            continue
         name = node.name or f"{node.op_type}_{number}"
-        nodes.append(Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes))
+        if node.op_type == "Constant":
+            if len(attributes) != 1:
+                raise ValueError(f"{name} is a constant of {len(attributes)} values")
+            (constants[node.output[0]],) = map(np.asarray, attributes.values())
+            continue
+        kind = node.op_type if node.domain in ONNX_S else f"{node.domain}.{node.op_type}"
+        nodes.append(Node(kind, name, tuple(node.input), tuple(node.output), attributes))
     outputs = tuple(each.name for each in model.graph.output)
     return Graph(picture.name, layout, outputs, tuple(nodes), constants, size)
 

@@ -168,11 +168,16 @@ class ZipPhotos:
             self._version = archive.find_version()
 
     def check(self) -> None:
-        """Read the archive's directory.
+        """Read the archive's directory; files whose names lead out of it are passed over, which is told.
 
         Raises:
             UserError: It cannot be read, or has nothing in the folder.
         """
+        with translate_errors(self.archive):
+            odd = _directory(self.archive, self._version).odd
+        if odd:
+            told = f"{odd[0]!r} and {len(odd) - 1} more are" if odd[1:] else f"{odd[0]!r} is"
+            log.warning("%s: %s passed over: such a name leads out of the archive", self.archive, told)
         if not any(name.startswith(self.inside) for name in self._entries()):
             where = f"{self.archive}/{self.inside}"
             raise UserError("nothing is packed in here", where=where, fix="name another folder of the archive")
@@ -200,23 +205,29 @@ class ZipPhotos:
 
     def _entries(self) -> dict[str, ZipEntry]:
         with translate_errors(self.archive):
-            return _directory(self.archive, self._version)
+            return _directory(self.archive, self._version).entries
+
+
+class Directory(NamedTuple):
+    """What an archive says is in it: entries by name, and names that lead out of it."""
+
+    entries: dict[str, ZipEntry]
+    odd: list[str]
 
 
 @functools.lru_cache(maxsize=4)
-def _directory(archive: Location, _version: str) -> dict[str, ZipEntry]:
-    """Read the entries of an archive, by name; once in a process."""
+def _directory(archive: Location, _version: str) -> Directory:
+    """Read what is in an archive; once in a process."""
     try:
         with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
-            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_member(info)}
+            members = [info for info in packed.infolist() if not info.is_dir()]
+            inside = [info for info in members if stays_inside(info.filename)]
+            odd = [info.filename for info in members if not stays_inside(info.filename)]
+            return Directory({info.filename.replace("\\", "/"): _entry(info) for info in inside}, odd)
     except BROKEN_ZIP as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"this is no whole zip archive ({error})", where=str(archive), fix=REPACK) from error
-
-
-def _is_member(info: zipfile.ZipInfo) -> bool:
-    return not info.is_dir() and stays_inside(info.filename)
 
 
 def _entry(info: zipfile.ZipInfo) -> ZipEntry:

@@ -64,9 +64,14 @@ def _widen(model: Any) -> Any:
 
 
 def _trace(model: Any) -> Any:
+    import keras
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)], autograph=False)
+    enlarging = [each for each in model._flatten_layers() if isinstance(each, keras.layers.UpSampling2D)]
+    by_size = any(each.interpolation != "nearest" for each in enlarging)  # which Keras traces of known sizes only
+    signature = None if by_size else [tf.TensorSpec((None, None, None, 3), tf.float32)]
+
+    @tf.function(input_signature=signature, autograph=False)
     def maps(images: Any) -> tuple[Any, ...]:
         return tuple(tf.cast(output, tf.float32) for output in model(images, training=False))
 

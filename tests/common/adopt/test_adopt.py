@@ -392,25 +392,30 @@ def test_what_the_file_does_to_the_picture_is_in_the_card(tmp_path):
 # Ways of writing an operation
 
 
-def one_layer(path, kind, *, kernel=None, ends=(), opset=13, size=256, last=0.3, **attributes):
-    """A network of an operation between two convolutions, with random weights."""
+def one_layer(path, kind, *, kernel=None, ends=(), opset=13, size=256, last=0.3, before="Identity", **attributes):
+    """A network of an operation between two convolutions, with random weights; another may come right before it."""
     random = np.random.default_rng(0)
     weights = {"first": random.normal(0, 0.3, (8, 3, 3, 3)), "heat": random.normal(0, 0.3, (19, 8, 1, 1))}
     weights["fields"] = random.normal(0, last, (38, 8, 1, 1))
     names = ["x"]
     if kernel is not None:
         weights["k"], names = random.normal(0, 0.3, kernel), ["x", "k"]
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
     weights |= {f"end_{number}": end for number, end in enumerate(ends)}
     names += [f"end_{number}" for number in range(len(ends))]
     nodes = [
-        helper.make_node("Conv", ["image", "first"], ["x"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["image", "first"], ["x" if before == "Identity" else "w"], pads=[1, 1, 1, 1]),
+        *([] if before == "Identity" else [helper.make_node(before, ["w"], ["x"])]),
         helper.make_node(kind, names, ["y"], name="between", **attributes),
         helper.make_node("Conv", ["y", "heat"], ["heat_out"]),
         helper.make_node("Conv", ["y", "fields"], ["fields_out"]),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, size, size])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("heat_out", "fields_out")]
-    arrays = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()]
+    arrays = [
+        numpy_helper.from_array(value if np.asarray(value) is value else np.asarray(value, np.float32), name)
+        for name, value in weights.items()
+    ]
     graph = helper.make_graph(nodes, "g", [image], made, arrays)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
     return path
@@ -423,17 +428,58 @@ WAYS = {
     "around": ("Conv", {"kernel": (8, 8, 3, 3), "pads": [1, 1, 1, 1], "strides": [2, 2]}),
     "dilated": ("Conv", {"kernel": (8, 8, 3, 3), "pads": [2, 2, 2, 2], "dilations": [2, 2]}),
     "groups": ("Conv", {"kernel": (8, 4, 3, 3), "pads": [1, 1, 1, 1], "group": 2}),
+    "same_lower_strides": ("Conv", {"kernel": (8, 8, 3, 3), "auto_pad": "SAME_LOWER", "strides": [2, 2]}),
     "depthwise": ("Conv", {"kernel": (8, 1, 3, 3), "pads": [1, 1, 1, 1], "group": 8}),
     "leaky": ("LeakyRelu", {"alpha": 0.2}),
     "slopes": ("PRelu", {"kernel": (8, 1, 1)}),
     "elu": ("Elu", {}),
-    "relu6": ("Clip", {"ends": (np.zeros(1), np.float32(6))}),
+    "relu6": ("Clip", {"ends": (0.0, 6.0)}),
     "old_pad": ("Pad", {"pads": [0, 0, 4, 4, 0, 0, 4, 4], "value": 0.0, "opset": 9}),
     "max_pool": ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
     "max_pool_same": ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1]}),
+    "max_pool_around": (
+        "MaxPool",
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "before": "Relu"},
+    ),
+    "max_pool_lower": ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_LOWER", "before": "Sigmoid"}),
+    "max_pool_beyond": ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+    "average_of_zeros": ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
     "average": ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2], "count_include_pad": 1}),
     "transposed": ("ConvTranspose", {"kernel": (8, 8, 2, 2), "strides": [2, 2]}),
     "transposed_wider": ("ConvTranspose", {"kernel": (8, 8, 4, 4), "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "transposed_odd": (
+        "ConvTranspose",
+        {"kernel": (8, 8, 3, 3), "strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    ),
+    "transposed_uneven": ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "pads": [1, 1, 0, 0]}),
+    "transposed_far_down": ("ConvTranspose", {"kernel": (8, 8, 9, 9), "strides": [4, 4], "pads": [1, 0, 4, 5]}),
+    "transposed_apart": ("ConvTranspose", {"kernel": (8, 8, 1, 1), "strides": [2, 2], "output_padding": [1, 1]}),
+    "transposed_lower": ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    "transposed_groups": (
+        "ConvTranspose",
+        {"kernel": (8, 2, 4, 4), "strides": [2, 2], "pads": [1, 1, 1, 1], "group": 4},
+    ),
+    "repeated": (
+        "Resize",
+        {"ends": ([], [1, 1, 2, 3]), "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    ),
+    "repeated_by_halves": ("Resize", {"ends": ([], [1, 1, 4, 2])}),
+    "repeated_at_opset_10": ("Resize", {"ends": ([1, 1, 2, 2],), "opset": 10}),
+    "upsampled": ("Upsample", {"ends": ([1, 1, 2, 2],), "opset": 9}),
+    "between_cells": ("Resize", {"ends": ([], [1, 1, 4, 4]), "mode": "linear"}),
+    "between_cells_of_torch": (
+        "Resize",
+        {
+            "ends": ([], [2, 2]),
+            "axes": [2, 3],
+            "mode": "linear",
+            "opset": 18,
+            "coordinate_transformation_mode": "pytorch_half_pixel",
+        },
+    ),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}),
+    "hard_swish": ("HardSwish", {"opset": 14}),
+    "pad_of_axes": ("Pad", {"ends": (np.array([1, 2, 3, 4]), 0.0, np.array([2, 3])), "opset": 18}),
 }
 
 
@@ -459,11 +505,22 @@ def test_a_file_that_takes_one_size_only_says_it_in_the_card(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "attributes", "problem"),
     [
-        ("Conv", {"kernel": (8, 8, 3, 3), "auto_pad": "SAME_LOWER", "strides": [2, 2]}, "larger to the left and above"),
-        ("ConvTranspose", {"kernel": (8, 8, 2, 2), "strides": [2, 2], "pads": [1, 1, 1, 1]}, "its padding"),
-        ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "output_padding": [1, 1]}, "output_padding"),
-        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "beyond the last cell"),
-        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}, "counts the zeros"),
+        ("Conv", {"kernel": (8, 8, 3, 3), "pads": [-1, 0, 0, 0]}, r"its padding \[-1, 0, 0, 0\] is below 0"),
+        ("ConvTranspose", {"kernel": (8, 8, 2, 2), "strides": [2, 2], "pads": [1, 1, 1, 1]}, "does not enlarge by its"),
+        ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "output_padding": [1, 1]}, "does not enlarge by"),
+        ("ConvTranspose", {"kernel": (8, 8, 3, 3), "strides": [2, 2], "output_shape": [9, 9]}, "to a given size"),
+        ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "beyond the last cell"),
+        ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, "is not counted"),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, "pool after the activation"),
+        ("Resize", {"ends": ([], [1, 1, 0.5, 0.5])}, "no whole numbers of cells"),
+        ("Resize", {"ends": ([], [], np.array([1, 8, 512, 512]))}, "to a given size: export it with scales"),
+        ("Resize", {"ends": ([], [1, 1, 2, 2]), "mode": "cubic"}, "enlarges by cubic"),
+        ("Upsample", {"ends": ([1, 1, 2, 2],), "mode": "linear", "opset": 9}, r"linear \(asymmetric, floor\)"),
+        ("PRelu", {"kernel": (8, 256, 256)}, "it has 524,288 slopes"),
+        ("Slice", {"ends": (np.array([0]), np.array([-1]), np.array([2]))}, "cuts off the last cells"),
+        ("Concat", {"ends": (np.ones((1, 8, 256, 256), np.float32),), "axis": 1}, "joins a constant"),
+        ("Cast", {"to": 6}, "Cast is none of the operations"),
+        ("Relu", {"domain": "ai.mine"}, r"ai\.mine\.Relu is none of the operations"),
         ("Softmax", {}, "Softmax is none of the operations that are read"),
     ],
 )

@@ -83,6 +83,26 @@ def test_names_that_leave_the_store_are_refused(tmp_path, kind, name):
         store.read(name)
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["..\\win.png", "in.jpg", "C:/d.png", "/abs.jpg"], repr("..\\win.png") + " and 2 more are passed over: "),
+        (["in.jpg", "C:/d.png"], "zip: 'C:/d.png' is passed over: such a name leads out of the archive"),
+        (["in.jpg", "by\\windows.jpg"], ""),
+    ],
+)
+def test_names_that_lead_out_of_an_archive_are_told_when_it_is_opened(tmp_path, caplog, names, told):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
+        for name in names:
+            packed.writestr(name, b"x")
+    caplog.set_level("WARNING")
+    listed = open_photos(tmp_path / "photos.zip").listing()
+    assert "in.jpg" in listed
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == bool(told), "once for the archive"
+    assert all(told in each for each in said)
+
+
 def test_an_archive_s_own_bad_names_are_passed_by(tmp_path):
     store = a_store("zip", tmp_path, {"../out.jpg": b"x", "/abs.jpg": b"x", "in.jpg": b"y", "by\\windows.jpg": b"z"})
     assert sorted(store.listing()) == ["by/windows.jpg", "in.jpg"]

@@ -1,0 +1,202 @@
+"""Other forms: whole networks as strangers' tools write them draw what ONNX Runtime draws of them, or say why not."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bodyposenet.common.adopt.adopt import adopt
+from bodyposenet.common.adopt.graph import Graph, Node, drop_quantization
+from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
+from bodyposenet.common.deploy.runtime.runners import open_runner
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.model_file import save_model
+
+SIZE = 64
+PICTURE = np.random.default_rng(1).uniform(0, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
+
+
+class Network:
+    """Operations one after the other, with random weights."""
+
+    def __init__(self):
+        self.nodes, self.weights, self.random = [], {}, np.random.default_rng(0)
+
+    def weight(self, value):
+        name = f"w{len(self.weights)}"
+        self.weights[name] = np.asarray(value)
+        return name
+
+    def add(self, kind, *inputs, **attributes):
+        made = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [made], name=f"n/{made}:0", **attributes))
+        return made
+
+    def conv(self, x, read, filters, size=3, kind="Conv", bias=None, **attributes):
+        kernel = self.random.normal(0, 1 / np.sqrt(size * size * read), (filters, read, size, size))
+        if kind != "Conv":
+            kernel = kernel.transpose(1, 0, 2, 3)
+        bias = self.random.normal(0, 0.1, filters) if bias is None else bias
+        weights = [self.weight(each.astype(np.float32)) for each in (kernel, bias)]
+        return self.add(kind, x, *weights, **({"pads": [size // 2] * 4} | attributes))
+
+    def norm(self, x, channels):
+        ends = ((0.5, 2), (-0.2, 0.2), (-0.2, 0.2), (0.5, 2))
+        return self.add("BatchNormalization", x, *(
+            self.weight(self.random.uniform(*each, channels).astype(np.float32)) for each in ends
+        ))  # fmt: skip
+
+    def save(self, path, *outputs, opset=13):
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
+        made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+        arrays = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
+        graph = helper.make_graph(self.nodes, "g", [image], made, arrays)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+        return path
+
+
+def draw_theirs(path):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return [maps.transpose(0, 2, 3, 1) for maps in session.run(None, {"image": PICTURE.transpose(0, 3, 1, 2)})]
+
+
+def assert_draws(adopted, theirs):
+    """Whether it draws these maps of a picture from 0 to 1, to 1e-4 of their range."""
+    card = adopted.card
+    ours = adopted.model((PICTURE / np.array(card.image_scale) - card.image_offset).astype(np.float32))
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.abs(one - other).max() <= 1e-4 * np.ptp(other)
+
+
+def adopt_plain(path):
+    return adopt(path, "openpose", colours="rgb", scale=1.0, offset=0.0)
+
+
+def write_resnet(path, joints, fields, opset):
+    """A ResNet's stem and two of its blocks, and two heads that enlarge, as trt_pose has them."""
+    net = Network()
+    x = net.add("Relu", net.norm(net.conv("image", 3, 8, 7, strides=[2, 2]), 8))
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    for read, filters, step in ((8, 8, 1), (8, 16, 2)):
+        y = net.add("Relu", net.norm(net.conv(x, read, filters, strides=[step, step]), filters))
+        y = net.norm(net.conv(y, filters, filters), filters)
+        past = x if read == filters else net.norm(net.conv(x, read, filters, 1, strides=[step, step]), filters)
+        x = net.add("Relu", net.add("Add", y, past))
+    heads = []
+    for filters in (joints, fields):
+        y = net.conv(x, 16, 8, 4, kind="ConvTranspose", strides=[2, 2], pads=[1, 1, 1, 1])
+        y = net.add("Relu", net.norm(y, 8))
+        heads.append(net.conv(net.add("Mul", y, net.add("Sigmoid", net.conv(y, 8, 8))), 8, filters, 1))
+    return net.save(path, *heads, opset=opset)
+
+
+@pytest.mark.parametrize("opset", [7, 13, 17])
+def test_a_residual_network_with_a_padded_pool_and_transposed_heads_draws_the_same(tmp_path, opset):
+    path = write_resnet(tmp_path / "net.onnx", 19, 38, opset)
+    adopted = adopt_plain(path)
+    assert adopted.card.stride == 4
+    assert_draws(adopted, draw_theirs(path))
+
+
+def write_enlarging(path):
+    """Lines between cells, a padded pool, a gate, and a transposed convolution of uneven borders."""
+    net = Network()
+    x = net.add("Relu", net.conv("image", 3, 8, strides=[2, 2]))
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = net.add("Resize", x, "", net.weight(np.array([1, 1, 2, 2], np.float32)), mode="linear")
+    x = net.add("HardSwish", net.conv(x, 8, 8, 4, strides=[4, 4], pads=[0] * 4))
+    x = net.conv(x, 8, 8, kind="ConvTranspose", strides=[2, 2], output_padding=[1, 1])
+    x = net.add("HardSigmoid", x)
+    return net.save(path, net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1), opset=14)
+
+
+def test_what_was_adopted_draws_the_same_by_keras_of_any_size_and_exported(tmp_path):
+    adopted = adopt_plain(write_enlarging(tmp_path / "net.onnx"))
+    theirs = draw_theirs(tmp_path / "net.onnx")
+    save_model(adopted.model, tmp_path / "ours.keras", adopted.card)
+    export_onnx(tmp_path / "ours.keras", tmp_path / "ours.onnx")
+    for runner in (open_runner(tmp_path / "ours.keras"), open_runner(tmp_path / "ours.onnx", runner="exact")):
+        for one, other in zip(runner(PICTURE), theirs, strict=True):
+            assert np.abs(one - other).max() <= 1e-4 * np.ptp(other)
+        assert runner(PICTURE[:, :32])[0].shape[1:3] == (8, 16)
+
+
+def test_heatmaps_without_a_background_are_told(tmp_path):
+    path = write_resnet(tmp_path / "net.onnx", 18, 42, 13)
+    with pytest.raises(UserError, match="not pairs of 19 heatmaps, the last of them the background's, and 38 fields: "):
+        adopt_plain(path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("fields_first", [False, True])
+def test_one_convolution_of_heatmaps_and_fields_is_taken_apart_by_its_background(
+    tmp_path, caplog, fields_first, turned
+):
+    net, nobody = Network(), np.zeros(57)
+    nobody[56 if fields_first else 18] = 1
+    x = net.add("Relu", net.conv("image", 3, 8))
+    whole = net.conv(x, 8, 57, bias=nobody)
+    net.weights["w2"] *= 0.05
+    path = net.save(tmp_path / "net.onnx", whole)
+    (theirs,) = draw_theirs(path)
+    if turned:
+        net.save(path, net.add("Transpose", whole, perm=[0, 2, 3, 1]))
+    parts = [theirs[..., :38], theirs[..., 38:]][::-1] if fields_first else [theirs[..., :19], theirs[..., 19:]]
+    assert_draws(adopt_plain(path), parts)
+    assert ("fields and then heatmaps" in caplog.text) == fields_first
+
+
+def test_zeros_around_the_picture_before_its_convolution_stay_zeros(tmp_path):
+    net = Network()
+    x = net.add("Mul", "image", net.weight(np.float32(0.02)))
+    x = net.add("Sub", x, net.weight(np.array([0.1, 0.2, 0.3], np.float32).reshape(1, 3, 1, 1)))
+    x = net.add("Pad", x, net.weight(np.array([0, 0, 2, 1, 0, 0, 0, 1])))
+    x = net.add("Relu", net.conv(x, 3, 8, pads=[0] * 4))
+    path = net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1))
+    assert_draws(adopt_plain(path), draw_theirs(path))
+
+
+@pytest.mark.parametrize(("kind", "zero", "kept"), [(np.uint8, 0, True), (np.int8, -128, True), (np.uint8, 9, False)])
+def test_levels_that_begin_at_0_are_the_activation_that_quantizers_leave_out(tmp_path, kind, zero, kept):
+    """Of the maps of the first convolution; after a ReLU nothing more is needed."""
+    nodes = [Node("Conv", "c", ("image", "k"), ("c",))]
+    for source in ("c", "r"):
+        nodes.append(Node("QuantizeLinear", f"q{source}", (source, "scale", "zero"), (f"q{source}",)))
+        nodes.append(Node("DequantizeLinear", f"d{source}", (f"q{source}", "scale", "zero"), (f"d{source}",)))
+        nodes.append(Node("Relu", "r", ("dc",), ("r",)))
+    constants = {"k": np.ones((4, 3, 1, 1), np.float32), "scale": np.float32(0.02), "zero": np.asarray(zero, kind)}
+    graph = drop_quantization(Graph("image", "NCHW", ("dr",), (*nodes[:4], *nodes[4:6]), constants))
+    assert [node.kind for node in graph.nodes] == ["Conv", *["Clip"] * kept, "Relu"]
+    assert graph.outputs == ("r",)
+    if kept:
+        assert graph.nodes[1].attributes == {"min": 0.0, "max": pytest.approx(255 * 0.02)}
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_scale_alone_is_of_all_numbers(shape):
+    constants = {"b": np.array([10, -20], np.int32), "s": np.full(shape, 0.5, np.float32), "z": np.zeros(shape, int)}
+    node = Node("DequantizeLinear", "d", ("b", "s", "z"), ("y",))
+    graph = drop_quantization(Graph("image", "NCHW", ("y",), (node,), constants))
+    np.testing.assert_array_equal(graph.constants["y"], [5, -10])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"training_mode": 1}, "normalizes by each batch: export the network in evaluation mode"),
+        ({"kind": "Constant"}, "is a constant of 0 values"),
+        ({"kind": "Div"}, "it divides by what is computed"),
+    ],
+)
+def test_what_no_network_at_work_has_is_told(tmp_path, change, problem):
+    net = Network()
+    x = net.conv("image", 3, 8)
+    kind = change.pop("kind", "BatchNormalization")
+    given = [x] if kind == "BatchNormalization" else []
+    given += [net.weight(np.ones(8, np.float32)) for _ in range(4)] if given else []
+    given = [x, net.add("Sigmoid", x)] if kind == "Div" else given
+    y = net.add(kind, *given, **change)
+    x = y if kind != "Constant" else x
+    with pytest.raises(UserError, match=problem):
+        adopt_plain(net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1)))
