@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
-from bodyposenet.common.imaging.headers import JPEG, PNG, Size, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
+from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
 
 Pixels = npt.NDArray[np.uint8]
@@ -42,6 +43,8 @@ def decode(data: bytes, flags: int) -> Pixels | None:
     size = read_header_size(data)
     if size is None or size[0] * size[1] > PHOTO_PIXELS:
         return None
+    if data[:4] in TIFF:  # which OpenCV turns whatever the flags say
+        data = drop_orientation(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
