@@ -15,7 +15,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, locate
-from bodyposenet.common.storage.unpacking import BROKEN_ZIP
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP, read_name
 
 # Of photos, wherever a folder is looked through for them; and the same in words
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff")
@@ -208,7 +208,7 @@ def _directory(archive: Location, _version: str) -> dict[str, ZipEntry]:
     """Read the entries of an archive, by name; once in a process."""
     try:
         with archive.open_stream() as file, zipfile.ZipFile(file) as packed:
-            return {info.filename.replace("\\", "/"): _entry(info) for info in packed.infolist() if _is_member(info)}
+            return {read_name(info): _entry(info) for info in packed.infolist() if _is_member(info)}
     except BROKEN_ZIP as error:
         if isinstance(error, UserError):
             raise
