@@ -26,6 +26,7 @@ _OTHERS = (  # where in a file of another kind what mark stands, and what to do 
     (4, b"jP  ", "a JPEG 2000 photo", _CONVERT),
     (0, b"GIF8", "a GIF", _CONVERT),
     (0, b"<", "a web page or XML", "download the photo again"),
+    (0, b"{", "JSON", "download the photo again"),
     (0, b"version https://git-lfs", "a pointer of Git LFS", "fetch the photo itself with 'git lfs pull'"),
 )
 
