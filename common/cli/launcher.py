@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ class Verb(click.Command):
     def _run(self, ctx: click.Context, launch: dict[str, Any], upload: str | None) -> None:
         name_folders()
         skip_plugins()
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # damaged photos are told with their names, by the verb
         Devices.read(launch).take(str(self.name))
         with _uploading(ctx, upload):
             super().invoke(ctx)

@@ -127,7 +127,7 @@ def _describe(dataset: Path, kept: list[HeldPhoto], *, whole: bool) -> tuple[Dat
     """The spec and the annotations of what is kept, as one COCO document whatever the dataset's file was."""
     spec = spec_in(dataset)
     half = spec.locate_half("test")
-    document = load_document(half.annotations, spec.people, Album(half.images))
+    document = load_document(half.annotations, spec.people, Album(half.images, unclear=spec.unclear_orientation))
     if not whole:
         names = {photo.name for photo in kept}
         told = {name: PurePosixPath(name).as_posix() for name in map(_name, document["images"])}

@@ -157,7 +157,7 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
         _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
     else:
         name = "annotations.json"
-        document = load_document(annotations, spec.people, Album(images))
+        document = load_document(annotations, spec.people, Album(images, unclear=spec.unclear_orientation))
         _write_half(document, held_out if spec.split else None, folder / "test" / name)
     photos = open_photos(images)
     for photo in {*held_out.images.file_names} & {*photos.listing()}:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.bounds import EXIF_ENTRIES
+from bodyposenet.common.imaging.headers import TIFF, Size
 from bodyposenet.common.pages.numbers import pluralize
 
-Size = tuple[int, int]
 Frame = Literal["shown", "stored"]
 Reason = Literal["", "shown", "stored", "unclear"]
 
@@ -86,7 +86,7 @@ def turn_image(image: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np
 
 
 def read_orientation(data: bytes) -> int:
-    """Read the orientation, 1 to 8, of a JPEG, PNG or WebP file; 1 where none is told."""
+    """Read the orientation, 1 to 8, of a JPEG, PNG, WebP or TIFF file; 1 where none is told."""
     return next((found.value for found in _find_turns(data)), STORED)
 
 
@@ -126,6 +126,8 @@ def _exif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
         blocks = ((start, end) for start, end in _png_chunks(data) if data[start - 4 : start] == b"eXIf")
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         blocks = _webp_chunks(data)
+    elif data[:4] in TIFF:  # EXIF data are such a file within others: its own tags stand in it as they do there
+        blocks = iter([(0, len(data))])
     else:
         return
     for start, end in blocks:
@@ -173,7 +175,7 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _find_tag(data: bytes, start: int, end: int) -> _Tag | None:
     """Find the orientation in the first directory of TIFF data."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
+    order = TIFF.get(data[start : start + 4])
     if order is None or end - start < 10:
         return None
     (offset,) = struct.unpack_from(f"{order}I", data, start + 4)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
-from bodyposenet.common.imaging.headers import JPEG, PNG, Size, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
+from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
 
 Pixels = npt.NDArray[np.uint8]
@@ -25,6 +26,7 @@ _OTHERS = (  # where in a file of another kind what mark stands, and what to do 
     (4, b"jP  ", "a JPEG 2000 photo", _CONVERT),
     (0, b"GIF8", "a GIF", _CONVERT),
     (0, b"<", "a web page or XML", "download the photo again"),
+    (0, b"{", "JSON", "download the photo again"),
     (0, b"version https://git-lfs", "a pointer of Git LFS", "fetch the photo itself with 'git lfs pull'"),
 )
 
@@ -42,6 +44,8 @@ def decode(data: bytes, flags: int) -> Pixels | None:
     size = read_header_size(data)
     if size is None or size[0] * size[1] > PHOTO_PIXELS:
         return None
+    if data[:4] in TIFF:  # which OpenCV turns whatever the flags say
+        data = drop_orientation(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:

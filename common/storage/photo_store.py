@@ -15,7 +15,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import listing
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat, locate
-from bodyposenet.common.storage.unpacking import BROKEN_ZIP
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP, read_name
 
 # Of photos, wherever a folder is looked through for them; and the same in words
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff")
@@ -223,7 +223,7 @@ def _directory(archive: Location, _version: str) -> Directory:
             members = [info for info in packed.infolist() if not info.is_dir()]
             inside = [info for info in members if stays_inside(info.filename)]
             odd = [info.filename for info in members if not stays_inside(info.filename)]
-            return Directory({info.filename.replace("\\", "/"): _entry(info) for info in inside}, odd)
+            return Directory({read_name(info): _entry(info) for info in inside}, odd)
     except BROKEN_ZIP as error:
         if isinstance(error, UserError):
             raise

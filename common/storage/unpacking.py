@@ -32,6 +32,7 @@ BROKEN_ZIP = (
 )
 BEGINS = b"PK\3\4"  # an archive with anything in it
 BLOCK = 1 << 20  # bytes that are copied at once
+_UTF_8 = 0x800  # flag of a packed file whose name is UTF-8
 
 
 def extract_all(archive: Path, folder: Path, *, most_bytes: int, fix: str) -> list[str]:
@@ -83,6 +84,21 @@ def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
     if begins and min((member.header_offset for member in archive.infolist()), default=1):
         raise _report_cut(file)
     return archive
+
+
+def read_name(info: zipfile.ZipInfo) -> str:
+    """Read a packed file's name as it was meant: with ``/`` between folders, and as UTF-8 where it can be that.
+
+    Some programs of Windows write backslashes. A Mac's write UTF-8 without the flag that says so, which Python reads as
+    code page 437, as the format has it (APPNOTE 6.3.10, appendix D); other texts of that page are hardly ever UTF-8.
+    """
+    name = info.filename.replace("\\", "/")
+    if info.flag_bits & _UTF_8 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode()
+    except UnicodeError:  # it is of that page, or from the field for names in Unicode
+        return name
 
 
 def begins_zip(file: IO[bytes]) -> bool:

@@ -13,7 +13,7 @@ TURN_BACK = {  # what stores a picture so that each orientation shows it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-LOSSLESS = {".png": {}, ".webp": {"lossless": True}, ".jpg": {"quality": 97, "subsampling": 0}}
+LOSSLESS = {".png": {}, ".webp": {"lossless": True}, ".jpg": {"quality": 97, "subsampling": 0}, ".tif": {}}
 
 
 def draw_photo(seed, size):

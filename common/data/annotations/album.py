@@ -6,8 +6,8 @@ from functools import cached_property
 
 from bodyposenet.common.data.importers.photo_names import PhotoNames, path_in
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.headers import read_header_size
-from bodyposenet.common.imaging.orientation import Frame, Size, read_orientation, turn_size
+from bodyposenet.common.imaging.headers import Size, read_header_size
+from bodyposenet.common.imaging.orientation import Frame, read_orientation, turn_size
 from bodyposenet.common.imaging.pixels import decode_size
 from bodyposenet.common.storage.inside import stays_inside
 from bodyposenet.common.storage.location import Location, Stat

@@ -9,7 +9,7 @@ from bodyposenet.common.data.exporters.labels import PERSON, LabelSet, PersonLab
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
-DATA, PHOTOS, LABELS = "data.yaml", "images/train", "labels/train"
+DATA, PHOTOS = "data.yaml", "images/train"
 
 
 def to_yolo_files(labels: LabelSet) -> Iterator[tuple[str, str]]:
@@ -24,12 +24,19 @@ def to_yolo_files(labels: LabelSet) -> Iterator[tuple[str, str]]:
     yield DATA, _describe(labels.skeleton)
     taken: dict[str, str] = {}
     for photo in labels.photos:
-        stem = posixpath.splitext(photo.name)[0]
-        if stem in taken:
-            problem = f"photos {taken[stem]} and {photo.name} would have one label file, {LABELS}/{stem}.txt"
+        file = _name_label_file(photo.name)
+        if file in taken:
+            problem = f"photos {taken[file]} and {photo.name} would have one label file, {file}"
             raise UserError(problem, where="--format yolo", fix="rename one of them, or take another format")
-        taken[stem] = photo.name
-        yield f"{LABELS}/{stem}.txt", "".join(f"{_write_line(one, photo)}\n" for one in photo.bodies)
+        taken[file] = photo.name
+        yield file, "".join(f"{_write_line(one, photo)}\n" for one in photo.bodies)
+
+
+def _name_label_file(photo: str) -> str:
+    """Name a photo's label file: trainings look for it where the last folder ``images`` of its path is ``labels``."""
+    before, _, behind = f"/{PHOTOS}/{photo}".rpartition("/images/")
+    stem = posixpath.splitext(f"{before}/labels/{behind}")[0]
+    return f"{stem[1:]}.txt"
 
 
 def _describe(skeleton: Skeleton) -> str:

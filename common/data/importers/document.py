@@ -16,7 +16,7 @@ from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location
-from bodyposenet.common.storage.unpacking import BROKEN_ZIP
+from bodyposenet.common.storage.unpacking import BROKEN_ZIP, read_name
 
 EXPORT_AGAIN = "export it again"
 
@@ -99,7 +99,7 @@ def list_members(archive: Location) -> list[str]:
     """List the files of a zip archive, without those that a Mac or a thumbnailer leaves; none of a damaged one."""
     try:
         with translate_errors(archive), archive.open_stream() as file, zipfile.ZipFile(file) as packed:
-            return [name for name in packed.namelist() if not _is_clutter(name)]
+            return [name for name in map(read_name, packed.infolist()) if not _is_clutter(name)]
     except _DAMAGE:
         return []
 
@@ -128,9 +128,9 @@ def annotation_file(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
 
 def _member(data: bytes, choice: str, where: str) -> tuple[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [name for name in archive.namelist() if not _is_clutter(name)]
-        name = choose_document(names, choice, where)
-        info, place = archive.getinfo(name), f"{where}: {name}"
+        entries = {name: info for info in archive.infolist() if not _is_clutter(name := read_name(info))}
+        name = choose_document([*entries], choice, where)
+        info, place = entries[name], f"{where}: {name}"
         if name.startswith("/") or ".." in name.split("/"):
             raise UserError("this name leaves the archive's folder", where=place, fix="pack the archive again")
         if info.flag_bits & 1:

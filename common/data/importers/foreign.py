@@ -133,6 +133,7 @@ _MEMBERS: tuple[tuple[Callable[[str], bool], tuple[str, str]], ...] = (
     (lambda name: name.endswith((".csv", ".tsv")), _TABLE),
     (lambda name: name.rsplit("/", 1)[-1] in ("classes.txt", "obj.names"), _YOLO),
     (lambda name: "labels/" in name and name.endswith(".txt"), _YOLO),
+    (lambda name: name.endswith(".zip"), ("it holds a zip archive in place of annotations", "unpack it")),
 )
 
 

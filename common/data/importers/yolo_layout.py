@@ -6,7 +6,7 @@ Exports lie about in several ways: beside the ``data.yaml`` or a folder above it
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bodyposenet.common.bounds import YOLO_YAML_BYTES
@@ -133,11 +133,10 @@ class YoloLayout:
         roots = [root for root in (_swap(folder), posixpath.join(folder, "labels")) if root in self.folders]
         lost = [
             name
-            for root in roots or ([] if photos else [folder])
             for name in self.files.names
-            if _is_in(name, root) and _is_label(name) and name not in labels
+            if _is_label(name) and name not in labels and _is_among(name, folder, roots, bare=not photos)
         ]
-        stems = [posixpath.splitext(name)[0] for name in lost]
+        stems = [self._guess_photo(name, folder, roots) for name in lost]
         meant = PhotoNames(self.elsewhere).match(stems)
         for name, stem in zip(lost, stems, strict=True):
             found = meant.get(stem, stem)
@@ -177,9 +176,23 @@ class YoloLayout:
             plain = _list_parts("/".join(str(part) for part in parts if part))
             yield from _drop_parents("/".join(plain)) if plain else ("",)
 
+    def _guess_photo(self, name: str, folder: str, roots: Sequence[str]) -> str:
+        """Guess which photo elsewhere a label file is of; without the ending.
+
+        Args:
+            name: The file.
+            folder: Of the photos; in it ``labels`` stands for ``images``.
+            roots: Folders of labels.
+        """
+        stem = posixpath.splitext(name)[0]
+        if _is_in(stem, folder):
+            stem = next(_list_swaps(stem, "labels", "images"), stem)
+        parts = [stem.removeprefix(f"{place}/") for place in (*roots, folder) if _is_in(stem, place)]
+        return next((part for part in parts if part in self.elsewhere), stem)
+
     def _find_label(self, stem: str) -> str | None:
         folder, base = posixpath.split(stem)
-        for candidate in (_swap(folder), posixpath.join(folder, "labels"), folder):
+        for candidate in (*_list_swaps(folder), posixpath.join(folder, "labels"), folder):
             name = f"{posixpath.join(candidate, base)}.txt"
             if name in self.known:
                 return name
@@ -204,16 +217,35 @@ def _drop_parents(path: str) -> Iterator[str]:
 
 
 def _swap(folder: str) -> str:
-    """Return the folder of labels that stands beside a folder of photos: the last ``images`` becomes ``labels``."""
+    """Return the folder of labels that stands beside a folder of photos."""
+    return next(_list_swaps(folder), folder)
+
+
+def _list_swaps(folder: str, old: str = "images", new: str = "labels") -> Iterator[str]:
+    """List where the labels of a folder of photos may be: the last ``images`` becomes ``labels``, or one before it."""
     parts = folder.split("/")
     for place in reversed(range(len(parts))):
-        if parts[place].lower() == "images":
-            return "/".join([*parts[:place], "labels", *parts[place + 1 :]])
-    return folder
+        if parts[place].lower() == old:
+            yield "/".join([*parts[:place], new, *parts[place + 1 :]])
 
 
 def _is_in(name: str, folder: str) -> bool:
     return not folder or name.startswith(f"{folder}/")
+
+
+def _is_among(name: str, folder: str, roots: Sequence[str], *, bare: bool) -> bool:
+    """Tell whether a file is in a folder of labels: one of these, or a folder ``labels`` in the one of the photos.
+
+    Args:
+        name: The file.
+        folder: Of the photos.
+        roots: Folders of labels that are there.
+        bare: No photos are there, and labels may lie in their place.
+    """
+    if any(_is_in(name, root) for root in roots):
+        return True
+    inside = _is_in(name, folder)
+    return inside and ((bare and not roots) or "labels" in posixpath.dirname(name[len(folder) :]).lower().split("/"))
 
 
 def _is_label(name: str) -> bool:

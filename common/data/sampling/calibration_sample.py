@@ -16,7 +16,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet, read_annotations
 from bodyposenet.common.data.annotations.emptiness import tell_nobody
 from bodyposenet.common.data.sampling.stratified import read_traits, representative
 from bodyposenet.common.errors import AwayError, UserError
-from bodyposenet.common.imaging.orientation import STORED, Frame, Size, choose_turn, drop_orientation
+from bodyposenet.common.imaging.headers import Size
+from bodyposenet.common.imaging.orientation import STORED, Frame, choose_turn, drop_orientation
 from bodyposenet.common.imaging.pixels import decode_size
 from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.skeleton.skeleton import COCO_17

@@ -11,7 +11,9 @@ from support.turned_photos import LOSSLESS, ORIENTATIONS, draw_photo, store_turn
 
 from bodyposenet.common.data.annotations.coco import read_half
 from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.hold_out import open_hold_out, write_hold_out
 from bodyposenet.common.data.loading.decoding import decode_photo
+from bodyposenet.common.data.photo_set import DATASET_SPEC, keep_test_half
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.report.dataset_pictures import picture
@@ -239,3 +241,30 @@ def test_sizes_are_not_looked_for_in_photos_of_a_sound_set(tmp_path):
     coco = read_half(spec, "train")
     assert coco.problems == ()
     assert (coco.images.heights == WIDE[0]).all()
+
+
+@pytest.mark.parametrize("unclear", ["shown", "stored"])
+def test_shares_of_photos_are_of_the_same_pixels_in_what_is_kept_for_an_evaluation(tmp_path, unclear):
+    """A YOLO dataset tells no sizes, so the spec says what its shares are of; what is kept of it is one COCO file."""
+    stored = store_turned(tmp_path / "set/images/train/a.png", draw_photo(1, WIDE), 6)
+    line = " ".join(["0 0.5 0.5 0.4 0.4", *["0.25 0.5 2"] * 17])
+    for name, text in {
+        "labels/train/a.txt": line,
+        "data.yaml": "train: images/train\nkpt_shape: [17, 3]\nnames: [person]",
+    }.items():
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_text(text)
+    where = {
+        "images_root_dir_path": "images/train",
+        "mask_root_dir_path": "masks",
+        "annotation_root_dir_path": "data.yaml",
+    }
+    spec = dataset_spec(tmp_path / "set", train_data=where, test_data=where, unclear_orientation=unclear)
+    kept = keep_test_half(spec, tmp_path / "kept")
+    (tmp_path / "kept" / DATASET_SPEC).write_text(kept.model_dump_json(by_alias=True))
+    held = write_hold_out(tmp_path / "kept", tmp_path / "champion")
+    height, width = WIDE if unclear == "shown" else stored.shape[:2]
+    for each in (spec, kept, open_hold_out(held.photos, held.archive, tmp_path / "opened")):
+        (photo,) = read_half(each, "test").photos
+        assert (photo.height, photo.width) == (height, width)
+        assert photo.people[0].keypoints[0].tolist() == [0.25 * width, 0.5 * height, 2]

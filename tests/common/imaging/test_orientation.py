@@ -46,7 +46,7 @@ def test_a_turned_photo_is_read_as_shown_or_as_stored(tmp_path, kind, orientatio
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("big", [False, True])
 def test_a_dropped_orientation_leaves_the_pixels_and_a_whole_file(tmp_path, kind, orientation, big):
-    data, _ = stored_file(tmp_path, orientation, kind, big=big)
+    data, stored = stored_file(tmp_path, orientation, kind, big=big)
     dropped = drop_orientation(data)
     assert len(dropped) == len(data)
     assert is_whole(dropped)
@@ -54,7 +54,7 @@ def test_a_dropped_orientation_leaves_the_pixels_and_a_whole_file(tmp_path, kind
     picture = Image.open(io.BytesIO(dropped))
     assert picture.getexif()[0x0112] == 1
     assert picture.getexif()[0x010F] == "camera"
-    assert (np.asarray(picture) == np.asarray(Image.open(io.BytesIO(data)))).all()
+    assert np.abs(np.asarray(picture).astype(int) - stored).max() <= (16 if kind == ".jpg" else 0)
 
 
 @given(
@@ -79,7 +79,7 @@ def test_a_broken_file_has_some_orientation(tmp_path_factory, kind, data):
 
 
 def test_a_file_without_exif_data_is_not_turned(tmp_path):
-    for kind in (".png", ".webp", ".jpg", ".bmp"):
+    for kind in (".png", ".webp", ".jpg", ".bmp", ".tif"):
         Image.fromarray(SHOWN).save(tmp_path / f"plain{kind}")
         assert read_orientation((tmp_path / f"plain{kind}").read_bytes()) == 1
 

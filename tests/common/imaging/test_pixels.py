@@ -161,6 +161,7 @@ def test_the_frame_around_a_photo_has_a_bound_of_its_own():
         (b"\0\0\0\x0cjP  \r\n\x87\n", "is a JPEG 2000 photo", "convert it to JPEG"),
         (b"GIF89a", "is a GIF", "convert it to JPEG"),
         (b"<!DOCTYPE html>", "is a web page or XML", "download the photo again"),
+        (b'{"error": "expired"}', "is JSON", "download the photo again"),
         (b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS", "git lfs pull"),
         (b"", "is no readable image", "replace it with a JPEG, PNG, BMP, WebP or TIFF file"),
     ],

@@ -8,7 +8,7 @@ import threading
 import zipfile
 
 import pytest
-from support.archives import packed
+from support.archives import packed, packed_plainly
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage import photo_store
@@ -107,6 +107,22 @@ def test_an_archive_s_own_bad_names_are_passed_by(tmp_path):
     store = a_store("zip", tmp_path, {"../out.jpg": b"x", "/abs.jpg": b"x", "in.jpg": b"y", "by\\windows.jpg": b"z"})
     assert sorted(store.listing()) == ["by/windows.jpg", "in.jpg"]
     assert store.read("by/windows.jpg") == b"z"
+
+
+NAMES = {  # as programs write them, and as they are read
+    "UTF-8 without its flag, as a Mac writes it": ("fotos/Zoë 東京.jpg".encode(), "fotos/Zoë 東京.jpg"),
+    "in two characters": ("e\u0301.jpg".encode(), "e\u0301.jpg"),
+    "code page 437, as Windows writes it": ("fotos\\Zoë ü.jpg".encode("cp437"), "fotos/Zoë ü.jpg"),
+    "one letter of it": ("é.jpg".encode("cp437"), "é.jpg"),
+}
+
+
+@pytest.mark.parametrize(("written", "read"), NAMES.values(), ids=NAMES)
+def test_names_in_archives_of_other_systems_are_read_as_they_were_meant(root, written, read):
+    put(f"{root}/photos.zip", packed_plainly({written: b"a", b"plain.jpg": b"b"}))
+    store = open_photos(f"{root}/photos.zip")
+    assert sorted(store.listing()) == sorted([read, "plain.jpg"])
+    assert (store.read(read), store.read("plain.jpg")) == (b"a", b"b")
 
 
 @pytest.mark.parametrize("inside", ["images", "images/default", "images/default/"])

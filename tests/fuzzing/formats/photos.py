@@ -54,7 +54,9 @@ def _video(path):
 def turned_photos(folder):
     from support.turned_photos import draw_photo, store_turned
 
-    for number, (end, big) in enumerate([(".jpg", False), (".jpg", True), (".png", False), (".webp", True)], 5):
+    for number, (end, big) in enumerate(
+        [(".jpg", False), (".jpg", True), (".png", False), (".webp", True), (".tif", False)], 4
+    ):
         store_turned(folder / f"{number}{end}", draw_photo(number, (20, 30)), number, big=big)
     return [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
 

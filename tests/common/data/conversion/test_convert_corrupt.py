@@ -5,9 +5,12 @@ import functools
 import gzip
 import io
 import json
+import os
 import random
 import signal
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -15,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.coco_files import annotation, category, document, image
+from support.coco_files import annotation, category, document, image, write_dataset
 
 from bodyposenet.common.cli.main import main
 
@@ -248,3 +251,17 @@ def test_corrupted_input_is_told_or_left_out_and_nothing_is_written_elsewhere(bl
         assert files_below(tmp_path) == before, story
         left = [path.name for path in (root / "out").glob(".*")] if (root / "out").exists() else []
         assert done.exit_code or not left, story
+
+
+def test_damaged_photos_are_told_by_the_verb_alone(tmp_path):
+    images = [image(number, name=f"{number}.bmp") for number in (1, 2)]
+    spec = write_dataset(tmp_path, images, [annotation(number, number, (10, 10, 60, 80)) for number in (1, 2)])
+    spoilt = tmp_path / "images/1.bmp"
+    spoilt.write_bytes(spoilt.read_bytes()[:-900])
+    (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
+    verb = ["dataset_convert", "-d", tmp_path / "spec.json", "-o", tmp_path / "out/train"]
+    run = "from bodyposenet.common.cli.main import main; main()"
+    shell = {name: value for name, value in os.environ.items() if name != "OPENCV_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", run, *verb], env=shell, capture_output=True, text=True)
+    assert (done.returncode, "images/1.bmp" in done.stdout + done.stderr) == (0, True)
+    assert "OpenCV" not in done.stderr

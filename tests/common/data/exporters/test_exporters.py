@@ -19,7 +19,14 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 from bodyposenet.common.storage.location import locate
 
-SIZES = {"a.png": (120, 200), "inner/b c.png": (333, 77), "nobody.png": (40, 50)}
+SIZES = {
+    "a.png": (120, 200),
+    "inner/b c.png": (333, 77),
+    "nobody.png": (40, 50),
+    "images/a.png": (90, 60),
+    "cam/images/day/a.png": (50, 80),
+    "Images/é ü.png": (70, 80),
+}
 HAND = make_skeleton("hand", ("wrist", "left_tip", "right_tip", "palm"), ((0, 3), (3, 1), (3, 2)))
 
 
@@ -33,7 +40,7 @@ def find(seed, size, skeleton, number):
 
 
 def make_set(skeleton=BODYPOSENET_18, seed=1):
-    counts = dict(zip(SIZES, (3, 1, 0), strict=True))
+    counts = dict(zip(SIZES, (3, 1, 0, 1, 2, 1), strict=True))
     photos = [
         PhotoLabels(name, size, label_people(find(seed, size, skeleton, counts[name]), skeleton, size))
         for name, size in SIZES.items()
@@ -134,6 +141,14 @@ def test_photos_of_a_yolo_dataset_may_be_elsewhere(tmp_path):
     assert read(path, labels, album) == told(labels)
 
 
+def test_label_files_of_yolo_lie_where_trainings_look_for_them(tmp_path):
+    """There the last folder ``images`` of a photo's path becomes ``labels``."""
+    write_labels(make_set(), locate(tmp_path), "yolo")
+    for name in SIZES:
+        before, _, behind = f"/images/train/{name}".rpartition("/images/")
+        assert (tmp_path / f"{before}/labels/{behind}".lstrip("/")).with_suffix(".txt").exists()
+
+
 def test_a_yolo_dataset_says_what_a_mirror_swaps(tmp_path):
     document = yaml.safe_load(write_labels(make_set(HAND), locate(tmp_path), "yolo").read_text(encoding="utf-8"))
     assert (document["kpt_shape"], document["flip_idx"]) == ([4, 3], [0, 2, 1, 3])
@@ -155,7 +170,7 @@ def test_coco_s_own_reader_takes_the_annotations_with_skeleton_counts_and_areas(
     (category,) = coco.loadCats(coco.getCatIds())
     assert [16, 14] in category["skeleton"], "left ankle to left knee, counted from 1"
     entries = coco.loadAnns(coco.getAnnIds())
-    assert len(entries) == labels.num_people == 4
+    assert len(entries) == labels.num_people == 8
     for entry in entries:
         triplets = np.reshape(entry["keypoints"], (17, 3))
         seen = triplets[triplets[:, 2] > 0]

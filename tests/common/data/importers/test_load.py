@@ -69,6 +69,12 @@ def test_of_several_annotation_files_one_is_named_after_a_hash_mark(load, tmp_pa
     assert "no zip archive" in told(load, PEOPLE, name="e.zip", choice="#Train")
 
 
+def test_backslashes_between_folders_of_an_archive_are_slashes(load):
+    members = {f"{half}\\_annotations.coco.json": PEOPLE | {"info": {"half": half}} for half in ("train", "valid")}
+    packed = zipped(members | {"__MACOSX\\train\\_annotations.coco.json": b"\0"})
+    assert load(packed, name="e.zip", choice="#valid")["info"] == {"half": "valid"}
+
+
 def test_files_that_are_called_alike_are_named_by_their_folders(load, tmp_path):
     """As Roboflow packs them."""
     members = {f"{half}/_annotations.coco.json": PEOPLE | {"info": {"half": half}} for half in ("train", "valid")}
@@ -219,6 +225,7 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         (zipped({"xl/sheet.xml": b"<x/>"}), "this is a table (Excel)", "COCO keypoints"),
         (zipped({"images/a.jpg": b"\xff\xd8"}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (zipped({}), "it holds no annotation file", "COCO Keypoints 1.0"),
+        (zipped({"mine.zip": zipped({"people.json": PEOPLE})}), "it holds a zip archive", "unpack it"),
         (BOXES, "no annotation has 'keypoints', it holds boxes", "name a person_keypoints file"),
     ],
 )
