@@ -67,6 +67,14 @@ def test_an_upload_that_was_cut_off_is_completed(fake, tiny):
     assert (len(fake.pipelines), len(fake.versions)) == (1, 1)
 
 
+@pytest.mark.parametrize("code", [409, 503, 0])
+def test_a_version_that_is_there_although_its_upload_failed_is_taken(fake, tiny, code):
+    fake.fail("POST /pipelines/upload_version", code, done=True)
+    done = run("upload", tiny)
+    assert (done.exit_code, len(fake.versions)) == (0, 1)
+    assert "is there already, nothing to do" in done.stdout
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_each_pipeline_of_the_package_can_be_uploaded_and_submitted_as_it_is(fake, name):
     assert run("upload", name).exit_code == 0
