@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyposenet import __version__
+from bodyposenet.common.kubeflow.container_images import end_registry
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "build" / "images.json"
@@ -26,7 +27,7 @@ ENVIRONMENT = {"DOCKER_BUILDKIT": "0", **os.environ}
 
 def name_of(image: str, registry: str, *, gpu: bool) -> str:
     """An image's name, as ``container_images.py`` makes it, with ``-gpu`` behind the tag of that for GPUs."""
-    return f"{registry}bodyposenet-{image}:{__version__}{'-gpu' if gpu else ''}"
+    return f"{end_registry(registry)}bodyposenet-{image}:{__version__}{'-gpu' if gpu else ''}"
 
 
 def build(image: str, name: str, *, gpu: bool = False, options: tuple[str, ...] = ()) -> None:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -41,6 +42,7 @@ FIGURES = ("ap", "params", "gflops", "bytes", "latency_ms")
 # every row of the table within .02 of the one above; the specs' own epochs, for photos, are more.
 DRAWN = "synthetic:300,200"
 TRAININGS = {"train": 2, "retrain": 3}  # and their epochs
+ELSEWHERE = re.compile(r"synthetic:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # what the pipeline takes on Kubeflow
 EVERY = ("checkpoint_n_epoch", "validation_every_n_epoch")  # keys that count epochs, of which there may be fewer
 PHOTO = "photo"  # folder of what was found in a real photo
 NOBODY = -1.0  # COCO's AP of a set without labelled people
@@ -65,9 +67,7 @@ def demo(
     """
     begun = time.monotonic()
     if data:
-        make_dataset_spec(
-            Path(data), (changes or {}).get("dataset_spec")
-        )  # now, rather than after the tasks before the one that would find out
+        _check_data(data, (changes or {}).get("dataset_spec"))  # now, rather than by the task that would find out
     output = Path(output).resolve()
     output.mkdir(parents=True, exist_ok=True)
     arguments = {
@@ -90,8 +90,16 @@ def preview(data: str) -> list[str]:
         UserError: ``data`` has no photos, or no keypoint files.
     """
     if data:
-        make_dataset_spec(Path(data), None)
+        _check_data(data, None)
     return titles(read_compiled(PIPELINE)[0])
+
+
+def _check_data(data: str, spec: Any) -> None:
+    """Read the annotations of a folder."""
+    if ELSEWHERE.match(data):
+        fix = "download it first; without data people are drawn"
+        raise UserError("a run on this machine takes a folder of its disks", where=data, fix=fix)
+    make_dataset_spec(Path(data), spec)
 
 
 def _screen(output: Path) -> Screen:

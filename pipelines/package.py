@@ -1,6 +1,7 @@
 """Package: a compiled pipeline: its two documents, its inputs, and the name of its version."""
 
 import copy
+import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.digests import digest_settings
+from bodyposenet.common.storage.location import locate
 
 DIGITS = 12  # of the digest in a version's name
 ENDINGS = (".yaml", ".yml", ".json")
@@ -113,13 +115,26 @@ def read_package(path: Path) -> Package:
     from google.protobuf import json_format
 
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        return _parse(read_text(path))
     except (OSError, *MALFORMED, yaml.YAMLError, json_format.ParseError) as error:
         told = str(error).splitlines() or [type(error).__name__]
         reason = error.strerror if isinstance(error, OSError) else told[0]
         raise UserError(
             f"no compiled pipeline ({reason})", where=str(path), fix="write one with bpnet pipeline compile"
         ) from None
+
+
+def read_text(path: Path) -> str:
+    """Read a text of this machine.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe or a device, which may never begin or end.
+        UnicodeDecodeError: It is no UTF-8.
+    """
+    file = locate(path).open_stream()
+    text = io.TextIOWrapper(file, encoding="utf-8")
+    with text:
+        return text.read()
 
 
 def _parse(text: str) -> Package:

@@ -8,17 +8,19 @@ from typing import Any
 
 import yaml
 
+from bodyposenet.common.bounds import WHOLE_NUMBER
 from bodyposenet.common.errors import MALFORMED, SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.document import FROM, parse_document
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tracking.model_names import tell_name_fault
-from bodyposenet.pipelines.package import Input
+from bodyposenet.pipelines.package import Input, read_text
 
 log = logging.getLogger(__name__)
 
 FILE = "@"  # a value that begins so names a file that holds it; doubled, it is the character
+SHARES = ("min_ap", "max_ap_drop")  # an AP, and a loss of it
 KINDS = {
     "STRING": "text",
     "NUMBER_INTEGER": "a whole number",
@@ -76,11 +78,22 @@ def problems(values: Mapping[str, Any], inputs: Mapping[str, Input]) -> Iterator
             yield name, f"the pipeline has no such input{known}"
         elif not _fits(value, inputs[name].kind):
             yield name, f"should be {KINDS.get(inputs[name].kind, inputs[name].kind)} (got {_short(value)})"
-        elif name == "model_name" and (fault := tell_name_fault(value)):
+        elif fault := _tell_fault(name, value):
             yield name, fault
     for name, each in inputs.items():
         if name not in values and not each.optional:
             yield name, f"missing; the pipeline wants {KINDS.get(each.kind, each.kind)}"
+
+
+def _tell_fault(name: str, value: Any) -> str:
+    """Say why a value of the right type cannot be meant; nothing where it can."""
+    if name == "model_name" and isinstance(value, str):
+        return tell_name_fault(value)
+    if isinstance(value, int) and abs(value) > WHOLE_NUMBER:
+        return f"is beyond 2^53, and Kubeflow would change it (got {_short(value)})"
+    if name in SHARES and isinstance(value, int | float) and not 0 <= value <= 1:
+        return f"should be from 0 to 1 (got {value})"
+    return ""
 
 
 def sendable(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def _fetch(name: str, word: str, folder: Path, *, inside: bool = False) -> str:
     fix = "put the file beside the declaration"
     path = join_inside(folder, word[1:], where=f"{folder}: {name}", fix=fix) if inside else folder / word[1:]
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise UserError(

@@ -38,6 +38,12 @@ SECRETS = {  # optional ones: without them nothing is encrypted, and servers are
 OF_STORES = ("bodyposenet-bucket", "bodyposenet-s3", "bodyposenet-azure")  # those of users' photos
 # Tasks that read and write nothing but what Kubeflow hands them: they get no keys of users' stores
 KEYLESS = frozenset(("build-engine", "bundle", "calibrate", "choose-smallest", "export", "gate", "prune", "summary"))
+NAMES = {  # what Kubernetes takes, by variable: anything else would be refused when the first pod is to start
+    "BODYPOSENET_VOLUME": (r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "a claim's name: lower case, digits, dashes, dots"),
+    "BODYPOSENET_GPU_KIND": (r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9._-]+", "a resource such as nvidia.com/gpu"),
+    "BODYPOSENET_MOUNT": (r"(/[^/:\0]+)+/?", "a folder such as /data"),
+}
+MOST = 1000  # GPUs of a task, or tries
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 
 
@@ -124,9 +130,9 @@ class Cluster:
         """
         return cls(
             gpus=_count(environment, "BODYPOSENET_GPUS", cls.gpus),
-            gpu_kind=environment.get("BODYPOSENET_GPU_KIND") or cls.gpu_kind,
-            volume=environment.get("BODYPOSENET_VOLUME") or "",
-            mount=environment.get("BODYPOSENET_MOUNT") or cls.mount,
+            gpu_kind=_name(environment, "BODYPOSENET_GPU_KIND", cls.gpu_kind),
+            volume=_name(environment, "BODYPOSENET_VOLUME", cls.volume),
+            mount=_name(environment, "BODYPOSENET_MOUNT", cls.mount),
             spot=_yes(environment, "BODYPOSENET_SPOT"),
             retries=_count(environment, "BODYPOSENET_RETRIES", cls.retries),
             run_as=_user(environment, "BODYPOSENET_RUN_AS", cls.run_as),
@@ -135,16 +141,24 @@ class Cluster:
     @property
     def checkpoints(self) -> str:
         """Where trainings keep checkpoints that a retried task goes on from; nothing without a volume."""
-        return f"{self.mount}/checkpoints" if self.volume else ""
+        return f"{self.mount.rstrip('/')}/checkpoints" if self.volume else ""
 
 
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip()
     if not text:
         return default
-    if not text.isdecimal():
-        raise UserError(f"should be a whole number, 0 or more (got {text!r})", where=name, fix="mend or unset it")
+    if not (text.isdecimal() and len(text) <= 9 and int(text) <= MOST):
+        raise UserError(f"should be a whole number, 0 to {MOST} (got {text!r})", where=name, fix="mend or unset it")
     return int(text)
+
+
+def _name(environment: Mapping[str, str], name: str, default: str) -> str:
+    pattern, kind = NAMES[name]
+    text = environment.get(name, "").strip()
+    if text and not re.fullmatch(pattern, text):
+        raise UserError(f"should be {kind} (got {text!r})", where=name, fix="mend or unset it")
+    return text or default
 
 
 def _yes(environment: Mapping[str, str], name: str) -> bool:
@@ -156,7 +170,7 @@ def _yes(environment: Mapping[str, str], name: str) -> bool:
 
 def _user(environment: Mapping[str, str], name: str, default: str) -> str:
     text = environment.get(name, default).strip()
-    if text and not re.fullmatch(r"[1-9]\d*:\d+", text):
+    if text and not re.fullmatch(r"[1-9][0-9]{0,8}:[0-9]{1,9}", text):
         raise UserError(f"should be USER:GROUP in numbers, not root (got {text!r})", where=name, fix="mend or unset it")
     return text
 

@@ -44,13 +44,23 @@ def find_version(server: Server, package: Package) -> Uploaded | None:
 
 
 def upload(server: Server, package: Package) -> Uploaded:
-    """Upload a package as a version of its pipeline, which is made if need be; one that is there is left alone."""
+    """Upload a package as a version of its pipeline, which is made if need be; one that is there is left alone.
+
+    So is one that somebody else has uploaded meanwhile, and one whose upload was not answered.
+    """
     found = find_version(server, package)
     if found:
         return found
     about = str(package.spec["pipelineInfo"].get("description", ""))
     pipeline = server.pipeline(package.name) or server.new_pipeline(package.name, about)
-    return Uploaded(pipeline, server.new_version(pipeline, package.version, package.text()), new=True)
+    try:
+        return Uploaded(pipeline, server.new_version(pipeline, package.version, package.text()), new=True)
+    except UserError as error:
+        with contextlib.suppress(UserError):
+            found = find_version(server, package)
+        if found is None:
+            raise error from None
+        return found
 
 
 def check(values: Mapping[str, Any], package: Package) -> None:

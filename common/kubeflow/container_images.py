@@ -5,8 +5,25 @@ import re
 from collections.abc import Mapping
 
 from bodyposenet import __version__
+from bodyposenet.common.errors import UserError
 
-REGISTRY = os.environ.get("BODYPOSENET_REGISTRY", "")
+IN_A_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?")
+
+
+def end_registry(text: str) -> str:
+    """Return a registry as it stands before the names of images: with its slash, or empty.
+
+    Raises:
+        UserError: It is none, such as an address that begins with https://.
+    """
+    name = text.strip()
+    if name and not IN_A_REGISTRY.fullmatch(name):
+        problem = f"should be a registry, such as registry.example.com/vision/ (got {name!r})"
+        raise UserError(problem, where="BODYPOSENET_REGISTRY", fix="mend or unset it")
+    return f"{name.rstrip('/')}/" if name else ""
+
+
+REGISTRY = end_registry(os.environ.get("BODYPOSENET_REGISTRY", ""))
 TRAIN_IMAGE = os.environ.get("BODYPOSENET_TRAIN_IMAGE", f"{REGISTRY}bodyposenet-train:{__version__}")
 DEPLOY_IMAGE = os.environ.get("BODYPOSENET_DEPLOY_IMAGE", f"{REGISTRY}bodyposenet-deploy:{__version__}")
 KIND = re.compile(r"bodyposenet-(train|deploy)[:@]")
@@ -25,7 +42,7 @@ def rename_image(image: str, environment: Mapping[str, str]) -> str:
     """
     plain = image.rsplit("/", 1)[-1]
     kind = KIND.match(plain)
-    registry = environment.get("BODYPOSENET_REGISTRY")
+    registry = end_registry(environment.get("BODYPOSENET_REGISTRY", ""))
     if not kind:
         return image
     return environment.get(f"BODYPOSENET_{kind[1].upper()}_IMAGE") or (f"{registry}{plain}" if registry else image)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.kubeflow.parameter_values import restore_ints, to_kfp
 from bodyposenet.common.pages.markdown import keep_underscores
 from bodyposenet.common.report.run_summary import describe_state, summarize
@@ -61,6 +62,9 @@ def fingerprint(
     from bodyposenet.common.tasks.run_inputs import read_inputs
 
     with task_run("fingerprint", first=True) as run:
+        if not 0 <= bound <= 1:
+            problem = f"an AP, and a loss of it, is from 0 to 1 (got {bound:g})"
+            raise UserError(problem, where="min_ap or max_ap_drop", fix="write 0.55 for 55 %")
         read = read_inputs(
             restore_ints(given), restore_ints(defaults), data=data, start_weights=start_weights,
             model_name=model_name, salt=salt, more=restore_ints({"cuts": [], "gpus": 1, **(more or {})}),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 from bodyposenet.common.pages.numbers import count, percent, pluralize, precision, size
@@ -12,12 +13,16 @@ NOBODY = -1.0  # an AP where there is nobody to find
 
 
 def titles(document: Mapping[str, Any]) -> list[str]:
-    """The titles of all tasks of a pipeline's YAML, in no particular order."""
+    """The titles of all tasks of a pipeline's YAML, each after those that it waits for."""
     return list(_titles(document, document["root"]))
 
 
 def _titles(document: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[str]:
-    for task in part["dag"]["tasks"].values():
+    tasks = part["dag"]["tasks"]
+    for name in TopologicalSorter(
+        {name: task.get("dependentTasks", ()) for name, task in tasks.items()}
+    ).static_order():
+        task = tasks[name]
         component = document["components"][task["componentRef"]["name"]]
         if "dag" in component:
             yield from _titles(document, component)

@@ -22,7 +22,7 @@ DESCRIPTORS = {
     "@hourly": "0 0 * * * *",
 }
 ANY = ("*", "?")
-PART = re.compile(r"(?P<first>\*|\?|\w+)(-(?P<last>\w+))?(/(?P<step>\d+))?")
+PART = re.compile(r"(?P<first>\*|\?|\w{1,9})(-(?P<last>\w{1,9}))?(/(?P<step>\d{1,9}))?", re.ASCII)  # as Go reads it
 HORIZON = timedelta(days=5 * 366)  # the controller looks no further
 
 
@@ -119,6 +119,10 @@ def parse(text: str) -> Cron:
     if text.startswith("@") and text.strip() not in DESCRIPTORS:
         advice = "; give an interval instead" if text.startswith("@every") else ""
         raise ValueError(f"one of {', '.join(DESCRIPTORS)}, or six fields{advice}")
+    if text.lstrip().startswith(("TZ=", "CRON_TZ=")):
+        raise ValueError(
+            "no schedule has a time zone of its own: CRON_SCHEDULE_TIMEZONE of Kubeflow's controller holds"
+        )
     if len(words) == 5:
         raise ValueError(
             f"Kubeflow's cron begins with seconds, and would take these five fields for another time; "

@@ -17,7 +17,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.parameters import sendable
 from bodyposenet.pipelines.schedules.schedule_plan import Change, describe_run, plan, read
-from bodyposenet.pipelines.schedules.schedules import Declared
+from bodyposenet.pipelines.schedules.schedules import SET, Declared
 from bodyposenet.pipelines.server import Server
 from bodyposenet.pipelines.server_errors import GoneError
 from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
@@ -38,8 +38,10 @@ def check_names(declared: Sequence[Declared], owner: str) -> None:
     """Hold all that is to be stored to what Kubeflow can store; to be asked before anything is sent.
 
     Raises:
-        UserError: It cannot store a name, or a description.
+        UserError: It cannot store a name, or a description; or the set's name could not be found again.
     """
+    if not SET.fullmatch(owner):
+        raise UserError("a set is called by letters, digits, dots and dashes", where=owner or "--set", fix="rename it")
     for each in declared:
         check_name("schedule", each.schedule.name)
         check_name("experiment", each.schedule.experiment)

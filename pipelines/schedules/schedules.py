@@ -23,9 +23,11 @@ from bodyposenet.pipelines.submit import EXPERIMENT, check
 
 PATTERNS = ("*.yaml", "*.yml", "*.json")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?")
-INTERVAL = re.compile(r"(\d+)\s*([smhd])")
+SET = re.compile(r"[\w.-]+")
+INTERVAL = re.compile(r"(\d{1,9})\s*([smhd])\s*", re.ASCII)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LEAST_INTERVAL = 60
+LEAST_INTERVAL, MOST_INTERVAL = 60, 3650 * 86400
+YEARS = range(1970, 2101)
 SHOWN_RUNS = 3
 
 
@@ -44,11 +46,17 @@ def _cron(text: str) -> str:
 
 
 def _seconds(given: object) -> object:
-    """``6h`` in seconds."""
-    found = INTERVAL.fullmatch(given.strip()) if isinstance(given, str) else None
-    if not found:
+    """``6h``, or ``1h30m``, in seconds."""
+    text = given.strip() if isinstance(given, str) else ""
+    if not text or INTERVAL.sub("", text):
         raise ValueError("should be a number with a unit, such as 30m, 6h or 1d")
-    return int(found[1]) * UNITS[found[2]]
+    return sum(int(number) * UNITS[unit] for number, unit in INTERVAL.findall(text))
+
+
+def _year(moment: datetime) -> datetime:
+    if moment.year not in YEARS:
+        raise ValueError(f"should be in a year from {YEARS[0]} to {YEARS[-1]}")
+    return moment
 
 
 def _with_unit(seconds: int) -> str:
@@ -64,7 +72,7 @@ class Schedule(Strict):
         name: Of the recurring run; no two schedules of a folder share one.
         pipeline: ``prune_retrain``, or a compiled .yaml file beside this one.
         cron: Six fields, seconds first; in the time zone of Kubeflow's controller, which is UTC unless set otherwise.
-        interval: In place of cron: the time between two runs, such as 6h.
+        interval: In place of cron: the time between two runs, such as 6h or 1h30m.
         parameters: Of the pipeline; those left out have its defaults. A text ``@file`` is what that file holds.
         description: Shown on the page.
         enabled: Whether it runs.
@@ -79,7 +87,7 @@ class Schedule(Strict):
     name: Annotated[str, AfterValidator(_name)]
     pipeline: Name
     cron: Annotated[str, AfterValidator(_cron)] | None = None
-    interval: Annotated[int, Field(ge=LEAST_INTERVAL), BeforeValidator(_seconds)] | None = None
+    interval: Annotated[int, Field(ge=LEAST_INTERVAL, le=MOST_INTERVAL), BeforeValidator(_seconds)] | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     description: str = ""
     enabled: Bool = True
@@ -87,8 +95,8 @@ class Schedule(Strict):
     max_concurrency: Annotated[int, Field(strict=True, ge=1, le=10)] = 1
     no_catchup: Bool = True
     experiment: Name = EXPERIMENT
-    start_time: AwareDatetime | None = None
-    end_time: AwareDatetime | None = None
+    start_time: Annotated[AwareDatetime, AfterValidator(_year)] | None = None
+    end_time: Annotated[AwareDatetime, AfterValidator(_year)] | None = None
 
     @model_validator(mode="after")
     def _one_trigger(self) -> Self:
@@ -144,6 +152,8 @@ def read_folder(folder: Path) -> list[Declared]:
         UserError: There is no such folder, or no schedule in it.
         SpecError: With every problem of every file.
     """
+    if folder.is_file():
+        raise UserError("is a file", where=str(folder), fix=f"give its folder, {folder.parent}")
     files = sorted(file for pattern in PATTERNS for file in folder.glob(pattern))
     if not files:
         if not folder.is_dir():

@@ -401,4 +401,7 @@ def test_a_demo_on_a_folder_without_photos_ends_before_any_task(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="mine: has no folder images, train2017, train; put the photos in images/"):
         demo(tmp_path / "out", data=str(tmp_path / "mine"))
+    for data in ("gs://bucket/photos", "https://host/a.zip", "synthetic:80,40"):
+        with pytest.raises(UserError, match=f"{data}: a run on this machine takes a folder of its disks; download"):
+            demo(tmp_path / "out", data=data)
     assert not (tmp_path / "out").exists()

@@ -66,3 +66,11 @@ def test_they_want_a_folder_of_their_own():
     result = compile_here("--kubernetes-manifest-format")
     assert result.exit_code == 2
     assert "--kubernetes-manifest-format wants a folder" in result.stderr
+
+
+@pytest.mark.parametrize("namespace", ["My NS", "a_b", "", "-a", "a" * 64, "a.b"])
+def test_a_namespace_that_kubernetes_does_not_take_is_refused_and_nothing_is_written(tmp_path, namespace):
+    result = compile_here("-o", tmp_path / "made", "--kubernetes-manifest-format", "--namespace", namespace)
+    assert result.exit_code == 2
+    assert f"--namespace: {namespace!r} is no name of a namespace; write lower-case" in result.stderr
+    assert not (tmp_path / "made").exists()

@@ -2,14 +2,15 @@
 
 import json
 import logging
+import os
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.errors import SpecError
-from bodyposenet.pipelines.package import Input
+from bodyposenet.common.errors import SpecError, UserError
+from bodyposenet.pipelines.package import Input, read_package
 from bodyposenet.pipelines.parameters import from_spec, from_words, problems
 
 INPUTS = {"train_spec": Input("STRUCT", True), "data": Input("STRING", True)}
@@ -53,6 +54,33 @@ def test_a_declaration_with_a_text_keeps_working_and_is_told_what_to_write(tmp_p
         from_spec({"train_spec": {"from": "gs://b/t.yaml"}}, INPUTS, tmp_path)["train_spec"]["from"] == "gs://b/t.yaml"
     )
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "said"),
+    [
+        ("min_ap", "55", "should be from 0 to 1 (got 55)"),
+        ("min_ap", "-0.1", "should be from 0 to 1 (got -0.1)"),
+        ("max_ap_drop", "2", "should be from 0 to 1 (got 2)"),
+        ("images", str(2**53 + 1), "is beyond 2^53, and Kubeflow would change it (got 9007199254740993)"),
+        ("model_name", "a/b", "MLflow takes no model named 'a/b': leave out /"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_told(name, word, said):
+    kinds = {"images": "NUMBER_INTEGER", "model_name": "STRING"}
+    inputs = {name: Input(kinds.get(name, "NUMBER_DOUBLE"), True)}
+    assert list(problems(from_words({name: word}, inputs), inputs)) == [(name, said)]
+    good = {name: {"images": 2**53, "model_name": "ab"}.get(name, 1)}
+    assert list(problems(good, inputs)) == []
+
+
+def test_a_pipe_or_a_device_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", "/dev/zero"):
+        with pytest.raises(UserError, match="cannot be read"):
+            from_words({"data": f"@{path}"}, INPUTS)
+    with pytest.raises(UserError, match="no compiled pipeline"):
+        read_package(tmp_path / "pipe.yaml")
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2", "a: 2024-13-45", "[" * 4000 + "{"])

@@ -88,7 +88,7 @@ def test_no_task_runs_as_root(compiled):
     assert compiled[1].keys() == {name for name, each in compiled[0].items() if "container" in each}
 
 
-@pytest.mark.parametrize("value", ["0:0", "root", "1000", "-1:5", "1000:", "a:b"])
+@pytest.mark.parametrize("value", ["0:0", "root", "1000", "-1:5", "1000:", "a:b", "9999999999:1", "\u0661:1"])
 def test_users_that_are_none_or_root_are_refused(value):
     with pytest.raises(UserError, match="BODYPOSENET_RUN_AS: should be USER:GROUP in numbers, not root"):
         Cluster.read({"BODYPOSENET_RUN_AS": value})
@@ -104,10 +104,23 @@ def test_without_settings_there_is_neither_gpu_nor_volume():
 
 
 @pytest.mark.parametrize("name", ["BODYPOSENET_GPUS", "BODYPOSENET_RETRIES", "BODYPOSENET_SPOT"])
-@pytest.mark.parametrize("value", ["many", "-1", "1.5"])
+@pytest.mark.parametrize("value", ["many", "-1", "1.5", "1001", "9" * 5000])
 def test_a_setting_that_is_none_is_refused_by_its_name(name, value):
     with pytest.raises(UserError, match=f"{name}: should be"):
         Cluster.read({name: value})
+
+
+@pytest.mark.parametrize(("name", "bad", "good"), [
+    ("VOLUME", ["my photos", "Photos", "a_b", "-a", "a" * 254], ["photos", "photos-2.nfs"]),
+    ("MOUNT", ["data", "/", "/a:b", "//a", "a/b"], ["/data", "/data/", "/mnt/my photos"]),
+    ("GPU_KIND", ["gpu", "nvidia.com/", "nvidia com/gpu", "NVIDIA.com/gpu"], ["nvidia.com/gpu", "amd.com/gpu"]),
+])  # fmt: skip
+def test_what_kubernetes_would_refuse_is_refused_when_a_pipeline_is_compiled(name, bad, good):
+    for value in bad:
+        with pytest.raises(UserError, match=f"BODYPOSENET_{name}: should be a "):
+            Cluster.read({f"BODYPOSENET_{name}": value})
+    for value in good:
+        assert getattr(Cluster.read({f"BODYPOSENET_{name}": value}), name.lower()) == value
 
 
 @pytest.mark.parametrize(("value", "spot"), [("1", True), ("True", True), ("0", False), ("false", False), ("", False)])

@@ -16,7 +16,7 @@ from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
 from bodyposenet.pipelines.server import HOST, NAMESPACE
-from bodyposenet.pipelines.server_errors import TOKEN, TOKEN_FILE
+from bodyposenet.pipelines.server_errors import AUTHORITIES, COOKIES, TOKEN, TOKEN_FILE
 
 pytestmark = pytest.mark.usefixtures("no_address")
 
@@ -65,6 +65,14 @@ def test_an_upload_that_was_cut_off_is_completed(fake, tiny):
     assert f"error: {fake.url}: it fails (503: planted); look at its log, and run this again" in result.stderr
     assert "uploaded" in run("upload", tiny).stdout
     assert (len(fake.pipelines), len(fake.versions)) == (1, 1)
+
+
+@pytest.mark.parametrize("code", [409, 503, 0])
+def test_a_version_that_is_there_although_its_upload_failed_is_taken(fake, tiny, code):
+    fake.fail("POST /pipelines/upload_version", code, done=True)
+    done = run("upload", tiny)
+    assert (done.exit_code, len(fake.versions)) == (0, 1)
+    assert "is there already, nothing to do" in done.stdout
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -192,6 +200,93 @@ def test_no_address_is_told(tiny):
     assert "localhost:8080: no web address; begin with http:// or https://" in result.stderr
 
 
+@pytest.mark.parametrize("form", ["{}/", " {}\n", "{}/#/runs", "{}/?ns=me#/pipelines", "{}//"])
+def test_an_address_may_be_copied_from_a_browser(fake, tiny, form):
+    result = run("run", tiny, "-p", "reference=1", "--host", form.format(fake.url))
+    assert (result.exit_code, result.stdout) == (0, f"run {(it := next(iter(fake.runs)))}: {page(fake, it)}\n")
+    assert run("list", "--host", fake.url.replace("http", "HTTP")).exit_code == 0
+
+
+def page(fake, run_id):
+    return f"{fake.url}/#/runs/details/{run_id}"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://", "http:///x", "http://[::1", "http://a:99999", "http://a:b", "http://a b"]
+)
+def test_what_is_no_address_is_told_and_not_asked(tiny, address):
+    result = run("upload", tiny, "--host", address)
+    assert result.exit_code == 2
+    assert "no web address; give one such as https://HOST/pipeline" in result.stderr
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown(fake, tiny):
+    result = run("run", tiny, "-p", "reference=1", "--host", fake.url.replace("//", "//me:secret@"))
+    assert (result.exit_code, fake.requests) == (2, [])
+    assert f"error: {fake.url}: an address holds no user and password here; put a token into {TOKEN}" in result.stderr
+    assert "secret" not in result.output
+
+
+@pytest.mark.parametrize("name", [TOKEN, COOKIES, TOKEN_FILE])
+@pytest.mark.parametrize("secret", ["canary\u2603", "canary\nX: y", "canary\x07", "canary\xe4"])
+def test_a_secret_that_no_header_can_hold_is_refused_and_not_shown(fake, tiny, tmp_path, monkeypatch, name, secret):
+    (tmp_path / "token").write_bytes(secret.encode("latin-1", "replace") + b"\xff")
+    monkeypatch.setenv(name, str(tmp_path / "token") if name == TOKEN_FILE else secret)
+    result = run("upload", tiny)
+    assert (result.exit_code, fake.requests) == (2, [])
+    assert result.stderr == (
+        f"error: {name}: has characters that no header can hold; set it to what was issued, alone\n"
+    )
+
+
+@pytest.mark.parametrize("name", [TOKEN, TOKEN_FILE])
+def test_a_token_may_end_in_a_line_feed(tiny, tmp_path, monkeypatch, name):
+    (tmp_path / "token").write_text("secret\n")
+    monkeypatch.setenv(name, str(tmp_path / "token") if name == TOKEN_FILE else "secret\n")
+    with kubeflow(token="secret") as fake:
+        assert run("upload", tiny, "--host", fake.url).exit_code == 0
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_told_by_their_file(tiny, tmp_path, monkeypatch, text):
+    file = tmp_path / "authority.pem"
+    if text:
+        file.write_text(text)
+    monkeypatch.setenv(AUTHORITIES, str(file))
+    result = run("upload", tiny, "--host", "https://kfp.invalid")
+    assert result.exit_code == 2
+    assert re.match(rf"error: {re.escape(str(file))}: no certificates can be read \(.+\); name a file", result.stderr)
+
+
+@pytest.fixture
+def proxied(monkeypatch):
+    """The environment names no proxy yet."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch.setenv
+
+
+def test_a_server_behind_a_proxy_is_asked_through_it(fake, tiny, proxied):
+    proxied("HTTP_PROXY", fake.url.replace("//", "//me:secret@"))
+    assert run("upload", tiny, "--host", "http://kfp.invalid").exit_code == 0
+    assert the(fake.pipelines)["display_name"] == "tiny"
+    proxied("NO_PROXY", "kfp.invalid")
+    assert "http://kfp.invalid: Kubeflow Pipelines does not answer (Failed to resolve" in run(
+        "upload", tiny, "--host", "http://kfp.invalid"
+    ).stderr  # fmt: skip
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:secret@proxy:1080", "http://me:secret@", "http://me:secret@proxy:x"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(fake, tiny, proxied, proxy):
+    proxied("HTTP_PROXY", proxy)
+    assert run("upload", tiny).exit_code == 0  # on this machine: a forwarded port
+    result = run("upload", tiny, "--host", "http://kfp.invalid")
+    assert result.exit_code == 2
+    assert "no address of a proxy; name an http:// proxy, or put the server into NO_PROXY" in result.stderr
+    assert "secret" not in result.stderr
+
+
 def test_a_server_that_is_down_is_told_at_once(tiny):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -246,6 +341,10 @@ def website(request):
             "permission denied (403: not yours);",
         ),
         ((502, ("Content-Type", "text/html"), b"<html>"), "it fails (502); look at its log"),
+        *(
+            ((200, ("Content-Type", "application/json"), answer), "no API of Kubeflow Pipelines is here;")
+            for answer in (b"", b"null", b"[]", b"{}", b"{", b'"up"', b"1", b'{"status": "up"}', b"\xff\xfe")
+        ),
     ],
     indirect=["website"],
 )
@@ -254,6 +353,14 @@ def test_what_answers_otherwise_is_told(website, tiny, problem):
     assert result.exit_code == 2
     assert problem in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+RUNS = b'{"multi_user": false, "runs": 3}'
+
+
+@pytest.mark.parametrize("website", [(200, ("Content-Type", "application/json"), RUNS)], indirect=True)
+def test_a_list_that_is_none_is_told(website):
+    assert "no API of Kubeflow Pipelines is here;" in run("list", "--host", website).stderr
 
 
 def test_a_token_is_brought_from_the_environment_or_a_pod_s_file(tiny, tmp_path, monkeypatch):

@@ -2,10 +2,23 @@
 
 import pytest
 
-from bodyposenet.common.kubeflow.container_images import rename_image
+from bodyposenet.common.errors import UserError
+from bodyposenet.common.kubeflow.container_images import end_registry, rename_image
 
 REGISTRY = {"BODYPOSENET_REGISTRY": "registry.example.com/vision/"}
 WHOLE = {"BODYPOSENET_TRAIN_IMAGE": "here/mine@sha256:12"}
+
+
+@pytest.mark.parametrize("text", ["registry.example.com/vision", "registry.example.com/vision/", " localhost:5000\n"])
+def test_a_registry_has_its_slash_whether_it_is_written_or_not(text):
+    wanted = f"{text.strip().rstrip('/')}/bodyposenet-train:1"
+    assert rename_image("bodyposenet-train:1", {"BODYPOSENET_REGISTRY": text}) == wanted
+
+
+@pytest.mark.parametrize("text", ["https://registry.example.com/", "a b/", "registry/Vision/", "a:b/", "/", "me@host/"])
+def test_what_is_no_registry_is_refused(text):
+    with pytest.raises(UserError, match="BODYPOSENET_REGISTRY: should be a registry, such as"):
+        end_registry(text)
 
 
 @pytest.mark.parametrize(

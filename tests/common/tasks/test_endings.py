@@ -116,6 +116,13 @@ def test_other_inputs_and_another_bound_are_news_after_a_good_end(run):
     assert not run("same").look(only_if_new=True)[0]
 
 
+def test_an_ap_in_percent_ends_a_run_before_anything_is_trained(run, capsys):
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run("percent").look(bound=55.0)
+    said = "min_ap or max_ap_drop: an AP, and a loss of it, is from 0 to 1 (got 55); write 0.55 for 55 %"
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("state", "title"), [
     ("COMPLETE", "ENDED"), ("RUNNING", "ENDED"), ("SUCCEEDED", "SUCCEEDED"), ("FAILED", "FAILED"),
 ])  # fmt: skip

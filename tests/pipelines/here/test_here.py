@@ -155,6 +155,11 @@ def test_every_task_of_the_pipeline_is_counted():
     found = titles(read_compiled("prune_retrain")[0])
     assert len(found) == len(set(found)) >= 20
     assert {"Fingerprint", "Convert", "Register", "Summary"} <= set(found)  # in a loop, a branch, and at the end, too
+    assert (found[0], found[-1]) == ("Fingerprint", "Summary")
+    waiting = [
+        found.index(each) for each in ("Convert", "Join", "Train", "Prune", "Retrain", "Export", "Gate", "Register")
+    ]
+    assert waiting == sorted(waiting)
 
 
 def test_a_run_keeps_its_name_until_it_came_to_a_good_end_or_is_asked_for_something_else(tmp_path, monkeypatch):

@@ -305,6 +305,17 @@ def test_two_folders_on_one_server_leave_each_other_alone(fake, declare):
     assert "made by the set 'team-a'" in clash.stderr
 
 
+@pytest.mark.parametrize("owner", ["team-a", "Team_A.1", "équipe", "my set", "a/b", "a:b", "]", "a\nb", "", "@"])
+def test_a_set_finds_its_schedules_again_or_cannot_be_called_so(fake, declare, owner):
+    folder = declare(NIGHTLY)
+    first = run("schedule", "apply", folder, "--set", owner)
+    if first.exit_code == 0:
+        assert signs(applied(folder, "--set", owner)) == ["= nightly: unchanged"]
+        return
+    assert "a set is called by letters, digits, dots and dashes" in first.stderr
+    assert (len(first.stderr.splitlines()), fake.requests) == (1, [])
+
+
 def test_a_mistake_in_any_file_is_told_before_the_server_is_asked_anything(fake, declare):
     folder = declare(NIGHTLY, WEEKLY.replace("@weekly", "0 2 * * 0"))
     result = run("schedule", "apply", folder)

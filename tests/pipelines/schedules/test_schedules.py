@@ -51,7 +51,10 @@ def test_a_declaration_is_read_with_its_defaults(folder):
     assert declared.package.name == "tiny"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("6h", 21600), ("1 d", 86400)])
+SECONDS = {"90s": 90, "30m": 1800, "6h": 21600, "1 d": 86400, "1h30m": 5400, "1d 12h": 129600, "3650d": 315360000}
+
+
+@pytest.mark.parametrize(("text", "seconds"), SECONDS.items())
 def test_an_interval_has_a_unit(folder, text, seconds):
     declared = read_file(written(folder, GOOD.replace('cron: "0 0 2 * * *"', f"interval: {text}")))
     assert declared.schedule.interval == seconds
@@ -68,6 +71,16 @@ def test_an_interval_has_a_unit(folder, text, seconds):
         ("cron: ", "interval: 6h\ncron: ", "3: interval: cron is given, too; keep one of them"),
         ('cron: "0 0 2 * * *"', "interval: 6", "3: interval: should be a number with a unit, such as 30m, 6h or 1d"),
         ('cron: "0 0 2 * * *"', "interval: 10s", "3: interval: should be greater than or equal to 60"),
+        ('cron: "0 0 2 * * *"', "interval: 3651d", "3: interval: should be less than or equal to 315360000"),
+        *(
+            ('cron: "0 0 2 * * *"', f"interval: {text}", "3: interval: should be a number with a unit, such as 30m")
+            for text in ("1h30", "1.5h", "-1h", "1H", "h", "''", "\u0663m", f"{'9' * 5000}d", "1h and 30m")
+        ),
+        *(
+            ("parameters:", f"{key}: {when}\nparameters:", f"4: {key}: should be in a year from 1970 to 2100")
+            for key in ("start_time", "end_time")
+            for when in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00")
+        ),
         ("name: nightly", "name: Every Night", "1: name: should be lower-case letters, digits and dashes between them, "
          "60 at most (got 'Every Night')"),
         ("parameters:", "max_concurrency: 11\nparameters:", "4: max_concurrency: should be less than or equal to 10"),
