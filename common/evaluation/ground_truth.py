@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Photo, read_half
-from bodyposenet.common.data.annotations.outlines import Outlines
+from bodyposenet.common.data.annotations.compact_columns import Outlines
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.loading.decoding import decode_mask
 from bodyposenet.common.data.records.record import Record

@@ -1,6 +1,10 @@
 """Files: read and written alike in every store, whole or not at all, with failures told so that they can be mended."""
 
 import contextlib
+import io
+import mmap
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -9,6 +13,10 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.stores.store import Change
+
+LARGE = 1 << 22  # bytes of a file that is better not held in memory
+_ROOM = 4  # times a copy's size that must be free for it: others write there, too
+_BLOCK = 1 << 20  # bytes that are copied at once
 
 
 def read_bytes(path: str | Path | Location, *, fix: str = "check the path") -> bytes:
@@ -36,6 +44,43 @@ def find_bytes(path: str | Path | Location) -> bytes | None:
         except FileNotFoundError:
             place.require_store()
             return None
+
+
+def map_file(path: Location) -> mmap.mmap | None:
+    """Map a large file of a disk here, so that the kernel can take its memory back.
+
+    What is mapped is a copy without a name in the folder for temporary files: the file itself may be written anew
+    meanwhile, and who reads a mapped file that was cut is killed. The copy is gone with the last who holds it.
+
+    Returns:
+        None where the file is small or elsewhere, cannot be read, or there is little room for a copy: read it.
+    """
+    try:
+        size = 0 if path.remote else path.count_bytes()
+        if size < LARGE:
+            return None
+        with path.open_stream() as file:
+            return _map_copy(file, size)
+    except OSError:
+        return None
+
+
+def move_aside(content: bytes) -> bytes | mmap.mmap:
+    """Map large content from such a copy, too, if there is room for one, so that its bytes can go."""
+    mapped = _map_copy(io.BytesIO(content), len(content)) if len(content) >= LARGE else None
+    return content if mapped is None else mapped
+
+
+def _map_copy(file: BinaryIO, size: int) -> mmap.mmap | None:
+    try:
+        if shutil.disk_usage(tempfile.gettempdir()).free < _ROOM * size:
+            return None
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy, _BLOCK)
+            copy.flush()
+            return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):  # such as a file that is empty by now
+        return None
 
 
 @contextlib.contextmanager

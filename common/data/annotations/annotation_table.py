@@ -1,6 +1,6 @@
 """Annotation table: the people of a file, checked in bulk and put in the order of their photos."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
@@ -9,13 +9,13 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.categories import Kinds
+from bodyposenet.common.data.annotations.compact_columns import KINDS, Joints, Outlines
 from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, Mask, MisfitError, Numbers
 from bodyposenet.common.data.annotations.ids import read_key
 from bodyposenet.common.data.annotations.mending import Mender
-from bodyposenet.common.data.annotations.outlines import Outlines
 from bodyposenet.common.data.annotations.plain_entries import PlainColumns
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
+from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, take
 from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
 from bodyposenet.common.data.importers.document import number_in
 from bodyposenet.common.data.importers.json_text import Rows
@@ -52,7 +52,8 @@ def annotation_table(
         The photos, of the sizes that the annotations are of; the annotations; and the ids of the photos that any
         annotation names, whatever of and however wrong.
     """
-    draft, told = _read_draft(entries, kinds, flags)
+    told = set[int | str | None]()
+    draft = _join(_read_drafts(entries, kinds, flags, told), len(entries), len(kinds.joints))
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= (photos < 0) | np.isin(draft.image_ids, [*images.numbers.values()])
     reader = _Reader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
@@ -60,7 +61,7 @@ def annotation_table(
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
     photos = _find_indices(draft.image_ids, images.ids)
     photos[draft.lost] = -1
-    is_labelled = np.isin(draft.keypoints[..., 2], [flag for flag, code in flags.items() if code > 0])
+    is_labelled = draft.keypoints.find_flags([flag for flag, code in flags.items() if code > 0])
     if album is not None:
         images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
@@ -85,19 +86,17 @@ def annotation_table(
     return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
 
 
-def _read_draft(
-    entries: Sequence[dict[str, Any]], kinds: Kinds, flags: Mapping[int, int]
-) -> tuple["_Draft", set[int | str | None]]:
-    """Read a file's people, and the ids of the photos that its annotations name; no batch outlives its columns."""
-    drafts, told = list[_Draft](), set[int | str | None]()
+def _read_drafts(
+    entries: Sequence[dict[str, Any]], kinds: Kinds, flags: Mapping[int, int], told: set[int | str | None]
+) -> Iterator["_Draft"]:
+    """Read a file's people in batches; ``told`` gets the ids of the photos that its annotations name."""
     for first in range(0, len(entries), BATCH):
         batch = entries[first : first + BATCH]
         taken = (PlainColumns.read(batch) if isinstance(batch, Rows) else None) or Columns([*batch])
         named = taken.values("image_id")
         told.update(named if isinstance(taken, PlainColumns) else _look_up(named, read_key))
         for columns, places in _group(taken.values("category_id"), kinds).items():
-            drafts.append(_Draft(first + places, taken.select(places), columns, kinds, flags))
-    return _join(drafts, len(kinds.joints)), told
+            yield _Draft(first + places, taken.select(places), columns, kinds, flags)
 
 
 def _group(categories: list[Any], kinds: Kinds) -> dict[tuple[int, ...], Numbers]:
@@ -138,7 +137,8 @@ class _Draft:
         self.crowds = taken.flag("iscrowd")
         self.segmentations = Outlines(taken.segmentations())
         own = taken.numbers("keypoints", 3 * len(columns))
-        self.keypoints = spread(own, columns, len(kinds.joints), blank_flag(flags))
+        joints = spread(own, columns, len(kinds.joints), blank_flag(flags))
+        self.keypoints = Joints(joints, len(joints))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
         self.suspect |= ~np.array(_look_up(taken.values("category_id"), kinds.knows), bool)
         self.suspect |= _are_shares(own, flags, self.boxes)
@@ -156,8 +156,7 @@ class _Draft:
     def choose(self, places: Numbers) -> None:
         """Keep some of the annotations, in another order; column by column, so that the memory holds one twice."""
         for name in list(vars(self)):
-            column = getattr(self, name)
-            setattr(self, name, column.select(places) if isinstance(column, Outlines) else column[places])
+            setattr(self, name, take(getattr(self, name), places))
 
 
 def blank_flag(flags: Mapping[int, int]) -> int:
@@ -196,14 +195,29 @@ def _are_shares(own: Floats, flags: Mapping[int, int], boxes: Floats) -> Mask:
     return shares
 
 
-def _join(drafts: list[_Draft], joints: int) -> _Draft:
-    """Join the annotations of all batches and kinds, in the order of the file."""
-    if not drafts:
-        return _Draft(np.arange(0), Columns([]), tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
-    whole = drafts[0]
-    for name in list(vars(whole)) if len(drafts) > 1 else ():
-        columns = [vars(draft).pop(name) for draft in drafts]
-        setattr(whole, name, Outlines.join(columns) if name == "segmentations" else np.concatenate(columns))
+def _join(drafts: Iterable[_Draft], most: int, joints: int) -> _Draft:
+    """Join the annotations of all batches and kinds, in the order of the file.
+
+    Each is copied as it comes, so that no two are there at once; room that nothing is written to takes no memory.
+
+    Args:
+        drafts: The batches.
+        most: Annotations that they have together, at most.
+        joints: K.
+    """
+    whole = _Draft(np.arange(0), Columns([]), tuple(range(joints)), Kinds(("",) * joints, {}, None), {0: 0})
+    gathered, outlines, filled = Joints(np.empty((most, joints, 3), KINDS[0]), 0), list[Outlines](), 0
+    plain = [name for name in vars(whole) if name not in ("keypoints", "segmentations")]
+    columns = {name: np.empty((most, *getattr(whole, name).shape[1:]), getattr(whole, name).dtype) for name in plain}
+    for draft in drafts:
+        end = filled + len(draft.rows)
+        for name, column in columns.items():
+            column[filled:end] = getattr(draft, name)
+        gathered.append(draft.keypoints[:])
+        outlines.append(draft.segmentations)
+        filled = end
+    vars(whole).update({name: column[:filled] for name, column in columns.items()})
+    whole.keypoints, whole.segmentations = gathered.select(slice(None)), Outlines.join(outlines)
     if (np.diff(whole.rows) < 0).any():
         whole.choose(np.argsort(whole.rows))
     return whole

@@ -192,7 +192,7 @@ class CocoSet:
         Args:
             codes: For each of the set's flags, the new one; others become 0.
         """
-        keypoints = self.annotations.keypoints.copy()
+        keypoints = np.array(self.annotations.keypoints)
         keypoints[..., 2] = recode(keypoints[..., 2], codes)
         counts = np.count_nonzero(keypoints[..., 2], axis=1)
         return replace(self, annotations=replace(self.annotations, keypoints=keypoints, num_keypoints=counts))

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Meta, Raw, Struct
 
 from bodyposenet.common.bounds import COORDINATE, PHOTO_SIDE, WHOLE_NUMBER
+from bodyposenet.common.data.annotations.compact_columns import NONE
 from bodyposenet.common.data.annotations.fields import HUGE, Floats, Mask, Numbers
-from bodyposenet.common.data.annotations.outlines import NONE
 from bodyposenet.common.data.importers.json_text import REFUSALS, ZEROS, Rows
 
 Whole = Annotated[int, Meta(ge=-WHOLE_NUMBER, le=WHOLE_NUMBER)]
@@ -54,7 +54,7 @@ class RunLengths(Struct, gc=False):
 
 _LARGE = b"0" * len(str(COORDINATE))
 _PHOTOS = msgspec.json.Decoder(list[PlainPhoto])
-_ENTRIES = msgspec.json.Decoder(list[PlainEntry])
+_ENTRY = msgspec.json.Decoder(PlainEntry)
 _OUTLINES = msgspec.json.Decoder(list[list[list[Coordinate]] | RunLengths | None])
 
 
@@ -84,7 +84,7 @@ class PlainColumns:
             numbers that no photo reaches to.
     """
 
-    def __init__(self, entries: Sequence[PlainEntry], outlines: Sequence[bytes]) -> None:
+    def __init__(self, entries: Sequence[PlainEntry], outlines: Sequence[bytes | Raw]) -> None:
         self.entries, self._outlines = entries, outlines
         self.suspect = np.zeros(len(entries), bool)
 
@@ -92,7 +92,7 @@ class PlainColumns:
     def read(cls, rows: Rows) -> "PlainColumns | None":
         """Read the columns of some annotations; None where a value of any is of another kind."""
         try:
-            entries = _ENTRIES.decode(rows.join())
+            entries = rows.decode(_ENTRY)
             texts = [bytes(entry.segmentation) for entry in entries]
             plain = [text for text in texts if text.startswith(b"[[")]
             others = [text for text in texts if not text.startswith(b"[[")] if _are_polygons(plain) else texts
@@ -102,7 +102,10 @@ class PlainColumns:
         polygons = [outline for outline in outlines if isinstance(outline, list)]
         if any(len(part) % 2 for part in chain.from_iterable(polygons)):
             return None
-        return cls(entries, [text if text.startswith(b"{") or text.find(b"[", 1) > 0 else NONE for text in texts])
+        shown = [text.startswith(b"{") or text.find(b"[", 1) > 0 for text in texts]
+        return cls(
+            entries, [entry.segmentation if drawn else NONE for entry, drawn in zip(entries, shown, strict=True)]
+        )
 
     def select(self, places: Numbers) -> "PlainColumns":
         """Return the columns of some of the entries."""
@@ -141,6 +144,6 @@ class PlainColumns:
         array[wild] = 0
         return array
 
-    def segmentations(self) -> Sequence[bytes]:
+    def segmentations(self) -> Sequence[bytes | Raw]:
         """Return the texts of the outlines."""
         return self._outlines

@@ -10,6 +10,7 @@ import numpy as np
 
 from bodyposenet.common.bounds import PHOTO_PIXELS, PHOTO_SIDE, WHOLE_NUMBER
 from bodyposenet.common.data.annotations.album import Album
+from bodyposenet.common.data.annotations.compact_columns import Joints, Outlines
 from bodyposenet.common.data.annotations.fields import (
     SHOWN,
     Entry,
@@ -19,7 +20,6 @@ from bodyposenet.common.data.annotations.fields import (
     Numbers,
 )
 from bodyposenet.common.data.annotations.ids import Key, read_key
-from bodyposenet.common.data.annotations.outlines import Outlines
 from bodyposenet.common.data.annotations.plain_entries import read_plain_photos
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.importers.json_text import Rows
@@ -76,7 +76,7 @@ class AnnotationTable:
 
     first: Numbers
     ids: Numbers
-    keypoints: Floats
+    keypoints: Floats | Joints
     boxes: Floats
     areas: Floats
     crowds: Mask
@@ -87,14 +87,20 @@ class AnnotationTable:
         """Return the annotations of some photos: of those of which ``(P,)`` ``kept`` is true."""
         counts = np.diff(self.first)
         rows = np.flatnonzero(np.repeat(kept, counts))
-        own = {key: value[rows] for key, value in vars(self).items() if key not in ("first", "segmentations")}
-        first = np.concatenate([[0], np.cumsum(counts[kept])])
-        return replace(self, first=first, segmentations=self.segmentations.select(rows), **own)
+        own = {key: take(value, rows) for key, value in vars(self).items() if key != "first"}
+        return replace(self, first=np.concatenate([[0], np.cumsum(counts[kept])]), **own)
 
     @property
     def photo_of(self) -> Numbers:
         """``(A,)`` the photo of each annotation, counted from 0."""
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+
+def take(column: Any, places: Numbers) -> Any:
+    """Take some entries of a column, in any order, and leave them as compact as they are."""
+    if isinstance(column, Joints | Outlines):
+        return column.select(places)
+    return column[places]
 
 
 def photo_table(

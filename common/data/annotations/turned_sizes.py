@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bodyposenet.common.data.annotations.album import Album
+from bodyposenet.common.data.annotations.compact_columns import Joints
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
@@ -13,7 +14,7 @@ BEYOND = 0.02  # of a side: nearer to the edge, annotators were generous
 KIND = "size of a turned photo"
 
 
-def reach(boxes: Floats, keypoints: Floats, labelled: Mask) -> Floats:
+def reach(boxes: Floats, keypoints: Floats | Joints, labelled: Mask) -> Floats:
     """Return ``(A, 2)`` the largest x and y of each annotation's box and labelled joints.
 
     Args:

@@ -1,5 +1,6 @@
 """Foreign: formats that hold no poses, or not as COCO does, and what to export instead of them."""
 
+import mmap
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -89,7 +90,7 @@ def refuse_kind(document: Mapping[str, Any], where: str) -> None:
         raise UserError("these are annotations of VIA", where=where, fix=_COCO_FIX)
 
 
-def refuse_text(data: bytes, where: str) -> None:
+def refuse_text(data: bytes | mmap.mmap, where: str) -> None:
     """Raise where the file is no JSON but of a known kind.
 
     Raises:

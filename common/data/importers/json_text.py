@@ -1,18 +1,22 @@
 """JSON text: annotations parsed by msgspec, and by Python's own parser wherever the two might differ."""
 
+import codecs
 import contextlib
+import mmap
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from json import JSONDecoder
 from json.decoder import WHITESPACE, JSONDecodeError, scanstring  # type: ignore[attr-defined]
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
+import numpy as np
 
 from bodyposenet.common.data.importers.document import EXPORT_AGAIN, collector_paused, decode_text
 from bodyposenet.common.errors import UserError
 
+Value = TypeVar("Value")
 _SCANNER = JSONDecoder()
 _WORDS = ("true", "false", "null", "NaN", "-Infinity")
 
@@ -24,6 +28,7 @@ _OPENING = re.compile(rb"[ \t\n\r]*\{[ \t\n\r]*")
 _KEY = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*')
 _NEXT = re.compile(rb"[ \t\n\r]*([,}])[ \t\n\r]*")
 _OBJECT = ord("{")
+_BLOCK = 1 << 18  # bytes that are looked at at once
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -77,14 +82,22 @@ class Rows(Sequence[dict[str, Any]]):
         """Write all of them as the text of a list."""
         return b"[%b]" % b",".join(self._texts)
 
+    def decode(self, kind: "msgspec.json.Decoder[Value]") -> list[Value]:
+        """Read each as a kind of object; what such an object has as text stays where it is, and holds all the text.
 
-def parse(data: bytes, where: str, rows: Collection[str] = ()) -> Any:
+        Raises:
+            ValidationError: One is of another kind.
+        """
+        return [*map(kind.decode, self._texts)]
+
+
+def parse(data: bytes | mmap.mmap, where: str, rows: Collection[str] = ()) -> Any:
     """Parse a JSON text; a key of the outermost object may stand there once only.
 
     Values below are as Python's parser takes them: NaN is a number here, and of equal keys the last counts.
 
     Args:
-        data: The text, in UTF-8, UTF-16 or UTF-32.
+        data: The text, in UTF-8, UTF-16 or UTF-32. Rows hold it for as long as they are held themselves.
         where: The file, for errors.
         rows: Keys of the outermost object; where a value is a list of objects, they are returned as :class:`Rows`.
 
@@ -95,28 +108,36 @@ def parse(data: bytes, where: str, rows: Collection[str] = ()) -> Any:
         try:
             return _parse_quickly(data, where, rows)
         except (*REFUSALS, _UnlikeError):
-            return parse_by_scanner(data, where)
+            return parse_by_scanner(bytes(data), where)
 
 
-def _parse_quickly(data: bytes, where: str, rows: Collection[str]) -> Any:
+def _parse_quickly(data: bytes | mmap.mmap, where: str, rows: Collection[str]) -> Any:
     opening = _OPENING.match(data)
     if opening is None:
         return _VALUE.decode(data)
     members = _MEMBERS.decode(data)
     _hold_to_text(members, data, opening.end())
-    if rows and not data.isascii():
-        data.decode()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data) if rows else 0, _BLOCK):  # msgspec takes text that is kept for UTF-8
+        decoder.decode(data[start : start + _BLOCK], start + _BLOCK >= len(data))
     return {key: _keep_rows(text, where) if key in rows else _VALUE.decode(text) for key, text in members.items()}
 
 
-def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes, at: int) -> None:
+def _locate(text: msgspec.Raw | bytes | mmap.mmap) -> int:
+    """Find where in the memory a text begins."""
+    address: int = np.frombuffer(text, np.uint8).ctypes.data
+    return address
+
+
+def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes | mmap.mmap, at: int) -> None:
     """Walk from member to member, whose texts must stand there: of a key that is there twice, only the last does."""
     walked: set[str] = set()
+    begin = _locate(data)
     mark = b"}"
     for _ in members:
         found = _KEY.match(data, at)
         key = _VALUE.decode(found[1]) if found else ""
-        if found is None or key in walked or not data.startswith(members[key], found.end()):
+        if found is None or key in walked or _locate(members[key]) != begin + found.end():
             raise _UnlikeError
         walked.add(key)
         after = _NEXT.match(data, found.end() + len(members[key]))

@@ -1,6 +1,7 @@
 """Load: any file, archive or folder of annotations as one COCO document."""
 
 import logging
+import mmap
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from bodyposenet.common.data.importers.yolo_layout import find_root
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.digests import digest_bytes, digest_file
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import read_bytes
+from bodyposenet.common.storage.files import map_file, move_aside, read_bytes
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import open_photos
 
@@ -80,17 +81,18 @@ def load_document(
     if files is not None:
         return _load_files(source, files, joints, photos, as_rows=as_rows)
     data, where = _read(source)
-    if is_cvat_xml(data):
+    if isinstance(data, bytes) and is_cvat_xml(data):
         return read_cvat_xml(data, where, choice=source.choice, joints=joints, photos=photos, names=())
     document = _parse(data, where, as_rows=as_rows)
     del data
     return _convert(document, where, joints)
 
 
-def _parse(data: bytes, where: str, *, as_rows: bool) -> Any:
+def _parse(data: bytes | mmap.mmap, where: str, *, as_rows: bool) -> Any:
     """Parse JSON, or say what else it is."""
-    data = gunzip(data, where) if data.startswith(GZIP) else data
+    data = gunzip(data, where) if isinstance(data, bytes) and data.startswith(GZIP) else data
     foreign.refuse_text(data, where)
+    data = move_aside(data) if as_rows and isinstance(data, bytes) and data.startswith(b"{") else data
     return parse(data, where, (PHOTOS, ANNOTATIONS) if as_rows else ())
 
 
@@ -201,7 +203,7 @@ def _load_files(
             return read_folder(files, labels, joints)
         if main is None:
             name = _choose_document(source, files)
-            document = _parse(read_bytes(place / name, fix=_FIX), files.tell(name), as_rows=as_rows)
+            document = _parse(_read_file(place / name), files.tell(name), as_rows=as_rows)
             return _convert(document, files.tell(name), joints)
         data, where = files.read(main), files.tell(main)
         if not is_yolo(main):
@@ -209,10 +211,19 @@ def _load_files(
     return read_yolo(data, files, where, choice=source.choice, joints=joints, photos=photos)
 
 
-def _read(source: Source) -> tuple[bytes, str]:
+def _read_file(place: Location) -> bytes | mmap.mmap:
+    """Read a file; map it where it is a large object of JSON."""
+    mapped = map_file(place) if place.suffix.lower() == ".json" else None
+    return mapped if mapped is not None and mapped[:1] == b"{" else read_bytes(place, fix=_FIX)
+
+
+def _read(source: Source) -> tuple[bytes | mmap.mmap, str]:
     """Read the annotation file, unpacked, and tell where it is."""
     where, choice = str(source.place), source.choice
-    data = read_bytes(source.place, fix=_FIX)
+    data = _read_file(source.place)
+    if isinstance(data, mmap.mmap) and not choice:
+        return data, where
+    data = bytes(data)
     if data.startswith(ZIP):
         where, data = annotation_file(data, choice, where)
     elif choice and not is_cvat_xml(data):

@@ -18,7 +18,7 @@ from support.writers import append_at_one_time
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
-from bodyposenet.common.storage.files import find_bytes, listing, read_bytes, rewrite, whole_file
+from bodyposenet.common.storage.files import LARGE, find_bytes, listing, map_file, read_bytes, rewrite, whole_file
 from bodyposenet.common.storage.location import join, locate
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
@@ -390,3 +390,29 @@ def test_a_pipe_of_the_shell_is_as_good_as_a_file():
         assert read_bytes(f"/dev/fd/{reading}") == b"content"
     finally:
         os.close(reading)
+
+
+def test_a_large_file_is_mapped_from_a_copy_that_nobody_else_has(tmp_path, monkeypatch):
+    place, aside = locate(tmp_path / "large"), tmp_path / "aside"
+    aside.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(aside))
+    content = os.urandom(1 << 10) * (LARGE >> 10)
+    place.write_bytes(content)
+    mapped = map_file(place)
+    os.truncate(place, 0)  # who reads what is cut where it is mapped is killed
+    assert mapped[:] == content
+    assert not [*aside.iterdir()]
+
+
+def test_what_is_small_or_elsewhere_or_finds_no_room_is_not_mapped(tmp_path, bucket, monkeypatch):
+    small, large = locate(tmp_path / "small"), locate(tmp_path / "large")
+    small.write_bytes(bytes(LARGE - 1))
+    large.write_bytes(bytes(LARGE))
+    put(f"{bucket}/large", bytes(LARGE))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    others = [small, locate(f"{bucket}/large"), locate(tmp_path / "none"), locate(tmp_path), locate(pipe)]
+    assert [map_file(place) for place in others] == [None] * len(others)
+    assert map_file(large) is not None
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert map_file(large) is None

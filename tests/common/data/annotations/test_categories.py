@@ -34,7 +34,7 @@ def test_joints_stand_as_the_spec_has_them_whichever_categories_a_file_has(tmp_p
     coco = read(tmp_path, [given[kind] for kind in kinds], kinds)
     assert coco.joints == JOINTS
     places = {"fox": [[1, 2, 2], [3, 4, 2], [5, 6, 1], [0, 0, 0]], "crane": [[9, 10, 1], [7, 8, 2], [0] * 3, [0] * 3]}
-    assert coco.annotations.keypoints.tolist() == [places[kind] for kind in kinds]
+    assert coco.annotations.keypoints[:].tolist() == [places[kind] for kind in kinds]
 
 
 @pytest.mark.parametrize("flags", [{1: 2, 0: 1, -1: 0}, {3: 2, 2: 1, 1: 0}, {1: 2, 0: 1}])

@@ -1,8 +1,11 @@
 """Plain entries: many annotations read at once are what they are one by one, whatever stands among them."""
 
+import gzip
 import json
 import pickle
+import tracemalloc
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +13,9 @@ from hypothesis import strategies as st
 from support.coco_files import JOINTS, annotation, category, document, image
 
 from bodyposenet.common.data.annotations.coco import read_annotations
-from bodyposenet.common.data.annotations.outlines import Outlines
+from bodyposenet.common.data.annotations.compact_columns import Joints, Outlines
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.storage.files import LARGE
 
 RUNS = {"size": [120, 160], "counts": [5, 10, 19185]}
 VALUES = {
@@ -65,7 +69,8 @@ def people(changes):
 def describe(coco):
     """All of a set, to the type of each number of an outline."""
     table = coco.annotations
-    columns = [(column.dtype, column.tolist()) for name, column in vars(table).items() if name != "segmentations"]
+    arrays = [np.asarray(column) for name, column in vars(table).items() if name != "segmentations"]
+    columns = [(array.dtype, array.tolist()) for array in arrays]
     told = [str(problem) for problem in coco.problems], sorted(coco.annotated), coco.refused, coco.joints
     photos = [list(map(repr, column)) for column in vars(coco.images).values()]
     return repr((photos, columns, list(table.segmentations), told))
@@ -140,7 +145,9 @@ def test_outlines_are_packed_alike_whatever_blanks_stand_between_their_values():
 def test_outlines_come_back_as_they_were_written():
     given_ = [[[1, 2.0, 3, 4.5, 5, 6]], RUNS, [], [[]]]
     texts = Outlines(json.dumps(each).encode() for each in given_)
-    for outlines in (texts, Outlines(given_), pickle.loads(pickle.dumps(texts))):
+    places = Outlines(msgspec.json.decode(json.dumps(given_), type=list[msgspec.Raw]))
+    assert pickle.dumps(places) == pickle.dumps(texts)
+    for outlines in (texts, places, Outlines(given_), pickle.loads(pickle.dumps(texts))):
         assert repr([*outlines]) == repr(outlines[:]) == repr(given_)
         assert outlines.find_runs() == [1]
         assert [*outlines.select(np.array([2, 0]))] == [[], given_[0]]
@@ -148,3 +155,44 @@ def test_outlines_come_back_as_they_were_written():
         assert [*Outlines.join([outlines, outlines])] == given_ * 2
     texts[0] = RUNS
     assert texts[0] is RUNS
+
+
+NUMBERS = st.sampled_from((0.0, -0.0, 1.0, 2.5, -32768.0, 32767.0, 32768.0, 16777217.0, 0.1, 1e6, 5e-324, float("nan")))
+PEOPLE = st.lists(st.lists(NUMBERS | st.integers(0, 640).map(float), min_size=6, max_size=6), max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches=st.lists(PEOPLE, max_size=4), data=st.data())
+def test_joints_are_read_to_the_bit_as_they_were_put(batches, data):
+    arrays = [np.array(batch, float).reshape(-1, 2, 3) for batch in batches]
+    wanted = np.concatenate([np.zeros((0, 2, 3)), *arrays])
+    joints = Joints(np.empty((len(wanted) + 2, 2, 3), np.int16), 0)
+    for array in arrays:
+        joints.append(array)
+    if len(wanted):
+        place, number = data.draw(st.integers(0, len(wanted) - 1)), data.draw(NUMBERS)
+        joints[place] = wanted[place] = np.full((2, 3), number)
+    order = np.array(data.draw(st.permutations(range(len(wanted)))), int)
+    for found, those in ((joints[:], wanted), (joints.select(order)[:], wanted[order]), (np.array(joints), wanted)):
+        assert (found.dtype, found.shape, found.tobytes()) == (those.dtype, those.shape, those.tobytes())
+    assert joints.find_flags([0, 2.5]).tolist() == np.isin(wanted[..., 2], [0, 2.5]).tolist()
+
+
+@pytest.mark.parametrize(("name", "most"), [("people.json", 0.5), ("people.json.gz", np.inf)])  # unpacked, for a while
+def test_a_large_file_is_read_without_its_text_in_memory_and_may_be_cut_meanwhile(tmp_path, monkeypatch, name, most):
+    monkeypatch.setattr("bodyposenet.common.data.annotations.annotation_table.BATCH", 16)
+    outline = [[float(number) for number in range(600)]]
+    entries = [annotation(number, 1, (5, 5, 50, 50)) | {"segmentation": outline} for number in range(1, 1601)]
+    path, text = tmp_path / name, json.dumps(document([image(1)], entries)).encode()
+    path.write_bytes(gzip.compress(text, 1) if path.suffix == ".gz" else text)
+    assert len(text) > LARGE
+    tracemalloc.start()
+    try:
+        coco = read_annotations(path, JOINTS)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    path.write_text("")
+    assert kept < 0.4 * len(text)
+    assert peak < most * len(text)
+    assert [*coco.annotations.segmentations] == [outline] * 1600
