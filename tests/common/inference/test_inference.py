@@ -39,8 +39,12 @@ def photos(tmp_path):
 @pytest.fixture
 def network(tmp_path):
     """A perfect network that is shown the photos in the order of the folder."""
+    return network_that_sees(PEOPLE, tmp_path)
+
+
+def network_that_sees(people, folder):
     images = [image(1, size=(200, 260), name="a.JPG"), image(2, size=(200, 260), name="b.png")]
-    path = write_annotations(tmp_path / "truth.json", document(images, PEOPLE))
+    path = write_annotations(folder / "truth.json", document(images, people))
     return PerfectRunner(read_annotations(path), shape=(184, 184))
 
 
@@ -75,8 +79,9 @@ def test_a_folders_photos_are_taken_by_name_and_not_those_below_it(network, phot
     assert status == ["STARTED", "SUCCESS"]
 
 
-def test_keypoints_are_in_the_photos_pixels_and_missing_ones_at_zero(network, photos, tmp_path):
-    network.truth.photos[0].people[0].keypoints[15] = 0  # left ankle
+def test_keypoints_are_in_the_photos_pixels_and_missing_ones_at_zero(photos, tmp_path):
+    left_ankle = 15
+    network = network_that_sees([standing(1, 1, (20, 20, 90, 180), hidden=[left_ankle]), *PEOPLE[1:]], tmp_path)
     _, made = run(network, "image", photos / "a.JPG", results_dir=tmp_path / "out")
     found = dict(zip(BODYPOSENET_18.joints, made["images"][0]["keypoints"][0], strict=True))
     assert found["left_ankle"] == [0, 0]
