@@ -62,6 +62,20 @@ def trained(kind, *, silent=(), seed=0):
     return model
 
 
+def seeded(model, seed):
+    """Give kernels He's normal values from a stream of their own: that of Keras's seeds is shared by threads."""
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        values = [np.array(weight) for weight in layer.weights]
+        layer.set_weights([he_normal(random, value.shape) if value.ndim == 4 else value for value in values])
+    return model
+
+
+def he_normal(random, shape):
+    fan_in = np.prod(shape[:2] if shape[-1] == 1 else shape[:3])  # a depthwise kernel sees a channel
+    return random.normal(0, (2 / fan_in) ** 0.5, shape)
+
+
 def shaken(random, weight):
     value = np.array(weight)
     if value.ndim == 4:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.drawn_records import convert_drawn, records_of
-from support.networks import BACKBONES, STICK, network, pictures
+from support.networks import BACKBONES, STICK, network, pictures, seeded
 from support.tiny_training import tiny_spec
 
 from bodyposenet.common.cli.main import main
@@ -30,9 +30,8 @@ FINE = {"pruning_granularity": 1, "min_num_filters": 1}
 
 @pytest.fixture(scope="module", params=["vgg", "mobilenet_v2"])
 def model(request):
-    keras.utils.set_random_seed(3)
     backbone = {} if request.param == "vgg" else {"architecture": request.param}
-    return network(STICK, **SHORT, use_bias=True, backbone_attributes=backbone, kernel_initializer="he_normal")
+    return seeded(network(STICK, **SHORT, use_bias=True, backbone_attributes=backbone), 3)
 
 
 def batches(count=2):
