@@ -55,6 +55,7 @@ class Person:
         crowd: Whether it stands for a group of people that nobody told apart.
         num_keypoints: How many joints are labelled.
         segmentation: Polygons, run lengths, or an empty list.
+        category: Place of its category among those of people in the file.
     """
 
     annotation_id: int
@@ -64,6 +65,7 @@ class Person:
     crowd: bool
     num_keypoints: int
     segmentation: Segmentation
+    category: int = 0
 
     @property
     def labelled(self) -> bool:
@@ -119,6 +121,7 @@ class Photos(Sequence[Photo]):
             columns.crowds[rows].tolist(),
             columns.num_keypoints[rows].tolist(),
             columns.segmentations[rows],
+            columns.categories[rows].tolist(),
         )
 
 
@@ -135,6 +138,7 @@ class CocoSet:
         refused: Entries of photos that were left out, whoever is in them.
         other_half: Photos of the same file that are of the other half of the dataset, where the file is split.
         annotated: Ids of the photos that any annotation of the file is of, whatever of and however wrong.
+        kinds: Its categories of people.
     """
 
     path: Location
@@ -145,6 +149,7 @@ class CocoSet:
     refused: int = 0
     other_half: PhotoTable | None = None
     annotated: frozenset[int] = frozenset()
+    kinds: Kinds | None = None
 
     @cached_property
     def photos(self) -> Photos:
@@ -273,7 +278,7 @@ def _read(
     if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
         log.warning(_ALL_HIDDEN, path)
     refused = len(entries["images"]) - len(images.ids)
-    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, annotated=annotated)
+    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, None, annotated, kinds)
 
 
 def _not_coco(path: Location, why: str) -> UserError:
