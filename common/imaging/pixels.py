@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
 from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
+from bodyposenet.common.imaging.jpeg_scan import shorten_jpeg
 from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
 
@@ -84,9 +85,18 @@ def decode_size(data: bytes) -> Size | None:
 def is_whole(data: bytes) -> bool:
     """Tell whether a file decodes to its end, a JPEG or PNG at less cost than its pixels.
 
-    A JPEG is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
+    A JPEG's markers tell it, or it is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
     """
-    return _is_whole_png(data) if data.startswith(PNG) else decode_grey(data) is not None
+    if data.startswith(PNG):
+        return _is_whole_png(data)
+    return (data.startswith(JPEG) and _is_whole_jpeg(data)) or decode_grey(data) is not None
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Tell a JPEG that decodes to its end, if that can be told without its pixels."""
+    height, width = read_header_size(data) or (0, 0)
+    small = shorten_jpeg(data) if 0 < height * width <= PHOTO_PIXELS else None
+    return small is not None and decode_grey(small) is not None
 
 
 def _is_whole_png(data: bytes) -> bool:
