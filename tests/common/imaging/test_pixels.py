@@ -74,11 +74,13 @@ def test_real_photos_state_their_size(data_folder):
 
 
 @pytest.mark.data
-def test_real_photos_are_told_whole_by_their_markers(data_folder):
+def test_real_photos_are_told_whole_by_their_markers(data_folder, capfd):
     for path in sorted((data_folder / "coco_sample/images").iterdir()):
         data = path.read_bytes()
         assert len(shorten_jpeg(data)) < 4096, path.name
         assert shorten_jpeg(data[:-2]) is None, path.name
+        assert is_whole(data), path.name
+    assert capfd.readouterr().err == ""  # libjpeg finds nothing to tell
 
 
 def draw_jpegs(dice):
@@ -106,6 +108,13 @@ def damage(data, dice):
         data[:in_head] + dice.bytes(1) + data[in_head + 1 :],
         data + dice.bytes(number),
     ]
+
+
+def test_of_a_sound_jpeg_nothing_is_told(capfd):
+    drawn = [*draw_jpegs(np.random.default_rng(5))]
+    assert all(map(is_whole, drawn))
+    assert sum(shorten_jpeg(data) is not None for data in drawn) >= 9  # all but progressive ones
+    assert capfd.readouterr().err == ""
 
 
 def test_a_jpeg_is_whole_just_where_its_pixels_decode(capfd):
