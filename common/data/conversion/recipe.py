@@ -16,7 +16,8 @@ from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import JPEG, read_header_size
 from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
-from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault, is_whole
+from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault
+from bodyposenet.common.imaging.whole_files import is_whole
 from bodyposenet.common.plain_text import bare_address
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced

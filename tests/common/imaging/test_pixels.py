@@ -13,9 +13,9 @@ from bodyposenet.common.bounds import PHOTO_PIXELS
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.imaging.headers import read_header_size
-from bodyposenet.common.imaging.jpeg_scan import shorten_jpeg
 from bodyposenet.common.imaging.photo import decode_image
-from bodyposenet.common.imaging.pixels import decode, decode_grey, decode_size, describe_fault, is_whole
+from bodyposenet.common.imaging.pixels import decode, decode_grey, decode_size, describe_fault
+from bodyposenet.common.imaging.whole_files import is_whole, shorten_jpeg
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 formats = st.sampled_from(

@@ -1,12 +1,15 @@
-"""JPEG scan: whether a JPEG goes on to its end, told by its markers, at a tenth of what decoding its pixels costs.
+"""Whole files: whether an image goes on to its end; of a JPEG its markers tell, at a tenth of what its pixels cost.
 
 Numbers of markers, how segments are laid out, and codes are those of ITU-T T.81, annexes B and C.
 """
 
 import re
+import zlib
 from collections.abc import Iterator
 
-from bodyposenet.common.imaging.headers import JPEG
+from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.imaging.headers import JPEG, PNG, read_header_size
+from bodyposenet.common.imaging.pixels import decode_grey
 
 _FRAME, _FRAMES = {0xC0, 0xC1}, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # whose pixels are one scan; of every kind
 _TABLES, _SCAN, _ADOBE, _COMMENT = 0xC4, 0xDA, 0xEE, 0xFE
@@ -16,6 +19,35 @@ _END = b"\xff\xd9"
 _AFTER_PIXELS = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # any marker but those within a scan
 _SMALL = (8).to_bytes(2) * 2  # height and width
 _NOTHING = 0  # the value that codes no difference from the block before, or no more waves in a block
+
+
+def is_whole(data: bytes) -> bool:
+    """Tell whether a file decodes to its end, a JPEG or PNG at less cost than its pixels.
+
+    A JPEG's markers tell it, or it is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
+    """
+    if data.startswith(PNG):
+        return _is_whole_png(data)
+    return (data.startswith(JPEG) and _is_whole_jpeg(data)) or decode_grey(data) is not None
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Tell a JPEG that decodes to its end, if that can be told without its pixels."""
+    height, width = read_header_size(data) or (0, 0)
+    small = shorten_jpeg(data) if 0 < height * width <= PHOTO_PIXELS else None
+    return small is not None and decode_grey(small) is not None
+
+
+def _is_whole_png(data: bytes) -> bool:
+    at = len(PNG)
+    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
+        end = at + 8 + int.from_bytes(data[at : at + 4])
+        if int.from_bytes(data[end : end + 4]) != zlib.crc32(data[at + 4 : end]):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
 
 
 def shorten_jpeg(data: bytes) -> bytes | None:
