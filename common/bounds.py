@@ -12,6 +12,7 @@ PHOTO_BYTES = 2**28  # of a photo's file
 PHOTO_RATIO = 200  # of a packed photo's sizes, above PHOTO_RATIO_FROM: no photo packs so well
 PHOTO_RATIO_FROM = 2**24  # bytes; masks of one colour pack 1000 to 1
 EXIF_ENTRIES = 1024  # of a directory in EXIF data
+FOLDER_FILES = 2**22  # below a folder that is looked through
 
 # Videos
 VIDEO_PIXELS = 2**24  # of a frame: 5,312 x 2,988, 50 MB

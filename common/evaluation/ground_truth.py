@@ -134,4 +134,5 @@ def _table(rows: Rows, photos: int) -> AnnotationTable:
         crowds=np.array([row[4] for row in rows], bool),
         num_keypoints=np.count_nonzero(keypoints[..., 2], axis=1),
         segmentations=Outlines([] for _ in rows),
+        categories=np.zeros(len(rows), np.int64),
     )

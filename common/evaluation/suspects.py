@@ -121,7 +121,7 @@ def list_suspects(
     truth = photos.truth
     suspects = find_suspects(truth, detections, skeleton)
     drawn = choose_limbs(truth.joints, skeleton)
-    write_suspects(results_dir, suspects, drawn, choice)
+    write_suspects(results_dir, suspects, drawn, choice, truth.kinds)
     people = int(truth.labelled.sum())
     facts = {"Annotations": str(truth.path), "Photos": str(photos.folder), "Told by": "geometry, and who was found"}
     write_suspects_page(

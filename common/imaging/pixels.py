@@ -3,14 +3,12 @@
 OpenCV would take any kind that it knows, and up to 2**30 pixels: a PNG of 120 KB can ask for 9 GB.
 """
 
-import zlib
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
-from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, TIFF, Size, read_header_size
 from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
 
@@ -79,23 +77,3 @@ def decode_size(data: bytes) -> Size | None:
     """``(height, width)`` of an image that decodes, a JPEG to an eighth of its size; None where it does not."""
     image = decode_grey(data) if data.startswith(JPEG) else decode_pixels(data)
     return None if image is None else read_header_size(data)
-
-
-def is_whole(data: bytes) -> bool:
-    """Tell whether a file decodes to its end, a JPEG or PNG at less cost than its pixels.
-
-    A JPEG is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
-    """
-    return _is_whole_png(data) if data.startswith(PNG) else decode_grey(data) is not None
-
-
-def _is_whole_png(data: bytes) -> bool:
-    at = len(PNG)
-    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        if int.from_bytes(data[end : end + 4]) != zlib.crc32(data[at + 4 : end]):
-            return False
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at = end + 4
-    return False

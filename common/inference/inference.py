@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,10 +164,12 @@ def list_photos(kind: InputType, source: Location, root: Location | None) -> tup
 
 
 def _resolve(name: str, root: Location | None) -> Location:
-    """Locate a name below the root, or as it is where only that exists."""
+    """Locate a name below the root, or as it is where only that exists; a store is asked only if both may."""
     below, itself = join(root or "", name), locate(name)
     with translate_errors(below), translate_errors(itself):
-        return itself if not below.exists() and itself.exists() else below
+        if below == itself or not itself.exists():
+            return below
+        return itself if os.path.isabs(name) or not below.exists() else below
 
 
 def _from_json(source: Location, root: Location | None) -> tuple[list[Entry], dict[str, Any]]:

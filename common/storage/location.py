@@ -7,6 +7,7 @@ for what is reached by requests. ``stores/schemes.py`` has the list: a line ther
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import stat
@@ -16,10 +17,14 @@ from typing import BinaryIO, ClassVar, cast
 
 from bodyposenet.common.storage.errors import in_bucket
 from bodyposenet.common.storage.stores.schemes import find_scheme, locate_remote
-from bodyposenet.common.storage.stores.store import Change, Location, Stat
+from bodyposenet.common.storage.stores.store import Change, Location, Stat, gather_listing
 from bodyposenet.common.storage.temporary_names import open_slot
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
+
+UNREAL = ("/proc", "/sys")  # where the kernel shows what it knows as files
+
+log = logging.getLogger(__name__)
 
 
 class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path itself makes no subclasses before 3.12
@@ -64,7 +69,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
 
     def list_files(self) -> dict[str, Stat]:
         """List every file below the folder."""
-        return dict(_walk(str(self), "", frozenset()))
+        return gather_listing(_walk(str(self)), self)
 
     @contextlib.contextmanager
     def write_whole(self) -> Iterator[BinaryIO]:
@@ -146,22 +151,45 @@ def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:
     return os.fdopen(descriptor, "ab", buffering)
 
 
-def _walk(folder: str, prefix: str, seen: frozenset[str]) -> Iterator[tuple[str, Stat]]:
-    real = os.path.realpath(folder)
-    if real in seen:  # a link to a folder above
+def _walk(folder: str) -> Iterator[tuple[str, Stat]]:
+    """Look through a folder and those below it; not through what the kernel shows as files, whose links have no end."""
+    unreal = {os.stat(top).st_dev for top in UNREAL if os.path.ismount(top)}
+    waiting = [(folder, "", os.stat(folder).st_dev, frozenset[str]())]
+    while waiting:
+        place, prefix, device, above = waiting.pop()
+        real = os.path.realpath(place)
+        if real in above or device in unreal:  # a link to a folder above, or no photo's place
+            continue
+        for entry, found in _scan(place, needed=not prefix):
+            if stat.S_ISDIR(found.st_mode):
+                waiting.append((entry.path, f"{prefix}{entry.name}/", found.st_dev, above | {real}))
+            elif stat.S_ISREG(found.st_mode):
+                yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
+
+
+def _scan(folder: str, *, needed: bool) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    """Look at what is in a folder, but for broken links and what went meanwhile.
+
+    Args:
+        folder: The folder.
+        needed: Fail where it may not be looked at; a folder below, such as a disk's ``lost+found``, is passed over.
+    """
+    try:
+        entries = os.scandir(folder)
+    except (PermissionError, FileNotFoundError):
+        if needed:
+            raise
+        log.warning("%s is passed over: it may not be looked at", folder)
         return
-    with os.scandir(folder) as entries:
+    with entries:
         for entry in entries:
             try:
                 found = entry.stat()
-            except OSError:
-                if entry.is_symlink():  # broken, or a link to itself
+            except OSError as error:
+                if entry.is_symlink() or isinstance(error, FileNotFoundError):  # a link may lead to itself, too
                     continue
                 raise
-            if stat.S_ISDIR(found.st_mode):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", seen | {real})
-            elif stat.S_ISREG(found.st_mode):
-                yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
+            yield entry, found
 
 
 def locate(path: "str | Path | Location") -> Location:

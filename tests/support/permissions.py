@@ -5,8 +5,9 @@ import subprocess
 
 
 def run_bound(command, **options):
-    """Run a command as somebody who may not write where the bits forbid it; its output is kept as text."""
-    # root's own right to pass over them is left behind
-    before = ["setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override"]
+    """Run a command as somebody who may not read or write where the bits forbid it; its output is kept as text."""
+    # root's own rights to pass over them are left behind
+    rights = "-dac_override,-dac_read_search"
+    before = ["setpriv", "--bounding-set", rights, "--inh-caps", rights]
     words = [*(before if os.getuid() == 0 else []), *map(str, command)]
     return subprocess.run(words, capture_output=True, text=True, check=False, **options)

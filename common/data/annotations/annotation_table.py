@@ -81,6 +81,7 @@ def annotation_table(
         crowds=draft.crowds,
         num_keypoints=is_labelled[order].sum(axis=1),
         segmentations=draft.segmentations,
+        categories=draft.categories,
     )
     named = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
     return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
@@ -140,7 +141,9 @@ class _Draft:
         joints = spread(own, columns, len(kinds.joints), blank_flag(flags))
         self.keypoints = Joints(joints, len(joints))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
-        self.suspect |= ~np.array(_look_up(taken.values("category_id"), kinds.knows), bool)
+        categories = taken.values("category_id")
+        self.suspect |= ~np.array(_look_up(categories, kinds.knows), bool)
+        self.categories = np.array(_look_up(categories, kinds.find_place), np.int64)
         self.suspect |= _are_shares(own, flags, self.boxes)
         within = ((self.boxes >= 0) & (self.boxes <= 1)).all(axis=1)
         self.suspect |= within & (self.boxes % 1 != 0).any(axis=1)  # shares of the image, and no pixels
@@ -264,6 +267,8 @@ class _Reader:
             self.problems.append(error.problem)
         nothing = [0, 0, blank_flag(self.flags)] * len(self._columns(fields))
         known = {key: fields.get(key) for key in ("id", "image_id", "bbox", "segmentation")}
+        if self.kinds.knows(fields.get("category_id")):
+            known["category_id"] = fields.get("category_id")
         try:
             return self._read(known | {"keypoints": nothing}, number, whole=False)
         except MisfitError:
@@ -295,6 +300,7 @@ class _Reader:
             "areas": entry.number("area", float(box[2] * box[3])),
             "crowds": entry.flag("iscrowd"),
             "segmentations": entry.segmentation(),
+            "categories": self.kinds.find_place(fields.get("category_id")),
         }
 
     def _hold_to_categories(self, entry: Entry) -> None:

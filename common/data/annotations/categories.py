@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bodyposenet.common.data.annotations.ids import Key, read_key
 from bodyposenet.common.errors import UserError
@@ -21,17 +21,24 @@ class Kinds:
         columns: For each category id, the numbers of its joints among ``joints``.
         default: Stands for the category of an annotation that names none, or one that the file does not describe.
         others: Ids of categories that are not of people.
+        names: Of the categories of people, by their ids.
     """
 
     joints: tuple[str, ...]
     columns: Mapping[Key, tuple[int, ...]]
     default: tuple[int, ...] | None
     others: Collection[Key] = ()
+    names: Mapping[Key, str] = field(default_factory=dict)
 
     def find(self, category: object) -> tuple[int, ...] | None:
         """Find the joints of an annotation's category; None where it is not of people."""
         key = category if type(category) is int else read_key(category)
         return self.columns.get(key, None if key in self.others else self.default) if key is not None else self.default
+
+    def find_place(self, category: object) -> int:
+        """Find which of the categories of people an annotation's is, by its place; the first where it has none."""
+        key = category if type(category) is int else read_key(category)
+        return [*self.columns].index(key) if key is not None and key in self.columns else 0
 
     def knows(self, category: object) -> bool:
         """Tell whether the file has such a category, or describes none of people."""
@@ -62,7 +69,8 @@ def people_kinds(
     """
     own, names = _describe(categories, file), _list_names(categories)
     if joints is None and own:
-        return replace(_join([(number, given) for number, (_, given) in own.items()]), others=names.keys() - own.keys())
+        joined = _join([(number, given) for number, (_, given) in own.items()])
+        return replace(joined, others=names.keys() - own.keys(), names={each: names[each] for each in own})
     if joints is None and not unnamed:
         raise _not_coco(file, "no category names 'keypoints'")
     asked = joints if isinstance(joints, Mapping) else {"person": joints or unnamed}
@@ -84,7 +92,8 @@ def people_kinds(
         (number, name_joints(own[number][1], asked[name], file) if own else asked[name])
         for number, name in matched.items()
     ]
-    return replace(_join(kinds, list(asked.values())), others=names.keys() - matched.keys())
+    called, others = {number: names[number] for number in matched}, names.keys() - matched.keys()
+    return replace(_join(kinds, list(asked.values())), others=others, names=called)
 
 
 def _list_names(categories: Sequence[object]) -> dict[Key, str]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from msgspec import Raw
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
 from bodyposenet.common.data.annotations.categories import Kinds, people_kinds
+from bodyposenet.common.data.annotations.compact_columns import read_outline
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
@@ -54,7 +56,8 @@ class Person:
         area: Area of the segmentation, in pixels.
         crowd: Whether it stands for a group of people that nobody told apart.
         num_keypoints: How many joints are labelled.
-        segmentation: Polygons, run lengths, or an empty list.
+        outline: Polygons, run lengths, or an empty list; or the text of one of them, in JSON.
+        category: Place of its category among those of people in the file.
     """
 
     annotation_id: int
@@ -63,7 +66,13 @@ class Person:
     area: float
     crowd: bool
     num_keypoints: int
-    segmentation: Segmentation
+    outline: Segmentation | bytes | Raw
+    category: int = 0
+
+    @cached_property
+    def segmentation(self) -> Segmentation:
+        """Polygons, run lengths, or an empty list; parsed when it is asked for, as most never are."""
+        return read_outline(self.outline)
 
     @property
     def labelled(self) -> bool:
@@ -101,15 +110,15 @@ class Photos(Sequence[Photo]):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]
         table = self._table
-        height, width = int(table.heights[number]), int(table.widths[number])
-        return Photo(int(table.ids[number]), table.file_names[number], height, width, tuple(self._people(number)))
+        height, width = table.heights.item(number), table.widths.item(number)
+        return Photo(table.ids.item(number), table.file_names[number], height, width, tuple(self._people(number)))
 
     def __iter__(self) -> Iterator[Photo]:
         return (self[number] for number in range(len(self)))
 
     def _people(self, number: int) -> Iterator[Person]:
         columns = self._annotations
-        rows = slice(columns.first[number], columns.first[number + 1])
+        rows = slice(columns.first.item(number), columns.first.item(number + 1))
         return map(
             Person,
             columns.ids[rows].tolist(),
@@ -118,7 +127,8 @@ class Photos(Sequence[Photo]):
             columns.areas[rows].tolist(),
             columns.crowds[rows].tolist(),
             columns.num_keypoints[rows].tolist(),
-            columns.segmentations[rows],
+            columns.segmentations.take(rows),
+            columns.categories[rows].tolist(),
         )
 
 
@@ -135,6 +145,7 @@ class CocoSet:
         refused: Entries of photos that were left out, whoever is in them.
         other_half: Photos of the same file that are of the other half of the dataset, where the file is split.
         annotated: Ids of the photos that any annotation of the file is of, whatever of and however wrong.
+        kinds: Its categories of people.
     """
 
     path: Location
@@ -145,6 +156,7 @@ class CocoSet:
     refused: int = 0
     other_half: PhotoTable | None = None
     annotated: frozenset[int] = frozenset()
+    kinds: Kinds | None = None
 
     @cached_property
     def photos(self) -> Photos:
@@ -273,7 +285,7 @@ def _read(
     if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
         log.warning(_ALL_HIDDEN, path)
     refused = len(entries["images"]) - len(images.ids)
-    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, annotated=annotated)
+    return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, None, annotated, kinds)
 
 
 def _not_coco(path: Location, why: str) -> UserError:

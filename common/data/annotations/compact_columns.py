@@ -41,19 +41,23 @@ class Outlines(Sequence[Segmentation]):
     def __getitem__(self, index: int | slice) -> Segmentation | list[Segmentation]:
         """Parse an outline, or some."""
         if not isinstance(index, slice):
-            return _parse(self._shapes[index])
+            return read_outline(self._shapes[index])
         shapes = self._shapes[index]
         texts = [shape for shape in shapes if isinstance(shape, bytes | Raw)]
         if len(texts) < len(shapes):
-            return [*map(_parse, shapes)]
+            return [*map(read_outline, shapes)]
         found: list[Segmentation] = _DECODER.decode(b"[%b]" % b",".join(texts))
         return found
+
+    def take(self, places: slice) -> "list[Segmentation | bytes | Raw]":
+        """Take some as they are held, for :func:`read_outline`."""
+        return self._shapes[places]
 
     def __setitem__(self, place: int, shape: Segmentation) -> None:
         self._shapes[place] = shape
 
     def __iter__(self) -> Iterator[Segmentation]:
-        return map(_parse, self._shapes)
+        return map(read_outline, self._shapes)
 
     def __getstate__(self) -> dict[str, object]:
         """Tell what others need who do not have the text of the file."""
@@ -79,7 +83,7 @@ class Outlines(Sequence[Segmentation]):
         text = b";".join([shape if isinstance(shape, bytes | Raw) else _write(shape) for shape in self._shapes[places]])
         if text.count(b'"') <= 4 * text.count(b"{"):  # those of two keys
             return text.translate(None, b" \t\n\r")
-        return b";".join([_write(_parse(shape)) for shape in self._shapes[places]])
+        return b";".join([_write(read_outline(shape)) for shape in self._shapes[places]])
 
     def find_runs(self) -> list[int]:
         """Find the places of those that are run lengths."""
@@ -158,6 +162,7 @@ def _write(shape: Segmentation) -> bytes:
     return json.dumps(shape, separators=(",", ":"), default=repr).encode()
 
 
-def _parse(shape: Segmentation | bytes | Raw) -> Segmentation:
+def read_outline(shape: Segmentation | bytes | Raw) -> Segmentation:
+    """Parse an outline, if it is still a text."""
     found: Segmentation = _DECODER.decode(shape) if isinstance(shape, bytes | Raw) else shape
     return found

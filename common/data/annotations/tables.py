@@ -72,6 +72,7 @@ class AnnotationTable:
         crowds: ``(A,)`` whether it stands for a group that nobody told apart.
         num_keypoints: ``(A,)`` joints that are labelled.
         segmentations: A outlines: polygons, run lengths or an empty list.
+        categories: ``(A,)`` places of their categories among those of people.
     """
 
     first: Numbers
@@ -82,6 +83,7 @@ class AnnotationTable:
     crowds: Mask
     num_keypoints: Numbers
     segmentations: Outlines
+    categories: Numbers
 
     def select(self, kept: Mask) -> "AnnotationTable":
         """Return the annotations of some photos: of those of which ``(P,)`` ``kept`` is true."""

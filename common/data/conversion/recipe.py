@@ -16,7 +16,8 @@ from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.headers import JPEG, read_header_size
 from bodyposenet.common.imaging.orientation import Frame, Turn, choose_turn, turn_size
-from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault, is_whole
+from bodyposenet.common.imaging.pixels import decode_grey, decode_pixels, describe_fault
+from bodyposenet.common.imaging.whole_files import is_whole
 from bodyposenet.common.plain_text import bare_address
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import write_unsynced
@@ -86,7 +87,8 @@ class ConversionRecipe:
                 fix = "bring them back, and run it again: it goes on where it stopped"
                 raise AwayError("the photos have gone", where=str(self.anchor), fix=fix) from None
             return Problem(file, MISSING, error.problem, error.fix, photo.image_id)
-        return hold_to_annotations(data, photo, file, thorough=self.thorough, unclear=self.unclear)
+        how = {"thorough": self.thorough, "hashed": self.hashed}
+        return hold_to_annotations(data, photo, file, unclear=self.unclear, **how)
 
     def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
         """Draw a photo's mask, in a file of its own too if that is asked for.
@@ -146,7 +148,7 @@ def outline_problems(annotations: str, photo: Photo, faults: Sequence[Fault]) ->
 
 
 def hold_to_annotations(
-    data: bytes, photo: Photo, file: str, *, thorough: bool = False, unclear: Frame = "shown"
+    data: bytes, photo: Photo, file: str, *, thorough: bool = False, hashed: bool = False, unclear: Frame = "shown"
 ) -> ReadPhoto | Problem:
     """Hold an image file to what the annotations say of it.
 
@@ -155,6 +157,7 @@ def hold_to_annotations(
         photo: What the annotations say.
         file: The file's name, for the problem.
         thorough: Decode all of its pixels; else as much as shows that the file is whole.
+        hashed: Decode a JPEG small and grey, as it is to be hashed.
         unclear: See :func:`~bodyposenet.common.imaging.orientation.choose_turn`.
 
     Returns:
@@ -165,7 +168,7 @@ def hold_to_annotations(
     if size is None or (thorough and size in (told, told[::-1])):
         seen = decode_pixels(data)
         size = None if seen is None else (seen.shape[0], seen.shape[1])
-    elif data.startswith(JPEG):
+    elif hashed and data.startswith(JPEG):
         seen = decode_grey(data)
         size = None if seen is None else size
     elif not is_whole(data):

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from bodyposenet.common.data.exporters.labels import PERSON, LabelSet, PersonLabel
+from bodyposenet.common.data.exporters.labels import PERSON, LabelCategory, LabelSet, PersonLabel
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
 Fields = dict[str, Any]
 
 
 def to_coco_document(labels: LabelSet) -> Fields:
-    """Make a document of images, annotations and their one category.
+    """Make a document of images, annotations and their categories.
 
     Images and annotations keep the numbers that they have, and new ones get those after the largest.
     """
@@ -24,16 +24,20 @@ def to_coco_document(labels: LabelSet) -> Fields:
             {"id": number, "file_name": photo.name, "height": photo.size[0], "width": photo.size[1]}
             for number, photo in zip(numbers, labels.photos, strict=True)
         ],
-        "annotations": [_annotate(number, photo, one) for number, (photo, one) in zip(own, people, strict=True)],
-        "categories": [describe_category(labels.skeleton)],
+        "annotations": [
+            _annotate(number, photo, one, labels.categories[one.category])
+            for number, (photo, one) in zip(own, people, strict=True)
+        ],
+        "categories": [describe_category(labels.skeleton, category) for category in labels.categories],
     }
 
 
-def describe_category(skeleton: Skeleton) -> Fields:
-    """Describe people: joints by name, and limbs by the joints' numbers, from 1."""
-    limbs = [[start + 1, end + 1] for start, end in skeleton.limbs]
-    joints = list(skeleton.joints)
-    return {"id": 1, "name": PERSON, "supercategory": PERSON, "keypoints": joints, "skeleton": limbs}
+def describe_category(skeleton: Skeleton, category: LabelCategory) -> Fields:
+    """Describe a category of people: joints by name, and limbs by the joints' numbers, from 1."""
+    number, name, places = category
+    limbs = [[places.index(joint) + 1 for joint in limb] for limb in skeleton.limbs if {*limb} <= {*places}]
+    joints = [skeleton.joints[place] for place in places]
+    return {"id": number, "name": name, "supercategory": PERSON, "keypoints": joints, "skeleton": limbs}
 
 
 def _complete(given: Sequence[int | None]) -> list[int]:
@@ -45,18 +49,19 @@ def _complete(given: Sequence[int | None]) -> list[int]:
     return [next(fresh) if number is None else number for number in given]
 
 
-def _annotate(number: int, photo: int, one: PersonLabel) -> Fields:
+def _annotate(number: int, photo: int, one: PersonLabel, category: LabelCategory) -> Fields:
+    keypoints = one.keypoints[list(category.joints)]
     return {
         "id": number,
         "image_id": photo,
-        "category_id": 1,
+        "category_id": category.number,
         "bbox": list(one.box),
         "area": round(one.box[2] * one.box[3], 3) if one.area is None else one.area,
         "iscrowd": int(one.crowd),
         "segmentation": one.outline or [],
         "keypoints": [
-            value for x, y, flag in one.keypoints.tolist() for value in ((x, y, int(flag)) if flag else (0, 0, 0))
+            value for x, y, flag in keypoints.tolist() for value in ((x, y, int(flag)) if flag else (0, 0, 0))
         ],
-        "num_keypoints": int((one.keypoints[:, 2] > 0).sum()),
+        "num_keypoints": int((keypoints[:, 2] > 0).sum()),
         "score": one.score,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class PersonLabel:
         area: In square pixels; None is that of the box.
         crowd: Whether it stands for a group that nobody told apart; only COCO files have such.
         outline: Polygons or run lengths; only COCO files have them.
+        category: Place of its category among those of the set.
     """
 
     keypoints: np.ndarray
@@ -37,6 +38,7 @@ class PersonLabel:
     area: float | None = None
     crowd: bool = False
     outline: Segmentation = ()
+    category: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,22 @@ class PhotoLabels:
 
     @property
     def bodies(self) -> list[PersonLabel]:
-        """Those with joints who are one person each."""
-        return [one for one in self.people if not one.crowd and one.keypoints[:, 2].any()]
+        """Those who are one person each, with joints or with a box alone, in which errors do not count."""
+        return [one for one in self.people if not one.crowd]
+
+
+class LabelCategory(NamedTuple):
+    """A category of people.
+
+    Attributes:
+        number: The one that it has in the file that it is from.
+        name: What it is called.
+        joints: Places of its joints among those of the set.
+    """
+
+    number: int
+    name: str
+    joints: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +87,18 @@ class LabelSet:
         skeleton: Names the joints, and the limbs between them.
         photos: The photos.
         model: Which network found the people.
+        given: Categories of the people; without any there is one, of all joints.
     """
 
     skeleton: Skeleton
     photos: Sequence[PhotoLabels]
     model: str = ""
+    given: Sequence[LabelCategory] = ()
+
+    @property
+    def categories(self) -> Sequence[LabelCategory]:
+        """Categories of the people: those given, or else one."""
+        return self.given or [LabelCategory(1, PERSON, tuple(range(self.skeleton.num_joints)))]
 
     @property
     def num_people(self) -> int:

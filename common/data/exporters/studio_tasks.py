@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from bodyposenet.common.data.exporters.labels import PERSON, LabelSet, PersonLabel, PhotoLabels
+from bodyposenet.common.data.exporters.labels import LabelSet, PersonLabel, PhotoLabels
 
 Fields = dict[str, Any]
 
@@ -38,17 +38,18 @@ def to_tasks(labels: LabelSet, prefix: str = "", *, given: LabelSet | None = Non
     ]
     if given is not None:
         for task, photo in zip(tasks, given.photos, strict=True):
-            task["annotations"] = [{"result": _outline_all(photo, given.skeleton.joints)}]
+            task["annotations"] = [{"result": _outline_all(photo, given)}]
     return tasks
 
 
 def write_interface(labels: LabelSet) -> str:
     """Write the labelling interface that the tasks fit, as Label Studio takes it in its settings."""
+    people = "\n".join(f"    <Label value={quoteattr(category.name)}/>" for category in labels.categories)
     joints = "\n".join(f"    <Label value={quoteattr(joint)}/>" for joint in labels.skeleton.joints)
     return (
         "<View>\n"
         f'  <Image name="{PHOTO}" value="${PHOTO}" zoom="true"/>\n'
-        f'  <RectangleLabels name="{BOX}" toName="{PHOTO}">\n    <Label value="{PERSON}"/>\n  </RectangleLabels>\n'
+        f'  <RectangleLabels name="{BOX}" toName="{PHOTO}">\n{people}\n  </RectangleLabels>\n'
         f'  <KeyPointLabels name="{JOINT}" toName="{PHOTO}">\n{joints}\n  </KeyPointLabels>\n'
         "</View>\n"
     )
@@ -62,20 +63,20 @@ def _refer(prefix: str, name: str) -> str:
 
 def _predict(photo: PhotoLabels, labels: LabelSet) -> Fields:
     scores = [one.score for one in photo.bodies]
-    results = _outline_all(photo, labels.skeleton.joints)
+    results = _outline_all(photo, labels)
     score = round(sum(scores) / len(scores), 6) if scores else 0.0
     return {"model_version": labels.model or "bodyposenet", "score": score, "result": results}
 
 
-def _outline_all(photo: PhotoLabels, joints: tuple[str, ...]) -> list[Fields]:
+def _outline_all(photo: PhotoLabels, labels: LabelSet) -> list[Fields]:
     return [
         entry
         for number, one in enumerate(photo.bodies, 1)
-        for entry in _outline(f"person{number}", one, photo.size, joints)
+        for entry in _outline(f"person{number}", one, photo.size, labels)
     ]
 
 
-def _outline(number: str, one: PersonLabel, size: tuple[int, int], joints: tuple[str, ...]) -> list[Fields]:
+def _outline(number: str, one: PersonLabel, size: tuple[int, int], labels: LabelSet) -> list[Fields]:
     """List the rectangle of a person, and the keypoints in it."""
     height, width = size
     left, top, across, down = one.box
@@ -83,8 +84,8 @@ def _outline(number: str, one: PersonLabel, size: tuple[int, int], joints: tuple
     extent = {"width": 100 * across / width, "height": 100 * down / height, "rotation": 0}
     about = {"to_name": PHOTO, "original_width": width, "original_height": height, "image_rotation": 0}
     box = {"id": number, "type": "rectanglelabels", "from_name": BOX, **about, "score": one.score}
-    results = [box | {"value": place | extent | {"rectanglelabels": [PERSON]}}]
-    for joint, (x, y, flag) in zip(joints, one.keypoints.tolist(), strict=True):
+    results = [box | {"value": place | extent | {"rectanglelabels": [labels.categories[one.category].name]}}]
+    for joint, (x, y, flag) in zip(labels.skeleton.joints, one.keypoints.tolist(), strict=True):
         if not flag:
             continue
         place = {"x": 100 * x / width, "y": 100 * y / height, "width": POINT_WIDTH}

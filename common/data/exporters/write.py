@@ -1,15 +1,19 @@
 """Write: labels as the files of one labelling tool."""
 
 import json
+import logging
+from dataclasses import replace
 from typing import Any
 
 from bodyposenet.common.data.exporters.coco_file import to_coco_document
 from bodyposenet.common.data.exporters.labels import LabelSet
 from bodyposenet.common.data.exporters.studio_tasks import to_tasks, write_interface
-from bodyposenet.common.data.exporters.yolo_files import DATA, to_yolo_files
+from bodyposenet.common.data.exporters.yolo_files import DATA, find_shared, to_yolo_files
 from bodyposenet.common.spec.words import LabelFormat
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import Location, join
+
+log = logging.getLogger(__name__)
 
 COCO, TASKS, INTERFACE = "person_keypoints_prelabel.json", "tasks.json", "interface.xml"
 
@@ -50,7 +54,7 @@ def write_corrections(
         proposed: The same photos with the labels as they may be.
         folder: Where. ``coco`` writes ``NAME.json`` and ``NAME_proposed.json``; ``label-studio`` ``NAME_tasks.json``,
             with the labels as annotations and the proposal as predictions, and ``NAME_interface.xml``; ``yolo`` the
-            datasets ``NAME`` and ``NAME_proposed``.
+            datasets ``NAME`` and ``NAME_proposed``, without photos whose label file another one has.
         form: Which tool's files.
         prefix: What stands before a photo's name in Label Studio.
         name: How the files' names begin.
@@ -59,7 +63,7 @@ def write_corrections(
         The file to import, of the labels as they are.
 
     Raises:
-        UserError: A file cannot be written, or two photos would have one label file.
+        UserError: A file cannot be written.
     """
     if form == "label-studio":
         _write(folder, f"{name}_{INTERFACE}", write_interface(given).encode())
@@ -70,8 +74,16 @@ def write_corrections(
             about = {"info": {"description": "photos with labels that are likely wrong"}}
             made.append(_write_json(folder / f"{title}.json", to_coco_document(labels) | about))
         else:
-            made.append(write_labels(labels, folder / title, form))
+            made.append(write_labels(_part_label_files(labels), folder / title, form))
     return made[-1]
+
+
+def _part_label_files(labels: LabelSet) -> LabelSet:
+    """Leave out photos whose label file another one has: what was found of the others is not lost for their sake."""
+    shared = dict(find_shared(labels.photos))
+    for photo, other in shared.items():
+        log.warning("%s is left out: of YOLO's files its labels' is that of %s; take another format", photo, other)
+    return replace(labels, photos=[photo for photo in labels.photos if photo.name not in shared])
 
 
 def _write_json(path: Location, value: Any) -> Location:

@@ -92,7 +92,7 @@ def report_dataset(
     log.info("%s: %s", coco.path, describe_suspects(suspects))
     shown = show_suspects(suspects[:SUSPECTS], skeleton, read, unclear=unclear)
     described["suspects"] = summarize_suspects(suspects, described["counts"]["people"], shown)
-    write_suspects(locate(folder), suspects, skeleton, SuspectChoice(most=MOST_WRITTEN))
+    write_suspects(locate(folder), suspects, skeleton, SuspectChoice(most=MOST_WRITTEN), coco.kinds)
     return write_report(folder, described, pictures, shown, title=f"Dataset {spec.dataset}")
 
 

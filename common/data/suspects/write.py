@@ -6,8 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.coco import Floats, Person, Photo
-from bodyposenet.common.data.exporters.labels import LabelSet, PersonLabel, PhotoLabels, label_person
+from bodyposenet.common.data.exporters.labels import (
+    PERSON,
+    LabelCategory,
+    LabelSet,
+    PersonLabel,
+    PhotoLabels,
+    label_person,
+)
 from bodyposenet.common.data.exporters.write import write_corrections
 from bodyposenet.common.data.suspects.suspect import DOUBLED, KINDS, WORDS, Suspect
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
@@ -42,6 +50,7 @@ def write_suspects(
     suspects: Sequence[Suspect],
     skeleton: Skeleton,
     choice: SuspectChoice = CHOICE,
+    kinds: Kinds | None = None,
 ) -> Location:
     """Write a list, a row for each suspect, and their photos twice, for a labelling tool.
 
@@ -53,11 +62,12 @@ def write_suspects(
         suspects: The likeliest first.
         skeleton: The labels' joints, and limbs to draw.
         choice: For which tool.
+        kinds: The labels' categories; None is people alone.
 
     Returns:
         The list.
     """
-    given, proposed = gather_labels(suspects[: choice.most], skeleton)
+    given, proposed = gather_labels(suspects[: choice.most], skeleton, _list_categories(kinds))
     write_corrections(given, proposed, folder, choice.form, prefix=choice.prefix, name=NAME)
     path = folder / LIST
     with whole_file(path) as file:
@@ -87,14 +97,26 @@ def choose_limbs(joints: Sequence[str], skeleton: Skeleton) -> Skeleton:
     return Skeleton(skeleton.name, tuple(joints), limbs, sigmas, flip_pairs=None if pairs is None else tuple(pairs))
 
 
-def gather_labels(suspects: Iterable[Suspect], skeleton: Skeleton) -> tuple[LabelSet, LabelSet]:
+def _list_categories(kinds: Kinds | None) -> list[LabelCategory]:
+    """List categories of people with their ids, or numbered anew where these are texts."""
+    if kinds is None:
+        return []
+    numbers = [key for key in kinds.columns if isinstance(key, int)]
+    numbers = numbers if len(numbers) == len(kinds.columns) else [*range(1, len(kinds.columns) + 1)]
+    called = [kinds.names.get(key) or PERSON for key in kinds.columns]
+    return [*map(LabelCategory, numbers, called, kinds.columns.values())]
+
+
+def gather_labels(
+    suspects: Iterable[Suspect], skeleton: Skeleton, categories: Sequence[LabelCategory] = ()
+) -> tuple[LabelSet, LabelSet]:
     """Gather the photos of the suspects with their labels as they are, and as they are proposed."""
     groups: dict[int, list[Suspect]] = defaultdict(list)
     for suspect in suspects:
         groups[suspect.photo.image_id].append(suspect)
     given = [_label_photo(group[0].photo, _note(group)) for group in groups.values()]
     proposed = [_mend(photo, group) for photo, group in zip(given, groups.values(), strict=True)]
-    return LabelSet(skeleton, given), LabelSet(skeleton, proposed)
+    return LabelSet(skeleton, given, given=categories), LabelSet(skeleton, proposed, given=categories)
 
 
 def _note(group: Sequence[Suspect]) -> str:
@@ -120,7 +142,7 @@ def _label(person: Person) -> PersonLabel:
     x, y, width, height = person.box.tolist()
     return PersonLabel(
         person.keypoints, (x, y, width, height), 1.0, person.annotation_id, person.area, person.crowd,
-        person.segmentation,
+        person.segmentation, person.category,
     )  # fmt: skip
 
 
@@ -137,7 +159,8 @@ def _mend(photo: PhotoLabels, group: Sequence[Suspect]) -> PhotoLabels:
             added.append(_draw(proposal, photo, suspect.score))
         elif proposal is not None and number not in done and (kept := people[places[number]]) is not None:
             done.add(number)
-            people[places[number]] = replace(_draw(proposal, photo), number=number, outline=kept.outline)
+            mended = _draw(proposal, photo)
+            people[places[number]] = replace(mended, number=number, outline=kept.outline, category=kept.category)
     return replace(photo, people=[*filter(None, people), *added])
 
 

@@ -20,7 +20,7 @@ from bodyposenet.common.storage.stores.gcs_requests import (
     read_status,
 )
 from bodyposenet.common.storage.stores.patience import ANSWER, CONNECT
-from bodyposenet.common.storage.stores.store import Change, Stat
+from bodyposenet.common.storage.stores.store import Change, Stat, gather_listing
 
 # else gcsfs asks a gRPC service what kind of bucket it is, and stalls for a minute where an emulator has none
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -184,7 +184,8 @@ class BucketLocation(GCSPath):
 
     def list_files(self) -> dict[str, Stat]:
         """List every object below the path."""
-        found = {name: Stat(size, version) for name, size, version in self.fs.below(self.path)}
+        files = ((name, Stat(size, version)) for name, size, version in self.fs.below(self.path))
+        found = gather_listing(files, self)
         if not found:
             raise FileNotFoundError(str(self))
         return found

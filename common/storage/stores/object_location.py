@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, Protocol, Self, cast
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.storage.stores.store import Change, Stat
+from bodyposenet.common.storage.stores.store import Change, Stat, gather_listing
 from bodyposenet.common.storage.stores.streams import PartsFile, Upload, open_ranges
 
 DELETIONS = 16  # at once
@@ -237,7 +237,7 @@ class ObjectLocation(ABC):
 
     def list_files(self) -> dict[str, Stat]:
         """List every object below the path."""
-        found = dict(self.client.below(self.path))
+        found = gather_listing(self.client.below(self.path), self)
         if not found:
             raise FileNotFoundError(str(self))
         return found

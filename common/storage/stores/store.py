@@ -1,8 +1,12 @@
 """Store: what can be done with a path, whatever store it is in; ``location.py`` finds the store of a path."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import BinaryIO, ClassVar, NamedTuple, Protocol, Self
+
+from bodyposenet.common import bounds
+from bodyposenet.common.errors import AwayError
 
 Change = Callable[[bytes | None], bytes]  # new content of the old one, or of None where there is no file
 
@@ -17,6 +21,20 @@ class Stat(NamedTuple):
 
     size: int
     version: str
+
+
+def gather_listing(files: Iterable[tuple[str, Stat]], where: object) -> dict[str, Stat]:
+    """Gather what lies below a folder, as far as a folder may go.
+
+    Raises:
+        AwayError: There is more; memory would end before the list does.
+    """
+    left = iter(files)
+    listed = dict(islice(left, bounds.FOLDER_FILES))
+    if next(left, None) is not None:
+        problem, fix = f"more than {bounds.FOLDER_FILES:,} files are below this folder", "name one further down"
+        raise AwayError(problem, where=str(where), fix=fix)
+    return listed
 
 
 class _Pathlike(Protocol):
@@ -86,6 +104,7 @@ class Location(_Pathlike, Protocol):
 
         Raises:
             FileNotFoundError: There is no such folder.
+            AwayError: There are more files than one may have.
         """
         ...
 

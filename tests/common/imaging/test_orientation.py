@@ -18,7 +18,7 @@ from bodyposenet.common.imaging.orientation import (
     turn_size,
 )
 from bodyposenet.common.imaging.photo import decode_image
-from bodyposenet.common.imaging.pixels import is_whole
+from bodyposenet.common.imaging.whole_files import is_whole
 
 SHOWN = draw_photo(3, (24, 40))
 KINDS = [*LOSSLESS]

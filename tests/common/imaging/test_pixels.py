@@ -14,7 +14,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.photo import decode_image
-from bodyposenet.common.imaging.pixels import decode, decode_size, describe_fault, is_whole
+from bodyposenet.common.imaging.pixels import decode, decode_grey, decode_size, describe_fault
+from bodyposenet.common.imaging.whole_files import is_whole, shorten_jpeg
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 formats = st.sampled_from(
@@ -70,6 +71,59 @@ def test_real_photos_state_their_size(data_folder):
     for path in paths:
         data = path.read_bytes()
         assert read_header_size(data) == decode_size(data), path.name
+
+
+@pytest.mark.data
+def test_real_photos_are_told_whole_by_their_markers(data_folder, capfd):
+    for path in sorted((data_folder / "coco_sample/images").iterdir()):
+        data = path.read_bytes()
+        assert len(shorten_jpeg(data)) < 4096, path.name
+        assert shorten_jpeg(data[:-2]) is None, path.name
+        assert is_whole(data), path.name
+    assert capfd.readouterr().err == ""  # libjpeg finds nothing to tell
+
+
+def draw_jpegs(dice):
+    """JPEGs of all kinds that OpenCV writes."""
+    ways = [cv2.IMWRITE_JPEG_OPTIMIZE, 1], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 3], []
+    for number, way in enumerate(ways * 3):
+        pixels = cv2.resize(dice.integers(0, 255, (12, 9, 3), np.uint8), tuple(dice.integers(8, 300, 2).tolist()))
+        pixels = pixels if number % 4 else pixels[..., 0]
+        yield cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(dice.integers(20, 98)), *way])[1].tobytes()
+
+
+def damage(data, dice):
+    """The file as it is, and spoilt in ways that disks, networks and people have."""
+    place, number = int(dice.integers(2, len(data) - 8)), int(dice.integers(1, 9))
+    in_head = int(dice.integers(2, min(len(data), 700)))
+    other = bytes([data[in_head] ^ 1 << int(dice.integers(8))])
+    return [
+        data,
+        data[:place],
+        data[:-number],
+        data[:place] + bytes(len(data) - place),
+        data[:place] + dice.bytes(number) + data[place:],
+        data[:place] + data[place + number :],
+        data[:in_head] + other + data[in_head + 1 :],
+        data[:in_head] + dice.bytes(1) + data[in_head + 1 :],
+        data + dice.bytes(number),
+    ]
+
+
+def test_of_a_sound_jpeg_nothing_is_told(capfd):
+    drawn = [*draw_jpegs(np.random.default_rng(5))]
+    assert all(map(is_whole, drawn))
+    assert sum(shorten_jpeg(data) is not None for data in drawn) >= 9  # all but progressive ones
+    assert capfd.readouterr().err == ""
+
+
+def test_a_jpeg_is_whole_just_where_its_pixels_decode(capfd):
+    dice = np.random.default_rng(3)
+    tried = [spoilt for _ in range(8) for data in draw_jpegs(dice) for spoilt in damage(data, dice)]
+    assert [is_whole(data) for data in tried] == [decode_grey(data) is not None for data in tried]
+    assert 300 < sum(map(is_whole, tried)) < len(tried) - 300
+    assert sum(shorten_jpeg(data) is not None for data in tried) > 300
+    capfd.readouterr()  # what libjpeg says of them
 
 
 def png_of(height, width):

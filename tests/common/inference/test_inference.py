@@ -145,6 +145,14 @@ def test_a_list_of_paths_is_read_below_the_root_in_its_order(network, photos, tm
     assert "missing.png" in outcome.skipped[0]
 
 
+def test_a_list_of_photos_in_a_store_is_taken_without_a_question_for_each(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    wanted = ["b.png", "https://127.0.0.1:9/more/c.png", str(photos / "a.JPG")]  # nobody answers there
+    (tmp_path / "list.json").write_text(json.dumps(wanted))
+    entries, _ = list_photos("json", tmp_path / "list.json", locate("https://127.0.0.1:9/photos"))
+    assert [entry["full_image_path"] for entry in entries] == ["https://127.0.0.1:9/photos/b.png", *wanted[1:]]
+
+
 def test_an_objects_other_keys_and_fields_are_kept(network, photos, tmp_path):
     source = {"set": "holiday", "images": [{"full_image_path": "a.JPG", "id": 12, "place": "beach"}], "categories": 1}
     (tmp_path / "list.json").write_text(json.dumps(source))

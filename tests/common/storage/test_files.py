@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 from support.local_server import free_port
+from support.permissions import run_bound
 from support.writers import append_at_one_time
 
+from bodyposenet.common import bounds
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.files import LARGE, find_bytes, listing, map_file, read_bytes, rewrite, whole_file
@@ -116,6 +118,34 @@ def test_a_listing_follows_links_and_passes_by_broken_and_circular_ones(tmp_path
     (tmp_path / "root/round").symlink_to(tmp_path / "root")
     (tmp_path / "root/broken").symlink_to(tmp_path / "nothing")
     assert sorted(listing(tmp_path / "root")) == ["link/photo"]
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="only Linux shows processes as files")
+def test_a_listing_does_not_look_through_what_the_kernel_shows_as_files(tmp_path):
+    (tmp_path / "photo").touch()
+    (tmp_path / "processes").symlink_to("/proc")
+    assert sorted(listing(tmp_path)) == ["photo"]
+    assert listing("/proc/self") == {}
+
+
+def test_a_listing_passes_by_a_folder_below_that_may_not_be_looked_at(tmp_path):
+    (tmp_path / "photo").touch()
+    (tmp_path / "lost+found").mkdir(mode=0)
+    script = "import sys; from bodyposenet.common.storage.files import listing; print(*listing(sys.argv[1]))"
+    done = run_bound([sys.executable, "-c", script, tmp_path])
+    assert (done.stdout, done.returncode) == ("photo\n", 0)
+    assert f"{tmp_path}/lost+found is passed over: it may not be looked at" in done.stderr
+    assert "PermissionError" in run_bound([sys.executable, "-c", script, tmp_path / "lost+found"]).stderr
+
+
+def test_a_folder_of_more_files_than_one_may_have_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(bounds, "FOLDER_FILES", 2)
+    for name in ("a", "below/b"):
+        put(f"{folder}/set/{name}", b"")
+    assert sorted(listing(f"{folder}/set")) == ["a", "below/b"]
+    put(f"{folder}/set/c", b"")
+    with pytest.raises(AwayError, match="set: more than 2 files are below this folder; name one further down"):
+        listing(f"{folder}/set")
 
 
 @pytest.mark.parametrize("size", [3, 20 << 20])

@@ -22,7 +22,8 @@ def _photo(path):
     from bodyposenet.common.imaging.headers import read_header_size
     from bodyposenet.common.imaging.near_duplicates import hash_picture
     from bodyposenet.common.imaging.photo import decode_image, read_image
-    from bodyposenet.common.imaging.pixels import decode_grey, decode_size, describe_fault, is_whole
+    from bodyposenet.common.imaging.pixels import decode_grey, decode_size, describe_fault
+    from bodyposenet.common.imaging.whole_files import is_whole
     from bodyposenet.common.storage.location import locate
 
     data = path.read_bytes()

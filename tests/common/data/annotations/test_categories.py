@@ -54,6 +54,22 @@ def test_a_person_whose_keypoints_are_wrong_stays_unlabelled_whatever_zero_means
     assert coco.labelled.tolist() == [False]
 
 
+@pytest.mark.parametrize("wrong", [[1, 2], ["a"] * 6])
+def test_a_person_of_a_category_of_fewer_joints_stays_with_the_category(tmp_path, wrong):
+    people = {"fox": PEOPLE["fox"], "snake": ("nose", "tail")}
+    categories = [
+        {"id": number, "name": name, "keypoints": people[name]} for number, name in ((3, "fox"), (5, "snake"))
+    ]
+    image = {"id": 1, "file_name": "a.png", "height": 60, "width": 60}
+    snake = annotation(1, "fox", wrong, category_id=5)
+    content = {"images": [image], "annotations": [snake], "categories": categories}
+    (tmp_path / "people.json").write_text(json.dumps(content))
+    coco = read_annotations(tmp_path / "people.json", people, strict=False)
+    (person,) = coco.photos[0].people
+    assert (person.num_keypoints, person.category, person.box.tolist()) == (0, 1, [0, 0, 50, 50])
+    assert [*coco.kinds.names.values()] == ["fox", "snake"]
+
+
 def test_the_filter_counts_joints_by_the_mapping(tmp_path):
     flags = {1: 2, 0: 1, -1: 0}
     rows = [[1, 0, -1], [-1, -1, 1], [-1, -1, -1]]

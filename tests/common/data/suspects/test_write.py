@@ -10,6 +10,7 @@ from support.coco_files import document, image, write_annotations
 from support.perfect import standing
 from support.seeded_errors import shift, swap, triplets
 
+from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.data.suspects.find import find_by_geometry
@@ -107,6 +108,74 @@ def test_for_yolo_there_are_two_datasets(made, tmp_path):
         document = load_document(tmp_path / name / "data.yaml", joints=list(COCO_17.joints))
         assert len(document["annotations"]) == sum(counts[name])
     assert counts == {"suspects": [2, 2], "suspects_proposed": [2, 2]}
+
+
+@pytest.mark.parametrize(("form", "file"), [("yolo", "suspects/data.yaml"), ("label-studio", "suspects_tasks.json")])
+def test_somebody_without_joints_goes_to_every_tool_and_comes_back(form, file, tmp_path):
+    box = standing(16, 70, (400, 50, 60, 200), hidden=range(17))
+    coco = read_annotations(write_annotations(tmp_path / "people.json", document(IMAGES, [*LABELS, box])))
+    write_suspects(locate(tmp_path), find_by_geometry(coco), COCO_17, SuspectChoice(form))
+    for number in (70, 30, 5):
+        cv2.imwrite(str(tmp_path / ("a b.png" if number == 70 else f"{number:03d}.png")), np.zeros((400, 500, 3)))
+    found = read_annotations(tmp_path / file, COCO_17.joints, album=Album(locate(tmp_path)))
+    (people,) = (photo.people for photo in found.photos if photo.file_name == "a b.png")
+    assert sorted(person.num_keypoints for person in people) == [0, 17, 17]
+    (alone,) = (person for person in people if not person.labelled)
+    np.testing.assert_allclose(alone.box, box["bbox"], atol=1e-3)
+
+
+KINDS = [("suspects.json", "coco"), ("suspects_tasks.json", "label-studio"), ("suspects/data.yaml", "yolo")]
+
+
+@pytest.mark.parametrize(("file", "form"), KINDS)
+def test_people_keep_their_categories(file, form, tmp_path):
+    content = document(IMAGES, [one | {"category_id": 9 if one is SECOND else 7} for one in LABELS])
+    (own,) = content["categories"]
+    content["categories"] = [{"id": 1, "name": "chair"}, own | {"id": 7, "name": "guest"}, own | {"id": 9}]
+    people = {"person": COCO_17.joints, "guest": COCO_17.joints}
+    coco = read_annotations(write_annotations(tmp_path / "people.json", content), people)
+    write_suspects(locate(tmp_path), find_by_geometry(coco), COCO_17, SuspectChoice(form), coco.kinds)
+    for number in (70, 30):
+        cv2.imwrite(str(tmp_path / ("a b.png" if number == 70 else f"{number:03d}.png")), np.zeros((400, 500, 3)))
+    found = read_annotations(tmp_path / file, people, album=Album(locate(tmp_path)))
+    (photo,) = (photo for photo in found.photos if photo.file_name == "a b.png")
+    named = [[*found.kinds.names.values()][person.category] for person in photo.people if person.labelled]
+    assert named == ["guest", "person"]
+    if form == "coco":
+        written, content = read_people(tmp_path / "suspects.json")
+        assert {category["id"]: category["name"] for category in content["categories"]} == {7: "guest", 9: "person"}
+        assert {number: entry["category_id"] for number, entry in written.items()} == {
+            11: 7,
+            12: 9,
+            13: 7,
+            15: 7,
+            99: 7,
+        }
+
+
+def test_of_categories_with_joints_of_their_own_each_has_its_own(tmp_path):
+    names = [*COCO_17.joints[:3]]
+    content = document(IMAGES, [*LABELS, ALONE | {"id": 17, "image_id": 70, "category_id": 2, "keypoints": [50] * 9}])
+    content["annotations"][-1]["keypoints"][2::3] = [2, 0, 1]
+    content["categories"] += [{"id": 2, "name": "face", "keypoints": names}]
+    coco = read_annotations(write_annotations(tmp_path / "people.json", content), strict=False)
+    write_suspects(locate(tmp_path), find_by_geometry(coco), COCO_17, kinds=coco.kinds)
+    written, content = read_people(tmp_path / "suspects.json")
+    assert content["categories"][1]["keypoints"] == names
+    assert sorted(content["categories"][1]["skeleton"]) == [[1, 2], [1, 3], [2, 3]]
+    assert written[17]["keypoints"] == [50, 50, 2, 0, 0, 0, 50, 50, 1]
+    assert written[17]["num_keypoints"] == 2
+
+
+def test_photos_that_would_share_a_label_file_are_told_and_the_others_written(tmp_path, caplog):
+    images = [image(70, size=(400, 500), name="a.png"), image(30, size=(400, 500), name="a.jpg")]
+    people = [swap(FIRST), swap(OTHER)]
+    coco = read_annotations(write_annotations(tmp_path / "people.json", document(images, people)))
+    write_suspects(locate(tmp_path), find_by_geometry(coco), COCO_17, SuspectChoice("yolo"))
+    for name in ("suspects", "suspects_proposed"):
+        assert [path.name for path in (tmp_path / name / "labels/train").iterdir()] == ["a.txt"]
+    assert len((tmp_path / "suspects.csv").read_text().splitlines()) == 3
+    assert "is left out: of YOLO's files its labels' is that of a." in caplog.text
 
 
 def test_no_suspects_are_an_empty_list_and_photos_of_the_likeliest_are_enough(made, tmp_path):
