@@ -44,6 +44,8 @@ def decode(data: bytes, flags: int) -> Pixels | None:
     size = read_header_size(data)
     if size is None or size[0] * size[1] > PHOTO_PIXELS:
         return None
+    if data.startswith(PNG) and not _is_sound_png(data, critical=True):  # libpng would print it, after it took memory
+        return None
     if data[:4] in TIFF:  # which OpenCV turns whatever the flags say
         data = drop_orientation(data)
     try:
@@ -86,14 +88,21 @@ def is_whole(data: bytes) -> bool:
 
     A JPEG is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
     """
-    return _is_whole_png(data) if data.startswith(PNG) else decode_grey(data) is not None
+    return _is_sound_png(data) if data.startswith(PNG) else decode_grey(data) is not None
 
 
-def _is_whole_png(data: bytes) -> bool:
-    at = len(PNG)
+def _is_sound_png(data: bytes, *, critical: bool = False) -> bool:
+    """Tell whether the chunks of a PNG lie in it, up to its end, and have their checksums: all, or the critical ones.
+
+    Without those there are no pixels; a lower-case kind is ancillary: ISO 15948, 5.4.
+    """
+    view, at = memoryview(data), len(PNG)
     while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
         end = at + 8 + int.from_bytes(data[at : at + 4])
-        if int.from_bytes(data[end : end + 4]) != zlib.crc32(data[at + 4 : end]):
+        if end + 4 > len(data):
+            return False
+        counts = not critical or data[at + 4 : at + 5].isupper()
+        if counts and int.from_bytes(data[end : end + 4]) != zlib.crc32(view[at + 4 : end]):
             return False
         if data[at + 4 : at + 8] == b"IEND":
             return True
