@@ -212,7 +212,9 @@ def _make_scratch() -> tuple[int, Path]:
         descriptor = lock_folder(folder)
         if descriptor is not None:
             sign_folder(folder)
-            return descriptor, folder
+            if folder.exists():  # else another machine took it for one that a killed process left
+                return descriptor, folder
+            os.close(descriptor)
 
 
 def sweep_scratch() -> None:
@@ -225,6 +227,8 @@ def sweep_scratch() -> None:
                 continue
             if read_host(folder) == socket.gethostname():  # locks do not reach other machines on every file system
                 shutil.rmtree(folder, ignore_errors=True)
+            elif not read_host(folder):  # it was killed before it said so; who is about to makes another
+                remove_bare(folder)
             os.close(descriptor)
 
 

@@ -84,6 +84,16 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_l
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("said", [None, ""])
+def test_a_scratch_folder_goes_whose_process_was_killed_before_it_said_whose_it_is(tmp_path, monkeypatch, said):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / ".bodyposenet-scratch-abcd1234").mkdir()
+    if said is not None:
+        (tmp_path / ".bodyposenet-scratch-abcd1234" / OWNER).write_text(said)
+    with scratch_folder() as one:
+        assert [*tmp_path.iterdir()] == [one.parent]
+
+
 def test_a_verb_that_makes_no_scratch_folder_removes_that_of_a_killed_one(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
