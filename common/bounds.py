@@ -42,6 +42,7 @@ MANIFEST_PARTS = 2**16  # that a set's conversion can be divided into
 SPEC_CHARACTERS = 1_000_000
 SPEC_VALUES = 25_000  # with what aliases repeat
 SPEC_LEVELS = 64
+SPEC_NUMBER = 10**18  # and its inverse: beyond, squares are none of 32 bits
 
 # Networks
 CARD_BYTES = 2**22
@@ -53,6 +54,9 @@ ARRAY_RATIO = 200  # of an array's size to what is stored of it, above ARRAY_RAT
 ARRAY_RATIO_FROM = 2**20  # bytes
 GRAPH_CHANNELS = 2**13  # filters or units of a layer of a Keras graph
 GRAPH_CELLS = 256  # sides of its kernels, its strides and borders
+FOLDED_NUMBERS = 2**27  # that are computed of a foreign network's constants
+FOLDED_FROM = 2**20  # of what one operation makes of such, from which on they are no more than it is given
+MAP_NUMBERS = 2**26  # of what an operation of a foreign network makes of a picture of 256 x 256 pixels
 LARGEST_STRIDE = 256  # of a card
 INPUT_SIDE = 65_536  # pixels, of a card
 TENSORFILE_BATCH_BYTES = 2**29  # of a batch of calibration pictures, as float32

@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from bodyposenet.common.bounds import ARRAY_BYTES
+from bodyposenet.common.bounds import FOLDED_FROM, FOLDED_NUMBERS
 from bodyposenet.common.errors import UserError
+
+
+class GrowthError(ArithmeticError):
+    """Constants that would be computed to more than weights have; the text says how many."""
 
 
 class UnknownError(Exception):
@@ -100,13 +104,13 @@ def drop_quantization(graph: Graph) -> Graph:
     them at 0 as well, where nothing before it did, stays as the activation that it is.
     """
     constants, nodes, instead = dict(graph.constants), list[Node](), dict[str, str]()
-    positive = {graph.input}
+    positive, made = {graph.input}, 0
     for node in graph.nodes:
         inputs = tuple(instead.get(name, name) for name in node.inputs)
         given = [constants[name] for name in inputs if name in constants]
         if node.kind in FOLDED and len(given) == len([name for name in inputs if name]):
             try:
-                _hold_small(node, given)
+                made += _count_small(node, given, made)
                 constants[node.output] = FOLDED[node.kind](node, *given)
             except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
                 raise UserError(
@@ -149,12 +153,17 @@ def _is_positive(node: Node, inputs: Sequence[str], constants: Mapping[str, np.n
     )
 
 
-def _hold_small(node: Node, given: Sequence[np.ndarray]) -> None:
-    """Refuse constants that grow together beyond what weights have."""
+def _count_small(node: Node, given: Sequence[np.ndarray], made: int) -> int:
+    """Count the numbers that are made of constants, beside so many; those that grow as no weights do are refused."""
+    most = max((each.size for each in given), default=0)
     if node.kind in ("Add", "Sub", "Mul", "Div", "FakeQuantize"):
         cells = math.prod(np.broadcast_shapes(*(each.shape for each in given)))
-        if 8 * cells > ARRAY_BYTES:
-            raise ValueError(f"it makes {cells:,} numbers")
+        if cells > max(most, FOLDED_FROM):
+            raise GrowthError(f"it makes {cells:,} numbers of {most:,}")
+        most = max(most, cells)
+    if made + most > FOLDED_NUMBERS:
+        raise GrowthError(f"its constants make more than {FOLDED_NUMBERS:,} numbers")
+    return most
 
 
 def merge_biases(graph: Graph) -> Graph:

@@ -1,7 +1,8 @@
 """Keras networks of foreign graphs: layer by layer, channels last, with the weights that the file has."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -9,12 +10,14 @@ import keras
 from bodyposenet.common.adopt.graph import Graph, UnknownError
 from bodyposenet.common.adopt.keras_layers import LAYERS
 from bodyposenet.common.adopt.layer_inputs import Given, Value
-from bodyposenet.common.bounds import LARGEST_STRIDE
+from bodyposenet.common.bounds import LARGEST_STRIDE, MAP_NUMBERS
+from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import MALFORMED, UserError
 
 ODD = (*MALFORMED, RuntimeError, StopIteration)  # of attributes and shapes that nobody foresaw
 STEPS = ("pads", "strides", "dilations", "kernel_shape")  # attributes that are numbers of cells
 INPUT = "input_1"
+SIDE = 256  # pixels, of the picture by which a network is judged
 
 
 def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
@@ -50,7 +53,28 @@ def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
     if missing:
         raise UserError(f"nothing draws {missing[0]}", where=where, fix="adopt another")
     outputs = [_end(values[tensor], name) for tensor, name in wanted.items()]
-    return keras.Model(picture, outputs, name="bpnet")
+    model = keras.Model(picture, outputs, name="bpnet")
+    with running(where):
+        _require_small(model, where)
+    return model
+
+
+def _require_small(model: Any, where: str) -> None:
+    """Refuse a network that makes more numbers on the way than memory is for, of shapes, before it is run."""
+
+    def watch(operation: Any) -> Callable[..., Any]:
+        def make(*args: Any, **kwargs: Any) -> Any:
+            made = operation.compute_output_spec(*args, **kwargs)
+            if (numbers := math.prod(made.shape)) > MAP_NUMBERS:
+                raise UserError(
+                    f"{operation.name} makes {numbers:,} numbers of a picture of {SIDE} x {SIDE} pixels",
+                    where=where, fix=f"adopt a network that makes at most {MAP_NUMBERS:,}",
+                )  # fmt: skip
+            return made
+
+        return make
+
+    model._run_through_graph([keras.KerasTensor((1, SIDE, SIDE, 3))], operation_fn=watch)
 
 
 def _shorten(error: BaseException) -> str:

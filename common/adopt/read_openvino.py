@@ -80,7 +80,7 @@ def _open(path: Path) -> Any:
         raise UserError("OpenVINO's files need the openvino package", where=str(path), fix=fix) from None
     try:
         return openvino.Core().read_model(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # a message may quote what is no text
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
         raise UserError(f"no network of OpenVINO: {reason}", where=str(path), fix="fetch both files again") from None
 

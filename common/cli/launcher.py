@@ -16,7 +16,7 @@ from bodyposenet.common.cli.printing import note, print_document, say
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import tell
 from bodyposenet.common.machine.home import name_folders
-from bodyposenet.common.machine.imports import skip_plugins
+from bodyposenet.common.machine.imports import leave_greetings_out, skip_plugins
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
 from bodyposenet.common.storage.location import Location, locate
 
@@ -75,6 +75,7 @@ class Verb(click.Command):
     def _run(self, ctx: click.Context, launch: dict[str, Any], upload: str | None) -> None:
         name_folders()
         skip_plugins()
+        leave_greetings_out()
         os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # damaged photos are told with their names, by the verb
         Devices.read(launch).take(str(self.name))
         with _uploading(ctx, upload):

@@ -84,12 +84,14 @@ def schema(kind: str | None, output_dir: "Location | None") -> None:
     """Print the JSON Schema of a kind of spec, or where those of all kinds are, for editors and other tools."""
     from bodyposenet.common.spec.guide.schema import format_schema, locate_schema, name_schema
     from bodyposenet.common.storage.files import write_text
+    from bodyposenet.common.storage.together import appear_together
 
     kinds = [kind] if kind else KIND.choices
     if output_dir is not None:
-        for each in kinds:
-            write_text(output_dir / name_schema(each), format_schema(each))
-            say(f"wrote {output_dir / name_schema(each)}")
+        with appear_together(output_dir, "schemas") as staged:
+            for each in kinds:
+                write_text(staged / name_schema(each), format_schema(each))
+        say("\n".join(f"wrote {output_dir / name_schema(each)}" for each in kinds))
     elif kind:
         click.echo(format_schema(kind), nl=False)
     else:

@@ -3,12 +3,14 @@
 OpenCV would take any kind that it knows, and up to 2**30 pixels: a PNG of 120 KB can ask for 9 GB.
 """
 
+import zlib
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
-from bodyposenet.common.imaging.headers import JPEG, TIFF, Size, read_header_size
+from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
 from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
 
@@ -41,6 +43,8 @@ def decode(data: bytes, flags: int) -> Pixels | None:
     """
     size = read_header_size(data)
     if size is None or size[0] * size[1] > PHOTO_PIXELS:
+        return None
+    if data.startswith(PNG) and not is_sound_png(data, critical=True):  # libpng would print it, after it took memory
         return None
     if data[:4] in TIFF:  # which OpenCV turns whatever the flags say
         data = drop_orientation(data)
@@ -77,3 +81,22 @@ def decode_size(data: bytes) -> Size | None:
     """``(height, width)`` of an image that decodes, a JPEG to an eighth of its size; None where it does not."""
     image = decode_grey(data) if data.startswith(JPEG) else decode_pixels(data)
     return None if image is None else read_header_size(data)
+
+
+def is_sound_png(data: bytes, *, critical: bool = False) -> bool:
+    """Tell whether the chunks of a PNG lie in it, up to its end, and have their checksums: all, or the critical ones.
+
+    Without those there are no pixels; a lower-case kind is ancillary: ISO 15948, 5.4.
+    """
+    view, at = memoryview(data), len(PNG)
+    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
+        end = at + 8 + int.from_bytes(data[at : at + 4])
+        if end + 4 > len(data):
+            return False
+        counts = not critical or data[at + 4 : at + 5].isupper()
+        if counts and int.from_bytes(data[end : end + 4]) != zlib.crc32(view[at + 4 : end]):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False

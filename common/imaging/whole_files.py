@@ -4,12 +4,11 @@ Numbers of markers, how segments are laid out, and codes are those of ITU-T T.81
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 
 from bodyposenet.common.bounds import PHOTO_PIXELS
 from bodyposenet.common.imaging.headers import JPEG, PNG, read_header_size
-from bodyposenet.common.imaging.pixels import decode_grey
+from bodyposenet.common.imaging.pixels import decode_grey, is_sound_png
 
 _FRAME, _FRAMES = {0xC0, 0xC1}, {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # whose pixels are one scan; of every kind
 _TABLES, _SCAN, _ADOBE, _COMMENT = 0xC4, 0xDA, 0xEE, 0xFE
@@ -27,7 +26,7 @@ def is_whole(data: bytes) -> bool:
     A JPEG's markers tell it, or it is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
     """
     if data.startswith(PNG):
-        return _is_whole_png(data)
+        return is_sound_png(data)
     return (data.startswith(JPEG) and _is_whole_jpeg(data)) or decode_grey(data) is not None
 
 
@@ -36,18 +35,6 @@ def _is_whole_jpeg(data: bytes) -> bool:
     height, width = read_header_size(data) or (0, 0)
     small = shorten_jpeg(data) if 0 < height * width <= PHOTO_PIXELS else None
     return small is not None and decode_grey(small) is not None
-
-
-def _is_whole_png(data: bytes) -> bool:
-    at = len(PNG)
-    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        if int.from_bytes(data[end : end + 4]) != zlib.crc32(data[at + 4 : end]):
-            return False
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at = end + 4
-    return False
 
 
 def shorten_jpeg(data: bytes) -> bytes | None:

@@ -1,8 +1,10 @@
 """Cache folder: where what was compiled or measured on this machine is kept, whoever the user is."""
 
+import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "BODYPOSENET_CACHE"
@@ -20,18 +22,20 @@ def find_cache_folder(part: str) -> Path | None:
     return next((made for folder in _list_candidates() if (made := make_writable(folder / part))), None)
 
 
-def _list_candidates() -> list[Path]:
+def _list_candidates() -> Iterator[Path]:
+    """List the folders; the one under ``TMPDIR`` is made when it comes to that."""
     if named := os.environ.get(VARIABLE):
-        return [Path(named)]
-    folders = [Path(named) / "bodyposenet"] if (named := os.environ.get("XDG_CACHE_HOME")) else []
+        yield Path(named)
+        return
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        yield Path(named) / "bodyposenet"
     home = Path(os.path.expanduser("~"))
-    folders += [home / ".cache" / "bodyposenet"] if home.is_absolute() else []
+    if home.is_absolute():
+        yield home / ".cache" / "bodyposenet"
     user = os.getuid() if hasattr(os, "getuid") else 0
-    try:
-        private = _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{user}", user)
-    except FileNotFoundError:  # nothing can be written, not even here
-        private = None
-    return [*folders, private] if private else folders
+    with contextlib.suppress(FileNotFoundError):  # nothing can be written, not even there
+        if private := _make_private(Path(tempfile.gettempdir()) / f"bodyposenet-{user}", user):
+            yield private
 
 
 def make_writable(folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
+from bodyposenet.common.bounds import SPEC_NUMBER, WHOLE_NUMBER
 from bodyposenet.common.errors import SpecError
 from bodyposenet.common.spec.document import Document, bare_classes, read_document
 from bodyposenet.common.spec.problems import format_errors
@@ -31,6 +32,16 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
+def _hold(value: float) -> float:
+    """Refuse a number whose square or inverse no 32-bit float, or whose double no 64-bit whole number, can be."""
+    if isinstance(value, int):
+        if abs(value) > WHOLE_NUMBER:
+            raise ValueError(f"is beyond {WHOLE_NUMBER:,}")
+    elif value and not 1 / SPEC_NUMBER <= abs(value) <= SPEC_NUMBER:
+        raise ValueError(f"is beyond what can be computed with, {1 / SPEC_NUMBER:g} to {SPEC_NUMBER:g}")
+    return value
+
+
 def _remap(path: str, info: ValidationInfo) -> str:
     """Replace the longest matching prefix of the path map in ``path``."""
     pairs: PathMap = (info.context or {}).get("path_map", ())
@@ -41,15 +52,15 @@ def _remap(path: str, info: ValidationInfo) -> str:
     return path
 
 
-Int = Annotated[int, Field(strict=True)]
+Int = Annotated[int, Field(strict=True), AfterValidator(_hold)]
 Bool = Annotated[bool, Field(strict=True)]
-Float = Annotated[float, Field(strict=True), BeforeValidator(_number)]
-Natural = Annotated[int, Field(strict=True, ge=1)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number)]
-NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number)]
-Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number)]
-Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number)]
+Float = Annotated[float, Field(strict=True), BeforeValidator(_number), AfterValidator(_hold)]
+Natural = Annotated[int, Field(strict=True, ge=1), AfterValidator(_hold)]
+Count = Annotated[int, Field(strict=True, ge=0), AfterValidator(_hold)]
+Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number), AfterValidator(_hold)]
+NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number), AfterValidator(_hold)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number), AfterValidator(_hold)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number), AfterValidator(_hold)]
 Name = Annotated[str, Field(min_length=1)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_remap)]
 

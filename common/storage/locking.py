@@ -17,6 +17,7 @@ from bodyposenet.common.plain_text import escape_line
 
 OWNER = ".lock"  # of who is at work in a folder
 PATIENCE = 5.0  # seconds that the processes of a run that was killed may take to end
+INNER = "in"  # of a temporary folder: what it holds
 ASIDE = ".bodyposenet-scratch-"  # how temporary folders begin, and what their names are like
 SCRATCH = re.compile(re.escape(ASIDE) + r"[a-z0-9_]{8}")
 OWNED = re.compile(r"process \d+ of (\S+), since .+")  # what OWNER says
@@ -197,13 +198,20 @@ def scratch_folder() -> Iterator[Path]:
     """
     sweep_scratch()
     descriptor, folder = _make_scratch()
-    inner = folder / "in"  # whoever changes a file locks its folder, and would wait for this lock
+    inner = folder / INNER  # whoever changes a file locks its folder, and would wait for this lock
     inner.mkdir()
     try:
         yield inner
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_scratch(folder)
         os.close(descriptor)
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove a temporary folder: last of all what says whose it is, so that after a kill others know that."""
+    shutil.rmtree(folder / INNER, ignore_errors=True)
+    remove_bare(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_scratch() -> tuple[int, Path]:
@@ -212,7 +220,9 @@ def _make_scratch() -> tuple[int, Path]:
         descriptor = lock_folder(folder)
         if descriptor is not None:
             sign_folder(folder)
-            return descriptor, folder
+            if folder.exists():  # else another machine took it for one that a killed process left
+                return descriptor, folder
+            os.close(descriptor)
 
 
 def sweep_scratch() -> None:
@@ -224,7 +234,9 @@ def sweep_scratch() -> None:
             if (descriptor := lock_folder(folder, locks=True)) is None:
                 continue
             if read_host(folder) == socket.gethostname():  # locks do not reach other machines on every file system
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_scratch(folder)
+            elif not read_host(folder):  # it was killed before it said so; who is about to makes another
+                remove_bare(folder)
             os.close(descriptor)
 
 

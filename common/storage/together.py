@@ -25,6 +25,8 @@ from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, 
 
 JOURNAL = ".journal"  # in the staging folder, until it is complete
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
+RESERVE = (".reserve-0.tmp", ".reserve-1.tmp")  # files that keep room for the journal, which is written twice
+ROOM = 4096  # bytes of each: what a short journal takes on most disks
 CONTENTS = "contents"  # of a folder that is filled from within
 REMOVED = ".removed"  # how the name of a folder ends that is being removed
 STAGING = ".staging"  # how the name of a staging folder ends
@@ -73,6 +75,8 @@ class Together:
             self._rename(self._find_unfinished())
             self._sweep(self.keep)
             sign_folder(self.folder)
+            for name in RESERVE:
+                (self.folder / name).write_bytes(bytes(ROOM))
             self._lock = self._lock.pop_all()
         return self
 
@@ -152,6 +156,10 @@ class Together:
         return self._elsewhere.get(name, self.output.parent / name)
 
     def _note(self, journal: Journal) -> None:
+        """Write the journal, in the room that was kept for it: outputs may have appeared already that go with these."""
+        kept = next((path for name in RESERVE if (path := self.folder / name).exists()), None)
+        if kept is not None:
+            kept.unlink()
         written = self.folder / JOURNAL
         with whole_file(written) as file:
             file.write(json.dumps(journal._asdict()).encode())

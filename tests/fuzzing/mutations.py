@@ -227,6 +227,8 @@ def change_message(message, changes):
     """Change fields of a protobuf message, and of those in it, to odd values of their types."""
     for kind, place, value in changes:
         places = list(_list_fields(message))
+        if not places:
+            return
         inside, field = places[place * len(places) >> 16]
         _change_field(kind, inside, field, value)
 

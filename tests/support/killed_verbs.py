@@ -196,7 +196,7 @@ class VerbBench:
         """Final names of which some are there and some are not, though no journal says that the rest will come."""
         if self.case.look or self.case.grows == ("*",) or any(map(list, map(self.out.rglob, JOURNALS))):
             return []
-        new = sorted(self.wanted.keys() - self.original.keys())
+        new = sorted(name for name in self.wanted.keys() - self.original.keys() if not self._grows(name))
         missing = [name for name in new if not (self.out / name).exists()]
         return missing if len(missing) < len(new) else []
 

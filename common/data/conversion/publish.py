@@ -205,7 +205,7 @@ def publish_set(staging: Staging, name: str, document: dict[str, Any], *, withou
 def write_summary(done: Conversion, base: Location, token: str) -> None:
     """Write what a conversion came to as JSON."""
     shown = {name: value for name, value in vars(done).items() if name != "problems"}
-    shown["changes"] = done.changes and done.changes._asdict()
+    shown["changes"] = done.changes and done.changes.note()
     with write_unsynced(base.with_name(f"{base.name}.conversion.json"), token) as file:
         file.write(json.dumps(shown, indent=1, default=str).encode())
 
@@ -225,7 +225,7 @@ def write_report(
     base.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as made:
         read = source.store.read
-        counted = None if changes is None else changes._asdict()
+        counted = None if changes is None else changes.note()
         page = report_dataset(
             Path(made), source.coco, source.choice, problems, spec=source.spec, read=read, turns=turns, pairs=pairs,
             changes=counted,

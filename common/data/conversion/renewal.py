@@ -41,6 +41,13 @@ class Changes(NamedTuple):
     changed: int
     removed: int
 
+    def note(self) -> dict[str, int] | None:
+        """Tell what files say of them; of nothing that changed they say nothing, as when all of it was made.
+
+        A conversion that was killed when its records were there ends so as one that was not.
+        """
+        return self._asdict() if any(self[1:]) else None
+
     def __str__(self) -> str:
         return f"{self.kept:,} kept, {self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
 

@@ -11,7 +11,7 @@ import yaml
 from bodyposenet.common.bounds import YOLO_YAML_BYTES
 from bodyposenet.common.data.importers.assembly import Joints, choose_people
 from bodyposenet.common.data.importers.document import decode_text
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.document import find_excess
 
@@ -36,10 +36,11 @@ def parse_yaml(data: bytes, where: str) -> Fields:
         node = loader.get_single_node()
         grows = node is not None and _measure(node, {}) > YOLO_YAML_BYTES
         document = None if node is None or grows else loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, *MALFORMED) as error:  # PyYAML looks into what a tag says without a look at it
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        problem = "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "problem", None) or error
+        told = getattr(error, "problem", None) or "a value is not what its tag says"
+        problem = "nested too deeply" if isinstance(error, RecursionError) else told
         raise UserError(f"no YAML: {problem}", where=place, fix="mend it, or export it again") from None
     if grows:
         fix = "write its values out, without aliases (*)"

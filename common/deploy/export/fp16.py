@@ -12,6 +12,7 @@ import numpy as np
 
 from bodyposenet.common.deploy.export.keras_to_onnx import largest_difference
 from bodyposenet.common.deploy.onnx_file import card_of_model, forget_parity, read_model, write_model
+from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,15 +50,20 @@ def export_half(onnx: Path, output: Path) -> Half:
         UserError: A weight or a map leaves the range of half precision, or the network takes inputs of one size.
     """
     model = read_model(onnx)
-    if any(side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[:3]):
-        fix = "halve what bpnet export writes without -d, and give that its size"
-        raise UserError("takes inputs of one size, which are not compared here", where=str(onnx), fix=fix)
-    halved = half(model, where=str(onnx))
-    error = largest_difference(model.SerializeToString(), halved.SerializeToString(), card_of_model(model, onnx).stride)
-    if not error <= TOLERANCE:
-        fix = "keep it in 32 bits, or quantize it"
-        raise UserError(f"in half precision it differs by {error:.1e} of the largest value", where=str(onnx), fix=fix)
-    write_model(halved, output)
+    with running(str(onnx)):
+        if any(side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[:3]):
+            fix = "halve what bpnet export writes without -d, and give that its size"
+            raise UserError("takes inputs of one size, which are not compared here", where=str(onnx), fix=fix)
+        halved = half(model, where=str(onnx))
+        error = largest_difference(
+            model.SerializeToString(), halved.SerializeToString(), card_of_model(model, onnx).stride
+        )
+        if not error <= TOLERANCE:
+            fix = "keep it in 32 bits, or quantize it"
+            raise UserError(
+                f"in half precision it differs by {error:.1e} of the largest value", where=str(onnx), fix=fix
+            )
+        write_model(halved, output)
     return Half(output, output.stat().st_size, error)
 
 

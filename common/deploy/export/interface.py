@@ -15,6 +15,7 @@ from bodyposenet.common.deploy.onnx_file import (
     read_model,
     write_model,
 )
+from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 
@@ -44,15 +45,16 @@ class Interface:
 def change_interface(path: Path, wanted: Interface) -> None:
     """Rewrite an ONNX file as its users want it; the form for ONNX Runtime, ``X.cpu.onnx``, keeps its outputs."""
     before = model = read_model(path)
-    card = card_of_model(model, path)
-    if wanted.pixels:
-        model = taking_pixels(model, card)
-    if wanted.batch:
-        model = of_one_size(model, wanted.batch, wanted.size, card.stride)
-    if wanted.sdk_ratio and not path.name.endswith(".cpu.onnx"):
-        model = for_nvidia_sdk(model, wanted.sdk_ratio, card.skeleton.num_limbs)
-    if model is not before:
-        write_model(model, path)
+    with running(str(path)):
+        card = card_of_model(model, path)
+        if wanted.pixels:
+            model = taking_pixels(model, card)
+        if wanted.batch:
+            model = of_one_size(model, wanted.batch, wanted.size, card.stride)
+        if wanted.sdk_ratio and not path.name.endswith(".cpu.onnx"):
+            model = for_nvidia_sdk(model, wanted.sdk_ratio, card.skeleton.num_limbs)
+        if model is not before:
+            write_model(model, path)
 
 
 def taking_pixels(model: "ModelProto", card: Card) -> "ModelProto":

@@ -154,9 +154,10 @@ class OnnxRunner:
     ) -> None:
         processor = processor or read_processor()
         self._session = open_session(path, share_threads(threads, at_once), device, processor=processor)
-        require_outputs([output.name for output in self._session.get_outputs()], path)
-        self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
-        taken = [given.shape for given in self._session.get_inputs()]
+        with running(str(path)):  # a name or a text in it may be none
+            require_outputs([output.name for output in self._session.get_outputs()], path)
+            self.card = read_card(self._session.get_modelmeta().custom_metadata_map, path)
+            taken = [given.shape for given in self._session.get_inputs()]
         if not taken or len(taken[0]) != AXES:
             raise UserError("the network takes no pictures", where=str(path), fix=EXPORT_AGAIN)
         self.sizes = _read_sizes(taken[0])

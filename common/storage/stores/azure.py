@@ -17,7 +17,13 @@ from typing import Any, TypeVar
 import aiohttp
 from adlfs import AzureBlobFileSystem
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    AzureError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 from fsspec.asyn import iothread, sync
@@ -33,7 +39,7 @@ T = TypeVar("T")
 PAGE = 5000  # names in an answer: the service's most
 WHOLE = 64 << 20  # bytes that one request reads
 SILENT = (ServiceRequestError, FSTimeoutError, ConnectionError, TimeoutError)
-BROKEN = (ServiceResponseError, aiohttp.ClientError)
+BROKEN = (ServiceResponseError, DecodeError, aiohttp.ClientError)
 PAST_THE_END, OVERTAKEN = 416, (409, 412)
 ACCOUNT = "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 
@@ -230,7 +236,7 @@ def judge(error: Exception, *, where: str) -> Failing:
         return Failing(FileNotFoundError(said))
     if status in OVERTAKEN:
         return Failing(FileExistsError(said))
-    if status:
+    if status and not isinstance(error, BROKEN):
         kind = PassingError if status in BUSY else AwayError
         told = kind(f"the storage server refuses: {said}", where=where, fix="run it again later")
         return Failing(told, hopeful=status in BUSY)

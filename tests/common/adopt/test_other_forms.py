@@ -200,3 +200,25 @@ def test_what_no_network_at_work_has_is_told(tmp_path, change, problem):
     x = y if kind != "Constant" else x
     with pytest.raises(UserError, match=problem):
         adopt_plain(net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1)))
+
+
+def test_maps_between_that_fill_the_memory_are_refused_before_any_is_drawn(tmp_path):
+    network = Network()
+    x = network.conv("image", 3, 8)
+    times, nothing = network.weight(np.array([1, 1, 64, 64], np.float32)), ""
+    large = network.add("Resize", x, nothing, times, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    small = network.add("MaxPool", large, kernel_shape=[64, 64], strides=[64, 64])
+    network.save(tmp_path / "net.onnx", network.conv(small, 8, 19), network.conv(small, 8, 38))
+    with pytest.raises(UserError, match=r"net\.onnx: n_t1_0 makes 2,147,483,648 numbers of a picture of 256 x 256"):
+        adopt(tmp_path / "net.onnx", "tao-bodyposenet")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "times", "problem"),
+    [(2000, 2000, 1, "makes 4,000,000 numbers of 2,000"), (2**20, 1, 140, "make more than 134,217,728 numbers")],
+)
+def test_constants_that_grow_when_they_are_folded_are_refused(rows, columns, times, problem):
+    constants = {"a": np.zeros((rows, 1), np.int8), "b": np.zeros((1, columns), np.int8)}
+    nodes = [Node("Add", f"add{time}", ("a", "b"), (f"c{time}",)) for time in range(times)]
+    with pytest.raises(UserError, match=problem):
+        drop_quantization(Graph("x", "NCHW", ("c0",), tuple(nodes), constants))

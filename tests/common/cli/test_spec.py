@@ -72,6 +72,12 @@ def test_schemas_are_listed_printed_and_written():
     assert [path.name for path in Path("one").iterdir()] == ["deploy.schema.json"]
 
 
+def test_schemas_appear_together_or_not_at_all():
+    Path("schemas/prune.schema.json").mkdir(parents=True)
+    assert "prune.schema.json" in run("schema -o schemas", code=2)
+    assert [path.name for path in Path("schemas").iterdir()] == ["prune.schema.json"]
+
+
 def test_a_key_is_explained():
     assert run("explain heatmap_gaussian_sigma").splitlines()[0] == (
         "train: dataloader.label_processor_config.heatmap_gaussian_sigma"

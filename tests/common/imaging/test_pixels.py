@@ -1,5 +1,6 @@
 """Photos' headers and pixels: the size stated is the size decoded; one beyond the bounds is refused before."""
 
+import resource
 import struct
 import zlib
 
@@ -225,3 +226,30 @@ def test_a_file_of_another_kind_is_called_by_its_name(data, problem, fix):
     told = describe_fault(data)
     assert told[0].startswith(problem)
     assert fix in told[1]
+
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
+SPOILT_PNGS = {
+    "cut": lambda data, idat: data[: idat + 40],
+    "pixels": lambda data, idat: data[: idat + 40] + b"\0\0" + data[idat + 42 :],
+    "long pixels": lambda data, idat: data[: idat - 4] + b"\x60\0\0\0" + data[idat:],
+    "long text": lambda data, idat: data[: idat - 4] + b"\x60\0\0\0tEXtabc" + data[idat - 4 :],
+    "no end": lambda data, idat: data[:-12],
+}
+
+
+@pytest.mark.parametrize("way", SPOILT_PNGS)
+def test_a_spoilt_png_takes_no_memory_and_no_library_speaks_of_it(way, capfd):
+    data = cv2.imencode(".png", PICTURE)[1].tobytes()
+    spoilt = SPOILT_PNGS[way](data, data.index(b"IDAT"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert decode(spoilt, cv2.IMREAD_COLOR) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # kilobytes
+    assert capfd.readouterr().err == ""
+
+
+def test_a_png_is_read_whose_text_alone_is_spoilt():
+    data = cv2.imencode(".png", PICTURE)[1].tobytes()
+    spoilt = data[:33] + b"\0\0\0\3tEXtabc\0\0\0\0" + data[33:]
+    assert np.array_equal(decode(spoilt, cv2.IMREAD_COLOR), PICTURE)
+    assert not is_whole(spoilt)

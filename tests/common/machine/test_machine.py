@@ -82,6 +82,12 @@ def test_who_has_a_home_keeps_what_is_there(tmp_path, monkeypatch):
     assert "MPLCONFIGDIR" not in os.environ
 
 
+def test_nothing_is_made_among_the_temporary_files_for_who_has_a_home(tmp_path, homeless, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert find_cache_folder("numba") == tmp_path / "home/.cache/bodyposenet/numba"
+    assert not homeless.exists()
+
+
 def test_a_folder_that_somebody_else_may_write_is_not_taken(homeless):
     homeless.mkdir()
     homeless.chmod(0o777)

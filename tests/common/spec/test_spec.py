@@ -231,7 +231,7 @@ def test_a_spec_written_as_yaml_loads_back_equal(tmp_path, name):
 @given(
     st.builds(
         PruneSpec,
-        pruning_threshold=st.floats(0, 1e6),
+        pruning_threshold=st.just(0.0) | st.floats(1e-18, 1e6),
         normalizer=st.sampled_from(["max", "L2"]),
         pruning_granularity=st.integers(1, 512),
         excluded_layers=st.lists(st.text(min_size=1), max_size=3).map(tuple),
@@ -244,7 +244,7 @@ def test_any_prune_spec_survives_yaml(spec):
 @settings(deadline=None, max_examples=50)
 @given(
     rates=st.lists(st.floats(1e-12, 1.0), min_size=2, max_size=2).map(sorted),
-    shares=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(sorted),
+    shares=st.lists(st.just(0.0) | st.floats(1e-18, 1), min_size=2, max_size=2).map(sorted),
     epochs=st.integers(1, 10**6),
     size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
 )

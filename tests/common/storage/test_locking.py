@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 
 import pytest
+from support.killing import Killer
 
 from bodyposenet.common.cli.launcher import task
 from bodyposenet.common.errors import UserError
@@ -82,6 +84,39 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_l
         assert left not in (one.parent, two.parent)
         rewrite(one / "file", lambda _: b"content")  # it locks the folder
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("said", [None, ""])
+def test_a_scratch_folder_goes_whose_process_was_killed_before_it_said_whose_it_is(tmp_path, monkeypatch, said):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / ".bodyposenet-scratch-abcd1234").mkdir()
+    if said is not None:
+        (tmp_path / ".bodyposenet-scratch-abcd1234" / OWNER).write_text(said)
+    with scratch_folder() as one:
+        assert [*tmp_path.iterdir()] == [one.parent]
+
+
+def use_scratch(root, kill_at):
+    """Fill a scratch folder in a process that is killed before an operation on files; tells whether it was."""
+    child = os.fork()
+    if not child:
+        sys.addaudithook(Killer(root, kill_at))
+        with scratch_folder() as folder:
+            for name in "abc":
+                (folder / name).write_text(name)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_scratch_folder_goes_whenever_its_process_was_killed(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    kills = 0
+    while use_scratch(tmp_path, kills):
+        with scratch_folder() as one:
+            assert [*(tmp_path / "tmp").iterdir()] == [one.parent], kills
+        kills += 1
+    assert kills > 10
 
 
 def test_a_verb_that_makes_no_scratch_folder_removes_that_of_a_killed_one(tmp_path, monkeypatch):

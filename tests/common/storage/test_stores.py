@@ -23,7 +23,7 @@ from bodyposenet.common.storage.files import find_bytes, listing, read_bytes, re
 from bodyposenet.common.storage.location import join, locate
 from bodyposenet.common.storage.photo_store import open_photos
 from bodyposenet.common.storage.snapshots import Snapshots
-from bodyposenet.common.storage.stores import patience, s3
+from bodyposenet.common.storage.stores import azure, patience, s3
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
 ENDPOINTS = {
@@ -318,6 +318,14 @@ def test_without_an_account_azure_is_refused_with_the_variables_to_set(monkeypat
     monkeypatch.setenv("AZURE_STORAGE_ANON", "true")
     with pytest.raises(AwayError, match=r"no account for this store: .*; set AZURE_STORAGE_CONNECTION_STRING"):
         read_bytes("abfs://bucket/a")
+
+
+@pytest.mark.parametrize("kind", ["IncompleteReadError", "DecodeError", "ServiceResponseError"])
+def test_an_answer_of_azure_that_is_cut_is_asked_for_again(kind):
+    from azure.core import exceptions
+
+    failing = azure.judge(getattr(exceptions, kind)("Response payload is not completed"), where="abfs://bucket/a")
+    assert (type(failing.told), failing.hopeful, failing.silent) == (PassingError, True, False)
 
 
 @pytest.mark.azurite

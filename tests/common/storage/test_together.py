@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.killed_verbs import small_disk
 from support.killing import OPERATIONS, contents
 
 from bodyposenet.common.errors import UserError
@@ -120,6 +122,21 @@ def test_an_error_leaves_nothing_but_what_is_to_be_kept(tmp_path):
     assert contents(tmp_path) == {"out/.net.onnx.staging/counts.part": b"counted"}
     write_all(tmp_path)
     assert contents(tmp_path) == WANTED
+
+
+@pytest.mark.mounts
+def test_what_is_complete_appears_though_the_disk_is_full_by_then(tmp_path):
+    with small_disk(tmp_path / "disk", 1 << 20):
+        with appear_together(locate(tmp_path / "disk"), "report") as staged:
+            for name in ("report.json", "report.html"):
+                Path(str(staged / name)).write_bytes(b"told")
+            with contextlib.suppress(OSError), (tmp_path / "disk/shard").open("wb", buffering=0) as file:
+                while file.write(bytes(1 << 12)):
+                    pass
+            with pytest.raises(OSError, match="No space"):
+                (tmp_path / "disk/more").write_bytes(b"more")
+        (tmp_path / "disk/more").unlink()
+        assert {path.name for path in (tmp_path / "disk").iterdir()} == {"report.json", "report.html", "shard"}
 
 
 def test_an_error_after_the_outputs_have_appeared_lets_the_next_run_replace_them(tmp_path):

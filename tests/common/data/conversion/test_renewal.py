@@ -308,8 +308,16 @@ def test_the_verb_tells_what_it_kept_and_converts_from_scratch_when_asked(album,
     def run(*flags):
         return CliRunner().invoke(main, [*verb, *flags], catch_exceptions=False).stdout.strip().rpartition("; ")[2]
 
+    def read():
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").glob("train.*")}
+
     assert "since the last conversion" not in run()
+    first = read()
     assert run() == "since the last conversion 12 kept, 0 added, 0 changed, 0 removed"
+    assert read() == first  # so that one that was killed at its end leaves what one leaves that was not
+    album.add(40)
+    album.write()
+    assert run() == "since the last conversion 12 kept, 1 added, 0 changed, 0 removed"
     assert json.loads((tmp_path / "out/train.dataset_report.json").read_text())["changes"]["kept"] == 12
     assert "Since the last conversion" in (tmp_path / "out/train.dataset_report.html").read_text()
     assert "since the last conversion" not in run("--from_scratch")

@@ -42,6 +42,7 @@ def test_joints_in_another_order_are_put_in_order_by_name(tmp_path, expected):
         ),
         (f"train: list.txt\n{NAMED}{POSE}", "there is no file 'list.txt'", "below the data.yaml"),
         ("train: [a\nb: {", ":2: no YAML", "mend it"),
+        ("names: !!int ''", "no YAML: a value is not what its tag says", "mend it"),
         ("- a\n", "it holds no keys", "name the data.yaml"),
         ("", "the file is empty", "export it again"),
     ],
