@@ -12,8 +12,8 @@ from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.package import Package
 from bodyposenet.pipelines.parameters import problems, sendable
-from bodyposenet.pipelines.server import Server
-from bodyposenet.pipelines.server_errors import UnstoredError
+from bodyposenet.pipelines.server.connection import Server
+from bodyposenet.pipelines.server.errors import UnstoredError
 
 EXPERIMENT = "bodyposenet"
 LOOKS = (0.0, 1.0, 4.0)  # seconds before each look for a run whose start was not answered

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
+from bodyposenet.common.skeleton.prior import BodyPrior
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.storage.files import whole_file
 
 MIN_LABELLED = 8  # joints of a person who counts; half of the skeleton's where that is fewer

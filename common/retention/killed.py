@@ -26,8 +26,8 @@ from bodyposenet.common.storage.locking import OWNER, SCRATCH, hold_alone, is_he
 from bodyposenet.common.storage.snapshots import NAME as SNAPSHOT
 from bodyposenet.common.storage.snapshots import NOTE
 from bodyposenet.common.storage.status_log import FILE_NAME as STATUS
-from bodyposenet.common.storage.temporary_names import SLOT, lock_slot
-from bodyposenet.common.storage.together import REMOVED, STAGING, is_publishing
+from bodyposenet.common.storage.temporary_names import REMOVED, SLOT, lock_slot
+from bodyposenet.common.storage.together import STAGING, is_publishing
 from bodyposenet.common.tracking.offline_buffer import FOLDER as BUFFER
 from bodyposenet.common.tracking.offline_buffer import LINES
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bodyposenet.common.storage.locking import OWNER, lock_folder, read_host
-from bodyposenet.common.storage.together import set_aside
+from bodyposenet.common.storage.temporary_names import set_aside
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0  # seconds
 IN_USE = "somebody is at work there, or the disk has no locks"

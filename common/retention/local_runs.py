@@ -14,7 +14,7 @@ from pathlib import Path
 from bodyposenet.common.retention.leftovers import IN_USE, Leftover, Limits, find_rests, judge
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.locking import hold_file, is_held
-from bodyposenet.common.storage.together import REMOVED, remove_together
+from bodyposenet.common.storage.temporary_names import REMOVED, remove_together
 
 FILE, LOCK = "run.json", ".lock"
 PIPELINE, CACHE = "pipeline", "cache"  # folders of the runs' outputs, and of what says which tasks are done

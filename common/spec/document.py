@@ -10,16 +10,15 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.bounds import SPEC_CHARACTERS, SPEC_LEVELS, SPEC_VALUES, WHOLE_NUMBER
+from bodyposenet.common.bounds import SPEC_CHARACTERS
 from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.plain_text import escape_line
+from bodyposenet.common.spec.excess import find_excess, find_unwritable, hold_small
 from bodyposenet.common.storage.files import find_bytes
 
 CLASS_KEY = "__class_name__"
 FROM = "from"  # the key that names the file with the settings
 Loc = tuple[str | int, ...]
-HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: JSON and YAML can write one alone
-BRACKETS = 4 * SPEC_LEVELS  # that are open at once in a text, those in words among them
 
 
 @dataclass(frozen=True)
@@ -101,28 +100,16 @@ def parse_document(text: str, where: str, *, as_json: bool = False) -> Document:
     if excess := find_excess(text):
         raise SpecError([f"{where}:1: {excess}"])
     root = _compose(text, as_json, where)
-    _hold_small(root, where)
+    hold_small(root, where)
     data = _load_json(where, text) if as_json else _load_yaml(where, text)
     if data is None:
         raise SpecError([f"{where}:1: the file is empty"])
     if not isinstance(data, dict):
         raise SpecError([f"{where}:1: a spec is a mapping of keys to values, this is a {type(data).__name__}"])
-    for form, problem in _find_unwritable(data):
+    for form, problem in find_unwritable(data):
         found = re.search(form, text)
         raise SpecError([f"{where}:{text.count(chr(10), 0, found.start()) + 1 if found else 1}: {problem}"])
     return Document(where, bare_classes(data), root)
-
-
-def _find_unwritable(value: Any) -> Iterator[tuple[str, str]]:
-    """Find what no file or record can take, and nothing can be computed with; tells its form in the text, too."""
-    if isinstance(value, Mapping | list | tuple | set):
-        inside = value if not isinstance(value, Mapping) else [each for pair in value.items() for each in pair]
-        for each in inside:
-            yield from _find_unwritable(each)
-    elif isinstance(value, str) and HALF.search(value):
-        yield r"\\[uU](0000)?[dD][89a-fA-F]", "a text has half of a character, \\ud800 or the like; write it whole"
-    elif isinstance(value, int) and abs(value) > WHOLE_NUMBER:
-        yield re.escape(str(value)), f"a whole number is beyond {WHOLE_NUMBER:,}; give a smaller one"
 
 
 def read_settings(given: Mapping[str, Any], where: str) -> Document:
@@ -210,54 +197,6 @@ class _Loader(yaml.SafeLoader):
             reason = f": {str(error)[:80]}" if isinstance(error, ValueError) else ""
             problem = f"{str(node.value)[:40]!r} is no {kind}{reason}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
-
-
-def find_excess(text: str) -> str:
-    """Say what is too much in a text for a reader of YAML, who takes time for each value; nothing if it is not.
-
-    Who reads it to the end spends a second on ten thousand values, and looks ahead from every bracket that is open.
-    """
-    if text.count(",") + text.count("\n") > 2 * SPEC_VALUES:
-        return f"more than a spec holds: at most {SPEC_VALUES:,} values"
-    depth = 0
-    for bracket in re.finditer(r"[\[\]{}]", text):
-        depth = max(0, depth + (1 if bracket[0] in "[{" else -1))
-        if depth > BRACKETS:
-            return "nested too deeply to be a spec"
-    return ""
-
-
-def _hold_small(root: yaml.Node | None, where: str) -> None:
-    """Refuse what is nested deeply, or large once aliases are written out; a node that many share is counted once."""
-    counts: dict[int, int] = {}
-    levels: dict[int, int] = {}
-    todo = [] if root is None else [(root, False)]
-    open_nodes: set[int] = set()
-    while todo:
-        node, is_counted = todo.pop()
-        inner = _list_inner(node)
-        if is_counted:
-            open_nodes.discard(id(node))
-            counts[id(node)] = 1 + sum(counts[id(one)] for one in inner)
-            levels[id(node)] = 1 + max((levels[id(one)] for one in inner), default=0)
-        elif id(node) not in counts:
-            if id(node) in open_nodes:
-                raise SpecError([f"{where}:{node.start_mark.line + 1}: an alias stands in what it repeats"])
-            open_nodes.add(id(node))
-            todo += [(node, True), *((one, False) for one in inner)]
-        if counts.get(id(node), 0) > SPEC_VALUES or levels.get(id(node), 0) > SPEC_LEVELS:
-            raise SpecError(
-                [
-                    f"{where}:{node.start_mark.line + 1}: more than a spec holds: at most {SPEC_VALUES:,} values, what"
-                    f" aliases repeat included, nested in at most {SPEC_LEVELS} levels"
-                ]
-            )
-
-
-def _list_inner(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [one for pair in node.value for one in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _compose(text: str, as_json: bool, where: str) -> yaml.Node | None:

@@ -7,7 +7,8 @@ from typing import cast
 
 from pydantic import ValidationInfo, field_validator
 
-from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, load_prior, make_skeleton
+from bodyposenet.common.skeleton.prior import load_prior
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, make_skeleton
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import SpecMisfitError, did_you_mean

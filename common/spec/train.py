@@ -6,7 +6,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from bodyposenet.common.spec.augmentation import AugmentationConfig, SpatialAugParams
 from bodyposenet.common.spec.base import Bool, Count, Int, Name, Natural, NotNegative, PathText, Positive, Strict
-from bodyposenet.common.spec.distillation import Distillation
 from bodyposenet.common.spec.loader import (
     Dataloader,
     DatasetConfig,
@@ -21,6 +20,7 @@ from bodyposenet.common.spec.optimizer import (
     Adam,
     AdamW,
     BpNetExponentialDecayLRSchedule,
+    Distillation,
     FocalLossParams,
     Loss,
     OptimizerSpec,

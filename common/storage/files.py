@@ -3,6 +3,7 @@
 import contextlib
 import io
 import mmap
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -118,6 +119,15 @@ def write_unsynced(path: Location, token: str = "") -> Iterator[BinaryIO]:
     """
     with translate_errors(path), path.write_soon(token) as file:
         yield file
+
+
+def settle(path: Path) -> None:
+    """Wait until a file's content is on the disk: its new name might be there before."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rename_file(path: Path, name: str) -> None:

@@ -1,7 +1,7 @@
-"""Temporary names: those of a file while it is written, locked while their writer lives.
+"""Temporary names: those of a file while it is written, locked while their writer lives, and of a folder that goes.
 
-They are few and numbered, ``.NAME.0.tmp`` and so on. So the next writer of that file tells those of a process that was
-killed: it takes one over and removes the rest, without a look at what else is in the folder.
+A file's are few and numbered, ``.NAME.0.tmp`` and so on. So the next writer of that file tells those of a process that
+was killed: it takes one over and removes the rest, without a look at what else is in the folder.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import BinaryIO
 
 FOREIGN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a name that somebody else took
 SLOTS = 8  # numbers of temporary names
+REMOVED = ".removed"  # how the name of a folder ends that is being removed
 SLOT = re.compile(rf"\..+\.[0-{SLOTS - 1}]\.tmp")  # what temporary names are like
 
 
@@ -88,3 +90,23 @@ def lock_slot(aside: Path) -> int | None:
 
 def _name(path: Path, token: str) -> Path:
     return path.with_name(f".{path.name}.{token}.tmp")
+
+
+def remove_together(folder: Path) -> None:
+    """Remove a folder so that after a kill nothing of it is left under its name."""
+    shutil.rmtree(set_aside(folder))
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a folder that is to be removed another name, by which those that find it know that; return its path."""
+    if folder.name.endswith(REMOVED):
+        return folder
+    aside = folder.with_name(f".{folder.name}{REMOVED}")
+    os.rename(folder, aside)
+    return aside
+
+
+def sweep_removed(folder: Path) -> None:
+    """Remove what is left, directly in a folder, of those that killed processes were removing."""
+    for aside in folder.glob(f".*{REMOVED}"):
+        shutil.rmtree(aside, ignore_errors=True)

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
@@ -28,7 +28,6 @@ ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that doe
 RESERVE = (".reserve-0.tmp", ".reserve-1.tmp")  # files that keep room for the journal, which is written twice
 ROOM = 4096  # bytes of each: what a short journal takes on most disks
 CONTENTS = "contents"  # of a folder that is filled from within
-REMOVED = ".removed"  # how the name of a folder ends that is being removed
 STAGING = ".staging"  # how the name of a staging folder ends
 NAMING = (".json", ".yaml", ".html", ".txt")  # endings of files that may name others
 
@@ -117,7 +116,7 @@ class Together:
             for name in staged:
                 _require_free(self._find_final(name))
             for path in files:
-                _settle(path)
+                settle(path)
             before = _read(self._journal).wrote
             self._note(Journal(staged, (*before, *staged)))
             for name in {*before} - {*staged}:
@@ -235,26 +234,6 @@ def work_in(folder: Location) -> Iterator[None]:
         yield
 
 
-def remove_together(folder: Path) -> None:
-    """Remove a folder so that after a kill nothing of it is left under its name."""
-    shutil.rmtree(set_aside(folder))
-
-
-def set_aside(folder: Path) -> Path:
-    """Give a folder that is to be removed another name, by which those that find it know that; return its path."""
-    if folder.name.endswith(REMOVED):
-        return folder
-    aside = folder.with_name(f".{folder.name}{REMOVED}")
-    os.rename(folder, aside)
-    return aside
-
-
-def sweep_removed(folder: Path) -> None:
-    """Remove what is left, directly in a folder, of those that killed processes were removing."""
-    for aside in folder.glob(f".*{REMOVED}"):
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def is_unfinished(output: Path) -> bool:
     """Tell whether an output is of a run that was killed before its end, so that the next may replace it.
 
@@ -313,15 +292,6 @@ def _require_free(final: Path) -> None:
         if not os.access(final.parent, os.W_OK):
             code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code), str(final))
-
-
-def _settle(path: Path) -> None:
-    """Wait until a file's content is on the disk: its new name might be there before."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _move(staged: Path, final: Path) -> None:

@@ -11,7 +11,7 @@ from bodyposenet.common.plain_text import hide_secrets
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.storage.location import open_to_append
-from bodyposenet.common.storage.together import remove_together, sweep_removed
+from bodyposenet.common.storage.temporary_names import remove_together, sweep_removed
 from bodyposenet.common.tracking.events import Event, now, require_event, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from bodyposenet.pipelines.server import HOST, NAMESPACE
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
 
 F = TypeVar("F", bound=Callable[..., Any])
 CLUSTER = {  # options, and the variables that say the same

@@ -69,7 +69,7 @@ def upload(named: str, host: str | None, namespace: str | None) -> None:
     """Upload a new version of a pipeline; one that is there already is left alone."""
     from bodyposenet.pipelines.names import check_name
     from bodyposenet.pipelines.package import find_package
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
     from bodyposenet.pipelines.submit import upload as upload_package
 
     package = find_package(named)
@@ -134,7 +134,7 @@ def _submit(
     from bodyposenet.pipelines.names import check_name
     from bodyposenet.pipelines.package import find_package
     from bodyposenet.pipelines.parameters import from_words
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
     from bodyposenet.pipelines.submit import check, start
 
     package = find_package(named)

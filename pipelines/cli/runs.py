@@ -11,7 +11,7 @@ from bodyposenet.common.cli.printing import json_option, note, say
 from bodyposenet.pipelines.cli.flags import connection_options
 
 if TYPE_CHECKING:
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
 
 @click.command(
@@ -29,7 +29,7 @@ def wait_for_run(named: str, host: str | None, namespace: str | None) -> None:
     the waiting, not the run.
     """
     from bodyposenet.pipelines.runs.find import find_run
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     server = Server(host, namespace)
     run_id = str(find_run(server, named).run_id)
@@ -52,7 +52,7 @@ def stop_run(named: str, host: str | None, namespace: str | None) -> None:
     """
     from bodyposenet.pipelines.runs.find import find_run
     from bodyposenet.pipelines.runs.follow import ENDED
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     server = Server(host, namespace)
     run = find_run(server, named)
@@ -76,7 +76,7 @@ def stop_run(named: str, host: str | None, namespace: str | None) -> None:
 def list_runs(experiment: str | None, limit: int, host: str | None, namespace: str | None) -> None:
     """List the newest runs on Kubeflow: name, state, start, duration, id."""
     from bodyposenet.pipelines.runs.find import format_list, list_newest
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     runs = list_newest(Server(host, namespace), experiment, limit)
     say("\n".join(format_list(runs)), runs=[asdict(run) for run in runs])

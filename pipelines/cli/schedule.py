@@ -45,7 +45,7 @@ def diff(ctx: click.Context, folder: Path, owner: str, host: str | None, namespa
     """Show what apply would change. Exit code 1 if that is anything, 2 for an error."""
     from bodyposenet.pipelines.schedules.schedule_apply import check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     declared = read_folder(folder)
     check_names(declared, owner)
@@ -67,7 +67,7 @@ def apply_all(folder: Path, owner: str, host: str | None, namespace: str | None)
     """
     from bodyposenet.pipelines.schedules.schedule_apply import apply, check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import read_folder
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     declared = read_folder(folder)
     check_names(declared, owner)
@@ -109,7 +109,7 @@ def schedule_one(
     """
     from bodyposenet.pipelines.schedules.schedule_apply import apply, check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import from_flags
-    from bodyposenet.pipelines.server import Server
+    from bodyposenet.pipelines.server.connection import Server
 
     declared = from_flags(words, {**given, "cache": not no_cache, "enabled": not disabled})
     check_names([declared], BY_HAND)

@@ -13,8 +13,8 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.terminal import spell
 from bodyposenet.pipelines.runs.follow import ENDED, measure
 from bodyposenet.pipelines.runs.nodes import read_time
-from bodyposenet.pipelines.server import Server
-from bodyposenet.pipelines.server_errors import MissingError
+from bodyposenet.pipelines.server.connection import Server
+from bodyposenet.pipelines.server.errors import MissingError
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NEAR, AMONG = 3, 200  # names that are told, of so many of the newest runs

@@ -14,7 +14,7 @@ from bodyposenet.pipelines.runs.nodes import BUSY, CACHED, GOOD, read_time
 from bodyposenet.pipelines.runs.reasons import find_reasons
 from bodyposenet.pipelines.runs.story import Story, TaskStatus
 from bodyposenet.pipelines.runs.tracked import Tracked, list_aps
-from bodyposenet.pipelines.server import Server
+from bodyposenet.pipelines.server.connection import Server
 
 ENDED = (GOOD, "FAILED", "SKIPPED", "CANCELED")
 FIRST_PAUSE, PAUSE = 0.2, 10.0  # seconds between two looks at a run; short ones are over soon

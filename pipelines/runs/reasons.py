@@ -8,7 +8,7 @@ from typing import Any
 from bodyposenet.common.tracking.history import TaskRow
 from bodyposenet.pipelines.runs.nodes import FAILED, Task, Tree
 from bodyposenet.pipelines.runs.story import WORDS, number_parts, read_number, write_name
-from bodyposenet.pipelines.server import Server
+from bodyposenet.pipelines.server.connection import Server
 
 MOST = 3  # tasks whose reasons are told: they are to be among the last five lines
 DEFAULT_NAMESPACE = "kubeflow"

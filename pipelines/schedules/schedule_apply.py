@@ -18,8 +18,8 @@ from bodyposenet.pipelines.names import check_name
 from bodyposenet.pipelines.parameters import sendable
 from bodyposenet.pipelines.schedules.schedule_plan import Change, describe_run, plan, read
 from bodyposenet.pipelines.schedules.schedules import SET, Declared
-from bodyposenet.pipelines.server import Server
-from bodyposenet.pipelines.server_errors import GoneError
+from bodyposenet.pipelines.server.connection import Server
+from bodyposenet.pipelines.server.errors import GoneError
 from bodyposenet.pipelines.submit import Say, Uploaded, find_version, upload
 
 

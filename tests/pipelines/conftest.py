@@ -7,8 +7,8 @@ import pytest
 from support.kubeflow_fake import kubeflow
 from support.tiny_pipeline import compiled
 
-from bodyposenet.pipelines.server import HOST, NAMESPACE
-from bodyposenet.pipelines.server_errors import COOKIES, TOKEN, TOKEN_FILE
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
+from bodyposenet.pipelines.server.errors import COOKIES, TOKEN, TOKEN_FILE
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.pipelines.names import MOST, check_name
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import Server
+from bodyposenet.pipelines.server.connection import Server
 from bodyposenet.pipelines.submit import start
 
 STORED = [

@@ -23,7 +23,8 @@ from bodyposenet.pipelines import package
 from bodyposenet.pipelines.runs import follow
 from bodyposenet.pipelines.runs.reasons import read_reason
 from bodyposenet.pipelines.runs.story import STANDS_STILL, WOULD_TELL
-from bodyposenet.pipelines.server import HOST, NAMESPACE, Server
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
+from bodyposenet.pipelines.server.connection import Server
 
 find_package = cache(package.find_package)
 CUT = "(the compiled pipeline)"

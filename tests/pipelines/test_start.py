@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.pipelines import server, submit
+from bodyposenet.pipelines import submit
+from bodyposenet.pipelines.server import connection
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def test_one_that_was_stored_and_not_answered_is_told(fake, tiny):
 
 
 def test_one_that_is_answered_late_is_told(fake, tiny, monkeypatch):
-    monkeypatch.setattr(server, "PATIENCE", (5, 1.0))
+    monkeypatch.setattr(connection, "PATIENCE", (5, 1.0))
     fake.fail("POST /runs", 0, done=True, after=1)  # once the first look for it was in vain
     check_one_told(fake, begin(tiny))
     assert fake.requests.count("GET /runs") >= 2

@@ -15,8 +15,8 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.kubeflow.yaml_text import load_documents
 from bodyposenet.pipelines.compile import PIPELINES
 from bodyposenet.pipelines.package import find_package
-from bodyposenet.pipelines.server import HOST, NAMESPACE
-from bodyposenet.pipelines.server_errors import AUTHORITIES, COOKIES, TOKEN, TOKEN_FILE
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
+from bodyposenet.pipelines.server.errors import AUTHORITIES, COOKIES, TOKEN, TOKEN_FILE
 
 pytestmark = pytest.mark.usefixtures("no_address")
 
@@ -298,7 +298,7 @@ def test_a_server_that_is_down_is_told_at_once(tiny):
 
 
 def test_a_server_that_accepts_and_says_nothing_is_not_waited_for_for_ever(tiny, monkeypatch):
-    monkeypatch.setattr("bodyposenet.pipelines.server.PATIENCE", (5, 0.2))
+    monkeypatch.setattr("bodyposenet.pipelines.server.connection.PATIENCE", (5, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = run("upload", tiny, "--host", f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert result.exit_code == 2

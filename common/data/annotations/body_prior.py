@@ -3,7 +3,8 @@
 from bodyposenet.common.data.annotations.coco import read_half
 from bodyposenet.common.data.annotations.emptiness import require_people
 from bodyposenet.common.pose.body_prior import fit_prior
-from bodyposenet.common.skeleton.skeleton import BodyPrior, Skeleton
+from bodyposenet.common.skeleton.prior import BodyPrior
+from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.dataset import DatasetSpec
 
 

@@ -13,7 +13,7 @@ from bodyposenet.common.data.importers.assembly import Joints, choose_people
 from bodyposenet.common.data.importers.document import decode_text
 from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.skeleton.skeleton import COCO_17
-from bodyposenet.common.spec.document import find_excess
+from bodyposenet.common.spec.excess import find_excess
 
 Fields = dict[str, Any]
 

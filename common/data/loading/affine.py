@@ -14,6 +14,7 @@ from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.spec.train import SpatialAugParams
 
 GREY = 127  # the image beyond the photo's border (reference 4.3)
+SPARE = 2  # pixels around what an input shows: those that it is interpolated with, and one more for rounding
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,33 @@ class Warp:
         return replace(self, matrix=self.matrix @ to_photo)
 
     def image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Warp an RGB photo to the input of ``size`` (height, width); grey beyond its border."""
-        return cv2.warpAffine(
-            image, self.matrix[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=(GREY, GREY, GREY)
+        """Warp an RGB photo to the input of ``size`` (height, width); grey beyond its border.
+
+        OpenCV warps four channels in half the time of three: what is shown of the photo gets a fourth on the way.
+        """
+        rows, columns = self._find_shown(size)
+        shown = image[rows, columns]
+        if not shown.size:
+            return np.full((*size, 3), GREY, np.uint8)
+        matrix = self.matrix[:2].copy()
+        matrix[:, 2] += matrix[:, 0] * columns.start + matrix[:, 1] * rows.start
+        four = cv2.cvtColor(shown, cv2.COLOR_RGB2RGBA)
+        warped = cv2.warpAffine(four, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderValue=(GREY,) * 4)
+        return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
+
+    def _find_shown(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Find the rows and columns of the photo that an input of ``size`` (height, width) is interpolated between."""
+        (a, b, right), (c, d, down), _ = self.matrix.tolist()
+        across, along = (size[1] - 1) / 2, (size[0] - 1) / 2  # from the input's middle to its edges
+        area = a * d - b * c
+        x, y = (d * (across - right) - b * (along - down)) / area, (a * (along - down) - c * (across - right)) / area
+        reach_x = (abs(d) * across + abs(b) * along) / abs(area) + SPARE
+        reach_y = (abs(a) * along + abs(c) * across) / abs(area) + SPARE
+        rows, columns = (
+            slice(max(math.floor(middle - reach), 0), max(math.ceil(middle + reach), 0))
+            for middle, reach in ((y, reach_y), (x, reach_x))
         )
+        return rows, columns
 
     def mask(self, mask: np.ndarray | Bitmap | None, grid: tuple[int, int], stride: int) -> np.ndarray:
         """Warp a mask, 255 where the loss counts, to a float32 one of the grid: 1 there and beyond the border.

@@ -12,7 +12,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Floats
 from bodyposenet.common.data.annotations.fields import Mask, Numbers
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.pose.body_prior import fit_prior
-from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, BodyPrior, Skeleton, find_sigma
+from bodyposenet.common.skeleton.prior import BodyPrior
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, find_sigma
 
 MODELS = 3000  # people, at most, whose build is learned: spread over the set
 ENOUGH = 200  # of them, for their build to be that of the others

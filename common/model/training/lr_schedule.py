@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.spec.distillation import Distillation
+from bodyposenet.common.spec.optimizer import Distillation
 from bodyposenet.common.spec.train import BpNetExponentialDecayLRSchedule, SoftstartAnnealingLearningRateSchedule
 
 Schedule = Callable[[int], float]

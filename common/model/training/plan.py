@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +23,13 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import is_registered, weights_path
 from bodyposenet.common.model.files.model_file import read_card
 from bodyposenet.common.model.network.teacher import KEY, require_likeness
-from bodyposenet.common.model.training.checkpoints import read_state
+from bodyposenet.common.model.training.checkpoints import Epoch, read_state
 from bodyposenet.common.model.training.cluster import ALONE, TrainingCluster
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.base import load_spec
 from bodyposenet.common.spec.inference import InferenceSpec
-from bodyposenet.common.spec.train import TrainSpec
+from bodyposenet.common.spec.train import EarlyStopping, TrainSpec
 from bodyposenet.common.storage.model_key import open_model_file, taking_plain
 from bodyposenet.common.storage.unpacking import begins_zip
 
@@ -150,6 +151,19 @@ def make_plan(spec: TrainSpec, source: SampleSource | None = None, *, cluster: T
     plan = Plan(spec, skeleton, source, validation, _inference(spec, validation), cluster, first)
     require_batch(len(source), plan.batch_size)
     return plan
+
+
+def stops_early(history: Sequence[Epoch], stopping: EarlyStopping | None) -> bool:
+    """Whether the last validations found nothing better."""
+    best, since = -math.inf, 0
+    for ap in read_aps(history):
+        best, since = (ap, 0) if stopping is None or ap > best + stopping.min_delta else (best, since + 1)
+    return stopping is not None and since >= stopping.patience
+
+
+def read_aps(history: Sequence[Epoch]) -> list[float]:
+    """Read the APs that the validations of a training found."""
+    return [entry["val_ap"] for entry in history if "val_ap" in entry]
 
 
 def make_card(spec: TrainSpec, skeleton: Skeleton) -> Card:

@@ -29,7 +29,7 @@ from bodyposenet.common.model.training.initial_network import starting_network, 
 from bodyposenet.common.model.training.lr_schedule import make_schedule, make_teacher_weights
 from bodyposenet.common.model.training.optimizer import make_optimizer
 from bodyposenet.common.model.training.own_checkpoints import OwnCheckpoints, name_training
-from bodyposenet.common.model.training.plan import Plan
+from bodyposenet.common.model.training.plan import Plan, read_aps, stops_early
 from bodyposenet.common.model.training.precision import PrecisionChoice
 from bodyposenet.common.model.training.preemption import Interruption, StopAsked
 from bodyposenet.common.model.training.progress import TrainingProgress
@@ -37,7 +37,6 @@ from bodyposenet.common.model.training.step import Scalars, make_step, with_loss
 from bodyposenet.common.model.training.strategy import ProcessGroup
 from bodyposenet.common.model.training.tensorboard import Summaries
 from bodyposenet.common.skeleton.card import Card
-from bodyposenet.common.spec.train import EarlyStopping
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +234,7 @@ class Trainer:
 
     def _keep(self, means: Epoch) -> None:
         """The files that an epoch leaves."""
-        if "val_ap" in means and means["val_ap"] >= max(_aps(self.state.history)) and self.chief:
+        if "val_ap" in means and means["val_ap"] >= max(read_aps(self.state.history)) and self.chief:
             save_model(self.plain(), self.file(BEST), self.plan.card)
         number = self.state.epoch
         if number % self.spec.checkpoint_n_epoch == 0 or number == self.plan.epochs or self.stops_early():
@@ -284,18 +283,6 @@ class Trainer:
         """How far it has come: ``3``, or ``3, step 17`` within the fourth epoch."""
         within = f", step {self.state.step}" if self.state.step else ""
         return f"{self.state.epoch}{within}"
-
-
-def stops_early(history: Sequence[Epoch], stopping: EarlyStopping | None) -> bool:
-    """Whether the last validations found nothing better."""
-    best, since = -math.inf, 0
-    for ap in _aps(history):
-        best, since = (ap, 0) if stopping is None or ap > best + stopping.min_delta else (best, since + 1)
-    return stopping is not None and since >= stopping.patience
-
-
-def _aps(history: Sequence[Epoch]) -> list[float]:
-    return [entry["val_ap"] for entry in history if "val_ap" in entry]
 
 
 def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:

@@ -17,14 +17,8 @@ from bodyposenet.common.pose.body_prior import fit_prior, write_prior
 from bodyposenet.common.pose.encoder import encode
 from bodyposenet.common.pose.group import LIKELY, adopt
 from bodyposenet.common.skeleton.card import Card
-from bodyposenet.common.skeleton.skeleton import (
-    BODYPOSENET_18,
-    COCO_17,
-    Skeleton,
-    find_prior,
-    load_prior,
-    make_skeleton,
-)
+from bodyposenet.common.skeleton.prior import find_prior, load_prior
+from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, Skeleton, make_skeleton
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.pose_config import PoseConfig
 

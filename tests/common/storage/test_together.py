@@ -19,14 +19,8 @@ from bodyposenet.common.storage import together
 from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.locking import OWNER
-from bodyposenet.common.storage.together import (
-    Together,
-    appear_together,
-    fill_folder,
-    is_unfinished,
-    remove_together,
-    sweep_removed,
-)
+from bodyposenet.common.storage.temporary_names import remove_together, sweep_removed
+from bodyposenet.common.storage.together import Together, appear_together, fill_folder, is_unfinished
 
 WANTED = {"out/net.onnx": b"float", "out/net.int8.onnx": b"bytes", "other/ranges.cache": b"ranges"}
 KILLED = -signal.SIGKILL

@@ -98,7 +98,7 @@ def priors(folder):
 
 
 def _prior(path):
-    from bodyposenet.common.skeleton.skeleton import load_prior
+    from bodyposenet.common.skeleton.prior import load_prior
 
     load_prior(path, PRIOR_JOINTS)
 

@@ -99,10 +99,10 @@ def answers(folder):
 def _answers(path):
     """What servers answer, and a key that somebody has put into a variable."""
     from bodyposenet.common.storage.stores import gcs, gcs_requests
-    from bodyposenet.pipelines import server_errors
+    from bodyposenet.pipelines.server import errors
 
     content = path.read_bytes()
-    server_errors._read_reason(content)
+    errors._read_reason(content)
     gcs_requests._read_reason(content)
     gcs._read_account(content.decode(errors="replace"))
 

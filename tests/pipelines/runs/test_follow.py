@@ -16,8 +16,9 @@ from bodyposenet.pipelines.runs.follow import View
 from bodyposenet.pipelines.runs.nodes import Tree
 from bodyposenet.pipelines.runs.reasons import find_reasons
 from bodyposenet.pipelines.runs.story import Story, read_number
-from bodyposenet.pipelines.server import HOST, NAMESPACE, Server
-from bodyposenet.pipelines.server_errors import TOKEN
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
+from bodyposenet.pipelines.server.connection import Server
+from bodyposenet.pipelines.server.errors import TOKEN
 
 pytestmark = pytest.mark.usefixtures("no_address")
 

@@ -11,7 +11,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.tracking import task_run
 from bodyposenet.common.tracking.history import RunPages, TaskRow, find_pages, task_rows
 from bodyposenet.pipelines.runs.tracked import Tracked, list_aps
-from bodyposenet.pipelines.server import HOST, NAMESPACE
+from bodyposenet.pipelines.server.access import HOST, NAMESPACE
 
 
 def row(name, **metrics):

@@ -155,6 +155,19 @@ def test_the_middle_of_a_pixel_stays_the_middle_of_a_pixel():
     assert (shifted[:, :3] == GREY).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), height=st.floats(20, 900), aside=st.floats(-900, 900))
+def test_what_is_not_shown_of_a_photo_changes_nothing(seed, height, aside):
+    """A crop of any size, at any angle, anywhere, even beside the photo, is that which OpenCV cuts out of the whole."""
+    rng = np.random.default_rng(seed)
+    photo = cv2.GaussianBlur(rng.integers(0, 256, (*PHOTO, 3), np.uint8), (5, 5), 1)
+    warp = person_centric(rng, WILD, centre=CENTRE + aside, height=height, photo=PHOTO, size=(200, 248))
+    cut = cv2.warpAffine(photo, warp.matrix[:2], (248, 200), flags=cv2.INTER_LINEAR, borderValue=(GREY,) * 3)
+    apart = cv2.absdiff(warp.image(photo, (200, 248)), cut)
+    assert apart.max() <= 1
+    assert np.mean(apart > 0) < 0.005  # where a place is rounded to the other 32nd of a pixel
+
+
 def test_outside_the_photo_everything_counts():
     mask = np.zeros((40, 40), np.uint8)
     shifted = Warp(np.array([[1, 0, 24], [0, 1, 0], [0, 0, 1.0]])).mask(mask, (5, 8), 8)

@@ -27,7 +27,7 @@ from bodyposenet.common.model.training.plan import make_plan
 from bodyposenet.common.model.training.step import make_step
 from bodyposenet.common.model.training.train import make_card, train
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17
-from bodyposenet.common.spec.distillation import Distillation
+from bodyposenet.common.spec.optimizer import Distillation
 
 ONE_STAGE = {"stages": 1, "stage1_kernel_sizes": [3]}
 LOSS = {"normalize_cells": True, "joint_weight": 5.0, "paf_weight": 0.15}

@@ -17,11 +17,10 @@ from bodyposenet.common.machine.bar import LINES, NOTES
 from bodyposenet.common.model.files.model_file import load_model
 from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, read_state
 from bodyposenet.common.model.training.lr_schedule import make_schedule
-from bodyposenet.common.model.training.plan import make_plan
+from bodyposenet.common.model.training.plan import make_plan, stops_early
 from bodyposenet.common.model.training.progress import TrainingProgress, spell
 from bodyposenet.common.model.training.tensorboard import name_file
 from bodyposenet.common.model.training.train import train
-from bodyposenet.common.model.training.trainer import stops_early
 from bodyposenet.common.spec.train import EarlyStopping
 
 EPOCHS, STEPS = 6, 4

@@ -1,4 +1,4 @@
-"""Server errors: what a server of Kubeflow Pipelines refuses, told so that it can be mended."""
+"""Errors: what a server of Kubeflow Pipelines refuses, told so that it can be mended."""
 
 import json
 import re

@@ -1,0 +1,1 @@
+"""Server: Kubeflow Pipelines, how it is reached, what it is asked, and what it refuses."""
