@@ -40,7 +40,7 @@ def run_train(
     """
     from bodyposenet.common.evaluation.validation import make_validation
     from bodyposenet.common.model.training.train import train
-    from bodyposenet.common.tracking.datasets import describe_records
+    from bodyposenet.common.tracking.record_sets import describe_records
 
     train_spec = begin.spec
     folder.mkdir(parents=True, exist_ok=True)

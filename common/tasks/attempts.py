@@ -20,7 +20,7 @@ from bodyposenet.common.storage.snapshots import NOTE, Snapshots, SnapshotThread
 from bodyposenet.common.storage.together import work_in
 from bodyposenet.common.tasks.files import compute_digest, find_dataset, find_keras
 from bodyposenet.common.tracking import TrackedRun
-from bodyposenet.common.tracking.datasets import describe_records
+from bodyposenet.common.tracking.record_sets import describe_records
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,12 @@
 """Datasets: what a task worked on, told by a digest, so that two runs can be seen to have had the same data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodyposenet.common.storage.digests import digest_bytes, digest_content, fingerprint
-from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.digests import fingerprint
+from bodyposenet.common.storage.location import Location
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,3 @@ class Dataset:
 def describe_photos(folder: Path | Location, name: str, digest: str = "") -> Dataset:
     """Describe a photo set that a conversion reads; its digest is computed if it is not known."""
     return Dataset(name, digest or fingerprint(folder), str(folder), {}, "conversion")
-
-
-def describe_records(folder: str | Path | Location, names: Sequence[str], context: str) -> Dataset:
-    """Describe record shards by their bytes, in the order of their names; sets of a manifest say what is in them.
-
-    Raises:
-        UserError: A name is neither a set nor a shard, or a shard is missing or damaged.
-    """
-    from bodyposenet.common.data.records.manifest import open_shards, read_manifest  # protobuf, which few runs need
-
-    opened = open_shards(folder, names)
-    whole = digest_bytes("".join(digest_content(shard.records.path) for shard in opened))
-    sets = read_manifest(locate(folder))["sets"]
-    counted = [sets[name] for name in names if name in sets]
-    counts = {what: sum(described.get(what, 0) for described in counted) for what in ("images", "people")}
-    profile = {"samples": sum(map(len, opened))} | (counts if len(counted) == len(names) else {})
-    dataset = (
-        counted[0].get("dataset", "") if counted else next((shard[0].dataset for shard in opened if len(shard)), "")
-    )
-    return Dataset(f"{dataset} {', '.join(names)}".strip(), whole, str(folder), profile, context)

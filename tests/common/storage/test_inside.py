@@ -19,7 +19,7 @@ from bodyposenet.common.data.conversion.shard_plan import is_shard, plan
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.inside import is_plain, join_inside, remove_inside, stays_inside
-from bodyposenet.common.tracking import datasets, send_buffered
+from bodyposenet.common.tracking import record_sets, send_buffered
 from bodyposenet.pipelines.parameters import from_spec
 
 BOX = (5, 5, 40, 60)
@@ -133,7 +133,7 @@ def test_a_hostile_manifest_is_refused_by_all_that_read_it_and_nothing_is_touche
     for read in (
         lambda: open_shards(tmp_path / "out", ["train"]),
         lambda: join_parts([tmp_path / "out"], tmp_path / "joined/train"),
-        lambda: datasets.describe_records(tmp_path / "out", ["train"], "training"),
+        lambda: record_sets.describe_records(tmp_path / "out", ["train"], "training"),
     ):
         with pytest.raises(UserError, match="no name of a file beside it; do not use this folder"):
             read()

@@ -22,7 +22,7 @@ def manifests(folder):
 
 def _manifest(path):
     from bodyposenet.common.data.records.manifest import open_shards, read_manifest
-    from bodyposenet.common.tracking.datasets import describe_records
+    from bodyposenet.common.tracking.record_sets import describe_records
 
     names = [*read_manifest(path.parent)["sets"]] or ["train"]
     for shard in open_shards(path.parent, names):
