@@ -42,7 +42,7 @@ MANIFEST_PARTS = 2**16  # that a set's conversion can be divided into
 SPEC_CHARACTERS = 1_000_000
 SPEC_VALUES = 25_000  # with what aliases repeat
 SPEC_LEVELS = 64
-SPEC_NUMBER = 10**18  # and its inverse: beyond, squares are none of 32 bits
+SPEC_NUMBER = 10**18  # beyond it squares are no floats of 32 bits; what is below its inverse is zero
 
 # Networks
 CARD_BYTES = 2**22

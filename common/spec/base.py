@@ -32,13 +32,23 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
-def _hold(value: float) -> float:
-    """Refuse a number whose square or inverse no 32-bit float, or whose double no 64-bit whole number, can be."""
+def _limit(value: float) -> float:
+    """Refuse a number whose square no 32-bit float, or whose double no 64-bit whole number, can be.
+
+    One whose inverse would be such a number is zero.
+    """
     if isinstance(value, int):
         if abs(value) > WHOLE_NUMBER:
             raise ValueError(f"is beyond {WHOLE_NUMBER:,}")
-    elif value and not 1 / SPEC_NUMBER <= abs(value) <= SPEC_NUMBER:
-        raise ValueError(f"is beyond what can be computed with, {1 / SPEC_NUMBER:g} to {SPEC_NUMBER:g}")
+    elif abs(value) > SPEC_NUMBER:
+        raise ValueError(f"is beyond what can be computed with, {SPEC_NUMBER:g}")
+    return 0.0 if abs(value) * SPEC_NUMBER < 1 and value else value
+
+
+def _limit_both(value: float) -> float:
+    """Refuse a number above zero that is too large, or too near to it."""
+    if not _limit(value):
+        raise ValueError(f"is beyond what can be computed with, {1 / SPEC_NUMBER:g}")
     return value
 
 
@@ -52,15 +62,15 @@ def _remap(path: str, info: ValidationInfo) -> str:
     return path
 
 
-Int = Annotated[int, Field(strict=True), AfterValidator(_hold)]
+Int = Annotated[int, Field(strict=True), AfterValidator(_limit)]
 Bool = Annotated[bool, Field(strict=True)]
-Float = Annotated[float, Field(strict=True), BeforeValidator(_number), AfterValidator(_hold)]
-Natural = Annotated[int, Field(strict=True, ge=1), AfterValidator(_hold)]
-Count = Annotated[int, Field(strict=True, ge=0), AfterValidator(_hold)]
-Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number), AfterValidator(_hold)]
-NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number), AfterValidator(_hold)]
-Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number), AfterValidator(_hold)]
-Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number), AfterValidator(_hold)]
+Float = Annotated[float, Field(strict=True), BeforeValidator(_number), AfterValidator(_limit)]
+Natural = Annotated[int, Field(strict=True, ge=1), AfterValidator(_limit)]
+Count = Annotated[int, Field(strict=True, ge=0), AfterValidator(_limit)]
+Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_number), AfterValidator(_limit_both)]
+NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_number), AfterValidator(_limit)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_number), AfterValidator(_limit)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1), BeforeValidator(_number), AfterValidator(_limit_both)]
 Name = Annotated[str, Field(min_length=1)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_remap)]
 
