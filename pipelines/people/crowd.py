@@ -102,9 +102,10 @@ def paste(rng: np.random.Generator, picture: Picture, person: Picture, matrix: n
     if scale < 0.7:
         person = cv2.resize(person, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         matrix = np.c_[matrix[:, :2] / scale, matrix[:, 2] + matrix[:, :2] @ np.full(2, (1 / scale - 1) / 2)]
-    left = np.float32(person)
+    left: Picture = person.astype(np.float32)
     left[..., :3] *= left[..., 3:] * (light / 255)
-    left = np.asarray(cv2.GaussianBlur(left, (0, 0), soft)) if soft else left
+    if soft:
+        left = np.asarray(cv2.GaussianBlur(left, (0, 0), soft))
     ends = matrix[:, :2] @ (np.array([[0, 1], [0, 1]]) * np.array(person.shape[1::-1])[:, None]) + matrix[:, 2:]
     low = np.floor(ends.min(axis=1)).astype(int).clip(0, picture.shape[1::-1])
     wide, high = np.ceil(ends.max(axis=1) + 1).astype(int).clip(0, picture.shape[1::-1]) - low

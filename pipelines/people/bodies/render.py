@@ -36,7 +36,7 @@ class Cutout(NamedTuple):
     joints: Floats
 
 
-class Sight(NamedTuple):
+class Eye(NamedTuple):
     """How a body is seen.
 
     Attributes:
@@ -82,15 +82,15 @@ def random_cutout(rng: np.random.Generator, where: Map, height: float, prints: S
     return render(where.body, points, random_pose(rng), outfit, random_view(rng, height), random_light(rng))
 
 
-def random_view(rng: np.random.Generator, height: float) -> Sight:
+def random_view(rng: np.random.Generator, height: float) -> Eye:
     """Choose how a body is seen: mostly upright, more often from the front, at about its own height."""
     facing = rng.normal() * 60 if rng.random() < 0.65 else rng.uniform(-180, 180)
     roll = rng.uniform(-180, 180) if rng.random() < 0.05 else rng.normal() * 6
     turned = turn("z", roll) @ turn("x", rng.normal(8, 10)) @ turn("y", facing)
-    return Sight(turned, rng.uniform(NEAREST, FARTHEST), height)
+    return Eye(turned, rng.uniform(NEAREST, FARTHEST), height)
 
 
-def render(body: Body, points: Floats, pose: Pose, outfit: Sequence[Layer], view: Sight, light: Light) -> Cutout:
+def render(body: Body, points: Floats, pose: Pose, outfit: Sequence[Layer], view: Eye, light: Light) -> Cutout:
     """Draw a person.
 
     Args:
@@ -130,7 +130,7 @@ def project(points: Floats, distance: float, scale: float) -> Floats:
 
 
 def build_surface(
-    body: Body, points: Floats, outfit: Sequence[Layer], held: tuple[Floats, Floats, Floats], view: Sight
+    body: Body, points: Floats, outfit: Sequence[Layer], held: tuple[Floats, Floats, Floats], view: Eye
 ) -> Surface:
     """Lay out the layers of an outfit around a shape, and pose them; ``held`` as :func:`skin` takes it."""
     normals = find_normals(points, np.concatenate([layer.quads for layer in outfit]))
