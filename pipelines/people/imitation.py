@@ -45,7 +45,9 @@ class Course:
         joint_weight: Heatmap cells weigh one and this times the teacher's value more.
         maps_weight: Of the heatmaps' squared error, summed over channels, over that of a hint.
         paf_weight: The same of the fields, over the heatmaps'.
-        hints_until: The share of the steps after which hints count no more; they fade till then, in a straight line.
+        hints_until: The share of the steps till which hints fade, in a straight line.
+        hints_left: What is left of them from then on.
+        averaged: The share of the weights' running mean that a step keeps; 0 takes the weights of the last step.
         every: Steps between checkpoints.
     """
 
@@ -57,6 +59,8 @@ class Course:
     maps_weight: float = 20.0
     paf_weight: float = 1.0
     hints_until: float = 0.6
+    hints_left: float = 0.0
+    averaged: float = 0.0
     every: int = 200
 
 
@@ -87,19 +91,23 @@ def imitate(
     )
     optimizer = make_optimizer(course)
     optimizer.build(small.trainable_variables)
-    variables = [*small.variables, *optimizer.variables]
+    means = [tf.Variable(np.asarray(each)) for each in small.variables] if course.averaged else []
+    variables = [*small.variables, *optimizer.variables, *means]
     begun, told = _read_state(folder / STATE, variables)
     step = make_step(small, large, kept, optimizer, course)
     smooth, started = None, time.monotonic()
     for number, pictures in enumerate(read_pictures(source, card, course, begun), begun + 1):
-        fade = max(0.0, 1 - (number - 1) / (course.hints_until * course.steps))
+        fade = max(course.hints_left, 1 - (number - 1) / (course.hints_until * course.steps))
         found = np.asarray(step(tf.constant(pictures), tf.constant(fade, tf.float32)))
         smooth = found if smooth is None else SMOOTH * smooth + (1 - SMOOTH) * found
+        follow(means, small.variables, min(course.averaged, 1 - 1 / number))
         if number % course.every == 0 or number == course.steps:
             seconds = (time.monotonic() - started) / (number - begun)
             told.append(_entry(number, smooth, course.hints, seconds, precision.name))
             log.info("step %d of %d: %.4f, %.4f, %.2f s a step", number, course.steps, *smooth[:2], seconds)
             _keep_state(folder / STATE, variables, number, told)
+    for mean, variable in zip(means, small.variables, strict=False):
+        variable.assign(mean)
     with whole_file(folder / LOG) as file:
         file.write(json.dumps(told, indent=1).encode())
     save_model(convert_policy(small, "float32", regularized=False), done, card)
@@ -139,6 +147,22 @@ def make_step(small: Any, large: Any, kept: Mapping[str, Indices], optimizer: An
         return tf.stack([*maps, *hints])
 
     return step
+
+
+@tf.function(autograph=False)
+def _follow(means: Sequence[Any], variables: Sequence[Any], kept: Any) -> None:
+    for mean, variable in zip(means, variables, strict=True):
+        mean.assign(kept * mean + (1 - kept) * tf.cast(variable, mean.dtype))
+
+
+def follow(means: Sequence[Any], variables: Sequence[Any], kept: float) -> None:
+    """Move running means towards variables, ``kept`` of each left; where there are none, do nothing.
+
+    The mean of the weights of many steps generalises better than those of the last (Izmailov et al., "Averaging Weights
+    Leads to Wider Optima and Better Generalization", UAI 2018).
+    """
+    if means:
+        _follow(means, [tf.convert_to_tensor(each) for each in variables], tf.constant(kept, tf.float32))
 
 
 def measure_maps(drawn: Sequence[Any], wanted: Sequence[Any], course: Course) -> list[Any]:

@@ -1,8 +1,8 @@
 """Make: the network that finds people in photos, ``pretrained:people``, of one that somebody else trained.
 
 The network of Intel's Open Model Zoo is adopted, its convolutions are factored until half of its floating-point
-operations are left, and it learns to draw what the whole one draws, on pictures mixed of few photos (``photos.py``). A
-run that was interrupted goes on from its last step.
+operations are left, and it learns to draw what the whole one draws, on pictures mixed of few photos (``photos.py``)
+and of people who are drawn in three dimensions (``bodies``). A run that was interrupted goes on from its last step.
 """
 
 import json
@@ -23,6 +23,8 @@ from bodyposenet.common.prune.factor import factor
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.digests import digest_file
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.pipelines.people.bodies.files import MESH, read_body
+from bodyposenet.pipelines.people.crowd import draw_crowd
 from bodyposenet.pipelines.people.imitation import Course, imitate
 from bodyposenet.pipelines.people.photos import PhotoMix, Picture
 
@@ -32,6 +34,8 @@ COUNTED = (256, 456)  # the size that the network's FLOPs are published for
 LEFT = 0.5  # of the FLOPs
 BATCHES, EACH = 4, 8  # that layers are fitted to; pictures of each
 STEPS = 2800
+HINTS_LEFT, AVERAGED = 0.12, 0.995
+CROWD = 2200  # people who are drawn in three dimensions
 HINTS = (
     "conv4_2_sep", *(f"conv5_{number}_sep" for number in range(1, 6)), "conv4_3_CPM_al_WithoutBiases",
     "conv4_4_CPM_WithoutBiases", "Mconv1_stage2_L1_sq_WithoutBiases",
@@ -53,7 +57,7 @@ def make_people(network: Path, photos: Path, packages: Sequence[Path], folder: P
     Args:
         network: Intel's ``.xml``, its ``.bin`` beside it.
         photos: COCO: ``images/`` and ``annotations/person_keypoints_train.json``, whose photos alone are seen.
-        packages: Folders with the packages that photos of free licences come with.
+        packages: Folders with the packages that photos of free licences come with, and the body of people to draw.
         folder: Gets all that is made, ``learnt/student.keras`` last.
         steps: Of the learning.
 
@@ -63,8 +67,9 @@ def make_people(network: Path, photos: Path, packages: Sequence[Path], folder: P
     for path in (network, network.with_suffix(".bin")):
         if not path.is_file():
             raise UserError("no such file", where=str(path), fix="give Intel's .xml, its .bin beside it")
+    body, made_of = read_body(packages), [network.with_suffix(".bin"), *list_seen(photos, packages)]
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, {"steps": steps, "made_of": digests([network.with_suffix(".bin"), *list_seen(photos, packages)])})
+    claim(folder, {"steps": steps, "made_of": digests([*made_of, body.folder.parent / MESH]), "crowd": CROWD})
     adopted, cut = folder / "adopted.keras", folder / "cut.keras"
     if not adopted.is_file():
         done = adopt(network)
@@ -74,7 +79,10 @@ def make_people(network: Path, photos: Path, packages: Sequence[Path], folder: P
         save_model(done.model, adopted, replace(done.card, made_from=made_from))
     if not cut.is_file():
         cut_network(adopted, mix_photos(photos, packages, seed=0), cut)
-    return imitate(cut, adopted, {}, mix_photos(photos, packages, seed=1), folder / "learnt", Course(HINTS, steps))
+    source = mix_photos(photos, packages, seed=1)
+    crowd = draw_crowd(body, [*source.people, *source.others], folder / "bodies", CROWD)
+    course = Course(HINTS, steps, hints_left=HINTS_LEFT, averaged=AVERAGED)
+    return imitate(cut, adopted, {}, replace(source, crowd=crowd), folder / "learnt", course)
 
 
 def digests(paths: Sequence[Path]) -> list[str]:

@@ -15,6 +15,7 @@ from bodyposenet.common.data.loading.batches import STRIDE, Sample
 from bodyposenet.common.data.loading.colour import tint
 from bodyposenet.common.data.synthetic.scenes import random_scene
 from bodyposenet.common.skeleton.skeleton import Skeleton
+from bodyposenet.pipelines.people.crowd import Cutouts, random_backdrop
 
 Picture = npt.NDArray[Any]  # (H, W, 3) uint8, RGB
 
@@ -23,6 +24,7 @@ SHORTER = (150.0, 620.0)  # pixels that a photo's shorter side becomes
 TURNED = 35.0  # degrees
 STRETCHED = 1.3  # of one side over the other
 GREYS, NOISY, BLURRED, PATCHED, BESIDE = 0.08, 0.3, 0.2, 0.4, 0.5  # how often
+AMONG, BACKDROP = 0.5, 0.3  # how often those who are put in stand among people of a photo, before a backdrop
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class PhotoMix:
         samples: In an epoch.
         seed: Of the stream.
         drawn: Share of drawn people.
+        crowd: People to put in.
+        joined: Share of the pictures of people that get some.
     """
 
     people: tuple[Picture, ...]
@@ -46,6 +50,8 @@ class PhotoMix:
     samples: int
     seed: int
     drawn: float = 0.1
+    crowd: Cutouts | None = None
+    joined: float = 0.6
 
     def __len__(self) -> int:
         return self.samples
@@ -69,9 +75,16 @@ class PhotoMix:
 
     def _take(self, rng: np.random.Generator, peopled: bool) -> Picture:
         """A photo, seen somehow."""
+        if peopled and self.crowd and rng.random() < self.joined:
+            picture = self._look_at(rng, self.people if rng.random() < AMONG else self.others)
+            backed = random_backdrop(rng, picture) if rng.random() < BACKDROP else picture
+            return self.crowd.join(rng, backed)[0]
         if peopled and rng.random() < self.drawn:
             return _look(rng, random_scene(rng, DRAWN).image, self.size)
-        photos = self.people if peopled or not self.others else self.others
+        return self._look_at(rng, self.people if peopled or not self.others else self.others)
+
+    def _look_at(self, rng: np.random.Generator, photos: tuple[Picture, ...]) -> Picture:
+        """Choose one of the photos, and how it is seen."""
         return _look(rng, photos[rng.integers(len(photos))], self.size)
 
 

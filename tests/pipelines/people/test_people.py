@@ -3,9 +3,11 @@
 import json
 import zlib
 
+import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from support.networks import BACKBONES, network, pictures
 
 from bodyposenet.common.data.loading.batches import Sample
@@ -20,7 +22,8 @@ from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.prune import PruneSpec
 from bodyposenet.common.storage.digests import digest_file
-from bodyposenet.pipelines.people.imitation import Course, imitate
+from bodyposenet.pipelines.people.crowd import Cutouts
+from bodyposenet.pipelines.people.imitation import Course, follow, imitate
 from bodyposenet.pipelines.people.photos import PhotoMix
 
 SIZE = (64, 64)
@@ -49,6 +52,17 @@ def test_a_picture_depends_on_seed_epoch_and_number_alone(photos):
     assert not np.array_equal(made[0].image, mix(photos).sample(0, 1).image)
     for photo, kept in zip(photos, before, strict=True):
         np.testing.assert_array_equal(photo, kept)
+
+
+def test_people_who_are_put_in_change_the_pictures_and_come_from_their_numbers(photos):
+    image = np.full((60, 30, 4), (0, 0, 255, 255), np.uint8)
+    crowd = Cutouts([cv2.imencode(".png", image)[1].tobytes()])
+    joined = [mix(photos, crowd=crowd, joined=1.0).sample(number, 0) for number in range(8)]
+    again = [mix(photos, crowd=crowd, joined=1.0).sample(number, 0) for number in range(8)]
+    without = [mix(photos, crowd=crowd, joined=0.0).sample(number, 0) for number in range(8)]
+    for one, other in zip(joined, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    assert sum(not np.array_equal(one.image, other.image) for one, other in zip(joined, without, strict=True)) >= 6
 
 
 class Noise:
@@ -88,16 +102,28 @@ def learn(cut, folder, steps=6, source=None, **changes):
     return imitate(*cut, source or Noise(), folder, course)
 
 
-def test_an_interrupted_learning_ends_as_an_undisturbed_one(cut, tmp_path):
-    straight = load_model(learn(cut, tmp_path / "straight"))[0]
+@pytest.mark.parametrize("averaged", [0.0, 0.7])
+def test_an_interrupted_learning_ends_as_an_undisturbed_one(cut, tmp_path, averaged):
+    straight = load_model(learn(cut, tmp_path / "straight", averaged=averaged))[0]
     with pytest.raises(KeyboardInterrupt):
-        learn(cut, tmp_path / "broken", source=Noise(breaks=9))
+        learn(cut, tmp_path / "broken", source=Noise(breaks=9), averaged=averaged)
     assert not (tmp_path / "broken" / "student.keras").exists()
-    resumed = load_model(learn(cut, tmp_path / "broken"))[0]
+    resumed = load_model(learn(cut, tmp_path / "broken", averaged=averaged))[0]
     for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     told = json.loads((tmp_path / "broken" / "log.json").read_text(encoding="utf-8"))
     assert [entry["step"] for entry in told] == [2, 4, 6]
+
+
+def test_what_follows_by_one_over_the_step_is_the_mean_of_all():
+    steps = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    variable, mean = keras.Variable(steps[0]), tf.Variable(np.zeros(5, np.float32))
+    for number, values in enumerate(steps, 1):
+        variable.assign(values)
+        follow([mean], [variable], 1 - 1 / number)
+    np.testing.assert_allclose(mean, steps.mean(axis=0), rtol=1e-5)
+    follow([mean], [variable], 0.75)
+    np.testing.assert_allclose(mean, 0.75 * steps.mean(axis=0) + 0.25 * steps[-1], rtol=1e-5)
 
 
 def test_it_learns_what_the_whole_network_draws(cut, tmp_path):
