@@ -85,7 +85,7 @@ def test_annotations_read_many_at_a_time_are_those_read_one_by_one(tmp_path_fact
     content |= {"categories": KINDS if some else KINDS[:1]}
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bodyposenet.common.data.annotations.annotation_table.BATCH", batch)
+        patch.setattr("bodyposenet.common.data.annotations.drafts.BATCH", batch)
         for more in ({}, {"note": float("nan")}):  # which Python's parser alone takes, and makes objects of all
             path.write_text(json.dumps(content | more))
             found.append(describe(read_annotations(path, None if some else JOINTS, strict=False)))
@@ -180,7 +180,7 @@ def test_joints_are_read_to_the_bit_as_they_were_put(batches, data):
 
 @pytest.mark.parametrize(("name", "most"), [("people.json", 0.5), ("people.json.gz", np.inf)])  # unpacked, for a while
 def test_a_large_file_is_read_without_its_text_in_memory_and_may_be_cut_meanwhile(tmp_path, monkeypatch, name, most):
-    monkeypatch.setattr("bodyposenet.common.data.annotations.annotation_table.BATCH", 16)
+    monkeypatch.setattr("bodyposenet.common.data.annotations.drafts.BATCH", 16)
     outline = [[float(number) for number in range(600)]]
     entries = [annotation(number, 1, (5, 5, 50, 50)) | {"segmentation": outline} for number in range(1, 1601)]
     path, text = tmp_path / name, json.dumps(document([image(1)], entries)).encode()
