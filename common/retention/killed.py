@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bodyposenet.common.data.conversion.staging import READY
+from bodyposenet.common.data.conversion.publish_note import READY
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.retention.leftovers import (
     IN_USE,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.conversion.conversion_work import ConversionWork
 from bodyposenet.common.data.conversion.publish import Conversion, write_report
-from bodyposenet.common.data.conversion.renewal import SETTINGS
 from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
+from bodyposenet.common.data.conversion.standing_records import SETTINGS
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool, cores
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.machine.bar import Bar

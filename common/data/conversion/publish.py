@@ -9,10 +9,12 @@ from typing import Any
 from bodyposenet.common.data.annotations.problems import NearDuplicate, Problem
 from bodyposenet.common.data.conversion.jobs import PieceResult
 from bodyposenet.common.data.conversion.known_photos import write_columns
-from bodyposenet.common.data.conversion.renewal import SETTINGS, Changes, Renewal, describe_settings
+from bodyposenet.common.data.conversion.publish_note import READY, PublishNote, remove_unnamed
+from bodyposenet.common.data.conversion.renewal import Changes, Renewal
 from bodyposenet.common.data.conversion.shard_plan import Options
 from bodyposenet.common.data.conversion.split import DatasetSplit
-from bodyposenet.common.data.conversion.staging import READY, PublishNote, Staging, remove_unnamed
+from bodyposenet.common.data.conversion.staging import Staging
+from bodyposenet.common.data.conversion.standing_records import SETTINGS, describe_settings
 from bodyposenet.common.data.records.manifest import add_set, read_manifest
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.plain_text import hide_secrets

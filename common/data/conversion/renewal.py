@@ -1,27 +1,24 @@
-"""Renewal: what of a set that is there already still stands, and which shards are written for what does not."""
+"""Renewal: which shards a conversion writes where a set is there already, for what of it does not stand."""
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bodyposenet import __version__
 from bodyposenet.common.data.annotations.problems import Problem
-from bodyposenet.common.data.conversion.jobs import CopyPiece, DigestPiece
 from bodyposenet.common.data.conversion.known_photos import KnownPhoto, read_columns, tell_faults
-from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, cut_pieces, deal, plan_shards
+from bodyposenet.common.data.conversion.publish_note import PublishNote
+from bodyposenet.common.data.conversion.shard_plan import Options, ShardPlan, deal, plan_shards
 from bodyposenet.common.data.conversion.split import DatasetSplit
-from bodyposenet.common.data.conversion.staging import PublishNote
+from bodyposenet.common.data.conversion.standing_records import (
+    KnownShard,
+    find_doubtful,
+    find_kept,
+    find_obstacle,
+    is_sound,
+)
 from bodyposenet.common.data.conversion.worker_pool import WorkerPool
-from bodyposenet.common.data.records.manifest import SCHEMA, SHARD_NEEDS, shard_path
-from bodyposenet.common.pages.numbers import pluralize
-from bodyposenet.common.plain_text import hide_secrets
-from bodyposenet.common.storage.digests import digest_settings
-from bodyposenet.common.storage.location import Location
-
-SETTINGS = "settings"  # of a set in a manifest: what it was converted with
-ANYWHERE = ("root_directory_path", "train_data", "test_data")  # keys of a spec that say where things are
 
 log = logging.getLogger(__name__)
 
@@ -50,29 +47,6 @@ class Changes(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kept:,} kept, {self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
-
-
-class KnownShard(NamedTuple):
-    """A shard that is there.
-
-    Attributes:
-        entry: As the manifest has it.
-        photos: What is known of its records.
-    """
-
-    entry: dict[str, Any]
-    photos: list[KnownPhoto]
-
-    @property
-    def file(self) -> str:
-        """Its name."""
-        return str(self.entry["file"])
-
-    def copy_piece(self, name: str, folder: Location, records: Sequence[int]) -> CopyPiece:
-        """The job that copies some of its records to a folder beside it."""
-        offsets, mains = ([self.entry[key][record] for record in records] for key in ("offsets", "mains"))
-        known = [self.photos[record] for record in records]
-        return CopyPiece(name, folder, folder.parent / self.file, offsets, mains, known)
 
 
 @dataclass(frozen=True)
@@ -114,26 +88,6 @@ class Renewal:
         return Changes(len(kept), len(new) - changed, changed, len(self.before - kept - new))
 
 
-def describe_settings(source: DatasetSplit, options: Options) -> dict[str, Any]:
-    """Describe all that decides on records beside photos and annotations.
-
-    Folders are as the spec has them, below its root: that is what records say. Where the root is does not count, and
-    neither does what the annotation file is called.
-    """
-    spec = source.spec.model_dump(mode="json", by_alias=True)
-    own = {f"{key} of the dataset spec": value for key, value in spec.items() if key not in ANYWHERE}
-    return own | {
-        "version": f"{__version__}, schema {SCHEMA}",
-        "images_root_dir_path of the dataset spec": hide_secrets(source.paths.images_root_dir_path),  # may be signed
-        "mask_root_dir_path of the dataset spec": hide_secrets(source.paths.mask_root_dir_path),
-        "mode": options.mode,
-        "num_partitions": options.num_partitions,
-        "num_shards": options.num_shards,
-        "check_files": options.check_files,
-        "joints": list(source.coco.joints),
-    }
-
-
 def plan_renewal(
     source: DatasetSplit,
     options: Options,
@@ -150,7 +104,7 @@ def plan_renewal(
         notes: Of conversions that were stopped while they let shards appear.
         pool: Reads the photos of which only their content tells whether they are the same.
     """
-    reason = "" if document is None else _find_reason(source, options, document)
+    reason = "" if document is None else find_obstacle(source, options, document)
     if document is None or reason:
         if reason:
             log.info("%s: converted from scratch: %s", options.prefix, reason)
@@ -159,86 +113,14 @@ def plan_renewal(
     before = frozenset(photo.image_id for shard in shards.values() for photo in shard.photos)
     slots = {file: slot for file in shards if (slot := options.find_slot(file))}
     home = {photo.image_id: slot for file, slot in slots.items() for photo in shards[file].photos}
-    doubtful = _find_doubtful(document, notes)
-    shards = {file: shard for file, shard in shards.items() if file not in doubtful and _is_sound(shard, options)}
-    kept = _find_kept(source, shards, document["seen"], pool)
+    doubtful = find_doubtful(document, notes)
+    shards = {file: shard for file, shard in shards.items() if file not in doubtful and is_sound(shard, options)}
+    kept = find_kept(source, shards, document["seen"], pool)
     if not any(kept.values()):
         log.info("%s: no record stands: converted from scratch", options.prefix)
         plan = plan_shards(options.plan_shards(len(source.usable)), options.part)
         return Renewal(plan, before=before, document=document)
     return Renewal(_plan_new(source, options, shards, kept, home), shards, kept, before, document)
-
-
-def _find_reason(source: DatasetSplit, options: Options, document: Mapping[str, Any]) -> str:
-    """Say why nothing of a set can stand, if that is so."""
-    if (options.part or (0, 1))[1] > 1:
-        return "what a part holds depends on all photos"
-    if not _tells_all(document):
-        return "the manifest does not say what the records there were made of"
-    now, then = describe_settings(source, options), document[SETTINGS]
-    differ = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
-    return f"{', '.join(differ)}: changed since" if differ else ""
-
-
-def _tells_all(document: Mapping[str, Any]) -> bool:
-    """Tell whether a manifest has what is asked of a set here; earlier versions wrote less."""
-    known = [document.get(key) for key in (SETTINGS, "seen", "held_out")]
-    whole = all(isinstance(found, dict) for found in (*known, *(entry.get("photos") for entry in document["shards"])))
-    return whole and all({*SHARD_NEEDS, "records", "people", "samples"} <= entry.keys() for entry in document["shards"])
-
-
-def _find_doubtful(document: Mapping[str, Any], notes: Sequence[PublishNote]) -> set[str]:
-    """Find shards that a stopped conversion may have replaced before the manifest knew of it."""
-    digest = digest_settings(document) if notes else ""
-    return {file for note in notes if note.described != digest for file in note.files}
-
-
-def _is_sound(shard: KnownShard, options: Options) -> bool:
-    """Tell whether a shard is there as the manifest describes it, as far as that shows without reading it."""
-    path, entry = shard_path(options.prefix.parent, shard.entry), shard.entry
-    described = len(shard.photos) == len(entry["offsets"]) == len(entry["mains"])
-    known = options.find_slot(shard.file) is not None
-    return described and known and path.is_file() and path.count_bytes() == entry["bytes"]
-
-
-def _find_kept(
-    source: DatasetSplit, shards: Mapping[str, KnownShard], seen: Mapping[str, Sequence[Any]], pool: WorkerPool
-) -> dict[str, list[int]]:
-    """Find the records that stand: same annotations, and the same photo, by its listing or by its content."""
-    usable = range(len(source.usable))
-    ids, names = source.coco.images.ids[source.usable].tolist(), source.coco.images.file_names
-    labels = dict(zip(ids, source.digest_labels(usable), strict=True))
-    files = {number: names[photo] for number, photo in zip(ids, source.usable.tolist(), strict=True)}
-    alike = [
-        (file, record, name := files[photo.image_id], photo.photo, _compare(source, name, seen))
-        for file, shard in shards.items()
-        for record, photo in enumerate(shard.photos)
-        if labels.get(photo.image_id) == photo.labels
-    ]
-    unsure = {name for *_, name, _, same in alike if same is None}
-    digests = dict(_digest(source, sorted(unsure), pool))
-    kept: dict[str, list[int]] = {file: [] for file in shards}
-    for file, record, name, content, same in alike:
-        if digests.get(name) == content if same is None else same:
-            kept[file].append(record)
-    return kept
-
-
-def _compare(source: DatasetSplit, name: str, seen: Mapping[str, Sequence[Any]]) -> bool | None:
-    """Tell whether a photo is the same by what the listing says of it; None where only its content tells."""
-    stat, then = source.find_stat(name), seen.get(name)
-    if stat is None or then is None:
-        return None if stat else False
-    return [*stat] == then or (None if stat.size == then[0] else False)
-
-
-def _digest(source: DatasetSplit, names: Sequence[str], pool: WorkerPool) -> Iterator[tuple[str, str]]:
-    if names:
-        log.info("%s: %s read to see whether they changed", source.coco.path, pluralize(len(names), "photo"))
-    pieces = (
-        DigestPiece([names[number] for number in some], source.store) for _, some in cut_pieces("", range(len(names)))
-    )
-    return (pair for pairs in pool.run(pieces) for pair in pairs)
 
 
 def _plan_new(

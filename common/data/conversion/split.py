@@ -3,20 +3,18 @@
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bodyposenet import __version__
 from bodyposenet.common.data.annotations.album import Album, plain_name
-from bodyposenet.common.data.annotations.coco import CocoSet, Photos, read_half
+from bodyposenet.common.data.annotations.coco import CocoSet, read_half
 from bodyposenet.common.data.annotations.emptiness import tell_nobody
-from bodyposenet.common.data.annotations.fields import Mask
+from bodyposenet.common.data.annotations.fields import Mask, Numbers
 from bodyposenet.common.data.annotations.ignore_masks import outline_faults
 from bodyposenet.common.data.annotations.person_filter import (
     FEW_KEYPOINTS,
@@ -30,6 +28,7 @@ from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import PhotoTable
 from bodyposenet.common.data.conversion import shard_plan
 from bodyposenet.common.data.conversion.jobs import Check, HashPiece, MaskPiece, Piece
+from bodyposenet.common.data.conversion.photo_rows import digest_labels, take_photos
 from bodyposenet.common.data.conversion.recipe import MISSING, ConversionRecipe, outline_problems
 from bodyposenet.common.data.importers.load import digest_annotations
 from bodyposenet.common.data.records.manifest import SCHEMA
@@ -41,9 +40,6 @@ from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_p
 
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
-
-Numbers = npt.NDArray[np.int64]
-BLOCK = 1024  # photos whose labels are digested at a time
 
 _BY_FILTER = "; relax data_filtering_params of the dataset spec"
 FILTERED = {
@@ -216,61 +212,25 @@ class DatasetSplit:
         """The job that makes records of some of the usable photos."""
         photos = self.usable[list(numbers)]
         mains = [self.mains(photo) for photo in photos]
-        return Piece(name, folder, self._photos(photos), mains, self.digest_labels(numbers), recipe)
+        return Piece(
+            name, folder, take_photos(self.coco, self._is_masked, photos), mains, self.digest_labels(numbers), recipe
+        )
 
     def mask_piece(self, name: str, folder: Location, photos: Numbers, recipe: ConversionRecipe) -> MaskPiece:
         """The job that draws the masks of some photos as files, and does nothing else."""
-        return MaskPiece(name, folder, self._photos(photos), recipe)
+        return MaskPiece(name, folder, take_photos(self.coco, self._is_masked, photos), recipe)
 
     def checks(self, recipe: ConversionRecipe, usable: Sequence[int]) -> Iterator[Check]:
         """Jobs that look at some of the usable photos."""
         for _, numbers in shard_plan.cut_pieces("", usable):
-            yield Check(self._photos(self.usable[list(numbers)]), recipe)
+            yield Check(take_photos(self.coco, self._is_masked, self.usable[list(numbers)]), recipe)
 
     def digest_labels(self, numbers: Sequence[int]) -> list[str]:
         """Digest what goes from the annotations into the record of each of some of the usable photos.
 
         The annotations' own numbers do not count: a tool numbers them anew when one is added.
         """
-        photos = self.usable[list(numbers)]
-        blocks = (photos[start : start + BLOCK] for start in range(0, len(photos), BLOCK))
-        return [digest for block in blocks for digest in self._digest_labels(block)]
-
-    def _digest_labels(self, photos: Numbers) -> Iterator[str]:
-        images, people = self.coco.images, self.coco.annotations
-        rows, first = self._find_rows(photos)
-        columns = (people.keypoints, people.boxes, people.areas, people.crowds, people.num_keypoints, self.choice.mains)
-        packed = pack_rows([column[rows] for column in columns])
-        sizes = zip(*(of[photos].tolist() for of in (images.ids, images.heights, images.widths)), strict=True)
-        for place, (photo, size) in enumerate(zip(photos.tolist(), sizes, strict=True)):
-            own = repr((images.file_names[photo], *size)).encode()
-            there = slice(people.first[photo], people.first[photo + 1])
-            drawn = people.segmentations.pack(there) if self._is_masked[photo] else b""
-            yield digest_bytes(own + drawn + packed[first[place] : first[place + 1]].tobytes())[:32]
-
-    def _find_rows(self, photos: Numbers) -> tuple[Numbers, Numbers]:
-        """Find the annotations of some photos, and where among these those of each begin, and end."""
-        starts = self.coco.annotations.first
-        counts = starts[photos + 1] - starts[photos]
-        first = np.concatenate([[0], np.cumsum(counts)])
-        return np.repeat(starts[photos] - first[:-1], counts) + np.arange(first[-1]), first
-
-    def _photos(self, photos: Numbers) -> Photos:
-        """Some photos, with what a worker needs of them: outlines only where a mask is drawn."""
-        images, people = self.coco.images, self.coco.annotations
-        rows, first = self._find_rows(photos)
-        drawn = np.repeat(self._is_masked[photos], np.diff(first))
-        outlines = people.segmentations.select(rows, drawn)
-        columns = {key: value[rows] for key, value in vars(people).items() if key not in ("first", "segmentations")}
-        return Photos(
-            PhotoTable(
-                ids=images.ids[photos],
-                file_names=[images.file_names[photo] for photo in photos],
-                heights=images.heights[photos],
-                widths=images.widths[photos],
-            ),
-            replace(people, first=first, segmentations=outlines, **columns),
-        )
+        return digest_labels(self.coco, self.choice.mains, self._is_masked, self.usable[list(numbers)])
 
     def problems(self) -> list[Problem]:
         """What is known to be wrong before a photo is read: photos that are not there, outlines that do not fit."""
@@ -297,12 +257,6 @@ class DatasetSplit:
             name = self.coco.images.file_names[number]
             whole.update(f"{name} {tuple(self.listing.get(plain_name(name), ()))}\n".encode())
         return whole.hexdigest()[:16]
-
-
-def pack_rows(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
-    """Put the bytes of columns of as many rows side by side, a row each."""
-    wide = [np.ascontiguousarray(column).reshape(len(column), math.prod(column.shape[1:])) for column in columns]
-    return np.concatenate([column.view(np.uint8) for column in wide], axis=1)
 
 
 def _digest(spec: "DatasetSpec", file: Location) -> str:

@@ -7,53 +7,23 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import google_crc32c
 
 from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
-from bodyposenet.common.data.conversion.shard_plan import is_shard, name_base
-from bodyposenet.common.data.records.manifest import read_manifest
+from bodyposenet.common.data.conversion.publish_note import READY, PublishNote, remove_unnamed
 from bodyposenet.common.errors import MALFORMED
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import find_bytes, whole_file, write_unsynced
-from bodyposenet.common.storage.inside import remove_inside
+from bodyposenet.common.storage.files import whole_file, write_unsynced
 from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.locking import OWNER, hold_folder, sign_folder
 
 BLOCK = 1 << 20  # bytes
-READY = "ready"  # there when every shard is complete: its content is a PublishNote
 PART = ".part"
 TRIES = 5  # to remove a folder in which a dying process may still write
-
-
-@dataclass(frozen=True)
-class PublishNote:
-    """What a conversion notes before it lets its shards appear.
-
-    Attributes:
-        replaced: Files that are to go when they have appeared.
-        files: The shards.
-        described: Digest of what the manifest says of the set when all is done.
-    """
-
-    replaced: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    described: str = ""
-
-    @classmethod
-    def read(cls, path: Location) -> "PublishNote | None":
-        """Read the note of a folder; None where there is none, or where an earlier version left it."""
-        content = find_bytes(path)
-        try:
-            note = None if content is None else cls(**json.loads(content))
-        except MALFORMED:
-            return None
-        told = [] if note is None else [note.replaced, note.files, [note.described]]
-        whole = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in told)
-        return note if whole else None
 
 
 class StagedShard:
@@ -104,6 +74,9 @@ class Staging:
             self._lock = self._lock.pop_all()
         return self
 
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
     @classmethod
     def find_notes(cls, prefix: Location) -> list[PublishNote]:
         """Find what stopped conversions to a name were about to let appear, or had let."""
@@ -111,9 +84,6 @@ class Staging:
             attempts = [name for name in cls(prefix, "")._neighbours() if _attempt(prefix.name).fullmatch(name)]
         notes = [PublishNote.read(prefix.with_name(name) / READY) for name in attempts]
         return [note for note in notes if note is not None]
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
 
     def _neighbours(self) -> list[str]:
         """List what is in the folder of the output."""
@@ -294,28 +264,8 @@ class Staging:
     def _settle(self) -> None:
         """Wait until the shards are on the disk; those that are published are."""
         for shard in self.shards:
-            with (
-                contextlib.suppress(FileNotFoundError),
-                self._part(shard).open_stream() as file,
-            ):  # else it is published
+            with contextlib.suppress(FileNotFoundError), self._part(shard).open_stream() as file:
                 os.fsync(file.fileno())
-
-
-def remove_unnamed(folder: Location, files: Iterable[str], set_name: str, where: Location) -> None:
-    """Remove files of a folder that no set of its manifest names, of those that are called as the shards of a set.
-
-    Args:
-        folder: Has the manifest.
-        files: The files; whatever else they are, no conversion to this set wrote those that are called otherwise.
-        set_name: The set.
-        where: What lists the files, for the message.
-    """
-    meant = [file for file in files if is_shard(file, name_base(set_name))]
-    sets = read_manifest(folder)["sets"] if meant else {}
-    named = {shard["file"] for described in sets.values() for shard in described["shards"]}
-    for file in meant:
-        if file not in named:
-            remove_inside(folder, file, where=str(where))
 
 
 def _attempt(name: str) -> re.Pattern[str]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.coco_files import annotation, image, write_dataset
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.data.records.manifest import find_set_fault, open_shards, read_manifest
+from bodyposenet.common.data.records.manifest import open_shards, read_manifest
+from bodyposenet.common.data.records.manifest_form import find_set_fault
 from bodyposenet.common.errors import UserError
 
 
