@@ -46,7 +46,7 @@ def _size(name: str, text: str) -> Callable[[F], F]:
 @option("--opt_batch_size", default=1, type=click.IntRange(1), help="Pictures at once that it is fastest at.")
 @option("--max_batch_size", default=1, type=click.IntRange(1), help="Most pictures at once.")
 @option("--max_workspace_size", default=2 << 30, type=click.IntRange(1), help="Memory of the layers, in bytes.")
-@option("--data_type", type=WordType(DataType), help="Insist on it: an engine has its model's.")
+@option("--data_type", type=WordType(DataType), help="Refuse a model of another precision; the engine has the model's.")
 @option("--library", type=WordType(EngineLibrary), help="What builds.  [default: what is installed]")
 @option(
     "--engine_for",

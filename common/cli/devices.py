@@ -68,7 +68,7 @@ LAUNCH_FLAGS = {
         "--num_processes",
         type=int,
         metavar="N",
-        help="As many as GPUs; one drives all.",
+        help="As many as --gpus; one process drives all GPUs.",
     ),
     "use_amp": _switch("--use_amp", help="Compute in 16 bits where safe; train only."),
     "log_file": _flag(click.Option, "--log_file", metavar="FILE", help="Append all that is printed to this file, too."),

@@ -106,8 +106,8 @@ SIZE = NumbersType(2, "HEIGHT,WIDTH", "360,480", "x")
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
-    """An option whose default shows in the help."""
-    kwargs.setdefault("show_default", kwargs.get("default") is not None)
+    """An option whose default shows in the help, unless it is nothing."""
+    kwargs.setdefault("show_default", kwargs.get("default") not in (None, ""))
     return click.option(*names, **kwargs)
 
 

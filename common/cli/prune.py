@@ -37,7 +37,7 @@ EXAMPLE = example(
 
 @click.command("prune", cls=Verb, epilog=EXAMPLE)
 @option("-m", "--model", required=True, type=click.Path(), help="Model to prune.")
-@option("-o", "--output_file", type=DiskType(), help="Where the smaller one goes.")
+@option("-o", "--output_file", type=DiskType(), help="The smaller model; a dry run needs none.")
 @option(
     "-n",
     "--normalizer",
@@ -45,7 +45,7 @@ EXAMPLE = example(
     type=WordType(Normalizer),
     help="What scores are divided by; cost suits taylor.",
 )
-@option("-eq", "--equalization_criterion", default="union", type=WordType(Equalization), help="For tied layers.")
+@option("-eq", "--equalization_criterion", default="union", type=WordType(Equalization), help="How tied layers agree.")
 @option("-pg", "--pruning_granularity", default=8, help="Filters left are a multiple of this; 16 suits ONNX Runtime.")
 @option("-pth", "--pruning_threshold", default=0.1, help="Filters with a normalised norm at or below it go.")
 @option("-nf", "--min_num_filters", default=16, help="Least filters left of a layer.")
@@ -59,7 +59,7 @@ EXAMPLE = example(
 @option("-e", "--experiment_spec_file", type=click.Path(), help="Train spec, whose data taylor and --refit look at.")
 @option("--batches", default=20, type=click.IntRange(1), help="Batches of it that taylor looks at.")
 @dry_run_option
-@option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="To count for.  [default: the model's]")
+@option("--input_size", type=SIZE, metavar="HEIGHT,WIDTH", help="Input to count FLOPs for.  [default: the model's]")
 @option("-v", "--verbose", is_flag=True, help="Print what is left of each layer.")
 @path_map_option
 @key_option

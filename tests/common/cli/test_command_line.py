@@ -74,6 +74,14 @@ def test_a_help_text_is_made_of_sentences(verb):
     assert [text for text in told if text and not re.match(r"[A-Z].*[.)\]]$", text.strip())] == []
 
 
+@pytest.mark.parametrize("verb", list_verbs())
+def test_a_help_text_tells_one_default_of_a_flag_and_none_that_is_nothing(verb):
+    command = find_verb(verb)
+    shown = [param.get_help_record(click.Context(command)) for param in command.params]
+    told = [text for _, text in filter(None, shown)]
+    assert [text for text in told if text.count("default: ") > 1 or 'default: ""' in text] == []
+
+
 def test_an_example_with_a_flag_that_is_not_there_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(click.UsageError, match="--treshold"):
