@@ -111,6 +111,13 @@ def require_evidence(
 ) -> Evidence:
     """Look at photos, and refuse a network whose maps are not what its card says.
 
+    Args:
+        model: The Keras network.
+        card: What it is said to be.
+        convention: Whose form it has.
+        photos: ``(H, W, 3)`` uint8 RGB each.
+        where: The network's file, for the message.
+
     Raises:
         UserError: Fields point back, nothing is seen in any photo, or much more is seen with other colours or scales.
     """

@@ -102,6 +102,9 @@ def drop_quantization(graph: Graph) -> Graph:
     Weights that are kept in 8 bits are computed by their scales, as their quantization says; what rounds the maps
     between the layers is left out, so that the network draws what it drew before it was quantized, or nearly. What cuts
     them at 0 as well, where nothing before it did, stays as the activation that it is.
+
+    Raises:
+        UserError: An operation on constants alone cannot be computed.
     """
     constants, nodes, instead = dict(graph.constants), list[Node](), dict[str, str]()
     positive, made = {graph.input}, 0

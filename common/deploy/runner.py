@@ -36,7 +36,15 @@ class Runner(Protocol):
 
 
 def as_pixels(images: np.ndarray, card: Card) -> np.ndarray:
-    """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself."""
+    """Normalised pictures as the RGB uint8 pixels that they were made of, for a network that normalises itself.
+
+    Args:
+        images: ``(..., 3)`` float32.
+        card: How they were normalised.
+
+    Returns:
+        ``(..., 3)`` uint8 RGB.
+    """
     pixels = (images + np.array(card.image_offset, np.float32)) * np.array(card.image_scale, np.float32)
     rounded: np.ndarray = np.rint(pixels).clip(0, 255).astype(np.uint8)
     return rounded

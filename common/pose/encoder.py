@@ -60,7 +60,18 @@ def encode_into(
     sigma: float,
     paf_width: float,
 ) -> None:
-    """Do what :func:`encode` does, into contiguous float32 arrays that are there, whatever they hold."""
+    """Do what :func:`encode` does, into contiguous float32 arrays that are there, whatever they hold.
+
+    Args:
+        heatmaps: ``(H, W, K + 1)`` float32, contiguous, written to.
+        pafs: ``(H, W, 2 L)`` float32, contiguous, written to.
+        joints: As for :func:`encode`, and so are the others.
+        visible: ``(N, K)``.
+        skeleton: Names the channels.
+        stride: Input pixels per cell.
+        sigma: Input pixels.
+        paf_width: Cells.
+    """
     points = np.ascontiguousarray(joints, np.float32)
     drawn = np.ascontiguousarray(visible, np.bool_)
     heatmaps[:], pafs[:] = 0, 0

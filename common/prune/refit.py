@@ -84,7 +84,19 @@ class Sight:
 def read_pairs(
     whole: Sight, part: Sight, kept: Indices, batches: Iterable[Pictures]
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Read, picture by picture, what the layer has at some places, and what it is to make of it."""
+    """Read, picture by picture, what the layer has at some places, and what it is to make of it.
+
+    Shape letters: P places, at most ``PLACES``; I inputs of a place; F filters that are left.
+
+    Args:
+        whole: Sight of the layer in the whole network.
+        part: Sight of the layer that is left of it.
+        kept: ``(F,)`` which filters of the whole layer are left.
+        batches: Pictures.
+
+    Yields:
+        ``(P, I)`` what is there, and ``(P, F)`` what is wanted.
+    """
     rng = np.random.default_rng(0)
     for pictures in batches:
         for ours, theirs in zip(part.see(pictures), whole.see(pictures), strict=True):

@@ -191,7 +191,11 @@ class ZipPhotos:
         }
 
     def read(self, name: str) -> bytes:
-        """A packed file's content, held to its checksum."""
+        """A packed file's content, held to its checksum.
+
+        Raises:
+            UserError: It is not there, packed in a way that is not read, or damaged.
+        """
         where = f"{self.archive}/{self.inside}{name}"
         entry = self._entries().get(self.inside + _check(name, str(self.archive)))
         if entry is None:

@@ -46,6 +46,9 @@ def export(
 
     Returns:
         The numbers.
+
+    Raises:
+        UserError: There is no such data type, or the network cannot be exported.
     """
     from bodyposenet.common.deploy.export.interface import Interface
     from bodyposenet.common.model.files.model_file import read_card
@@ -94,7 +97,22 @@ def calibrate(
 
 @report_failures
 def bundle(onnx: str, files: str, *, server: str, name: str, batch_size: int, peaks: int) -> list[Path]:
-    """Write an exported network with the files that ``deepstream`` or ``triton`` wants; returns what was written."""
+    """Write an exported network with the files that its server wants.
+
+    Args:
+        onnx: Folder of the network.
+        files: Folder to write to.
+        server: ``deepstream`` or ``triton``.
+        name: Of the model, in Triton's repository.
+        batch_size: Most pictures of a batch.
+        peaks: Also put out so many peaks of each joint; 0 puts out none.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: There is no such server, or the network cannot be served so.
+    """
     from bodyposenet.common.deploy.export.serving_bundle import deepstream_bundle, triton_bundle
 
     source, folder = find_for_gpus(onnx), Path(files)

@@ -16,7 +16,11 @@ HERE = ("localhost", "127.0.0.1", "::1")  # never asked through a proxy: a forwa
 
 
 def read_address(host: str | None) -> str:
-    """The address of the API, without what a browser shows behind it: ``?ns=me#/runs``."""
+    """The address of the API, without what a browser shows behind it: ``?ns=me#/runs``.
+
+    Raises:
+        UserError: There is none, or it is no address of http or https, or has a password in it.
+    """
     text = (host or "").strip()
     if not text:
         raise UserError("no address of Kubeflow Pipelines", fix=f"give --host, or set {HOST}")
@@ -82,7 +86,11 @@ def _find_proxy(host: str) -> tuple[str | None, dict[str, str] | None]:
 
 
 def read_header(name: str, text: str | None = None) -> str:
-    """A secret of the environment, or another text, as it travels in a header; no message shows it."""
+    """A secret of the environment, or another text, as it travels in a header; no message shows it.
+
+    Raises:
+        UserError: No header can hold it.
+    """
     found = (os.environ.get(name, "") if text is None else text).strip()
     if not (found.isascii() and found.isprintable()):
         raise UserError("has characters that no header can hold", where=name, fix="set it to what was issued, alone")

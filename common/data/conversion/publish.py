@@ -164,6 +164,9 @@ def total(document: dict[str, Any], skipped: Mapping[str, list[str]]) -> dict[st
     Args:
         document: The description, its shards in order.
         skipped: For each shard, the photos that it lacks, and why.
+
+    Raises:
+        UserError: A shard's records are not counted, as versions before did not.
     """
     shards = document["shards"]
     if not all(key in shard for shard in shards for key in COUNTED):

@@ -151,7 +151,15 @@ def _flag(scores: np.ndarray, least: float) -> np.ndarray:
 
 
 def enclose(keypoints: np.ndarray, size: tuple[int, int]) -> Box:
-    """Find the box of the joints; it is a pixel wide and high at least, and inside the photo."""
+    """Find the box of the joints; it is a pixel wide and high at least, and inside the photo.
+
+    Args:
+        keypoints: ``(K, 3)`` x, y in pixels and a flag; joints of flag 0 are left out.
+        size: ``(height, width)`` of the photo.
+
+    Returns:
+        Left, top, width and height in pixels; four zeros without a joint.
+    """
     places = keypoints[keypoints[:, 2] > 0, :2]
     if not len(places):
         return 0.0, 0.0, 0.0, 0.0

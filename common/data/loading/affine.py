@@ -81,6 +81,11 @@ class Warp:
         """Warp a mask, 255 where the loss counts, to a float32 one of the grid: 1 there and beyond the border.
 
         The value of a cell is that of the pixel at its centre.
+
+        Args:
+            mask: ``(H, W)`` of the photo; None is 255 everywhere.
+            grid: ``(rows, columns)``.
+            stride: Input pixels per cell.
         """
         cells = np.ones(grid, np.float32)
         if mask is None:

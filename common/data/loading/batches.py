@@ -217,7 +217,14 @@ def epoch_batches(
 def make_batch(
     source: SampleSource, drawing: TargetDrawing, indices: Sequence[int] | np.ndarray, epoch: int
 ) -> TrainingBatch:
-    """Draw the samples ``indices`` of an epoch into one batch, here and now."""
+    """Draw the samples ``indices`` of an epoch into one batch, here and now.
+
+    Args:
+        source: Of the samples.
+        drawing: Of the targets.
+        indices: ``(B,)`` numbers of samples.
+        epoch: By which samples are varied.
+    """
     batch = drawing.empty(len(indices))
     for place, index in enumerate(indices):
         drawing.draw(source.sample(int(index), epoch), batch, place)

@@ -134,7 +134,11 @@ def picture(
 
 
 def decode_labelled(data: bytes, photo: Photo, unclear: Frame) -> Image:
-    """Decode ``(H, W, 3)`` RGB as it was annotated."""
+    """Decode ``(H, W, 3)`` RGB as it was annotated.
+
+    Raises:
+        UserError: The photo does not decode, or not to the size that the annotations say.
+    """
     told = photo.height, photo.width
     if read_header_size(data) not in (None, told, told[::-1]):
         raise UserError("no image of the size annotated", where=photo.file_name, fix="replace it, or annotate it anew")

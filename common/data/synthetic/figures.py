@@ -78,7 +78,14 @@ def random_figure(rng: np.random.Generator, height: float) -> Figure:
 
 
 def draw(shapes: tuple[Shape, ...], image: np.ndarray, label: np.ndarray, number: int) -> None:
-    """Draw shapes into an RGB ``image``, and ``number`` into ``label`` wherever they cover a pixel."""
+    """Draw shapes into a picture, and a number wherever they cover a pixel.
+
+    Args:
+        shapes: The first is drawn first.
+        image: ``(H, W, 3)`` uint8 RGB, drawn into.
+        label: ``(H, W)``, drawn into.
+        number: What stands in ``label`` afterwards.
+    """
     for shape in shapes:
         corners = np.round(shape.points * (1 << SUBPIXEL)).astype(np.int32)
         if shape.width == 0:

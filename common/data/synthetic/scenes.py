@@ -176,7 +176,15 @@ def _annotate_crowd(mask: np.ndarray) -> DrawnPerson:
 
 
 def draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Draw blurred colours with shapes on them: walls, furniture, light."""
+    """Draw blurred colours with shapes on them: walls, furniture, light.
+
+    Args:
+        rng: Chooses.
+        size: ``(height, width)`` in pixels.
+
+    Returns:
+        ``(height, width, 3)`` uint8 RGB.
+    """
     coarse = rng.integers(20, 236, (int(rng.integers(2, 7)), int(rng.integers(2, 8)), 3)).astype(np.float32)
     grey = coarse.mean(axis=2, keepdims=True)
     coarse = np.clip(grey + (coarse - grey) * rng.uniform(0.1, 0.9), 0, 255).astype(np.uint8)

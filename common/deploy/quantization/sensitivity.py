@@ -164,7 +164,17 @@ def fewest(order: Sequence[str], good: Callable[[Sequence[str]], bool]) -> list[
 def layer_errors(
     model: "ModelProto", ranges: Ranges, pictures: Sequence[np.ndarray], reference: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """The error of the maps with each convolution alone in 8 bits, the form for TensorRT; the largest first."""
+    """The error of the maps with each convolution alone in 8 bits, the form for TensorRT; the largest first.
+
+    Args:
+        model: Float ONNX model.
+        ranges: What its tensors hold.
+        pictures: Batches ``(B, H, W, 3)``, normalised.
+        reference: Heatmaps and PAFs that the float model makes of each, in turn.
+
+    Returns:
+        By a convolution's name what :func:`map_error` says.
+    """
     names = convolutions(model.graph)
     errors = {}
     with Bar(total=len(names), desc="sensitivity", unit="layer") as progress:

@@ -219,7 +219,15 @@ class OnnxRunner:
 
 
 def from_pixels(pixels: np.ndarray, card: Card) -> np.ndarray:
-    """Normalise RGB uint8 pixels as the card says: the way back of :func:`as_pixels`."""
+    """Normalise RGB uint8 pixels as the card says: the way back of :func:`as_pixels`.
+
+    Args:
+        pixels: ``(..., 3)`` uint8 RGB.
+        card: How to normalise.
+
+    Returns:
+        ``(..., 3)`` float32.
+    """
     scaled = pixels.astype(np.float32) / np.array(card.image_scale, np.float32)
     normalised: np.ndarray = scaled - np.array(card.image_offset, np.float32)
     return normalised

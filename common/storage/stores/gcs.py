@@ -209,7 +209,11 @@ class BucketLocation(GCSPath):
         return self.write_whole()
 
     def change(self, make: Change) -> None:
-        """Write the object if it is still the one that was read; else read and change it again."""
+        """Write the object if it is still the one that was read; else read and change it again.
+
+        Raises:
+            UserError: Others keep changing it.
+        """
         for _ in range(OVERTAKEN_TRIES):
             try:
                 old, version = self.fs.get_version(self.path)

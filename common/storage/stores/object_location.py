@@ -263,7 +263,11 @@ class ObjectLocation(ABC):
         return self.write_whole()
 
     def change(self, make: Change) -> None:
-        """Write the object if it is still the one that was read; else read and change it again."""
+        """Write the object if it is still the one that was read; else read and change it again.
+
+        Raises:
+            UserError: Others keep changing it.
+        """
         content: bytes | None = None
         for _ in range(OVERTAKEN_TRIES):
             old, version = self._read_version()

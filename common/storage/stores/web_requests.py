@@ -45,6 +45,9 @@ class WebClient:
         """A file's bytes, and what its server tells it by: its ETag, or its time.
 
         It is asked for with the first byte, as signed addresses are good for reading alone.
+
+        Raises:
+            UserError: The server does not tell how large the file is.
         """
         answer = self._get(address, {"Range": "bytes=0-0"}, body=False)
         told = answer.headers
@@ -57,7 +60,16 @@ class WebClient:
         return Stat(int(size), f"{version.removeprefix('W/').strip(chr(34))}-{size}")
 
     def read(self, address: str, start: int = 0, end: int | None = None) -> bytes:
-        """Bytes of a file; fewer where it ends before."""
+        """Bytes of a file; fewer where it ends before.
+
+        Args:
+            address: Of the file.
+            start: The first byte.
+            end: The one after the last; None reads to the end.
+
+        Raises:
+            UserError: The server gives whole files only.
+        """
         if end is not None and end <= start:
             return b""
         part = start or end is not None
