@@ -168,19 +168,6 @@ def test_a_write_that_fails_leaves_what_was_there(folder, size):
         )
 
 
-def test_a_writer_that_is_killed_leaves_no_object(bucket):
-    script = (
-        "import os, signal, sys\n"
-        "from bodyposenet.common.storage.files import whole_file\n"
-        "with whole_file(sys.argv[1]) as file:\n"
-        "    file.write(bytes(20 << 20))\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, f"{bucket}/file"], capture_output=True)
-    assert done.returncode == -9
-    assert find_bytes(f"{bucket}/file") is None
-
-
 def test_changes_at_one_time_all_count(folder):
     lines = append_at_one_time(f"{folder}/lines", 8)
     assert sorted(lines) == [b"%d" % n for n in range(8)]
@@ -207,24 +194,6 @@ def test_what_is_missing_is_named(folder):
     assert caught.value.where == f"{folder}/none"
     with pytest.raises(UserError, match="no such file or folder"):
         listing(f"{folder}/none")
-
-
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda bucket: read_bytes(f"{bucket}/a"),
-        lambda bucket: find_bytes(f"{bucket}/a"),
-        lambda bucket: listing(f"{bucket}/a"),
-        lambda bucket: put(f"{bucket}/a", b"few"),
-        lambda bucket: put(f"{bucket}/a", bytes(20 << 20)),
-        lambda bucket: rewrite(f"{bucket}/a", lambda old: b""),
-    ],
-)
-def test_a_missing_bucket_is_named_and_not_made(bucket, act):
-    locate(f"{bucket}-none/a").parent.mkdir(parents=True, exist_ok=True)
-    with pytest.raises(UserError, match="there is no such bucket") as caught:
-        act(f"{bucket}-none")
-    assert not isinstance(caught.value.__cause__, AssertionError)
 
 
 def test_a_file_and_a_folder_are_told_apart(tmp_path):
