@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bodyposenet.common.skeleton.card import Card
 
 
-GREY = (128, 128, 128)  # around a photo that does not fill the input (reference 9.2)
+GREY = (128, 128, 128)  # around a photo that does not fill the input, as in TAO
 
 Size = tuple[int, int]
 Borders = tuple[int, int, int, int]  # top, bottom, left, right, in pixels

@@ -96,7 +96,7 @@ def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # ty
 def _people(groups, totals, points, values, stride, min_parts, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return ``(N, K, 3)`` x, y in input pixels and score, and ``(N,)`` scores, of groups of enough parts, best first.
 
-    A person's score is the sum of its peaks' values and its limbs' scores, brought into [0, 1): reference 9.7 has
+    A person's score is the sum of its peaks' values and its limbs' scores, brought into [0, 1): TAO has
     1 - 1/sum, negative below 1.
     """
     large = np.flatnonzero((groups >= 0).sum(axis=1) >= min_parts)

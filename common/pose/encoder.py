@@ -12,7 +12,7 @@ import numpy as np
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.skeleton.skeleton import Skeleton
 
-CUTOFF = 0.001  # heatmap values below it are 0 (reference 4.5)
+CUTOFF = 0.001  # heatmap values below it are 0, as in TAO
 
 
 def encode(

@@ -9,7 +9,7 @@ import numpy as np
 from bodyposenet.common.machine.compiling import njit
 
 SAMPLES = 10
-NEEDED = 9  # samples that must point along the pair (reference 9.6)
+NEEDED = 9  # samples that must point along the pair, as in TAO
 # Places of the samples between the ends, from 0 to 1; the first tell most wrong pairs.
 INNER = np.array([4, 5, 2, 7, 6, 3, 8, 1], np.float32) / np.float32(SAMPLES - 1)
 INFINITE = np.float32(np.inf)

@@ -11,7 +11,7 @@ UNITS = (("1a", 8, 1), ("1b", 8, 1), ("2a", 16, 2), ("2b", 16, 1), ("3a", 32, 2)
 
 
 def tao_network(*, trunk=16, wide=64, attention=False, seed=0, channels=(19, 38)):
-    """A tf-keras network of two stages with TAO's names (reference 5.2, 5.3), every weight at random."""
+    """A tf-keras network of two stages with TAO's names, every weight at random."""
     import tf_keras
 
     layers = tf_keras.layers
@@ -48,7 +48,7 @@ def tao_network(*, trunk=16, wide=64, attention=False, seed=0, channels=(19, 38)
 
 
 def wrapped(model):
-    """The network in another of one layer, as a training of a loaded graph leaves it (reference 6.6)."""
+    """The network in another of one layer, as a training of a loaded graph leaves it."""
     import tf_keras
 
     model._name = "model_1"

@@ -13,7 +13,7 @@ from bodyposenet.common.imaging.bitmask_png import Bitmap
 from bodyposenet.common.machine.compiling import njit
 from bodyposenet.common.spec.train import SpatialAugParams
 
-GREY = 127  # the image beyond the photo's border (reference 4.3)
+GREY = 127  # the image beyond the photo's border, as in TAO
 SPARE = 2  # pixels around what an input shows: those that it is interpolated with, and one more for rounding
 
 
@@ -109,7 +109,7 @@ def person_centric(
     photo: tuple[int, int],
     size: tuple[int, int],
 ) -> Warp:
-    """Bring one person to the middle of the input, at a random place, size and angle (reference 4.4, mode 1).
+    """Bring one person to the middle of the input, at a random place, size and angle: TAO's ``person_centric``.
 
     A person ``height`` pixels tall becomes ``target_person_scale`` of the input's height, divided by the zoom: a zoom
     above 1 zooms out.
@@ -134,7 +134,9 @@ def whole_photo(
     size: tuple[int, int],
     stretch: bool = False,
 ) -> Warp:
-    """Fit the whole photo into the input, at a random place, size and angle (reference 4.4, modes 2 and 3).
+    """Fit the whole photo into the input, at a random place, size and angle.
+
+    TAO's ``standard``, and with ``stretch`` its ``standard_with_fixed_aspect_ratio``.
 
     Args:
         rng: Where the randomness comes from.

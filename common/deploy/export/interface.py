@@ -95,7 +95,7 @@ def of_one_size(model: "ModelProto", batch: int, size: tuple[int, int], stride: 
 
 
 def for_nvidia_sdk(model: "ModelProto", ratio: int, limbs: int) -> "ModelProto":
-    """A copy as NVIDIA's DeepStream parser of this network reads it (reference 8, 8.2 and 8.3).
+    """A copy as NVIDIA's DeepStream parser of this network reads it, and TAO exports it.
 
     One layer more, on the PAF branch: a transposed convolution whose kernel is ones on the diagonal of the channels,
     which repeats every cell ``ratio`` times along both axes. The PAFs come first, tensors have TAO's names.

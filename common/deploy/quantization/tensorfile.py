@@ -1,4 +1,4 @@
-"""Tensorfile: calibration pictures in TAO's HDF5 layout (reference 8, 8c).
+"""Tensorfile: calibration pictures in TAO's HDF5 layout.
 
 The root's attributes ``count`` and ``shape`` tell how many batches there are and what shape each has; batch ``i`` is
 the dataset ``_tensorfile_array_key__<i>/_tensorfile_array_key_``.

@@ -1,4 +1,4 @@
-"""TensorRT cache: a network's calibrated ranges in the text form that versions up to 10 read (reference 8, 8d)."""
+"""TensorRT cache: a network's calibrated ranges in the text form that versions up to 10 read."""
 
 import re
 import struct

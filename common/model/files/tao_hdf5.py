@@ -1,6 +1,6 @@
 """TAO's ``.hdf5`` files: weights by layer name, and the network itself, in the layout of Keras 2.
 
-TAO 5 writes them with Keras 2.2.4. A training with ``load_graph: true`` wraps its network in another (reference 6.6);
+TAO 5 writes them with Keras 2.2.4. A training with ``load_graph: true`` wraps its network in another;
 here the wrapper is taken off. Keras 3 takes no ``/`` in names: TAO's ``stage1/conv1`` is ``stage1_conv1``.
 """
 

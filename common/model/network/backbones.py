@@ -15,7 +15,8 @@ import keras
 from bodyposenet.common.model.network.layers import Style, depthwise_unit, surround, unit
 from bodyposenet.common.spec.train import BackboneAttributes
 
-# VGG-19's convolutions up to block 4b, and one more to narrow it (reference 5.2): name, channels, stride.
+# Name, channels and stride of VGG-19's convolutions up to block 4b, and of one more to narrow it, as in TAO's
+# ``models/templates/vgg.py``.
 VGG_UNITS = (
     ("block_1a", 64, 1), ("block_1b", 64, 1),
     ("block_2a", 128, 2), ("block_2b", 128, 1),

@@ -14,7 +14,7 @@ def convert_policy(model: Any, policy: str, *, regularized: bool = True) -> Any:
     Args:
         model: A functional ``keras.Model``.
         policy: A Keras dtype policy.
-        regularized: False drops all regularisation, as TAO does when it trains a pruned network (reference 6.6).
+        regularized: False drops all regularisation, as TAO does when it trains a pruned network.
     """
     outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
 

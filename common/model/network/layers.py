@@ -9,7 +9,7 @@ import keras
 from bodyposenet.common.spec.train import ModelSpec
 
 CHANNEL_STEP = 8  # channel counts stay multiples of this at every width: what vector units and Tensor Cores like
-HEAD_STDDEV = 0.01  # of the output convolutions' start weights (reference 5.1)
+HEAD_STDDEV = 0.01  # of the output convolutions' start weights, as in TAO
 # Start weights of a 3x3 filter that reads and makes one channel; Keras would count all channels, and begin near zero.
 DEPTHWISE_GLOROT = (6 / (9 + 9)) ** 0.5
 DEPTHWISE_HE = (2 / 9) ** 0.5

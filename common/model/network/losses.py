@@ -1,8 +1,9 @@
 """Losses: how far the maps of every stage are from the targets.
 
 Masked L2 over all stages: Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields" (CVPR 2017,
-equation 5), with TAO's factor of one half and its squared soft mask (reference 6.1). The focal option is after Lin et
-al., "Focal Loss for Dense Object Detection" (ICCV 2017), carried over to L2 as in Li et al., "Simple Pose" (AAAI 2020).
+equation 5), with the factor of one half and the squared soft mask of TAO's ``losses/bpnet_loss.py``. The focal option
+is after Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017), carried over to L2 as in Li et al., "Simple
+Pose" (AAAI 2020).
 """
 
 from dataclasses import dataclass

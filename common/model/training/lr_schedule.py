@@ -11,7 +11,7 @@ Schedule = Callable[[int], float]
 
 
 def soft_start_annealing(spec: SoftstartAnnealingLearningRateSchedule, last_step: int) -> Schedule:
-    """A schedule that rises, stays and falls, each way exponentially (reference 6.4).
+    """A schedule that rises, stays and falls, each way exponentially, as TAO's of that name.
 
     With p the share of the steps that are done, t goes linearly from 0 to 1 while p < ``soft_start`` and back to 0 from
     p = ``annealing`` on; the rate is ``exp(ln min + t (ln base - ln min))``.
@@ -36,7 +36,7 @@ def soft_start_annealing(spec: SoftstartAnnealingLearningRateSchedule, last_step
 
 
 def exponential_decay(spec: BpNetExponentialDecayLRSchedule, steps_per_epoch: int) -> Schedule:
-    """A schedule that falls exponentially (reference 6.4).
+    """A schedule that falls exponentially, as TAO's of that name.
 
     The rate is ``learning_rate * decay_rate ** (epochs done / decay_epochs)``, not below ``min_learning_rate``.
     """

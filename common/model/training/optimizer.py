@@ -7,13 +7,13 @@ import keras
 
 from bodyposenet.common.spec.train import Adam, AdamW, WeightedMomentumOptimizer
 
-# Learning-rate multipliers of kernel and bias by layer name, first match wins (reference 6.3).
+# Learning-rate multipliers of kernel and bias by layer name, first match wins: those of TAO's trainer.
 STAGE_MULTIPLIERS = ((r"^stage1", (1.0, 2.0)), (r"^stage", (4.0, 8.0)), (r"out$", (4.0, 8.0)), (r"", (1.0, 2.0)))
 
 
 @keras.saving.register_keras_serializable(package="bodyposenet")
 class WeightedMomentum(keras.optimizers.Optimizer):
-    """Momentum as TensorFlow 1 computes it, on gradients multiplied by a weight for each variable (reference 6.2).
+    """Momentum as TensorFlow 1 computes it, on gradients multiplied by a weight for each variable, as in TAO.
 
     With g' the weighted gradient, m the momentum and a the running sum: ``a <- m a + g'``, ``w <- w - lr a``; the
     Nesterov form takes ``w <- w - lr (g' + m a)``. Unlike ``keras.optimizers.SGD`` the rate is applied to the whole sum

@@ -41,7 +41,7 @@ def _take_history(data: Any) -> list[dict[str, Any]]:
 
 
 class TrainingProgress:
-    """A bar on a terminal, a line now and then in a log, and TAO's ``status.json`` (reference 1.8).
+    """A bar on a terminal, a line now and then in a log, and TAO's ``status.json``.
 
     In a Kubernetes pod the line is a JSON object on standard output; with ``BODYPOSENET_PROGRESS=json`` it is one on
     standard error.
