@@ -105,7 +105,7 @@ def schedule_one(
     """Run a pipeline by the clock.
 
     The same again changes nothing; anything else of this name replaces it. Schedules that are to last are better
-    declared in files: ``bpnet schedule apply``.
+    declared in files: bpnet schedule apply.
     """
     from bodyposenet.pipelines.schedules.schedule_apply import apply, check_names, plan_changes
     from bodyposenet.pipelines.schedules.schedules import from_flags

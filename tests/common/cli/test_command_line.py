@@ -72,6 +72,7 @@ def test_a_help_text_is_made_of_sentences(verb):
     first = command.help.splitlines()[0]
     told = [first, *(param.help or "" for param in command.params if isinstance(param, click.Option))]
     assert [text for text in told if text and not re.match(r"[A-Z].*[.)\]]$", text.strip())] == []
+    assert "``" not in command.help, "a terminal shows them as they are"
 
 
 @pytest.mark.parametrize("verb", list_verbs())
