@@ -9,7 +9,7 @@ from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.drafts import SLACK, Draft, join_drafts, read_drafts
 from bodyposenet.common.data.annotations.entry_reader import EntryReader
-from bodyposenet.common.data.annotations.fields import Floats, Numbers
+from bodyposenet.common.data.annotations.fields import Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
@@ -54,10 +54,7 @@ def annotation_table(
     if album is not None:
         images = turn_sizes(images, photos, reach(draft.boxes, draft.keypoints, is_labelled), album, file, problems)
     _hold_boxes_to_photos(draft, photos, images, file, problems)
-    for place in _find_doubles(draft, np.where(is_labelled.any(axis=1), photos, -1)):
-        text, image_id = "it is there twice, alike: one of them counts", int(draft.image_ids[place])
-        problems.append(Problem(file, "person twice", text, "", image_id, int(draft.ids[place]), kept=True))
-        photos[place] = -1
+    _leave_out_doubles(draft, photos, is_labelled, file, problems)
     order = np.argsort(photos, kind="stable")[np.count_nonzero(photos < 0) :]
     if not np.array_equal(order, np.arange(len(photos))):  # else all would be held twice for nothing
         draft.choose(order)
@@ -83,6 +80,14 @@ def _find_indices(ids: Numbers, known: Numbers) -> Numbers:
     order = np.argsort(known, kind="stable")
     place = order[np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)]
     return np.where(known[place] == ids, place, -1)
+
+
+def _leave_out_doubles(draft: Draft, photos: Numbers, is_labelled: Mask, file: str, problems: list[Problem]) -> None:
+    """List labelled people who are there twice, alike, and take all but one of each out of ``photos``."""
+    for place in _find_doubles(draft, np.where(is_labelled.any(axis=1), photos, -1)):
+        text, image_id = "it is there twice, alike: one of them counts", int(draft.image_ids[place])
+        problems.append(Problem(file, "person twice", text, "", image_id, int(draft.ids[place]), kept=True))
+        photos[place] = -1
 
 
 def _find_doubles(draft: Draft, photos: Numbers) -> Iterator[int]:

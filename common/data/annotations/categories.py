@@ -74,26 +74,42 @@ def people_kinds(
     if joints is None and not unnamed:
         raise _not_coco(file, "no category names 'keypoints'")
     asked = joints if isinstance(joints, Mapping) else {"person": joints or unnamed}
-    wanted = {name.casefold(): name for name in asked}
-    named = [number for number in own or names if names[number].casefold() in wanted]
-    matched = {number: wanted[names[number].casefold()] for number in named}
-    if not matched and len(asked) == 1:
-        matched = dict.fromkeys(own, next(iter(asked)))
-        if len(own) > 1:
-            log.warning("%s: taken for people: %s", file, ", ".join(repr(name) for name, _ in own.values()))
-    if own and not matched:
-        known = ", ".join(repr(name) for name, _ in own.values())
-        raise UserError(
-            f"it has no category {' or '.join(map(repr, asked))}, but {known}",
-            where=file,
-            fix="name its categories in the dataset spec",
-        )
+    matched = _match_names([*asked], {number: name for number, (name, _) in own.items()}, names, file)
     kinds = [
         (number, name_joints(own[number][1], asked[name], file) if own else asked[name])
         for number, name in matched.items()
     ]
     called, others = {number: names[number] for number in matched}, names.keys() - matched.keys()
     return replace(_join(kinds, list(asked.values())), others=others, names=called)
+
+
+def _match_names(asked: Sequence[str], own: Mapping[Key, str], names: Mapping[Key, str], file: str) -> dict[Key, str]:
+    """Match categories of a file with those that a dataset spec asks for, as :func:`people_kinds` says.
+
+    Args:
+        asked: Names of the spec's.
+        own: Names of the file's that have joints; nothing where it names no joints at all.
+        names: Names of all of the file's.
+        file: The file's name, for messages.
+
+    Returns:
+        For each category that is one of the spec's, which.
+
+    Raises:
+        UserError: None of those with joints is.
+    """
+    wanted = {name.casefold(): name for name in asked}
+    spelled = {number: names[number].casefold() for number in own or names}
+    matched = {number: wanted[name] for number, name in spelled.items() if name in wanted}
+    known = ", ".join(map(repr, own.values()))
+    if not matched and len(asked) == 1:
+        matched = dict.fromkeys(own, asked[0])
+        if len(own) > 1:
+            log.warning("%s: taken for people: %s", file, known)
+    if own and not matched:
+        problem = f"it has no category {' or '.join(map(repr, asked))}, but {known}"
+        raise UserError(problem, where=file, fix="name its categories in the dataset spec")
+    return matched
 
 
 def _list_names(categories: Sequence[object]) -> dict[Key, str]:

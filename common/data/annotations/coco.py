@@ -222,7 +222,7 @@ def read_annotations(
     """Read a COCO keypoints file, or what CVAT or Label Studio exports.
 
     Args:
-        path: The file, as :func:`~bodyposenet.common.data.importers.load_document` takes it.
+        path: The file, as :func:`~bodyposenet.common.data.importers.load.load_document` takes it.
         joints: Names of the joints in the order of the triplets, as a dataset spec lists them, or those of each
             category of people; by default those of the file's own categories. The joints of several categories are
             put together by name.

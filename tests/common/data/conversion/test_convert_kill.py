@@ -43,6 +43,12 @@ def wanted(spec, tmp_path):
     return contents(tmp_path / "wanted")
 
 
+def make_command(spec, folder, code):
+    """Make the command of a conversion to ``out/train``, in a process that runs some code."""
+    (folder / "spec.json").write_text(spec.model_dump_json(by_alias=True))
+    return [sys.executable, "-c", code, "dataset_convert", "-d", folder / "spec.json", "-o", folder / "out/train"]
+
+
 @pytest.mark.parametrize(("processes", "kills"), [(1, 5), (2, 3)])
 def test_a_conversion_killed_at_any_moment_ends_byte_identical_when_it_is_run_again(tmp_path, processes, kills):
     """``make chaos`` kills 200."""
@@ -151,19 +157,9 @@ def test_a_pool_does_every_job_once_and_passes_errors_on():
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_full_disk_is_told_and_the_conversion_goes_on_once_there_is_space(spec, tmp_path, wanted, processes):
     """A limit of the file size stands for the disk's end; three photos fit, a shard does not."""
-    (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
     code = "from bodyposenet.common.data.conversion import shard_plan; shard_plan.PIECE = 3;"
     code += "from bodyposenet.common.cli.main import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "dataset_convert",
-        "-d",
-        tmp_path / "spec.json",
-        "-o",
-        tmp_path / "out/train",
-    ]
+    command = make_command(spec, tmp_path, code)
     command += ["-r", tmp_path / "results", "--processes", str(processes)]
     limit = 400_000  # bytes
     done = subprocess.run(
@@ -216,19 +212,8 @@ def test_memory_does_not_grow_with_the_photos(tmp_path):
 
 
 def test_a_conversion_needs_no_tensorflow(spec, tmp_path):
-    (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True))
     code = "import sys; from bodyposenet.common.cli.main import main\n"
     code += "try: main()\nfinally: print(*[name for name in ('tensorflow', 'keras', 'mlflow') if name in sys.modules])"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "dataset_convert",
-        "-d",
-        tmp_path / "spec.json",
-        "-o",
-        tmp_path / "out/train",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(make_command(spec, tmp_path, code), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1:] == [""]
