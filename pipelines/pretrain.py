@@ -24,6 +24,7 @@ from bodyposenet.common.data.synthetic.dataset import EndlessScenes, synthesize
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.evaluation.ceiling import ceiling_ap
 from bodyposenet.common.evaluation.evaluate import evaluate
+from bodyposenet.common.machine.imports import leave_greetings_out
 from bodyposenet.common.model.files.model_file import load_model, save_model
 from bodyposenet.common.model.network.bpnet import build_model
 from bodyposenet.common.model.network.widen import widen
@@ -126,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the weights that `make demo` starts from.")
     parser.add_argument("results_dir", type=Path, help="for checkpoints; run again to go on")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    leave_greetings_out()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     measured = pretrain(parser.parse_args().results_dir)
     share = measured["ap"] / measured["ceiling_ap"]

@@ -1,8 +1,7 @@
 """Keras networks of foreign graphs: layer by layer, channels last, with the weights that the file has."""
 
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,11 +12,11 @@ from bodyposenet.common.adopt.layer_inputs import Given, Value
 from bodyposenet.common.bounds import LARGEST_STRIDE, MAP_NUMBERS
 from bodyposenet.common.deploy.runner import running
 from bodyposenet.common.errors import MALFORMED, UserError
+from bodyposenet.common.model.files.graph_bounds import hold_maps
 
 ODD = (*MALFORMED, RuntimeError, StopIteration)  # of attributes and shapes that nobody foresaw
 STEPS = ("pads", "strides", "dilations", "kernel_shape")  # attributes that are numbers of cells
 INPUT = "input_1"
-SIDE = 256  # pixels, of the picture by which a network is judged
 
 
 def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
@@ -55,26 +54,8 @@ def build_network(graph: Graph, names: Sequence[str], *, where: str) -> Any:
     outputs = [_end(values[tensor], name) for tensor, name in wanted.items()]
     model = keras.Model(picture, outputs, name="bpnet")
     with running(where):
-        _require_small(model, where)
+        hold_maps(model, where, fix=f"adopt a network that makes at most {MAP_NUMBERS:,}")
     return model
-
-
-def _require_small(model: Any, where: str) -> None:
-    """Refuse a network that makes more numbers on the way than memory is for, of shapes, before it is run."""
-
-    def watch(operation: Any) -> Callable[..., Any]:
-        def make(*args: Any, **kwargs: Any) -> Any:
-            made = operation.compute_output_spec(*args, **kwargs)
-            if (numbers := math.prod(made.shape)) > MAP_NUMBERS:
-                raise UserError(
-                    f"{operation.name} makes {numbers:,} numbers of a picture of {SIDE} x {SIDE} pixels",
-                    where=where, fix=f"adopt a network that makes at most {MAP_NUMBERS:,}",
-                )  # fmt: skip
-            return made
-
-        return make
-
-    model._run_through_graph([keras.KerasTensor((1, SIDE, SIDE, 3))], operation_fn=watch)
 
 
 def _shorten(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodyposenet.common.deploy.onnx_bounds import hold_onnx_maps
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import whole_file
@@ -34,8 +35,8 @@ def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "Model
     Args:
         path: The file.
         fix: What to do if it is none.
-        checked: Hold it to ONNX's rules, and to what is asked of an input here; other people's networks may be read
-            without.
+        checked: Hold it to ONNX's rules, and to what is asked of an input and of maps here; other people's networks may
+            be read without.
 
     Raises:
         UserError: There is no such file, it is locked, or it holds no sound ONNX model.
@@ -56,6 +57,7 @@ def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "Model
     if checked:
         _require_sound(model, str(path), fix)
         _require_input(model, str(path), fix)
+        hold_onnx_maps(model.SerializeToString(), str(path))
     return model
 
 

@@ -21,6 +21,7 @@ from bodyposenet.common.machine.bar import Bar
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.errors import translate_errors
+from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.location import locate, open_to_append
 from bodyposenet.common.storage.locking import lock_at_once
 from bodyposenet.common.storage.status_log import StatusLog
@@ -182,8 +183,9 @@ def _open_outputs(lines: Path, drawn: Path | None, rate: float, clip: Clip) -> I
 
         def write(found: FramePeople) -> None:
             if not writes:
-                drawing = [] if drawn is None else [_draw_video(drawn, rate, found.size, camera=clip.camera)]
-                writes.extend(opened.enter_context(each) for each in (*drawing, _write_lines(lines)))
+                outputs = [] if drawn is None else [_draw_video(drawn, rate, found.size, camera=clip.camera)]
+                outputs.append(_write_lines(lines, camera=clip.camera))
+                writes.extend(map(opened.enter_context, outputs))
                 writes.reverse()  # lines are opened last, as a video that cannot be is to cost no earlier ones
             for each in writes:
                 each(found)
@@ -192,22 +194,43 @@ def _open_outputs(lines: Path, drawn: Path | None, rate: float, clip: Clip) -> I
 
 
 @contextlib.contextmanager
-def _write_lines(path: Path) -> Iterator[Write]:
-    """Open a file of lines: whenever the process ends, or the disk is full, those in it are whole."""
+def _write_lines(path: Path, *, camera: bool) -> Iterator[Write]:
+    """Open a file of lines: whenever the process ends, or the disk is full, those in it are whole.
+
+    What an earlier run left stays until those of a video are complete, and of a camera, which has no end, until there
+    is the first.
+    """
     with contextlib.ExitStack() as opened:
         with translate_errors(path):
-            file = opened.enter_context(open_to_append(path, buffering=0))
-            if not lock_at_once(file.fileno()):
-                fix = "wait for it, or name another folder with -r"
-                raise UserError("another run is writing this", where=str(path), fix=fix)
-            file.truncate(0)
-            file.seek(0)
+            file = opened.enter_context(_open_alone(path))
+            earlier = os.fstat(file.fileno()).st_size > 0
+        if earlier and not camera:
+            folder = opened.enter_context(appear_together(locate(path.parent), path.name))
+            with translate_errors(path):
+                file = opened.enter_context(open_to_append(Path(str(folder), path.name), buffering=0))
 
         def write(found: FramePeople) -> None:
+            nonlocal file, earlier
+            line = f"{found.to_line()}\n".encode()
             with translate_errors(path):
-                _append(file, f"{found.to_line()}\n".encode())
+                if not (earlier and camera):
+                    _append(file, line)
+                    return
+                with whole_file(path) as first:
+                    first.write(line)
+                file, earlier = opened.enter_context(_open_alone(path)), False
 
         yield write
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """Open a file to write at its end, and keep other runs from that."""
+    file = open_to_append(path, buffering=0)
+    if not lock_at_once(file.fileno()):
+        file.close()
+        fix = "wait for it, or name another folder with -r"
+        raise UserError("another run is writing this", where=str(path), fix=fix)
+    return file
 
 
 def _append(file: BinaryIO, line: bytes) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.exits import USER
+from bodyposenet.common.machine.imports import leave_greetings_out
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="of the learning")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    leave_greetings_out()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     from bodyposenet.pipelines.people.make import STEPS, list_seen, make_people
     from bodyposenet.pipelines.people.ship import ship

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.deploy.input_sizes import InputSizes, in_batches
+from bodyposenet.common.deploy.onnx_bounds import hold_onnx_maps
 from bodyposenet.common.deploy.onnx_file import AXES, read_card, require_outputs
 from bodyposenet.common.deploy.runner import (
     EXPORT_AGAIN,
@@ -139,7 +140,8 @@ class OnnxRunner:
         at_once: Calls that will come at the same time, see :func:`open_runner`.
 
     Raises:
-        UserError: The file is no ONNX model, has no card, is no pose network, or cannot run on the device.
+        UserError: The file is no ONNX model, has no card, is no pose network, would take all memory, or cannot run on
+            the device.
     """
 
     def __init__(
@@ -153,6 +155,8 @@ class OnnxRunner:
         at_once: int = 1,
     ) -> None:
         processor = processor or read_processor()
+        content, wanted = read_content(path), resolve_runner(runner)
+        hold_onnx_maps(content, str(path))
         self._session = open_session(path, share_threads(threads, at_once), device, processor=processor)
         with running(str(path)):  # a name or a text in it may be none
             require_outputs([output.name for output in self._session.get_outputs()], path)
@@ -166,7 +170,6 @@ class OnnxRunner:
         self._compute: Compute | None = None
         self._choosing = threading.Lock()
         exact = bind_session(self._session)
-        content, wanted = read_content(path), resolve_runner(runner)
         self._chooser: Any = Chooser(content, wanted, threads, processor, str(path), exact, at_once)
         self.choice = self._chooser.describe_exact()
         self._settle(self._session.get_providers()[0])

@@ -1,9 +1,10 @@
-"""Graph bounds: how large the layers of a Keras graph may be, before Keras takes memory for their weights."""
+"""Graph bounds: how large the layers of a Keras graph and their maps may be, before Keras takes memory for them."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bodyposenet.common.bounds import GRAPH_CELLS, GRAPH_CHANNELS, WEIGHTS_BYTES
+from bodyposenet.common.bounds import GRAPH_CELLS, GRAPH_CHANNELS, MAP_NUMBERS, MAP_PICTURES, MAP_SIDE, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
 
 MOST = {  # of a number of a layer's configuration, or of each in a list of them
@@ -14,6 +15,7 @@ MOST = {  # of a number of a layer's configuration, or of each in a list of them
     ),
 }
 FLOAT_BYTES = 4
+FIX = "give a file that `bpnet train` or `bpnet prune` wrote"
 
 
 def hold_graph(config: Any, where: str) -> None:
@@ -38,8 +40,57 @@ def hold_graph(config: Any, where: str) -> None:
         raise _refuse(f"its layers would have {cells:,} weights", where)
 
 
+def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> None:
+    """Refuse a network that makes more numbers on the way than memory is for; its shapes tell, and nothing is run.
+
+    Args:
+        model: A ``keras.Model`` of layers and of networks of such. Where its input has any size, it is judged by a
+            picture of 256 x 256 pixels.
+        where: The file.
+        stride: Pixels of which the picture's sides are to be a multiple.
+        fix: What to do about it.
+
+    Raises:
+        UserError: A layer makes more, or may hide that it does.
+    """
+    import keras
+
+    def watch(operation: Any) -> Callable[..., Any]:
+        def make(*args: Any, **kwargs: Any) -> Any:
+            if inner := _find_graph(operation):
+                return inner._run_through_graph(args, operation_fn=watch)
+            if isinstance(operation, keras.Layer) and operation._layers:
+                raise UserError(f"layer {operation.name!r} holds layers of its own", where=where, fix=fix)
+            made = operation.compute_output_spec(*args, **kwargs)
+            for numbers in (math.prod(each.shape) for each in keras.tree.flatten(made)):
+                if numbers > most:
+                    problem = f"{operation.name} makes {numbers:,} numbers of a picture of {sides} pixels"
+                    raise UserError(problem, where=where, fix=fix)
+            return made
+
+        return make
+
+    side = -(-MAP_SIDE // stride) * stride
+    shapes = [tuple(side if each is None else each for each in given.shape[1:]) for given in model.inputs]
+    sides = " x ".join(map(str, shapes[0][:2]))
+    most = count_most(math.prod(shapes[0][:2]))
+    pictures = [keras.KerasTensor((1, *shape)) for shape in shapes]
+    _find_graph(model)._run_through_graph(pictures, operation_fn=watch)
+
+
+def count_most(pixels: int) -> int:
+    """Count the numbers that a layer may make of pictures of so many pixels together."""
+    return int(MAP_NUMBERS * min(max(1, pixels / MAP_SIDE**2), MAP_PICTURES))
+
+
+def _find_graph(operation: Any) -> Any:
+    """The graph of a network that is one, and of a ``Sequential``, which has one; None of any other layer."""
+    graph = getattr(operation, "_functional", None) or operation
+    return graph if hasattr(graph, "_run_through_graph") else None
+
+
 def _refuse(problem: str, where: str) -> UserError:
-    return UserError(problem, where=where, fix="give a file that `bpnet train` or `bpnet prune` wrote")
+    return UserError(problem, where=where, fix=FIX)
 
 
 def _list_layers(config: Any) -> Iterator[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from bodyposenet.common.bounds import CARD_BYTES, GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.graph_bounds import hold_graph
+from bodyposenet.common.model.files.graph_bounds import hold_graph, hold_maps
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
@@ -92,7 +92,7 @@ def load_model(path: Path) -> tuple[Any, Card]:
         refuse_plain(path)
         return _of_tao(path)
     card = read_card(path)
-    return _network(path), card
+    return _network(path, card.stride), card
 
 
 def _of_tao(path: Path) -> tuple[Any, Card]:
@@ -111,7 +111,7 @@ def _of_tao(path: Path) -> tuple[Any, Card]:
     return model, card
 
 
-def _network(path: Path) -> Any:
+def _network(path: Path, stride: int) -> Any:
     import keras
 
     from bodyposenet.common.model.files.hdf5 import hold_arrays
@@ -127,6 +127,7 @@ def _network(path: Path) -> Any:
                 model = keras.saving.deserialize_keras_object(config, safe_mode=True)
                 if not isinstance(model, keras.Model):
                     raise TypeError(f"it holds a {type(model).__name__}")
+                hold_maps(model, str(path), stride=stride)
                 model.load_weights(_Weights(weights))
                 return model
         except (MemoryError, UserError):

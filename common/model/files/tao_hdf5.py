@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.model.files.graph_bounds import hold_maps
 from bodyposenet.common.model.files.hdf5 import Arrays, array, member, open_hdf5, text, texts
 
 Config = dict[str, Any]
@@ -140,6 +141,7 @@ def _rebuilt(config: Config, weights: dict[str, Arrays], path: Path) -> Any:
     model = keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name="bpnet")
     for layer in made.values():
         layer.set_weights(weights.get(layer.name, ()))
+    hold_maps(model, str(path))
     return model
 
 

@@ -193,6 +193,41 @@ def test_a_video_that_cannot_be_drawn_costs_no_earlier_lines(network, clip, tmp_
     assert lines.read_bytes() == kept
 
 
+@pytest.mark.parametrize("frames", [0.5, 9.5])
+def test_lines_that_the_disk_does_not_take_cost_no_earlier_ones(network, clip, tmp_path, frames):
+    (lines,) = run(network, tmp_path / "out", clip).lines
+    kept = lines.read_bytes()
+    (tmp_path / "out/status.json").unlink()
+    with limit_files(int(frames * len(kept) / 10)), pytest.raises(UserError, match=r"people\.jsonl"):
+        run(network, tmp_path / "out", clip)
+    assert lines.read_bytes() == kept
+    run(network, tmp_path / "out", clip, how=Watch(fps=5))
+    assert [line["frame"] for line in read_lines(lines)] == [0, 2, 4, 6, 8]
+    assert {path.name for path in lines.parent.iterdir()} == {"clip.people.jsonl", "status.json"}
+
+
+def test_a_camera_without_room_for_a_line_costs_no_earlier_ones_and_else_is_read_as_it_goes(
+    network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: Camera(BRIGHT, 1000))
+    (lines,) = run(network, tmp_path / "out", "camera:0", how=Watch(max_frames=3)).lines
+    kept = lines.read_bytes()
+    (tmp_path / "out/status.json").unlink()
+    with limit_files(len(kept) // 6), pytest.raises(UserError, match=r"people\.jsonl: "):
+        run(network, tmp_path / "out", "camera:0")
+    assert lines.read_bytes() == kept
+    seen = []
+
+    def retrieve(camera):
+        seen.append(len(read_lines(lines)))
+        return True, np.array(BRIGHT)
+
+    monkeypatch.setattr(Camera, "retrieve", retrieve)
+    run(network, tmp_path / "out", "camera:0", how=Watch(max_frames=60))
+    assert max(seen) > 3, "lines of this run are there before it ends"
+    assert len(read_lines(lines)) == 60
+
+
 def test_lines_that_another_run_is_writing_are_let_be(network, clip, tmp_path):
     (lines,) = run(network, tmp_path / "out", clip).lines
     kept = lines.read_bytes()

@@ -1,6 +1,9 @@
 """People: the pictures that the shipped network learns from, how it learns, and what was shipped."""
 
 import json
+import os
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -33,6 +36,15 @@ SIZE = (64, 64)
 def photos():
     random = np.random.default_rng(0)
     return tuple(random.integers(0, 256, shape, np.uint8) for shape in ((90, 120, 3), (200, 150, 3), (700, 900, 3)))
+
+
+def test_a_network_that_is_not_there_is_told_in_one_line(tmp_path):
+    words = ["nowhere.xml", "--photos", str(tmp_path), "--output", str(tmp_path / "out")]
+    alone = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-m", "bodyposenet.pipelines.people", *words]
+    done = subprocess.run(command, env=alone, capture_output=True, text=True)
+    told = "nowhere.xml: no such file; give Intel's .xml, its .bin beside it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
 def mix(photos, **changes):

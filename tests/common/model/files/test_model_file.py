@@ -4,9 +4,10 @@ import json
 import zipfile
 
 import pytest
+from support.pose_net import CARD, pose_net
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.model_file import MOST_UNPACKED, load_model, read_card
+from bodyposenet.common.model.files.model_file import MOST_UNPACKED, load_model, read_card, save_model
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 
@@ -22,3 +23,59 @@ def test_a_member_that_unpacks_to_more_than_a_network_has_is_refused(tmp_path, m
     for read in (read_card, load_model):
         with pytest.raises(UserError, match=rf"bomb\.keras: {member} in it unpacks to [\d,]+ bytes, more than that of"):
             read(path)
+
+
+def enlarge(image):
+    import keras
+
+    large = keras.layers.UpSampling2D(64, name="large")(image)
+    return keras.layers.MaxPooling2D(64)(large)
+
+
+def nest(image):
+    import keras
+
+    inside = keras.Input((None, None, 3))
+    return keras.Model(inside, enlarge(inside), name="inner")(image)
+
+
+def follow(image):
+    import keras
+
+    return keras.Sequential([keras.layers.UpSampling2D(64, name="large"), keras.layers.MaxPooling2D(64)])(image)
+
+
+def wrap(image):
+    import keras
+
+    inside = keras.Input((None, None, 3))
+    pictures = keras.layers.Reshape((1, 256, 256, 3))(image)
+    return keras.layers.TimeDistributed(keras.Model(inside, enlarge(inside)), name="each")(pictures)[:, 0]
+
+
+MANY = r"large makes 805,306,368 numbers of a picture of 256 x 256 pixels"
+
+
+@pytest.mark.parametrize(
+    ("hide", "told"), [(enlarge, MANY), (nest, MANY), (follow, MANY), (wrap, "'each' holds layers of its own")]
+)
+def test_a_network_whose_maps_fill_the_memory_on_the_way_is_refused_before_it_is_run(tmp_path, hide, told):
+    import keras
+
+    image = keras.Input((None, None, 3))
+    save_model(keras.Model(image, pose_net(stages=1, width=2)(hide(image))), tmp_path / "net.keras", CARD)
+    with pytest.raises(UserError, match=rf"net\.keras: .*{told}; give a file that `bpnet train`"):
+        load_model(tmp_path / "net.keras")
+
+
+def test_a_network_of_pictures_of_one_size_is_judged_by_that(tmp_path):
+    import keras
+
+    for side, sound in ((32, True), (4096, False)):
+        image = keras.Input((side, side, 3))
+        save_model(keras.Model(image, pose_net(stages=1, width=2)(enlarge(image))), tmp_path / "net.keras", CARD)
+        if sound:
+            assert load_model(tmp_path / "net.keras")[1] == CARD
+            continue
+        with pytest.raises(UserError, match=r"large makes [\d,]+ numbers"):
+            load_model(tmp_path / "net.keras")
