@@ -16,7 +16,7 @@ from typing import Any
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.document import number_in, objects
-from bodyposenet.common.data.importers.photo_names import shorten
+from bodyposenet.common.data.importers.photo_names import path_in, shorten
 from bodyposenet.common.errors import UserError
 
 Fields = dict[str, Any]
@@ -125,7 +125,7 @@ def _images(entries: object, where: str) -> list[Fields]:
     """List the photos by their own names, each once: a photo that two people annotated stands there twice."""
     images = objects(entries)
     names = [str(entry.get("file_name") or "").replace("\\", "/") for entry in images]
-    bare = [name.rsplit("../", 1)[-1].removeprefix("images/") for name in names]
+    bare = [path_in(name.rsplit("../", 1)[-1].removeprefix("images/")) for name in names]
     first: dict[str, Fields] = {}
     for entry, name in zip(images, shorten(bare), strict=True):
         first.setdefault(name, entry | {"file_name": name})

@@ -2,21 +2,23 @@
 
 import base64
 import binascii
+import contextlib
 import posixpath
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from bodyposenet.common.storage.photo_store import SUFFIXES, is_photo
 
 _ADDED = re.compile(r"^[0-9a-f]{6,8}(-|__)(?=.)")  # what Label Studio puts before the name of an upload or a download
 _ROBOFLOW = re.compile(r"_([A-Za-z]{3,4})\.rf\.[0-9A-Za-z]{20,40}\.[A-Za-z]{3,4}$")  # a.png as a_png.rf.1a2b….jpg
 _ENDINGS = (*SUFFIXES, ".heic", ".heif", ".avif", ".gif")  # of photos, and of what photos are made from
-_BUCKETS = ("s3", "gs", "azure-blob")
+_BUCKETS = ("s3://", "gs://", "azure-blob://")
 _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
+_OWN = re.compile(r"/?data/|/(tasks|storage-data)/|\w+://[^/?#]+/(data/(upload|local-files)|storage-data)/")
 
 
 def path_in(reference: str) -> str:
@@ -31,23 +33,37 @@ def path_in(reference: str) -> str:
     ``https://host/x/a%20b.jpg?key=1``      ``host/x/a b.jpg``
     ``x/a.jpg``                             ``x/a.jpg``
     ======================================  ==================
+
+    A name that somebody wrote into an address letter by letter may hold ``#``, ``?`` and ``&``, which part addresses:
+    they belong to it where it would be no photo's without them.
     """
-    if "://" not in reference and not reference.startswith(("/data/", "data/", "/tasks/", "/storage-data/")):
+    own = _OWN.match(reference) is not None
+    if "://" not in reference and not own:
         return _upload(reference)
+    if reference.startswith(_BUCKETS):
+        return reference.split("://", 1)[1]
     try:
         url = urlsplit(reference)
+        if own or not is_photo(unquote(url.path)):
+            url = urlsplit(reference.replace("#", "%23"))
     except ValueError:  # brackets that look like an address
         return _upload(reference)
-    if url.scheme in _BUCKETS:
-        return reference.split("://", 1)[1]
-    query = parse_qs(url.query)
-    if "fileuri" in query:
-        return _decode(query["fileuri"][0]).split("://", 1)[-1]
-    for key in ("d", "filepath"):
-        if key in query:
-            return _upload(query[key][0])
+    given = _find_given(url.query)
+    if given is not None:
+        return given
     path = unquote(url.path)
+    if own and url.query and not is_photo(path):
+        path = f"{path}?{unquote(url.query)}"
     return _upload(path) if _UPLOAD.match(path) or not url.netloc else url.netloc + path
+
+
+def _find_given(query: str) -> str | None:
+    """Find the path that a query of Label Studio gives; None where it gives none."""
+    for key, read in (("fileuri", _decode), ("d", _unquote_upload), ("filepath", _unquote_upload)):
+        if found := re.search(rf"(?:^|&){key}=(([^&]*).*)", query, re.DOTALL):
+            whole, first = map(read, found.groups())
+            return whole if is_photo(whole) and not is_photo(first) else first
+    return None
 
 
 def _upload(path: str) -> str:
@@ -55,14 +71,17 @@ def _upload(path: str) -> str:
     return _UPLOAD.sub("", path.replace("\\", "/")).lstrip("/")
 
 
-def _decode(text: str) -> str:
-    """Decode a reference that Label Studio wrote in base 64; return others as they are."""
-    if "://" in text:
-        return text
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return text
+def _unquote_upload(given: str) -> str:
+    return _upload(unquote_plus(given))
+
+
+def _decode(given: str) -> str:
+    """Find the path in an address that Label Studio wrote in base 64, or as it is."""
+    text = unquote(given)
+    if "://" not in text:
+        with contextlib.suppress(binascii.Error, ValueError):
+            text = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    return text.split("://", 1)[-1]
 
 
 def shorten(paths: Sequence[str]) -> list[str]:
@@ -96,8 +115,8 @@ class PhotoNames:
 
         A tool may leave out folders, add some, put letters of its own before a name (``1a2b3c4d-a.jpg``) or behind it
         (``a_jpg.rf.1a2b….jpg``), and leave out the ending or write another. Folders may be parted by backslashes,
-        letters written as ``%C3%A9``, in one character or in two (Unicode's forms), and in capitals. A name gets a
-        photo where one only can be meant, and no other name means it.
+        letters written as ``%C3%A9``, in one character or in two (Unicode's forms), and in capitals, blanks as ``+``:
+        in the name or in the file's. A name gets a photo where one only can be meant, and no other name means it.
 
         Args:
             names: As the annotations tell them.
@@ -116,7 +135,7 @@ class PhotoNames:
         path = name.replace("\\", "/").strip()
         wholes = [
             posixpath.join(posixpath.dirname(whole), base)
-            for whole in dict.fromkeys((path, unquote(path)))
+            for whole in dict.fromkeys((path, unquote(path), quote(path, errors="replace")))
             for base in _guess_bases(posixpath.basename(whole))
         ]
         stems = [stem for whole in wholes for stem in _list_stems(whole)]
@@ -160,4 +179,4 @@ def _compose(name: str) -> str:
 
 
 def _fold(name: str) -> str:
-    return _compose(name).casefold()
+    return _compose(name).casefold().replace("+", " ")  # which addresses write for a blank

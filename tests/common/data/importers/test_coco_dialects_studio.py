@@ -45,6 +45,17 @@ def test_paths_to_where_label_studio_kept_the_photos_are_cut(load, folder):
     assert [image["file_name"][8:] for image in load(document)["images"]] == ["-a.png", "-b.png", "-c.png"]
 
 
+@pytest.mark.parametrize("prefix", ["/data/local-files/?d=set/", "/data/upload/3/", "http://localhost/data/upload/3/"])
+def test_addresses_of_photos_that_were_not_downloaded_are_names(load, prefix):
+    document, expected = studio_coco(ALONE), coco(ALONE)
+    names = [f"a#{number} b.jpg" for number, _ in enumerate(document["images"])]
+    for image, name in zip(document["images"], names, strict=True):
+        image["file_name"] = prefix + name.replace(" ", "%20")
+    found = load(document)
+    assert [image["file_name"] for image in found["images"]] == names
+    assert len(found["annotations"]) == len(expected["annotations"])
+
+
 def test_a_photo_of_two_people_is_refused_as_their_joints_are_mixed(load):
     with pytest.raises(UserError) as caught:
         load(studio_coco(shots()))

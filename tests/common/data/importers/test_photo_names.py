@@ -1,6 +1,7 @@
 """Photo names: from what a tool calls a photo to the file that is meant."""
 
 import base64
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from bodyposenet.common.data.importers.photo_names import PhotoNames, path_in, shorten
 
 TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
+PLUS = base64.b64encode(b"gs://b/>>>.jpg").decode()  # one that holds a +
 
 
 @pytest.mark.parametrize(
@@ -30,10 +32,43 @@ TOKEN = base64.urlsafe_b64encode(b"gs://bucket/x/a.jpg").decode().rstrip("=")
         ("/home/me/a.jpg", "home/me/a.jpg"),
         ("a?b.jpg", "a?b.jpg"),
         ("http://[half", "http://[half"),
+        ("/data/local-files/?d=set/a#1.jpg", "set/a#1.jpg"),
+        ("http://localhost:8080/data/local-files/?d=set/a#1.jpg", "set/a#1.jpg"),
+        ("/data/local-files/?d=set/a&b=1.jpg", "set/a&b=1.jpg"),
+        ("/data/local-files/?d=set/a.jpg&token=1", "set/a.jpg"),
+        ("/data/local-files/?token=1&d=set/a.jpg", "set/a.jpg"),
+        ("/data/upload/3/1a2b3c4d-a?b.jpg", "1a2b3c4d-a?b.jpg"),
+        ("/data/upload/3/1a2b3c4d-a.jpg?v=1", "1a2b3c4d-a.jpg"),
+        ("data/set/a#1.jpg", "data/set/a#1.jpg"),
+        ("https://host.example.com/x/a#1.jpg", "host.example.com/x/a#1.jpg"),
+        ("https://host.example.com/x/a.jpg?key=1#top", "host.example.com/x/a.jpg"),
+        ("https://host.example.com/x/a.jpg#top", "host.example.com/x/a.jpg"),
+        ("https://host.example.com/x/a?key=1.jpg", "host.example.com/x/a"),
+        (f"/tasks/17/presign/?fileuri={PLUS}", "b/>>>.jpg"),
     ],
 )
 def test_the_path_is_found_in_every_kind_of_reference(reference, path):
     assert path_in(reference) == path
+
+
+NAMES = st.text("ab#?%+& =2é", min_size=1, max_size=8).map(lambda stem: f"x{stem}x.jpg")
+OWN = st.sampled_from(["/data/upload/3/", "/data/local-files/?d=", "https://studio.example.com/data/local-files/?d="])
+
+
+@given(OWN, NAMES)
+def test_the_studio_says_which_photo_it_means_whatever_letters_the_name_has(prefix, name):
+    assert path_in(prefix + quote(name)) == name
+
+
+@given(NAMES)
+def test_a_name_that_was_put_into_a_query_with_plus_for_blanks_is_found(name):
+    assert path_in("/data/local-files/?d=" + quote_plus(name)) == name
+
+
+@given(OWN, NAMES.filter(lambda name: "%" not in name))
+def test_a_name_that_nobody_encoded_finds_its_photo(prefix, name):
+    path = path_in(prefix + name)
+    assert path == name or PhotoNames([name, "other.jpg"]).match([path]) == {path: name}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +110,10 @@ def test_different_photos_keep_different_names(paths):
         ("a.jpg", ["x/a.jpg", "y/a.jpg"], None),  # either could be
         ("a.jpg", ["ba.jpg"], None),
         ("a.jpg", ["1a2b3c4d-a.jpg"], None),
+        ("a b c.jpg", ["a+b c.jpg"], "a+b c.jpg"),  # a query means a blank by +
+        ("a+b.jpg", ["a b.jpg"], "a b.jpg"),
+        ("a b.jpg", ["a+b.jpg", "x/a b.jpg"], "x/a b.jpg"),
+        ("a#1.jpg", ["a%231.jpg", "b.jpg"], "a%231.jpg"),  # saved under the address's letters
     ],
 )
 def test_a_photo_that_is_called_otherwise_is_found_if_only_one_can_be_meant(name, present, meant):
