@@ -12,7 +12,7 @@ from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.compact_columns import KINDS, Joints, Outlines
 from bodyposenet.common.data.annotations.fields import Columns, Entry, Floats, Mask, MisfitError, Numbers
 from bodyposenet.common.data.annotations.ids import read_key
-from bodyposenet.common.data.annotations.mending import Mender
+from bodyposenet.common.data.annotations.mending import Mender, are_unplaced
 from bodyposenet.common.data.annotations.plain_entries import PlainColumns
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, take
@@ -144,7 +144,7 @@ class _Draft:
         categories = taken.values("category_id")
         self.suspect |= ~np.array(_look_up(categories, kinds.knows), bool)
         self.categories = np.array(_look_up(categories, kinds.find_place), np.int64)
-        self.suspect |= _are_shares(own, flags, self.boxes)
+        self.suspect |= _are_shares(own, flags, self.boxes) | are_unplaced(own, self.boxes, flags).any(axis=1)
         within = ((self.boxes >= 0) & (self.boxes <= 1)).all(axis=1)
         self.suspect |= within & (self.boxes % 1 != 0).any(axis=1)  # shares of the image, and no pixels
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)
