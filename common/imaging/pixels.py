@@ -22,8 +22,14 @@ _CONVERT = "convert it to JPEG, turned as its annotations are"
 _OTHERS = (  # where in a file of another kind what mark stands, and what to do about it
     (4, b"ftyphei", "a HEIC photo", _CONVERT),
     (4, b"ftypmif1", "a HEIF photo", _CONVERT),
+    (4, b"ftypmsf1", "a HEIF sequence", _CONVERT),
     (4, b"ftypavi", "an AVIF photo", _CONVERT),
     (4, b"jP  ", "a JPEG 2000 photo", _CONVERT),
+    (4, b"JXL ", "a JPEG XL photo", _CONVERT),
+    (0, b"\xff\x0a", "a JPEG XL photo", _CONVERT),
+    (4, b"ftyp", "a video", "take photos from it, as its annotations are of"),
+    (0, b"8BPS", "a Photoshop file", _CONVERT),
+    (0, b"%PDF", "a PDF", _CONVERT),
     (0, b"GIF8", "a GIF", _CONVERT),
     (0, b"<", "a web page or XML", "download the photo again"),
     (0, b"{", "JSON", "download the photo again"),
@@ -61,6 +67,8 @@ def describe_fault(data: bytes) -> tuple[str, str]:
     if height * width > PHOTO_PIXELS:
         problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
         return problem, "make it smaller"
+    if not data:
+        return "is empty, of 0 bytes", "copy or download it again"
     for start, mark, kind, fix in _OTHERS:
         if data.startswith(mark, start):
             return f"is {kind}, not a {PHOTOS} file", fix

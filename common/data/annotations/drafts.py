@@ -9,6 +9,7 @@ from bodyposenet.common.data.annotations.categories import Kinds
 from bodyposenet.common.data.annotations.compact_columns import KINDS, Joints, Outlines
 from bodyposenet.common.data.annotations.fields import Columns, Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.ids import read_key
+from bodyposenet.common.data.annotations.mending import are_unplaced
 from bodyposenet.common.data.annotations.plain_entries import PlainColumns
 from bodyposenet.common.data.annotations.tables import take
 from bodyposenet.common.data.importers.json_text import Rows
@@ -55,7 +56,7 @@ class Draft:
         categories = taken.values("category_id")
         self.suspect |= ~np.array(_look_up(categories, kinds.knows), bool)
         self.categories = np.array(_look_up(categories, kinds.find_place), np.int64)
-        self.suspect |= are_shares(own, flags, self.boxes)
+        self.suspect |= are_shares(own, flags, self.boxes) | are_unplaced(own, self.boxes, flags).any(axis=1)
         within = ((self.boxes >= 0) & (self.boxes <= 1)).all(axis=1)
         self.suspect |= within & (self.boxes % 1 != 0).any(axis=1)  # shares of the image, and no pixels
         self.suspect |= ~np.isin(own[:, 2::3], list(flags)).all(axis=1)

@@ -7,6 +7,8 @@ from bodyposenet.common.data.annotations.coco import CocoSet
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.errors import SpecError
 
+_UNMARKED = "have places of joints, but only flags that mean not labelled: see visibility_flags of the dataset spec"
+
 
 def count_problems(problems: Sequence[Problem]) -> list[str]:
     """Tell every kind of problem with its count and its first example; those that cost something first.
@@ -32,10 +34,13 @@ def tell_nobody(coco: CocoSet, what: str, others: Mapping[str, int] | None = Non
         others: Why people were turned away who are sound, and how many.
     """
     people = coco.annotations
+    blank = ~people.crowds & (people.num_keypoints == 0)
+    placed = blank & (people.keypoints[..., :2] != 0).any(axis=(1, 2))
     lines = [f"{coco.path}: {what} in {_count_photos(coco)}", *count_problems(coco.problems)]
     turned = Counter({
         "are crowds: iscrowd is 1": int(people.crowds.sum()),
-        "have no labelled joint": int((~people.crowds & (people.num_keypoints == 0)).sum()),
+        "have no labelled joint": int((blank & ~placed).sum()),
+        _UNMARKED: int(placed.sum()),
     }) + Counter(others or {})  # fmt: skip
     lines += [f"{number:,} people {reason}" for reason, number in turned.most_common() if number]
     if len(lines) == 1:

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.bounds import COORDINATE
-from bodyposenet.common.data.annotations.fields import Segmentation, is_number, is_segmentation
+from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation, is_number, is_segmentation
 from bodyposenet.common.data.annotations.ids import read_key, read_number
 
 Fields = dict[str, Any]
 Note = tuple[str, str]  # kind of what was mended, and how
+
+CORNER = 1.0  # pixels from the photo's first corner within which a box begins there
 
 
 class Mender:
@@ -56,9 +58,23 @@ class Mender:
         for place in range(0, len(values) - len(values) % 3, 3):
             if self._is_blank(values[place : place + 3]):
                 values[place : place + 2] = (value if _is_place(value) else 0 for value in values[place : place + 2])
+        dropped = self._drop_unplaced(values, fields.get("bbox"))
         fields["keypoints"] = values
-        if not _are_same(values, given):
+        if dropped:
+            text = f"it has joints at 0, 0 or -1, -1, outside its box: {dropped}, not placed and so not labelled"
+            notes.append(("joints that nobody placed", text))
+        elif not _are_same(values, given):
             notes.append(("keypoints", "its keypoints are taken for a flat list of numbers, unlabelled ones for 0, 0"))
+
+    def _drop_unplaced(self, values: list[Any], box: object) -> int:
+        """Take the label from joints that a tool left in the corner of the photo; returns from how many."""
+        if not self.blank or len(values) % 3 or not all(map(is_number, values)):
+            return 0
+        own, boxes = np.array([values], float), np.array([_read_box(box)], float)
+        found = np.flatnonzero(are_unplaced(own, boxes, self.flags)[0])
+        for joint in found.tolist():
+            values[3 * joint : 3 * joint + 3] = 0, 0, min(self.blank)
+        return len(found)
 
     def _is_blank(self, triplet: list[Any]) -> bool:
         """Tell whether a joint is not labelled."""
@@ -96,6 +112,31 @@ class Mender:
         triplets = np.array(values, float).reshape(-1, 3)
         seen = [flag in self.flags and flag not in self.blank for flag in triplets[:, 2]]
         return np.asarray(triplets[seen, :2])
+
+
+def are_unplaced(own: Floats, boxes: Floats, flags: Mapping[int, int]) -> Mask:
+    """Tell which joints are labelled at 0, 0 or -1, -1, the places that tools write for joints that nobody placed.
+
+    Args:
+        own: ``(E, 3 K)`` triplets.
+        boxes: ``(E, 4)`` x, y, width, height; one that begins in that corner may have joints there. NaN is no box.
+        flags: The dataset's visibility flags, and whether they mean not labelled (0) or labelled (more).
+
+    Returns:
+        ``(E, K)``.
+    """
+    x, y, given = np.moveaxis(own.reshape(len(own), own.shape[1] // 3, 3), 2, 0)
+    seen = np.isin(given, [flag for flag, code in flags.items() if code > 0])
+    near = (boxes[:, :2] <= CORNER).all(axis=1, keepdims=True)
+    found: Mask = seen & (x == y) & ((x == 0) | (x == -1)) & ~near
+    return found
+
+
+def _read_box(given: object) -> list[float]:
+    """Read a box as four numbers, NaN where there is none."""
+    values = [read_number(value) for value in _flatten(given, 4)] if isinstance(given, list) else []
+    numbers = len(values) == 4 and all(map(is_number, values)) and min(values[2:]) > 0
+    return values if numbers and not _are_fractions(values) else [np.nan] * 4
 
 
 def _mend_outline(fields: Fields, notes: list[Note]) -> None:

@@ -15,8 +15,15 @@ from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.assembly import Joints
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
-from bodyposenet.common.data.importers.photo_names import path_in, shorten
-from bodyposenet.common.data.importers.regions import CROWD, AnnotatedPhoto, Region, normalize_label, read_drawing
+from bodyposenet.common.data.importers.photo_names import find_reference, path_in, shorten
+from bodyposenet.common.data.importers.regions import (
+    CROWD,
+    AnnotatedPhoto,
+    Region,
+    normalize_label,
+    part_by_picture,
+    read_drawing,
+)
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.problems import did_you_mean
 
@@ -59,7 +66,8 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
     """
     tasks = _tasks(entries, where)
     labels = _Labels.read(tasks, joints, where)
-    photos = shorten([path_in(task.reference) if task.reference else "" for task in tasks])
+    known = [path_in(name) if (name := task.reference) and not isinstance(name, Fault) else "" for task in tasks]
+    photos = [name or task.reference for name, task in zip(shorten(known), tasks, strict=True)]
     images, annotations = [], []
     for task, name in zip(tasks, photos, strict=True):
         height, width = task.drawing.size or (None, None)
@@ -90,12 +98,18 @@ def _tasks(entries: Sequence[Any], where: str) -> list[_Task]:
             fix="submit annotations in Label Studio first",
         )
     _tell(tasks, len(entries), len(chosen), where)
-    numbers = [task.get("id") for task, _ in chosen]
+    drawn = [
+        (task, find_reference(task, picture, len(parts), where), results)
+        for task, annotation in chosen
+        for parts in [part_by_picture(annotation["result"])]
+        for picture, results in parts.items()
+    ]
+    numbers = [task.get("id") for task, _, _ in drawn]
     if not all(type(number) is int and abs(number) < 2**53 for number in numbers) or len(set(numbers)) < len(numbers):
-        numbers = list(range(1, len(chosen) + 1))
+        numbers = list(range(1, len(drawn) + 1))
     return [
-        _Task(cast(int, number), _reference(task, where), read_drawing(annotation["result"]))
-        for number, (task, annotation) in zip(numbers, chosen, strict=True)
+        _Task(cast(int, number), reference, read_drawing(results))
+        for number, (_, reference, results) in zip(numbers, drawn, strict=True)
     ]
 
 
@@ -116,22 +130,6 @@ def _tell(tasks: list[Fields], count: int, chosen: int, where: str) -> None:
     several = sum(len(_usable(_annotations(task) or [])) > 1 for task in tasks)
     if several:
         log.warning("%s: %d photos are annotated several times; the ground truth or the first counts", where, several)
-
-
-def _reference(task: Fields, where: str) -> str | None:
-    """Tell what the task says of where its photo is."""
-    data = task.get("data")
-    texts = {key: text for key, text in data.items() if isinstance(text, str)} if isinstance(data, dict) else {}
-    likely = [texts[key] for key in ("image", "img", "photo", "picture", "url") if key in texts]
-    likely += [text for text in texts.values() if text.startswith("/data/") or "://" in text]
-    reference = next(iter([*likely, *texts.values()]), None)
-    if reference is not None and reference.startswith("data:"):
-        raise UserError(
-            "its photos stand in it as base 64, without a name",
-            where=f"{where}: task {task.get('id')}",
-            fix="upload the photos to Label Studio as files, or sync a folder or bucket",
-        )
-    return reference
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
+from bodyposenet.common.data.importers.document import Fault
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.photo_store import SUFFIXES, is_photo
 
 _ADDED = re.compile(r"^[0-9a-f]{6,8}(-|__)(?=.)")  # what Label Studio puts before the name of an upload or a download
 _ROBOFLOW = re.compile(r"_([A-Za-z]{3,4})\.rf\.[0-9A-Za-z]{20,40}\.[A-Za-z]{3,4}$")  # a.png as a_png.rf.1a2b….jpg
 _ENDINGS = (*SUFFIXES, ".heic", ".heif", ".avif", ".gif")  # of photos, and of what photos are made from
 _BUCKETS = ("s3://", "gs://", "azure-blob://")
+_KEYS = ("image", "img", "photo", "picture", "url")  # of a task's data, as a rule that of the photo
+_PICTURES_FIX = "call each Image of the labelling interface as its photos are in the data, and export again"
 _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
 _OWN = re.compile(r"/?data/|/(tasks|storage-data)/|\w+://[^/?#]+/(data/(upload|local-files)|storage-data)/")
 
@@ -64,6 +69,52 @@ def _find_given(query: str) -> str | None:
             whole, first = map(read, found.groups())
             return whole if is_photo(whole) and not is_photo(first) else first
     return None
+
+
+def find_reference(task: Mapping[str, Any], picture: tuple[str, int | None], count: int, where: str) -> str | None:
+    """Find what a task of Label Studio says of where the photo is that was drawn on.
+
+    Args:
+        task: Its data name photos, and may say more.
+        picture: What was drawn on, and its page; where the data call something so, it is that.
+        count: How many pictures of the task were drawn on.
+        where: The file.
+
+    Returns:
+        A path or address, or None; a :class:`Fault` where it may be one of several.
+
+    Raises:
+        UserError: The photo itself stands in the task.
+    """
+    name, page = picture
+    texts = _list_texts(task.get("data"), page)
+    likely = [texts[key] for key in (name, *_KEYS) if key in texts]
+    places = [text for text in texts.values() if text.startswith("/data/") or "://" in text]
+    photos = dict.fromkeys(text for text in places or texts.values() if is_photo(path_in(text)))
+    if name not in texts and ((count > 1 and page is None) or (len(photos) > 1 and not likely)):
+        return Fault(f"task {task.get('id')} has several photos, and which was drawn on is not told", _PICTURES_FIX)
+    found = next(iter([*likely, *photos, *places, *texts.values()]), None)
+    if found is not None and found.startswith("data:"):
+        raise UserError(
+            "its photos stand in it as base 64, without a name",
+            where=f"{where}: task {task.get('id')}",
+            fix="upload the photos to Label Studio as files, or sync a folder or bucket",
+        )
+    return found
+
+
+def _list_texts(data: object, page: int | None) -> dict[str, str]:
+    """List the texts of a task's data by their keys: of lists those of a page, or the only one."""
+    texts: dict[str, str] = {}
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, list):
+            pages = value if page is None else value[max(page, 0) :][:1]
+            value = pages[0] if len(pages) == 1 else None
+        elif page is not None:
+            continue
+        if isinstance(value, str):
+            texts[key] = value
+    return texts
 
 
 def _upload(path: str) -> str:

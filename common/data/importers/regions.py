@@ -75,6 +75,35 @@ class AnnotatedPhoto:
     links: list[tuple[str, str]] = field(default_factory=list)
 
 
+Picture = tuple[str, int | None]  # the name of what was drawn on in the labelling interface, and its page
+
+
+def part_by_picture(results: Iterable[Any]) -> dict[Picture, list[Fields]]:
+    """Part the results of one annotation by the picture that they are on.
+
+    A task may show several pictures, side by side or page by page; places are shares of the one that was drawn on.
+    What is said of a region goes with it, and relations with each.
+
+    Returns:
+        The results of each picture, in the order of the file; all of them under ``("", None)`` where nothing is drawn.
+    """
+    entries = [entry for entry in results if isinstance(entry, dict)]
+    drawn: dict[str, Picture] = {}
+    for number, entry in enumerate(entries):
+        value, page = entry.get("value"), entry.get("item_index")
+        if isinstance(value, dict) and ("points" in value or {"x", "y"} <= value.keys()):
+            name = entry.get("to_name")
+            picture = str(name) if isinstance(name, str) else "", page if type(page) is int else None
+            drawn.setdefault(str(entry.get("id", f"number {number}")), picture)
+    pictures = dict.fromkeys(drawn.values())
+    if len(pictures) < 2:
+        return {next(iter(pictures), ("", None)): entries}
+    return {
+        picture: [entry for entry in entries if drawn.get(str(entry.get("id")), picture) == picture]
+        for picture in pictures
+    }
+
+
 def read_drawing(results: Iterable[Any]) -> AnnotatedPhoto:
     """Put the results of one annotation together."""
     entries = [entry for entry in results if isinstance(entry, dict)]

@@ -17,6 +17,7 @@ from bodyposenet.common.data.importers.yolo_settings import YoloSettings, parse_
 
 Fields = dict[str, Any]
 
+_UNPLACED = (-1, -1)
 _SLACK = 1e-3  # how far rounding puts a share below 0 or above 1
 
 
@@ -119,7 +120,7 @@ def _find_fault(values: Sequence[float], joints: Sequence[str], numbers: int) ->
         x, y, *flag = values[place : place + numbers]
         if flag and flag[0] not in (0, 1, 2):
             return f"the visibility of {joint} is {flag[0]:g}, not 0, 1 or 2"
-        if flag != [0] and not all(-_SLACK <= value <= 1 + _SLACK for value in (x, y)):
+        if flag != [0] and (x, y) != _UNPLACED and not all(-_SLACK <= value <= 1 + _SLACK for value in (x, y)):
             return f"{joint} lies at {x:g}, {y:g}: shares of the photo are from 0 to 1"
     return None
 
@@ -134,11 +135,11 @@ def _read_box(values: Sequence[float], size: tuple[int, int]) -> list[float] | N
 
 
 def _triplets(values: Sequence[float], settings: YoloSettings, size: tuple[int, int]) -> list[float]:
-    """Return triplets in pixels; of two numbers for a joint, 0 0 means that it is not labelled."""
+    """Return triplets in pixels; -1 -1 means that a joint is not labelled, and of two numbers 0 0."""
     high, wide = size
     triplets: list[float] = []
     for place in range(5, len(values), settings.numbers):
         x, y, *told = values[place : place + settings.numbers]
-        flag = int(told[0]) if told else 2 * bool(x or y)
+        flag = 0 if (x, y) == _UNPLACED else int(told[0]) if told else 2 * bool(x or y)
         triplets += [x * wide, y * high, flag] if flag else [0, 0, 0]
     return triplets

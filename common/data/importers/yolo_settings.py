@@ -1,6 +1,7 @@
 """YOLO settings: a dataset's ``data.yaml``, and what it says of classes, joints and the numbers of a line."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,8 @@ from bodyposenet.common.spec.excess import find_excess
 
 Fields = dict[str, Any]
 
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_NO_JOINTS = {"names", "path", "train", "val", "test", "roboflow"}  # keys of other texts
 _COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
@@ -113,8 +116,13 @@ class YoloSettings:
 
 def _name_classes(document: Fields, where: str) -> dict[int, str]:
     given = document.get("names")
+    if isinstance(given, str) and given:
+        given = [given]
     if isinstance(given, list):
         given = dict(enumerate(given))
+    if isinstance(given, dict):
+        keys = (int(key) if isinstance(key, str) and _NUMBER.fullmatch(key) else key for key in given)
+        given = dict(zip(keys, given.values(), strict=True))
     if not isinstance(given, dict) or not given or not all(type(key) is int for key in given):
         fix = "name the classes in the order of their numbers: names: [person]"
         raise UserError("'names' is missing or no list of classes", where=where, fix=fix)
@@ -122,8 +130,8 @@ def _name_classes(document: Fields, where: str) -> dict[int, str]:
 
 
 def _name_joints(document: Fields, label: tuple[int, str], count: int, where: str, joints: Joints) -> tuple[str, ...]:
-    """Find the joints' names of a class: ``kpt_names``, sleap-io's ``node_names``, or COCO's where there are 17."""
-    given = document.get("kpt_names", document.get("node_names"))
+    """Find the joints' names of a class: ``kpt_names``, another key of so many texts, or COCO's where there are 17."""
+    given = document.get("kpt_names", document.get("node_names", _find_names(document, label, count)))
     if given is None and count == COCO_17.num_joints and document.get("flip_idx") in (None, [], _COCO_FLIP):
         return tuple(COCO_17.joints)
     if given is None:
@@ -134,6 +142,14 @@ def _name_joints(document: Fields, label: tuple[int, str], count: int, where: st
         fix = f"list the {count} joints' names of {label[1]!r}, each once, in the order of a line"
         raise UserError(f"'kpt_shape' has {count} joints, and 'kpt_names' {told} names", where=where, fix=fix)
     return tuple(str(name) for name in given)
+
+
+def _find_names(document: Fields, label: tuple[int, str], count: int) -> list[str] | None:
+    """Find the only other key whose texts are as many as the joints, and no two alike; what tools call it differs."""
+    chosen = (_choose_names(given, label) for key, given in document.items() if key not in _NO_JOINTS)
+    lists = [given for given in chosen if isinstance(given, list) and {*map(type, given)} == {str}]
+    found = [given for given in lists if len({*given}) == len(given) == count > 1]
+    return found[0] if len(found) == 1 else None
 
 
 def _choose_names(given: object, label: tuple[int, str]) -> object:

@@ -144,6 +144,11 @@ def test_finding_nobody_is_reported_as_zero(dataset, tmp_path):
         (IMAGES[:1], [standing(1, 7, (0, 0, 9, 9), hidden=range(17))], "1 people have no labelled joint"),
         (
             IMAGES[:1],
+            [standing(1, 7, (5, 5, 9, 9)) | {"keypoints": [7, 8, 0] * 17}],
+            "1 people have places of joints, but only flags that mean not labelled: see visibility_flags",
+        ),
+        (
+            IMAGES[:1],
             [standing(1, 7, (0, 0, 9, 9)) | {"category_id": 7}],
             "1 x category_id: .* no category has its number 7",
         ),

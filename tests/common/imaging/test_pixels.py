@@ -218,7 +218,12 @@ def test_the_frame_around_a_photo_has_a_bound_of_its_own():
         (b"<!DOCTYPE html>", "is a web page or XML", "download the photo again"),
         (b'{"error": "expired"}', "is JSON", "download the photo again"),
         (b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS", "git lfs pull"),
-        (b"", "is no readable image", "replace it with a JPEG, PNG, BMP, WebP or TIFF file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "is a JPEG XL photo", "convert it to JPEG"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "is a video", "take photos from it"),
+        (b"8BPS\0\1", "is a Photoshop file", "convert it to JPEG"),
+        (b"%PDF-1.7\n", "is a PDF", "convert it to JPEG"),
+        (b"hello", "is no readable image", "replace it with a JPEG, PNG, BMP, WebP or TIFF file"),
+        (b"", "is empty, of 0 bytes", "copy or download it again"),
     ],
 )
 def test_a_file_of_another_kind_is_called_by_its_name(data, problem, fix):

@@ -83,6 +83,20 @@ def blank(value):
     return set_people("keypoints", change)
 
 
+def place_unlabelled(x, y, *, boxed=True):
+    """Joints that nobody placed, labelled at one place all the same."""
+
+    def change(dice, content):
+        for person in content["annotations"]:
+            triplets = np.reshape(person["keypoints"], (17, 3))
+            triplets[triplets[:, 2] == 0] = x, y, dice.choice([1, 2])
+            person["keypoints"] = triplets.tolist() if dice.random() < 0.5 else triplets.ravel().tolist()
+            if not boxed:
+                person |= {"bbox": None, "segmentation": []}
+
+    return change
+
+
 def shuffle_joints(spell):
     def mutate(dice, content):
         order = dice.sample(range(17), 17)
@@ -201,6 +215,9 @@ MENDABLE = {
     "null where the flag is 0": blank(None),
     "NaN where the flag is 0": blank(float("nan")),
     "huge numbers where the flag is 0": blank(1e30),
+    "joints at 0, 0 that nobody placed": place_unlabelled(0, 0),
+    "joints at -1, -1 that nobody placed": place_unlabelled(-1, -1),
+    "joints at 0, 0 that nobody placed, and no box": place_unlabelled(0, 0, boxed=False),
     "keypoints as texts": set_people("keypoints", flags_as_text),
     "keypoints as triplets": set_people(
         "keypoints", lambda person, dice: np.reshape(person["keypoints"], (17, 3)).tolist()

@@ -21,6 +21,7 @@ from support.exports import (
     studio_tasks,
 )
 
+from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.label_studio import from_tasks
 from bodyposenet.common.data.importers.load import load_document
 from bodyposenet.common.errors import UserError
@@ -305,6 +306,58 @@ def test_photos_in_the_file_itself_are_refused():
         box("p", 0, 0, 9, 9), nose("k", (5, 5)), task={"data": {"image": "data:image/png;base64,iVBORw0KGgo"}}
     )
     assert "task 101: its photos stand in it as base 64" in message
+
+
+def two_pictures(data, *marks):
+    """A task of two photos, in each of which somebody's nose is labelled; ``marks`` say of each what was drawn on."""
+    results = []
+    for number, mark in enumerate(marks):
+        one = [box(f"p{number}", 0, 0, 60, 60), nose(f"k{number}", (5 + number, 5), parentID=f"p{number}")]
+        results += [result | mark for result in one]
+    return made([studio_task(0, shots()[0]) | {"annotations": [studio_annotation(results)], "data": data}], ["nose"])
+
+
+@pytest.mark.parametrize(
+    ("data", "marks"),
+    [
+        ({"left": "a.png", "right": "b.png"}, [{"to_name": "left"}, {"to_name": "right"}]),
+        ({"url": "c.png", "left": "a.png", "right": "b.png"}, [{"to_name": "left"}, {"to_name": "right"}]),
+        ({"pages": ["a.png", "b.png"]}, [{"item_index": 0}, {"item_index": 1}]),
+        ({"pages": ["c.png", "a.png", "b.png"], "url": "c.png"}, [{"item_index": 1}, {"item_index": 2}]),
+    ],
+)
+def test_each_picture_of_a_task_has_the_people_that_were_drawn_on_it(data, marks):
+    document = two_pictures(data, *marks)
+    assert [image["file_name"] for image in document["images"]] == ["a.png", "b.png"]
+    found = {person["image_id"]: person["keypoints"] for person in document["annotations"]}
+    assert found == {1: pytest.approx([5, 5, 2]), 2: pytest.approx([6, 5, 2])}
+
+
+@pytest.mark.parametrize(
+    ("data", "marks"),
+    [
+        ({"image": "a.png", "image2": "b.png"}, [{"to_name": "img"}, {"to_name": "img2"}]),
+        ({"left": "a.png", "right": "b.png"}, [{"to_name": "img2"}]),
+        ({"pages": ["a.png"], "others": ["b.png"]}, [{"item_index": 0}]),
+    ],
+)
+def test_a_photo_that_may_be_one_of_several_is_no_photo(data, marks):
+    document = two_pictures(data, *marks)
+    assert all(isinstance(image["file_name"], Fault) for image in document["images"])
+    assert "task 101 has several photos, and which was drawn on is not told" in document["images"][0]["file_name"]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"images": ["/data/upload/1/1a2b3c4d-a.png"]}, "1a2b3c4d-a.png"),
+        ({"page": "https://host/a", "file": "/data/upload/1/1a2b3c4d-a.png"}, "1a2b3c4d-a.png"),
+        ({"page": "https://host/b.png", "image": "a.png"}, "a.png"),
+        ({"camera": "north", "file": "a.png"}, "a.png"),
+    ],
+)
+def test_the_photo_of_a_task_is_what_of_its_data_is_one(data, name):
+    assert [image["file_name"] for image in two_pictures(data, {})["images"]] == [name]
 
 
 def test_what_the_file_does_not_tell_is_missing_in_the_document():

@@ -1,5 +1,6 @@
 """YOLO-pose datasets: each line of a label file is somebody, in pixels of the photo."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,18 @@ def test_two_numbers_for_each_joint_are_visible_or_not_there(tmp_path, expected)
     found = people_in(read(f"{write_files(tmp_path / 'mine', whole)}#train"))
     assert_same_people(found, expected, flags=False)
     assert {float(flag) for people in found.values() for joints, _ in people for flag in joints[:, 2]} == {0.0, 2.0}
+
+
+@pytest.mark.parametrize(("numbers", "old", "new"), [(2, "", " -1 -1"), (3, " 0", " -1 -1 2"), (3, " 0", " 0 0 2")])
+def test_a_joint_in_the_photos_corner_is_one_that_nobody_placed(tmp_path, expected, numbers, old, new):
+    whole = plain(numbers=numbers)
+    whole["data.yaml"] = whole["data.yaml"].replace("[17, 3]", f"[17, {numbers}]")
+    zeros = rf"(?<= )0(\.0*)? 0(\.0*)?{old}(?= |$)"
+    for name in [name for name in whole if name.endswith(".txt")]:
+        whole[name], count = re.subn(zeros, new[1:], whole[name], flags=re.MULTILINE)
+        assert count or name != "labels/train/a.txt"
+    found = people_in(read(f"{write_files(tmp_path / 'mine', whole)}#train"))
+    assert_same_people(found, expected, flags=numbers == 3)
 
 
 def test_a_photo_without_a_label_file_and_one_with_an_empty_one_have_nobody_in_them(tmp_path):

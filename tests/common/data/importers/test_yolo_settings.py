@@ -18,6 +18,32 @@ def test_joints_in_another_order_are_put_in_order_by_name(tmp_path, expected):
     assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
 
 
+@pytest.mark.parametrize("key", ["keypoint_names", "keypoints", "kpt_labels", "joints"])
+@pytest.mark.parametrize("shape", [lambda names: names, lambda names: {0: names}, lambda names: dict(enumerate(names))])
+def test_joints_are_named_by_whatever_key_names_so_many(tmp_path, expected, key, shape):
+    """Read as COCO's, each would be another: people are those of the file only if the key is looked at."""
+    whole = plain()
+    turned = [*JOINTS[1:], JOINTS[0]]
+    for name in [name for name in whole if name.endswith(".txt")]:
+        lines = [line.split() for line in whole[name].splitlines()]
+        whole[name] = "".join(" ".join([*line[:5], *line[8:], *line[5:8]]) + "\n" for line in lines)
+    whole["data.yaml"] = f"train: images/train\n{NAMED}kpt_shape: [17, 3]\n{key}: {shape(turned)}\n"
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+def test_two_keys_that_name_so_many_name_none(tmp_path):
+    lists = f"joints: {JOINTS[:5]}\ncolours: [a, b, c, d, e]\n"
+    whole = files("images/train", "labels/train", {"data.yaml": f"{KEYS}kpt_shape: [5, 3]\n{lists}"})
+    with pytest.raises(UserError, match="it has no key 'kpt_names'"):
+        read(write_files(tmp_path / "mine", whole) / "data.yaml")
+
+
+@pytest.mark.parametrize("names", ["person", "{'0': person}", "{0: person}", "[person]"])
+def test_classes_are_a_list_a_table_or_the_only_one(tmp_path, expected, names):
+    whole = plain() | {"data.yaml": f"train: images/train\nnames: {names}\n{POSE}"}
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
 @pytest.mark.parametrize(
     ("yaml", "problem", "fix"),
     [
