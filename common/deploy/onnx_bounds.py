@@ -89,7 +89,7 @@ def _count_numbers(made: "ValueInfoProto") -> int | None:
     shape = made.type.tensor_type.shape if made.type.tensor_type.HasField("shape") else None
     if shape is None or not all(side.HasField("dim_value") for side in shape.dim):
         return None
-    return math.prod(side.dim_value for side in shape.dim)
+    return int(math.prod(side.dim_value for side in shape.dim))
 
 
 def _forget_numbers(graph: "GraphProto") -> None:
