@@ -14,14 +14,7 @@ FIX = "give a file that `bpnet export` wrote"
 STANDARD = ("", "ai.onnx")  # domains of operations
 SHAPE_NUMBERS = 1024  # of a constant that may tell a shape; of larger ones only the sizes count
 AXES = 4  # of a batch of pictures
-STEADY = (
-    "Cast",
-    "Clip",
-    "Conv",
-    "Relu",
-    "Sigmoid",
-    "Transpose",
-)  # which of sizes that nobody knows make no larger ones
+STEADY = ("Cast", "Clip", "Conv", "Relu", "Sigmoid", "Transpose")  # these may make what nobody knows the sizes of
 
 
 def hold_onnx_maps(content: bytes, where: str) -> None:
@@ -41,18 +34,21 @@ def hold_onnx_maps(content: bytes, where: str) -> None:
 
     try:
         model = onnx.ModelProto.FromString(content)
+        _require_flat(model, where)
+        if most := _set_picture(model.graph):
+            _forget_numbers(model.graph)
+            _hold_nodes(onnx.shape_inference.infer_shapes(model, data_prop=True).graph, most, where)
     except DecodeError:
         return
-    _require_flat(model, where)
-    most = _set_picture(model.graph)
-    if not most:
-        return
-    _forget_numbers(model.graph)
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"its shapes cannot be told: {reason}", where=where, fix=FIX) from None
+
+
+def _hold_nodes(graph: "GraphProto", most: int, where: str) -> None:
+    """Refuse an operation that makes more numbers, or nobody knows how many, where a graph has its shapes."""
     made = {each.name: _count_numbers(each) for each in (*graph.value_info, *graph.output)}
     for node in graph.node:
         for name in filter(None, node.output):
@@ -93,7 +89,7 @@ def _count_numbers(made: "ValueInfoProto") -> int | None:
     shape = made.type.tensor_type.shape if made.type.tensor_type.HasField("shape") else None
     if shape is None or not all(side.HasField("dim_value") for side in shape.dim):
         return None
-    return math.prod(int(side.dim_value) for side in shape.dim)
+    return int(math.prod(side.dim_value for side in shape.dim))
 
 
 def _forget_numbers(graph: "GraphProto") -> None:
