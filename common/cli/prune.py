@@ -27,6 +27,8 @@ from bodyposenet.common.spec.words import CriterionName, Equalization, Normalize
 if TYPE_CHECKING:
     from bodyposenet.common.prune.taylor import TrainingData
     from bodyposenet.common.spec.base import PathMap
+    from bodyposenet.common.spec.prune import PruneSpec
+    from bodyposenet.common.storage.location import Location
 
 EXAMPLE = example(
     "bpnet prune -m model.keras -o pruned.keras -eq union -pth 0.2",
@@ -90,12 +92,7 @@ def prune(
     learned = prune_spec.criterion == "taylor" or refit
     data = _training_data(experiment_spec_file, batches, path_map, refit=refit) if learned else None
     if output_file is None or folder is None:
-        from bodyposenet.common.prune.prune import ladder_file
-        from bodyposenet.common.steps.preview import examine_folder
-
-        free = None if output_file is None else examine_folder(named or output_file.parent)
-        found = ladder_file(source, prune_spec, size=input_size, data=data)
-        say(found.text().rstrip("\n"), **found.numbers(), dry_run=True, free_bytes=free)
+        _preview(source, prune_spec, input_size, data, None if output_file is None else named or output_file.parent)
         return
     from bodyposenet.common.steps.prune import run_prune
 
@@ -111,6 +108,22 @@ def prune(
         gflops_before=done.gflops_before, gflops=done.gflops_after, input_size=done.size,
     )  # fmt: skip
     say(f"threshold {done.threshold:g}{'; ' if done.note else ''}{done.note}", threshold=done.threshold, note=done.note)
+
+
+def _preview(
+    source: Path,
+    spec: "PruneSpec",
+    size: tuple[int, int] | None,
+    data: "TrainingData | None",
+    folder: "Path | Location | None",
+) -> None:
+    """Print what a ladder of thresholds would leave, and the room in the folder that results would go to."""
+    from bodyposenet.common.prune.prune import ladder_file
+    from bodyposenet.common.steps.preview import examine_folder
+
+    free = None if folder is None else examine_folder(folder)
+    found = ladder_file(source, spec, size=size, data=data)
+    say(found.text().rstrip("\n"), **found.numbers(), dry_run=True, free_bytes=free)
 
 
 def _training_data(spec_file: str | None, count: int, path_map: "PathMap", *, refit: bool) -> "TrainingData":

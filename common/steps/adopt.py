@@ -15,6 +15,7 @@ from bodyposenet.common.storage.tao_encryption import decrypt_tao, is_tao_encryp
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bodyposenet.common.adopt.adopt import Adopted
     from bodyposenet.common.skeleton.skeleton import Skeleton
     from bodyposenet.common.storage.location import Location
     from bodyposenet.common.storage.together import Together
@@ -48,7 +49,6 @@ def run_adopt(
     from dataclasses import replace
 
     from bodyposenet.common.adopt.adopt import adopt
-    from bodyposenet.common.adopt.field_check import require_evidence
     from bodyposenet.common.model.files.model_file import save_model
     from bodyposenet.common.model.network.flops import flops
 
@@ -56,17 +56,7 @@ def run_adopt(
         raise UserError("no such file", where=str(source), fix="check the name")
     with _open_source(source, tao_key) as opened, taking_plain():
         done = adopt(opened, skeleton=skeleton, **asked)
-    checked: dict[str, int] = {}
-    told = "not checked: give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
-    if photos is not None:
-        pictures = _read_some(photos, most)
-        seen = require_evidence(done.model, done.card, done.convention, pictures, where=str(source))
-        told = (
-            f"checked on {len(pictures)} photos: the fields of {seen.right} of {seen.seen} limbs point as they should"
-        )
-        checked = {"limbs_seen": seen.seen, "limbs_right": seen.right}
-        run.log_metrics(checked)
-        checked["photos"] = len(pictures)
+    told, checked = _check(run, done, photos, most, source)
     weights = source.with_suffix(".bin") if source.suffix == ".xml" else source
     origin = f"{source.name}, SHA-256 of {weights.name} {digest_file(weights)}"
     card = replace(done.card, made_from=f"{origin}; {licence}" if licence else origin)
@@ -94,6 +84,23 @@ def _open_source(source: Path, key: str | None) -> "Iterator[Path]":
         return
     with scratch_folder() as folder:
         yield decrypt_tao(source, Path(folder), key or key_in_use())
+
+
+def _check(
+    run: "TrackedRun", done: "Adopted", photos: "Path | Location | None", most: int, source: Path
+) -> tuple[str, dict[str, int]]:
+    """Look at photos with people whether the maps are what they are taken for; say so, and the numbers that tell."""
+    from bodyposenet.common.adopt.field_check import require_evidence
+
+    if photos is None:
+        lacks = "give photos with people to see whether its maps are what they are taken for (--photos FOLDER)"
+        return f"not checked: {lacks}", {}
+    pictures = _read_some(photos, most)
+    seen = require_evidence(done.model, done.card, done.convention, pictures, where=str(source))
+    limbs = {"limbs_seen": seen.seen, "limbs_right": seen.right}
+    run.log_metrics(limbs)
+    told = f"checked on {len(pictures)} photos: the fields of {seen.right} of {seen.seen} limbs point as they should"
+    return told, limbs | {"photos": len(pictures)}
 
 
 def _read_some(photos: "Path | Location", most: int) -> list[np.ndarray]:

@@ -276,6 +276,22 @@ def test_a_wrong_guess_is_refused_by_a_look_at_photos(data_folder, tmp_path, mon
     assert not (tmp_path / "net.keras").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.heavy
+def test_a_look_at_photos_tells_how_many_limbs_point_as_they_should(data_folder, tmp_path):
+    pytest.importorskip("openvino")
+    command = ["adopt", data_folder / INTEL, "-o", tmp_path / "net.keras", "--json", "--most-photos", 1]
+    result = CliRunner().invoke(main, [*map(str, command), "--photos", str(data_folder / "coco_sample/images")])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["photos"] == 1
+    assert 0.8 * told["limbs_seen"] <= told["limbs_right"] <= told["limbs_seen"]
+    assert told["limbs_seen"] > 0
+    assert f"{told['limbs_right']} of {told['limbs_seen']} limbs point as they should" in result.stderr
+    assert (tmp_path / "net.keras").exists()
+
+
 def write_pose_config(path, limbs):
     category = {
         "supercategory": "person", "id": 1, "name": "person", "num_joints": 18,
