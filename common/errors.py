@@ -28,7 +28,7 @@ class UserError(ValueError):
 
 
 class AwayError(UserError):
-    """A storage server that does not answer, or refuses whatever is asked: no single file is at fault."""
+    """A storage server that does not answer, or a machine that has run out of something: no single file is at fault."""
 
 
 class PassingError(AwayError):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.stores.schemes import locate_remote, names_store, report_denial
 
 TOLD = {
@@ -25,6 +25,11 @@ TOLD = {
     errno.EIO: ("the disk does not read or write any more", "check the disk, and run it again"),
     errno.ESTALE: ("the disk has gone away", "mount it, and run it again"),
     errno.ENOTCONN: ("the disk has gone away", "mount it, and run it again"),
+    errno.EUCLEAN: ("the file system is damaged here", "check the disk, and run it again"),
+    errno.EBADMSG: ("the disk finds it damaged", "check the disk, and bring back a copy"),
+    errno.EHOSTDOWN: ("the disk's server does not answer", "wait for it, and run it again"),
+    errno.EREMOTEIO: ("the disk's server does not read or write any more", "check it, and run it again"),
+    errno.ENOKEY: ("it is encrypted, and the key is not there", "unlock it, and run it again"),
     errno.ELOOP: ("this is a link where a file is to be, or leads round in a circle", "put the file itself there"),
     errno.EINVAL: ("the disk takes no such name, or cannot do this", "name another place"),
     errno.EILSEQ: ("the disk takes no such name", "name it otherwise"),
@@ -39,6 +44,9 @@ TOLD = {
     errno.ENOMEM: ("the memory is used up", "give it more, or less to do at once"),
     errno.EAGAIN: ("no more processes may be begun", "raise the limit: ulimit -u"),
 }
+
+# What the whole machine or disk has run out of, whatever the file
+EVERYWHERE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 def in_bucket(path: object) -> bool:
@@ -57,7 +65,7 @@ def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
         fix: What to do about a missing path.
 
     Raises:
-        UserError: In place of OSErrors.
+        UserError: In place of OSErrors; an :class:`AwayError` where no single file is at fault.
     """
     try:
         yield
@@ -84,10 +92,12 @@ def _describe(error: OSError, path: object, fix: str) -> UserError | None:
     if in_bucket(path):
         return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
     where = _own(error, Path(str(path)))
-    if where is None or error.errno not in TOLD:
+    if where is None or error.errno is None or isinstance(error, ConnectionError | InterruptedError):
         return None
-    problem, remedy = TOLD[error.errno]
-    return UserError(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
+    other = (f"the disk says: {os.strerror(error.errno)}", "check the disk, and run it again")
+    problem, remedy = TOLD.get(error.errno, other)
+    kind = AwayError if error.errno in EVERYWHERE else UserError
+    return kind(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
 
 
 def _own(error: OSError, path: Path) -> Path | None:

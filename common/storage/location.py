@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
-from bodyposenet.common.storage.errors import in_bucket
+from bodyposenet.common.storage.errors import EVERYWHERE, in_bucket
 from bodyposenet.common.storage.stores.schemes import find_scheme, locate_remote
 from bodyposenet.common.storage.stores.store import Change, Location, Stat, gather_listing
 from bodyposenet.common.storage.temporary_names import open_slot
@@ -161,14 +161,18 @@ def _walk(folder: str) -> Iterator[tuple[str, Stat]]:
         if real in above or device in unreal:  # a link to a folder above, or no photo's place
             continue
         for entry, found in _scan(place, needed=not prefix):
-            if stat.S_ISDIR(found.st_mode):
+            if found is None:
+                yield prefix + entry.name, Stat(0, "")
+            elif stat.S_ISDIR(found.st_mode):
                 waiting.append((entry.path, f"{prefix}{entry.name}/", found.st_dev, above | {real}))
             elif stat.S_ISREG(found.st_mode):
                 yield prefix + entry.name, Stat(found.st_size, f"{found.st_mtime_ns:x}-{found.st_ino:x}")
 
 
-def _scan(folder: str, *, needed: bool) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+def _scan(folder: str, *, needed: bool) -> Iterator[tuple[os.DirEntry[str], os.stat_result | None]]:
     """Look at what is in a folder, but for broken links and what went meanwhile.
+
+    What the disk does not tell of is None, with a warning: whoever reads it hears why.
 
     Args:
         folder: The folder.
@@ -188,8 +192,12 @@ def _scan(folder: str, *, needed: bool) -> Iterator[tuple[os.DirEntry[str], os.s
             except OSError as error:
                 if entry.is_symlink() or isinstance(error, FileNotFoundError):  # a link may lead to itself, too
                     continue
-                raise
-            yield entry, found
+                if error.errno in EVERYWHERE or isinstance(error, PermissionError):  # the latter is the folder's
+                    raise
+                log.warning("%s: %s", entry.path, os.strerror(error.errno or 0))
+                yield entry, None
+            else:
+                yield entry, found
 
 
 def locate(path: "str | Path | Location") -> Location:

@@ -1,5 +1,7 @@
 """Recipe: how one photo and its annotations become a record, or a problem that says why they do not."""
 
+import errno
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,12 +85,19 @@ class ConversionRecipe:
         except AwayError:
             raise
         except UserError as error:
-            if not self.anchor.exists():
-                fix = "bring them back, and run it again: it goes on where it stopped"
-                raise AwayError("the photos have gone", where=str(self.anchor), fix=fix) from None
+            self._require_photos()
             return Problem(file, MISSING, error.problem, error.fix, photo.image_id)
         how = {"thorough": self.thorough, "hashed": self.hashed}
         return hold_to_annotations(data, photo, file, unclear=self.unclear, **how)
+
+    def _require_photos(self) -> None:
+        """Refuse to go on where no photo can be read any more, whichever."""
+        why = "" if self.anchor.remote else _find_fault(str(self.anchor))
+        if self.anchor.remote and not self.anchor.exists():
+            why = os.strerror(errno.ENOENT)
+        if why:
+            fix = "bring them back, and run it again: it goes on where it stopped"
+            raise AwayError(f"the photos have gone ({why})", where=str(self.anchor), fix=fix)
 
     def mask(self, photo: Photo, problems: list[Problem]) -> bytes | None:
         """Draw a photo's mask, in a file of its own too if that is asked for.
@@ -128,6 +137,16 @@ class ConversionRecipe:
             areas=np.array([photo.people[index].area for index in labelled], float),
             orientation=image.turn.orientation,
         )
+
+
+def _find_fault(path: str) -> str:
+    """Say why a folder, or a file, cannot be looked at; nothing where it can."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+        os.stat(f"{path}/." if os.path.isdir(path) else path)
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return ""
 
 
 def _below(folder: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bodyposenet.common.data.importers.document import Fault
@@ -53,6 +53,7 @@ class Assembly:
         ]
         self._joints = kinds
         self._others: Counter[str] = Counter()
+        self._drawn: dict[int, None] = {}
 
     def add_photo(self, name: str, size: tuple[int, int] | None) -> int:
         """Add a photo of so many pixels, ``(height, width)``; of an unknown size it is read later.
@@ -91,9 +92,16 @@ class Assembly:
         """Return the joints of a category, in the order of the triplets."""
         return self._joints[kind]
 
-    def count_other(self, label: str) -> None:
-        """Count something that is no person."""
-        self._others[label] += 1
+    def note_other(self, photo: int, label: str | None = None) -> None:
+        """Note that something is drawn in a photo that is no person, so that it is none that shows nothing.
+
+        Args:
+            photo: Its number.
+            label: What it is, to be counted; None for what nobody need hear of.
+        """
+        self._drawn[photo] = None
+        if label is not None:
+            self._others[label] += 1
 
     def finish(self, tool: str) -> Fields:
         """Say what was read, in one line, and return the document."""
@@ -101,7 +109,25 @@ class Assembly:
         note = f"; left out, as they are no people: {others}" if others else ""
         counts = len(self.images), len(self.annotations)
         log.info("%s: read as %s: %d photos, %d people%s", self.where, tool, *counts, note)
-        return {"images": self.images, "annotations": self.annotations, "categories": self.categories}
+        things, kinds = list_others(self._drawn, self.annotations, len(self.categories))
+        annotations, categories = [*self.annotations, *things], [*self.categories, *kinds]
+        return {"images": self.images, "annotations": annotations, "categories": categories}
+
+
+def list_others(photos: Iterable[int], annotations: Sequence[Fields], count: int) -> tuple[list[Fields], list[Fields]]:
+    """List annotations of things that are no people, one for each photo that has no others, and their category.
+
+    Such a photo is no negative, as it is none in COCO's files: who looked at it may have drawn other things alone.
+
+    Args:
+        photos: Numbers of the photos in which something is drawn.
+        annotations: Of people.
+        count: Categories of people, which are numbered from 1.
+    """
+    known = {entry["image_id"] for entry in annotations}
+    number = count + 1
+    others = [{"image_id": photo, "category_id": number, "keypoints": []} for photo in photos if photo not in known]
+    return others, [{"id": number, "name": ""}] if others else []
 
 
 def choose_people(names: Sequence[str], joints: Joints) -> list[str]:

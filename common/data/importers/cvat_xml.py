@@ -131,7 +131,7 @@ def _add_people(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -
         if shape.tag != "skeleton":
             continue
         if label not in assembly.numbers:
-            assembly.count_other(label)
+            assembly.note_other(photo, label)
             continue
         group = shape.attributes.get("group_id", "0")
         around = boxes.get(group, [])
@@ -139,12 +139,19 @@ def _add_people(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -
         used |= {id(node) for node in around}
         found = read_joints(shape, assembly.joints(label), assembly.where)
         _add_person(assembly, photo, label, found, box)
+    _add_rest(assembly, photo, [shape for shape in shapes if id(shape) not in used])
+
+
+def _add_rest(assembly: Assembly, photo: int, shapes: Sequence[CvatElement]) -> None:
+    """Add the rectangles of people that no skeleton has, to be masked, and note that other things are drawn."""
     for shape in shapes:
         label = shape.label
         kind = next((name for name in assembly.numbers if name.casefold() == label.casefold()), None)
-        if shape.tag == "box" and id(shape) not in used and kind is not None:
+        if shape.tag == "box" and kind is not None:
             nobody: dict[str, Triplet] = {}
             _add_person(assembly, photo, kind, nobody, read_box(shape))
+        elif shape.tag != "tag":  # of the photo as a whole
+            assembly.note_other(photo)
 
 
 def _add_person(
@@ -276,4 +283,4 @@ def _add_frames(
             if seen.label in assembly.numbers:
                 _add_person(assembly, photo, seen.label, seen.joints, None)
             else:
-                assembly.count_other(seen.label)
+                assembly.note_other(photo, seen.label)

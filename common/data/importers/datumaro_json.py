@@ -11,6 +11,7 @@ from bodyposenet.common.errors import UserError
 Fields = dict[str, Any]
 
 _VISIBILITY = {"absent": 0, "hidden": 1, "visible": 2}
+_DRAWN = ("bbox", "polygon", "polyline", "mask", "ellipse", "rotated_bbox", "cuboid_2d", "points")
 _FIX = 'export it again, or as "coco_person_keypoints"'
 
 
@@ -40,9 +41,11 @@ def from_datumaro(document: Fields, where: str, joints: Joints = None) -> Fields
         for number, entry in enumerate(entries, 1):
             label = number_in(entry, "label_id")
             if entry.get("type") not in ("points", "skeleton") or label is None:
+                if entry.get("type") in _DRAWN:
+                    assembly.note_other(photo)
                 continue
             if label not in people:
-                assembly.count_other(labels[label] if 0 <= label < len(labels) else f"label {label}")
+                assembly.note_other(photo, labels[label] if 0 <= label < len(labels) else f"label {label}")
                 continue
             place = f"{where}: item {item.get('id')!r}: annotation number {number}"
             skeleton = entry.get("type") == "skeleton"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
-from bodyposenet.common.data.importers.assembly import Joints
+from bodyposenet.common.data.importers.assembly import Joints, list_others
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
 from bodyposenet.common.data.importers.photo_names import find_reference, path_in, shorten
@@ -68,7 +68,7 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
     labels = _Labels.read(tasks, joints, where)
     known = [path_in(name) if (name := task.reference) and not isinstance(name, Fault) else "" for task in tasks]
     photos = [name or task.reference for name, task in zip(shorten(known), tasks, strict=True)]
-    images, annotations = [], []
+    images, annotations, drawn = [], [], []
     for task, name in zip(tasks, photos, strict=True):
         height, width = task.drawing.size or (None, None)
         image = {"id": task.number, "file_name": name, "height": height, "width": width}
@@ -77,9 +77,12 @@ def from_tasks(entries: Sequence[Any], where: str, joints: Joints = None) -> Fie
         crowd = gather(task.drawing, labels.kinds, labels.spelling)
         annotations += [labels.annotation(person, task) for person in crowd.people]
         annotations += labels.unboxed(crowd, task)
+        drawn += [task.number] if task.drawing.regions else []
     for number, annotation in enumerate(annotations, 1):
         annotation["id"] = number
-    return {"images": images, "annotations": annotations, "categories": labels.categories()}
+    people = labels.categories()
+    others, kinds = list_others(drawn, annotations, len(people))
+    return {"images": images, "annotations": annotations + others, "categories": people + kinds}
 
 
 def _annotations(task: Fields) -> list[Any] | None:

@@ -211,7 +211,9 @@ class _Person:
 
 def _add_photo(assembly: Assembly, photo: _Photo) -> None:
     number = assembly.add_photo(photo.name, photo.size)
-    groups = _group_boxes(assembly, photo)
+    groups = _group_boxes(assembly, photo, number)
+    if photo.shapes:
+        assembly.note_other(number)
     loose = []
     for shape in photo.shapes:
         if shape.kind == "point" and shape.group is not None:
@@ -245,7 +247,7 @@ def _tell_damaged(assembly: Assembly, number: int, photo: _Photo, groups: Mappin
                 assembly.add_person(number, kind, Fault(f"{photo.place}: {why}", _POINT_FIX), None)
 
 
-def _group_boxes(assembly: Assembly, photo: _Photo) -> defaultdict[object, _Person]:
+def _group_boxes(assembly: Assembly, photo: _Photo, number: int) -> defaultdict[object, _Person]:
     """Make somebody of each rectangle of a person, by its group, or by itself where it has none."""
     groups: defaultdict[object, _Person] = defaultdict(_Person)
     for shape in sorted(photo.shapes, key=lambda shape: shape.kind != "box"):  # a rectangle counts before an outline
@@ -255,7 +257,7 @@ def _group_boxes(assembly: Assembly, photo: _Photo) -> defaultdict[object, _Pers
                 person.fault = "there are two rectangles in a group"
             person.box = person.box or shape
         elif shape.kind in _AROUND:
-            assembly.count_other(shape.label)
+            assembly.note_other(number, shape.label)
     return groups
 
 

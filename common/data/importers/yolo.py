@@ -88,7 +88,7 @@ def _add_person(
     values = [_read_number(word) for word in words]
     label = settings.classes.get(int(values[0])) if values[0] == values[0] // 1 else None
     if label is not None and label not in assembly.numbers:
-        assembly.count_other(label)
+        assembly.note_other(photo, label)
         return
     kind = label or next(iter(assembly.numbers))
     why = (

@@ -1,6 +1,7 @@
 """Corrupted input, 500 times over: conversion tells what is wrong, or leaves it out, and writes nowhere else."""
 
 import copy
+import errno
 import functools
 import gzip
 import io
@@ -19,8 +20,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.coco_files import annotation, category, document, image, write_dataset
+from support.faulty_disk import fail_reading
+from support.permissions import run_bound
 
 from bodyposenet.common.cli.main import main
+from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.errors import AwayError
 
 JUNK = (
     None, True, -1, 0, 1.5, 2**31, 10**400, 1e308, float("nan"), float("inf"), "", "x", "\ud800", "a" * 10_000,
@@ -265,3 +270,53 @@ def test_damaged_photos_are_told_by_the_verb_alone(tmp_path):
     done = subprocess.run([sys.executable, "-c", run, *verb], env=shell, capture_output=True, text=True)
     assert (done.returncode, "images/1.bmp" in done.stdout + done.stderr) == (0, True)
     assert "OpenCV" not in done.stderr
+
+
+def three_photos(root):
+    images = [image(number, name=f"{number}.png") for number in (1, 2, 3)]
+    return write_dataset(root, images, [annotation(number, number, (10, 10, 60, 80)) for number in (1, 2, 3)])
+
+
+OF_ONE_FILE = ("EIO", "EUCLEAN", "EBADMSG", "ENXIO", "ESTALE", "EHOSTDOWN", "ENOLINK", "EACCES")
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [*((name, "read") for name in OF_ONE_FILE), ("EUCLEAN", "stat"), ("EUCLEAN", "open"), ("EIO", "stat")],
+)
+def test_a_photo_that_the_disk_does_not_give_is_left_out_told_and_counted(tmp_path, monkeypatch, name, when):
+    spec = three_photos(tmp_path)
+    fail_reading(monkeypatch, tmp_path / "images/2.png", getattr(errno, name), when=when)
+    done = convert_dataset(spec, tmp_path / "out/train")
+    assert (done.images, [problem.image_id for problem in done.problems if not problem.kept]) == (2, [2])
+    assert str(next(problem for problem in done.problems if not problem.kept)).startswith(f"{tmp_path}/images/2.png: ")
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM"])
+def test_what_no_photo_is_to_blame_for_ends_a_conversion_and_it_goes_on_later(tmp_path, monkeypatch, name):
+    spec = three_photos(tmp_path)
+    with monkeypatch.context() as patch:
+        fail_reading(patch, tmp_path / "images/2.png", getattr(errno, name))
+        with pytest.raises(AwayError, match=r"images/2\.png: "):
+            convert_dataset(spec, tmp_path / "out/train")
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert convert_dataset(spec, tmp_path / "out/train").images == 3
+
+
+def test_a_folder_that_may_not_be_looked_at_any_more_stops_a_conversion(tmp_path):
+    """Else all its photos would be left out, one by one."""
+    (tmp_path / "spec.json").write_text(three_photos(tmp_path).model_dump_json(by_alias=True))
+    code = """if True:
+        import os, sys
+        from bodyposenet.common.data.conversion.split import DatasetSplit
+        from bodyposenet.common.spec.dataset import DatasetSpec
+        from bodyposenet.common.spec.base import load_spec
+        from bodyposenet.common.storage.location import locate
+        root = sys.argv[1]
+        source = DatasetSplit.read(load_spec(root + "/spec.json", DatasetSpec), "train")
+        recipe = source.recipe(thorough=False, mask_files=False, token="")
+        os.chmod(root + "/images", 0)
+        source.piece("piece", locate(root), [0], recipe)()"""
+    done = run_bound([sys.executable, "-c", code, tmp_path])
+    assert "AwayError" in done.stderr
+    assert f"{tmp_path}/images: the photos have gone (Permission denied)" in done.stderr

@@ -182,7 +182,7 @@ def test_photos_that_vanish_while_they_are_converted_stop_it(spec, tmp_path):
     source = DatasetSplit.read(spec, "train")
     recipe = source.recipe(thorough=False, mask_files=False, token="")
     shutil.rmtree(tmp_path / "data/images")
-    with pytest.raises(AwayError, match="images: the photos have gone; bring them back"):
+    with pytest.raises(AwayError, match=r"images: the photos have gone \(No such file or directory\); bring them back"):
         source.piece("piece", locate(tmp_path), [0], recipe)()
 
 

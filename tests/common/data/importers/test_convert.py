@@ -1,12 +1,14 @@
 """From each tool's export to records: the same photos with the same labels give the same people."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.coco_files import JOINTS, dataset_spec
-from support.exports import HASHES, coco, cvat, shots, studio_coco, studio_tasks, zipped
-from support.tool_files import FLIPS, cvat_xml, labelme, pixels, write_files, yolo_labels
+from support.exports import HASHES, coco, cvat, shots, studio_annotation, studio_box, studio_coco, studio_tasks, zipped
+from support.tool_files import FLIPS, cvat_xml, labelme, labelme_shape, pixels, write_files, yolo_labels
 
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.photo_set import keep_test_half, make_dataset_spec, spec_in
@@ -17,6 +19,7 @@ from bodyposenet.common.storage.location import locate
 from bodyposenet.common.tracking.annotated_photos import describe_half
 
 HIDDEN = 1
+EXPORTS = Path(__file__).parents[3] / "exports"
 
 
 def dataset(root, annotations, content, images, files):
@@ -89,6 +92,60 @@ def labelme_files(root, photos):
     return dataset_spec(root, train_data=half)
 
 
+def coco_others(root, photos):
+    other = {"id": 99, "image_id": 3, "category_id": 7, "bbox": [5, 5, 9, 9], "area": 81, "iscrowd": 0}
+    document = coco(photos)
+    document["annotations"] = [each for each in document["annotations"] if each["image_id"] == 1] + [other]
+    document["categories"].append({"id": 7, "name": "ball"})
+    return dataset(root, "people.json", document, "images", {shot.name: pixels(shot) for shot in photos})
+
+
+def yolo_others(root, photos):
+    spec = yolo(root, photos)
+    first, *_ = yolo_labels(photos)
+    yaml = (root / "data.yaml").read_text().replace("[person]", "[person, ball]")
+    labels = {f"labels/train/{shot.name.partition('.')[0]}.txt": "" for shot in photos[1:]}
+    labels[[*labels][-1]] = "1 0.5 0.5 0.1 0.1" + " 0 0 0" * 17
+    write_files(root, {"data.yaml": yaml, **labels})
+    assert (root / f"labels/train/{first}.txt").stat().st_size
+    return spec
+
+
+def cvat_others(root, photos):
+    bare = [photos[0], *(replace(shot, figures=()) for shot in photos[1:])]
+    box = '<box label="ball" xtl="5" ytl="5" xbr="14" ybr="14" occluded="0"></box>\n'
+    first, _, rest = cvat_xml(bare).rpartition("</image>")
+    document = f"{first}{box}</image>{rest}".encode()
+    return dataset(root, "annotations.xml", document, "images", {shot.name: pixels(shot) for shot in photos})
+
+
+def labelme_others(root, photos):
+    spec = labelme_files(root, photos)
+    for shot, shapes in zip(
+        photos[1:], ([], [labelme_shape("ball", "rectangle", [[5, 5], [14, 14]], None)]), strict=True
+    ):
+        (root / f"photos/{shot.name}.json").write_text(json.dumps(labelme(shot) | {"shapes": shapes}))
+    return spec
+
+
+def studio_others(root, photos):
+    tasks = studio_tasks(photos)
+    for task in tasks[1:]:
+        task["annotations"] = [studio_annotation([])]
+    size = photos[2].size
+    tasks[2]["annotations"] = [studio_annotation([studio_box("b", (5, 5, 9, 9), size, label="Ball")])]
+    return dataset(root, "project.json", tasks, "photos", uploaded(photos))
+
+
+def datumaro_others(root, photos):
+    document = json.loads((EXPORTS / "datumaro/train.json").read_text())
+    for item in document["items"][1:]:
+        item["annotations"] = []
+    ball = {"id": 1, "type": "bbox", "attributes": {}, "group": 0, "label_id": None, "z_order": 0, "bbox": [5, 5, 9, 9]}
+    document["items"][2]["annotations"] = [ball]
+    return dataset(root, "train.json", document, "images", {f"train/{shot.name}": pixels(shot) for shot in photos})
+
+
 def people_in(spec, output):
     """For each photo its bytes and its people's joints and boxes, in the order of the photos."""
     done = convert_dataset(spec, output)
@@ -116,6 +173,16 @@ def test_every_tool_gives_the_people_of_the_coco_file(tmp_path, tool):
     assert [len(joints) for _, joints, _ in expected] == [2, 1, 1]
     assert expected[0][1][0, JOINTS.index("left_wrist"), 2] == HIDDEN
     assert_same(people_in(tool(tmp_path / "tool", shots()), tmp_path / "out/tool"), expected)
+
+
+@pytest.mark.parametrize(
+    "tool", [coco_others, yolo_others, cvat_others, labelme_others, studio_others, datumaro_others]
+)
+def test_a_photo_of_other_things_alone_is_no_negative_of_any_tool(tmp_path, tool):
+    """Of three photos the first has people, the second nothing and the last a ball: the second is the only negative."""
+    spec = tool(tmp_path / "tool", shots()).model_copy(update={"negative_photos": True})
+    done = convert_dataset(spec, tmp_path / "out/tool")
+    assert (done.images, done.negatives, done.skipped) == (2, 1, [])
 
 
 def test_label_studios_coco_gives_them_where_every_photo_has_one_person(tmp_path):
