@@ -155,7 +155,10 @@ def test_a_file_without_the_kinds_asked_for_or_with_other_joints_is_refused(read
         read(two_kinds(), {"cat": JOINTS, "owl": JOINTS})
     with pytest.raises(UserError, match=r"its people have 17 joints .* those of the dataset spec 2"):
         read(document([image(1)], [annotation(1, 1, BOX)]), ["a", "b"])
-    with pytest.raises(UserError, match="names a joint twice"):
+    for names in ({"0": "nose"}, "nose, neck", [{"name": "nose"}]):
+        with pytest.raises(UserError, match="'person': 'keypoints' is no list of names: "):
+            read(document([image(1)], []) | {"categories": [category() | {"keypoints": names}]})
+    with pytest.raises(UserError, match="names a joint twice: 'a'"):
         read(document([image(1)], []) | {"categories": [category() | {"keypoints": ["a", "a"]}]})
 
 
