@@ -127,8 +127,8 @@ def are_unplaced(own: Floats, boxes: Floats, flags: Mapping[int, int]) -> Mask:
     """
     x, y, given = np.moveaxis(own.reshape(len(own), own.shape[1] // 3, 3), 2, 0)
     seen = np.isin(given, [flag for flag, code in flags.items() if code > 0])
-    away = ~(boxes[:, :2] <= CORNER).all(axis=1)
-    found: Mask = seen & (x == y) & ((x == 0) | (x == -1)) & away[:, None]
+    inside = (boxes[:, :1] <= CORNER) & (boxes[:, 1:2] <= CORNER)
+    found: Mask = seen & (x == y) & ((x == 0) | (x == -1)) & ~inside
     return found
 
 
