@@ -20,7 +20,7 @@ from bodyposenet.common.adopt.conventions import (
     pick_maps,
     take_feeding,
 )
-from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases
+from bodyposenet.common.adopt.graph import Graph, drop_quantization, merge_biases, refuse_integers
 from bodyposenet.common.adopt.joined_maps import is_turned, split_maps
 from bodyposenet.common.adopt.read_tao import SUFFIX, read_tao
 from bodyposenet.common.deploy.runner import running
@@ -76,6 +76,7 @@ def adopt(
     graph = read_graph(path)
     known = find_convention(graph, family, where=str(path))
     convention = change_convention(known, colours=colours, scale=scale, offset=offset)
+    refuse_integers(graph, where=str(path))
     graph = merge_biases(drop_quantization(graph))
     counts = (skeleton.num_joints + 1, 2 * skeleton.num_limbs)
     parts = split_maps(graph, counts)

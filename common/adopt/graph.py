@@ -25,6 +25,7 @@ class UnknownError(Exception):
 
 
 STAYING = ("Add", "Mul", "Div", "Clip", "Concat", "MaxPool", "AveragePool", "Transpose", "Resize", "Upsample")
+COMPUTED_IN_8_BITS = ("ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "QGemm")
 PASSED = ("QuantizeLinear", "DequantizeLinear", "FakeQuantize", "Identity", "Cast", "Dropout")
 
 
@@ -94,6 +95,21 @@ class Graph:
     def maker(self, tensor: str) -> Node | None:
         """Return the operation that makes a tensor; None of constants and of the picture."""
         return next((node for node in self.nodes if tensor in node.outputs), None)
+
+
+def refuse_integers(graph: Graph, *, where: str) -> None:
+    """Refuse a network whose convolutions themselves compute in 8 bits, so that no float ones are left in it.
+
+    Raises:
+        UserError: One does.
+    """
+    for node in graph.nodes:
+        if node.kind.rsplit(".", 1)[-1] in COMPUTED_IN_8_BITS:
+            raise UserError(
+                f"{node.name}: {node.kind} computes in 8 bits",
+                where=where,
+                fix="adopt the float network, or one quantized with QuantizeLinear and DequantizeLinear (QDQ)",
+            )
 
 
 def drop_quantization(graph: Graph) -> Graph:

@@ -104,8 +104,8 @@ def _match_names(asked: Sequence[str], own: Mapping[Key, str], names: Mapping[Ke
     known = ", ".join(map(repr, own.values()))
     if not matched and len(asked) == 1:
         matched = dict.fromkeys(own, asked[0])
-        if len(own) > 1:
-            log.warning("%s: taken for people: %s", file, known)
+        if own:
+            log.log(logging.WARNING if len(own) > 1 else logging.INFO, "%s: taken for people: %s", file, known)
     if own and not matched:
         problem = f"it has no category {' or '.join(map(repr, asked))}, but {known}"
         raise UserError(problem, where=file, fix="name its categories in the dataset spec")
@@ -133,10 +133,16 @@ def _describe(categories: Sequence[object], file: str) -> dict[Key, tuple[str, t
             continue
         number = read_key(category.get("id"))
         named = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
-        if not named or number is None:
-            raise _not_coco(file, f"category {category.get('name', number)!r} has a wrong 'keypoints' or 'id'")
+        label = f"category {str(category.get('name', number))[:60]!r}"
+        if number is None:
+            raise UserError(f"{label} has no sound 'id'", where=file, fix="give it a number of its own")
+        if not named:
+            fix = "list its joints' names as texts, in the order of the triplets, in the category of the file"
+            raise UserError(f"{label}: 'keypoints' is no list of names: {str(names)[:60]}", where=file, fix=fix)
         if len(set(names)) < len(names):
-            raise _not_coco(file, f"category {category.get('name', number)!r} names a joint twice")
+            twice = next(name for name in names if names.count(name) > 1)
+            fix = "name every joint once, in the category of the file"
+            raise UserError(f"{label} names a joint twice: {twice[:60]!r}", where=file, fix=fix)
         if described.get(number, ("", tuple(names)))[1] != tuple(names):
             fix = "number one export's categories on from the other's, or give each a dataset spec of its own"
             problem = f"two categories have the id {number!r}, and their joints differ: whose are whose is lost"

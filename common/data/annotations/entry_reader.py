@@ -38,6 +38,9 @@ class EntryReader:
     def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
         """Read an annotation by the names of a draft's columns; without keypoints or None if they are wrong."""
         mended, notes = self.mender.mend(fields)
+        if mended.get("iscrowd") in (1, True) and mended.get("keypoints") is None:
+            mended["keypoints"] = self._list_blank(mended)  # as of files that are put together with COCO's instances
+            notes.append(("crowd without keypoints", "it is a crowd without keypoints; it is masked as any"))
         if number_in(mended, "image_id") in self.refused:
             return None
         if type(key := read_key(fields.get("image_id"))) is int and key in self.invented:  # a number that no photo has
@@ -54,14 +57,17 @@ class EntryReader:
             return self._read(fields, number)
         except MisfitError as error:
             self.problems.append(error.problem)
-        nothing = [0, 0, blank_flag(self.flags)] * len(self._columns(fields))
         known = {key: fields.get(key) for key in ("id", "image_id", "bbox", "segmentation")}
         if self.kinds.knows(fields.get("category_id")):
             known["category_id"] = fields.get("category_id")
         try:
-            return self._read(known | {"keypoints": nothing}, number, whole=False)
+            return self._read(known | {"keypoints": self._list_blank(fields)}, number, whole=False)
         except MisfitError:
             return None
+
+    def _list_blank(self, fields: dict[str, Any]) -> list[int]:
+        """List the keypoints of somebody of whom no joint is labelled."""
+        return [0, 0, blank_flag(self.flags)] * len(self._columns(fields))
 
     def _columns(self, fields: dict[str, Any]) -> tuple[int, ...]:
         return self.kinds.find(fields.get("category_id")) or self.kinds.default or ()

@@ -10,13 +10,17 @@ rectangle's label. Joints that are marked "outside" keep their place with the fl
 """
 
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from bodyposenet.common.data.importers import foreign
 from bodyposenet.common.data.importers.document import number_in, objects
 from bodyposenet.common.data.importers.photo_names import path_in, shorten
+from bodyposenet.common.data.importers.regions import parse_number
 from bodyposenet.common.errors import UserError
 
 Fields = dict[str, Any]
@@ -153,6 +157,36 @@ def leave_out_unlabelled(document: Fields, where: str) -> None:
     ]
     if count := len(images) - len(document["images"]):
         log.warning("%s: %d of %d images are left out: 'is_labeled' is false", where, count, len(images))
+    _add_ignored(document, where)
+
+
+def _add_ignored(document: Fields, where: str) -> None:
+    """Make crowds of the regions in which PoseTrack says that nobody labelled people, so that they are masked."""
+    named = [entry for entry in objects(document.get("categories")) if isinstance(entry.get("keypoints"), list)]
+    regions = [(image.get("id"), region) for image in objects(document["images"]) for region in _list_ignored(image)]
+    if not named or not regions:
+        return
+    people = list(document["annotations"])
+    first = max((number_in(entry, "id") or 0 for entry in objects(people)), default=0) + 1
+    blank = {"category_id": named[0].get("id"), "iscrowd": 1, "keypoints": [0] * (3 * len(named[0]["keypoints"]))}
+    for number, (image, region) in enumerate(regions, first):
+        (left, right), (top, bottom) = ((min(values), max(values)) for values in (region[::2], region[1::2]))
+        box = [left, top, right - left, bottom - top]
+        people.append(blank | {"id": number, "image_id": image, "bbox": box, "segmentation": [region]})
+    document["annotations"] = people
+    log.info("%s: %d regions to ignore are masked as crowds", where, len(regions))
+
+
+def _list_ignored(image: Fields) -> Iterator[list[float]]:
+    """List the polygons of a photo to ignore, x and y in turn; those without an area are none."""
+    given = [image.get(key) for key in ("ignore_regions_x", "ignore_regions_y")]
+    if not all(isinstance(values, list) and values for values in given):
+        return
+    columns = [values if isinstance(values[0], list) else [values] for values in given if values]
+    for xs, ys in zip(*columns, strict=False):
+        numbers = [parse_number(value) for value in (*xs, *ys)] if isinstance(xs, list) and isinstance(ys, list) else []
+        if len(xs) == len(ys) > 2 and not any(map(math.isnan, numbers)) and np.ptp(xs) > 0 < np.ptp(ys):
+            yield [value for pair in zip(numbers[: len(xs)], numbers[len(xs) :], strict=True) for value in pair]
 
 
 def is_from_cvat(document: Fields) -> bool:

@@ -22,6 +22,7 @@ _ENDINGS = (*SUFFIXES, ".heic", ".heif", ".avif", ".gif")  # of photos, and of w
 _BUCKETS = ("s3://", "gs://", "azure-blob://")
 _KEYS = ("image", "img", "photo", "picture", "url")  # of a task's data, as a rule that of the photo
 _PICTURES_FIX = "call each Image of the labelling interface as its photos are in the data, and export again"
+_DIGITS = re.compile(r"\d+")
 _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
 _OWN = re.compile(r"/?data/|/(tasks|storage-data)/|\w+://[^/?#]+/(data/(upload|local-files)|storage-data)/")
 
@@ -218,7 +219,15 @@ def _choose(whole: str, files: Mapping[str, str]) -> str | None:
         closer = [file for file, told in files.items() if _ends_alike(form(told), form(whole))]
         if len(closer) == 1:
             return closer[0]
-    return next(iter(files)) if len(files) == 1 else None
+    return next((file for file, told in files.items() if len(files) == 1 and not _are_siblings(told, whole)), None)
+
+
+def _are_siblings(file: str, whole: str) -> bool:
+    """Tell whether folders above two names differ in their numbers only: two cameras or days, each with this photo."""
+    folders = (reversed(_fold(posixpath.dirname(name)).split("/")) for name in (file, whole))
+    return any(
+        one != other and _DIGITS.sub("", one) == _DIGITS.sub("", other) for one, other in zip(*folders, strict=False)
+    )
 
 
 def _ends_alike(file: str, whole: str) -> bool:

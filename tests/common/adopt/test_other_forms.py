@@ -122,6 +122,14 @@ def test_what_was_adopted_draws_the_same_by_keras_of_any_size_and_exported(tmp_p
         assert runner(PICTURE[:, :32])[0].shape[1:3] == (8, 16)
 
 
+@pytest.mark.parametrize(("kind", "others"), [("QLinearConv", 7), ("ConvInteger", 3)])
+def test_a_network_whose_convolutions_compute_in_8_bits_is_told(tmp_path, kind, others):
+    net = Network()
+    heads = [net.add(kind, "image", *(net.weight(np.float32(1)) for _ in range(others))) for _ in range(2)]
+    with pytest.raises(UserError, match=f"{kind} computes in 8 bits; adopt the float network, or .* \\(QDQ\\)"):
+        adopt_plain(net.save(tmp_path / "net.onnx", *heads))
+
+
 def test_heatmaps_without_a_background_are_told(tmp_path):
     path = write_resnet(tmp_path / "net.onnx", 18, 42, 13)
     with pytest.raises(UserError, match="not pairs of 19 heatmaps, the last of them the background's, and 38 fields: "):

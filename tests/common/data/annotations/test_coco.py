@@ -265,3 +265,28 @@ def test_a_file_in_which_nothing_is_visible_is_told_unless_its_flags_are(tmp_pat
     ]
     read_annotations(write_annotations(tmp_path / "a.json", document([image(1)], [person])), flags=flags)
     assert ("no labelled joint is visible, all are hidden" in caplog.text) == told
+
+
+@pytest.mark.parametrize("change", ["corners", "sizes", "one of many"])
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_that_are_corners_are_told(read, caplog, change, seed):
+    """Joints tell: people end where their boxes do."""
+    dice = np.random.default_rng(seed)
+    people = []
+    for number in range(1, 13):
+        x, y, width, height = dice.integers([0, 8, 20, 30], [60, 20, 50, 60]).tolist()
+        wide = (x - dice.integers(0, 3), y - dice.integers(0, 3), width + 3, height + 3)
+        ends = [*wide[:2], wide[0] + wide[2], wide[1] + wide[3]]
+        is_turned = change == "corners" or (change == "one of many" and number == 5)
+        people.append(
+            annotation(number, 1, (x, y, width, height), bbox=[float(v) for v in (ends if is_turned else wide)])
+        )
+    with caplog.at_level("WARNING"):
+        read(document([image(1)], people))
+    assert ("boxes look like left, top, right and bottom" in caplog.text) == (change == "corners")
+
+
+@pytest.mark.data
+def test_the_boxes_of_coco_are_no_corners(data_folder, caplog):
+    read_annotations(data_folder / "coco_annotations/person_keypoints_val2017_official538.json.gz", JOINTS)
+    assert "look like left" not in caplog.text

@@ -145,6 +145,16 @@ def test_joints_of_several_kinds_of_people_are_put_together_by_name(read, given)
     assert child.num_keypoints == 2
 
 
+@pytest.mark.parametrize("crowd", [1, True, "1", 1.0])
+def test_a_crowd_needs_no_keypoints(read, crowd):
+    """As of COCO's instances, put together with its keypoints."""
+    entry = annotation(2, 1, BOX, iscrowd=crowd)
+    del entry["keypoints"]
+    coco = read(document([image(1)], [annotation(1, 1, BOX), entry]))
+    assert [person.crowd for person in coco.photos[0].people] == [False, True]
+    assert [problem.kept for problem in coco.problems if "without keypoints" in problem.kind] == [True]
+
+
 def test_only_the_kinds_asked_for_are_people(read):
     assert [person.annotation_id for person in read(two_kinds(), {"child": ("hat", "nose")}).photos[0].people] == [2]
     assert [person.annotation_id for person in read(two_kinds(), JOINTS).photos[0].people] == [1]
@@ -155,7 +165,10 @@ def test_a_file_without_the_kinds_asked_for_or_with_other_joints_is_refused(read
         read(two_kinds(), {"cat": JOINTS, "owl": JOINTS})
     with pytest.raises(UserError, match=r"its people have 17 joints .* those of the dataset spec 2"):
         read(document([image(1)], [annotation(1, 1, BOX)]), ["a", "b"])
-    with pytest.raises(UserError, match="names a joint twice"):
+    for names in ({"0": "nose"}, "nose, neck", [{"name": "nose"}]):
+        with pytest.raises(UserError, match="'person': 'keypoints' is no list of names: "):
+            read(document([image(1)], []) | {"categories": [category() | {"keypoints": names}]})
+    with pytest.raises(UserError, match="names a joint twice: 'a'"):
         read(document([image(1)], []) | {"categories": [category() | {"keypoints": ["a", "a"]}]})
 
 

@@ -190,3 +190,21 @@ def test_frames_of_posetrack_that_nobody_labelled_are_left_out(tmp_path, caplog)
     found = read_annotations(path, JOINTS)
     assert [photo.file_name for photo in found.photos] == ["a.png", "b.png"]
     assert "1 of 3 images are left out: 'is_labeled' is false" in caplog.text
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_regions_that_posetrack_ignores_are_masked(tmp_path, nested):
+    """People in them are not labelled, and would be taught as nobody."""
+    content = coco(shots())
+    for entry in content["images"]:
+        entry["is_labeled"] = True
+    xs, ys = [100, 150, 150, 100], [10, 10, 60, 60]
+    content["images"][1] |= {"ignore_regions_x": [xs] if nested else xs, "ignore_regions_y": [ys] if nested else ys}
+    content["images"][2] |= {"ignore_regions_x": [], "ignore_regions_y": [[1, 2, 3], "x"]}
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    photos = read_annotations(path, JOINTS).photos
+    assert [[person.crowd for person in photo.people] for photo in photos] == [[False, False], [False, True], [False]]
+    region = photos[1].people[1]
+    assert region.box.tolist() == [100, 10, 50, 50]
+    assert region.segmentation == [[100, 10, 150, 10, 150, 60, 100, 60]]

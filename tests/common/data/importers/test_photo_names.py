@@ -107,6 +107,10 @@ def test_different_photos_keep_different_names(paths):
         ("bucket/x/a.jpg", ["x/a.jpg", "y/a.jpg"], "x/a.jpg"),
         ("x/a.jpg", ["all/x/a.jpg", "all/y/a.jpg"], "all/x/a.jpg"),
         ("z/a.jpg", ["a.jpg"], "a.jpg"),
+        ("images/a.jpg", ["train/a.jpg"], "train/a.jpg"),
+        ("cam1/a.jpg", ["cam2/a.jpg"], None),  # another camera's
+        ("/home/me/cam1/images/a.jpg", ["Cam2/images/a.jpg"], None),
+        ("2026-11-29/a", ["2026-11-30/a.jpg"], None),
         ("a.jpg", ["x/a.jpg", "y/a.jpg"], None),  # either could be
         ("a.jpg", ["ba.jpg"], None),
         ("a.jpg", ["1a2b3c4d-a.jpg"], None),
