@@ -189,9 +189,8 @@ class CocoSet:
         held_out = np.fromiter(map(rule.holds_out, names), bool, len(names))
         if names and held_out.all() == held_out.any():
             groups = pluralize(len(set(map(rule.find_group, names))), "group")
-            text = (
-                f"split holds out {'all' if held_out.all() else 'none'} of {pluralize(len(names), 'photo')}, {groups}"
-            )
+            which = "all" if held_out.all() else "none"
+            text = f"split holds out {which} of {pluralize(len(names), 'photo')}, {groups}"
             fix = "choose another share, or smaller groups, or give more photos"
             raise UserError(text, where=str(self.path), fix=fix)
         kept = held_out if half == "test" else ~held_out
