@@ -67,37 +67,43 @@ def diagnose_joints(
         if not any(person.labelled for person in photo.people):
             continue
         matches = match_photo(photo, found[photo.image_id], sigmas, MATCHED)
-        joints = np.array([person.keypoints for person in photo.people])
         alike = dict.fromkeys((number for number, person in enumerate(photo.people) if person.labelled), 0.0)
-        for place, number in enumerate(matches.whose):
-            if number is None or number not in alike:
-                continue
-            alike[number] = float(matches.alike[place, number])
-            kinds = _judge(matches.places[place], joints, number, photo.people[number].area, np.asarray(sigmas), order)
-            labelled = joints[number, :, 2] > 0
-            counts[labelled, kinds[labelled]] += 1
-            people += 1
+        pairs = [(place, number) for place, number in enumerate(matches.whose) if number in alike]
+        if pairs:
+            places, numbers = np.array(pairs).T
+            alike |= dict(zip(numbers.tolist(), matches.alike[places, numbers].tolist(), strict=True))
+            joints = np.array([person.keypoints for person in photo.people])
+            areas = np.array([photo.people[number].area for number in numbers], float)
+            kinds = _judge(matches.places[places], joints, numbers, areas, np.asarray(sigmas), np.asarray(order))
+            somebody, labelled = np.nonzero(joints[numbers, :, 2] > 0)
+            np.add.at(counts, (labelled, kinds[somebody, labelled]), 1)
+            people += len(pairs)
         likeness[photo.image_id] = float(np.mean(list(alike.values())))
     return JointErrors(truth.joints, counts, people, likeness)
 
 
-def _judge(found: Floats, joints: Floats, number: int, area: float, sigmas: Floats, order: Sequence[int]) -> np.ndarray:
-    """Judge ``(K,)`` joints of somebody: numbers of ``KINDS``.
+def _judge(
+    found: Floats, joints: Floats, numbers: np.ndarray, areas: Floats, sigmas: Floats, order: np.ndarray
+) -> np.ndarray:
+    """Judge the joints of a photo's people: ``(D, K)`` numbers of ``KINDS``.
 
     Args:
-        found: ``(K, 2)`` where they were found.
+        found: ``(D, K, 2)`` where they were found.
         joints: ``(A, K, 3)`` all people's.
-        number: Who it is.
-        area: Of that person.
+        numbers: ``(D,)`` who they are.
+        areas: ``(D,)`` of these.
         sigmas: Spread of each joint.
         order: The other sides.
     """
-    reach = 2 * (area + np.spacing(1)) * (2 * sigmas) ** 2
+    reach = 2 * (areas[:, None] + np.spacing(1)) * (2 * sigmas) ** 2
     both = np.stack([joints, joints[:, order]])  # (2, A, K, 3)
-    alike = np.exp(-((found - both[..., :2]) ** 2).sum(-1) / reach) * (both[..., 2] > 0)
-    own, inverted = alike[0, number], alike[1, number] * (np.asarray(order) != np.arange(len(order)))
-    others = np.delete(alike, number, axis=1).max(axis=(0, 1), initial=0)
-    kinds = np.full(len(found), KINDS.index("miss"))
+    apart = ((found[:, None, None] - both[..., :2]) ** 2).sum(-1)  # (D, 2, A, K)
+    alike = np.exp(-apart / reach[:, None, None]) * (both[..., 2] > 0)
+    each = np.arange(len(found))
+    own, inverted = alike[each, 0, numbers], alike[each, 1, numbers] * (order != np.arange(len(order)))
+    alike[each, :, numbers] = 0
+    others = alike.max(axis=(1, 2), initial=0)
+    kinds = np.full(found.shape[:2], KINDS.index("miss"))
     kinds[others >= NEAR] = KINDS.index("swap")
     kinds[(inverted >= NEAR) & (inverted >= others)] = KINDS.index("inversion")
     kinds[own >= NEAR] = KINDS.index("jitter")

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +30,7 @@ from bodyposenet.common.storage.together import appear_together, work_in
 
 log = logging.getLogger(__name__)
 
-PART = 100  # photos; so many, and the few that are begun ahead, are looked at again by an inference that goes on
+PART = 100  # photos; at most twice so many, and the few that are begun ahead, are looked at again by one that goes on
 TOLD = 50  # problems that are kept to be told; all are in the file
 
 SUFFIX = ".jsonl"
@@ -230,7 +231,7 @@ def digest_work(model: Path, spec: InferenceSpec, source: str, listed: Mapping[s
 
 
 def find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: bool | None) -> int:
-    """Make the parts that are not there.
+    """Make the parts that are not there; while one is written, and waits for the disk, the next is being made.
 
     Returns:
         The number of photos in those that are.
@@ -243,15 +244,21 @@ def find_all(reader: PhotoReader, parts: Parts, names: Sequence[str], progress: 
     hidden = None if progress is None else not progress
     with (
         Bar(total=len(names), initial=resumed, desc="inference", unit="photo", disable=hidden) as bar,
+        ThreadPoolExecutor(1, thread_name_prefix="parts") as writer,
         closing(look_at_all(_number(names, chunks, done), lambda photo: reader.dump(*photo))) as found,
     ):
+        written: Future[None] | None = None
         for number, chunk in enumerate(chunks):
             if number not in done:
                 made = []
                 for photo in islice(found, len(chunk)):
                     made.append(photo)
                     bar.update()
-                parts.keep(number, made)
+                if written is not None:
+                    written.result()
+                written = writer.submit(parts.keep, number, made)
+        if written is not None:
+            written.result()
     return resumed
 
 

@@ -75,6 +75,15 @@ def test_a_joint_is_judged_by_its_part_of_the_oks(read, similarity, kind):
     assert kinds_of(alone, places, "left_ankle") == kind
 
 
+def test_people_of_one_photo_are_judged_as_each_of_them_alone(pair):
+    rng = np.random.default_rng(3)
+    found = [detection(place(box) + rng.normal(0, 18, (17, 2)), score) for box, score in ((SECOND, 0.9), (FIRST, 0.4))]
+    alone, together = [diagnose(pair, person) for person in found], diagnose(pair, *found)
+    assert (together.people, together.likeness[1]) == (2, pytest.approx(sum(each.likeness[1] for each in alone)))
+    np.testing.assert_array_equal(together.counts, alone[0].counts + alone[1].counts)
+    assert (together.counts.sum(axis=0)[:2] > 3).all(), "of several kinds"
+
+
 def test_exchanged_sides_are_inversions_and_the_nose_stays_good(pair):
     places = place(FIRST)
     ankles = [JOINTS.index("left_ankle"), JOINTS.index("right_ankle")]

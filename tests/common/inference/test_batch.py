@@ -12,13 +12,15 @@ import pytest
 from support.person_net import BRIGHT, DARK, IN_PHOTO, jpeg, write_network
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.inference.batch import PART, infer_batch
+from bodyposenet.common.inference.batch import PART, digest_work, infer_batch, list_source
+from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.gallery_picks import PhotoSampler
 from bodyposenet.common.machine.processor import count_cores
 from bodyposenet.common.skeleton.skeleton import COCO_17
 from bodyposenet.common.spec.base import parse_spec
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.storage.files import listing, whole_file
+from bodyposenet.common.storage.photo_store import open_photos
 
 SPEC = parse_spec({"input_shape": [128, 128], "keep_aspect_ratio_mode": "pad_image_input"}, InferenceSpec)
 AHEAD = 2 * (count_cores() + 1)  # photos that are begun before those before them are done
@@ -122,7 +124,7 @@ def test_an_inference_that_was_killed_goes_on_where_it_was(network, tmp_path, ca
     caplog.set_level("INFO")
     folder, out, work = tmp_path / "many", tmp_path / "out", tmp_path / "work"
     folder.mkdir()
-    photos, later = PART + 20 + AHEAD, PART + 10 + AHEAD
+    photos, later = 2 * PART + 20 + AHEAD, 2 * PART + 10 + AHEAD  # the second part may be being written
     for number in range(photos):
         cv2.imwrite(str(folder / f"{number:03d}.png"), np.full((48, 48, 3), 255 * (number % 2), np.uint8))
     infer_batch(network, SPEC, str(folder), tmp_path / "wanted")
@@ -131,8 +133,9 @@ def test_an_inference_that_was_killed_goes_on_where_it_was(network, tmp_path, ca
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (out / RICH).exists()
     batch = infer_batch(network, SPEC, str(folder), out, work=str(work))
-    assert (batch.resumed, batch.photos) == (PART, photos)
-    assert f"an earlier attempt has looked at {PART} of {photos} photos" in caplog.text
+    assert batch.resumed in (PART, 2 * PART)
+    assert batch.photos == photos
+    assert f"an earlier attempt has looked at {batch.resumed} of {photos} photos" in caplog.text
     for name in (RICH, PLAIN):
         assert (out / name).read_bytes() == (tmp_path / "wanted" / name).read_bytes()
     assert list(work.iterdir()) == []
@@ -148,6 +151,16 @@ def test_what_was_found_with_other_settings_or_photos_is_not_taken_over(network,
     assert infer_batch(network, other, str(photos), tmp_path / "a", work=str(tmp_path / "work")).resumed == 0
     (photos / "a000.jpg").write_bytes(jpeg(BRIGHT))
     assert infer_batch(network, SPEC, str(photos), tmp_path / "b", work=str(tmp_path / "work")).resumed == 0
+
+
+def test_a_part_that_cannot_be_written_is_told(network, photos, tmp_path):
+    listed = list_source(open_photos(photos), str(photos))
+    key = digest_work(network, open_model(network, SPEC)[1], str(photos), listed, "people")
+    part = tmp_path / "work" / f"parts-{key[:16]}" / "000000.jsonl"
+    (part / "folder").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"000000\.jsonl: "):
+        infer_batch(network, SPEC, str(photos), tmp_path / "out", work=str(tmp_path / "work"))
+    assert not (tmp_path / "out" / RICH).exists()
 
 
 def test_a_place_without_photos_is_refused(network, tmp_path, bucket):
