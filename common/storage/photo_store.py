@@ -180,6 +180,8 @@ class ZipPhotos:
             log.warning("%s: %s passed over: such a name leads out of the archive", self.archive, told)
         if not any(name.startswith(self.inside) for name in self._entries()):
             where = f"{self.archive}/{self.inside}"
+            if any(self.inside.startswith(f"{name}/") for name in self._entries()):
+                raise UserError("an archive within an archive is not looked into", where=where, fix="unpack it")
             raise UserError("nothing is packed in here", where=where, fix="name another folder of the archive")
 
     def listing(self) -> dict[str, Stat]:

@@ -259,3 +259,9 @@ def test_a_photo_in_an_archive_in_a_bucket_takes_one_request(bucket):
     finally:
         del fs._request
     assert len(asked) == 1
+
+
+def test_an_archive_within_an_archive_is_told(tmp_path):
+    (tmp_path / "outer.zip").write_bytes(packed({"inner.zip": packed({"images/a.jpg": b"a"})}))
+    with pytest.raises(UserError, match=r"inner\.zip/images/: an archive within an archive is not looked into"):
+        open_photos(tmp_path / "outer.zip/inner.zip/images")
