@@ -19,9 +19,11 @@ from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTab
 from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
 from bodyposenet.common.data.importers.document import number_in
 from bodyposenet.common.data.importers.json_text import Rows
+from bodyposenet.common.errors import UserError
 
 BATCH = 256  # annotations that are parsed at a time; of more, the numbers leave the processor's caches
 Found = TypeVar("Found")
+SHIFTED = 3  # photos with people; fewer do not tell whether their ids are counted from elsewhere
 SHARES = 3  # joints; so many in one pixel are no body but shares of the image
 SLACK = 1.0  # pixels by which a box may leave its photo: annotation tools round
 
@@ -54,6 +56,7 @@ def annotation_table(
     """
     told = set[int | str | None]()
     draft = _join(_read_drafts(entries, kinds, flags, told), len(entries), len(kinds.joints))
+    _refuse_shifted(told, {*images.ids.tolist(), *(problem.image_id for problem in problems)}, file)
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= (photos < 0) | np.isin(draft.image_ids, [*images.numbers.values()])
     reader = _Reader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
@@ -85,6 +88,30 @@ def annotation_table(
     )
     named = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
     return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
+
+
+def _refuse_shifted(told: set[int | str | None], known: set[int | None], file: str) -> None:
+    """Refuse annotations that count photos from 0 where the photos count from 1, or the other way round.
+
+    All but those of one photo would be taken for another photo's.
+
+    Args:
+        told: Ids of photos that annotations name.
+        known: Ids of the photos of the file.
+        file: Its name.
+    """
+    named = {key for key in told if isinstance(key, int)}
+    if len(named) < SHIFTED or named <= known:
+        return
+    for step in (1, -1):
+        if {key + step for key in named} <= known:
+            way = "one below" if step == 1 else "one above"
+            raise UserError(
+                f"image ids of its annotations seem to be {way} those of its images: no image has the id "
+                f"{min(named - known)}, and people of all others would be in their neighbours",
+                where=file,
+                fix="number images and annotations alike, from 0 or from 1",
+            )
 
 
 def _read_drafts(
