@@ -15,6 +15,7 @@ from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.orientation import Frame
 from bodyposenet.common.imaging.photo import decode_annotated
+from bodyposenet.common.skeleton.joint_names import match_spellings
 from bodyposenet.common.skeleton.skeleton import Skeleton, find_sigma
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.dataset import DatasetSpec
@@ -59,16 +60,22 @@ def read_test_set(dataset: DatasetSpec) -> CocoSet:
 
 
 def require_common_joints(truth: CocoSet, skeleton: Skeleton) -> None:
-    """Refuse a network that knows none of the annotations' joints.
+    """Refuse a network that knows none of the annotations' joints, or calls one otherwise.
 
     Raises:
-        UserError: It does not.
+        UserError: It does.
     """
     if not set(truth.joints) & set(skeleton.joints):
         raise UserError(
             f"the network's joints ({', '.join(skeleton.joints[:3])}, …) are none of the annotations'",
             where=str(truth.path),
             fix="evaluate on a dataset with the joints that the network was trained on",
+        )
+    if spelt := match_spellings(truth.joints, skeleton.joints):
+        raise UserError(
+            f"its joint {spelt[0][0]!r} is called {spelt[0][1]!r} by the network: none of them would be found",
+            where=str(truth.path),
+            fix="spell it so in categories[].keypoints of the dataset spec",
         )
 
 

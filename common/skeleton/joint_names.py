@@ -40,6 +40,13 @@ def split_names(joints: Sequence[str]) -> list[tuple[str, ...]]:
     return [_split(joint, (WORDS, JOINED, INITIAL) if joint in paired else (WORDS, JOINED)) for joint in joints]
 
 
+def match_spellings(joints: Sequence[str], others: Sequence[str]) -> list[tuple[str, str]]:
+    """List the joints that are none of the others but in another style, each with what it is called there."""
+    meant = {words: other for words, other in zip(split_names(others), others, strict=True) if other not in joints}
+    named = zip(joints, split_names(joints), strict=True)
+    return [(joint, meant[words]) for joint, words in named if joint not in others and any(words) and words in meant]
+
+
 def _split(joint: str, patterns: Sequence[re.Pattern[str]]) -> tuple[str, ...]:
     for word in (word for pattern in patterns for word in pattern.finditer(joint)):
         if (side := word[0].lower()) in OTHER:

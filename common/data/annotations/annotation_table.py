@@ -13,6 +13,9 @@ from bodyposenet.common.data.annotations.fields import Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.problems import Problem
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 from bodyposenet.common.data.annotations.turned_sizes import reach, turn_sizes
+from bodyposenet.common.errors import UserError
+
+SHIFTED = 3  # photos with people; fewer do not tell whether their ids are counted from elsewhere
 
 
 def annotation_table(
@@ -43,6 +46,7 @@ def annotation_table(
     """
     told = set[int | str | None]()
     draft = join_drafts(read_drafts(entries, kinds, flags, told), len(entries), len(kinds.joints))
+    _refuse_shifted(told, {*images.ids.tolist(), *(problem.image_id for problem in problems)}, file)
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= (photos < 0) | np.isin(draft.image_ids, [*images.numbers.values()])
     reader = EntryReader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
@@ -71,6 +75,30 @@ def annotation_table(
     )
     named = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
     return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
+
+
+def _refuse_shifted(told: set[int | str | None], known: set[int | None], file: str) -> None:
+    """Refuse annotations that count photos from 0 where the photos count from 1, or the other way round.
+
+    All but those of one photo would be taken for another photo's.
+
+    Args:
+        told: Ids of photos that annotations name.
+        known: Ids of the photos of the file.
+        file: Its name.
+    """
+    named = {key for key in told if isinstance(key, int)}
+    if len(named) < SHIFTED or named <= known:
+        return
+    for step in (1, -1):
+        if {key + step for key in named} <= known:
+            way = "one below" if step == 1 else "one above"
+            raise UserError(
+                f"image ids of its annotations seem to be {way} those of its images: no image has the id "
+                f"{min(named - known)}, and people of all others would be in their neighbours",
+                where=file,
+                fix="number images and annotations alike, from 0 or from 1",
+            )
 
 
 def _find_indices(ids: Numbers, known: Numbers) -> Numbers:

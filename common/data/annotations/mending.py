@@ -12,6 +12,7 @@ from bodyposenet.common.data.annotations.ids import read_key, read_number
 Fields = dict[str, Any]
 Note = tuple[str, str]  # kind of what was mended, and how
 
+_WORDS = {"true": True, "false": False}
 CORNER = 1.0  # pixels from the photo's first corner within which a box begins there
 
 
@@ -176,6 +177,8 @@ def _mend_area(fields: Fields, notes: list[Note]) -> None:
 
 
 def _whole(value: object) -> object:
+    if isinstance(value, str) and value.strip().casefold() in _WORDS:
+        return _WORDS[value.strip().casefold()]
     key = read_key(value)
     return key if type(key) is int else value
 

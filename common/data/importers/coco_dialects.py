@@ -10,7 +10,6 @@ rectangle's label. Joints that are marked "outside" keep their place with the fl
 """
 
 import logging
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -183,10 +182,12 @@ def _list_ignored(image: Fields) -> Iterator[list[float]]:
     if not all(isinstance(values, list) and values for values in given):
         return
     columns = [values if isinstance(values[0], list) else [values] for values in given if values]
-    for xs, ys in zip(*columns, strict=False):
-        numbers = [parse_number(value) for value in (*xs, *ys)] if isinstance(xs, list) and isinstance(ys, list) else []
-        if len(xs) == len(ys) > 2 and not any(map(math.isnan, numbers)) and np.ptp(xs) > 0 < np.ptp(ys):
-            yield [value for pair in zip(numbers[: len(xs)], numbers[len(xs) :], strict=True) for value in pair]
+    for corners in zip(*columns, strict=False):
+        numbers = [[parse_number(value) for value in part] for part in corners if isinstance(part, list)]
+        if len(numbers) < 2 or not len(numbers[0]) == len(numbers[1]) > 2:
+            continue
+        if all(np.ptp(part) > 0 for part in numbers):  # of NaN it is NaN
+            yield [value for pair in zip(*numbers, strict=True) for value in pair]
 
 
 def is_from_cvat(document: Fields) -> bool:

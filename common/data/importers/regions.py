@@ -88,18 +88,17 @@ def part_by_picture(results: Iterable[Any]) -> dict[Picture, list[Fields]]:
         The results of each picture, in the order of the file; all of them under ``("", None)`` where nothing is drawn.
     """
     entries = [entry for entry in results if isinstance(entry, dict)]
+    keys = [str(entry.get("id", f"number {number}")) for number, entry in enumerate(entries)]
     drawn: dict[str, Picture] = {}
-    for number, entry in enumerate(entries):
-        value, page = entry.get("value"), entry.get("item_index")
+    for key, entry in zip(keys, entries, strict=True):
+        value, name, page = entry.get("value"), entry.get("to_name"), entry.get("item_index")
         if isinstance(value, dict) and ("points" in value or {"x", "y"} <= value.keys()):
-            name = entry.get("to_name")
-            picture = str(name) if isinstance(name, str) else "", page if type(page) is int else None
-            drawn.setdefault(str(entry.get("id", f"number {number}")), picture)
+            drawn.setdefault(key, (name if isinstance(name, str) else "", page if type(page) is int else None))
     pictures = dict.fromkeys(drawn.values())
     if len(pictures) < 2:
         return {next(iter(pictures), ("", None)): entries}
     return {
-        picture: [entry for entry in entries if drawn.get(str(entry.get("id")), picture) == picture]
+        picture: [entry for key, entry in zip(keys, entries, strict=True) if drawn.get(key, picture) == picture]
         for picture in pictures
     }
 

@@ -17,8 +17,6 @@ from bodyposenet.common.data.importers.yolo_settings import YoloSettings, parse_
 
 Fields = dict[str, Any]
 
-_SHARED = "has this label file, and so has another photo, which differs in its ending only"
-_SHARED_FIX = "rename one of the photos and label it anew"
 _UNPLACED = (-1, -1)
 _SLACK = 1e-3  # how far rounding puts a share below 0 or above 1
 
@@ -51,11 +49,7 @@ def read_yolo(
     pairs = YoloLayout(files, settings.document, where, photos).list_pairs(choice)
     assembly = Assembly(settings.joints, where)
     sizes = _SizeReader([pair.photo for pair in pairs if pair.photo], files, photos, where)
-    shared = _list_shared(pairs)
     for pair in pairs:
-        if pair.label in shared:
-            assembly.add_photo(Fault(f"{files.tell(pair.label or '')}: {pair.photo} {_SHARED}", _SHARED_FIX), None)
-            continue
         size = None if pair.photo is None else sizes.read(pair.photo)
         name = pair.tell_photo(files)
         number = assembly.add_photo(sizes.meant.get(name, name), size)
@@ -63,15 +57,6 @@ def read_yolo(
             place = f"{files.tell(pair.label or '')}:{line}"
             _add_person(assembly, number, settings, text.split(), place, size or (1, 1))
     return assembly.finish("Ultralytics YOLO-pose")
-
-
-def _list_shared(pairs: Sequence[YoloPair]) -> set[str]:
-    """List the label files that several photos have: of which of them they are is lost."""
-    photos: dict[str, set[str | None]] = {}
-    for photo, label in pairs:
-        if label is not None:
-            photos.setdefault(label, set()).add(photo)
-    return {label for label, of in photos.items() if len(of) > 1}
 
 
 class _SizeReader:

@@ -17,6 +17,7 @@ from bodyposenet.common.data.records.manifest import Shard, open_shards
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.pixels import Pixels
+from bodyposenet.common.skeleton.joint_names import match_spellings
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.skeleton.visibility import recode
 from bodyposenet.common.spec.base import load_spec
@@ -273,7 +274,7 @@ def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> No
     """Say which joints of a skeleton a dataset can teach nothing of.
 
     Raises:
-        UserError: All of them.
+        UserError: All of them, or one that is only spelt otherwise.
     """
     known = skeleton.select_taught(dataset.joints)
     strange = [joint for joint in skeleton.joints if joint not in known]
@@ -282,6 +283,12 @@ def _hold_to_skeleton(dataset: DatasetSpec, skeleton: Skeleton, path: str) -> No
             f"its joints ({', '.join(dataset.joints[:3])}, …) are none of the network's ({', '.join(strange[:3])}, …)",
             where=path,
             fix="name a pose config with the dataset's joints in dataloader.pose_config.pose_config_path",
+        )
+    if spelt := match_spellings(skeleton.joints, dataset.joints):
+        raise UserError(
+            f"its joint {spelt[0][1]!r} is called {spelt[0][0]!r} in the pose config: no label would show it",
+            where=path,
+            fix="spell joints alike in categories[].keypoints of the dataset spec and in the pose config",
         )
     if strange:
         log.warning("%s: no such joints as the pose config's %s: no label shows them", path, ", ".join(strange))

@@ -168,6 +168,15 @@ def test_a_network_of_other_joints_is_refused(dataset, tmp_path):
         evaluate(runner, spec(), dataset, tmp_path / "out")
 
 
+def test_a_network_that_spells_joints_otherwise_is_refused(dataset, tmp_path):
+    """It would be scored by its nose alone."""
+    runner = perfect(dataset)
+    joints = [name.title().replace("_", " ") if "_" in name else name for name in runner.truth.joints]
+    runner = PerfectRunner(runner.truth, skeleton=make_skeleton("tool", joints, ((0, 1),)))
+    with pytest.raises(UserError, match="its joint 'left_eye' is called 'Left Eye' by the network"):
+        evaluate(runner, spec(), dataset, tmp_path / "out")
+
+
 def test_only_the_test_half_is_used_and_only_its_visible_flags_are_read(tmp_path):
     odd = [person | {"keypoints": recoded(person["keypoints"])} for person in PEOPLE]
     data = tmp_path / "data"

@@ -135,7 +135,7 @@ def test_a_photo_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=r"photo\.jpg: (there is no such file|is no readable image)"):
+    with pytest.raises(UserError, match=r"photo\.jpg: (there is no such file|is empty|is no readable image)"):
         read_image(path)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bodyposenet.common.skeleton.joint_names import split_names
+from bodyposenet.common.skeleton.joint_names import match_spellings, split_names
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 from bodyposenet.common.skeleton.skeleton_match import NEW, match_skeletons
 
@@ -62,3 +62,17 @@ def test_coco_in_taos_18_joints_lacks_the_neck_and_its_limbs():
         assert ours == (ends[::-1] if match.turned[number] else ends)
     assert "new joints: neck; new limbs: neck-right_hip" in match.summary()
     assert np.array_equal(match.fields.places == NEW, match.fields.signs == 0)
+
+
+@pytest.mark.parametrize(
+    ("joints", "others", "pairs"),
+    [
+        (("nose", "Left Wrist"), ("nose", "left_wrist"), [("Left Wrist", "left_wrist")]),
+        (("LElbow", "RElbow"), ("left_elbow", "right_elbow"), [("LElbow", "left_elbow"), ("RElbow", "right_elbow")]),
+        (("nose", "left_hip"), ("nose", "left_knee"), []),
+        (("Nose", "nose"), ("nose",), []),
+        (("?",), ("!",), []),
+    ],
+)
+def test_joints_that_are_called_otherwise_are_found_by_their_words(joints, others, pairs):
+    assert match_spellings(joints, others) == pairs

@@ -64,6 +64,14 @@ def set_images(key, value):
     return mutate
 
 
+def set_every_image(key, value):
+    def mutate(dice, content):
+        for entry in content["images"]:
+            entry[key] = value(entry)
+
+    return mutate
+
+
 def rename_ids(make):
     """Change ids of photos in both places."""
 
@@ -228,7 +236,7 @@ MENDABLE = {
     ),
     "outlines that are none": set_people("segmentation", lambda person, dice: dice.choice(["x", [[1, 2, 3]], 7])),
     "no outline": drop_people("segmentation"),
-    "crowds as texts": set_people("iscrowd", lambda person, dice: dice.choice(["0", 0.0, False, None])),
+    "crowds as texts": set_people("iscrowd", lambda person, dice: dice.choice(["0", 0.0, False, None, "false"])),
     "no count of keypoints": drop_people("num_keypoints"),
     "wrong count of keypoints": set_people("num_keypoints", lambda person, dice: dice.choice([0, "x", 99, None])),
     "backslashes": set_images("file_name", lambda entry, dice: entry["file_name"].replace("/", "\\")),
@@ -279,6 +287,10 @@ AMBIGUOUS = {
         "keypoints", lambda person, dice: in_shares(person, dice, labelled=dice.randint(1, 2))
     ),
     "one photo under two ids": share_photo,
+    "photo ids of the people from 0": lambda dice, content: everybody(
+        dice, content, lambda person: person.update(image_id=person["image_id"] - 1)
+    ),
+    "photo ids of the photos from 0": set_every_image("id", lambda entry: entry["id"] - 1),
     "two categories of one id": turn_category,
     "numbers for photos whose ids are texts": number_people_only,
     "null where a joint is labelled": set_people(

@@ -145,7 +145,22 @@ def test_joints_of_several_kinds_of_people_are_put_together_by_name(read, given)
     assert child.num_keypoints == 2
 
 
-@pytest.mark.parametrize("crowd", [1, True, "1", 1.0])
+@pytest.mark.parametrize(("step", "way"), [(-1, "one below"), (1, "one above")])
+def test_people_whose_photos_are_counted_from_elsewhere_are_refused(read, step, way):
+    people = [annotation(number, number + step, BOX) for number in (1, 2, 3, 4)]
+    with pytest.raises(UserError, match=f"image ids of its annotations seem to be {way} those of its images"):
+        read(document([image(number) for number in (1, 2, 3, 4)], people))
+
+
+def test_somebody_of_a_photo_that_is_gone_is_told_alone(read):
+    """Where the first photo has people, no step makes all known."""
+    people = [annotation(number, number, BOX) for number in (1, 2, 3, 4)]
+    coco = read(document([image(number) for number in (1, 2, 3)], people))
+    assert [len(photo.people) for photo in coco.photos] == [1, 1, 1]
+    assert ["its image_id 4 is no image of the file" in problem.text for problem in coco.problems] == [True]
+
+
+@pytest.mark.parametrize("crowd", [1, True, "1", 1.0, "true"])
 def test_a_crowd_needs_no_keypoints(read, crowd):
     """As of COCO's instances, put together with its keypoints."""
     entry = annotation(2, 1, BOX, iscrowd=crowd)

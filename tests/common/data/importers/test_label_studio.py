@@ -333,6 +333,19 @@ def test_each_picture_of_a_task_has_the_people_that_were_drawn_on_it(data, marks
     assert found == {1: pytest.approx([5, 5, 2]), 2: pytest.approx([6, 5, 2])}
 
 
+def test_what_has_no_id_is_on_its_own_picture_only():
+    results = [box(f"p{place}", 0, 0, 60, 60) | {"to_name": name} for place, name in enumerate(("left", "right"))]
+    results += [nose("k", (5, 5)) | {"to_name": "left"}, nose("l", (6, 5)) | {"to_name": "right"}]
+    for result in results:
+        del result["id"]
+    task = studio_task(0, shots()[0]) | {"annotations": [studio_annotation(results)]}
+    document = made([task | {"data": {"left": "a.png", "right": "b.png"}}], ["nose"])
+    assert [person["keypoints"][:2] for person in document["annotations"]] == [
+        pytest.approx([5, 5]),
+        pytest.approx([6, 5]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "marks"),
     [

@@ -200,7 +200,9 @@ def test_regions_that_posetrack_ignores_are_masked(tmp_path, nested):
         entry["is_labeled"] = True
     xs, ys = [100, 150, 150, 100], [10, 10, 60, 60]
     content["images"][1] |= {"ignore_regions_x": [xs] if nested else xs, "ignore_regions_y": [ys] if nested else ys}
-    content["images"][2] |= {"ignore_regions_x": [], "ignore_regions_y": [[1, 2, 3], "x"]}
+    wrong = [[1, 2, 3], 5, [1, 2], [1, None, 3], [4, 4, 4], [], {}]
+    content["images"][2] |= {"ignore_regions_x": wrong, "ignore_regions_y": [[1, 2], *wrong[1:]]}
+    content["images"][0] |= {"ignore_regions_x": [], "ignore_regions_y": "x"}
     path = tmp_path / "people.json"
     path.write_text(json.dumps(content))
     photos = read_annotations(path, JOINTS).photos

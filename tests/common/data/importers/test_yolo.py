@@ -45,17 +45,6 @@ def test_a_photo_without_a_label_file_and_one_with_an_empty_one_have_nobody_in_t
     assert {name: len(people) for name, people in found.items()} == {"a.png": 2, "b.png": 0, "c.png": 0}
 
 
-def test_photos_that_share_a_label_file_are_left_out(tmp_path, expected):
-    """The people of one would be in the other, too."""
-    whole = plain()
-    whole["images/train/b.jpg"] = whole["images/train/a.png"]
-    found = read(f"{write_files(tmp_path / 'mine', whole)}#train")
-    assert_same_people(people_in(found), {name: people for name, people in expected.items() if name != "b.png"})
-    told = [problem.text for problem in found.problems]
-    assert len(told) == 2
-    assert all("labels/train/b.txt: " in text and "so has another photo" in text for text in told)
-
-
 def test_other_classes_are_left_out(tmp_path, expected, caplog):
     whole = plain(label=1)
     whole["data.yaml"] = whole["data.yaml"].replace("[person]", "[car, person]")

@@ -81,6 +81,10 @@ WRONG = {
         loader(pose_config={"pose_config_path": "hand.json"}) | {"model": {"heat_channels": 3, "paf_channels": 2}},
         "are none of the network's (palm, tip",
     ),
+    "joints_spelt_otherwise": (
+        loader(pose_config={"pose_config_path": "spelt.json"}) | {"model": {"heat_channels": 3, "paf_channels": 2}},
+        "its joint 'left_wrist' is called 'Left Wrist' in the pose config: no label would show it",
+    ),
     "batch_larger_than_data": (loader(batch_size=1000), "dataloader.batch_size: "),
     "graph_without_a_file": (
         {"load_graph": True, "pretrained_weights": "pruned.keras"},
@@ -110,6 +114,7 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     convert_drawn(folder)
     (folder / "hand.json").write_text(json.dumps(HAND))
+    (folder / "spelt.json").write_text(json.dumps(HAND).replace("palm", "nose").replace("tip", "Left Wrist"))
     base = tiny_spec().model_dump(mode="json", by_alias=True)
     base["dataloader"] |= {"dataset_config": records_of(folder), "batch_size": 2}
     for name, (changes, _) in {"right": ({}, ""), **WRONG}.items():
