@@ -139,11 +139,11 @@ def test_a_model_of_fixed_shape_gives_an_engine_of_that_shape(folder, tmp_path):
 def test_a_model_that_the_library_cannot_read_is_told_with_its_words(tmp_path):
     image = helper.make_tensor_value_info("input_1", 1, ["b", "h", "w", 3])
     output = helper.make_tensor_value_info("heatmap_out", 1, [None] * 4)
-    node = helper.make_node("Multinomial", ["input_1"], ["heatmap_out"], name="dice")
+    node = helper.make_node("Bernoulli", ["input_1"], ["heatmap_out"], name="dice")
     model = helper.make_model(helper.make_graph([node], "g", [image], [output]), ir_version=8)
     put_card(model, CARD)
     onnx.save(model, tmp_path / "odd.onnx")
-    with pytest.raises(UserError, match="tensorrt-rtx cannot read the model: Multinomial dice: UNSUPPORTED_NODE"):
+    with pytest.raises(UserError, match="tensorrt-rtx cannot read the model: Bernoulli dice: UNSUPPORTED_NODE"):
         build_engine(tmp_path / "odd.onnx", tmp_path / "odd.engine", EngineOptions(gpus=("sm86",)))
 
 
