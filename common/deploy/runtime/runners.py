@@ -29,6 +29,7 @@ from bodyposenet.common.deploy.runtime.sessions import open_session, read_conten
 from bodyposenet.common.deploy.tensorrt.engine_file import ENGINE_SUFFIXES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, read_processor
+from bodyposenet.common.model.files.bundled import is_shipped
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.spec.runner_names import resolve_runner
 from bodyposenet.common.spec.words import Device, RunnerName
@@ -156,7 +157,8 @@ class OnnxRunner:
     ) -> None:
         processor = processor or read_processor()
         content, wanted = read_content(path), resolve_runner(runner)
-        hold_onnx_maps(content, str(path))
+        if not is_shipped(path):  # to tell takes a library and a tenth of a second
+            hold_onnx_maps(content, str(path))
         self._session = open_session(path, share_threads(threads, at_once), device, processor=processor)
         with running(str(path)):  # a name or a text in it may be none
             require_outputs([output.name for output in self._session.get_outputs()], path)

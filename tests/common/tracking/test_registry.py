@@ -189,7 +189,7 @@ def test_one_photo_returns_its_people(network, one):
     ],
 )  # fmt: skip
 def test_what_is_no_photo_is_refused_with_what_would_be_one(network, data):
-    with pytest.raises(UserError, match=r"(photo|image).*; (give|replace)"):
+    with pytest.raises(UserError, match=r"(photo|image).*; (give|replace|copy)"):
         RegisteredPoseModel(network, {}).predict(data)
 
 

@@ -8,6 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from support.networks import seeded
 from support.tiny_training import ADAM, MOMENTUM, Dots, tiny_spec
 
 from bodyposenet.common.errors import UserError
@@ -34,7 +35,7 @@ def losses(step, batches):
 def trained_by(spec, data, **options):
     """Losses of the steps, and the weights after them."""
     keras.utils.set_random_seed(0)
-    model = starting_network(spec, BODYPOSENET_18)
+    model = seeded(starting_network(spec, BODYPOSENET_18), 0)
     optimizer = make_optimizer(spec.optimizer, model, stagewise=True)
     return losses(make_step(model, optimizer, spec.loss, **options), data), model.get_weights()
 
