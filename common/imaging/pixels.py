@@ -68,7 +68,7 @@ def describe_fault(data: bytes) -> tuple[str, str]:
         problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
         return problem, "make it smaller"
     if not data:
-        return "is empty, of 0 bytes", "copy or download it again"
+        return "is empty, an image of 0 bytes", "copy or download it again"
     for start, mark, kind, fix in _OTHERS:
         if data.startswith(mark, start):
             return f"is {kind}, not a {PHOTOS} file", fix

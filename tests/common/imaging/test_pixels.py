@@ -223,7 +223,7 @@ def test_the_frame_around_a_photo_has_a_bound_of_its_own():
         (b"8BPS\0\1", "is a Photoshop file", "convert it to JPEG"),
         (b"%PDF-1.7\n", "is a PDF", "convert it to JPEG"),
         (b"hello", "is no readable image", "replace it with a JPEG, PNG, BMP, WebP or TIFF file"),
-        (b"", "is empty, of 0 bytes", "copy or download it again"),
+        (b"", "is empty, an image of 0 bytes", "copy or download it again"),
     ],
 )
 def test_a_file_of_another_kind_is_called_by_its_name(data, problem, fix):
