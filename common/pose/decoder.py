@@ -4,7 +4,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.group import adopt, group_limbs, share
+from bodyposenet.common.pose.group import adopt, count_once, group_limbs, share
 from bodyposenet.common.pose.limbs import Fields, find_limbs, lay_flat
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
@@ -88,6 +88,7 @@ def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # ty
     if prior[0].size:
         groups, totals = adopt(groups, totals, points, prior[0], prior[1])
     share(groups, totals, bounds, limbs, tables)
+    count_once(groups, totals, len(values))
     keypoints, scores = _people(groups, totals, points, values, grid[0], limits[0], limits[1])
     return keypoints, scores, seen - len(values)
 
@@ -96,7 +97,7 @@ def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # ty
 def _people(groups, totals, points, values, stride, min_parts, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return ``(N, K, 3)`` x, y in input pixels and score, and ``(N,)`` scores, of groups of enough parts, best first.
 
-    A person's score is the sum of its peaks' values and its limbs' scores, brought into [0, 1): TAO has
+    A person's score is its total, the sum of its peaks' values and its limbs' scores, brought into [0, 1): TAO has
     1 - 1/sum, negative below 1.
     """
     large = np.flatnonzero((groups >= 0).sum(axis=1) >= min_parts)

@@ -213,3 +213,24 @@ def _lead(joints, table, start, end, bounds):  # type: ignore[no-untyped-def]  #
         return 0.0
     joints[empty] = bounds[empty] + peak
     return float(scores[peak])
+
+
+@njit(nogil=True, cache=True)
+def count_once(groups, totals, peaks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Let each peak count for the best of the groups that share it only, in place.
+
+    Where maps show one person twice, in two sizes say, the second is made of the first one's joints mostly. Of a share
+    ``f`` of joints that are a group's own, about ``f * f`` of its limbs have both ends of its own, and so much of its
+    total is left.
+
+    Args:
+        groups: ``(G, K)`` int64 peak of each joint, -1 where there is none.
+        totals: ``(G,)`` their scores.
+        peaks: How many there are.
+    """
+    taken = np.zeros(peaks, np.bool_)
+    for group in np.argsort(-totals, kind="mergesort"):
+        joints = groups[group][groups[group] >= 0]
+        own = len(joints) - taken[joints].sum()
+        totals[group] *= (own / len(joints)) ** 2
+        taken[joints] = True

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bodyposenet.common.pose import People, decode, fill_missing
 from bodyposenet.common.pose.encoder import encode
+from bodyposenet.common.pose.group import count_once
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -248,6 +249,41 @@ def test_a_score_is_the_sum_of_peaks_and_limbs_brought_below_one():
     (score,) = decode(heatmaps * 0.8, pafs * 0.5, STICK, min_parts=2).scores
     total = 0.8 + 0.8 + 0.5
     assert score == pytest.approx(total / (1 + total), rel=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, people=st.integers(0, 5))
+def test_a_peak_counts_for_the_best_of_those_who_share_it(seed, people):
+    rng = np.random.default_rng(seed)
+    groups = np.where(rng.random((people, 6)) < 0.7, rng.integers(0, 3, (people, 6)) + 3 * np.arange(6), -1)
+    groups[:, 0] = rng.integers(0, 3, people)  # nobody is without joints
+    totals = rng.permutation(people) + rng.random(people)
+    counted = totals.copy()
+    count_once(groups, counted, 18)
+    for one in range(people):
+        own = set(groups[one][groups[one] >= 0])
+        better = {peak for other in range(people) if totals[other] > totals[one] for peak in groups[other]}
+        assert counted[one] == pytest.approx(totals[one] * (len(own - better) / len(own)) ** 2)
+
+
+def test_a_second_person_made_of_the_first_ones_joints_scores_little():
+    place = STANDING + [40, 40]
+    legs = np.isin(np.arange(18), range(8, 14))
+    second = np.where(legs[:, None], place + [60, -25], place)  # other legs below the same head and arms
+    heatmaps, pafs = encode(np.stack([place, second]), np.stack([np.ones(18, bool), legs]), BODYPOSENET_18, size=GRID)
+    whole = encode(second[None], np.ones((1, 18), bool), BODYPOSENET_18, size=GRID)
+    hips = [2 * BODYPOSENET_18.limbs.index((1, hip)) + way for hip in (8, 11) for way in (0, 1)]
+    pafs[..., hips] += whole[1][..., hips]
+    found = decode(heatmaps, pafs, BODYPOSENET_18)
+    assert len(found) == 2
+    for joints, wanted in zip(found.keypoints, (place, second), strict=True):
+        seen = joints[:, 2] > 0
+        assert seen.sum() >= 14
+        assert np.abs(joints[seen, :2] - wanted[seen]).max() < 0.5
+    alone = decode(*whole, BODYPOSENET_18).scores[0]
+    odds = found.scores / (1 - found.scores)
+    assert odds[0] == pytest.approx(alone / (1 - alone), rel=0.1)
+    assert odds[1] < odds[0] / 4
 
 
 def test_of_equal_neighbours_the_first_is_the_peak():

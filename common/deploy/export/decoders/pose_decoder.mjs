@@ -98,6 +98,7 @@ export class Decoder {
     let groups = groupLimbs(pairs, peaks, this.joints);
     if (this.prior) groups = adopt(groups, peaks, this.prior);
     share(groups, peaks.bounds, this.limbs, tables);
+    countOnce(groups);
     return this.#tell(groups, peaks);
   }
 
@@ -539,4 +540,15 @@ function lead(members, [start, end], bounds, table) {
   if (!(score > STRONG)) return 0;
   members[empty] = bounds[empty] + peak;
   return score;
+}
+
+// Lets each peak count for the best of the groups that share it only. Of a share f of joints that are a group's own,
+// about f * f of its limbs have both ends of its own, and so much of its total is left.
+function countOnce(groups) {
+  const taken = new Set();
+  for (const group of [...groups].sort((one, other) => other.total - one.total)) {
+    const peaks = group.members.filter((peak) => peak >= 0);
+    group.total *= (peaks.filter((peak) => !taken.has(peak)).length / peaks.length) ** 2;
+    for (const peak of peaks) taken.add(peak);
+  }
 }
