@@ -267,9 +267,9 @@ def test_a_peak_counts_for_the_best_of_those_who_share_it(seed, people):
 
 
 def test_a_second_person_made_of_the_first_ones_joints_scores_little():
-    place = STANDING + [40, 40]
+    place = np.add(STANDING, 40)
     legs = np.isin(np.arange(18), range(8, 14))
-    second = np.where(legs[:, None], place + [60, -25], place)  # other legs below the same head and arms
+    second = np.where(legs[:, None], np.add(place, [60, -25]), place)  # other legs below the same head and arms
     heatmaps, pafs = encode(np.stack([place, second]), np.stack([np.ones(18, bool), legs]), BODYPOSENET_18, size=GRID)
     whole = encode(second[None], np.ones((1, 18), bool), BODYPOSENET_18, size=GRID)
     hips = [2 * BODYPOSENET_18.limbs.index((1, hip)) + way for hip in (8, 11) for way in (0, 1)]
