@@ -8,6 +8,7 @@ import numpy as np
 
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.plain_text import hide_secrets
+from bodyposenet.common.pose.completion import fill_missing
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.pose.point_text import DECIMALS, write_points
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton
@@ -101,14 +102,18 @@ def write_items(path: Location, items: Iterable[str]) -> None:
 def to_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_id: int) -> list[dict[str, Any]]:
     """Write people as COCO detections.
 
+    COCO's measure compares the places of all labelled joints, hidden ones too, whatever the third number says. So a
+    joint that was not found has a guess, and 0, as :func:`fill_missing` has it.
+
     Args:
-        people: In photo pixels.
+        people: In photo pixels; a joint at (0, 0) was not found.
         skeleton: Names their joints.
-        joints: Names of the annotations' joints; one that the skeleton lacks is written as not found.
+        joints: Names of the annotations' joints.
         image_id: The photo's.
 
     Returns:
-        A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0.
+        A dict a person; ``keypoints`` holds x, y and 1 for each joint that was found, a guess and 0 for others, and
+        0, 0, 0 for joints that the skeleton lacks.
     """
     return [
         {"image_id": image_id, "category_id": PERSON, "keypoints": flat, "score": score}
@@ -129,12 +134,13 @@ def dump_coco(people: People, skeleton: Skeleton, joints: Sequence[str], image_i
 
 
 def _list_triplets(people: People, skeleton: Skeleton, joints: Sequence[str]) -> np.ndarray:
-    """``(N, 3 J)``: x, y and 1 of each joint, or 0, 0, 0 where it was not found."""
+    """``(N, 3 J)``: x, y and 1 of each joint; a guess and 0 where it was not found; 0, 0, 0 where it is not known."""
     column = [skeleton.joints.index(joint) if joint in skeleton.joints else -1 for joint in joints]
-    found = np.concatenate([people.keypoints, np.zeros_like(people.keypoints[:, :1])], axis=1)[:, column]
-    placed = np.any(found, axis=-1, keepdims=True)
-    triplets: np.ndarray = np.concatenate([found[..., :2], placed], axis=-1).astype(float).round(DECIMALS)
-    return triplets.reshape(len(people), 3 * len(joints))
+    placed = np.any(people.keypoints, axis=-1, keepdims=True)
+    seen = People(np.concatenate([people.keypoints[..., :2], placed], axis=-1), people.scores)
+    guessed = fill_missing(seen, skeleton).keypoints
+    triplets = np.concatenate([guessed, np.zeros_like(guessed[:, :1])], axis=1)[:, column]
+    return triplets.astype(float).round(DECIMALS).reshape(len(people), 3 * len(joints))
 
 
 def choose_joints(skeleton: Skeleton) -> tuple[str, ...]:

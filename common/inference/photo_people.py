@@ -128,8 +128,8 @@ class PhotoPeople:
             image_id: The photo's.
 
         Returns:
-            A dict a person; ``keypoints`` holds x, y and 1 for each joint, or 0, 0, 0: COCO's 17 in their order, or the
-            skeleton's own if it lacks one of those.
+            A dict a person; ``keypoints`` holds x, y and 1 for each joint, a guess and 0 where it was not found: COCO's
+            17 in their order, or the skeleton's own if it lacks one of those.
         """
         people = read_people(self.to_entry(image_id, ""), self.skeleton)
         return to_coco(people, self.skeleton, choose_joints(self.skeleton), image_id)

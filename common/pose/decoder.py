@@ -114,21 +114,3 @@ def _people(groups, totals, points, values, stride, min_parts, most):  # type: i
                 keypoints[person, joint, 1] = points[peak, 1] * stride + (stride - 1) / 2
                 keypoints[person, joint, 2] = min(values[peak], np.float32(1))
     return keypoints, scores
-
-
-def fill_missing(people: People, skeleton: Skeleton) -> People:
-    """Put missing joints at the nearest joint found, counted in limbs; their scores stay 0.
-
-    Args:
-        people: N people of K joints, as :func:`decode` finds them.
-        skeleton: Its limbs say which joints are near.
-    """
-    keypoints = people.keypoints.copy()
-    known = keypoints[..., 2] > 0
-    for _ in range(skeleton.num_joints):
-        before = known.copy()
-        for a, b in (*skeleton.limbs, *((b, a) for a, b in skeleton.limbs)):
-            reached = before[:, a] & ~known[:, b]
-            keypoints[reached, b, :2] = keypoints[reached, a, :2]
-            known[reached, b] = True
-    return People(keypoints, people.scores)

@@ -13,6 +13,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.evaluation.coco_metrics import NAMES, coco_metrics
 from bodyposenet.common.evaluation.ground_truth import sigmas_for
 from bodyposenet.common.inference.detections import to_coco
+from bodyposenet.common.pose.completion import lay_out
 from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, COCO_17, make_skeleton
 
@@ -143,10 +144,23 @@ def test_eighteen_joints_become_cocos_seventeen_by_name():
     (made,) = to_coco(People(keypoints, np.float32([0.75])), BODYPOSENET_18, JOINTS, 42)
     assert (made["image_id"], made["category_id"], made["score"]) == (42, 1, 0.75)
     triplets = dict(zip(JOINTS, np.reshape(made["keypoints"], (17, 3)).tolist(), strict=True))
-    assert triplets["left_ear"] == [0, 0, 0]
+    assert triplets["left_ear"][2] == 0
     assert triplets["nose"] == [0.25, 100.125, 1]
     assert triplets["left_ankle"] == [13.25, 113.125, 1]  # not cut to whole pixels
     assert triplets["right_eye"] == [14.25, 114.125, 1]
+
+
+def test_a_joint_that_was_not_found_has_the_place_that_the_body_suggests():
+    body = 60j + 100 + 30 * lay_out(BODYPOSENET_18.prior)
+    keypoints = np.stack([body.real, body.imag, np.ones(18)], axis=-1)[None].astype(np.float32)
+    whole, hidden = keypoints.copy(), keypoints.copy()
+    hidden[:, BODYPOSENET_18.joints.index("left_wrist")] = 0
+    all_found, one_less = (
+        np.reshape(to_coco(People(each, np.float32([1])), BODYPOSENET_18, JOINTS, 1)[0]["keypoints"], (17, 3))
+        for each in (whole, hidden)
+    )
+    np.testing.assert_allclose(one_less[:, :2], all_found[:, :2], atol=0.01)
+    assert [JOINTS[number] for number in np.flatnonzero(one_less[:, 2] == 0)] == ["left_wrist"]
 
 
 def test_a_joint_that_the_network_does_not_know_is_not_found():

@@ -217,19 +217,6 @@ def test_the_best_people_stay_when_there_are_too_many():
     assert everybody.scores[0] > everybody.scores[-1]
 
 
-def test_missing_joints_move_to_the_nearest_joint_that_was_found():
-    joints = STANDING[None] + [20, 20]
-    visible = np.ones((1, 18), bool)
-    visible[0, [3, 4, 10]] = False  # right elbow, wrist, ankle
-    plain = decode(*maps_of(joints, visible), BODYPOSENET_18)
-    filled = fill_missing(decode(*maps_of(joints, visible), BODYPOSENET_18), BODYPOSENET_18)
-    assert (filled.keypoints[..., 2] == plain.keypoints[..., 2]).all()
-    assert (filled.keypoints[visible] == plain.keypoints[visible]).all()
-    shoulder, knee = plain.keypoints[0, 2, :2], plain.keypoints[0, 9, :2]
-    assert (filled.keypoints[0, [3, 4], :2] == shoulder).all()
-    assert (filled.keypoints[0, 10, :2] == knee).all()
-
-
 @pytest.mark.parametrize(("height", "found"), [(0.24, 0), (0.26, 1)])
 def test_peaks_below_the_heatmap_threshold_are_no_joints(height, found):
     heatmaps, pafs = maps_of(np.array([[[43.5, 43.5], [123.5, 43.5]]]), skeleton=STICK, size=(12, 20))
