@@ -76,11 +76,13 @@ def _scale_classically(distances: np.ndarray) -> np.ndarray:
     about = np.eye(len(distances)) - 1 / len(distances)
     values, vectors = np.linalg.eigh(-0.5 * about @ distances**2 @ about)
     across = vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0))
-    return across[:, 0] + 1j * across[:, -1] * (len(distances) > 1)
+    places: np.ndarray = across[:, 0] + 1j * across[:, -1] * (len(distances) > 1)
+    return places
 
 
 def _laplacian(weights: np.ndarray) -> np.ndarray:
-    return np.diag(weights.sum(axis=1)) - weights
+    laplacian: np.ndarray = np.diag(weights.sum(axis=1)) - weights
+    return laplacian
 
 
 def _lay_over(body: np.ndarray, places: np.ndarray, known: np.ndarray) -> np.ndarray:
