@@ -230,7 +230,11 @@ def count_once(groups, totals, peaks):  # type: ignore[no-untyped-def]  # noqa: 
     """
     taken = np.zeros(peaks, np.bool_)
     for group in np.argsort(-totals, kind="mergesort"):
-        joints = groups[group][groups[group] >= 0]
-        own = len(joints) - taken[joints].sum()
-        totals[group] *= (own / len(joints)) ** 2
-        taken[joints] = True
+        own, joints = 0, 0
+        for joint in range(groups.shape[1]):
+            peak = groups[group, joint]
+            if peak >= 0:
+                own += not taken[peak]
+                joints += 1
+                taken[peak] = True
+        totals[group] *= (own / joints) ** 2
