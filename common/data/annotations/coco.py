@@ -217,8 +217,8 @@ def read_annotations(
     Args:
         path: The file, as :func:`~bodyposenet.common.data.importers.load.load_document` takes it.
         joints: Names of the joints in the order of the triplets, as a dataset spec lists them, or those of each
-            category of people; by default those of the file's own categories. The joints of several categories are
-            put together by name.
+            category of people; by default those of the file's own category ``person``, or of all its categories that
+            have joints where none is called so. The joints of several categories are put together by name.
         flags: For each visibility flag of the dataset, whether it is not labelled (0), hidden (1) or visible (2); a
             joint of another flag is a problem. By default COCO's numbers, which are these.
         strict: Stop at a wrong entry. Otherwise it is left out and listed in ``problems``; a person whose keypoints
