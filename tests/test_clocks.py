@@ -111,8 +111,10 @@ def test_checkpoints_go_by_their_epochs(tmp_path, days):
 
 def test_what_names_others_appears_after_them_though_the_clock_was_set_back_meanwhile(tmp_path, monkeypatch):
     appeared = []
-    move = together._move
-    monkeypatch.setattr(together, "_move", lambda staged, final: appeared.append(final.name) or move(staged, final))
+    move = together.move_whole
+    monkeypatch.setattr(
+        together, "move_whole", lambda staged, final: appeared.append(final.name) or move(staged, final)
+    )
     with Together(tmp_path / "set") as files:
         for number, name in enumerate(("data.bin", "more.bin", "manifest.json")):
             (files.folder / name).write_text("content")

@@ -2,18 +2,15 @@
 
 import contextlib
 import logging
-import math
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import cv2
-import numpy as np
-
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detector import open_model
+from bodyposenet.common.inference.drawn_videos import Write, draw_video
 from bodyposenet.common.inference.estimator import PoseEstimator
 from bodyposenet.common.inference.frame_people import FramePeople
 from bodyposenet.common.inference.inputs import NamedVideo
@@ -26,7 +23,7 @@ from bodyposenet.common.storage.location import locate, open_to_append
 from bodyposenet.common.storage.locking import lock_at_once
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
-from bodyposenet.common.video.clip import Clip, ClipError, hush_opencv, open_clip, require_utf8
+from bodyposenet.common.video.clip import Clip, ClipError, open_clip
 from bodyposenet.common.video.names import is_camera
 from bodyposenet.common.video.watch import Watch
 
@@ -37,13 +34,6 @@ if TYPE_CHECKING:
     from bodyposenet.common.spec.words import Device, RunnerName
 
 log = logging.getLogger(__name__)
-
-CODE = "mp4v"  # MPEG-4 part 2: what OpenCV's own FFmpeg writes wherever it runs
-TICKS = 65_535  # at most, in the 1, 10, 100, ... seconds by whose whole frames OpenCV tells it a rate
-SLOWEST = 0.002  # frames a second; OpenCV takes less for none
-STILL = 1.0  # seconds of a camera's video that one frame is shown at most
-
-Write = Callable[[FramePeople], None]
 
 
 @dataclass
@@ -183,7 +173,7 @@ def _open_outputs(lines: Path, drawn: Path | None, rate: float, clip: Clip) -> I
 
         def write(found: FramePeople) -> None:
             if not writes:
-                outputs = [] if drawn is None else [_draw_video(drawn, rate, found.size, camera=clip.camera)]
+                outputs = [] if drawn is None else [draw_video(drawn, rate, found.size, camera=clip.camera)]
                 outputs.append(_write_lines(lines, camera=clip.camera))
                 writes.extend(map(opened.enter_context, outputs))
                 writes.reverse()  # lines are opened last, as a video that cannot be is to cost no earlier ones
@@ -241,67 +231,3 @@ def _append(file: BinaryIO, line: bytes) -> None:
     except OSError:
         file.truncate(before)
         raise
-
-
-@contextlib.contextmanager
-def _draw_video(path: Path, rate: float, size: tuple[int, int], *, camera: bool) -> Iterator[Write]:
-    """Open a video that appears when it is complete.
-
-    Args:
-        path: Its name.
-        rate: Frames a second.
-        size: ``(height, width)`` of the first frame; the video's sides are even numbers, as its format asks.
-        camera: Repeat frames where they come too late, so that it takes as long as what was seen.
-
-    Raises:
-        UserError: The disk does not take it.
-    """
-    height, width = (side + side % 2 for side in size)
-    rate = max(SLOWEST, round(rate, int(math.log10(TICKS / rate))))  # phones tell theirs in any number of digits
-    with appear_together(locate(path.parent), path.stem) as folder, hush_opencv():
-        staged = require_utf8(os.path.join(str(folder), path.name))
-        writer = cv2.VideoWriter(staged, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODE), rate, (width, height))
-        if not writer.isOpened():
-            raise UserError("OpenCV cannot write this video", where=str(path), fix="leave --save out")
-        written = 0
-
-        def write(found: FramePeople) -> None:
-            nonlocal written
-            image = _fit(cv2.cvtColor(found.draw(), cv2.COLOR_RGB2BGR), height, width)
-            late = math.floor(found.time * rate) - written if camera else 0
-            for _ in range(1 + min(max(0, late), math.ceil(STILL * rate))):
-                writer.write(image)
-                written += 1
-
-        try:
-            yield write
-        finally:
-            writer.release()
-        if not _is_whole(staged):
-            raise UserError("cannot be written whole", where=str(path), fix="free some space, or leave --save out")
-
-
-def _is_whole(path: str) -> bool:
-    """Tell whether an MP4 file was written to its end, which OpenCV does not: whether its boxes fill it.
-
-    A box begins with its size and its kind (ISO 14496-12); the table of frames, ``moov``, is written last.
-    """
-    place, kinds, most = 0, set[bytes](), os.path.getsize(path)
-    with open(path, "rb") as file:
-        while place < most:
-            file.seek(place)
-            head = file.read(16)
-            size = int.from_bytes(head[8:] if head[:4] == bytes((0, 0, 0, 1)) else head[:4])
-            if size < 8:
-                return False
-            kinds.add(head[4:8])
-            place += size
-    return place == most and b"moov" in kinds
-
-
-def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The image at this size: a side that is odd has its last pixels twice."""
-    if not (0 <= height - image.shape[0] <= 1 and 0 <= width - image.shape[1] <= 1):
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    edge = height - image.shape[0], width - image.shape[1]
-    return cv2.copyMakeBorder(image, 0, edge[0], 0, edge[1], cv2.BORDER_REPLICATE) if any(edge) else image

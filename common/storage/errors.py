@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,52 @@ TOLD = {
 
 # What the whole machine or disk has run out of, whatever the file
 EVERYWHERE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+# What a disk answers that has died or gone away; of one file, too, that lies where it is damaged
+DISK_FAULTS = (
+    *(errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENOKEY, errno.ESTALE, errno.ENOTCONN),
+    *(errno.EHOSTDOWN, errno.EREMOTEIO, errno.ENOLINK, errno.ETIMEDOUT),
+)
+MOST_REFUSED = 10  # files one after another, from which on the disk is at fault
+
+
+class LostDiskError(OSError):
+    """A disk that gave none of the files that were asked for last."""
+
+
+class DiskRefusals:
+    """Files that disks did not give one after another: a disk has a bad place, or gives nothing any more.
+
+    One is for a whole process: photos are read by several threads, and by stores that come and go with each piece.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files = set[str]()
+
+    @contextlib.contextmanager
+    def count(self, path: object) -> Iterator[None]:
+        """Within it a file is read; who asks again and again for one counts once, and a file that is missing never.
+
+        Raises:
+            LostDiskError: In place of what the disk says, if it gave none of the last files either.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FAULTS:
+                raise
+            with self._lock:
+                self._files.add(str(path))
+                if len(self._files) < MOST_REFUSED:
+                    raise
+            raise LostDiskError(error.errno, error.strerror, error.filename) from error
+        if self._files:
+            with self._lock:
+                self._files.clear()
+
+
+REFUSALS = DiskRefusals()
 
 
 def in_bucket(path: object) -> bool:
@@ -96,7 +143,9 @@ def _describe(error: OSError, path: object, fix: str) -> UserError | None:
         return None
     other = (f"the disk says: {os.strerror(error.errno)}", "check the disk, and run it again")
     problem, remedy = TOLD.get(error.errno, other)
-    kind = AwayError if error.errno in EVERYWHERE else UserError
+    if isinstance(error, LostDiskError):
+        problem = f"{problem}, and it gave none of the {MOST_REFUSED - 1} files before"
+    kind = AwayError if isinstance(error, LostDiskError) or error.errno in EVERYWHERE else UserError
     return kind(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
 
 

@@ -1,6 +1,7 @@
 """Files: read and written alike in every store, whole or not at all, with failures told so that they can be mended."""
 
 import contextlib
+import errno
 import io
 import mmap
 import os
@@ -128,6 +129,28 @@ def settle(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def move_whole(staged: Path, final: Path) -> None:
+    """Rename a complete file on a disk; onto another disk it is copied, whole or not at all.
+
+    Args:
+        staged: The file; it is on its disk already, see :func:`settle`.
+        final: Its new name; missing folders are made, and what is called so is replaced.
+
+    Raises:
+        UserError: A disk refuses.
+    """
+    with translate_errors(final):
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged, final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with whole_file(final) as file, staged.open("rb") as taken:
+                shutil.copyfileobj(taken, file)
+            staged.unlink()
 
 
 def rename_file(path: Path, name: str) -> None:

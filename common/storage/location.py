@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
-from bodyposenet.common.storage.errors import EVERYWHERE, in_bucket
+from bodyposenet.common.storage.errors import EVERYWHERE, REFUSALS, in_bucket
 from bodyposenet.common.storage.stores.schemes import find_scheme, locate_remote
 from bodyposenet.common.storage.stores.store import Change, Location, Stat, gather_listing
 from bodyposenet.common.storage.temporary_names import open_slot
@@ -46,9 +46,12 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
     def fetch(self, start: int = 0, end: int | None = None) -> bytes:
-        """Read the file's bytes; as much memory is taken as is read."""
-        self._refuse_special()
-        with open(self, "rb") as file:
+        """Read the file's bytes; as much memory is taken as is read.
+
+        Raises:
+            LostDiskError: The disk gave none of the last files either.
+        """
+        with REFUSALS.count(self), self.open_stream() as file:
             if start:
                 file.seek(start)
             if end is None:  # a pipe, too, which has no size

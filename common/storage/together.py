@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import settle, whole_file
+from bodyposenet.common.storage.files import move_whole, settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
@@ -147,7 +147,7 @@ class Together:
         for name in names:
             staged, final = self.folder / name, self._find_final(name)
             if staged.is_file() and (name in self._elsewhere or not name.startswith(ELSEWHERE)):
-                _move(staged, final)
+                move_whole(staged, final)
         if names:
             self._note(Journal((), _read(self._journal).wrote))
 
@@ -292,17 +292,3 @@ def _require_free(final: Path) -> None:
         if not os.access(final.parent, os.W_OK):
             code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code), str(final))
-
-
-def _move(staged: Path, final: Path) -> None:
-    """Rename a complete file; onto another disk it is copied, whole or not at all."""
-    with translate_errors(final):
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staged, final)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            with whole_file(final) as file, staged.open("rb") as taken:
-                shutil.copyfileobj(taken, file)
-            staged.unlink()

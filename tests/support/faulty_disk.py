@@ -1,15 +1,15 @@
-"""A faulty disk: what the kernel answers when one file of it is asked for."""
+"""A faulty disk: what the kernel answers when one file of it is asked for, or any of a folder."""
 
 import builtins
 import os
 
 
 def fail_reading(monkeypatch, path, code, *, when="read"):
-    """Let reading a file fail with an error number; all others are read as ever.
+    """Let reading a file, or all files of a folder, fail with an error number; all others are read as ever.
 
     Args:
         monkeypatch: pytest's.
-        path: The file.
+        path: The file; or a folder, which itself still lists.
         code: Of ``errno``.
         when: ``stat`` fails when the file is looked at or opened, ``open`` when it is opened, ``read`` when its bytes
             are asked for.
@@ -22,20 +22,23 @@ def fail_reading(monkeypatch, path, code, *, when="read"):
 
 class _Disk:
     def __init__(self, path, code, when):
-        self.path, self.code, self.when = path, code, when
+        self.path, self.code, self.when, self.is_folder = path, code, when, os.path.isdir(path)
         self.calls = builtins.open, os.stat, os.scandir
 
     def fail(self, name, *steps):
         """Fail in one of these steps, if it is this file's turn."""
-        asked = os.path.abspath(name) if isinstance(name, str | os.PathLike) else None
-        if asked == self.path and self.when in steps:
+        if self.when in steps and self.means(name):
             raise OSError(self.code, os.strerror(self.code), str(name))
+
+    def means(self, name):
+        """Whether a name is the file's, or that of one in the folder."""
+        asked = os.path.abspath(name) if isinstance(name, str | os.PathLike) else ""
+        return asked.startswith(f"{self.path}{os.sep}") or (asked == self.path and not self.is_folder)
 
     def open(self, name, *args, **options):
         self.fail(name, "stat", "open")
         file = self.calls[0](name, *args, **options)
-        meant = isinstance(name, str | os.PathLike) and os.path.abspath(name) == self.path
-        return _Broken(file, self) if meant else file
+        return _Broken(file, self) if self.means(name) else file
 
     def stat(self, name, *args, **options):
         self.fail(name, "stat")

@@ -52,11 +52,11 @@ def people_kinds(
     file: str,
     unnamed: Sequence[str] = (),
 ) -> Kinds:
-    """Match the categories of a file with those of a dataset spec.
+    """Match the categories of a file with those of a dataset spec, or choose which are people without one.
 
     A category of the spec is the file's of that name, in any case. Where no name matches, a spec's only category is
-    each of the file's that has keypoints. Where the file names no joints at all, those of the spec count, for the
-    categories of its names, or for all if there is none.
+    each of the file's that has keypoints. Without a spec there is one category, ``person``. Where the file names no
+    joints at all, those of the spec count, for the categories of its names, or for all if there is none.
 
     Args:
         categories: ``categories`` of the file.
@@ -68,19 +68,20 @@ def people_kinds(
         UserError: The file names no joints and the spec neither, or they disagree.
     """
     own, names = _describe(categories, file), _list_names(categories)
-    if joints is None and own:
-        joined = _join([(number, given) for number, (_, given) in own.items()])
-        return replace(joined, others=names.keys() - own.keys(), names={each: names[each] for each in own})
-    if joints is None and not unnamed:
+    if joints is None and not own and not unnamed:
         raise _not_coco(file, "no category names 'keypoints'")
     asked = joints if isinstance(joints, Mapping) else {"person": joints or unnamed}
     matched = _match_names([*asked], {number: name for number, (name, _) in own.items()}, names, file)
-    kinds = [
-        (number, name_joints(own[number][1], asked[name], file) if own else asked[name])
-        for number, name in matched.items()
-    ]
+    if joints is None and own:
+        joined = _join([(number, own[number][1]) for number in matched])
+    else:
+        kinds = [
+            (number, name_joints(own[number][1], asked[name], file) if own else asked[name])
+            for number, name in matched.items()
+        ]
+        joined = _join(kinds, list(asked.values()))
     called, others = {number: names[number] for number in matched}, names.keys() - matched.keys()
-    return replace(_join(kinds, list(asked.values())), others=others, names=called)
+    return replace(joined, others=others, names=called)
 
 
 def _match_names(asked: Sequence[str], own: Mapping[Key, str], names: Mapping[Key, str], file: str) -> dict[Key, str]:

@@ -4,7 +4,6 @@ A file's values are taken out in columns, so that a hundred thousand people cost
 people are made of the columns when they are asked for.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from bodyposenet.common.data.annotations.annotation_table import annotation_tabl
 from bodyposenet.common.data.annotations.categories import Kinds, people_kinds
 from bodyposenet.common.data.annotations.compact_columns import read_outline
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation
+from bodyposenet.common.data.annotations.odd_files import warn_of_oddities
 from bodyposenet.common.data.annotations.problems import Problem, refuse
 from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable, photo_table
 from bodyposenet.common.data.importers.document import collector_paused
@@ -37,18 +37,6 @@ __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "re
 
 Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
 COCO_FLAGS = {0: 0, 1: 1, 2: 2}
-VISIBLE = 2  # a flag of COCO
-_ALL_HIDDEN = (
-    "%s: no labelled joint is visible, all are hidden: where a flag means visible in this file, visibility_flags of "
-    "the dataset spec says so"
-)
-_CORNERS = (
-    "%s: boxes look like left, top, right and bottom; COCO's are x, y, width and height: people count as larger than "
-    "they are"
-)
-SURE_JOINTS, SURE_PEOPLE, LOOKED_AT = 5, 3, 2000  # joints of each, and people, that tell what boxes are
-MOST_CORNERS = 0.9  # share of people whose boxes are corners, of files where they are
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,8 +217,8 @@ def read_annotations(
     Args:
         path: The file, as :func:`~bodyposenet.common.data.importers.load.load_document` takes it.
         joints: Names of the joints in the order of the triplets, as a dataset spec lists them, or those of each
-            category of people; by default those of the file's own categories. The joints of several categories are
-            put together by name.
+            category of people; by default those of the file's own category ``person``, or of all its categories that
+            have joints where none is called so. The joints of several categories are put together by name.
         flags: For each visibility flag of the dataset, whether it is not labelled (0), hidden (1) or visible (2); a
             joint of another flag is a problem. By default COCO's numbers, which are these.
         strict: Stop at a wrong entry. Otherwise it is left out and listed in ``problems``; a person whose keypoints
@@ -286,32 +274,9 @@ def _read(
     images, annotations, annotated = annotation_table(
         entries["annotations"], kinds, images, flags, str(path), problems, album
     )
-    visible = [flag for flag, code in flags.items() if code == VISIBLE]
-    if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
-        log.warning(_ALL_HIDDEN, path)
-    if _are_corners(annotations, flags):
-        log.warning(_CORNERS, path)
+    warn_of_oddities(annotations, flags, str(path))
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, None, annotated, kinds)
-
-
-def _are_corners(annotations: AnnotationTable, flags: Mapping[int, int]) -> bool:
-    """Tell whether boxes are left, top, right and bottom: they end where joints do only if they are read so.
-
-    A box tells if its left or top is more than twice as large as what lies between the ends of box and joints; that can
-    be so of one of both readings. The first people of whom enough is labelled are looked at.
-    """
-    rows = np.flatnonzero(annotations.num_keypoints >= SURE_JOINTS)[:LOOKED_AT]
-    if len(rows) < SURE_PEOPLE:
-        return False
-    keypoints, boxes = annotations.keypoints[rows], annotations.boxes[rows]
-    labelled = np.isin(keypoints[..., 2], [flag for flag, code in flags.items() if code > 0])
-    ends = np.where(labelled[..., None], keypoints[..., :2], -np.inf).max(axis=1)
-    start, last = boxes[:, :2], boxes[:, 2:]
-    corners = start > 2 * np.abs(ends - last) + 2
-    sizes = start > 2 * np.abs(ends - start - last) + 2
-    told = corners.any(axis=1) & ~sizes.any(axis=1)
-    return bool(told.mean() > MOST_CORNERS)
 
 
 def _not_coco(path: Location, why: str) -> UserError:

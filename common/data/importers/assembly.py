@@ -2,10 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bodyposenet.common.data.importers.document import Fault
+from bodyposenet.common.data.importers.regions import normalize_label
+from bodyposenet.common.errors import UserError
 
 Fields = dict[str, Any]
 Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
@@ -138,3 +140,28 @@ def choose_people(names: Sequence[str], joints: Joints) -> list[str]:
         if found:
             return found
     return list(names)
+
+
+def name_joints(points: Collection[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
+    """Name the joints of each kind of people: those of the dataset spec, or else the labels of points, sorted.
+
+    Args:
+        points: Labels of points.
+        joints: As the dataset spec has them.
+        people: The kinds.
+        where: The file or folder, for the message.
+
+    Raises:
+        UserError: Labels fit none of the spec's joints, and some of these have no label.
+    """
+    if joints is None:
+        return {kind: sorted(points) for kind in people}
+    named = dict(joints) if isinstance(joints, Mapping) else {kind: joints for kind in people}
+    known = {normalize_label(name) for names in named.values() for name in names}
+    strange = [label for label in points if normalize_label(label) not in known]
+    unused = [name for name in sorted(known) if name not in set(map(normalize_label, points))]
+    if strange and unused:
+        fix = f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}"
+        raise UserError(f"the points {', '.join(strange[:5])} are no joints of the dataset spec", where=where, fix=fix)
+    default = next(iter(named.values()))
+    return {kind: named.get(kind, default) for kind in people}

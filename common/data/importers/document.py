@@ -183,7 +183,7 @@ def choose_document(names: Sequence[str], choice: str, where: str) -> str:
     documents = [name for name in names if name.lower().endswith((".json", ".json.gz")) and not _is_note(name)]
     people = [name for name in documents if posixpath.basename(name).startswith(_KEYPOINTS)]
     results = [name for name in documents if posixpath.basename(name) == "result.json"]
-    if choice:
+    if choice and documents:
         return _find_named(documents, choice, where)
     usable = people or results or documents
     if not usable:
@@ -205,7 +205,7 @@ def _find_named(documents: Sequence[str], choice: str, where: str) -> str:
     found = [choice] if choice in documents else [known[choice]] if choice in known else named
     if len(found) == 1:
         return found[0]
-    told = ", ".join([*known][:_MOST_TOLD]) or "none"
+    told = ", ".join([*known][:_MOST_TOLD])
     raise UserError(f"no annotation file {choice!r} in it", where=where, fix=f"name one of: {told}")
 
 

@@ -122,8 +122,8 @@ def no_annotations(names: Sequence[str], where: str) -> UserError:
     """Make the error for an archive without JSON files, told by what it has instead."""
     problem, fix = "it holds no annotation file", _KNOWN
     for fits, told in _MEMBERS:
-        if any(fits(name.lower()) for name in names):
-            problem, fix = told
+        if found := next((name for name in names if fits(name.lower())), ""):
+            problem, fix = f"{told[0]}: {found}", told[1]
             break
     return UserError(problem, where=where, fix=fix)
 

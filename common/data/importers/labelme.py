@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people
+from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people, name_joints
 from bodyposenet.common.data.importers.document import Fault, objects
 from bodyposenet.common.data.importers.json_text import parse
 from bodyposenet.common.data.importers.regions import HIDDEN, NOT_LABELLED, normalize_label, parse_number
@@ -96,7 +96,7 @@ def from_labelme(
     if not points:
         raise UserError("nobody labelled a point in it", where=where, fix=BOX_FIX)
     people = choose_people(list(boxes), joints) or ["person"]
-    names = _name_joints(points, joints, people, where)
+    names = name_joints(points, joints, people, where)
     assembly = Assembly(names, where)
     for photo in photos:
         _add_photo(assembly, photo)
@@ -176,21 +176,6 @@ def _read_shape(entry: Fields) -> _Shape:
     remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
     spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
     return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
-
-
-def _name_joints(points: Counter[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
-    """Name the joints of each kind of people: the spec's, or else the labels of points, sorted."""
-    if joints is None:
-        return {kind: sorted(points) for kind in people}
-    named = dict(joints) if isinstance(joints, Mapping) else {kind: joints for kind in people}
-    known = {normalize_label(name) for names in named.values() for name in names}
-    strange = [label for label in points if normalize_label(label) not in known]
-    unused = [name for name in sorted(known) if name not in set(map(normalize_label, points))]
-    if strange and unused:
-        fix = f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}"
-        raise UserError(f"the points {', '.join(strange[:5])} are no joints of the dataset spec", where=where, fix=fix)
-    default = next(iter(named.values()))
-    return {kind: named.get(kind, default) for kind in people}
 
 
 @dataclass(eq=False)

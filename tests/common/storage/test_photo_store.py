@@ -1,5 +1,6 @@
 """Photo stores: a folder and a zip archive, on a disk and in a bucket, are the same to who reads them."""
 
+import errno
 import os
 import pickle
 import random
@@ -9,6 +10,7 @@ import zipfile
 
 import pytest
 from support.archives import packed, packed_plainly
+from support.faulty_disk import fail_reading
 
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage import photo_store
@@ -265,3 +267,57 @@ def test_an_archive_within_an_archive_is_told(tmp_path):
     (tmp_path / "outer.zip").write_bytes(packed({"inner.zip": packed({"images/a.jpg": b"a"})}))
     with pytest.raises(UserError, match=r"inner\.zip/images/: an archive within an archive is not looked into"):
         open_photos(tmp_path / "outer.zip/inner.zip/images")
+
+
+def read_each(store, names):
+    """The contents, or the kinds of errors."""
+    found = []
+    for name in names:
+        try:
+            found.append(store.read(name))
+        except UserError as error:
+            found.append(type(error))
+    return found
+
+
+MANY = [f"{number:02}.jpg" for number in range(14)]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EUCLEAN])
+def test_a_disk_that_gives_no_photo_any_more_is_told_after_some(tmp_path, monkeypatch, code):
+    store = a_store("folder", tmp_path, dict.fromkeys(MANY, b"photo"))
+    assert store.read(MANY[0]) == b"photo"
+    fail_reading(monkeypatch, store.folder, code)
+    found = []
+    for name in MANY:
+        job = pickle.loads(pickle.dumps(store))  # as each job of a worker has a store of its own
+        found += read_each(job, [name])
+    assert found == [UserError] * 9 + [AwayError] * 5
+    with pytest.raises(AwayError, match=rf"{MANY[0]}: .*, and it gave none of the 9 files before; .*run it again"):
+        store.read(MANY[0])
+    monkeypatch.undo()
+    assert read_each(store, MANY) == [b"photo"] * 14  # and the next row begins anew
+    fail_reading(monkeypatch, store.folder, code)
+    assert read_each(store, MANY) == [UserError] * 9 + [AwayError] * 5
+
+
+def test_a_disk_that_gives_some_photos_is_at_fault_for_none(tmp_path, monkeypatch):
+    store = a_store("folder", tmp_path, dict.fromkeys(MANY, b"photo"))
+    assert store.read(MANY[8]) == b"photo"
+    for name in MANY[:8] + MANY[9:]:
+        fail_reading(monkeypatch, store.folder / name, errno.EIO)
+    assert read_each(store, MANY) == [UserError] * 8 + [b"photo"] + [UserError] * 5
+
+
+def test_a_photo_that_is_asked_for_again_and_again_is_one(tmp_path, monkeypatch):
+    store = a_store("folder", tmp_path, dict.fromkeys(MANY, b"photo"))
+    assert store.read(MANY[0]) == b"photo"
+    fail_reading(monkeypatch, store.folder, errno.EIO)
+    assert read_each(store, MANY[:3] * 8) == [UserError] * 24
+
+
+def test_photos_that_are_not_there_say_nothing_of_the_disk(tmp_path, monkeypatch):
+    store = a_store("folder", tmp_path, dict.fromkeys(MANY, b"photo"))
+    assert read_each(store, [MANY[0], *(f"none-{number}.jpg" for number in range(30))]) == [b"photo"] + [UserError] * 30
+    fail_reading(monkeypatch, store.folder, errno.EIO)
+    assert read_each(store, ["none.jpg", *MANY[:9], "none.jpg", MANY[9]]) == [UserError] * 11 + [AwayError]

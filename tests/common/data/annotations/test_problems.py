@@ -134,15 +134,28 @@ def two_kinds():
     return content
 
 
-@pytest.mark.parametrize("given", [None, {"person": JOINTS, "child": ("hat", "nose")}])
-def test_joints_of_several_kinds_of_people_are_put_together_by_name(read, given):
-    coco = read(two_kinds(), given)
+@pytest.mark.parametrize("named", [True, False])
+def test_joints_of_several_kinds_of_people_are_put_together_by_name(read, named):
+    """Those that are asked for, or all where none is called a person."""
+    content = two_kinds()
+    content["categories"][0]["name"] = "person" if named else "adult"
+    coco = read(content, {"person": JOINTS, "child": ("hat", "nose")} if named else None)
     adult, child = coco.photos[0].people
     assert coco.joints == (*JOINTS, "hat")
     assert adult.keypoints[-1].tolist() == [0, 0, 0]
     assert child.keypoints[0].tolist() == [40, 50, 1]
     assert child.keypoints[-1].tolist() == [20, 30, 2]
     assert child.num_keypoints == 2
+
+
+@pytest.mark.parametrize("name", ["person", "Person"])
+def test_without_a_spec_a_person_is_who_is_one_by_a_spec_that_names_nobody_else(read, name):
+    content = two_kinds()
+    content["categories"][0]["name"] = name
+    coco = read(content)
+    assert [person.annotation_id for person in coco.photos[0].people] == [1]
+    assert coco.joints == tuple(JOINTS)
+    assert coco.annotations.keypoints[:].tolist() == read(content, JOINTS).annotations.keypoints[:].tolist()
 
 
 @pytest.mark.parametrize(("step", "way"), [(-1, "one below"), (1, "one above")])

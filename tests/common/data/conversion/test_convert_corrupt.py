@@ -303,6 +303,20 @@ def test_what_no_photo_is_to_blame_for_ends_a_conversion_and_it_goes_on_later(tm
     assert convert_dataset(spec, tmp_path / "out/train").images == 3
 
 
+def test_a_disk_that_dies_meanwhile_ends_a_conversion_and_it_goes_on_later(tmp_path, monkeypatch):
+    images = [image(number, name=f"{'old' if number < 5 else 'dead'}/{number}.png") for number in range(1, 30)]
+    people = [annotation(number, number, (10, 10, 60, 80)) for number in range(1, 30)]
+    spec = write_dataset(tmp_path, images, people)
+    with monkeypatch.context() as patch:
+        fail_reading(patch, tmp_path / "images/dead", errno.EIO)
+        with pytest.raises(
+            AwayError, match=r"images/dead/\d+\.png: the disk does not read or write any more, and it gave"
+        ):
+            convert_dataset(spec, tmp_path / "out/train")
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert convert_dataset(spec, tmp_path / "out/train").images == 29
+
+
 def test_a_folder_that_may_not_be_looked_at_any_more_stops_a_conversion(tmp_path):
     """Else all its photos would be left out, one by one."""
     (tmp_path / "spec.json").write_text(three_photos(tmp_path).model_dump_json(by_alias=True))

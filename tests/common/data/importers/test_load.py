@@ -69,6 +69,17 @@ def test_of_several_annotation_files_one_is_named_after_a_hash_mark(load, tmp_pa
     assert "no zip archive" in told(load, PEOPLE, name="e.zip", choice="#Train")
 
 
+@pytest.mark.parametrize("choice", ["", "#val"])
+def test_an_archive_without_annotations_says_what_it_holds_whatever_is_named_in_it(load, choice):
+    nested = zipped({"a.jpg": b"\xff\xd8", "sets/inner.zip": zipped({"val.json": PEOPLE})})
+    assert told(load, nested, name="e.zip", choice=choice).endswith(
+        "e.zip: it holds a zip archive in place of annotations: sets/inner.zip; unpack it"
+    )
+    assert "e.zip: it holds no annotation file; name or pack" in told(
+        load, zipped({"a.jpg": b"\xff\xd8"}), name="e.zip", choice=choice
+    )
+
+
 def test_backslashes_between_folders_of_an_archive_are_slashes(load):
     members = {f"{half}\\_annotations.coco.json": PEOPLE | {"info": {"half": half}} for half in ("train", "valid")}
     packed = zipped(members | {"__MACOSX\\train\\_annotations.coco.json": b"\0"})

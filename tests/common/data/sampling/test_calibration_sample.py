@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from support.coco_files import annotation, document, image, write_annotations, write_dataset
+from support.coco_files import annotation, dataset_spec, document, image, write_annotations, write_dataset
 
 from bodyposenet.common.cli.main import main
-from bodyposenet.common.data.annotations.coco import read_annotations
+from bodyposenet.common.data.annotations.coco import read_annotations, read_half
 from bodyposenet.common.data.sampling.calibration_sample import copy_sample, flat_names, sample_calibration
 from bodyposenet.common.data.sampling.stratified import Traits, read_traits, representative
 from bodyposenet.common.errors import UserError
@@ -38,6 +38,23 @@ def test_a_file_that_names_no_joints_gives_the_sample_of_one_that_does(tmp_path)
     file.write_text(json.dumps(content))
     sample_calibration(file, photos, tmp_path / "nameless", num_images=4)
     assert names_in(tmp_path / "nameless") == names_in(tmp_path / "whole")
+
+
+def test_of_several_categories_with_joints_people_are_those_that_a_conversion_takes(tmp_path, caplog):
+    """Photos of dogs alone are of nobody; those in which no category is a person are of all, which is told."""
+    file, photos = drawn_set(tmp_path)
+    content = json.loads(file.read_text())
+    content["categories"].append(content["categories"][0] | {"id": 2, "name": "dog"})
+    for entry in content["annotations"][:7]:
+        entry["category_id"] = 2
+    file.write_text(json.dumps(content))
+    converted = {photo.file_name for photo in read_half(dataset_spec(tmp_path), "train").photos if photo.people}
+    done = sample_calibration(file, photos, tmp_path / "people", num_images=5)
+    assert (done.qualified, {*names_in(tmp_path / "people")}) == (5, converted)
+    content["categories"][0]["name"] = "cat"
+    file.write_text(json.dumps(content))
+    assert sample_calibration(file, photos, tmp_path / "all", num_images=12).qualified == 12
+    assert "taken for people: 'cat', 'dog'" in caplog.text
 
 
 def names_in(folder):

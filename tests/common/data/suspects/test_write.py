@@ -158,7 +158,8 @@ def test_of_categories_with_joints_of_their_own_each_has_its_own(tmp_path):
     content = document(IMAGES, [*LABELS, ALONE | {"id": 17, "image_id": 70, "category_id": 2, "keypoints": [50] * 9}])
     content["annotations"][-1]["keypoints"][2::3] = [2, 0, 1]
     content["categories"] += [{"id": 2, "name": "face", "keypoints": names}]
-    coco = read_annotations(write_annotations(tmp_path / "people.json", content), strict=False)
+    people = {"person": COCO_17.joints, "face": names}
+    coco = read_annotations(write_annotations(tmp_path / "people.json", content), people, strict=False)
     write_suspects(locate(tmp_path), find_by_geometry(coco), COCO_17, kinds=coco.kinds)
     written, content = read_people(tmp_path / "suspects.json")
     assert content["categories"][1]["keypoints"] == names

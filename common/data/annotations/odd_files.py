@@ -1,0 +1,58 @@
+"""Odd files: what looks wrong with an annotation file as a whole, and is told as nobody can know it.
+
+No visible joint may be meant, or boxes of left, top, right and bottom, where COCO's are x, y, width and height.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from bodyposenet.common.data.annotations.tables import AnnotationTable
+
+_ALL_HIDDEN = (
+    "%s: no labelled joint is visible, all are hidden: where a flag means visible in this file, visibility_flags of "
+    "the dataset spec says so"
+)
+_CORNERS = (
+    "%s: boxes look like left, top, right and bottom; COCO's are x, y, width and height: people count as larger than "
+    "they are"
+)
+VISIBLE = 2  # a flag of COCO
+SURE_JOINTS, SURE_PEOPLE, LOOKED_AT = 5, 3, 2000  # joints of each, and people, that tell what boxes are
+MOST_CORNERS = 0.9  # share of people whose boxes are corners, of files where they are
+log = logging.getLogger(__name__)
+
+
+def warn_of_oddities(annotations: AnnotationTable, flags: Mapping[int, int], where: str) -> None:
+    """Log a warning where all joints of a file are hidden, and where its boxes are corners.
+
+    Args:
+        annotations: The file's.
+        flags: For each of its visibility flags, whether it is not labelled (0), hidden (1) or visible (2).
+        where: The file.
+    """
+    visible = [flag for flag, code in flags.items() if code == VISIBLE]
+    if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
+        log.warning(_ALL_HIDDEN, where)
+    if _are_corners(annotations, flags):
+        log.warning(_CORNERS, where)
+
+
+def _are_corners(annotations: AnnotationTable, flags: Mapping[int, int]) -> bool:
+    """Tell whether boxes are left, top, right and bottom: they end where joints do only if they are read so.
+
+    A box tells if its left or top is more than twice as large as what lies between the ends of box and joints; that can
+    be so of one of both readings. The first people of whom enough is labelled are looked at.
+    """
+    rows = np.flatnonzero(annotations.num_keypoints >= SURE_JOINTS)[:LOOKED_AT]
+    if len(rows) < SURE_PEOPLE:
+        return False
+    keypoints, boxes = annotations.keypoints[rows], annotations.boxes[rows]
+    labelled = np.isin(keypoints[..., 2], [flag for flag, code in flags.items() if code > 0])
+    ends = np.where(labelled[..., None], keypoints[..., :2], -np.inf).max(axis=1)
+    start, last = boxes[:, :2], boxes[:, 2:]
+    corners = start > 2 * np.abs(ends - last) + 2
+    sizes = start > 2 * np.abs(ends - start - last) + 2
+    told = corners.any(axis=1) & ~sizes.any(axis=1)
+    return bool(told.mean() > MOST_CORNERS)
