@@ -1,7 +1,8 @@
 """LabelMe: a JSON file for each photo; shapes of one ``group_id`` are one person: a rectangle and the points of joints.
 
 A point without a group belongs to the only rectangle of a person that holds it. A flag that is set, or the description,
-tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``).
+tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``); X-AnyLabeling
+writes the same files, and that a hidden joint is ``difficult``.
 """
 
 import json
@@ -174,6 +175,7 @@ def _read_shape(entry: Fields) -> _Shape:
     flags = entry["flags"] if isinstance(entry.get("flags"), dict) else {}
     remarks = [name for name, value in flags.items() if value is True]
     remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
+    remarks += ["hidden"] if kind == "point" and entry.get("difficult") is True else []
     spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
     return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
 

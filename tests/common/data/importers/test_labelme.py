@@ -122,6 +122,20 @@ def test_flags_and_descriptions_tell_what_is_hidden_or_not_there(tmp_path):
     }  # fmt: skip
 
 
+def test_what_x_anylabeling_calls_difficult_is_hidden(tmp_path, expected):
+    """Its "useDifficult": https://github.com/CVHub520/X-AnyLabeling, examples/estimation/pose_estimation."""
+    documents = files()
+    for shape in (shape for content in documents.values() for shape in content["shapes"]):
+        shape |= {"difficult": shape.pop("flags")["occluded"], "attributes": {}, "kie_linking": []}
+        if shape["shape_type"] == "rectangle":  # all four corners
+            (right, bottom), (left, top) = shape["points"]
+            corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            shape |= {"points": corners, "difficult": True}
+    found = read(write(tmp_path / "mine", documents))
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+
+
 def test_labels_that_are_no_joints_of_the_spec_are_refused(tmp_path):
     documents = files()
     for shape in documents["a.json"]["shapes"]:
