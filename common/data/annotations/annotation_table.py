@@ -1,5 +1,7 @@
 """Annotation table: the people of a file, checked in bulk and put in the order of their photos."""
 
+import posixpath
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +51,8 @@ def annotation_table(
     _refuse_shifted(told, {*images.ids.tolist(), *(problem.image_id for problem in problems)}, file)
     photos = _find_indices(draft.image_ids, images.ids)
     draft.suspect |= (photos < 0) | np.isin(draft.image_ids, [*images.numbers.values()])
-    reader = EntryReader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1)
+    numbers = images.numbers or _find_photos({key for key in told if isinstance(key, str)}, images)
+    reader = EntryReader(kinds, images, flags, file, problems, int(draft.ids.max(initial=0)) + 1, numbers)
     for place in np.flatnonzero(draft.suspect).tolist():
         draft.put(place, reader.read(entries[draft.rows[place]], int(draft.rows[place])))
     photos = _find_indices(draft.image_ids, images.ids)
@@ -73,8 +76,18 @@ def annotation_table(
         segmentations=draft.segmentations,
         categories=draft.categories,
     )
-    named = (images.numbers.get(key) if isinstance(key, str) else key for key in told)
+    named = (numbers.get(key) if isinstance(key, str) else key for key in told)
     return images, table, frozenset(images.ids.tolist()).intersection(key for key in named if key is not None)
+
+
+def _find_photos(texts: set[str], images: PhotoTable) -> dict[str, int]:
+    """Find the photos that texts name in place of ids, by path, file or what is before its ending, where it is one."""
+    meant = defaultdict(set)
+    for number, name in zip(images.ids.tolist(), images.file_names, strict=True) if texts else ():
+        base = posixpath.basename(name)
+        for text in {name, base, posixpath.splitext(base)[0]} & texts:
+            meant[text].add(number)
+    return {text: min(found) for text, found in meant.items() if len(found) == 1}
 
 
 def _refuse_shifted(told: set[int | str | None], known: set[int | None], file: str) -> None:

@@ -10,6 +10,7 @@ from bodyposenet.common.errors import UserError
 
 log = logging.getLogger(__name__)
 _BETWEEN = re.compile(r"[\s_\-]+")
+LEFT_OUT = -1  # the place of a joint that is not asked for
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Kinds:
 
     Attributes:
         joints: Names of all joints: those of the categories put together by name.
-        columns: For each category id, the numbers of its joints among ``joints``.
+        columns: For each category id, the numbers of its joints among ``joints``; ``LEFT_OUT`` for those that a dataset
+            spec does not ask for.
         default: Stands for the category of an annotation that names none, or one that the file does not describe.
         others: Ids of categories that are not of people.
         names: Of the categories of people, by their ids.
@@ -155,11 +157,17 @@ def _describe(categories: Sequence[object], file: str) -> dict[Key, tuple[str, t
 def name_joints(own: Sequence[str], asked: Sequence[str], file: str) -> tuple[str, ...]:
     """Name the joints of a file as the dataset spec does, in the order of the file.
 
-    Names are compared without case, blanks, dashes and underscores.
+    Names are compared without case, blanks, dashes and underscores. Joints that the spec does not ask for, where all of
+    the spec's are among the file's, get an empty name: they are left out.
 
     Raises:
-        UserError: There are more or fewer, or names fit none of the spec's; the message lists which are left over.
+        UserError: There are fewer, or names fit none of the spec's; the message lists which are left over.
     """
+    spelled = {_bare(name): name for name in asked}
+    further = [name for name in own if _bare(name) not in spelled]
+    if len(own) > len(asked) == len(spelled) == len({*map(_bare, own)} & spelled.keys()) == len(own) - len(further):
+        log.warning("%s: joints that the dataset spec does not ask for are left out: %s", file, ", ".join(further))
+        return tuple(spelled.get(_bare(name), "") for name in own)
     if len(own) != len(asked):
         raise UserError(
             f"its people have {len(own)} joints ({', '.join(own)}), those of the dataset spec {len(asked)}",
@@ -191,8 +199,8 @@ def _join(kinds: Sequence[tuple[Key, Sequence[str]]], asked: Sequence[Sequence[s
     lists = [names for _, names in kinds] or list(asked)
     joints = tuple(dict.fromkeys(name for names in asked or lists for name in names))
     places = {name: number for number, name in enumerate(joints)}
-    columns = {number: tuple(places[name] for name in names) for number, names in kinds}
-    return Kinds(joints, columns, tuple(places[name] for name in lists[0]) if lists else None)
+    columns = {number: tuple(places.get(name, LEFT_OUT) for name in names) for number, names in kinds}
+    return Kinds(joints, columns, tuple(places.get(name, LEFT_OUT) for name in lists[0]) if lists else None)
 
 
 def _not_coco(file: str, why: str) -> UserError:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.categories import Kinds
+from bodyposenet.common.data.annotations.categories import LEFT_OUT, Kinds
 from bodyposenet.common.data.annotations.compact_columns import KINDS, Joints, Outlines
 from bodyposenet.common.data.annotations.fields import Columns, Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.ids import read_key
@@ -141,13 +141,17 @@ def blank_flag(flags: Mapping[int, int]) -> int:
 
 
 def spread_joints(numbers: Floats, columns: Sequence[int], joints: int, blank: int) -> Floats:
-    """Spread ``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others get the flag ``blank``."""
+    """Spread ``(E, 3 K')`` triplets of some joints to ``(E, K, 3)`` of all; the others get the flag ``blank``.
+
+    Those of the columns ``LEFT_OUT`` go nowhere.
+    """
     own = numbers.reshape(len(numbers), len(columns), 3)
     if tuple(columns) == tuple(range(joints)):
         return own
     keypoints = np.zeros((len(own), joints, 3))
     keypoints[..., 2] = blank
-    keypoints[:, list(columns)] = own
+    kept = [place for place, column in enumerate(columns) if column != LEFT_OUT]
+    keypoints[:, [columns[place] for place in kept]] = own[:, kept]
     return keypoints
 
 

@@ -25,15 +25,23 @@ class EntryReader:
         file: The file's name.
         problems: Gets what is wrong. Photos that it tells of already were left out: their annotations go untold.
         fresh: Number for the first annotation that has none; the others follow.
+        numbers: Of photos that annotations name by texts.
     """
 
     def __init__(
-        self, kinds: Kinds, images: PhotoTable, flags: Mapping[int, int], file: str, problems: list[Problem], fresh: int
+        self,
+        kinds: Kinds,
+        images: PhotoTable,
+        flags: Mapping[int, int],
+        file: str,
+        problems: list[Problem],
+        fresh: int,
+        numbers: Mapping[str, int],
     ) -> None:
         self.kinds, self.flags, self.file, self.problems = kinds, flags, file, problems
         self.images, self.invented = set(images.ids.tolist()), {*images.numbers.values()}
         self.refused = {problem.image_id for problem in problems} - {None, *self.images}  # photos, told already
-        self.mender, self.fresh = Mender(images.numbers, flags), count(fresh)
+        self.mender, self.fresh = Mender(numbers, flags), count(fresh)
 
     def read(self, fields: dict[str, Any], number: int) -> dict[str, Any] | None:
         """Read an annotation by the names of a draft's columns; without keypoints or None if they are wrong."""

@@ -20,7 +20,7 @@ class Mender:
     """Mends one annotation after another; what cannot be mended stays as it is, for the check to tell.
 
     Args:
-        photos: Numbers of photos whose ids are texts.
+        photos: Numbers of photos that are named by texts.
         flags: The dataset's visibility flags, and whether they mean not labelled (0) or labelled (more).
     """
 

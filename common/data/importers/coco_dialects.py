@@ -137,6 +137,15 @@ def _images(entries: object, where: str) -> list[Fields]:
     return list(first.values())
 
 
+def list_categories(document: Fields) -> None:
+    """Make a list of categories of one that stands alone, or of those that stand by their ids."""
+    given = document.get("categories")
+    if not isinstance(given, dict):
+        return
+    alone = any(not isinstance(entry, dict) for entry in given.values())
+    document["categories"] = [given] if alone else [{"id": number} | entry for number, entry in given.items()]
+
+
 def name_crowdpose(document: Fields, where: str) -> None:
     """Name the joints of CrowdPose, which its photos' ``crowdIndex`` tells, where no category does."""
     images, categories = objects([*document["images"][:1]]), objects(document.get("categories"))

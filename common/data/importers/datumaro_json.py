@@ -1,4 +1,7 @@
-"""Datumaro's own JSON: points with their visibility, and the boxes and outlines of the same group."""
+"""Datumaro's own JSON: points with their visibility, and the boxes and outlines of the same group.
+
+A box or outline of somebody of whom there are no points is masked, and so are crowds (``is_crowd``).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +14,7 @@ from bodyposenet.common.errors import UserError
 Fields = dict[str, Any]
 
 _VISIBILITY = {"absent": 0, "hidden": 1, "visible": 2}
+_POSES = ("points", "skeleton")
 _DRAWN = ("bbox", "polygon", "polyline", "mask", "ellipse", "rotated_bbox", "cuboid_2d", "points")
 _FIX = 'export it again, or as "coco_person_keypoints"'
 
@@ -38,11 +42,15 @@ def from_datumaro(document: Fields, where: str, joints: Joints = None) -> Fields
     for item in objects(document["items"]):
         photo = assembly.add_photo(*_read_image(item, where))
         entries = objects(item.get("annotations"))
+        posed = {entry.get("group") for entry in entries if entry.get("type") in _POSES} - {None, 0}
         for number, entry in enumerate(entries, 1):
             label = number_in(entry, "label_id")
-            if entry.get("type") not in ("points", "skeleton") or label is None:
+            if entry.get("type") not in _POSES or label is None:
                 if entry.get("type") in _DRAWN:
                     assembly.note_other(photo)
+                if label in people and entry.get("group") not in posed and (box := _read_box(entry)):
+                    blank = [0.0] * (3 * len(kinds[label]))
+                    assembly.add_person(photo, people[label], blank, box, crowd=_is_crowd([entry]))
                 continue
             if label not in people:
                 assembly.note_other(photo, labels[label] if 0 <= label < len(labels) else f"label {label}")
@@ -54,7 +62,8 @@ def from_datumaro(document: Fields, where: str, joints: Joints = None) -> Fields
                 if skeleton
                 else _read_points(entry, kinds[label], place)
             )
-            assembly.add_person(photo, people[label], keypoints, _find_box(entry, entries))
+            group = [entry, *_list_group(entry, entries)]
+            assembly.add_person(photo, people[label], keypoints, _find_box(group), crowd=_is_crowd(group))
     return assembly.finish("Datumaro's JSON")
 
 
@@ -118,9 +127,31 @@ def _read_skeleton(entry: Fields, labels: Sequence[str], joints: Sequence[str], 
     return [value for joint in joints for value in found.get(joint, (0, 0, 0))]
 
 
-def _find_box(entry: Fields, entries: Sequence[Fields]) -> list[float] | None:
-    """Find the box of the same group; None where there is none, or several."""
+def _list_group(entry: Fields, entries: Sequence[Fields]) -> list[Fields]:
+    """List what else is in somebody's group; no group is 0."""
     group = entry.get("group")
-    found = [other.get("bbox") for other in entries if group and other.get("group") == group]
-    boxes = [box for box in found if isinstance(box, list) and len(box) == 4]
+    others = [other for other in entries if other is not entry]
+    return [other for other in others if group and other.get("group") == group]
+
+
+def _is_crowd(entries: Sequence[Fields]) -> bool:
+    """Tell whether it is said of any that it stands for a group that nobody told apart."""
+    attributes = (entry.get("attributes") for entry in entries)
+    told = (given.get("is_crowd") for given in attributes if isinstance(given, dict))
+    return any(value in (True, 1) for value in told)
+
+
+def _find_box(group: Sequence[Fields]) -> list[float] | None:
+    """Find the box of a group; None where there is none, or several."""
+    boxes = [entry["bbox"] for entry in group if isinstance(entry.get("bbox"), list) and len(entry["bbox"]) == 4]
     return [parse_number(value) for value in boxes[0]] if len(boxes) == 1 else None
+
+
+def _read_box(entry: Fields) -> list[float] | None:
+    """Read what is around a box or an outline; None where it has no place."""
+    if entry.get("type") == "bbox":
+        return _find_box([entry])
+    given = entry.get("points") if entry.get("type") in ("polygon", "polyline") else None
+    points = [parse_number(value) for value in given] if isinstance(given, list) else []
+    xs, ys = points[::2], points[1::2]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if len(ys) > 2 else None

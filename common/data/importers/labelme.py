@@ -1,7 +1,8 @@
 """LabelMe: a JSON file for each photo; shapes of one ``group_id`` are one person: a rectangle and the points of joints.
 
 A point without a group belongs to the only rectangle of a person that holds it. A flag that is set, or the description,
-tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``).
+tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``); X-AnyLabeling
+writes the same files, and that a hidden joint is ``difficult``.
 """
 
 import json
@@ -9,7 +10,7 @@ import logging
 import math
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 BOX_FIX = "draw a rectangle around each person in LabelMe, and give it and the person's points one group id"
 _AROUND = ("box", "outline")  # kinds of shapes that are around somebody
+_SAID = {"visible", *filter(str.isalpha, HIDDEN | NOT_LABELLED)}  # numbers may be those of people
 _POINT_FIX = "give the points and the rectangle of each person one group id in LabelMe"
 
 
@@ -90,7 +92,9 @@ def from_labelme(
     Raises:
         UserError: There are no points, or labels of points that fit none of the spec's joints.
     """
-    photos = [_Photo.read(folder, place, document) for folder, place, document in documents]
+    lists = joints.values() if isinstance(joints, Mapping) else [joints or ()]
+    known = frozenset(normalize_label(name) for names in lists for name in names)
+    photos = [_Photo.read(folder, place, document, known) for folder, place, document in documents]
     points = Counter(shape.label for photo in photos for shape in photo.shapes if shape.kind == "point")
     boxes = dict.fromkeys(shape.label for photo in photos for shape in photo.shapes if shape.kind in _AROUND)
     if not points:
@@ -144,7 +148,7 @@ class _Photo:
     shapes: list[_Shape]
 
     @classmethod
-    def read(cls, folder: str, place: str, document: Fields) -> "_Photo":
+    def read(cls, folder: str, place: str, document: Fields, joints: Collection[str]) -> "_Photo":
         given = document.get("imagePath")
         path = given.replace("\\", "/") if isinstance(given, str) else ""
         name: str = posixpath.normpath(posixpath.join(folder, path)) if path else ""
@@ -156,12 +160,17 @@ class _Photo:
             )
         height, width = document.get("imageHeight"), document.get("imageWidth")
         size = (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
-        shapes = [_read_shape(entry) for entry in objects(document.get("shapes"))]
+        shapes = [_read_shape(entry, joints) for entry in objects(document.get("shapes"))]
         return cls(name, place, size, shapes)
 
 
-def _read_shape(entry: Fields) -> _Shape:
-    """Read a point, or the rectangle around any other shape; it is damaged where it has no place."""
+def _read_shape(entry: Fields, joints: Collection[str]) -> _Shape:
+    """Read a point, or the rectangle around any other shape; it is damaged where it has no place.
+
+    Args:
+        entry: The shape.
+        joints: Of the dataset spec, spelled alike; the label of a point may say more after one (``left_eye-occluded``).
+    """
     given = entry.get("points")
     pairs = given if isinstance(given, list) else []
     corners = [
@@ -174,8 +183,13 @@ def _read_shape(entry: Fields) -> _Shape:
     flags = entry["flags"] if isinstance(entry.get("flags"), dict) else {}
     remarks = [name for name, value in flags.items() if value is True]
     remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
+    remarks += ["hidden"] if kind == "point" and entry.get("difficult") is True else []
+    label = str(entry.get("label", ""))
+    joint, _, said = normalize_label(label).rpartition(" ")
+    if kind == "point" and joint in joints and normalize_label(label) not in joints and said in _SAID:
+        label, remarks = joint, [*remarks, said]
     spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
-    return _Shape(str(entry.get("label", "")), kind, corners, group if type(group) is int else None, spelled)
+    return _Shape(label, kind, corners, group if type(group) is int else None, spelled)
 
 
 @dataclass(eq=False)

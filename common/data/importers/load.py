@@ -241,6 +241,7 @@ def check(document: Fields, where: str) -> Fields:
     """
     if not all(isinstance(document.get(key), list | Rows) for key in (PHOTOS, ANNOTATIONS)):
         raise foreign.not_coco(_parse_rows(document), where)
+    coco_dialects.list_categories(document)
     coco_dialects.name_crowdpose(document, where)
     coco_dialects.leave_out_unlabelled(document, where)
     if coco_dialects.is_from_label_studio(document):

@@ -13,7 +13,7 @@ from bodyposenet.common.data.importers.assembly import Assembly, Joints, PhotoFi
 from bodyposenet.common.data.importers.document import Fault, decode_text
 from bodyposenet.common.data.importers.sources import SourceFiles
 from bodyposenet.common.data.importers.yolo_layout import YoloLayout, YoloPair
-from bodyposenet.common.data.importers.yolo_settings import YoloSettings, parse_yaml
+from bodyposenet.common.data.importers.yolo_settings import YoloSettings, parse_yaml, refuse_names
 
 Fields = dict[str, Any]
 
@@ -91,6 +91,7 @@ def _add_person(
         assembly.note_other(photo, label)
         return
     kind = label or next(iter(assembly.numbers))
+    values = _drop_unnamed(values, kind, settings, assembly.where)
     why = (
         _find_fault(values, settings.joints[kind], settings.numbers)
         if label
@@ -99,6 +100,22 @@ def _add_person(
     box = _read_box(values[1:5], size)
     fix = "mend the line, or label the photo again"
     assembly.add_person(photo, kind, Fault(f"{place}: {why}", fix) if why else _triplets(values, settings, size), box)
+
+
+def _drop_unnamed(values: list[float], kind: str, settings: YoloSettings, where: str) -> list[float]:
+    """Take the joints without a name off a line's end: Roboflow keeps room for joints that somebody has deleted.
+
+    Raises:
+        UserError: One of them is labelled, so that a name is missing, and which cannot be known.
+    """
+    named = len(settings.joints[kind])
+    end = 5 + named * settings.numbers
+    if len(values) != 5 + settings.places * settings.numbers or end == len(values):
+        return values
+    rest = [values[place : place + settings.numbers] for place in range(end, len(values), settings.numbers)]
+    if not all(triplet[2:] == [0] or tuple(triplet[:2]) in ((0, 0), _UNPLACED) for triplet in rest):
+        raise refuse_names(named, settings.places, kind, where)
+    return values[:end]
 
 
 def _read_number(word: str) -> float:

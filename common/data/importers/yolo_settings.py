@@ -73,12 +73,14 @@ class YoloSettings:
         classes: Names by number.
         joints: Names of the joints of each class of people, in the order of a line.
         numbers: How many each has in a line: 2 without visibility, or 3.
+        places: How many joints a line has room for; those that have no names are never labelled.
     """
 
     document: Fields
     classes: dict[int, str]
     joints: dict[str, tuple[str, ...]]
     numbers: int
+    places: int
 
     @classmethod
     def read(cls, document: Fields, where: str, joints: Joints) -> "YoloSettings":
@@ -92,7 +94,8 @@ class YoloSettings:
         Raises:
             UserError: A key is missing or wrong, or nobody can know what the joints of a line are.
         """
-        shape = document.get("kpt_shape")
+        older = [document.get(key) for key in ("nkpt", "ndim")]  # what Ultralytics called both numbers first
+        shape = document.get("kpt_shape", None if None in older else older)
         if shape is None:
             fix = "export YOLO-pose rather than YOLO boxes, or add kpt_shape: [17, 3], joints and numbers for each"
             raise UserError(
@@ -110,8 +113,8 @@ class YoloSettings:
             if name in people
         }
         for names in named.values():
-            _hold_to_flips(document.get("flip_idx"), names, where)
-        return cls(document, classes, named, shape[1])
+            _hold_to_flips(_read_flips(document, shape[0]), names, where)
+        return cls(document, classes, named, shape[1], shape[0])
 
 
 def _name_classes(document: Fields, where: str) -> dict[int, str]:
@@ -132,16 +135,20 @@ def _name_classes(document: Fields, where: str) -> dict[int, str]:
 def _name_joints(document: Fields, label: tuple[int, str], count: int, where: str, joints: Joints) -> tuple[str, ...]:
     """Find the joints' names of a class: ``kpt_names``, another key of so many texts, or COCO's where there are 17."""
     given = document.get("kpt_names", document.get("node_names", _find_names(document, label, count)))
-    if given is None and count == COCO_17.num_joints and document.get("flip_idx") in (None, [], _COCO_FLIP):
+    if given is None and count == COCO_17.num_joints and _read_flips(document, count) in (None, _COCO_FLIP):
         return tuple(COCO_17.joints)
     if given is None:
         raise _unnamed(count, where, joints, coco=count == COCO_17.num_joints)
     given = _choose_names(given, label)
-    if not isinstance(given, list) or len(given) != count or len({str(name) for name in given}) != count:
-        told = len(given) if isinstance(given, list) else "no"
-        fix = f"list the {count} joints' names of {label[1]!r}, each once, in the order of a line"
-        raise UserError(f"'kpt_shape' has {count} joints, and 'kpt_names' {told} names", where=where, fix=fix)
+    if not isinstance(given, list) or not 0 < len({str(name) for name in given}) == len(given) <= count:
+        raise refuse_names(len(given) if isinstance(given, list) else "no", count, label[1], where)
     return tuple(str(name) for name in given)
+
+
+def refuse_names(named: int | str, count: int, label: str, where: str) -> UserError:
+    """Make the error for names that are not as many as the joints of a line."""
+    fix = f"list the {count} joints' names of {label!r}, each once, in the order of a line"
+    return UserError(f"'kpt_shape' has {count} joints, and 'kpt_names' {named} names", where=where, fix=fix)
 
 
 def _find_names(document: Fields, label: tuple[int, str], count: int) -> list[str] | None:
@@ -177,9 +184,21 @@ def _unnamed(count: int, where: str, joints: Joints, *, coco: bool) -> UserError
     )
 
 
+def _read_flips(document: Fields, count: int) -> object:
+    """Read which joint each is exchanged with in a mirror, which may be told by the pairs that are exchanged.
+
+    None where that is not told: ``flip_idx`` is empty, or exchanges none, as Roboflow writes it of all its sets.
+    """
+    given, alone = document.get("flip_idx"), list(range(count))
+    if not isinstance(given, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in given):
+        return None if given == alone else given
+    partners = {one: other for pair in given for one, other in (pair, pair[::-1]) if one in alone}
+    return [partners.get(place, place) for place in alone] if partners else None
+
+
 def _hold_to_flips(flips: object, joints: Sequence[str], where: str) -> None:
     """Refuse names that contradict ``flip_idx``: a left joint that is not exchanged with its right one."""
-    if not isinstance(flips, list) or flips == list(range(len(joints))):
+    if not isinstance(flips, list):
         return
     places = {name.casefold(): place for place, name in enumerate(joints)}
     for place, name in enumerate(places):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bodyposenet.common.data.annotations.categories import Kinds
+from bodyposenet.common.data.annotations.categories import LEFT_OUT, Kinds
 from bodyposenet.common.data.annotations.coco import Floats, Person, Photo
 from bodyposenet.common.data.exporters.labels import (
     PERSON,
@@ -98,13 +98,14 @@ def choose_limbs(joints: Sequence[str], skeleton: Skeleton) -> Skeleton:
 
 
 def _list_categories(kinds: Kinds | None) -> list[LabelCategory]:
-    """List categories of people with their ids, or numbered anew where these are texts."""
+    """List categories of people with their ids, or numbered anew where these are texts, and the joints asked for."""
     if kinds is None:
         return []
     numbers = [key for key in kinds.columns if isinstance(key, int)]
     numbers = numbers if len(numbers) == len(kinds.columns) else [*range(1, len(kinds.columns) + 1)]
     called = [kinds.names.get(key) or PERSON for key in kinds.columns]
-    return [*map(LabelCategory, numbers, called, kinds.columns.values())]
+    joints = [tuple(place for place in places if place != LEFT_OUT) for places in kinds.columns.values()]
+    return [*map(LabelCategory, numbers, called, joints)]
 
 
 def gather_labels(

@@ -7,6 +7,7 @@ import pytest
 
 from bodyposenet.common.data.annotations.coco import read_annotations
 from bodyposenet.common.data.annotations.person_filter import choose
+from bodyposenet.common.errors import UserError
 from bodyposenet.common.spec.dataset import DataFilteringParams
 
 PEOPLE = {"fox": ("nose", "tail", "paw"), "crane": ("tail", "nose", "beak")}
@@ -35,6 +36,46 @@ def test_joints_stand_as_the_spec_has_them_whichever_categories_a_file_has(tmp_p
     assert coco.joints == JOINTS
     places = {"fox": [[1, 2, 2], [3, 4, 2], [5, 6, 1], [0, 0, 0]], "crane": [[9, 10, 1], [7, 8, 2], [0] * 3, [0] * 3]}
     assert coco.annotations.keypoints[:].tolist() == [places[kind] for kind in kinds]
+
+
+def read_fox(path, joints, keypoints, asked):
+    """A file of one person of these joints."""
+    entry = annotation(1, "fox", keypoints)
+    image = {"id": 1, "file_name": "a.png", "height": 60, "width": 60}
+    content = {"images": [image], "annotations": [entry], "categories": [{"id": 3, "name": "fox", "keypoints": joints}]}
+    file = path / "people.json"
+    file.write_text(json.dumps(content))
+    return read_annotations(file, {"fox": asked}, strict=False)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)])
+def test_joints_that_the_spec_does_not_ask_for_are_left_out(tmp_path, caplog, order):
+    """As files with a neck, feet or hands, for a network of fewer joints: those asked for are told by their names."""
+    given = [("Nose", [1, 2, 2]), ("tail", [3, 4, 1]), ("neck", [5, 6, 2]), ("Left-Toe", [50, 50, 2])]
+    names, triplets = zip(*(given[place] for place in order), strict=True)
+    with caplog.at_level("WARNING"):
+        coco = read_fox(tmp_path, names, [value for triplet in triplets for value in triplet], ("tail", "nose"))
+    assert coco.problems == ()
+    assert coco.joints == ("tail", "nose")
+    assert coco.annotations.keypoints[:].tolist() == [[[3, 4, 1], [1, 2, 2]]]
+    assert coco.annotations.num_keypoints.tolist() == [2]
+    left = ", ".join(name for name in names if name in ("neck", "Left-Toe"))
+    assert f"joints that the dataset spec does not ask for are left out: {left}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (("nose", "tail", "neck"), ("nose", "paw")),
+        (("nose", "tail", "Nose"), ("nose", "tail")),  # which of the two is meant?
+        (("nose", "tail"), ("nose", "tail", "paw")),
+    ],
+)
+def test_other_numbers_of_joints_are_refused(tmp_path, names, asked):
+    with pytest.raises(
+        UserError, match=rf"its people have {len(names)} joints .* those of the dataset spec {len(asked)}"
+    ):
+        read_fox(tmp_path, names, [1, 2, 2] * len(names), asked)
 
 
 @pytest.mark.parametrize("flags", [{1: 2, 0: 1, -1: 0}, {3: 2, 2: 1, 1: 0}, {1: 2, 0: 1}])

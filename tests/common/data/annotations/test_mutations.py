@@ -124,6 +124,34 @@ def category(make):
     return mutate
 
 
+def name_photos(dice, content):
+    """Photos' files in place of their ids, written in one of several ways."""
+    names = {entry["id"]: entry["file_name"] for entry in content["images"]}
+    write = dice.choice([str, lambda name: name.rpartition("/")[2], lambda name: name.rpartition("/")[2].split(".")[0]])
+    everybody(dice, content, lambda person: person.update(image_id=write(names[person["image_id"]])))
+
+
+def unlist_categories(dice, content):
+    """The only category as an object, or under its id."""
+    (own,) = content["categories"]
+    rest = {key: value for key, value in own.items() if key != "id"}
+    content["categories"] = dice.choice([own, {str(own["id"]): own}, {str(own["id"]): rest}])
+
+
+def add_joints(dice, content):
+    """Joints that the spec does not ask for, before, among and after those that it asks for."""
+    places = sorted(dice.sample(range(20), 3))
+    names, further = list(JOINTS), [f"toe{place}" for place in places]
+    for place, name in zip(places, further, strict=True):
+        names.insert(place, name)
+    content["categories"][0]["keypoints"] = names
+    for person in content["annotations"]:
+        triplets = np.reshape(person["keypoints"], (17, 3)).tolist()
+        for place in places:
+            triplets.insert(place, [30, 40, dice.choice([0, 1, 2])])
+        person["keypoints"] = [value for triplet in triplets for value in triplet]
+
+
 def flags_as_text(person, dice):
     return [str(value) for value in person["keypoints"]]
 
@@ -277,6 +305,9 @@ MENDABLE = {
     "joints in another order, spelt otherwise": shuffle_joints(lambda name: name.replace("_", " ").title()),
     "joints in another order, with dashes": shuffle_joints(lambda name: name.replace("_", "-").upper()),
     "photos in another order": shuffle_entries,
+    "names of photos in place of ids": name_photos,
+    "categories that are no list": unlist_categories,
+    "joints that are not asked for": add_joints,
     "a photo twice, alike": repeat,
 }
 AMBIGUOUS = {

@@ -142,3 +142,32 @@ def test_skeletons_are_people_as_points_are(read, document):
 def test_a_skeleton_that_cannot_be_read_is_told(read, document, change, told):
     change(as_skeletons(document)["items"][1]["annotations"][0]["elements"])
     assert told in tell(read(document))[0]
+
+
+OUTLINE = {"type": "polygon", "points": [60, 40, 100, 40, 100, 120, 60, 120]}
+
+
+@pytest.mark.parametrize("shape", [{"type": "bbox", "bbox": [60, 40, 40, 80]}, OUTLINE])
+@pytest.mark.parametrize("group", [0, 7])
+@pytest.mark.parametrize("crowd", [False, True])
+def test_a_person_without_points_and_a_crowd_are_masked(read, document, shape, group, crowd):
+    """Else a network would be taught that nobody is there; so are people of CVAT's XML without a skeleton."""
+    whole = people_in(read(document))
+    label = document["items"][1]["annotations"][0]["label_id"]
+    other = {"type": "bbox", "bbox": [1, 2, 3, 4], "group": group, "label_id": 0, "attributes": {}}
+    entry = shape | {"group": group, "label_id": label, "attributes": {"is_crowd": crowd}}
+    document["items"][1]["annotations"] += [other, entry]
+    found = read(document)
+    assert tell(found) == []
+    joints, box = people_in(found)["b.png"].pop()
+    assert not joints.any()
+    np.testing.assert_array_equal(box, [60, 40, 40, 80])
+    people = people_in(found)
+    people["b.png"].pop()
+    assert_same_people(people, whole)
+    assert found.annotations.crowds.tolist() == [False, False, False, crowd, False]
+
+
+def test_points_of_a_crowd_are_one(read, document):
+    document["items"][0]["annotations"][1]["attributes"]["is_crowd"] = True  # the box of the first
+    assert read(document).annotations.crowds.tolist() == [True, False, False, False]

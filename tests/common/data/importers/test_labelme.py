@@ -122,6 +122,40 @@ def test_flags_and_descriptions_tell_what_is_hidden_or_not_there(tmp_path):
     }  # fmt: skip
 
 
+def test_what_x_anylabeling_calls_difficult_is_hidden(tmp_path, expected):
+    """Its "useDifficult": https://github.com/CVHub520/X-AnyLabeling, examples/estimation/pose_estimation."""
+    documents = files()
+    for shape in (shape for content in documents.values() for shape in content["shapes"]):
+        shape |= {"difficult": shape.pop("flags")["occluded"], "attributes": {}, "kie_linking": []}
+        if shape["shape_type"] == "rectangle":  # all four corners
+            (right, bottom), (left, top) = shape["points"]
+            corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            shape |= {"points": corners, "difficult": True}
+    found = read(write(tmp_path / "mine", documents))
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+
+
+@pytest.mark.parametrize("mark", ["-", "_", " "])
+def test_the_end_of_a_label_says_whether_a_joint_is_hidden(tmp_path, expected, mark):
+    """As https://github.com/wkentaro/labelme/issues/921 proposes."""
+    documents = files()
+    for shape in (shape for content in documents.values() for shape in content["shapes"]):
+        if shape["shape_type"] == "point":
+            shape["label"] += mark + ("Occluded" if shape.pop("flags")["occluded"] else "visible")
+    assert_same_people(people_in(read(write(tmp_path / "mine", documents))), expected)
+
+
+@pytest.mark.parametrize("end", ["_1", "_0", "_twin"])
+def test_other_ends_of_labels_are_refused(tmp_path, end):
+    """A number may be a person's, and nobody's flag."""
+    documents = files()
+    for shape in documents["a.json"]["shapes"]:
+        shape["label"] += end if shape["label"] == "nose" else ""
+    with pytest.raises(UserError, match=rf"the points nose{end} are no joints"):
+        read(write(tmp_path / "mine", {"a.json": documents["a.json"]}))
+
+
 def test_labels_that_are_no_joints_of_the_spec_are_refused(tmp_path):
     documents = files()
     for shape in documents["a.json"]["shapes"]:

@@ -52,7 +52,10 @@ def test_classes_are_a_list_a_table_or_the_only_one(tmp_path, expected, names):
         (f"{KEYS}kpt_shape: [17, 4]\n", "'kpt_shape' is [17, 4]", "2 or 3 numbers"),
         (f"{KEYS}kpt_shape: [5, 3]\n", "only 17 are known to be COCO's, these are 5", "kpt_names: {0: [nose, …]}"),
         (f"{KEYS}kpt_shape: [17, 3]\nflip_idx: [0, 4, 5, 6, 1, 2, 3]\n", "'flip_idx' is not that of", "kpt_names"),
-        (f"{KEYS}kpt_shape: [3, 3]\nkpt_names: [a, b]\n", "'kpt_shape' has 3 joints, and 'kpt_names' 2 names", "each"),
+        (f"{KEYS}kpt_shape: [3, 3]\nkpt_names: [a, b, c, d]\n", "has 3 joints, and 'kpt_names' 4 names", "each"),
+        (f"{KEYS}kpt_shape: [3, 3]\nkpt_names: [a, b, a]\n", "has 3 joints, and 'kpt_names' 3 names", "each once"),
+        (f"{KEYS}kpt_shape: [3, 3]\nkpt_names: []\n", "has 3 joints, and 'kpt_names' 0 names", "each once"),
+        (f"{KEYS}kpt_shape: [17, 3]\nkpt_names: {JOINTS[:16]}\n", "has 17 joints, and 'kpt_names' 16 names", "each"),
         (
             f"{KEYS}kpt_shape: [2, 3]\nkpt_names: [left_eye, right_eye]\nflip_idx: [0, 0]\n",
             "'flip_idx' does not exchange left_eye with right_eye",
@@ -81,6 +84,43 @@ def test_what_is_wrong_with_the_yaml_is_told_with_what_to_write(tmp_path, yaml, 
     assert message.startswith(f"{tmp_path}/mine/data.yaml")
     assert problem in message
     assert fix in message
+
+
+PAIRS = [[place, place + 1] for place in range(1, 17, 2)]
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        f"kpt_shape: [17, 3]\nflip_idx: {list(range(17))}\n",  # as Roboflow writes it of every set
+        f"kpt_shape: [17, 3]\nflip_idx: {PAIRS}\n",
+        f"kpt_shape: [17, 3]\nflip_idx: {PAIRS}\nkpt_names: {JOINTS}\n",
+        f"kpt_shape: [17, 3]\nflip_idx: []\nkpt_names: {JOINTS}\n",
+        "nkpt: 17\nndim: 3\n",  # before there was kpt_shape
+    ],
+)
+def test_flips_that_tell_nothing_pairs_of_joints_and_older_keys_are_read(tmp_path, expected, yaml):
+    """https://github.com/ultralytics/ultralytics/issues/9378, and its pull requests 1452 and 3577."""
+    whole = plain() | {"data.yaml": f"{KEYS}{yaml}"}
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
+
+
+def test_pairs_that_are_not_cocos_name_no_joints(tmp_path):
+    whole = plain() | {"data.yaml": f"{KEYS}kpt_shape: [17, 3]\nflip_idx: {PAIRS[1:]}\n"}
+    with pytest.raises(UserError, match="'flip_idx' is not that of COCO's 17 joints"):
+        read(write_files(tmp_path / "mine", whole))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rest"), [(3, ""), (3, " 0 0 0"), (3, " .3 .4 0"), (3, " -1 -1 2"), (2, ""), (2, " 0 0"), (2, " -1 -1")]
+)
+def test_joints_without_a_name_that_are_never_labelled_are_none(tmp_path, expected, numbers, rest):
+    """Room for a joint that was deleted in Roboflow, or that only another class has; CVAT leaves it out."""
+    whole = plain(numbers=numbers)
+    for name in [name for name in whole if name.endswith(".txt")]:
+        whole[name] = "".join(f"{line}{rest}\n" for line in whole[name].splitlines())
+    whole["data.yaml"] = f"{KEYS}kpt_shape: [18, {numbers}]\nkpt_names: {JOINTS}\n"
+    assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected, flags=numbers == 3)
 
 
 def test_the_specs_names_are_proposed_where_the_yaml_has_none(tmp_path):

@@ -38,6 +38,19 @@ def made(tmp_path):
     return rank([*suspects, missing])
 
 
+def test_joints_that_were_left_out_are_in_no_category(tmp_path):
+    """Those of the files are the spec's: a category names as many joints as its people have."""
+    content = document(IMAGES, [entry | {"keypoints": [9, 9, 2, *entry["keypoints"]]} for entry in LABELS])
+    content["categories"][0] |= {"keypoints": ["neck", *COCO_17.joints]}
+    coco = read_annotations(write_annotations(tmp_path / "people.json", content), {"person": COCO_17.joints})
+    suspects = rank(find_by_geometry(coco))
+    write_suspects(locate(tmp_path / "out"), suspects, COCO_17, kinds=coco.kinds)
+    people, written = read_people(tmp_path / "out/suspects.json")
+    (category,) = written["categories"]
+    assert category["keypoints"] == list(COCO_17.joints)
+    assert people[11]["keypoints"] == LABELS[0]["keypoints"]
+
+
 def read_people(path):
     content = json.loads(path.read_text())
     return {entry["id"]: entry for entry in content["annotations"]}, content
