@@ -106,18 +106,19 @@ def write_text(path: str | Path | Location, text: str) -> None:
 
 
 @contextlib.contextmanager
-def write_unsynced(path: Location, token: str = "") -> Iterator[BinaryIO]:
+def write_unsynced(path: Location, token: str = "", *, smaller: str = "") -> Iterator[BinaryIO]:
     """Open a file that appears when it is complete; unlike :func:`whole_file` it does not wait for the disk.
 
     Args:
         path: The final name; its folder must be there.
         token: Part of the name until then, so that a later attempt finds and replaces what a killed one left; by
             default it is random.
+        smaller: How such a file is made smaller, for the message of a limit.
 
     Raises:
         UserError: The disk is full, or the folder is not there.
     """
-    with translate_errors(path), path.write_soon(token) as file:
+    with translate_errors(path, smaller=smaller), path.write_soon(token) as file:
         yield file
 
 

@@ -247,7 +247,8 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path / "file")], capture_output=True, text=True, check=True
     )
-    assert done.stdout.count(f"{tmp_path}/file: the file is larger than its disk or the limit allows") == 2
+    told = "the file is larger than its disk or the limit allows; write elsewhere, or raise the limit: ulimit -f\n"
+    assert done.stdout == f"{tmp_path}/file: {told}" * 2
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"before"
 
