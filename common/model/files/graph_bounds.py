@@ -1,7 +1,7 @@
 """Graph bounds: how large the layers of a Keras graph and their maps may be, before Keras takes memory for them."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bodyposenet.common.bounds import GRAPH_CELLS, GRAPH_CHANNELS, MAP_NUMBERS, MAP_PICTURES, MAP_SIDE, WEIGHTS_BYTES
@@ -62,7 +62,8 @@ def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> Non
             if isinstance(operation, keras.Layer) and operation._layers:
                 raise UserError(f"layer {operation.name!r} holds layers of its own", where=where, fix=fix)
             made = operation.compute_output_spec(*args, **kwargs)
-            for numbers in (math.prod(each.shape) for each in keras.tree.flatten(made)):
+            hidden = _count_hidden(operation, keras.tree.flatten((args, kwargs)))
+            for numbers in (hidden, *(math.prod(each.shape) for each in keras.tree.flatten(made))):
                 if numbers > most:
                     problem = f"{operation.name} makes {numbers:,} numbers of a picture of {sides} pixels"
                     raise UserError(problem, where=where, fix=fix)
@@ -81,6 +82,23 @@ def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> Non
 def count_most(pixels: int) -> int:
     """Count the numbers that a layer may make of pictures of so many pixels together."""
     return int(MAP_NUMBERS * min(max(1, pixels / MAP_SIDE**2), MAP_PICTURES))
+
+
+def _count_hidden(operation: Any, inputs: Sequence[Any]) -> int:
+    """Count the numbers that an operation makes for itself, and that no shape of what it gives tells.
+
+    Args:
+        operation: A layer, or a function of ``keras.ops`` in a graph.
+        inputs: What it is given, maps among them: ``(B, Tq, D)`` and ``(B, Tv, D)`` to look up one in the other.
+    """
+    kind, given = type(operation).__name__, [each.shape for each in inputs if len(getattr(each, "shape", ())) > 2]
+    if kind == "DotProductAttention":  # (B, Tq, N, D) and (B, Tv, N, D), of N heads
+        return math.prod(given[0][:3]) * given[1][1]
+    if kind in ("Attention", "AdditiveAttention"):
+        return math.prod(given[0][:-1]) * given[1][-2] * (given[0][-1] if kind == "AdditiveAttention" else 1)
+    if kind.startswith("SeparableConv"):  # the channels between its two convolutions
+        return math.prod(given[0]) * int(operation.depth_multiplier)
+    return 0
 
 
 def _find_graph(operation: Any) -> Any:

@@ -53,11 +53,45 @@ def wrap(image):
     return keras.layers.TimeDistributed(keras.Model(inside, enlarge(inside)), name="each")(pictures)[:, 0]
 
 
+def look_up(layer, ahead=()):
+    """Every pixel of a picture in every other, for a map of as many scores that no shape tells."""
+
+    def make(image):
+        import keras
+
+        pixels = keras.layers.Reshape((256 * 256, *ahead, 3))(image)
+        return keras.layers.Reshape((256, 256, 3))(layer(keras)(pixels))
+
+    return make
+
+
+def separate(image):
+    import keras
+
+    wide = keras.layers.Conv2D(16, 1)(image)
+    return keras.layers.SeparableConv2D(3, 1, depth_multiplier=256, name="large")(wide)
+
+
+ATTEND = look_up(lambda keras: lambda each: keras.layers.Attention(name="large")([each, each]))
+ADD = look_up(lambda keras: lambda each: keras.layers.AdditiveAttention(name="large")([each, each]))
+HEADS = look_up(lambda keras: lambda each: keras.layers.MultiHeadAttention(2, 3, name="large")(each, each))
+DOT = look_up(lambda keras: lambda each: keras.ops.dot_product_attention(each, each, each), (1,))
 MANY = r"large makes 805,306,368 numbers of a picture of 256 x 256 pixels"
 
 
 @pytest.mark.parametrize(
-    ("hide", "told"), [(enlarge, MANY), (nest, MANY), (follow, MANY), (wrap, "'each' holds layers of its own")]
+    ("hide", "told"),
+    [
+        (enlarge, MANY),
+        (nest, MANY),
+        (follow, MANY),
+        (wrap, "'each' holds layers of its own"),
+        (ATTEND, "large makes 4,294,967,296 numbers of a picture of 256 x 256 pixels"),
+        (ADD, "large makes 12,884,901,888 numbers of a picture of 256 x 256 pixels"),
+        (HEADS, "'large' holds layers of its own"),
+        (DOT, "makes 4,294,967,296 numbers of a picture of 256 x 256 pixels"),
+        (separate, "large makes 268,435,456 numbers of a picture of 256 x 256 pixels"),
+    ],
 )
 def test_a_network_whose_maps_fill_the_memory_on_the_way_is_refused_before_it_is_run(tmp_path, hide, told):
     import keras
