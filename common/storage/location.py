@@ -22,6 +22,7 @@ from bodyposenet.common.storage.temporary_names import open_slot
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
 
+BLOCK = 1 << 20  # bytes of a pipe that are read at once
 UNREAL = ("/proc", "/sys")  # where the kernel shows what it knows as files
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,10 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         with open(self, "rb") as file:
             if start:
                 file.seek(start)
-            if end is None:  # a pipe, too, which has no size
-                return file.read()
-            return file.read(max(0, min(end, os.fstat(file.fileno()).st_size) - start))
+            found = os.fstat(file.fileno())
+            if end is None or not stat.S_ISFIFO(found.st_mode):
+                return file.read() if end is None else file.read(max(0, min(end, found.st_size) - start))
+            return _read_pipe(file, end)
 
     def open_stream(self) -> BinaryIO:
         """Open the file."""
@@ -135,6 +137,14 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     def remove_folder(self) -> None:
         """Remove the folder, as far as that may be done."""
         shutil.rmtree(self, ignore_errors=True)
+
+
+def _read_pipe(file: BinaryIO, most: int) -> bytes:
+    """Read a pipe, which has no size, to its end, or as many bytes."""
+    taken = bytearray()
+    while len(taken) < most and (more := file.read(min(BLOCK, most - len(taken)))):
+        taken += more
+    return bytes(taken)
 
 
 def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:

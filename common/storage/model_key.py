@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from bodyposenet.common.bounds import ONNX_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import LockedError, begins_encrypted, decrypting, encrypting
 from bodyposenet.common.storage.files import whole_file
@@ -87,6 +88,20 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
             fix = f"give the key that it was written with: -k KEY, or the variable {VARIABLE}"
             raise LockedError("is encrypted, and no key is given", where=str(path), fix=fix)
         yield decrypting(file, key, where=str(path))
+
+
+def read_onnx_file(path: Path) -> bytes:
+    """Read an ONNX file's content, decrypted if need be.
+
+    Raises:
+        UserError: As for :func:`open_model_file`, or it is larger than one here may be.
+    """
+    with open_model_file(path) as file:
+        if file.seek(0, os.SEEK_END) > ONNX_BYTES:
+            problem = f"this file has more than {ONNX_BYTES:,} bytes, so it is no network of poses"
+            raise UserError(problem, where=str(path), fix="give the .onnx file that `bpnet export` wrote")
+        file.seek(0)
+        return file.read()
 
 
 def taking_plain() -> AbstractContextManager[None]:

@@ -1,11 +1,13 @@
 """Storage: files on a disk and in a bucket, whole or not at all, and what is said when that cannot be."""
 
 import contextlib
+import csv
 import errno
 import http.server
 import json
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -20,7 +22,17 @@ from support.writers import append_at_one_time
 from bodyposenet.common import bounds
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
-from bodyposenet.common.storage.files import LARGE, find_bytes, listing, map_file, read_bytes, rewrite, whole_file
+from bodyposenet.common.storage.files import (
+    LARGE,
+    find_bytes,
+    listing,
+    map_file,
+    read_bytes,
+    rewrite,
+    whole_file,
+    write_table,
+)
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.storage.location import join, locate
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
@@ -389,6 +401,40 @@ def test_a_pipe_of_the_shell_is_as_good_as_a_file():
     try:
         assert read_bytes(f"/dev/fd/{reading}") == b"content"
     finally:
+        os.close(reading)
+
+
+def test_a_table_holds_nothing_that_a_spreadsheet_computes(tmp_path):
+    names = ["a,b.jpg", "=1+1.jpg", "@SUM(A1)", "+cmd|' /C calc'!A0.jpg", "-2+3.jpg", "\tx", "-0.5", "+1", "-1e3"]
+    write_table(tmp_path / "t.csv", ["name", "number"], [[name, -1] for name in names])
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    told = ["a,b.jpg", "'=1+1.jpg", "'@SUM(A1)", "'+cmd|' /C calc'!A0.jpg", "'-2+3.jpg", "'\tx", "-0.5", "+1", "'-1e3"]
+    assert rows == [["name", "number"], *([name, "-1"] for name in told)]
+
+
+def test_a_file_that_tells_of_a_terabyte_is_refused_before_memory_is_taken_for_it(tmp_path):
+    """The disk has none of it: it is all hole."""
+    place = tmp_path / "hole.json"
+    place.touch()
+    os.truncate(place, 1 << 40)
+    told = f"{place}: this file has more than 1,073,741,824 bytes, so it is not what is wanted here; name another"
+    with pytest.raises(UserError, match=re.escape(told)):
+        read_bytes(place)
+    with pytest.raises(UserError, match="has more than 67,108,864 bytes"):
+        read_json(place, take_mapping, what="history", fix="none")
+
+
+def test_a_pipe_of_the_shell_s_is_read_only_as_far_as_it_may_have(tmp_path):
+    for most in (6, 7):
+        reading, writing = os.pipe()
+        os.write(writing, b"content")
+        os.close(writing)
+        if most == 7:
+            assert read_bytes(f"/dev/fd/{reading}", most=most) == b"content"
+        else:
+            with pytest.raises(UserError, match="has more than 6 bytes"):
+                read_bytes(f"/dev/fd/{reading}", most=most)
         os.close(reading)
 
 
