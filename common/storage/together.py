@@ -16,9 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.bounds import NOTE_BYTES
+from bodyposenet.common.errors import MALFORMED, AwayError, UserError
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import settle, whole_file
+from bodyposenet.common.storage.files import find_bytes, settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import Location, locate
 from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
@@ -272,9 +273,11 @@ def _journal_path(output: Path) -> Path:
 def _read(path: Path) -> Journal:
     """Read a journal; an empty one where there is none, or none that can be used."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(find_bytes(path, most=NOTE_BYTES) or b"{}")
         publish, wrote = (tuple(found[key]) for key in Journal._fields)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+    except AwayError:
+        raise
+    except MALFORMED:
         return Journal()
     return Journal(publish, wrote) if all(map(_is_inside, (*publish, *wrote))) else Journal()
 
