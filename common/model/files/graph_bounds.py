@@ -1,5 +1,6 @@
 """Graph bounds: how large the layers of a Keras graph and their maps may be, before Keras takes memory for them."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ MOST = {  # of a number of a layer's configuration, or of each in a list of them
     ),
 }
 FLOAT_BYTES = 4
+FEW = 2**16  # weights that a file may lack: seeds, and what an older Keras did not store
 FIX = "give a file that `bpnet train` or `bpnet prune` wrote"
 
 
@@ -38,6 +40,36 @@ def hold_graph(config: Any, where: str) -> None:
     cells = sum(_count(layer) * widest * _count_cells(layer) for layer in layers)
     if cells * FLOAT_BYTES > WEIGHTS_BYTES:
         raise _refuse(f"its layers would have {cells:,} weights", where)
+
+
+@contextlib.contextmanager
+def holding_weights(held: int, where: str) -> Iterator[None]:
+    """Build layers in the block without memory for their weights, and refuse them if they have more than a file holds.
+
+    What is built has its weights at the end, with the values that they begin with.
+
+    Args:
+        held: Numbers in the file's arrays.
+        where: The file.
+
+    Raises:
+        UserError: The layers have more.
+    """
+    import keras
+    from keras.src.backend.common import global_state
+
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+        built = global_state.get_global_attribute("uninitialized_variables", [])
+        numbers = sum(math.prod(variable.shape) for variable in built)
+        if numbers > held + FEW:
+            raise _refuse(f"its layers have {numbers:,} weights, of which the file holds {held:,}", where)
+    except BaseException:
+        global_state.set_global_attribute("uninitialized_variables", [])  # else the next scope's end makes them
+        raise
+    with keras.StatelessScope():  # whose end makes them
+        pass
 
 
 def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> None:
@@ -93,11 +125,12 @@ def _count_hidden(operation: Any, inputs: Sequence[Any]) -> int:
     """
     kind, given = type(operation).__name__, [each.shape for each in inputs if len(getattr(each, "shape", ())) > 2]
     if kind == "DotProductAttention":  # (B, Tq, N, D) and (B, Tv, N, D), of N heads
-        return math.prod(given[0][:3]) * given[1][1]
+        return int(math.prod(given[0][:3]) * given[1][1])
     if kind in ("Attention", "AdditiveAttention"):
-        return math.prod(given[0][:-1]) * given[1][-2] * (given[0][-1] if kind == "AdditiveAttention" else 1)
+        each = given[0][-1] if kind == "AdditiveAttention" else 1
+        return int(math.prod(given[0][:-1]) * given[1][-2] * each)
     if kind.startswith("SeparableConv"):  # the channels between its two convolutions
-        return math.prod(given[0]) * int(operation.depth_multiplier)
+        return int(math.prod(given[0]) * operation.depth_multiplier)
     return 0
 
 

@@ -102,6 +102,30 @@ def test_a_network_whose_maps_fill_the_memory_on_the_way_is_refused_before_it_is
         load_model(tmp_path / "net.keras")
 
 
+def test_layers_that_have_more_weights_than_the_file_are_refused_before_these_are_made(tmp_path):
+    """Of pixels in a row no configuration tells how many there are: 18,432 by 8,000 units are 590 MB."""
+    import keras
+
+    image = keras.Input((64, 96, 3))
+    units = keras.layers.Dense(2, name="narrow")(keras.layers.Flatten()(image))
+    small = keras.layers.Reshape((16, 16, 3))(keras.layers.Dense(768)(units))
+    picture = keras.layers.UpSampling2D((4, 6))(small)
+    save_model(keras.Model(image, pose_net(stages=1, width=2)(picture)), tmp_path / "net.keras", CARD)
+    kept = load_model(tmp_path / "net.keras")[0].get_weights()
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = (
+        members["config.json"].replace(b'"units": 2,', b'"units": 8000,').replace(b"[null, 2]", b"[null, 8000]")
+    )
+    with zipfile.ZipFile(tmp_path / "wide.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match=r"its layers have 153,[\d,]+ weights, of which the file holds [\d,]+; give"):
+        load_model(tmp_path / "wide.keras")
+    again = load_model(tmp_path / "net.keras")[0].get_weights()
+    assert all((one == other).all() for one, other in zip(kept, again, strict=True))
+
+
 def test_a_network_of_pictures_of_one_size_is_judged_by_that(tmp_path):
     import keras
 
