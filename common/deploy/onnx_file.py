@@ -48,7 +48,7 @@ def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "Model
         raise UserError("no such file", where=str(path))
     content = read_onnx_file(path)
     try:
-        model = onnx.ModelProto.FromString(content)
+        model: ModelProto = onnx.ModelProto.FromString(content)
     except DecodeError as error:
         raise foreign(path, "no ONNX model", fix) from error
     if not model.graph.output:
