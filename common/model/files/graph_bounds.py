@@ -129,6 +129,8 @@ def _count_hidden(operation: Any, inputs: Sequence[Any]) -> int:
     if kind in ("Attention", "AdditiveAttention"):
         each = given[0][-1] if kind == "AdditiveAttention" else 1
         return int(math.prod(given[0][:-1]) * given[1][-2] * each)
+    if kind.startswith("Conv") and kind.endswith("Transpose"):  # its kernel's cells for each cell of the map
+        return int(math.prod(given[0][:-1]) * operation.filters * math.prod(operation.kernel_size))
     if kind.startswith("SeparableConv"):  # the channels between its two convolutions
         return int(math.prod(given[0]) * operation.depth_multiplier)
     return 0

@@ -72,6 +72,12 @@ def separate(image):
     return keras.layers.SeparableConv2D(3, 1, depth_multiplier=256, name="large")(wide)
 
 
+def transpose(image):
+    import keras
+
+    return keras.layers.Conv2DTranspose(3, 129, padding="same", name="large")(image)
+
+
 ATTEND = look_up(lambda keras: lambda each: keras.layers.Attention(name="large")([each, each]))
 ADD = look_up(lambda keras: lambda each: keras.layers.AdditiveAttention(name="large")([each, each]))
 HEADS = look_up(lambda keras: lambda each: keras.layers.MultiHeadAttention(2, 3, name="large")(each, each))
@@ -90,6 +96,7 @@ MANY = r"large makes 805,306,368 numbers of a picture of 256 x 256 pixels"
         (ADD, "large makes 12,884,901,888 numbers of a picture of 256 x 256 pixels"),
         (HEADS, "'large' holds layers of its own"),
         (DOT, "makes 4,294,967,296 numbers of a picture of 256 x 256 pixels"),
+        (transpose, "large makes 3,271,753,728 numbers of a picture of 256 x 256 pixels"),
         (separate, "large makes 268,435,456 numbers of a picture of 256 x 256 pixels"),
     ],
 )
