@@ -36,6 +36,8 @@ COORDINATE = 1_000_000  # pixels; no coordinate is larger
 WHOLE_NUMBER = 2**53  # of ids, and in specs: JSON's readers agree up to here
 COUNT_CHARACTERS = 8  # of a count in a run-length mask: more than any photo has pixels
 YOLO_YAML_BYTES = 2**20  # of a data.yaml
+CVAT_CHARACTERS = 24  # of an element of XML, on the average, above CVAT_ELEMENTS: CVAT writes more
+CVAT_ELEMENTS = 2**20
 CVAT_FRAMES = 1_000_000  # between those that tracks tell
 
 # Archives that a run keeps for others
