@@ -14,6 +14,7 @@ from bodyposenet.common.bounds import ONNX_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import LockedError, begins_encrypted, decrypting, encrypting
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.tao_encryption import ETLT, TLT, explain_opening
 
 VARIABLE, ALLOW_VARIABLE = "BPNET_MODEL_KEY", "BPNET_ALLOW_PLAIN"
@@ -76,9 +77,12 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         LockedError: It is encrypted, and there is no key, the key is another, or the file is damaged.
-        UserError: It is open, though a key is given: see :func:`refuse_plain`.
+        UserError: It is open, though a key is given, see :func:`refuse_plain`; or it is a pipe.
+        OSError: It is not there, or is no file.
     """
-    with path.open("rb") as file:
+    with locate(path).open_stream() as file:
+        if not file.seekable():
+            raise UserError("this is a pipe, in which nobody can go back", where=str(path), fix="name a file")
         if not begins_encrypted(file):
             refuse_plain(path)
             yield file
