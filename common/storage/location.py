@@ -94,9 +94,23 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         with self._write_aside(token) if token else self._write_slot() as file:
             yield file
 
+    def refuse_device(self) -> None:
+        """Refuse to put a file in the place of a pipe, a socket or a device: of ``/dev/null`` there is one for all.
+
+        Raises:
+            OSError: It is one, or a link to one.
+        """
+        try:
+            mode = self.stat().st_mode
+        except OSError:  # nothing is there, or a link that leads nowhere
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.ENODEV, "no file", str(self))
+
     @contextlib.contextmanager
     def _write_slot(self) -> Iterator[BinaryIO]:
         """Write beside the file under a name that whoever writes it next takes over, or removes, after a kill."""
+        self.refuse_device()
         with open_slot(self) as (file, aside):
             try:
                 yield file
@@ -108,6 +122,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
 
     @contextlib.contextmanager
     def _write_aside(self, token: str) -> Iterator[BinaryIO]:
+        self.refuse_device()
         aside = self.with_name(f".{self.name}.{token}.tmp")
         try:
             with open(aside, "wb") as file:

@@ -21,7 +21,7 @@ from bodyposenet.common.errors import MALFORMED, AwayError, UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import find_bytes, settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
-from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.location import LocalLocation, Location, locate
 from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
 
 JOURNAL = ".journal"  # in the staging folder, until it is complete
@@ -292,6 +292,7 @@ def _require_free(final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+        LocalLocation(final).refuse_device()
         if not os.access(final.parent, os.W_OK):
             code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code), str(final))

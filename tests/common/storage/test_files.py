@@ -31,9 +31,11 @@ from bodyposenet.common.storage.files import (
     rewrite,
     whole_file,
     write_table,
+    write_unsynced,
 )
 from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.storage.location import join, locate
+from bodyposenet.common.storage.together import Together
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
 
@@ -392,6 +394,30 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
         place = Path("/dev/zero")
     with pytest.raises(UserError, match=f"{place}: this is a pipe, a socket or a device; name a file"):
         read_bytes(place)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to a device"])
+def test_no_file_is_put_in_the_place_of_a_pipe_or_a_device(tmp_path, kind):
+    """As root one would put a file where everybody's ``/dev/null`` is."""
+    place = tmp_path / "thing"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+            listening.bind(str(place))
+    else:
+        place.symlink_to("/dev/null")
+    before = os.lstat(place)
+    writers = [whole_file(place), write_unsynced(locate(place)), write_unsynced(locate(place), "token")]
+    for writer in writers:
+        with pytest.raises(UserError, match="thing: this is a pipe, a socket or a device; name a file"), writer:
+            pass
+    with Together(tmp_path / "first") as files:
+        files.stage(tmp_path / "thing").write_bytes(b"new")
+        with pytest.raises(UserError, match="thing: this is a pipe"):
+            files.publish()
+    assert os.lstat(place) == before
+    assert os.listdir(tmp_path) == ["thing"]
 
 
 def test_a_pipe_of_the_shell_is_as_good_as_a_file():
