@@ -4,6 +4,14 @@ A stranger's file may tell any size. What is read is held to these before memory
 a gigabyte more for a file that lies than for one that does not.
 """
 
+# Files that are read whole
+FILE_BYTES = 2**30  # where nothing below says otherwise
+NOTE_BYTES = 2**26  # of what runs and tools leave for others as JSON: histories, plans, settings
+KEY_BYTES = 2**16  # of a file with a key
+PACKAGE_BYTES = 2**23  # of a compiled pipeline, and of a file that a parameter names
+PACKAGE_VALUES = 100_000  # of a compiled pipeline, with what aliases repeat; those here have nine thousand
+PACKAGE_LEVELS = 100
+
 # Photos and masks
 PHOTO_PIXELS = 2**27  # by the header; 12,000 x 11,000, 400 MB in memory
 FRAMED_PIXELS = 200_000_000  # with the grey that gives a photo the shape of the network's input
@@ -23,11 +31,15 @@ VIDEO_FRAMES = 2**24  # three days at 60 frames a second
 ANNOTATION_BYTES = 2**31  # of a file, unpacked
 ANNOTATION_RATIO = 200  # COCO's shrink to a fifth; only what is all alike shrinks to less than a hundredth
 ANNOTATION_RATIO_FROM = 2**26  # bytes; below this no ratio is too high
+JSON_CHARACTERS = 8  # of a list or an object, on the average, above JSON_PARTS: annotations have more
+JSON_PARTS = 2**22
 PHOTO_SIDE = 65_535  # pixels that annotations may tell: what a JPEG can have
 COORDINATE = 1_000_000  # pixels; no coordinate is larger
 WHOLE_NUMBER = 2**53  # of ids, and in specs: JSON's readers agree up to here
 COUNT_CHARACTERS = 8  # of a count in a run-length mask: more than any photo has pixels
 YOLO_YAML_BYTES = 2**20  # of a data.yaml
+CVAT_CHARACTERS = 24  # of an element of XML, on the average, above CVAT_ELEMENTS: CVAT writes more
+CVAT_ELEMENTS = 2**20
 CVAT_FRAMES = 1_000_000  # between those that tracks tell
 
 # Archives that a run keeps for others
@@ -36,15 +48,18 @@ SNAPSHOT_BYTES = 2**36  # of what is in a snapshot of a training: checkpoints
 ARCHIVE_MEMBERS = 1_000_000
 
 # Records
+MANIFEST_BYTES = 2**28
 MANIFEST_PARTS = 2**16  # that a set's conversion can be divided into
 
 # Specs
 SPEC_CHARACTERS = 1_000_000
+SPEC_BYTES = 4 * SPEC_CHARACTERS
 SPEC_VALUES = 25_000  # with what aliases repeat
 SPEC_LEVELS = 64
 SPEC_NUMBER = 10**18  # beyond it squares are no floats of 32 bits; what is below its inverse is zero
 
 # Networks
+ONNX_BYTES = 2**30  # of an ONNX file, which is read whole
 CARD_BYTES = 2**22
 GRAPH_BYTES = 2**26  # of a Keras graph
 WEIGHTS_BYTES = 2**31  # of a network's weights, unpacked

@@ -1,6 +1,7 @@
 """Package: a compiled pipeline: its two documents, its inputs, and the name of its version."""
 
 import copy
+import errno
 import io
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from bodyposenet import __version__
+from bodyposenet.common.bounds import PACKAGE_BYTES
 from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.kubeflow.yaml_text import dump_documents, load_documents
 from bodyposenet.common.spec.problems import did_you_mean
@@ -128,13 +130,13 @@ def read_text(path: Path) -> str:
     """Read a text of this machine.
 
     Raises:
-        OSError: It cannot be read, or is a pipe or a device, which may never begin or end.
+        OSError: It cannot be read, is too large, or is a pipe or a device, which may never begin or end.
         UnicodeDecodeError: It is no UTF-8.
     """
-    file = locate(path).open_stream()
-    text = io.TextIOWrapper(file, encoding="utf-8")
-    with text:
-        return text.read()
+    place = locate(path)
+    if place.count_bytes() > PACKAGE_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {PACKAGE_BYTES:,} bytes", str(path))
+    return io.TextIOWrapper(io.BytesIO(place.fetch(0, PACKAGE_BYTES)), encoding="utf-8").read()
 
 
 def _parse(text: str) -> Package:

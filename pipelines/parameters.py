@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.bounds import WHOLE_NUMBER
+from bodyposenet.common.bounds import SPEC_CHARACTERS, WHOLE_NUMBER
 from bodyposenet.common.errors import MALFORMED, SpecError, UserError
 from bodyposenet.common.kubeflow.parameter_values import to_kfp
 from bodyposenet.common.spec.document import FROM, parse_document
+from bodyposenet.common.spec.excess import find_excess, hold_small
 from bodyposenet.common.spec.problems import did_you_mean
 from bodyposenet.common.storage.inside import join_inside
 from bodyposenet.common.tracking.model_names import tell_name_fault
@@ -129,10 +130,19 @@ def _value(name: str, text: str, wanted: Input | None) -> Any:
     if wanted.kind == "STRUCT":
         return _settings(name, text.strip())
     try:
-        value = yaml.safe_load(text)
+        value = _load(name, text)
         return float(text) if wanted.kind == "NUMBER_DOUBLE" and isinstance(value, str) else value
     except (*MALFORMED, yaml.YAMLError):
         return text
+
+
+def _load(name: str, text: str) -> Any:
+    """Parse a value that may be anybody's: one that is nested deeply, or grows with its aliases, takes no time."""
+    excess = "more than a value holds" if len(text) > SPEC_CHARACTERS else find_excess(text)
+    if excess:
+        raise SpecError([f"{name}:1: {excess}"])
+    hold_small(yaml.compose(text, Loader=yaml.SafeLoader), name)
+    return yaml.safe_load(text)
 
 
 def _settings(name: str, text: str) -> Any:
@@ -140,7 +150,7 @@ def _settings(name: str, text: str) -> Any:
     if not text:
         return {}
     try:
-        value = yaml.safe_load(text)
+        value = _load(name, text)
     except (yaml.YAMLError, *MALFORMED):
         value = {}  # what is wrong with it is told below
     if isinstance(value, str):

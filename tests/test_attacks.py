@@ -19,7 +19,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.deploy.quantization.calibration_images import from_tensorfile
 from bodyposenet.common.deploy.tensorrt.engine_file import read_engine
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking.offline_buffer import read_kept
+from bodyposenet.common.tracking.offline_buffer import read_kept, read_progress
 
 pytestmark = pytest.mark.data
 TESTS = Path(__file__).parent
@@ -184,6 +184,21 @@ def test_10_engine_cards_kept_runs_and_lists_of_strangers_are_told(attacks, refu
             read_kept(tmp_path)
     (lists,) = folder.glob("inference_list-*.json")
     refuse("inference", "-m", person, "--input_type", "json", "--input", lists, "-r", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "hole"])
+def test_kept_runs_of_strangers_that_have_no_end_are_told(tmp_path, kind):
+    for path in (tmp_path / "run.jsonl", tmp_path / "sent.json"):
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.touch()
+            os.truncate(path, 1 << 40)
+    assert read_progress(tmp_path / "sent.json") is None
+    with pytest.raises(UserError, match=r"this is a pipe, a socket or a device|has more than"):
+        read_kept(tmp_path)
 
 
 def test_11_tensorfiles_of_strangers_are_told(attacks):

@@ -7,6 +7,7 @@ import numpy as np
 
 from bodyposenet.common.adopt.graph import Graph, Node
 from bodyposenet.common.adopt.read_onnx import find_layout, find_size
+from bodyposenet.common.bounds import GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.deploy.runtime.openvino_session import import_openvino
 from bodyposenet.common.errors import MALFORMED, UserError
 
@@ -73,6 +74,9 @@ def _open(path: Path) -> Any:
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise UserError("its weights are not there", where=str(weights), fix="put them beside the .xml")
+    for file, most in ((path, GRAPH_BYTES), (weights, WEIGHTS_BYTES)):  # which OpenVINO reads to its end
+        if file.stat().st_size > most:
+            raise UserError(f"has more than {most:,} bytes, so it is no network of poses", where=str(file))
     try:
         openvino = import_openvino()
     except ImportError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 
+from bodyposenet.common.bounds import KEY_BYTES
 from bodyposenet.common.cli.printing import json_option, note
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.bundled import PRETRAINED, is_shipped, weights_path
@@ -151,7 +152,7 @@ def _find_key(key: str | None, file: str | None) -> str | None:
     if file == "-":
         return _ask_key()
     if file is not None:
-        return _decode_key(read_bytes(file, fix="check --key_file"), file)
+        return _decode_key(read_bytes(file, fix="check --key_file", most=KEY_BYTES), file)
     if key:
         note(f"warning: others may see -k KEY; use --key_file FILE, --key_file - or {VARIABLE}")
     return key

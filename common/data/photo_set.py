@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.bounds import ANNOTATION_BYTES
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.coco import CocoSet, read_half
 from bodyposenet.common.data.annotations.ids import read_key
@@ -154,7 +155,7 @@ def keep_test_half(spec: DatasetSpec, folder: Path) -> DatasetSpec:
     held_out = read_half(spec, "test", strict=False)
     if spec.split is None and is_one_file(annotations):
         name = f"annotations{''.join(annotations.suffixes)}"
-        _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations))
+        _keep(annotations, folder / "test" / name, lambda: read_bytes(annotations, most=ANNOTATION_BYTES))
     else:
         name = "annotations.json"
         document = load_document(annotations, spec.people, Album(images, unclear=spec.unclear_orientation))

@@ -1,6 +1,7 @@
 """ONNX bounds: how many numbers an ONNX network makes on the way, told by its shapes before it is run."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bodyposenet.common.bounds import MAP_SIDE
@@ -8,7 +9,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.graph_bounds import count_most
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, ValueInfoProto
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 FIX = "give a file that `bpnet export` wrote"
 STANDARD = ("", "ai.onnx")  # domains of operations
@@ -49,8 +50,13 @@ def hold_onnx_maps(content: bytes, where: str) -> None:
 
 def _hold_nodes(graph: "GraphProto", most: int, where: str) -> None:
     """Refuse an operation that makes more numbers, or nobody knows how many, where a graph has its shapes."""
-    made = {each.name: _count_numbers(each) for each in (*graph.value_info, *graph.output)}
+    shapes = {each.name: _read_shape(each) for each in (*graph.value_info, *graph.output, *graph.input)}
+    shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    made = {name: None if shape is None else math.prod(shape) for name, shape in shapes.items()}
     for node in graph.node:
+        if (hidden := _count_hidden(node, [shapes.get(name) or () for name in node.input])) > most:
+            problem = f"{node.op_type} {node.output[0]} makes {hidden:,} numbers for itself, {most:,} are taken at most"
+            raise UserError(problem, where=where, fix=FIX)
         for name in filter(None, node.output):
             numbers = made.get(name)
             if numbers is None and node.op_type not in STEADY:
@@ -84,12 +90,28 @@ def _set_picture(graph: "GraphProto") -> int:
     return count_most(math.prod(side.dim_value for side in sides) // max(1, channels))
 
 
-def _count_numbers(made: "ValueInfoProto") -> int | None:
-    """Count what an operation makes; None where a side is not known."""
+def _count_hidden(node: "NodeProto", given: Sequence[tuple[int, ...]]) -> int:
+    """Count what an operation makes for itself, and gives to none; 0 where it does not, or the sizes are not known.
+
+    Args:
+        node: The operation.
+        given: Sizes of what it is given.
+    """
+    first, second = (*given, (), ())[:2]
+    if node.op_type == "ConvTranspose" and len(first) > 1 < len(second):  # a kernel's cells for each cell of the map
+        return math.prod(first) // max(1, first[1]) * math.prod(second[1:])
+    if node.op_type == "Attention" and len(first) == len(second) > 2:  # scores of every place for every other
+        heads = next((each.i for each in node.attribute if each.name == "q_num_heads"), 1)
+        return math.prod(first[:-1]) * second[-2] * max(1, heads)
+    return 0
+
+
+def _read_shape(made: "ValueInfoProto") -> tuple[int, ...] | None:
+    """Read the sizes of what an operation makes; None where a side is not known."""
     shape = made.type.tensor_type.shape if made.type.tensor_type.HasField("shape") else None
     if shape is None or not all(side.HasField("dim_value") for side in shape.dim):
         return None
-    return int(math.prod(side.dim_value for side in shape.dim))
+    return tuple(side.dim_value for side in shape.dim)
 
 
 def _forget_numbers(graph: "GraphProto") -> None:

@@ -11,7 +11,7 @@ from bodyposenet.common.deploy.onnx_bounds import hold_onnx_maps
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.storage.files import whole_file
-from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file
+from bodyposenet.common.storage.model_key import create_model_file, foreign, read_onnx_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -46,11 +46,11 @@ def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "Model
 
     if not path.is_file():
         raise UserError("no such file", where=str(path))
-    with open_model_file(path) as file:
-        try:
-            model = onnx.load(file, load_external_data=False)
-        except DecodeError as error:
-            raise foreign(path, "no ONNX model", fix) from error
+    content = read_onnx_file(path)
+    try:
+        model: ModelProto = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise foreign(path, "no ONNX model", fix) from error
     if not model.graph.output:
         raise UserError("the ONNX model has no outputs", where=str(path), fix=fix)
     _refuse_external(model, str(path))

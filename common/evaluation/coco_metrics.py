@@ -1,7 +1,6 @@
 """COCO metrics: how well people were found, in COCO's ten numbers."""
 
 import contextlib
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from bodyposenet.common.data.annotations.coco import CocoSet, Floats, Person, re
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.inference.detections import PERSON
 from bodyposenet.common.skeleton.skeleton import find_sigma
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import write_table
 from bodyposenet.common.storage.location import Location
 
 NOTHING = -1.0  # the value, COCO's, of a metric that has no people to be measured on
@@ -185,11 +184,9 @@ def _annotation(number: int, image_id: int, person: Person) -> dict[str, Any]:
 def write_csv(folder: Location, metrics: Mapping[str, float]) -> Location:
     """Write ``results.csv``: the ten numbers of COCO's metrics, a row each."""
     path = folder / RESULTS
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["", "metric", "IoU", "area", "maxDets", "score"])
-    for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True)):
-        writer.writerow([row, metric, iou, area, MAX_DETECTIONS, metrics[name]])
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
+    rows = [
+        [row, metric, iou, area, MAX_DETECTIONS, metrics[name]]
+        for row, (name, (metric, iou, area)) in enumerate(zip(NAMES, METRICS, strict=True))
+    ]
+    write_table(path, ["", "metric", "IoU", "area", "maxDets", "score"], rows)
     return path

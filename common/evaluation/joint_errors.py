@@ -1,7 +1,5 @@
 """Joint errors: what is wrong with the joints of people who were found (Ronchi and Perona, ICCV 2017)."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ import numpy as np
 
 from bodyposenet.common.data.annotations.coco import CocoSet, Floats
 from bodyposenet.common.evaluation.oks import match_photo
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import write_table
 from bodyposenet.common.storage.location import Location
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
@@ -113,13 +111,7 @@ def _judge(
 
 def write_joint_errors(folder: Location, errors: JointErrors) -> Location:
     """Write ``joint_errors.csv``: how many joints of each name are of each kind, and of all of them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["joint", *KINDS])
-    for joint, row in zip(errors.joints, errors.counts.tolist(), strict=True):
-        writer.writerow([joint, *row])
-    writer.writerow(["all", *errors.counts.sum(0).tolist()])
+    rows = [[joint, *row] for joint, row in zip(errors.joints, errors.counts.tolist(), strict=True)]
     path = folder / FILE
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_table(path, ["joint", *KINDS], [*rows, ["all", *errors.counts.sum(0).tolist()]])
     return path

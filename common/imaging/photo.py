@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bodyposenet.common.bounds import PHOTO_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.headers import JPEG, Size, read_header_size
 from bodyposenet.common.imaging.orientation import (
@@ -127,9 +128,8 @@ def read_image(path: Path | Location, *, upright: bool = True) -> np.ndarray:
     Raises:
         UserError: The file is missing or is no image.
     """
-    return decode_image(
-        read_bytes(path, fix="check the path"), where=str(path), orientation=None if upright else STORED
-    )
+    data = read_bytes(path, fix="check the path", most=PHOTO_BYTES)
+    return decode_image(data, where=str(path), orientation=None if upright else STORED)
 
 
 def decode_image(data: bytes, *, where: str, orientation: int | None = None) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
+from bodyposenet.common.bounds import PHOTO_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.imaging.photo import decode_image, make_room
 from bodyposenet.common.storage.files import read_bytes
@@ -67,7 +68,7 @@ def open_pixels(photo: Any, *, where: str, order: Order = "rgb") -> Iterator[np.
     elif _is_pil(photo):
         yield _take_array(_read_pil(photo, where), where, "rgb")
     elif isinstance(photo, FILES) or _is_location(photo):
-        data = photo if isinstance(photo, bytes) else read_bytes(cast("str | Path | Location", photo))
+        data = photo if isinstance(photo, bytes) else read_bytes(cast("str | Path | Location", photo), most=PHOTO_BYTES)
         with make_room(data):
             yield decode_image(data, where=where)
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
+from bodyposenet.common.bounds import PHOTO_BYTES
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.photo import decode_photo, keep_whole, make_room
 from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
@@ -223,7 +224,7 @@ class _Work:
     def look(self, index: int, given: Entry) -> _Looked:
         path = locate(given["full_image_path"])
         try:
-            data = read_bytes(path, fix="check the path")
+            data = read_bytes(path, fix="check the path", most=PHOTO_BYTES)
             with make_room(data):
                 photo = decode_photo(data, where=str(path), reduce=self.reduce)
                 people = find_people(self.runner, photo, self.spec)

@@ -1,7 +1,5 @@
 """Prelabel: what a network finds in new photos, as drafts for a labelling tool, the photos worth most first."""
 
-import csv
-import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +34,7 @@ from bodyposenet.common.pose.people import People
 from bodyposenet.common.skeleton.skeleton import Skeleton
 from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.words import LabelFormat
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import whole_file, write_table
 from bodyposenet.common.storage.location import Location, join, locate
 from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
@@ -262,14 +260,11 @@ def _write_order(
     path: Location, photos: Sequence[PhotoLabels], difficulties: Sequence[float], uncertain: Sequence[int]
 ) -> None:
     """Write the list of the photos: why each stands where it does."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows = []
     for rank, (photo, difficulty, joints) in enumerate(zip(photos, difficulties, uncertain, strict=True), 1):
         lowest = f"{min(one.score for one in photo.people):.3f}" if photo.people else ""
-        table.writerow([rank, photo.name, f"{difficulty:.3f}", len(photo.people), lowest, joints])
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        rows.append([rank, photo.name, f"{difficulty:.3f}", len(photo.people), lowest, joints])
+    write_table(path, COLUMNS, rows)
 
 
 def _copy(names: Sequence[str], store: PhotoStore, folder: Location) -> None:

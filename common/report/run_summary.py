@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from bodyposenet.common.pages.markdown import make_plain
+from bodyposenet.common.plain_text import join_lines
 from bodyposenet.common.tracking.history import FAILED, NOTHING_NEW, STOPPED, SUCCEEDED, TaskRow
 
 ENDED = "ENDED"  # well or not: nobody knows
@@ -29,12 +31,14 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
         rows: What the tracking store knows of its tasks.
         page: Where a browser finds the run in MLflow.
     """
-    lines = [f"# {name}: {state}", "", f"Data: `{data}`", ""]
+    lines = [f"# {make_plain(name)}: {state}", "", f"Data: `{join_lines(make_plain(data))}`", ""]
     lines += [f"[This run in MLflow]({page})", ""] if page else []
     lines += [EXPLAINED[state], ""] if state in EXPLAINED else []
     failed = [row for row in rows if row.status == "FAILED" and state != SUCCEEDED]  # else another attempt did better
     lines += [
-        line for row in failed for line in _format_reason(f"{row.name} failed", row.failure or "its log says why")
+        line
+        for row in failed
+        for line in _format_reason(f"{make_plain(row.name)} failed", row.failure or "its log says why")
     ]
     if error and not failed:
         lines += _format_reason("failed", error)
@@ -44,7 +48,7 @@ def summarize(name: str, data: str, state: str, error: str, rows: Sequence[TaskR
     lines += ["| task | state | seconds | numbers |", "|---|---|---|---|"]
     for row in rows:
         seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
-        lines.append(f"| {row.name} | {row.status.lower()} | {seconds} | {list_numbers(row)} |")
+        lines.append(f"| {join_lines(make_plain(row.name))} | {row.status.lower()} | {seconds} | {list_numbers(row)} |")
     if state == SUCCEEDED:
         lines += ["", "Tasks that were taken from Kubeflow's cache are not among them."]
     return "\n".join([*lines, ""])
@@ -57,5 +61,5 @@ def list_numbers(row: TaskRow) -> str:
 
 def _format_reason(what: str, reason: str) -> list[str]:
     """Write an entry of a list; of several reasons a list in it."""
-    first, *more = (" ".join(line.split()) for line in reason.splitlines() if line.strip())
+    first, *more = (" ".join(line.split()) for line in make_plain(reason).splitlines() if line.strip())
     return [f"- **{what}**: {first}"] if not more else [f"- **{what}**:", *(f"  - {line}" for line in (first, *more))]

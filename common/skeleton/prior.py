@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bodyposenet.common.errors import MALFORMED, UserError
 
+LEAST_SPREAD = 1e-6  # of a logarithm: a millionth of a body's size
 Rows = tuple[tuple[float, ...], ...]
 
 
@@ -43,8 +44,15 @@ class BodyPrior:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "BodyPrior":
-        """Undo :meth:`to_dict`."""
-        return cls(_whole_table(data["means"], 0.0), _whole_table(data["spreads"], 1.0))
+        """Undo :meth:`to_dict`; the data may be anybody's.
+
+        Raises:
+            ValueError: Nothing can be weighed by them.
+        """
+        prior = cls(_whole_table(data["means"], 0.0), _whole_table(data["spreads"], 1.0))
+        if not (np.isfinite([*prior.means, *prior.spreads]).all() and (np.array(prior.spreads) > LEAST_SPREAD).all()):
+            raise ValueError("the prior's means are no numbers, or a spread of it is none, or 0")
+        return prior
 
 
 def _whole_table(below: Sequence[Sequence[float]], diagonal: float) -> Rows:
@@ -60,28 +68,27 @@ def find_prior(joints: Sequence[str]) -> BodyPrior | None:
     return BodyPrior.from_dict(data) if tuple(data["joints"]) == tuple(joints) else None
 
 
-class Readable(Protocol):
-    """A path of any kind of which the text can be read."""
+def load_prior(content: bytes, joints: Sequence[str], *, where: str) -> BodyPrior:
+    """Read what a file of ``bpnet skeleton fit`` holds.
 
-    def read_text(self, *, encoding: str) -> str:
-        """Return the text."""
-        ...
-
-
-def load_prior(path: Readable, joints: Sequence[str]) -> BodyPrior:
-    """Read a file of ``bpnet skeleton fit``.
+    Args:
+        content: The file's, which may be anybody's.
+        joints: Of the skeleton that it is for.
+        where: What messages call it.
 
     Raises:
-        UserError: It cannot be read, or is the prior of other joints.
+        UserError: It is no prior, or that of other joints.
     """
     fix = "write it with `bpnet skeleton fit`, with this pose config"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        prior, owners = BodyPrior.from_dict(data), tuple(data["joints"])
-    except OSError as error:
-        raise UserError(f"cannot read the prior: {error.strerror}", where=str(path), fix=fix) from None
+        data = json.loads(content)
+        if tuple(data["joints"]) != tuple(joints):
+            raise UserError("is the prior of other joints", where=where, fix=fix)
+        prior = BodyPrior.from_dict(data)
+        if not len(prior.means) == len(prior.spreads) == len(joints):
+            raise ValueError("its tables are of another number of joints")
+    except UserError:
+        raise
     except MALFORMED:
-        raise UserError("is no prior", where=str(path), fix=fix) from None
-    if owners != tuple(joints):
-        raise UserError("is the prior of other joints", where=str(path), fix=fix)
+        raise UserError("is no prior", where=where, fix=fix) from None
     return prior

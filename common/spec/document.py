@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from bodyposenet.common.bounds import SPEC_CHARACTERS
+from bodyposenet.common.bounds import SPEC_BYTES, SPEC_CHARACTERS
 from bodyposenet.common.errors import AwayError, SpecError, UserError
 from bodyposenet.common.plain_text import escape_line
 from bodyposenet.common.spec.excess import find_excess, find_unwritable, hold_small
@@ -142,7 +142,7 @@ def bare_classes(data: Any) -> Any:
 def _read_text(path: str | Path) -> str:
     where = escape_line(str(path))
     try:
-        found = find_bytes(path)
+        found = find_bytes(path, most=SPEC_BYTES)
         if found is None:
             raise SpecError([f"{where}: there is no such file"])
         return found.decode("utf-8-sig")

@@ -7,12 +7,13 @@ from typing import cast
 
 from pydantic import ValidationInfo, field_validator
 
-from bodyposenet.common.skeleton.prior import load_prior
+from bodyposenet.common.bounds import NOTE_BYTES
+from bodyposenet.common.skeleton.prior import BodyPrior, load_prior
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, Skeleton, make_skeleton
 from bodyposenet.common.spec.base import Int, Name, Natural, PathMap, PathText, Positive, Strict, load_spec
 from bodyposenet.common.spec.document import Loc
 from bodyposenet.common.spec.problems import SpecMisfitError, did_you_mean
-from bodyposenet.common.storage.location import locate
+from bodyposenet.common.storage.files import read_bytes
 
 PERSON = "person"
 Problems = Iterator[tuple[Loc, str]]
@@ -172,9 +173,15 @@ class PoseConfig(Strict):
             made,
             sigmas=self.sigmas or made.sigmas,
             computed=made.computed if self.computed is None else tuple(_parents_first(self.computed)),
-            prior=made.prior if self.prior is None else load_prior(locate(self.prior), made.joints),
+            prior=made.prior if self.prior is None else _read_prior(self.prior, made.joints),
             flip_pairs=self.flip_pairs,
         )
+
+
+def _read_prior(place: str, joints: Sequence[str]) -> BodyPrior:
+    """Read a file of ``bpnet skeleton fit``, from any store."""
+    content = read_bytes(place, fix="write it with `bpnet skeleton fit`", most=NOTE_BYTES)
+    return load_prior(content, joints, where=place)
 
 
 def load_skeleton(path: str | Path | None, *, path_map: PathMap = ()) -> Skeleton:

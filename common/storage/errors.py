@@ -13,7 +13,10 @@ from bodyposenet.common.storage.stores.schemes import locate_remote, names_store
 TOLD = {
     errno.ENOSPC: ("the disk is full", "free some space, or write elsewhere"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, or write elsewhere"),
-    errno.EFBIG: ("the file is larger than its disk or the limit allows", "write more shards, or raise the limit"),
+    errno.EFBIG: (
+        "the file is larger than its disk or the limit allows",
+        "write elsewhere, or raise the limit: ulimit -f",
+    ),
     errno.EACCES: ("permission denied", "change the permissions, or name another place"),
     errno.EPERM: ("not permitted", "change the permissions, or name another place"),
     errno.EROFS: ("the file system is read-only", "write elsewhere"),
@@ -102,7 +105,7 @@ def in_bucket(path: object) -> bool:
 
 
 @contextlib.contextmanager
-def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
+def translate_errors(path: object, *, fix: str = "", smaller: str = "") -> Iterator[None]:
     """Tell what the storage says against this path in a line: a full disk, a folder or bucket that is gone.
 
     Errors that name another file pass as they are.
@@ -110,6 +113,7 @@ def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
     Args:
         path: What is being read or written.
         fix: What to do about a missing path.
+        smaller: How its file is made smaller, where one of its kind can be.
 
     Raises:
         UserError: In place of OSErrors; an :class:`AwayError` where no single file is at fault.
@@ -117,7 +121,7 @@ def translate_errors(path: object, *, fix: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = _describe(error, path, fix)
+        told = _describe(error, path, fix, smaller)
         if told is None:
             raise
         raise told from error
@@ -135,7 +139,7 @@ def _can_be(path: str) -> bool:
         return False
 
 
-def _describe(error: OSError, path: object, fix: str) -> UserError | None:
+def _describe(error: OSError, path: object, fix: str, smaller: str) -> UserError | None:
     if in_bucket(path):
         return None if isinstance(error.filename, str) else _remotely_told(error, str(path), fix)
     where = _own(error, Path(str(path)))
@@ -146,6 +150,8 @@ def _describe(error: OSError, path: object, fix: str) -> UserError | None:
     if isinstance(error, LostDiskError):
         problem = f"{problem}, and it gave none of the {MOST_REFUSED - 1} files before"
     kind = AwayError if isinstance(error, LostDiskError) or error.errno in EVERYWHERE else UserError
+    if error.errno == errno.EFBIG and smaller:
+        remedy = f"{smaller}, {remedy}"
     return kind(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
 
 

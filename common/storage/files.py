@@ -1,65 +1,76 @@
 """Files: read and written alike in every store, whole or not at all, with failures told so that they can be mended."""
 
 import contextlib
+import csv
 import errno
 import io
 import mmap
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from bodyposenet.common.bounds import FILE_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, Stat, locate
 from bodyposenet.common.storage.stores.store import Change
 
 LARGE = 1 << 22  # bytes of a file that is better not held in memory
+FORMULA = re.compile(r"[=+@\t\r-](?!\d*\.?\d+\Z)")  # how a text begins that a spreadsheet computes; no number does
 _ROOM = 4  # times a copy's size that must be free for it: others write there, too
 _BLOCK = 1 << 20  # bytes that are copied at once
 
 
-def read_bytes(path: str | Path | Location, *, fix: str = "check the path") -> bytes:
+def read_bytes(path: str | Path | Location, *, fix: str = "check the path", most: int = FILE_BYTES) -> bytes:
     """Read a file's content.
 
     Args:
         path: In any store.
         fix: What to do where it is missing.
+        most: Bytes that it may have.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: It cannot be read, or is larger.
     """
-    found = find_bytes(path)
+    found = find_bytes(path, most=most)
     if found is None:
         raise UserError("there is no such file", where=str(path), fix=fix)
     return found
 
 
-def find_bytes(path: str | Path | Location) -> bytes | None:
+def find_bytes(path: str | Path | Location, *, most: int = FILE_BYTES) -> bytes | None:
     """Read a file's content, or return None where there is none; as :func:`read_bytes` otherwise."""
     place = locate(path)
     with translate_errors(place):
         try:
-            return place.fetch()
+            size = 0 if place.remote else place.count_bytes()
+            found = b"" if size > most else place.fetch(0, None if place.remote else most + 1)
         except FileNotFoundError:
             place.require_store()
             return None
+    if max(size, len(found)) > most:
+        problem = f"this file has more than {most:,} bytes, so it is not what is wanted here"
+        raise UserError(problem, where=str(place), fix="name another")
+    return found
 
 
-def map_file(path: Location) -> mmap.mmap | None:
+def map_file(path: Location, *, most: int = FILE_BYTES) -> mmap.mmap | None:
     """Map a large file of a disk here, so that the kernel can take its memory back.
 
     What is mapped is a copy without a name in the folder for temporary files: the file itself may be written anew
     meanwhile, and who reads a mapped file that was cut is killed. The copy is gone with the last who holds it.
 
     Returns:
-        None where the file is small or elsewhere, cannot be read, or there is little room for a copy: read it.
+        None where the file is small, larger than ``most``, or elsewhere, cannot be read, or there is little room for a
+        copy: read it.
     """
     try:
         size = 0 if path.remote else path.count_bytes()
-        if size < LARGE:
+        if not LARGE <= size <= most:
             return None
         with path.open_stream() as file:
             return _map_copy(file, size)
@@ -106,19 +117,39 @@ def write_text(path: str | Path | Location, text: str) -> None:
         file.write(text.encode())
 
 
+def write_table(path: str | Path | Location, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as CSV, as :func:`whole_file` does.
+
+    A text that a spreadsheet would compute, such as a photo called ``=HYPERLINK(…).jpg``, gets an apostrophe before it.
+
+    Args:
+        path: The final name.
+        columns: Their names.
+        rows: Texts and numbers; texts may hold what a file's name can.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    for row in rows:
+        table.writerow([f"'{each}" if isinstance(each, str) and FORMULA.match(each) else each for each in row])
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
 @contextlib.contextmanager
-def write_unsynced(path: Location, token: str = "") -> Iterator[BinaryIO]:
+def write_unsynced(path: Location, token: str = "", *, smaller: str = "") -> Iterator[BinaryIO]:
     """Open a file that appears when it is complete; unlike :func:`whole_file` it does not wait for the disk.
 
     Args:
         path: The final name; its folder must be there.
         token: Part of the name until then, so that a later attempt finds and replaces what a killed one left; by
             default it is random.
+        smaller: How such a file is made smaller, for the message of a limit.
 
     Raises:
         UserError: The disk is full, or the folder is not there.
     """
-    with translate_errors(path), path.write_soon(token) as file:
+    with translate_errors(path, smaller=smaller), path.write_soon(token) as file:
         yield file
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bodyposenet.common.bounds import NOTE_BYTES
 from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
@@ -12,13 +13,15 @@ from bodyposenet.common.storage.location import Location
 T = TypeVar("T")
 
 
-def read_json(path: str | Path | Location, take: Callable[[Any], T], *, what: str, fix: str) -> T:
+def read_json(
+    path: str | Path | Location, take: Callable[[Any], T], *, what: str, fix: str, most: int = NOTE_BYTES
+) -> T:
     """Read a file as :func:`parse_json` does.
 
     Raises:
-        UserError: It cannot be read, or is none of its kind.
+        UserError: It cannot be read, has more bytes than it may, or is none of its kind.
     """
-    return parse_json(read_bytes(path, fix=fix), take, where=str(path), what=what, fix=fix)
+    return parse_json(read_bytes(path, fix=fix, most=most), take, where=str(path), what=what, fix=fix)
 
 
 def parse_json(content: bytes | str, take: Callable[[Any], T], *, where: str, what: str, fix: str) -> T:

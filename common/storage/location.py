@@ -22,6 +22,7 @@ from bodyposenet.common.storage.temporary_names import open_slot
 
 __all__ = ["LocalLocation", "Location", "Stat", "join", "locate"]
 
+BLOCK = 1 << 20  # bytes of a pipe that are read at once
 UNREAL = ("/proc", "/sys")  # where the kernel shows what it knows as files
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,10 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         with REFUSALS.count(self), self.open_stream() as file:
             if start:
                 file.seek(start)
-            if end is None:  # a pipe, too, which has no size
-                return file.read()
-            return file.read(max(0, min(end, os.fstat(file.fileno()).st_size) - start))
+            found = os.fstat(file.fileno())
+            if end is None or not stat.S_ISFIFO(found.st_mode):
+                return file.read() if end is None else file.read(max(0, min(end, found.st_size) - start))
+            return _read_pipe(file, end)
 
     def open_stream(self) -> BinaryIO:
         """Open the file."""
@@ -95,9 +97,23 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         with self._write_aside(token) if token else self._write_slot() as file:
             yield file
 
+    def refuse_device(self) -> None:
+        """Refuse to put a file in the place of a pipe, a socket or a device: of ``/dev/null`` there is one for all.
+
+        Raises:
+            OSError: It is one, or a link to one.
+        """
+        try:
+            mode = self.stat().st_mode
+        except OSError:  # nothing is there, or a link that leads nowhere
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.ENODEV, "no file", str(self))
+
     @contextlib.contextmanager
     def _write_slot(self) -> Iterator[BinaryIO]:
         """Write beside the file under a name that whoever writes it next takes over, or removes, after a kill."""
+        self.refuse_device()
         with open_slot(self) as (file, aside):
             try:
                 yield file
@@ -109,6 +125,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
 
     @contextlib.contextmanager
     def _write_aside(self, token: str) -> Iterator[BinaryIO]:
+        self.refuse_device()
         aside = self.with_name(f".{self.name}.{token}.tmp")
         try:
             with open(aside, "wb") as file:
@@ -138,6 +155,14 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
     def remove_folder(self) -> None:
         """Remove the folder, as far as that may be done."""
         shutil.rmtree(self, ignore_errors=True)
+
+
+def _read_pipe(file: BinaryIO, most: int) -> bytes:
+    """Read a pipe, which has no size, to its end, or as many bytes."""
+    taken = bytearray()
+    while len(taken) < most and (more := file.read(min(BLOCK, most - len(taken)))):
+        taken += more
+    return bytes(taken)
 
 
 def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:

@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from bodyposenet.common.bounds import ONNX_BYTES
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.encryption import LockedError, begins_encrypted, decrypting, encrypting
 from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.location import locate
 from bodyposenet.common.storage.tao_encryption import ETLT, TLT, explain_opening
 
 VARIABLE, ALLOW_VARIABLE = "BPNET_MODEL_KEY", "BPNET_ALLOW_PLAIN"
@@ -75,9 +77,12 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         LockedError: It is encrypted, and there is no key, the key is another, or the file is damaged.
-        UserError: It is open, though a key is given: see :func:`refuse_plain`.
+        UserError: It is open, though a key is given, see :func:`refuse_plain`; or it is a pipe.
+        OSError: It is not there, or is no file.
     """
-    with path.open("rb") as file:
+    with locate(path).open_stream() as file:
+        if not file.seekable():
+            raise UserError("this is a pipe, in which nobody can go back", where=str(path), fix="name a file")
         if not begins_encrypted(file):
             refuse_plain(path)
             yield file
@@ -87,6 +92,20 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
             fix = f"give the key that it was written with: -k KEY, or the variable {VARIABLE}"
             raise LockedError("is encrypted, and no key is given", where=str(path), fix=fix)
         yield decrypting(file, key, where=str(path))
+
+
+def read_onnx_file(path: Path) -> bytes:
+    """Read an ONNX file's content, decrypted if need be.
+
+    Raises:
+        UserError: As for :func:`open_model_file`, or it is larger than one here may be.
+    """
+    with open_model_file(path) as file:
+        if file.seek(0, os.SEEK_END) > ONNX_BYTES:
+            problem = f"this file has more than {ONNX_BYTES:,} bytes, so it is no network of poses"
+            raise UserError(problem, where=str(path), fix="give the .onnx file that `bpnet export` wrote")
+        file.seek(0)
+        return file.read()
 
 
 def taking_plain() -> AbstractContextManager[None]:

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.bounds import NOTE_BYTES
+from bodyposenet.common.errors import MALFORMED, AwayError, UserError
 from bodyposenet.common.storage.errors import translate_errors
-from bodyposenet.common.storage.files import move_whole, settle, whole_file
+from bodyposenet.common.storage.files import find_bytes, move_whole, settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
-from bodyposenet.common.storage.location import Location, locate
+from bodyposenet.common.storage.location import LocalLocation, Location, locate
 from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
 
 JOURNAL = ".journal"  # in the staging folder, until it is complete
@@ -272,9 +273,11 @@ def _journal_path(output: Path) -> Path:
 def _read(path: Path) -> Journal:
     """Read a journal; an empty one where there is none, or none that can be used."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(find_bytes(path, most=NOTE_BYTES) or b"{}")
         publish, wrote = (tuple(found[key]) for key in Journal._fields)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+    except AwayError:
+        raise
+    except MALFORMED:
         return Journal()
     return Journal(publish, wrote) if all(map(_is_inside, (*publish, *wrote))) else Journal()
 
@@ -289,6 +292,7 @@ def _require_free(final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
+        LocalLocation(final).refuse_device()
         if not os.access(final.parent, os.W_OK):
             code = errno.EROFS if os.statvfs(final.parent).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code), str(final))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bodyposenet.common.bounds import FILE_BYTES
 from bodyposenet.common.data.hold_out import list_photos
 from bodyposenet.common.data.photo_set import TEST_IMAGES, spec_in
 from bodyposenet.common.model.training.progress import HISTORY, read_history
@@ -103,7 +104,7 @@ def _pictures(found: Path, dataset: Path, skeleton: Any, most: int = 8) -> list[
     from bodyposenet.common.inference.detections import read_people
     from bodyposenet.common.pose.draw import draw_people
 
-    images = read_json(found / DETECTIONS, _take_images, what="list of detections", fix=EVALUATE)
+    images = read_json(found / DETECTIONS, _take_images, what="list of detections", fix=EVALUATE, most=FILE_BYTES)
     images = sorted((entry for entry in images if entry.get("keypoints")), key=lambda entry: -len(entry["keypoints"]))
     pictures = []
     for entry in images[:: max(1, len(images) // most)][:most]:

@@ -6,9 +6,10 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bodyposenet.common.bounds import KEY_BYTES
 from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.plain_text import hide_secrets
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import find_bytes, read_bytes, whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.storage.location import open_to_append
 from bodyposenet.common.storage.temporary_names import remove_together, sweep_removed
@@ -26,6 +27,7 @@ from bodyposenet.common.tracking.pipeline_runs import end_run, find_kept, start_
 FOLDER = "tracking_buffer"
 LINES = "run.jsonl"  # first line: the run; then one event a line; last line: how it ended
 PROGRESS = "sent.json"
+NEEDLESS = "remove the folder if it is not needed"
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,12 @@ def _send(store: Store, folder: Path) -> str:
 def read_progress(file: Path) -> tuple[str, int] | None:
     """The run that is being sent and how many of its events have arrived; nothing where the file does not tell."""
     try:
-        run_id, done = json.loads(file.read_bytes())
+        content = find_bytes(file, most=KEY_BYTES)
+        if content is None:
+            return None
+        run_id, done = json.loads(content)
         if not (isinstance(run_id, str) and type(done) is int):
             raise TypeError("an id and a number are wanted")
-    except FileNotFoundError:
-        return None
     except MALFORMED:
         log.warning("%s does not tell how much was sent: the run is sent from its beginning", file)
         return None
@@ -168,16 +171,14 @@ def read_kept(folder: Path) -> tuple[Start, list[Event]]:
     Raises:
         UserError: The file is no kept run's, or one of its events is none.
     """
-    lines = (folder / LINES).read_bytes().splitlines()
+    lines = read_bytes(folder / LINES, fix=NEEDLESS).splitlines()
     try:
         found = [json.loads(line) for line in lines[:-1]] + _last(lines[-1:])
         start = _take_start(found[0])
         for event in found[1:]:
             require_event(event)
     except MALFORMED as error:
-        raise UserError(
-            f"is no kept run: {error}", where=str(folder / LINES), fix="remove the folder if it is not needed"
-        ) from None
+        raise UserError(f"is no kept run: {error}", where=str(folder / LINES), fix=NEEDLESS) from None
     if not found[1:] or found[-1]["op"] != "end":
         found.append({"op": "end", "status": "FAILED", "time": now()})
     return start, found[1:]

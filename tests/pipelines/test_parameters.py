@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import textwrap
 
 import pytest
 import yaml
@@ -13,6 +14,10 @@ from bodyposenet.common.errors import SpecError, UserError
 from bodyposenet.pipelines.package import Input, read_package
 from bodyposenet.pipelines.parameters import from_spec, from_words, problems
 
+ROWS = [f"&a0 [{', '.join(['x'] * 9)}]", *(f"&a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12))]
+BOMB = "".join(f"a{k}: {row}\n" for k, row in enumerate(ROWS))  # 9 ** 12 values
+LIST_BOMB = f"[{', '.join(ROWS)}]"
+DEEP = ["[" * 200_000, "- " * 200_000, "a: {" * 200_000, "\n".join(" " * level + "a:" for level in range(2000))]
 INPUTS = {"train_spec": Input("STRUCT", True), "data": Input("STRING", True)}
 SPEC = {"num_epoch": 3, "optimizer": {"__class_name__": "AdamW", "weight_decay": 1e-3}}
 
@@ -72,6 +77,38 @@ def test_a_value_that_cannot_be_meant_is_told(name, word, said):
     assert list(problems(from_words({name: word}, inputs), inputs)) == [(name, said)]
     good = {name: {"images": 2**53, "model_name": "ab"}.get(name, 1)}
     assert list(problems(good, inputs)) == []
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", *DEEP])
+def test_a_pipeline_that_no_reader_survives_is_refused_before_one_reads_it(tmp_path, text):
+    """libyaml's composer ends the process where a text is nested deeply; an alias may stand for all memory."""
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(f"pipelineInfo: {{name: x}}\nroot: {{}}\ndeploymentSpec:\n{textwrap.indent(text, '  ')}")
+    with pytest.raises(
+        UserError, match=r"pipeline\.yaml: no compiled pipeline \((it holds more than|nothing is called)"
+    ):
+        read_package(file)
+
+
+@pytest.mark.parametrize("text", [LIST_BOMB, *DEEP])
+@pytest.mark.parametrize("kind", ["LIST", "STRUCT", "NUMBER_DOUBLE"])
+def test_a_value_that_no_reader_survives_is_refused_before_one_reads_it(kind, text):
+    inputs = {"thing": Input(kind, True)}
+    try:
+        told = list(problems(from_words({"thing": text}, inputs), inputs))
+    except SpecError as error:
+        told = [str(error)]
+    assert len(told) == 1
+
+
+def test_a_pipeline_s_file_of_a_terabyte_is_refused(tmp_path):
+    file = tmp_path / "pipeline.yaml"
+    file.touch()
+    os.truncate(file, 1 << 40)
+    with pytest.raises(UserError, match=r"no compiled pipeline \(it has more than 8,388,608 bytes"):
+        read_package(file)
+    with pytest.raises(UserError, match=r"the file of data cannot be read \(it has more than"):
+        from_words({"data": f"@{file}"}, INPUTS)
 
 
 def test_a_pipe_or_a_device_is_no_file(tmp_path):

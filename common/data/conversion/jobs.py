@@ -23,6 +23,7 @@ from bodyposenet.common.storage.location import Location
 from bodyposenet.common.storage.photo_store import PhotoStore
 
 DATA, DESCRIPTION = ".piece", ".json"
+MORE = "write more shards"  # where one is larger than a disk takes
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Piece:
     def __call__(self) -> PieceResult:
         """Do it, a photo in memory at a time."""
         made = PieceResult(self.name, len(self.photos))
-        with write_unsynced(self.folder / f"{self.name}{DATA}") as file:
+        with write_unsynced(self.folder / f"{self.name}{DATA}", smaller=MORE) as file:
             for photo, mains, labels in zip(self.photos, self.mains, self.labels, strict=True):
                 found = self._record(photo, mains, labels, made.problems)
                 if found is not None:
@@ -158,7 +159,10 @@ class CopyPiece:
             UserError: A record is damaged.
         """
         made = PieceResult(self.name, len(self.known))
-        with write_unsynced(self.folder / f"{self.name}{DATA}") as file, RecordFile(self.shard, self.offsets) as kept:
+        with (
+            write_unsynced(self.folder / f"{self.name}{DATA}", smaller=MORE) as file,
+            RecordFile(self.shard, self.offsets) as kept,
+        ):
             for payload, mains, known in zip(kept, self.mains, self.known, strict=True):
                 file.write(made.add(payload, mains, known))
         return made.write_description(self.folder)

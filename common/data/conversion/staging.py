@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, PieceResult
+from bodyposenet.common.data.conversion.jobs import DATA, DESCRIPTION, MORE, PieceResult
 from bodyposenet.common.data.conversion.publish_note import READY, PublishNote, remove_unnamed
 from bodyposenet.common.errors import MALFORMED
 from bodyposenet.common.storage.errors import translate_errors
@@ -256,7 +256,7 @@ class Staging:
         part = self._part(shard)
         while shard.joined < len(shard.names) and (name := shard.names[shard.joined]) in self.made:
             piece = self._file(name + DATA)
-            with translate_errors(part), open(str(part), "ab") as file, piece.open_stream() as taken:
+            with translate_errors(part, smaller=MORE), open(str(part), "ab") as file, piece.open_stream() as taken:
                 _append(file, taken)
             piece.unlink()
             shard.joined += 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -72,7 +73,7 @@ class RemoteStaging(Staging):
             return
         with whole_file(shard.final) as file:
             for name in shard.names:
-                file.write(read_bytes(self._file(name + DATA)))
+                file.write(read_bytes(self._file(name + DATA), most=sys.maxsize))
 
     def _copy(self, whole: Location, final: Location) -> None:
         if str(whole) != str(final):

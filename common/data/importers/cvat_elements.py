@@ -6,8 +6,10 @@ A joint that is ``outside`` is not labelled, one that is ``occluded`` hidden.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from xml.parsers import expat
 
+from bodyposenet.common.bounds import CVAT_CHARACTERS, CVAT_ELEMENTS
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.errors import UserError
 
@@ -67,7 +69,8 @@ def parse_xml(text: str, where: str) -> CvatElement:
         UserError: It is no XML, has a document type, or is nested too deeply.
     """
     root = CvatElement("", {}, 0)
-    open_nodes = [root]
+    open_nodes, numbers = [root], count()
+    most = max(CVAT_ELEMENTS, len(text) // CVAT_CHARACTERS)
     parser = expat.ParserCreate()
     parser.buffer_text = True
 
@@ -77,6 +80,8 @@ def parse_xml(text: str, where: str) -> CvatElement:
         open_nodes.append(node)
         if len(open_nodes) > 100:
             raise UserError("elements are nested too deeply", where=f"{where}:{node.line}", fix=FIX)
+        if next(numbers) > most:
+            raise UserError(f"more than {most:,} elements, most of them empty", where=f"{where}:{node.line}", fix=FIX)
 
     def refuse(*_: object) -> None:
         problem = "it has a document type, which CVAT does not write and which may read other files"

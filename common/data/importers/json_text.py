@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 import numpy as np
 
+from bodyposenet.common.bounds import JSON_CHARACTERS, JSON_PARTS
 from bodyposenet.common.data.importers.document import EXPORT_AGAIN, collector_paused, decode_text
 from bodyposenet.common.errors import UserError
 
@@ -104,11 +105,20 @@ def parse(data: bytes | mmap.mmap, where: str, rows: Collection[str] = ()) -> An
     Raises:
         UserError: The text is empty or no JSON, is cut short, nested too deeply, or holds an absurd number.
     """
+    _hold_parts(data, where)
     with collector_paused():
         try:
             return _parse_quickly(data, where, rows)
         except (*REFUSALS, _UnlikeError):
             return parse_by_scanner(bytes(data), where)
+
+
+def _hold_parts(data: bytes | mmap.mmap, where: str) -> None:
+    """Refuse a text of more lists and objects than its size can honestly hold, each of which takes memory."""
+    blocks = (data[start : start + _BLOCK] for start in range(0, len(data), _BLOCK))
+    most = max(JSON_PARTS, len(data) // JSON_CHARACTERS)
+    if len(data) > most and sum(block.count(b"[") + block.count(b"{") for block in blocks) > most:
+        raise UserError(f"more than {most:,} lists and objects, most of them empty", where=where, fix=EXPORT_AGAIN)
 
 
 def _parse_quickly(data: bytes | mmap.mmap, where: str, rows: Collection[str]) -> Any:

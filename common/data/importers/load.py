@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.bounds import ANNOTATION_BYTES, YOLO_YAML_BYTES
 from bodyposenet.common.data.importers import coco_dialects, cvat_xml, foreign, label_studio
 from bodyposenet.common.data.importers.assembly import Joints, PhotoFinder
 from bodyposenet.common.data.importers.cvat_xml import is_cvat_xml, read_cvat_xml
@@ -138,7 +139,7 @@ def digest_annotations(path: str | Path | Location) -> str:
     if files is not None and source.place.suffix.lower() != ".zip":
         return files.digest()
     if source.place.remote or not is_file(source.place):
-        return digest_bytes(read_bytes(source.place, fix=_FIX))
+        return digest_bytes(read_bytes(source.place, fix=_FIX, most=ANNOTATION_BYTES))
     with translate_errors(source.place):
         return digest_file(str(source.place))
 
@@ -192,7 +193,7 @@ def _load_files(
     """Load annotations that are many files, by what these are called."""
     place = source.place
     if place.suffix.lower() in YAML:
-        data, where = read_bytes(place, fix=_FIX), str(place)
+        data, where = read_bytes(place, fix=_FIX, most=YOLO_YAML_BYTES), str(place)
     else:
         main = _find_main(files.names)
         labels = [] if main else list_labelme(files)
@@ -213,8 +214,8 @@ def _load_files(
 
 def _read_file(place: Location) -> bytes | mmap.mmap:
     """Read a file; map it where it is a large object of JSON."""
-    mapped = map_file(place) if place.suffix.lower() == ".json" else None
-    return mapped if mapped is not None and mapped[:1] == b"{" else read_bytes(place, fix=_FIX)
+    mapped = map_file(place, most=ANNOTATION_BYTES) if place.suffix.lower() == ".json" else None
+    return mapped if mapped is not None and mapped[:1] == b"{" else read_bytes(place, fix=_FIX, most=ANNOTATION_BYTES)
 
 
 def _read(source: Source) -> tuple[bytes | mmap.mmap, str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bodyposenet.common.bounds import MANIFEST_BYTES
 from bodyposenet.common.data.records.manifest_form import find_set_fault
 from bodyposenet.common.data.records.record import Record
 from bodyposenet.common.data.records.tfrecord import RecordFile
@@ -133,7 +134,7 @@ def read_manifest(folder: Path | Location) -> dict[str, Any]:
         UserError: The file is no manifest, or one of a newer version.
     """
     path = locate(folder) / NAME
-    return _parse(find_bytes(path), path)
+    return _parse(find_bytes(path, most=MANIFEST_BYTES), path)
 
 
 def _hold_to_form(manifest: Any, path: Location) -> None:

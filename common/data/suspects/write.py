@@ -1,7 +1,5 @@
 """Write: the list of suspects, and their photos for a labelling tool: the labels as they are, and as they should be."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from bodyposenet.common.data.exporters.write import write_corrections
 from bodyposenet.common.data.suspects.suspect import DOUBLED, KINDS, WORDS, Suspect
 from bodyposenet.common.skeleton.skeleton import COCO_17, Skeleton, find_sigma
 from bodyposenet.common.spec.words import LabelFormat
-from bodyposenet.common.storage.files import whole_file
+from bodyposenet.common.storage.files import write_table
 from bodyposenet.common.storage.location import Location
 
 NAME, LIST = "suspects", "suspects.csv"  # how the files' names begin; the list
@@ -70,20 +68,16 @@ def write_suspects(
     given, proposed = gather_labels(suspects[: choice.most], skeleton, _list_categories(kinds))
     write_corrections(given, proposed, folder, choice.form, prefix=choice.prefix, name=NAME)
     path = folder / LIST
-    with whole_file(path) as file:
-        file.write(_write_list(suspects).encode("utf-8", "surrogateescape"))
+    write_table(path, COLUMNS, map(_make_row, suspects))
     return path
 
 
-def _write_list(suspects: Iterable[Suspect]) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for suspect in suspects:
-        photo, number = suspect.photo, "" if suspect.annotation_id is None else suspect.annotation_id
-        reason = suspect.reason.encode("utf-8", "replace").decode()
-        table.writerow([photo.file_name, photo.image_id, number, suspect.kind, f"{suspect.score:.3f}", reason])
-    return text.getvalue()
+def _make_row(suspect: Suspect) -> list[object]:
+    """List what the columns are to have of a suspect."""
+    photo, number = suspect.photo, "" if suspect.annotation_id is None else suspect.annotation_id
+    reason = suspect.reason.encode("utf-8", "replace").decode()
+    score = f"{suspect.score:.3f}"
+    return [photo.file_name, photo.image_id, number, suspect.kind, score, reason]
 
 
 def choose_limbs(joints: Sequence[str], skeleton: Skeleton) -> Skeleton:

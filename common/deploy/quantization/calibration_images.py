@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from bodyposenet.common.bounds import PHOTO_BYTES
 from bodyposenet.common.data.records.manifest import NAME as MANIFEST
 from bodyposenet.common.data.records.manifest import Shard, open_shards, read_manifest
 from bodyposenet.common.deploy.quantization.tensorfile import Tensorfile
@@ -184,7 +185,7 @@ def _together(reads: Sequence[Read]) -> np.ndarray | None:
 
 def _read_photo(path: Location, fitting: Fitting) -> np.ndarray:
     try:
-        return fitting(decode_photo(read_bytes(path), where=str(path), reduce=fitting.reduce))
+        return fitting(decode_photo(read_bytes(path, most=PHOTO_BYTES), where=str(path), reduce=fitting.reduce))
     except AwayError:
         raise
     except UserError as error:

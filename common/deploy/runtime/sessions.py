@@ -8,7 +8,7 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.processor import Processor, count_cores, read_processor
 from bodyposenet.common.spec.words import Device
 from bodyposenet.common.storage.encryption import is_encrypted
-from bodyposenet.common.storage.model_key import foreign, open_model_file, refuse_plain
+from bodyposenet.common.storage.model_key import foreign, read_onnx_file, refuse_plain
 
 
 def open_session(
@@ -80,5 +80,4 @@ def read_content(model: Path | bytes) -> bytes:
     """Return a model's bytes, opened with the key if it is encrypted."""
     if isinstance(model, bytes):
         return model
-    with open_model_file(model) as file:
-        return file.read()
+    return read_onnx_file(model)

@@ -1,7 +1,8 @@
 """Graph bounds: how large the layers of a Keras graph and their maps may be, before Keras takes memory for them."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bodyposenet.common.bounds import GRAPH_CELLS, GRAPH_CHANNELS, MAP_NUMBERS, MAP_PICTURES, MAP_SIDE, WEIGHTS_BYTES
@@ -15,6 +16,7 @@ MOST = {  # of a number of a layer's configuration, or of each in a list of them
     ),
 }
 FLOAT_BYTES = 4
+FEW = 2**16  # weights that a file may lack: seeds, and what an older Keras did not store
 FIX = "give a file that `bpnet train` or `bpnet prune` wrote"
 
 
@@ -40,6 +42,36 @@ def hold_graph(config: Any, where: str) -> None:
         raise _refuse(f"its layers would have {cells:,} weights", where)
 
 
+@contextlib.contextmanager
+def holding_weights(held: int, where: str) -> Iterator[None]:
+    """Build layers in the block without memory for their weights, and refuse them if they have more than a file holds.
+
+    What is built has its weights at the end, with the values that they begin with.
+
+    Args:
+        held: Numbers in the file's arrays.
+        where: The file.
+
+    Raises:
+        UserError: The layers have more.
+    """
+    import keras
+    from keras.src.backend.common import global_state
+
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+        built = global_state.get_global_attribute("uninitialized_variables", [])
+        numbers = sum(math.prod(variable.shape) for variable in built)
+        if numbers > held + FEW:
+            raise _refuse(f"its layers have {numbers:,} weights, of which the file holds {held:,}", where)
+    except BaseException:
+        global_state.set_global_attribute("uninitialized_variables", [])  # else the next scope's end makes them
+        raise
+    with keras.StatelessScope():  # whose end makes them
+        pass
+
+
 def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> None:
     """Refuse a network that makes more numbers on the way than memory is for; its shapes tell, and nothing is run.
 
@@ -62,7 +94,8 @@ def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> Non
             if isinstance(operation, keras.Layer) and operation._layers:
                 raise UserError(f"layer {operation.name!r} holds layers of its own", where=where, fix=fix)
             made = operation.compute_output_spec(*args, **kwargs)
-            for numbers in (math.prod(each.shape) for each in keras.tree.flatten(made)):
+            hidden = _count_hidden(operation, keras.tree.flatten((args, kwargs)))
+            for numbers in (hidden, *(math.prod(each.shape) for each in keras.tree.flatten(made))):
                 if numbers > most:
                     problem = f"{operation.name} makes {numbers:,} numbers of a picture of {sides} pixels"
                     raise UserError(problem, where=where, fix=fix)
@@ -81,6 +114,26 @@ def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> Non
 def count_most(pixels: int) -> int:
     """Count the numbers that a layer may make of pictures of so many pixels together."""
     return int(MAP_NUMBERS * min(max(1, pixels / MAP_SIDE**2), MAP_PICTURES))
+
+
+def _count_hidden(operation: Any, inputs: Sequence[Any]) -> int:
+    """Count the numbers that an operation makes for itself, and that no shape of what it gives tells.
+
+    Args:
+        operation: A layer, or a function of ``keras.ops`` in a graph.
+        inputs: What it is given, maps among them: ``(B, Tq, D)`` and ``(B, Tv, D)`` to look up one in the other.
+    """
+    kind, given = type(operation).__name__, [each.shape for each in inputs if len(getattr(each, "shape", ())) > 2]
+    if kind == "DotProductAttention":  # (B, Tq, N, D) and (B, Tv, N, D), of N heads
+        return int(math.prod(given[0][:3]) * given[1][1])
+    if kind in ("Attention", "AdditiveAttention"):
+        each = given[0][-1] if kind == "AdditiveAttention" else 1
+        return int(math.prod(given[0][:-1]) * given[1][-2] * each)
+    if kind.startswith("Conv") and kind.endswith("Transpose"):  # its kernel's cells for each cell of the map
+        return int(math.prod(given[0][:-1]) * operation.filters * math.prod(operation.kernel_size))
+    if kind.startswith("SeparableConv"):  # the channels between its two convolutions
+        return int(math.prod(given[0]) * operation.depth_multiplier)
+    return 0
 
 
 def _find_graph(operation: Any) -> Any:

@@ -93,21 +93,31 @@ def _is_held(node: h5py.Dataset) -> bool:
     return bool(size <= most)
 
 
-def hold_arrays(content: BinaryIO, where: Path) -> None:
+def hold_arrays(content: BinaryIO, where: Path) -> int:
     """Refuse an HDF5 file with an array that is elsewhere, or is larger than what is stored of it.
+
+    Returns:
+        How many numbers its arrays have together.
 
     Raises:
         UserError: It has one.
         OSError: It is no HDF5 file.
     """
+    numbers = 0
     with h5py.File(content, "r") as file:
 
         def hold(name: str, node: Any) -> None:
-            if isinstance(node, h5py.Dataset) and not _is_held(node):
+            nonlocal numbers
+            if not isinstance(node, h5py.Dataset):
+                return
+            if not _is_held(node):
                 fix = "give a file that `bpnet train` or `bpnet prune` wrote"
                 raise UserError(f"{name!r} is no array of weights in this file", where=str(where), fix=fix)
 
+            numbers += int(node.size)
+
         file.visititems(hold)
+    return numbers
 
 
 def texts(attributes: Mapping[str, Any], key: str) -> list[str]:

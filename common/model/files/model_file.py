@@ -18,7 +18,7 @@ from typing import Any
 
 from bodyposenet.common.bounds import CARD_BYTES, GRAPH_BYTES, WEIGHTS_BYTES
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.model.files.graph_bounds import hold_graph, hold_maps
+from bodyposenet.common.model.files.graph_bounds import hold_graph, hold_maps, holding_weights
 from bodyposenet.common.skeleton.card import Card
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18
 from bodyposenet.common.storage.model_key import create_model_file, foreign, open_model_file, refuse_plain
@@ -123,8 +123,9 @@ def _network(path: Path, stride: int) -> Any:
                 config = json.loads(archive.read(CONFIG_MEMBER)) | {"compile_config": None}
                 hold_graph(config, str(path))
                 weights = archive.read(WEIGHTS_MEMBER)
-                hold_arrays(io.BytesIO(weights), path)
-                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+                held = hold_arrays(io.BytesIO(weights), path)
+                with holding_weights(held, str(path)):
+                    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
                 if not isinstance(model, keras.Model):
                     raise TypeError(f"it holds a {type(model).__name__}")
                 hold_maps(model, str(path), stride=stride)

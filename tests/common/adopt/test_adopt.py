@@ -383,6 +383,18 @@ def test_what_is_no_network_ends_with_one_line(tmp_path, name):
     assert not (tmp_path / "net.keras").exists()
 
 
+@pytest.mark.parametrize("name", ["net.onnx", "net.xml", "net.bin"])
+def test_a_file_of_a_terabyte_is_told_before_anybody_reads_it(tmp_path, name):
+    """OpenVINO would read it to its end."""
+    for file in ("net.xml", "net.bin"):
+        (tmp_path / file).write_bytes(b"<net>")
+    with (tmp_path / name).open("ab") as file:
+        file.truncate(1 << 40)
+    network = tmp_path / ("net.onnx" if name == "net.onnx" else "net.xml")
+    with pytest.raises(UserError, match=rf"{re.escape(name)}: .*has more than [\d,]+ bytes, so it is no network"):
+        adopt(network, "openpose")
+
+
 def test_what_the_file_does_to_the_picture_is_in_the_card(tmp_path):
     """Blue first, less 100, divided by 50: of a picture in red, green, blue."""
     path = plain_onnx(tmp_path / "net.onnx")

@@ -108,9 +108,18 @@ def call_foreign(model):
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
+def transpose_widely(model):
+    """A kernel of 129 x 129 cells over a picture: its cells for each pixel are 13 GB, and what it gives is as small."""
+    ahead = helper.make_node("Transpose", ["image"], ["ahead"], perm=[0, 3, 1, 2])
+    wide = helper.make_node("ConvTranspose", ["ahead", "kernel"], ["wide"], pads=[64, 64, 64, 64])
+    back = helper.make_node("Transpose", ["wide"], ["changed"], perm=[0, 2, 3, 1])
+    put_first(model, ahead, wide, back, kernel=np.zeros((3, 3, 129, 129), np.float32))
+
+
 @pytest.mark.parametrize(
     ("hide", "told"),
     [
+        (transpose_widely, "ConvTranspose wide makes 3,271,753,728 numbers for itself, 67,108,864 are taken at most"),
         (enlarge, "Resize large makes 3,221,225,472 numbers of a picture, 67,108,864 are taken at most"),
         (enlarge_unseen, "nobody can tell how much Resize large makes"),
         (repeat, "Tile long makes 196,608,000,000 numbers of a picture"),

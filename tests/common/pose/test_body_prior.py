@@ -1,6 +1,8 @@
 """The build of bodies: fitting it, keeping it in files, and joining the pieces of people by it."""
 
 import json
+import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -100,18 +102,48 @@ def test_a_pose_config_names_a_prior_and_wrong_files_are_told(tmp_path):
     people, _ = bodies(200, np.random.default_rng(3))
     prior = fit_prior(people, FOUR)
     write_prior(tmp_path / "new/prior.json", prior, FOUR)
-    assert load_prior(tmp_path / "new/prior.json", FOUR.joints) == prior
+    content = (tmp_path / "new/prior.json").read_bytes()
+    assert load_prior(content, FOUR.joints, where="prior.json") == prior
     category = {"name": "person", "keypoints": list(FOUR.joints), "num_joints": 4, "skeleton": [[1, 2]]}
     config = {"categories": [category], "prior": str(tmp_path / "new/prior.json")}
     assert parse_spec(config, PoseConfig).skeleton().prior == prior
     assert parse_spec({"categories": [category]}, PoseConfig).skeleton().prior is None
     with pytest.raises(UserError, match="other joints"):
-        load_prior(tmp_path / "new/prior.json", NAMES)
-    with pytest.raises(UserError, match="cannot read"):
-        load_prior(tmp_path / "absent.json", NAMES)
-    (tmp_path / "bad.json").write_text('{"joints": [], "means": 1}')
+        load_prior(content, NAMES, where="prior.json")
+    with pytest.raises(UserError, match=r"absent\.json: there is no such file"):
+        parse_spec(config | {"prior": str(tmp_path / "absent.json")}, PoseConfig).skeleton()
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(UserError, match=r"pipe\.json: this is a pipe"):
+        parse_spec(config | {"prior": str(tmp_path / "pipe.json")}, PoseConfig).skeleton()
+
+
+BELOW = {"means": [[], [0.5]], "spreads": [[], [1.5]], "joints": ["head", "foot"]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"means": 1},
+        {"means": [[]]},
+        {"spreads": [[], [1.5], [1, 1]]},
+        {"spreads": [[], [0]]},
+        {"spreads": [[], [-1]]},
+        {"spreads": [[], [1e-200]]},
+        {"means": [[], [math.nan]]},
+        {"spreads": [[], [math.inf]]},
+        {"means": [[], ["1e999"]]},
+        {"means": [[], [10**400]]},
+    ],
+)
+def test_a_prior_by_which_nothing_can_be_weighed_is_told(changed):
+    assert load_prior(json.dumps(BELOW).encode(), ("head", "foot"), where="prior.json")
+    with pytest.raises(UserError, match=r"prior\.json: is no prior; write it with"):
+        load_prior(json.dumps(BELOW | changed).encode(), ("head", "foot"), where="prior.json")
+
+
+def test_a_prior_that_is_nested_without_end_is_told():
     with pytest.raises(UserError, match="is no prior"):
-        load_prior(tmp_path / "bad.json", NAMES)
+        load_prior(b"[" * 200_000, ("head",), where="prior.json")
 
 
 def test_the_verb_fits_the_training_half_of_a_dataset(tmp_path):
@@ -131,7 +163,7 @@ def test_the_verb_fits_the_training_half_of_a_dataset(tmp_path):
     done = CliRunner().invoke(main, [str(part) for part in given], catch_exceptions=False)
     assert done.exit_code == 0
     assert "18 joints, fitted to 60 people" in done.output
-    means, _ = load_prior(output, NAMES).arrays
+    means, _ = load_prior(output.read_bytes(), NAMES, where="prior.json").arrays
     want = np.log(STANDING[15, 1] * 400 - STANDING[0, 1] * 400) - np.log(STANDING[13, 1] * 400 - STANDING[11, 1] * 400)
     ankle, nose, knee, hip = (NAMES.index(name) for name in ("left_ankle", "nose", "left_knee", "left_hip"))
     assert means[ankle, nose] - means[knee, hip] == pytest.approx(want, abs=0.05)

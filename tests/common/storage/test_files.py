@@ -1,11 +1,13 @@
 """Storage: files on a disk and in a bucket, whole or not at all, and what is said when that cannot be."""
 
 import contextlib
+import csv
 import errno
 import http.server
 import json
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -20,8 +22,20 @@ from support.writers import append_at_one_time
 from bodyposenet.common import bounds
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.storage.errors import in_bucket, translate_errors
-from bodyposenet.common.storage.files import LARGE, find_bytes, listing, map_file, read_bytes, rewrite, whole_file
+from bodyposenet.common.storage.files import (
+    LARGE,
+    find_bytes,
+    listing,
+    map_file,
+    read_bytes,
+    rewrite,
+    whole_file,
+    write_table,
+    write_unsynced,
+)
+from bodyposenet.common.storage.json_files import read_json, take_mapping
 from bodyposenet.common.storage.location import join, locate
+from bodyposenet.common.storage.together import Together
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
 
@@ -247,7 +261,8 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path / "file")], capture_output=True, text=True, check=True
     )
-    assert done.stdout.count(f"{tmp_path}/file: the file is larger than its disk or the limit allows") == 2
+    told = "the file is larger than its disk or the limit allows; write elsewhere, or raise the limit: ulimit -f\n"
+    assert done.stdout == f"{tmp_path}/file: {told}" * 2
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"before"
 
@@ -381,6 +396,30 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
         read_bytes(place)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to a device"])
+def test_no_file_is_put_in_the_place_of_a_pipe_or_a_device(tmp_path, kind):
+    """As root one would put a file where everybody's ``/dev/null`` is."""
+    place = tmp_path / "thing"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+            listening.bind(str(place))
+    else:
+        place.symlink_to("/dev/null")
+    before = os.lstat(place)
+    writers = [whole_file(place), write_unsynced(locate(place)), write_unsynced(locate(place), "token")]
+    for writer in writers:
+        with pytest.raises(UserError, match="thing: this is a pipe, a socket or a device; name a file"), writer:
+            pass
+    with Together(tmp_path / "first") as files:
+        files.stage(tmp_path / "thing").write_bytes(b"new")
+        with pytest.raises(UserError, match="thing: this is a pipe"):
+            files.publish()
+    assert os.lstat(place) == before
+    assert os.listdir(tmp_path) == ["thing"]
+
+
 def test_a_pipe_of_the_shell_is_as_good_as_a_file():
     reading, writing = os.pipe()
     os.write(writing, b"content")
@@ -388,6 +427,40 @@ def test_a_pipe_of_the_shell_is_as_good_as_a_file():
     try:
         assert read_bytes(f"/dev/fd/{reading}") == b"content"
     finally:
+        os.close(reading)
+
+
+def test_a_table_holds_nothing_that_a_spreadsheet_computes(tmp_path):
+    names = ["a,b.jpg", "=1+1.jpg", "@SUM(A1)", "+cmd|' /C calc'!A0.jpg", "-2+3.jpg", "\tx", "-0.5", "+1", "-1e3"]
+    write_table(tmp_path / "t.csv", ["name", "number"], [[name, -1] for name in names])
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    told = ["a,b.jpg", "'=1+1.jpg", "'@SUM(A1)", "'+cmd|' /C calc'!A0.jpg", "'-2+3.jpg", "'\tx", "-0.5", "+1", "'-1e3"]
+    assert rows == [["name", "number"], *([name, "-1"] for name in told)]
+
+
+def test_a_file_that_tells_of_a_terabyte_is_refused_before_memory_is_taken_for_it(tmp_path):
+    """The disk has none of it: it is all hole."""
+    place = tmp_path / "hole.json"
+    place.touch()
+    os.truncate(place, 1 << 40)
+    told = f"{place}: this file has more than 1,073,741,824 bytes, so it is not what is wanted here; name another"
+    with pytest.raises(UserError, match=re.escape(told)):
+        read_bytes(place)
+    with pytest.raises(UserError, match="has more than 67,108,864 bytes"):
+        read_json(place, take_mapping, what="history", fix="none")
+
+
+def test_a_pipe_of_the_shell_s_is_read_only_as_far_as_it_may_have(tmp_path):
+    for most in (6, 7):
+        reading, writing = os.pipe()
+        os.write(writing, b"content")
+        os.close(writing)
+        if most == 7:
+            assert read_bytes(f"/dev/fd/{reading}", most=most) == b"content"
+        else:
+            with pytest.raises(UserError, match="has more than 6 bytes"):
+                read_bytes(f"/dev/fd/{reading}", most=most)
         os.close(reading)
 
 

@@ -1,11 +1,13 @@
 """The model key: every model file is written with it, and read with it alone."""
 
 import contextlib
+import os
 import tempfile
 import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +70,25 @@ READERS = {
     "open_half": (open_runner, "model.fp16.onnx"),
     "open_int8": (open_runner, "model.int8.cpu.onnx"),
 }
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_pipe_or_a_device_is_no_model_file(tmp_path, key):
+    os.mkfifo(tmp_path / "model.onnx")
+    for path in (tmp_path / "model.onnx", Path("/dev/zero")):
+        with using_key(key), pytest.raises(OSError, match="no file"), open_model_file(path):
+            pass
+    reading, writing = os.pipe()
+    try:
+        with (
+            using_key(key),
+            pytest.raises(UserError, match="this is a pipe"),
+            open_model_file(Path(f"/dev/fd/{reading}")),
+        ):
+            pass
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @pytest.mark.parametrize("name", READERS)

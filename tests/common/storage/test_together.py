@@ -193,6 +193,23 @@ def test_a_journal_from_a_stranger_moves_nothing_out_of_the_folder(tmp_path, pub
     assert (root / "out/net.onnx").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    "plant",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: os.symlink("/dev/zero", path),
+        lambda path: path.write_text("[" * 200_000),
+        lambda path: path.write_text('{"publish": 1}'),
+        lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+    ],
+    ids=["pipe", "folder", "device", "deep", "other", "hole"],
+)
+def test_what_is_no_journal_neither_stops_nor_fills_who_looks_for_one(tmp_path, plant):
+    plant(tmp_path / ".net.onnx.journal")
+    assert not is_unfinished(tmp_path / "net.onnx")
+
+
 def write_both(folder):
     with appear_together(locate(folder), "verb") as staged:
         for name in ("first", "second"):

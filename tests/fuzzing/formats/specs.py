@@ -100,7 +100,7 @@ def priors(folder):
 def _prior(path):
     from bodyposenet.common.skeleton.prior import load_prior
 
-    load_prior(path, PRIOR_JOINTS)
+    load_prior(path.read_bytes(), PRIOR_JOINTS, where=str(path))
 
 
 def patterns(folder):

@@ -187,6 +187,15 @@ def test_what_is_wrong_with_the_file_is_told(tmp_path, text, problem):
     assert problem in told(tmp_path, text)
 
 
+def test_many_empty_elements_which_pack_to_nothing_are_refused_before_the_memory_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("bodyposenet.common.data.importers.cvat_elements.CVAT_ELEMENTS", 60)
+    assert "more than 60 elements, most of them empty" in told(tmp_path, f"<annotations>{'<a/>' * 100}</annotations>")
+    text = cvat_xml(shots())
+    assert text.count("<") - text.count("</") > 60
+    (tmp_path / "sound.xml").write_text(text)
+    assert load_document(tmp_path / "sound.xml")["annotations"]
+
+
 def test_what_is_read_is_said_in_one_line(tmp_path, caplog):
     other = '<skeleton label="dog" source="manual"><points label="tail" points="1,2"></points></skeleton>\n</image>'
     (tmp_path / "a.xml").write_text(cvat_xml(shots()).replace("</image>", other, 1))

@@ -102,6 +102,15 @@ def test_brackets_may_be_nested_as_deeply_as_before(depth, around):
     same((around % ("[" * depth + "]" * depth)).encode())
 
 
+@pytest.mark.parametrize("text", [b"[" + b"[]," * 200 + b"[]]", b'{"images":[' + b"{}," * 200 + b"{}]}"])
+def test_many_empty_parts_which_pack_to_nothing_are_refused_before_the_memory_is_full(monkeypatch, text):
+    monkeypatch.setattr("bodyposenet.common.data.importers.json_text.JSON_PARTS", 150)
+    with pytest.raises(UserError, match=r"a\.json: more than 150 lists and objects, most of them empty"):
+        parse(text, "a.json", ("images",))
+    sound = json.dumps([{"id": number, "bbox": [number] * 4} for number in range(200)]).encode()
+    assert len(parse(sound, "a.json")) == 200
+
+
 def test_rows_are_parsed_when_they_are_asked_for():
     entries = [{"id": 1, "name": "東"}, {"id": 2.0}, {}]
     document = parse(json.dumps({"annotations": entries, "images": []}).encode(), WHERE, rows=("annotations",))
