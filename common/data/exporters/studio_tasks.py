@@ -43,9 +43,15 @@ def to_tasks(labels: LabelSet, prefix: str = "", *, given: LabelSet | None = Non
 
 
 def write_interface(labels: LabelSet) -> str:
-    """Write the labelling interface that the tasks fit, as Label Studio takes it in its settings."""
+    """Write the labelling interface that the tasks fit, as Label Studio takes it in its settings.
+
+    Its exports as COCO and YOLO order joints by ``model_index``, and are refused without it.
+    """
     people = "\n".join(f"    <Label value={quoteattr(category.name)}/>" for category in labels.categories)
-    joints = "\n".join(f"    <Label value={quoteattr(joint)}/>" for joint in labels.skeleton.joints)
+    joints = "\n".join(
+        f'    <Label value={quoteattr(joint)} model_index="{number}"/>'
+        for number, joint in enumerate(labels.skeleton.joints)
+    )
     return (
         "<View>\n"
         f'  <Image name="{PHOTO}" value="${PHOTO}" zoom="true"/>\n'

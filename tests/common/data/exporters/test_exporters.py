@@ -131,6 +131,8 @@ def test_the_interface_has_a_label_for_all_that_the_tasks_hold(tmp_path):
     used = {(entry["from_name"], *entry["value"][entry["type"]]) for entry in results}
     assert used <= known
     assert len(known) == 18
+    order = {label.get("value"): label.get("model_index") for label in view.find("KeyPointLabels")}
+    assert order == {joint: str(number) for number, joint in enumerate(COCO_17.joints)}  # Label Studio's COCO and YOLO
 
 
 def test_photos_of_a_yolo_dataset_may_be_elsewhere(tmp_path):
