@@ -149,9 +149,9 @@ def _describe(error: OSError, path: object, fix: str, smaller: str) -> UserError
     problem, remedy = TOLD.get(error.errno, other)
     if isinstance(error, LostDiskError):
         problem = f"{problem}, and it gave none of the {MOST_REFUSED - 1} files before"
-    kind = AwayError if isinstance(error, LostDiskError) or error.errno in EVERYWHERE else UserError
     if error.errno == errno.EFBIG and smaller:
         remedy = f"{smaller}, {remedy}"
+    kind = AwayError if isinstance(error, LostDiskError) or error.errno in EVERYWHERE else UserError
     return kind(problem, where=str(where), fix=fix if fix and error.errno == errno.ENOENT else remedy)
 
 
