@@ -1,7 +1,7 @@
 """JSON files: what runs and tools leave for others, taken for what it should be, or told in a line; and written."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,7 +80,7 @@ def write_json(value: Any, default: Callable[[Any], Any] | None = None) -> Itera
     if not _is_long(value):
         yield json.dumps(value, sort_keys=True, default=default)
         return
-    before, end = "{}" if isinstance(value, dict) else "[]"
+    before, end = ("{", "}") if isinstance(value, dict) else ("[", "]")
     for key, part in _cut(value):
         if key is None:
             yield before + json.dumps(part, sort_keys=True, default=default)[1:-1]
@@ -101,7 +101,7 @@ def _is_long(value: Any) -> bool:
 def _cut(value: Any) -> Iterator[tuple[str | None, Any]]:
     """Cut a list or a mapping into parts of short entries, and long entries alone with the text of their key."""
     is_mapping = isinstance(value, dict)
-    entries = sorted(value.items()) if is_mapping else enumerate(value)
+    entries: Iterable[tuple[Any, Any]] = sorted(value.items()) if is_mapping else enumerate(value)
     for is_long, some in groupby(entries, key=lambda entry: _is_long(entry[1])):
         if is_long:
             yield from ((json.dumps({key: 0})[1:-2] if is_mapping else "", entry) for key, entry in some)
