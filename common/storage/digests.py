@@ -1,7 +1,6 @@
 """Digests: of bytes, settings, files and folders, so that what did not change is not done again; all are SHA-256."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import BinaryIO
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import listing
+from bodyposenet.common.storage.json_files import write_json
 from bodyposenet.common.storage.location import Location, locate
 
 
@@ -27,7 +27,10 @@ def digest_settings(value: object, *, default: Callable[[object], object] | None
     Raises:
         TypeError: JSON cannot hold it, and there is no ``default``.
     """
-    return digest_bytes(json.dumps(value, sort_keys=True, default=default))
+    whole = hashlib.sha256()
+    for piece in write_json(value, default):
+        whole.update(piece.encode())
+    return whole.hexdigest()
 
 
 def digest_stream(file: BinaryIO) -> str:

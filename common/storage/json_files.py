@@ -1,7 +1,8 @@
-"""JSON files: what runs and tools leave for others, taken for what it should be, or told in a line."""
+"""JSON files: what runs and tools leave for others, taken for what it should be, or told in a line; and written."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from bodyposenet.common.storage.files import read_bytes
 from bodyposenet.common.storage.location import Location
 
 T = TypeVar("T")
+AT_ONCE = 1000  # entries of a list or a mapping that are written at once
 
 
 def read_json(
@@ -69,3 +71,43 @@ def take_list(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise TypeError(f"a list is wanted, this is a {type(data).__name__}")
     return data
+
+
+def write_json(value: Any, default: Callable[[Any], Any] | None = None) -> Iterator[str]:
+    """Write a value as ``json.dumps(value, sort_keys=True)`` does, in pieces: at once it takes four times their memory.
+
+    Args:
+        value: Anything that JSON can hold.
+        default: Makes that of what it cannot, as for ``json.dumps``.
+    """
+    if not _is_long(value):
+        yield json.dumps(value, sort_keys=True, default=default)
+        return
+    before, end = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    for key, part in _cut(value):
+        if key is None:
+            yield before + json.dumps(part, sort_keys=True, default=default)[1:-1]
+        else:
+            yield before + key
+            yield from write_json(part, default)
+        before = ", "
+    yield end
+
+
+def _is_long(value: Any) -> bool:
+    """Tell whether a value is written in pieces: a long list, a mapping, or a list of them."""
+    if not isinstance(value, dict | list | tuple) or not value:
+        return False
+    return isinstance(value, dict) or len(value) > AT_ONCE or isinstance(value[0], dict)
+
+
+def _cut(value: Any) -> Iterator[tuple[str | None, Any]]:
+    """Cut a list or a mapping into parts of short entries, and long entries alone with the text of their key."""
+    is_mapping = isinstance(value, dict)
+    entries: Iterable[tuple[Any, Any]] = sorted(value.items()) if is_mapping else enumerate(value)
+    for is_long, some in groupby(entries, key=lambda entry: _is_long(entry[1])):
+        if is_long:
+            yield from ((json.dumps({key: 0})[1:-2] if is_mapping else "", entry) for key, entry in some)
+        else:
+            while part := dict(islice(some, AT_ONCE)):
+                yield None, part if is_mapping else [*part.values()]

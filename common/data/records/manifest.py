@@ -1,5 +1,6 @@
 """Manifest: what the shards of a folder hold, so that a trainer can plan an epoch without reading them."""
 
+import io
 import json
 import re
 from collections.abc import Collection, Sequence
@@ -15,6 +16,7 @@ from bodyposenet.common.data.records.tfrecord import RecordFile
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.files import find_bytes, rewrite
 from bodyposenet.common.storage.inside import is_plain, join_inside
+from bodyposenet.common.storage.json_files import write_json
 from bodyposenet.common.storage.location import Location, locate
 
 NAME = "manifest.json"
@@ -193,7 +195,9 @@ def add_set(folder: Location, name: str, described: dict[str, Any], *, without: 
         manifest = _parse(content, path)
         kept = {other: found for other, found in manifest["sets"].items() if other not in without}
         manifest["sets"] = kept | {name: described}
-        return json.dumps(manifest, sort_keys=True).encode()
+        with io.BytesIO() as written:
+            written.writelines(piece.encode() for piece in write_json(manifest))
+            return written.getvalue()
 
     rewrite(path, add)
     return path
