@@ -35,7 +35,7 @@ LEFT = 0.5  # of the FLOPs
 BATCHES, EACH = 4, 8  # that layers are fitted to; pictures of each
 STEPS = 2800
 HINTS_LEFT, AVERAGED = 0.12, 0.995
-CROWD = 6200  # people who are drawn in three dimensions
+CROWD = 9500  # people who are drawn in three dimensions
 HINTS = (
     "conv4_2_sep", *(f"conv5_{number}_sep" for number in range(1, 6)), "conv4_3_CPM_al_WithoutBiases",
     "conv4_4_CPM_WithoutBiases", "Mconv1_stage2_L1_sq_WithoutBiases",

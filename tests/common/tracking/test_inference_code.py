@@ -124,7 +124,7 @@ def test_its_code_is_this_package_s_own_without_training_pipelines_and_weights(m
     assert code == {name: (tree / name.removeprefix("common/")).read_bytes() for name in code}
     assert {"common/tracking/pyfunc.py", "common/pose/decoder.py", "common/deploy/runtime/runners.py"} <= set(code)
     assert not [name for name in code if name.startswith(("common/model/training", "common/cli", "common/tasks"))]
-    assert sum(map(len, code.values())) < 530_000
+    assert sum(map(len, code.values())) < 560_000
 
 
 def test_a_module_draws_in_what_it_imports_anywhere_and_the_packages_above(tmp_path):
