@@ -4,7 +4,7 @@ import numpy as np
 
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.compiling import njit
-from bodyposenet.common.pose.group import adopt, count_once, group_limbs, share
+from bodyposenet.common.pose.group import adopt, count_once, group_limbs, lend, share
 from bodyposenet.common.pose.limbs import Fields, find_limbs, lay_flat
 from bodyposenet.common.pose.peaks import find_peaks, warn_of_crowd
 from bodyposenet.common.pose.people import People
@@ -88,6 +88,8 @@ def _decode(maps, fields, joints, limbs, prior, thresholds, grid, limits):  # ty
     if prior[0].size:
         groups, totals = adopt(groups, totals, points, prior[0], prior[1])
     share(groups, totals, bounds, limbs, tables)
+    if prior[0].size:
+        lend(groups, totals, len(values), points, prior[0], prior[1])
     count_once(groups, totals, len(values))
     keypoints, scores = _people(groups, totals, points, values, grid[0], limits[0], limits[1])
     return keypoints, scores, seen - len(values)

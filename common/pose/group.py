@@ -19,6 +19,7 @@ LEAST_DISTANCE = 0.1  # cells; closer joints are taken to be so far apart
 STRONG = 0.3  # least mean field of a limb to a shared peak
 WHOLE = 3  # joints of a person who may share
 PASSES = 2  # a shared joint may lead to the next
+SAME = 2  # joints that two groups share who may be one person
 
 
 @njit(nogil=True, cache=True)
@@ -213,6 +214,52 @@ def _lead(joints, table, start, end, bounds):  # type: ignore[no-untyped-def]  #
         return 0.0
     joints[empty] = bounds[empty] + peak
     return float(scores[peak])
+
+
+@njit(nogil=True, cache=True)
+def lend(groups, totals, peaks, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Let a group have the joints that it lacks of a lesser one that shares some of its own, in place.
+
+    Where maps show one person twice, each of the two may have a part of the body; as they share joints, none joins the
+    other. What is lent must make a likely body with the rest.
+
+    Args:
+        groups: ``(G, K)`` int64 peak of each joint, -1 where there is none.
+        totals: ``(G,)`` their scores.
+        peaks: How many there are.
+        points: ``(P, 2)`` peaks, x, y in cells.
+        means: ``(K, K)`` of the skeleton's prior.
+        weights: ``(K, K)`` of the skeleton's prior.
+    """
+    holder = np.full(peaks, -1)
+    for group in np.argsort(-totals, kind="mergesort"):
+        host, shared = -1, 0
+        for joint in range(groups.shape[1]):
+            peak = groups[group, joint]
+            if peak >= 0 and holder[peak] < 0:
+                holder[peak] = group
+            elif peak >= 0 and host in (-1, holder[peak]):
+                host = holder[peak]
+                shared += 1
+        if shared >= SAME:
+            _complete(groups[host], groups[group], points, means, weights)
+
+
+@njit(nogil=True, cache=True)
+def _complete(host, other, points, means, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fill what a group lacks with what another one has, if both make a likely body."""
+    lent = np.where(host < 0, other, -1)
+    if lent.max() < 0:
+        return
+    sums, ties = np.zeros(2), np.zeros(len(host))
+    _weigh(host, points, means, weights, sums, ties)
+    weight = 0.0
+    for joint in range(len(host)):
+        if lent[joint] >= 0:
+            weight += ties[joint]
+    most = LIKELY * LIKELY * weight
+    if _cost(lent, host, points, means, weights, sums[1] / sums[0], most) < most:
+        host[:] = np.maximum(host, lent)
 
 
 @njit(nogil=True, cache=True)

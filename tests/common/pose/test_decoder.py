@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bodyposenet.common.pose import People, decode, fill_missing
+from bodyposenet.common.pose.completion import lay_out
 from bodyposenet.common.pose.encoder import encode
-from bodyposenet.common.pose.group import count_once
+from bodyposenet.common.pose.group import count_once, lend
 from bodyposenet.common.skeleton.skeleton import BODYPOSENET_18, make_skeleton
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -251,6 +252,25 @@ def test_a_peak_counts_for_the_best_of_those_who_share_it(seed, people):
         own = set(groups[one][groups[one] >= 0])
         better = {peak for other in range(people) if totals[other] > totals[one] for peak in groups[other]}
         assert counted[one] == pytest.approx(totals[one] * (len(own - better) / len(own)) ** 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, shared=st.integers(0, 4), away=st.sampled_from([0, 40]))
+def test_who_shares_two_joints_lends_the_better_one_what_it_lacks_if_likely(seed, shared, away):
+    rng = np.random.default_rng(seed)
+    body = lay_out(BODYPOSENET_18.prior) * 20
+    order = rng.permutation(18)
+    better, lesser = np.full(18, -1), np.full(18, -1)
+    better[order[:9]], lesser[order[9 - shared : 15]] = order[:9], order[9 - shared : 15]
+    lacking = order[9:15]
+    body[lacking] += away  # as far off as two people of its height are tall
+    groups, totals = np.stack([lesser, better]), np.array([5.0, 9.0])
+    points = np.stack([body.real, body.imag], axis=1).astype(np.float32)
+    lend(groups, totals, 18, points, *BODYPOSENET_18.prior.arrays)
+    assert (groups[0] == lesser).all()
+    assert totals.tolist() == [5, 9]
+    wanted = np.maximum(better, lesser) if shared >= 2 and not away else better
+    assert (groups[1] == wanted).all()
 
 
 def test_a_second_person_made_of_the_first_ones_joints_scores_little():

@@ -107,6 +107,7 @@ public:
         group_limbs();
         if (!weights_.empty()) adopt();
         share();
+        if (!weights_.empty()) lend();
         count_once();
         return people();
     }
@@ -136,6 +137,7 @@ private:
     static constexpr double LEAST_DISTANCE = 0.1;  // cells; closer joints are taken to be so far apart
     static constexpr float STRONG = 0.3f;     // least mean field of a limb to a shared peak
     static constexpr int WHOLE = 3, PASSES = 2;  // joints of a person who may share; a shared one may lead to the next
+    static constexpr int SAME = 2;            // joints that two groups share who may be one person
     static constexpr double MOST = 1e6;       // greatest sum of peak values and limb scores
 
     Settings settings_;
@@ -685,6 +687,40 @@ private:
         const int empty = forward ? end : start;
         own[empty] = bounds_[empty] + int(peak);
         return scores[peak * step];
+    }
+
+    // Lets a group have the joints that it lacks of a lesser one that shares some of its own, if likely with the rest.
+    void lend() {
+        const int K = joints(), groups = int(totals_.size());
+        owner_.assign(values_.size(), -1);  // the best group that has the peak
+        sort_down(totals_.data(), groups);
+        members_.resize(std::size_t(groups + 1) * K);  // the last row is for what is lent
+        for (const int one : order_) {
+            int host = -1, shared = 0;
+            for (int joint = 0; joint < K; ++joint) {
+                const int peak = group(one)[joint];
+                if (peak < 0) continue;
+                if (owner_[peak] < 0) owner_[peak] = one;
+                else if (host < 0 || host == owner_[peak]) host = owner_[peak], ++shared;
+            }
+            if (shared >= SAME) complete(host, one, groups);
+        }
+        members_.resize(std::size_t(groups) * K);
+    }
+
+    // Fills what a group lacks with what another one has, if both make a likely body; a row is free for what is lent.
+    void complete(int host, int other, int lent) {
+        const int K = joints();
+        sums_.assign(2 * std::size_t(lent), 0), ties_.assign(std::size_t(lent) * K, 0);
+        weigh(host);
+        double weight = 0;
+        for (int joint = 0; joint < K; ++joint) {
+            group(lent)[joint] = group(host)[joint] < 0 ? group(other)[joint] : -1;
+            if (group(lent)[joint] >= 0) weight += ties_[std::size_t(host) * K + joint];
+        }
+        const double size = sums_[2 * host + 1] / sums_[2 * host], most = LIKELY * LIKELY * weight;
+        if (!(deviate(lent, host, size, most) < most)) return;
+        for (int joint = 0; joint < K; ++joint) group(host)[joint] = std::max(group(host)[joint], group(lent)[joint]);
     }
 
     // Lets each peak count for the best of the groups that share it only. Of a share f of joints that are a group's own,

@@ -44,6 +44,7 @@ const MOST_GROUPS = 192; // the largest may be taken up; more are noise
 const LEAST_DISTANCE = 0.1; // cells; closer joints are taken to be so far apart
 const STRONG = Math.fround(0.3); // least mean field of a limb to a shared peak
 const [WHOLE, PASSES] = [3, 2]; // joints of a person who may share; a shared joint may lead to the next
+const SAME = 2; // joints that two groups share who may be one person
 const MOST = 1e6; // greatest sum of peak values and limb scores
 
 /** Maps of one picture, channels last. */
@@ -98,6 +99,7 @@ export class Decoder {
     let groups = groupLimbs(pairs, peaks, this.joints);
     if (this.prior) groups = adopt(groups, peaks, this.prior);
     share(groups, peaks.bounds, this.limbs, tables);
+    if (this.prior) lend(groups, peaks, this.prior);
     countOnce(groups);
     return this.#tell(groups, peaks);
   }
@@ -540,6 +542,30 @@ function lead(members, [start, end], bounds, table) {
   if (!(score > STRONG)) return 0;
   members[empty] = bounds[empty] + peak;
   return score;
+}
+
+// Lets a group have the joints that it lacks of a lesser one that shares some of its own, if likely with the rest.
+function lend(groups, peaks, prior) {
+  const holders = new Map();
+  for (const group of [...groups].sort((one, other) => other.total - one.total)) {
+    let host = null, shared = 0;
+    for (const peak of group.members) {
+      if (peak < 0) continue;
+      if (!holders.has(peak)) holders.set(peak, group);
+      else if (!host || host === holders.get(peak)) [host, shared] = [holders.get(peak), shared + 1];
+    }
+    if (shared >= SAME) complete(host, group, peaks, prior);
+  }
+}
+
+// Fills what a group lacks with what another one has, if both make a likely body.
+function complete(host, other, peaks, prior) {
+  const lent = { members: other.members.map((peak, joint) => (host.members[joint] < 0 ? peak : -1)) };
+  weigh(host, peaks, prior);
+  const weight = lent.members.reduce((sum, peak, joint) => sum + (peak >= 0 ? host.ties[joint] : 0), 0);
+  const most = LIKELY ** 2 * weight;
+  if (!(deviate(lent, host, peaks, prior, host.sums[1] / host.sums[0], most) < most)) return;
+  lent.members.forEach((peak, joint) => (host.members[joint] = Math.max(host.members[joint], peak)));
 }
 
 // Lets each peak count for the best of the groups that share it only. Of a share f of joints that are a group's own,
