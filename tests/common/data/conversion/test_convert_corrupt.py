@@ -96,7 +96,7 @@ def flip_text(case, dice):
 
 def replace_text(case, dice):
     texts = (b"", b"null", b"[]", b"{}", b"[" * 200_000, b'{"a":' * 100_000, b"\xff\xfe", b"\0" * 100, b"<html></html>",
-             b'{"images": [], "annotations": [], "categories": []}', gzip.compress(b"{" + b" " * 10_000_000),
+             b'{"images": [], "annotations": [], "categories": []}', gzip.compress(b"{" + b" " * 10_000_000, mtime=0),
              b"\x1f\x8b broken", b"1" * 1_000_000)  # fmt: skip
     case["text"] = lambda _: dice.choice(texts)
 

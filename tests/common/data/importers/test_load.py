@@ -231,7 +231,11 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS", "git lfs pull"),
         (b"\x89HDF\r\n\x1a\n", "this is HDF5, as of SLEAP", "COCO keypoints"),
         (b"a.json".ljust(257, b"\0") + b"ustar  \0", "this archive is none that is read here", "pack it as zip"),
-        (gzip.compress(b"a.json".ljust(257, b"\0") + b"ustar"), "this archive is none that is read here", "zip"),
+        (
+            gzip.compress(b"a.json".ljust(257, b"\0") + b"ustar", mtime=0),
+            "this archive is none that is read here",
+            "zip",
+        ),
         (b"MATLAB 5.0 MAT-file", "this is a MATLAB file", "COCO keypoints"),
         (zipped({"xl/sheet.xml": b"<x/>"}), "this is a table (Excel)", "COCO keypoints"),
         (zipped({"images/a.jpg": b"\xff\xd8"}), "it holds no annotation file", "COCO Keypoints 1.0"),
