@@ -72,6 +72,7 @@ GRAPH_CELLS = 256  # sides of its kernels, its strides and borders
 FOLDED_NUMBERS = 2**27  # that are computed of a foreign network's constants
 FOLDED_FROM = 2**20  # of what one operation makes of such, from which on they are no more than it is given
 MAP_NUMBERS = 2**26  # of what an operation of a network makes of a picture of MAP_SIDE x MAP_SIDE pixels
+MAP_HIDDEN = 2  # times as many that an operation makes for itself and gives back when it is done
 MAP_SIDE = 256  # pixels of the picture by which a network is judged
 MAP_PICTURES = 8  # times as many of larger pictures and of several at once, at most
 LARGEST_STRIDE = 256  # of a card

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bodyposenet.common.bounds import MAP_SIDE
+from bodyposenet.common.bounds import MAP_HIDDEN, MAP_SIDE
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.graph_bounds import count_most
 
@@ -54,8 +54,10 @@ def _hold_nodes(graph: "GraphProto", most: int, where: str) -> None:
     shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     made = {name: None if shape is None else math.prod(shape) for name, shape in shapes.items()}
     for node in graph.node:
-        if (hidden := _count_hidden(node, [shapes.get(name) or () for name in node.input])) > most:
-            problem = f"{node.op_type} {node.output[0]} makes {hidden:,} numbers for itself, {most:,} are taken at most"
+        hidden = _count_hidden(node, [shapes.get(name) or () for name in node.input])
+        if hidden > MAP_HIDDEN * most:
+            told = f"makes {hidden:,} numbers for itself, {MAP_HIDDEN * most:,} are taken at most"
+            problem = f"{node.op_type} {node.output[0]} {told}"
             raise UserError(problem, where=where, fix=FIX)
         for name in filter(None, node.output):
             numbers = made.get(name)

@@ -5,7 +5,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bodyposenet.common.bounds import GRAPH_CELLS, GRAPH_CHANNELS, MAP_NUMBERS, MAP_PICTURES, MAP_SIDE, WEIGHTS_BYTES
+from bodyposenet.common.bounds import (
+    GRAPH_CELLS,
+    GRAPH_CHANNELS,
+    MAP_HIDDEN,
+    MAP_NUMBERS,
+    MAP_PICTURES,
+    MAP_SIDE,
+    WEIGHTS_BYTES,
+)
 from bodyposenet.common.errors import UserError
 
 MOST = {  # of a number of a layer's configuration, or of each in a list of them
@@ -95,8 +103,9 @@ def hold_maps(model: Any, where: str, *, stride: int = 1, fix: str = FIX) -> Non
                 raise UserError(f"layer {operation.name!r} holds layers of its own", where=where, fix=fix)
             made = operation.compute_output_spec(*args, **kwargs)
             hidden = _count_hidden(operation, keras.tree.flatten((args, kwargs)))
-            for numbers in (hidden, *(math.prod(each.shape) for each in keras.tree.flatten(made))):
-                if numbers > most:
+            given = ((math.prod(each.shape), most) for each in keras.tree.flatten(made))
+            for numbers, limit in ((hidden, MAP_HIDDEN * most), *given):
+                if numbers > limit:
                     problem = f"{operation.name} makes {numbers:,} numbers of a picture of {sides} pixels"
                     raise UserError(problem, where=where, fix=fix)
             return made

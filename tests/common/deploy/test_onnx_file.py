@@ -119,7 +119,7 @@ def transpose_widely(model):
 @pytest.mark.parametrize(
     ("hide", "told"),
     [
-        (transpose_widely, "ConvTranspose wide makes 3,271,753,728 numbers for itself, 67,108,864 are taken at most"),
+        (transpose_widely, "ConvTranspose wide makes 3,271,753,728 numbers for itself, 134,217,728 are taken at most"),
         (enlarge, "Resize large makes 3,221,225,472 numbers of a picture, 67,108,864 are taken at most"),
         (enlarge_unseen, "nobody can tell how much Resize large makes"),
         (repeat, "Tile long makes 196,608,000,000 numbers of a picture"),
