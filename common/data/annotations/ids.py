@@ -1,14 +1,12 @@
 """Ids: numbers of photos, annotations and categories, whichever way a tool writes them."""
 
 import re
-from typing import Any
 
 from bodyposenet.common.bounds import WHOLE_NUMBER
 
 Key = int | str
 _WHOLE = re.compile(r"-?[0-9]{1,24}(?=(?:\.0+)?$)")
 _MOST = 10**30  # of numbers that are ids
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 
 
 def read_key(value: object) -> Key | None:
@@ -28,11 +26,3 @@ def read_key(value: object) -> Key | None:
     if type(value) is not int:
         return None
     return value if abs(value) <= WHOLE_NUMBER else str(value) if abs(value) < _MOST else None
-
-
-def read_number(value: Any) -> Any:
-    """Read a number that is written as a text; return anything else as it is."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        number = float(value)
-        return int(number) if number.is_integer() else number
-    return value

@@ -7,7 +7,8 @@ import numpy as np
 
 from bodyposenet.common.bounds import COORDINATE
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Segmentation, is_number, is_segmentation
-from bodyposenet.common.data.annotations.ids import read_key, read_number
+from bodyposenet.common.data.annotations.ids import read_key
+from bodyposenet.common.data.importers.document import read_number
 
 Fields = dict[str, Any]
 Note = tuple[str, str]  # kind of what was mended, and how

@@ -145,6 +145,8 @@ def choose_people(names: Sequence[str], joints: Joints) -> list[str]:
 def name_joints(points: Collection[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
     """Name the joints of each kind of people: those of the dataset spec, or else the labels of points, sorted.
 
+    Labels beside all of the spec's joints are told: they are left out.
+
     Args:
         points: Labels of points.
         joints: As the dataset spec has them.
@@ -163,5 +165,7 @@ def name_joints(points: Collection[str], joints: Joints, people: Sequence[str], 
     if strange and unused:
         fix = f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}"
         raise UserError(f"the points {', '.join(strange[:5])} are no joints of the dataset spec", where=where, fix=fix)
+    if strange:
+        log.warning("%s: left out: points labelled %s, no joints of the dataset spec", where, ", ".join(strange))
     default = next(iter(named.values()))
     return {kind: named.get(kind, default) for kind in people}

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import posixpath
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ EXPORT_AGAIN = "export it again"
 ZIP, GZIP = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b"
 _DAMAGE = (*BROKEN_ZIP, OSError)
 _KEYPOINTS = "person_keypoints_"
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _MOST_TOLD = 8  # files that a message names
 
 
@@ -47,6 +49,14 @@ def number_in(entry: dict[str, Any], key: str) -> int | None:
     """Read a whole number of an object; None where there is another value."""
     value = entry.get(key)
     return value if type(value) is int else None
+
+
+def read_number(value: Any) -> Any:
+    """Read a number that is written as a text; return anything else as it is."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    return value
 
 
 def decode_text(data: bytes, where: str) -> str:

@@ -1,8 +1,8 @@
 """LabelMe: a JSON file for each photo; shapes of one ``group_id`` are one person: a rectangle and the points of joints.
 
-A point without a group belongs to the only rectangle of a person that holds it. A flag that is set, or the description,
-tells hidden joints (``occluded``, ``hidden``) and those that are not labelled (``absent``, ``outside``); X-AnyLabeling
-writes the same files, and that a hidden joint is ``difficult``.
+A circle labelled as a joint is a point in its middle. A point without a group belongs to the only rectangle of a person
+that holds it. A flag that is set, or the description, tells hidden joints (``occluded``, ``hidden``) and those that are
+not labelled (``absent``, ``outside``); X-AnyLabeling writes the same files, and that a hidden joint is ``difficult``.
 """
 
 import json
@@ -101,9 +101,9 @@ def from_labelme(
         raise UserError("nobody labelled a point in it", where=where, fix=BOX_FIX)
     people = choose_people(list(boxes), joints) or ["person"]
     names = name_joints(points, joints, people, where)
-    assembly = Assembly(names, where)
+    assembly, asked = Assembly(names, where), {normalize_label(joint) for own in names.values() for joint in own}
     for photo in photos:
-        _add_photo(assembly, photo)
+        _add_photo(assembly, photo, asked)
     for fault in damaged:
         assembly.add_photo(fault, None)
     return assembly.finish("LabelMe")
@@ -154,14 +154,11 @@ class _Photo:
         name: str = posixpath.normpath(posixpath.join(folder, path)) if path else ""
         while name.startswith("../"):
             name = name[3:]
-        if not name:
-            name = Fault(
-                f"{place}: it names no photo: 'imagePath' is {json.dumps(given)[:60]}", "write the photo's name"
-            )
+        why = f"{place}: it names no photo: 'imagePath' is {json.dumps(given)[:60]}"
         height, width = document.get("imageHeight"), document.get("imageWidth")
         size = (height, width) if type(height) is int and type(width) is int and min(height, width) > 0 else None
         shapes = [_read_shape(entry, joints) for entry in objects(document.get("shapes"))]
-        return cls(name, place, size, shapes)
+        return cls(name or Fault(why, "write the photo's name"), place, size, shapes)
 
 
 def _read_shape(entry: Fields, joints: Collection[str]) -> _Shape:
@@ -176,17 +173,20 @@ def _read_shape(entry: Fields, joints: Collection[str]) -> _Shape:
     corners = [
         (parse_number(pair[0]), parse_number(pair[1])) for pair in pairs if isinstance(pair, list) and len(pair) > 1
     ]
-    damaged = not corners or any(math.isnan(value) for corner in corners for value in corner)
+    label = str(entry.get("label", ""))
+    joint, _, said = normalize_label(label).rpartition(" ")
+    is_told = joint in joints and normalize_label(label) not in joints and said in _SAID
     form = entry.get("shape_type")
+    if form == "circle" and (is_told or normalize_label(label) in joints):
+        corners = corners[:1]  # its middle; the other is on its rim
+    damaged = not corners or any(math.isnan(value) for corner in corners for value in corner)
     kind = "point" if form == "point" or len(corners) == 1 else "box" if form == "rectangle" else "outline"
     kind = "damaged" if damaged else kind
     flags = entry["flags"] if isinstance(entry.get("flags"), dict) else {}
     remarks = [name for name, value in flags.items() if value is True]
     remarks += [text for text in [entry.get("description")] if isinstance(text, str)]
     remarks += ["hidden"] if kind == "point" and entry.get("difficult") is True else []
-    label = str(entry.get("label", ""))
-    joint, _, said = normalize_label(label).rpartition(" ")
-    if kind == "point" and joint in joints and normalize_label(label) not in joints and said in _SAID:
+    if kind == "point" and is_told:
         label, remarks = joint, [*remarks, said]
     spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
     return _Shape(label, kind, corners, group if type(group) is int else None, spelled)
@@ -208,20 +208,18 @@ class _Person:
         self.points[key] = point
 
 
-def _add_photo(assembly: Assembly, photo: _Photo) -> None:
+def _add_photo(assembly: Assembly, photo: _Photo, joints: Collection[str]) -> None:
     number = assembly.add_photo(photo.name, photo.size)
     groups = _group_boxes(assembly, photo, number)
     if photo.shapes:
         assembly.note_other(number)
-    loose = []
-    for shape in photo.shapes:
-        if shape.kind == "point" and shape.group is not None:
-            groups[shape.group].add(shape)
-        elif shape.kind == "point":
-            loose.append(shape)
-    lost = _settle(loose, groups)
+    points = [shape for shape in photo.shapes if shape.kind == "point" and normalize_label(shape.label) in joints]
+    for point in points:
+        if point.group is not None:
+            groups[point.group].add(point)
+    lost = _settle([point for point in points if point.group is None], groups)
     _adopt_boxes(groups)
-    _tell_damaged(assembly, number, photo, groups)
+    _tell_damaged(assembly, number, photo, groups, joints)
     for group, person in groups.items():
         told = f"group {group}" if isinstance(group, int) else "a rectangle without a group"
         _add_person(assembly, number, person, f"{photo.place}: {told}")
@@ -232,10 +230,11 @@ def _add_photo(assembly: Assembly, photo: _Photo) -> None:
         assembly.add_person(number, kind, Fault(why, _POINT_FIX), around if min(around[2:]) > 0 else None)
 
 
-def _tell_damaged(assembly: Assembly, number: int, photo: _Photo, groups: Mapping[object, _Person]) -> None:
+def _tell_damaged(
+    assembly: Assembly, number: int, photo: _Photo, groups: Mapping[object, _Person], joints: Collection[str]
+) -> None:
     """Make a fault of each shape of people that has no place."""
-    known = {*assembly.numbers, *(name for kind in assembly.numbers for name in assembly.joints(kind))}
-    spelled = set(map(normalize_label, known))
+    spelled = {*map(normalize_label, assembly.numbers), *joints}
     for shape in photo.shapes:
         if shape.kind == "damaged" and normalize_label(shape.label) in spelled:
             why = f"the place of {shape.label!r} is no number"

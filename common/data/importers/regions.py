@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bodyposenet.common.data.importers.document import read_number
+
 Floats = npt.NDArray[np.float64]
 Fields = dict[str, Any]
 
@@ -118,10 +120,11 @@ def read_drawing(results: Iterable[Any]) -> AnnotatedPhoto:
 
 
 def parse_number(value: object) -> float:
-    """Read a JSON number as a float; NaN for anything else, and for what no photo is large enough for."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
+    """Read a number, written as one or as a text; NaN for anything else, and for what no photo is large enough for."""
+    number = read_number(value)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= MOST:
         return math.nan
-    return float(value)
+    return float(number)
 
 
 def normalize_label(text: object) -> str:

@@ -384,9 +384,20 @@ def test_what_the_file_does_not_tell_is_missing_in_the_document():
 
 def test_numbers_that_are_none_reach_the_check_of_the_annotation():
     broken = nose("k", (5, 5), parentID="p")
-    broken["value"]["x"] = "5"
+    broken["value"]["x"] = "12,5"
     (person,) = people(box("p", 0, 0, 60, 60), broken)
     assert math.isnan(person["keypoints"][0])
+
+
+def test_numbers_written_as_texts_are_numbers():
+    """As of tasks that went through a table."""
+    tasks = studio_tasks(shots())
+    texts = json.loads(json.dumps(tasks))
+    for result in (result for task in texts for result in task["annotations"][0]["result"]):
+        drawn = result.get("value", {})  # a relation has none
+        drawn |= {key: str(drawn[key]) for key in ("x", "y", "width", "height", "rotation") if key in drawn}
+        result |= {key: str(result[key]) for key in ("original_width", "original_height") if key in result}
+    assert made(texts) == made(tasks)
 
 
 @pytest.mark.parametrize("number", [101, None, "7", True, 10**30])

@@ -166,6 +166,32 @@ def test_labels_that_are_no_joints_of_the_spec_are_refused(tmp_path):
         read(write(tmp_path / "mine", {"a.json": documents["a.json"]}), {"person": JOINTS})
 
 
+def test_points_that_the_spec_does_not_ask_for_are_left_out_and_told(tmp_path, expected, caplog):
+    """Wherever they lie, and if a person has two of them."""
+    documents = files()
+    extra = [("belly", [5, 6], 1), ("belly", [7, 8], 1), ("ball", [1, 2], None)]
+    documents["b.json"]["shapes"] += [labelme_shape(label, "point", [place], group) for label, place, group in extra]
+    found = read(write(tmp_path / "mine", documents))
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+    assert "mine: left out: points labelled belly, ball, no joints of the dataset spec" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["", "-occluded"])
+def test_a_circle_labelled_as_a_joint_is_one_in_its_middle(tmp_path, expected, end):
+    """Its points are the middle and one on the rim: labelme/shape.py."""
+    documents = files()
+    for shape in (shape for content in documents.values() for shape in content["shapes"]):
+        if shape["shape_type"] == "point":
+            (x, y), hidden = shape["points"][0], shape["flags"]["occluded"]
+            shape |= {"shape_type": "circle", "points": [[x, y], [x + 4.5, y - 2]]}
+            shape |= {"label": shape["label"] + end, "flags": {}} if hidden and end else {}
+    documents["a.json"]["shapes"].append(labelme_shape("ball", "circle", [[1, 2], [9, 9]], None))
+    found = read(write(tmp_path / "mine", documents))
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+
+
 def test_other_files_of_a_folder_and_other_shapes_are_left_out(tmp_path, expected, caplog):
     documents = files() | {"z.json": {"something": "else"}}
     documents["a.json"]["shapes"].append(labelme_shape("car", "polygon", [[1, 2], [9, 9], [1, 9]], None))
