@@ -155,6 +155,31 @@ def name_crowdpose(document: Fields, where: str) -> None:
     log.info("%s: read as CrowdPose: %d joints, which it does not name", where, len(_CROWDPOSE))
 
 
+def is_posetrack_start(data: bytes) -> bool:
+    """Tell the file of one of PoseTrack's videos by its beginning and end."""
+    return b'"images"' in data and any(b'"vid_id"' in part for part in (data[:4000], data[-4000:]))
+
+
+def join_videos(documents: Sequence[Any], where: str) -> Fields:
+    """Join PoseTrack's files of one video each: numbers of frames and people are unique in all of them.
+
+    Raises:
+        UserError: One of the files is no COCO document.
+    """
+    whole: Fields = {"images": [], "annotations": [], "categories": []}
+    for document in documents:
+        lists = [document.get(key) if isinstance(document, dict) else None for key in whole]
+        if not all(isinstance(entries, list) for entries in lists):
+            problem = "a file of its videos has no lists of images, annotations and categories"
+            raise UserError(problem, where=where, fix="take out the files that are no video's")
+        for known, entries in zip(whole.values(), lists, strict=True):
+            known += entries
+    kinds = whole["categories"]
+    whole["categories"] = [entry for place, entry in enumerate(kinds) if entry not in kinds[:place]]
+    log.info("%s: %d files of PoseTrack's videos are joined", where, len(documents))
+    return whole
+
+
 def leave_out_unlabelled(document: Fields, where: str) -> None:
     """Leave out the frames that PoseTrack says nobody labelled, who would count as photos with nobody in them."""
     images = document["images"]

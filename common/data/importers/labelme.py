@@ -44,17 +44,7 @@ def is_labelme_start(data: bytes) -> bool:
 def list_labelme(files: SourceFiles) -> list[str]:
     """List the files of photos in a folder or archive; none where the first JSON files are other tools'."""
     names = [name for name in files.names if name.lower().endswith(".json")]
-    return names if any(_holds_labelme(files, name) for name in names[:3]) else []
-
-
-def _holds_labelme(files: SourceFiles, name: str) -> bool:
-    """Tell whether a file is a photo's; one that is too large to be read as one is none."""
-    try:
-        return is_labelme_start(files.read(name))
-    except AwayError:
-        raise
-    except UserError:
-        return False
+    return names if any(files.fits(name, is_labelme_start) for name in names[:3]) else []
 
 
 def read_folder(files: SourceFiles, names: Sequence[str], joints: Joints) -> Fields:

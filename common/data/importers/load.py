@@ -58,6 +58,7 @@ def load_document(
     Datumaro's JSON                         points with the box of their group
     MPII's JSON, of two forms               joints named, its first pixel 1 made 0
     CrowdPose                               its joints named where its category does not
+    PoseTrack, a ``.json`` for each video   joined; frames that nobody labelled left out, ignored regions masked
     YOLO-pose, ``data.yaml``                the subset named after a #; shares of the photo turned to pixels
     ======================================  ====================================================================
 
@@ -159,9 +160,9 @@ def _open_files(source: Source) -> SourceFiles | None:
         return SourceFiles.below(place)
     if place.suffix.lower() == ".zip" and is_file(place):
         names = list_members(place)
-        several = not source.choice and sum(name.lower().endswith(".json") for name in names) > 1
+        several = sum(name.lower().endswith(".json") for name in names) > 1
         files = SourceFiles(open_photos(place), str(place)) if several or _find_main(names) else None
-        return files if files and (_find_main(names) or list_labelme(files)) else None
+        return files if files and (_find_main(names) or _list_many(files, source.choice)) else None
     return None
 
 
@@ -169,6 +170,29 @@ def _find_main(names: Sequence[str]) -> str | None:
     """Find the file that tells what the others are: a YOLO dataset's yaml, or CVAT's XML."""
     found = [name for name in names if is_yolo(name) or posixpath.basename(name) == cvat_xml.NAME]
     return min(found, key=lambda name: (name.count("/"), not is_yolo(name), name), default=None)
+
+
+def _list_many(files: SourceFiles, choice: str) -> list[str]:
+    """List the files of photos or of videos that are read together; none where there are no such files."""
+    labels = [] if choice else list_labelme(files)
+    return labels or _list_videos(files, choice)
+
+
+def _list_videos(files: SourceFiles, choice: str) -> list[str]:
+    """List PoseTrack's files, each of a video, in a folder or archive; none where its JSON files are others.
+
+    Raises:
+        UserError: They lie in several folders, and none of these is chosen.
+    """
+    names = [name for name in files.names if name.lower().endswith(".json")]
+    folders = {name: posixpath.basename(posixpath.dirname(name)) for name in names}
+    names = [name for name in names if choice in ("", folders[name])]
+    if len(names) < 2 or not files.fits(names[0], coco_dialects.is_posetrack_start):
+        return []
+    if len(known := sorted({folders[name] for name in names})) > 1:
+        problem, fix = f"it holds {len(known)} folders of videos", f"name one of them after a #, as in {files.where}#"
+        raise UserError(f"{problem}: {', '.join(known)}", where=files.where, fix=fix + known[0])
+    return names
 
 
 def _choose_document(source: Source, files: SourceFiles) -> str:
@@ -202,6 +226,9 @@ def _load_files(
             raise UserError(problem, where=files.where, fix="name the folder of the subset's files")
         if labels:
             return read_folder(files, labels, joints)
+        if main is None and (videos := _list_videos(files, source.choice)):
+            documents = [parse(files.read(name), files.tell(name)) for name in videos]
+            return check(coco_dialects.join_videos(documents, files.where), files.where)
         if main is None:
             name = _choose_document(source, files)
             document = _parse(_read_file(place / name), files.tell(name), as_rows=as_rows)

@@ -1,5 +1,6 @@
 """Sources: the file, archive or folder that annotations are read from, and which part of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bodyposenet.common.errors import AwayError, UserError
@@ -80,6 +81,15 @@ class SourceFiles:
     def read(self, name: str) -> bytes:
         """Read a file."""
         return self.store.read(name)
+
+    def fits(self, name: str, tells: Callable[[bytes], bool]) -> bool:
+        """Tell whether a file is of some kind by its content; one that cannot be read, as it is too large, is not."""
+        try:
+            return tells(self.read(name))
+        except AwayError:
+            raise
+        except UserError:
+            return False
 
     def digest(self) -> str:
         """Digest what annotations may be in: all but photos."""

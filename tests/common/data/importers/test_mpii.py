@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.coco_files import JOINTS
-from support.exports import coco, shots
+from support.exports import coco, shots, zipped
 from support.tool_files import assert_same_people, people_in, pixels, write_files
 
 from bodyposenet.common.data.annotations.album import Album
@@ -190,6 +190,59 @@ def test_frames_of_posetrack_that_nobody_labelled_are_left_out(tmp_path, caplog)
     found = read_annotations(path, JOINTS)
     assert [photo.file_name for photo in found.photos] == ["a.png", "b.png"]
     assert "1 of 3 images are left out: 'is_labeled' is false" in caplog.text
+
+
+def posetrack(folder="val"):
+    """The photos as frames of three videos, each with a file of its own, after PoseTrack21's dataset_structure.md."""
+    videos = {}
+    for number, shot in enumerate(shots(), 1):
+        content = coco([shot])
+        frame = {"id": 10_000_000_000 * number, "file_name": f"images/{folder}/00000{number}_mpii/{shot.name}"}
+        frame |= {"is_labeled": True, "vid_id": f"00000{number}", "frame_id": frame["id"], "nframes": 1}
+        people = [
+            entry | {"id": 100 * frame["id"] + track, "image_id": frame["id"], "track_id": track}
+            for track, entry in enumerate(content["annotations"])
+        ]
+        document = content | {"images": [frame], "annotations": people}
+        videos[f"{folder}/00000{number}_mpii.json"] = json.dumps(document).encode()
+    return videos
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_posetracks_files_of_a_video_each_are_one_set(tmp_path, expected, packed, caplog):
+    place = write_files(tmp_path / "annotations", posetrack())
+    if packed:
+        place = tmp_path / "annotations.zip"
+        place.write_bytes(zipped(posetrack()))
+    photos = write_files(
+        tmp_path / "photos", {f"val/00000{n}_mpii/{x.name}": pixels(x) for n, x in enumerate(shots(), 1)}
+    )
+    with caplog.at_level("INFO"):
+        found = read_annotations(place, JOINTS, album=Album(locate(photos)), strict=False)
+    assert_same_people(people_in(found), expected)
+    assert {problem.kind for problem in found.problems} == {"height"}  # the files tell no sizes
+    assert "annotations" in caplog.text
+    assert "3 files of PoseTrack's videos are joined" in caplog.text
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_of_several_folders_of_posetracks_videos_one_is_named(tmp_path, packed):
+    both = posetrack("train") | posetrack("val")
+    place = write_files(tmp_path / "annotations", both)
+    if packed:
+        place = tmp_path / "annotations.zip"
+        place.write_bytes(zipped(both))
+    with pytest.raises(UserError, match=r"holds 2 folders of videos: train, val; name one .*#train"):
+        read_annotations(place, JOINTS)
+    found = read_annotations(f"{place}#val", JOINTS, strict=False)
+    assert len(found.problems) == len(shots())  # none has a size
+    assert all("images" not in problem.text for problem in found.problems)
+
+
+def test_a_file_among_posetracks_that_is_no_videos_is_refused(tmp_path):
+    place = write_files(tmp_path / "val", posetrack() | {"val/other.json": b"[1, 2]"})
+    with pytest.raises(UserError, match="has no lists of images, annotations and categories"):
+        read_annotations(place, JOINTS)
 
 
 @pytest.mark.parametrize("nested", [True, False])
