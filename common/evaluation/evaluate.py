@@ -133,7 +133,7 @@ def _find_all(
         raise UserError(
             f"none of the {len(skipped)} test photos can be used; the first: {skipped[0]}",
             where=str(folder),
-            fix="check root_directory_path and test_data.images_root_dir_path",
+            fix="where they are missing, check root_directory_path and test_data.images_root_dir_path",
         )
     if line := describe_turns(turns, unclear):
         log.info("%s: %s", truth.path, line)

@@ -188,20 +188,22 @@ def infer_batch(
             write_files(staged, runner.card.skeleton, spec, shown, extra or {})
             if batch.unreadable == batch.photos and (folder / DETECTIONS).exists():  # what an earlier run found stays
                 parts.remove()
-                raise refuse_unreadable(batch)
+                raise refuse_unreadable(batch.photos, batch.problems)
         batch.notable = picks.pick()
         parts.remove()
     if batch.unreadable == batch.photos:
-        raise refuse_unreadable(batch)
+        raise refuse_unreadable(batch.photos, batch.problems)
     log.info(batch.summary())
     status.write("SUCCESS", batch.summary())
     return batch
 
 
-def refuse_unreadable(batch: BatchInference) -> UserError:
-    """Say that no photo can be used, and why not the first."""
-    problem = f"none of the {batch.photos} photos can be used"
-    return UserError(problem, where=batch.problems[0], fix=f"give photos: {PHOTOS}")
+def refuse_unreadable(count: int, problems: Sequence[str]) -> UserError:
+    """Say that no photo can be used, and what is wrong with the first; what that says is the remedy.
+
+    It may be to give photos, or another disk: of few photos that a disk does not give none is at fault.
+    """
+    return UserError(f"none of the {count} photos can be used", where=problems[0])
 
 
 def list_source(store: PhotoStore, source: str) -> dict[str, Stat]:

@@ -14,6 +14,7 @@ import numpy as np
 from bodyposenet.common.bounds import PHOTO_BYTES
 from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.photo import decode_photo, keep_whole, make_room
+from bodyposenet.common.inference.batch import refuse_unreadable
 from bodyposenet.common.inference.detections import Entry, entry, summarize, write_detections
 from bodyposenet.common.inference.detector import choose_decoding, find_people, open_model
 from bodyposenet.common.inference.inputs import refuse_archive
@@ -123,8 +124,7 @@ def infer(
                 skipped.append(found.problem)
                 log.warning("skipped %s", found.problem)
         if len(skipped) == len(wanted):  # what an earlier run found stays
-            problem, fix = f"none of the {len(wanted)} photos can be used", f"give photos: {PHOTOS}"
-            raise UserError(problem, where=skipped[0], fix=fix)
+            raise refuse_unreadable(len(wanted), skipped)
         file = folder / write_detections(staged, opened.card.skeleton, spec, entries, extra).name
     pictures = [folder / PICTURES / PICTURE.format(made["viz_id"]) for made in entries if "viz_id" in made]
     counts = [len(made["scores"]) for made in entries if "scores" in made]

@@ -96,7 +96,7 @@ def draw_photos(
             found.count(made)
             entries.append(made)
         if found.unreadable == found.photos:  # what an earlier run found stays
-            raise refuse_unreadable(found)
+            raise refuse_unreadable(found.photos, found.problems)
         skeleton = estimator.runner.card.skeleton
         write_files(staged, skeleton, estimator.spec, (dump_photo(made, skeleton) for made in entries), {})
     log.info(found.summary())

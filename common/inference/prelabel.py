@@ -16,9 +16,17 @@ from bodyposenet.common.data.exporters.labels import (
     label_people,
 )
 from bodyposenet.common.data.exporters.write import write_labels
-from bodyposenet.common.errors import UserError
+from bodyposenet.common.errors import AwayError, UserError
 from bodyposenet.common.imaging.photo import DecodedPhoto
-from bodyposenet.common.inference.batch import TOLD, Parts, count_parts, digest_work, find_all, list_source
+from bodyposenet.common.inference.batch import (
+    TOLD,
+    Parts,
+    count_parts,
+    digest_work,
+    find_all,
+    list_source,
+    refuse_unreadable,
+)
 from bodyposenet.common.inference.detections import Entry, read_people, summarize
 from bodyposenet.common.inference.detector import open_model
 from bodyposenet.common.inference.label_order import (
@@ -36,7 +44,7 @@ from bodyposenet.common.spec.inference import InferenceSpec
 from bodyposenet.common.spec.words import LabelFormat
 from bodyposenet.common.storage.files import whole_file, write_table
 from bodyposenet.common.storage.location import Location, join, locate
-from bodyposenet.common.storage.photo_store import PHOTOS, PhotoStore, open_photos
+from bodyposenet.common.storage.photo_store import PhotoStore, open_photos
 from bodyposenet.common.storage.status_log import StatusLog
 from bodyposenet.common.storage.together import appear_together
 
@@ -160,19 +168,17 @@ def prelabel(
         skeleton = opened.card.skeleton
         ranked = _Ranked.read(parts, count_parts(listed), skeleton, choice)
         if not len(ranked.numbers):
-            problem = f"none of the {len(listed)} photos can be used"
-            raise UserError(problem, where=ranked.problems[0], fix=f"give photos: {PHOTOS}")
-        entries = ranked.fetch(parts)
+            raise refuse_unreadable(len(listed), ranked.problems)
+        entries, lost = ranked.fetch(parts), list[str]()
         with appear_together(folder, "prelabel") as staged:
-            done = _write(staged, entries, skeleton, choice, name or model.stem)
             if choice.copy:
-                _copy([entry["image_meta"]["file_name"] for entry in entries], store, staged / COPIES)
+                entries, lost = _copy(entries, store, staged / COPIES)
+            if not entries:
+                raise refuse_unreadable(len(listed), lost)
+            done = _write(staged, entries, skeleton, choice, name or model.stem)
         done.file, done.order = folder / done.file.name, folder / done.order.name
-        done.seen, done.unreadable, done.problems = (
-            len(ranked.numbers),
-            len(listed) - len(ranked.numbers),
-            ranked.problems,
-        )
+        done.seen, done.problems = len(ranked.numbers) - len(lost), [*ranked.problems, *lost][:TOLD]
+        done.unreadable = len(listed) - done.seen
         parts.remove()
     log.info(done.summary())
     status.write("SUCCESS", done.summary())
@@ -267,8 +273,22 @@ def _write_order(
     write_table(path, COLUMNS, rows)
 
 
-def _copy(names: Sequence[str], store: PhotoStore, folder: Location) -> None:
-    for name in names:
+def _copy(entries: Sequence[Entry], store: PhotoStore, folder: Location) -> tuple[list[Entry], list[str]]:
+    """Copy the photos; returns the entries of those that are there still, and what is wrong with the others."""
+    kept: list[Entry] = []
+    lost: list[str] = []
+    for entry in entries:
+        name = entry["image_meta"]["file_name"]
+        try:
+            data = store.read(name)
+        except AwayError:
+            raise
+        except UserError as error:
+            log.warning("skipped %s", error)
+            lost.append(str(error))
+            continue
         with whole_file(join(folder, name)) as file:
-            file.write(store.read(name))
-    log.info("copied %s to %s", pluralize(len(names), "photo"), folder)
+            file.write(data)
+        kept.append(entry)
+    log.info("copied %s to %s", pluralize(len(kept), "photo"), folder)
+    return kept, lost

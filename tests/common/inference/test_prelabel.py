@@ -1,6 +1,7 @@
 """Prelabel: new photos become drafts for a labelling tool, whatever is wrong with some, however often it is killed."""
 
 import csv
+import errno
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.faulty_disk import fail_reading
 from support.person_net import BRIGHT, DARK, IN_PHOTO, jpeg, write_network
 
 from bodyposenet.common import tasks
@@ -44,6 +46,23 @@ sys.addaudithook(hook)
 prelabel(Path(model), parse_spec(__import__("json").loads(spec), InferenceSpec), source, Path(folder), LabelChoice())
 """
 
+# Prelabels the photos of a folder with copies; one of them goes when these are begun.
+GONE = """
+import json, os, sys
+from pathlib import Path
+from bodyposenet.common.inference.prelabel import LabelChoice, prelabel
+from bodyposenet.common.spec.base import parse_spec
+from bodyposenet.common.spec.inference import InferenceSpec
+model, spec, source, folder, gone = sys.argv[1:]
+def hook(event, arguments):
+    if event == "os.mkdir" and str(arguments[0]).endswith("images/train") and os.path.exists(gone):
+        os.unlink(gone)
+sys.addaudithook(hook)
+how = parse_spec(json.loads(spec), InferenceSpec)
+done = prelabel(Path(model), how, source, Path(folder), LabelChoice(copy=True))
+print(json.dumps({"summary": done.summary(), "problems": done.problems}))
+"""
+
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
@@ -59,6 +78,11 @@ def photos(tmp_path):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def python(code, *words):
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def ranks(folder):
@@ -102,6 +126,25 @@ def test_a_limit_takes_the_first_of_the_order_and_copies_them_alone(network, pho
     document = load_document(out / "data.yaml")
     assert [image["file_name"] for image in document["images"]] == ["images/train/a.jpg", "images/train/b.jpg"]
     assert len(document["annotations"]) == 1
+
+
+def test_a_photo_that_goes_bad_before_it_is_copied_is_left_out_with_its_labels(network, photos, tmp_path):
+    """It goes once the folder for the copies is made, which is after all were looked at."""
+    done = json.loads(python(GONE, network, json.dumps(SETTINGS), photos, tmp_path / "out", photos / "a.jpg"))
+    assert done["summary"] == "1 person found in 2 photos (nobody in 1). 2 photos could not be used."
+    assert done["problems"][1].startswith(f"{photos}/a.jpg: there is no such")
+    assert sorted(listing(tmp_path / "out/images/train")) == ["b.jpg", "inner/c.jpg"]
+    document = json.loads((tmp_path / "out" / COCO).read_text())
+    assert [image["file_name"] for image in document["images"]] == ["b.jpg", "inner/c.jpg"]
+    assert [row["photo"] for row in ranks(tmp_path / "out")] == ["b.jpg", "inner/c.jpg"]
+
+
+def test_few_photos_on_a_disk_that_died_are_not_to_be_replaced(network, photos, tmp_path, monkeypatch):
+    fail_reading(monkeypatch, photos, errno.EIO)
+    with pytest.raises(UserError, match="none of the 4 photos can be used") as caught:
+        prelabel(network, SPEC, str(photos), tmp_path / "out", LabelChoice())
+    assert "check the disk, and run it again" in str(caught.value)
+    assert "give photos" not in str(caught.value)
 
 
 def test_the_least_score_decides_which_joints_are_doubted(network, photos, tmp_path):
