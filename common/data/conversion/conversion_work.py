@@ -145,7 +145,7 @@ class ConversionWork:
             if self.options.strict:
                 refuse(described.problems)
             if not described.document["images"] and self.options.part is None:
-                first, fix = described.document["skipped"][0], "check images_root_dir_path"
+                first, fix = described.document["skipped"][0], "check images_root_dir_path, and the disk that it is on"
                 raise UserError("every photo was left out", where=first, fix=fix)
         except UserError:
             staging.clear()

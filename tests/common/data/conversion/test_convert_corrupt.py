@@ -25,7 +25,7 @@ from support.permissions import run_bound
 
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion.convert import convert_dataset
-from bodyposenet.common.errors import AwayError
+from bodyposenet.common.errors import AwayError, UserError
 
 JUNK = (
     None, True, -1, 0, 1.5, 2**31, 10**400, 1e308, float("nan"), float("inf"), "", "x", "\ud800", "a" * 10_000,
@@ -290,6 +290,15 @@ def test_a_photo_that_the_disk_does_not_give_is_left_out_told_and_counted(tmp_pa
     done = convert_dataset(spec, tmp_path / "out/train")
     assert (done.images, [problem.image_id for problem in done.problems if not problem.kept]) == (2, [2])
     assert str(next(problem for problem in done.problems if not problem.kept)).startswith(f"{tmp_path}/images/2.png: ")
+
+
+def test_few_photos_that_a_disk_does_not_give_point_at_the_disk(tmp_path, monkeypatch):
+    """Fewer than show that it gives nothing any more."""
+    spec = three_photos(tmp_path)
+    fail_reading(monkeypatch, tmp_path / "images", errno.EIO)
+    with pytest.raises(UserError, match=r"left out; check images_root_dir_path, and the disk that it is on") as caught:
+        convert_dataset(spec, tmp_path / "out/train")
+    assert "the disk does not read or write any more" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM"])
