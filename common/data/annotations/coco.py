@@ -274,7 +274,7 @@ def _read(
     images, annotations, annotated = annotation_table(
         entries["annotations"], kinds, images, flags, str(path), problems, album
     )
-    warn_of_oddities(annotations, flags, str(path))
+    warn_of_oddities(images, annotations, flags, str(path))
     refused = len(entries["images"]) - len(images.ids)
     return CocoSet(path, kinds.joints, images, annotations, tuple(problems), refused, None, annotated, kinds)
 

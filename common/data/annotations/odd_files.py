@@ -1,6 +1,7 @@
 """Odd files: what looks wrong with an annotation file as a whole, and is told as nobody can know it.
 
-No visible joint may be meant, or boxes of left, top, right and bottom, where COCO's are x, y, width and height.
+No visible joint may be meant, or boxes of left, top, right and bottom, where COCO's are x, y, width and height; and
+joints that lie outside their people's boxes are of another size of the photos, or these boxes are.
 """
 
 import logging
@@ -8,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bodyposenet.common.data.annotations.tables import AnnotationTable
+from bodyposenet.common.data.annotations.fields import Mask, Numbers
+from bodyposenet.common.data.annotations.tables import AnnotationTable, PhotoTable
 
 _ALL_HIDDEN = (
     "%s: no labelled joint is visible, all are hidden: where a flag means visible in this file, visibility_flags of "
@@ -18,17 +20,26 @@ _CORNERS = (
     "%s: boxes look like left, top, right and bottom; COCO's are x, y, width and height: people count as larger than "
     "they are"
 )
+_OFF = (
+    "%s: of the first %s people %s have most of their joints outside their boxes, first annotation %s of image %s: "
+    "one of the two has another origin or size of the photos, or the boxes are not of whole people; export it again"
+)
 VISIBLE = 2  # a flag of COCO
 SURE_JOINTS, SURE_PEOPLE, LOOKED_AT = 5, 3, 2000  # joints of each, and people, that tell what boxes are
 MOST_CORNERS = 0.9  # share of people whose boxes are corners, of files where they are
+OUTSIDE, MOST_OFF = (
+    0.1,
+    0.5,
+)  # of a box's side that a joint is beyond it; share of joints and people, of files where it is
 log = logging.getLogger(__name__)
 
 
-def warn_of_oddities(annotations: AnnotationTable, flags: Mapping[int, int], where: str) -> None:
-    """Log a warning where all joints of a file are hidden, and where its boxes are corners.
+def warn_of_oddities(images: PhotoTable, annotations: AnnotationTable, flags: Mapping[int, int], where: str) -> None:
+    """Log a warning where all joints of a file are hidden, its boxes are corners, or joints lie outside the boxes.
 
     Args:
-        annotations: The file's.
+        images: The file's photos.
+        annotations: The file's people.
         flags: For each of its visibility flags, whether it is not labelled (0), hidden (1) or visible (2).
         where: The file.
     """
@@ -37,6 +48,11 @@ def warn_of_oddities(annotations: AnnotationTable, flags: Mapping[int, int], whe
         log.warning(_ALL_HIDDEN, where)
     if _are_corners(annotations, flags):
         log.warning(_CORNERS, where)
+    rows, off = _find_off(annotations, flags)
+    if len(rows) >= SURE_PEOPLE and off.mean() > MOST_OFF:
+        first = rows[off][0]
+        photo = images.ids[annotations.photo_of[first]]
+        log.warning(_OFF, where, f"{len(rows):,}", f"{off.sum():,}", annotations.ids[first], photo)
 
 
 def _are_corners(annotations: AnnotationTable, flags: Mapping[int, int]) -> bool:
@@ -56,3 +72,15 @@ def _are_corners(annotations: AnnotationTable, flags: Mapping[int, int]) -> bool
     sizes = start > 2 * np.abs(ends - start - last) + 2
     told = corners.any(axis=1) & ~sizes.any(axis=1)
     return bool(told.mean() > MOST_CORNERS)
+
+
+def _find_off(annotations: AnnotationTable, flags: Mapping[int, int]) -> tuple[Numbers, Mask]:
+    """Find ``(N,)`` the first people of whom enough is labelled, and whose labelled joints lie mostly off the box."""
+    rows = np.flatnonzero((annotations.num_keypoints >= SURE_JOINTS) & ~annotations.crowds)[:LOOKED_AT]
+    keypoints, boxes = annotations.keypoints[rows], annotations.boxes[rows]
+    labelled = np.isin(keypoints[..., 2], [flag for flag, code in flags.items() if code > 0])
+    start, size = boxes[:, None, :2], boxes[:, None, 2:]
+    beyond = np.maximum(start - keypoints[..., :2], keypoints[..., :2] - start - size)
+    outside = (beyond > OUTSIDE * size).any(axis=2) & labelled
+    off: Mask = outside.sum(axis=1) > MOST_OFF * labelled.sum(axis=1)
+    return rows, off

@@ -286,7 +286,35 @@ def test_boxes_that_are_corners_are_told(read, caplog, change, seed):
     assert ("boxes look like left, top, right and bottom" in caplog.text) == (change == "corners")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda places, number: places / 2, 12),
+        (lambda places, number: places + np.array([150, 0]), 12),
+        (lambda places, number: places * [0.25, 1] if number > 4 else places, 8),
+        (lambda places, number: places / 2 if number > 6 else places, None),  # half of them: some joints of others'
+        (lambda places, number: places, None),
+    ],
+)
+def test_joints_of_another_size_or_origin_than_their_boxes_are_told(read, caplog, change, told):
+    """Of all, or of most; single ones are among the suspects."""
+    people = []
+    for number in range(1, 13):
+        entry = annotation(number, 1, (60 + 5 * number, 70, 30, 50))
+        places = np.reshape(entry["keypoints"], (-1, 3)).astype(float)
+        places[:, :2] = change(places[:, :2], number)
+        people.append(entry | {"keypoints": places.ravel().tolist()})
+    with caplog.at_level("WARNING"):
+        found = read(document([image(7, size=(400, 400))], [entry | {"image_id": 7} for entry in people]))
+    assert len(found.annotations.ids) == 12
+    first = 5 if told == 8 else 1
+    text = f"of the first 12 people {told} have most of their joints outside their boxes, first annotation {first} of"
+    assert (f"{text} image 7" in caplog.text) == (told is not None)
+    assert ("outside their boxes" in caplog.text) == (told is not None)
+
+
 @pytest.mark.data
-def test_the_boxes_of_coco_are_no_corners(data_folder, caplog):
+def test_the_boxes_of_coco_are_neither_corners_nor_off_the_joints(data_folder, caplog):
     read_annotations(data_folder / "coco_annotations/person_keypoints_val2017_official538.json.gz", JOINTS)
     assert "look like left" not in caplog.text
+    assert "outside their boxes" not in caplog.text
