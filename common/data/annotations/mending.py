@@ -1,5 +1,7 @@
 """Mending: what a person's entry must mean, where a tool wrote it in another way."""
 
+import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,13 +34,14 @@ class Mender:
     def mend(self, fields: Fields) -> tuple[Fields, list[Note]]:
         """Mend an annotation; returns it anew, and what was done."""
         mended, notes = dict(fields), list[Note]()
+        _parse_texts(mended, notes)
         self._mend_ids(mended, notes)
         self._mend_keypoints(mended, notes)
         _mend_outline(mended, notes)
         self._mend_box(mended, notes)
         _mend_area(mended, notes)
         if (crowd := mended.get("iscrowd")) is not None and not isinstance(crowd, bool):
-            mended["iscrowd"] = _whole(crowd)
+            mended["iscrowd"] = _whole(crowd) if crowd == crowd else None  # NaN is an empty cell of a table
         return mended, notes
 
     def _mend_ids(self, fields: Fields, notes: list[Note]) -> None:
@@ -114,6 +117,17 @@ class Mender:
         triplets = np.array(values, float).reshape(-1, 3)
         seen = [flag in self.flags and flag not in self.blank for flag in triplets[:, 2]]
         return np.asarray(triplets[seen, :2])
+
+
+def _parse_texts(fields: Fields, notes: list[Note]) -> None:
+    """Read lists that are written as texts, as of annotations that went through a table."""
+    for key in ("keypoints", "bbox", "segmentation"):
+        given = fields.get(key)
+        if not isinstance(given, str) or not given.lstrip().startswith("["):
+            continue
+        with contextlib.suppress(ValueError, RecursionError):
+            fields[key] = json.loads(given)
+            notes.append((key, f"its {key!r} is a text; it is read as the list that it holds"))
 
 
 def are_unplaced(own: Floats, boxes: Floats, flags: Mapping[int, int]) -> Mask:

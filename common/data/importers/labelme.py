@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bodyposenet.common.data.importers.assembly import Assembly, Joints, choose_people, name_joints
-from bodyposenet.common.data.importers.document import Fault, objects
+from bodyposenet.common.data.importers.document import Fault, objects, read_number
 from bodyposenet.common.data.importers.json_text import parse
 from bodyposenet.common.data.importers.regions import HIDDEN, NOT_LABELLED, normalize_label, parse_number
 from bodyposenet.common.data.importers.sources import SourceFiles
@@ -106,7 +106,7 @@ class _Shape:
     label: str
     kind: str
     corners: list[tuple[float, float]]
-    group: int | None
+    group: float | str | None
     remarks: frozenset[str]
 
     @property
@@ -178,8 +178,9 @@ def _read_shape(entry: Fields, joints: Collection[str]) -> _Shape:
     remarks += ["hidden"] if kind == "point" and entry.get("difficult") is True else []
     if kind == "point" and is_told:
         label, remarks = joint, [*remarks, said]
-    spelled, group = frozenset(map(normalize_label, remarks)), entry.get("group_id")
-    return _Shape(label, kind, corners, group if type(group) is int else None, spelled)
+    spelled, group = frozenset(map(normalize_label, remarks)), read_number(entry.get("group_id"))
+    is_grouped = type(group) in (int, float, str) and group != "" and group == group  # NaN is no group
+    return _Shape(label, kind, corners, group if is_grouped else None, spelled)
 
 
 @dataclass(eq=False)
@@ -211,7 +212,7 @@ def _add_photo(assembly: Assembly, photo: _Photo, joints: Collection[str]) -> No
     _adopt_boxes(groups)
     _tell_damaged(assembly, number, photo, groups, joints)
     for group, person in groups.items():
-        told = f"group {group}" if isinstance(group, int) else "a rectangle without a group"
+        told = f"group {group}" if not isinstance(group, _Shape) else "a rectangle without a group"
         _add_person(assembly, number, person, f"{photo.place}: {told}")
     if names := ", ".join(dict.fromkeys(point.label for point in lost)):
         why = f"{photo.place}: {len(lost)} points have no group, and lie in no person's rectangle: {names}"

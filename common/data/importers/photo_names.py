@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
@@ -17,12 +18,14 @@ from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.photo_store import SUFFIXES, is_photo
 
 _ADDED = re.compile(r"^[0-9a-f]{6,8}(-|__)(?=.)")  # what Label Studio puts before the name of an upload or a download
+_UNSAFE = re.compile(r"[^-\w.]")  # letters that it leaves out of an upload's name
 _ROBOFLOW = re.compile(r"_([A-Za-z]{3,4})\.rf\.[0-9A-Za-z]{20,40}\.[A-Za-z]{3,4}$")  # a.png as a_png.rf.1a2b….jpg
 _ENDINGS = (*SUFFIXES, ".heic", ".heif", ".avif", ".gif")  # of photos, and of what photos are made from
 _BUCKETS = ("s3://", "gs://", "azure-blob://")
 _KEYS = ("image", "img", "photo", "picture", "url")  # of a task's data, as a rule that of the photo
 _PICTURES_FIX = "call each Image of the labelling interface as its photos are in the data, and export again"
 _DIGITS = re.compile(r"\d+")
+_DRIVE = re.compile(r"^/?[A-Za-z]:(?=[/\\])")
 _UPLOAD = re.compile(r"^/?(data/)?upload/\d+/")
 _OWN = re.compile(r"/?data/|/(tasks|storage-data)/|\w+://[^/?#]+/(data/(upload|local-files)|storage-data)/")
 
@@ -37,6 +40,7 @@ def path_in(reference: str) -> str:
     ``/data/local-files/?d=x/a.jpg``        ``x/a.jpg``
     ``gs://bucket/x/a.jpg``                 ``bucket/x/a.jpg``
     ``https://host/x/a%20b.jpg?key=1``      ``host/x/a b.jpg``
+    ``file:///C:/x/a.jpg``                  ``x/a.jpg``
     ``x/a.jpg``                             ``x/a.jpg``
     ======================================  ==================
 
@@ -57,7 +61,7 @@ def path_in(reference: str) -> str:
     given = _find_given(url.query)
     if given is not None:
         return given
-    path = unquote(url.path)
+    path = _DRIVE.sub("", unquote(url.path)) if url.scheme == "file" else unquote(url.path)
     if own and url.query and not is_photo(path):
         path = f"{path}?{unquote(url.query)}"
     return _upload(path) if _UPLOAD.match(path) or not url.netloc else url.netloc + path
@@ -193,7 +197,23 @@ class PhotoNames:
         stems = [stem for whole in wholes for stem in _list_stems(whole)]
         exact = (_choose(whole, self._by_base.get(_fold(posixpath.basename(whole)), {})) for whole in wholes)
         alike = (_choose(stem, self._by_stem.get(_fold(posixpath.basename(stem)), {})) for stem in stems)
-        return next(filter(None, chain(exact, alike)), None)
+        return next(filter(None, chain(exact, alike)), None) or self._find_uploaded(posixpath.basename(path))
+
+    @cached_property
+    def _by_upload(self) -> dict[str, list[str]]:
+        """The photos by what Label Studio calls them."""
+        found: dict[str, list[str]] = {}
+        for file in filter(is_photo, self.files):
+            found.setdefault(_fold(_UNSAFE.sub("", posixpath.basename(file).strip().replace(" ", "_"))), []).append(
+                file
+            )
+        return found
+
+    def _find_uploaded(self, base: str) -> str | None:
+        """Find the only photo that Label Studio calls so: with ``_`` for blanks, and without brackets and the like."""
+        given = _ADDED.sub("", base)
+        files = [] if given == base else self._by_upload.get(_fold(given), [])
+        return files[0] if len(files) == 1 else None
 
 
 def _guess_bases(base: str) -> dict[str, None]:

@@ -144,7 +144,7 @@ def _region(number: str, group: list[Fields], size: tuple[int, int] | None) -> R
     if drawn is None:
         return None
     labels = tuple(dict.fromkeys(label for value in values for label in _labels(value)))
-    parent = next((entry["parentID"] for entry in group if isinstance(entry.get("parentID"), str)), None)
+    parent = next((str(entry["parentID"]) for entry in group if type(entry.get("parentID")) in (int, str)), None)
     remarks = frozenset(map(normalize_label, (*labels[1:], *_remarks(group))))
     return Region(number, *drawn, labels, remarks, parent)
 

@@ -4,6 +4,7 @@ Joints are compared by name. No mutation may end in a traceback, or in a label t
 """
 
 import copy
+import json
 import random
 import unicodedata
 from urllib.parse import quote
@@ -223,6 +224,7 @@ def shuffle_entries(dice, content):
     dice.shuffle(content["images"])
 
 
+LISTS = ("keypoints", "bbox", "segmentation")
 MENDABLE = {
     "photo ids as texts": rename_ids(str),
     "photo ids as names": rename_ids(lambda number: f"frame-{number:04d}"),
@@ -265,6 +267,10 @@ MENDABLE = {
     "outlines that are none": set_people("segmentation", lambda person, dice: dice.choice(["x", [[1, 2, 3]], 7])),
     "no outline": drop_people("segmentation"),
     "crowds as texts": set_people("iscrowd", lambda person, dice: dice.choice(["0", 0.0, False, None, "false"])),
+    "crowds as NaN": set_people("iscrowd", lambda person, dice: float("nan")),  # as of a table with empty cells
+    "keypoints, boxes and outlines as texts of lists": lambda dice, content: everybody(
+        dice, content, lambda person: person.update({key: json.dumps(person[key]) for key in LISTS})
+    ),
     "no count of keypoints": drop_people("num_keypoints"),
     "wrong count of keypoints": set_people("num_keypoints", lambda person, dice: dice.choice([0, "x", 99, None])),
     "backslashes": set_images("file_name", lambda entry, dice: entry["file_name"].replace("/", "\\")),
@@ -275,6 +281,7 @@ MENDABLE = {
     "other cases": set_images("file_name", lambda entry, dice: entry["file_name"].upper()),
     "absolute paths": set_images("file_name", lambda entry, dice: f"/home/me/{entry['file_name']}"),
     "paths of Windows": set_images("file_name", lambda entry, dice: f"C:\\me\\{entry['file_name']}"),
+    "addresses of files": set_images("file_name", lambda entry, dice: f"file:///C:/me/{quote(entry['file_name'])}"),
     "addresses": set_images("file_name", lambda entry, dice: f"https://host/x/{quote(entry['file_name'])}?key=1"),
     "renamed uploads": set_images("file_name", lambda entry, dice: f"1a2b3c4d-{entry['file_name'].split('/')[-1]}"),
     "names without endings": set_images("file_name", lambda entry, dice: entry["file_name"].rpartition(".")[0]),

@@ -123,6 +123,13 @@ def test_keypoints_go_to_the_box_they_were_put_into_wherever_they_lie():
     assert second["keypoints"] == pytest.approx([25, 25, 2, 90, 90, 2])
 
 
+def test_the_box_it_was_put_into_may_be_a_number():
+    """As of tasks that a program wrote; else it would be the other's, in whose box it lies."""
+    boxes = [box(1, 0, 0, 30, 30), box(2, 40, 0, 30, 30)]
+    one, other = people(*boxes, nose("k", (50, 5), parentID=1))
+    assert (one["num_keypoints"], other["num_keypoints"]) == (1, 0)
+
+
 def test_a_relation_does_as_well():
     link = {"type": "relation", "from_id": "k", "to_id": "one", "direction": "right"}
     first, second = people(box("one", 10, 10, 40, 40), box("other", 20, 20, 40, 40), nose("k", (25, 25)), link)

@@ -67,6 +67,25 @@ def test_points_of_a_group_have_the_rectangle_without_one_that_alone_holds_them(
     assert_same_people(people_in(read(write(tmp_path / "mine", documents))), expected)
 
 
+@pytest.mark.parametrize("write_group", [str, float, lambda group: f"{group}.0", lambda group: f"p{group}"])
+def test_groups_may_be_texts_or_fractions_that_are_whole(tmp_path, write_group):
+    """Else points would go to whichever rectangle holds them: here the first person's to the second's."""
+    shot = shots()[0]
+    one, other = (
+        labelme_shape("person", "rectangle", [[0, 0], [width, 119]], group) for group, width in ((1, 9), (2, 199))
+    )
+    places = [(group, joint, place) for group, joint, place in ((1, "nose", [50, 60]), (2, "left_eye", [70, 80]))]
+    points = [labelme_shape(joint, "point", [place], group) for group, joint, place in places]
+    document = labelme(shot) | {"shapes": [one, other, *points]}
+    whole = people_in(read(write(tmp_path / "whole", {"a.json": document})))
+    assert whole["a.png"][0][0][0].tolist() == [50, 60, 2]
+    for shape in document["shapes"]:
+        shape["group_id"] = write_group(shape["group_id"])
+    found = read(write(tmp_path / "mine", {"a.json": document}))
+    assert found.problems == ()
+    assert_same_people(people_in(found), whole)
+
+
 @pytest.mark.parametrize("form", ["polygon", "mask"])
 def test_a_rectangle_counts_before_an_outline_of_its_group(tmp_path, expected, form):
     documents = files()

@@ -38,6 +38,9 @@ PLUS = base64.b64encode(b"gs://b/>>>.jpg").decode()  # one that holds a +
         ("/data/local-files/?d=set/a.jpg&token=1", "set/a.jpg"),
         ("/data/local-files/?token=1&d=set/a.jpg", "set/a.jpg"),
         ("/data/upload/3/1a2b3c4d-a?b.jpg", "1a2b3c4d-a?b.jpg"),
+        ("file:///C:/Users/me/a%20b.jpg", "Users/me/a b.jpg"),
+        ("file:///home/me/a.jpg", "home/me/a.jpg"),
+        ("file://nas/share/a.jpg", "nas/share/a.jpg"),
         ("/data/upload/3/1a2b3c4d-a.jpg?v=1", "1a2b3c4d-a.jpg"),
         ("data/set/a#1.jpg", "data/set/a#1.jpg"),
         ("https://host.example.com/x/a#1.jpg", "host.example.com/x/a#1.jpg"),
@@ -104,6 +107,10 @@ def test_different_photos_keep_different_names(paths):
         ("1a2b3c4d-a.jpg", ["images/1a2b3c4d-a.jpg"], "images/1a2b3c4d-a.jpg"),  # a zip of Label Studio
         ("1a2b3c4d-a.jpg", ["a.jpg", "b.jpg"], "a.jpg"),  # the photos as they were before the upload
         ("1a2b3c__a.jpg", ["x/a.jpg"], "x/a.jpg"),
+        ("1a2b3c4d-IMG_1.jpg", ["IMG (1).jpg", "IMG (2).jpg"], "IMG (1).jpg"),  # what it makes of blanks and brackets
+        ("1a2b3c4d-Zoë_b20c.jpg", ["x/Zoë b%20c.jpg"], "x/Zoë b%20c.jpg"),
+        ("1a2b3c4d-IMG_1.jpg", ["IMG (1).jpg", "IMG [1].jpg"], None),
+        ("IMG_1.jpg", ["IMG (1).jpg"], None),  # no upload's name
         ("bucket/x/a.jpg", ["x/a.jpg", "y/a.jpg"], "x/a.jpg"),
         ("x/a.jpg", ["all/x/a.jpg", "all/y/a.jpg"], "all/x/a.jpg"),
         ("z/a.jpg", ["a.jpg"], "a.jpg"),
