@@ -19,6 +19,8 @@ INPUT_PIXELS = 2**25  # of the network's input; a small photo that needs more is
 PHOTO_BYTES = 2**28  # of a photo's file
 PHOTO_RATIO = 200  # of a packed photo's sizes, above PHOTO_RATIO_FROM: no photo packs so well
 PHOTO_RATIO_FROM = 2**24  # bytes; masks of one colour pack 1000 to 1
+PHOTO_PARTS = 2**18  # segments or chunks of a photo's file; libpng packs pixels by 8 KB
+PHOTO_SCANS = 100  # of a JPEG; progressive ones have ten
 EXIF_ENTRIES = 1024  # of a directory in EXIF data
 FOLDER_FILES = 2**22  # below a folder that is looked through
 

@@ -2,6 +2,8 @@
 
 import struct
 
+from bodyposenet.common.bounds import PHOTO_PARTS
+
 JPEG, PNG, BMP, WEBP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF"
 TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 Size = tuple[int, int]
@@ -45,7 +47,9 @@ def _find_size(data: bytes) -> Size | None:
 def _jpeg_size(data: bytes) -> Size | None:
     """Look for the frame as libjpeg does, which passes over bytes between segments."""
     at = data.find(b"\xff", 2)
-    while 0 <= at <= len(data) - 9 and (marker := data[at + 1]) != _JPEG_SCAN:
+    for _ in range(PHOTO_PARTS):
+        if not 0 <= at <= len(data) - 9 or (marker := data[at + 1]) == _JPEG_SCAN:
+            break
         if marker in _JPEG_SIZES:
             return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
         if marker == 0xFF:  # a fill byte

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.bounds import EXIF_ENTRIES
+from bodyposenet.common.bounds import EXIF_ENTRIES, PHOTO_PARTS
 from bodyposenet.common.imaging.headers import TIFF, Size
 from bodyposenet.common.pages.numbers import pluralize
 
@@ -138,7 +138,9 @@ def _exif_blocks(data: bytes) -> Iterator[tuple[int, int]]:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield the content of the APP1 segments of EXIF before the picture: ITU-T T.81, B.1.1."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    for _ in range(PHOTO_PARTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
+            return
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
@@ -156,8 +158,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _png_chunks(data: bytes) -> Iterator[tuple[int, int]]:
     at = len(_PNG)
-    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
-        end = at + 8 + int.from_bytes(data[at : at + 4])
+    for _ in range(PHOTO_PARTS):
+        end = at + 8 + int.from_bytes(data[at : at + 4])  # length, kind, content, checksum: ISO 15948, 5.3
         if end + 4 > len(data):
             return
         yield at + 8, end
@@ -166,7 +168,10 @@ def _png_chunks(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[int, int]]:
     at = 12
-    while at + 8 <= len(data):  # kind, length, content, padded to an even length: RFC 9649, 2.3
+    for _ in range(PHOTO_PARTS):
+        if at + 8 > len(data):
+            return
+        # kind, length, content, padded to an even length: RFC 9649, 2.3
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         if data[at : at + 4] == b"EXIF":
             yield at + 8, min(at + 8 + length, len(data))

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.bounds import PHOTO_PARTS, PHOTO_PIXELS
+from bodyposenet.common.imaging.excess import has_excess
 from bodyposenet.common.imaging.headers import JPEG, PNG, TIFF, Size, read_header_size
 from bodyposenet.common.imaging.orientation import drop_orientation
 from bodyposenet.common.storage.photo_store import PHOTOS
@@ -52,6 +53,8 @@ def decode(data: bytes, flags: int) -> Pixels | None:
         return None
     if data.startswith(PNG) and not is_sound_png(data, critical=True):  # libpng would print it, after it took memory
         return None
+    if has_excess(data):
+        return None
     if data[:4] in TIFF:  # which OpenCV turns whatever the flags say
         data = drop_orientation(data)
     try:
@@ -67,6 +70,8 @@ def describe_fault(data: bytes) -> tuple[str, str]:
     if height * width > PHOTO_PIXELS:
         problem = f"says that it has {width} x {height} pixels; {PHOTO_PIXELS / 1e6:.0f} million are taken at most"
         return problem, "make it smaller"
+    if has_excess(data):
+        return "has more in it to decode than its pixels are worth", "save it anew, or replace it"
     if not data:
         return "is empty, an image of 0 bytes", "copy or download it again"
     for start, mark, kind, fix in _OTHERS:
@@ -97,7 +102,9 @@ def is_sound_png(data: bytes, *, critical: bool = False) -> bool:
     Without those there are no pixels; a lower-case kind is ancillary: ISO 15948, 5.4.
     """
     view, at = memoryview(data), len(PNG)
-    while at + 12 <= len(data):  # length, kind, content, checksum: ISO 15948, 5.3
+    for _ in range(PHOTO_PARTS):
+        if at + 12 > len(data):  # length, kind, content, checksum: ISO 15948, 5.3
+            break
         end = at + 8 + int.from_bytes(data[at : at + 4])
         if end + 4 > len(data):
             return False

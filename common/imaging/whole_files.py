@@ -6,7 +6,8 @@ Numbers of markers, how segments are laid out, and codes are those of ITU-T T.81
 import re
 from collections.abc import Iterator
 
-from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.bounds import PHOTO_PARTS, PHOTO_PIXELS
+from bodyposenet.common.imaging.excess import has_excess
 from bodyposenet.common.imaging.headers import JPEG, PNG, read_header_size
 from bodyposenet.common.imaging.pixels import decode_grey, is_sound_png
 
@@ -26,7 +27,7 @@ def is_whole(data: bytes) -> bool:
     A JPEG's markers tell it, or it is decoded to an eighth of its size; the checksums of a PNG's chunks are compared.
     """
     if data.startswith(PNG):
-        return is_sound_png(data)
+        return is_sound_png(data) and not has_excess(data)
     return (data.startswith(JPEG) and _is_whole_jpeg(data)) or decode_grey(data) is not None
 
 
@@ -52,7 +53,9 @@ def shorten_jpeg(data: bytes) -> bytes | None:
         anything where it is not expected.
     """
     kept, frame, tables, at = [JPEG], b"", dict[int, str](), len(JPEG)
-    while len(data) > at + 10 and data[at] == 0xFF and data[at + 1] not in _BARE:
+    for _ in range(PHOTO_PARTS):
+        if len(data) <= at + 10 or data[at] != 0xFF or data[at + 1] in _BARE:
+            break
         marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4])
         segment = data[at:end]
         if marker == _SCAN:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.location import Location, locate
-from bodyposenet.common.storage.locking import OWNER, is_held
+from bodyposenet.common.storage.locking import OWNER, is_held, read_owner
 
 if TYPE_CHECKING:
     from bodyposenet.common.deploy.runner import Runner
@@ -163,7 +163,8 @@ def examine_folder(folder: str | Path | Location, *, needed: int = 0) -> int | N
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError("may not be written to", where=str(there), fix="name another folder, or change its permissions")
     if is_held(path / OWNER):
-        raise UserError("another run is at work here", where=str(path), fix="wait for it, or name another folder")
+        problem, fix = f"another run is at work here: {read_owner(path)}", "wait for it, or name another folder"
+        raise UserError(problem, where=str(path), fix=fix)
     free = shutil.disk_usage(there).free
     if needed > free:
         problem = f"would take {needed:,} bytes, and {free:,} are free"

@@ -47,15 +47,28 @@ def find_bytes(path: str | Path | Location, *, most: int = FILE_BYTES) -> bytes 
     place = locate(path)
     with translate_errors(place):
         try:
-            size = 0 if place.remote else place.count_bytes()
-            found = b"" if size > most else place.fetch(0, None if place.remote else most + 1)
+            found = _fetch_at_most(place, most)
         except FileNotFoundError:
             place.require_store()
             return None
-    if max(size, len(found)) > most:
+    if found is None:
         problem = f"this file has more than {most:,} bytes, so it is not what is wanted here"
         raise UserError(problem, where=str(place), fix="name another")
     return found
+
+
+def _fetch_at_most(place: Location, most: int) -> bytes | None:
+    """Read a file; None where it is larger. One of a store that is small takes a single request."""
+    if place.remote:
+        few = min(most, LARGE)
+        found = place.fetch(0, few + 1)
+        if len(found) <= few or few == most:
+            return found if len(found) <= few else None
+    size = 0
+    with contextlib.suppress(*([UserError] if place.remote else [])):  # not every server tells it
+        size = place.count_bytes()
+    found = place.fetch(0, most + 1) if size <= most else b""
+    return None if max(size, len(found)) > most else found
 
 
 def map_file(path: Location, *, most: int = FILE_BYTES) -> mmap.mmap | None:

@@ -108,7 +108,7 @@ class LocalLocation(type(Path())):  # type: ignore[misc]  # PosixPath here; Path
         except OSError:  # nothing is there, or a link that leads nowhere
             return
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise OSError(errno.ENODEV, "no file", str(self))
+            raise OSError(errno.ENXIO, "no file", str(self))
 
     @contextlib.contextmanager
     def _write_slot(self) -> Iterator[BinaryIO]:
@@ -175,7 +175,7 @@ def open_to_append(path: Path, buffering: int = -1) -> BinaryIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.ENODEV, "no file", str(path))
+        raise OSError(errno.ENXIO, "no file", str(path))
     return os.fdopen(descriptor, "ab", buffering)
 
 

@@ -23,9 +23,15 @@ SCRATCH = re.compile(re.escape(ASIDE) + r"[a-z0-9_]{8}")
 OWNED = re.compile(r"process \d+ of (\S+), since .+")  # what OWNER says
 
 
+class HeldError(UserError):
+    """A folder in which another process is at work; the message says which, of which machine, and since when."""
+
+
 @contextlib.contextmanager
 def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
     """Keep other processes out of a folder; some network file systems have no locks, and there it keeps out nobody.
+
+    It says in the folder who holds it.
 
     Args:
         folder: It exists.
@@ -33,7 +39,7 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
         where: What to say it of.
 
     Raises:
-        UserError: Another process holds it.
+        HeldError: Another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -41,9 +47,11 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(problem, where=where, fix="wait for it, or write elsewhere") from None
+                told = f"{problem}: {read_owner(folder)}"
+                raise HeldError(told, where=where, fix="wait for it, or write elsewhere") from None
         if not (folder.exists() and os.path.samestat(os.fstat(descriptor), os.stat(folder))):
-            raise UserError(problem, where=where, fix="it has just ended: run this again")
+            raise HeldError(problem, where=where, fix="it has just ended: run this again")
+        sign_folder(folder)
         yield
     finally:
         os.close(descriptor)
@@ -92,17 +100,27 @@ def remove_bare(folder: Path) -> None:
 
 def read_host(folder: Path) -> str:
     """Read on which machine the owner of a folder works or has worked; nothing where the folder is not ours."""
+    found = OWNED.fullmatch(_read_words(folder))
+    return found[1] if found else ""
+
+
+def read_owner(folder: Path) -> str:
+    """Read who works in a folder, for a message: a process of a machine, and since when."""
+    return escape_line(_read_words(folder)) or "unknown"
+
+
+def _read_words(folder: Path) -> str:
+    """Read what is said in a folder of its owner; nothing where nothing can be read."""
     try:
         descriptor = os.open(folder / OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
     try:
-        found = OWNED.fullmatch(os.read(descriptor, 400).decode(errors="replace"))
+        return os.read(descriptor, 400).decode(errors="replace")
     except OSError:
         return ""
     finally:
         os.close(descriptor)
-    return found[1] if found else ""
 
 
 @contextlib.contextmanager
@@ -116,7 +134,7 @@ def hold_alone(folder: Path) -> Iterator[None]:
         folder: It exists.
 
     Raises:
-        UserError: Another run is at work there; says which process of which machine, and since when.
+        HeldError: Another run is at work there.
     """
     path, end = folder / OWNER, time.monotonic() + PATIENCE
     while (descriptor := _open_lock(path, last=time.monotonic() > end)) is None:
@@ -132,11 +150,13 @@ def _open_lock(path: Path, *, last: bool) -> int | None:
     """Open and lock a file, and write the owner to it; None where another has it, which the last try refuses."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     if not lock_at_once(descriptor):
-        owner = escape_line(os.pread(descriptor, 200, 0).decode(errors="replace")) or "unknown"
         os.close(descriptor)
         if last:
-            fix = "wait for it, or name another folder"
-            raise UserError(f"another run is at work here: {owner}", where=str(path.parent), fix=fix)
+            problem, fix = (
+                f"another run is at work here: {read_owner(path.parent)}",
+                "wait for it, or name another folder",
+            )
+            raise HeldError(problem, where=str(path.parent), fix=fix)
         return None
     if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
         os.ftruncate(descriptor, 0)

@@ -82,7 +82,8 @@ def open_model_file(path: Path) -> Iterator[BinaryIO]:
     """
     with locate(path).open_stream() as file:
         if not file.seekable():
-            raise UserError("this is a pipe, in which nobody can go back", where=str(path), fix="name a file")
+            fix = "save what it gives in a file, and name that"
+            raise UserError("this is a pipe, in which nobody can go back", where=str(path), fix=fix)
         if not begins_encrypted(file):
             refuse_plain(path)
             yield file

@@ -22,7 +22,7 @@ from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import find_bytes, move_whole, settle, whole_file
 from bodyposenet.common.storage.inside import join_inside, remove_inside, stays_inside
 from bodyposenet.common.storage.location import LocalLocation, Location, locate
-from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder, sign_folder
+from bodyposenet.common.storage.locking import OWNER, hold_folder, remove_bare, share_folder
 
 JOURNAL = ".journal"  # in the staging folder, until it is complete
 ELSEWHERE = "elsewhere-"  # what a file is called in the staging folder that does not go beside the others
@@ -73,8 +73,7 @@ class Together:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(hold_folder(self.folder, "another run is writing this", where=str(self.output)))
             self._rename(self._find_unfinished())
-            self._sweep(self.keep)
-            sign_folder(self.folder)
+            self._sweep((*self.keep, OWNER))
             for name in RESERVE:
                 (self.folder / name).write_bytes(bytes(ROOM))
             self._lock = self._lock.pop_all()

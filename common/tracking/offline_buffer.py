@@ -1,5 +1,6 @@
 """Offline buffer: a run kept on disk while the tracking store is away, and sent when it is back."""
 
+import contextlib
 import json
 import shutil
 import uuid
@@ -9,9 +10,11 @@ from pathlib import Path
 from bodyposenet.common.bounds import KEY_BYTES
 from bodyposenet.common.errors import MALFORMED, UserError
 from bodyposenet.common.plain_text import hide_secrets
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import find_bytes, read_bytes, whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.storage.location import open_to_append
+from bodyposenet.common.storage.locking import HeldError, hold_alone
 from bodyposenet.common.storage.temporary_names import remove_together, sweep_removed
 from bodyposenet.common.tracking.events import Event, now, require_event, tell
 from bodyposenet.common.tracking.mlflow_store import (
@@ -56,11 +59,17 @@ class Start:
 
 
 class Buffer:
-    """A run that is being kept: ``tracking_buffer/<task>-<random>/`` with JSON lines and copies of the files."""
+    """A run that is being kept: ``tracking_buffer/<task>-<random>/`` with JSON lines and copies of the files.
+
+    Until it ends, its folder is held: sent before, it would arrive as one that has failed.
+    """
 
     def __init__(self, beside: Path, start: Start) -> None:
         self.folder = beside / FOLDER / f"{start.name.replace('/', '_')}-{uuid.uuid4().hex[:8]}"
         self.folder.mkdir(parents=True)
+        self._held = contextlib.ExitStack()
+        with contextlib.suppress(OSError):  # without room for that, it is kept all the same, as far as it goes
+            self._held.enter_context(hold_alone(self.folder))
         self._append(asdict(start))
 
     def keep(self, event: Event) -> None:
@@ -68,6 +77,8 @@ class Buffer:
         if "path" in event:
             event = event | {"path": self._copy(Path(event["path"]))}
         self._append(event)
+        if event["op"] == "end":
+            self._held.close()
 
     def _copy(self, path: Path) -> str:
         inside = Path("files") / uuid.uuid4().hex[:8] / path.name
@@ -83,7 +94,8 @@ class Buffer:
 def send_buffered(folder: Path) -> list[str]:
     """Send the runs that were kept in or below a folder, and remove what has arrived.
 
-    A run that could be sent only in part goes on where it stopped when this is called again.
+    A run that could be sent only in part goes on where it stopped when this is called again. One that goes on, or that
+    another process is sending, stays, with a warning that says which process that is.
 
     Args:
         folder: A results folder, its ``tracking_buffer`` or any folder above.
@@ -103,7 +115,8 @@ def send_buffered(folder: Path) -> list[str]:
     kept = sorted(lines.parent for lines in folder.resolve().rglob(LINES) if lines.parent.parent.name == FOLDER)
     try:
         store = open_store() if kept else None
-        return [_send(store, run) for run in kept if store]
+        sent = [_send_alone(store, run) for run in kept if store]
+        return [run for run in sent if run]
     except UserError:
         raise
     except Exception as error:
@@ -112,6 +125,18 @@ def send_buffered(folder: Path) -> list[str]:
             where=hide_secrets(tracking_uri()),
             fix="send again later; nothing that was kept is lost",
         ) from error
+
+
+def _send_alone(store: Store, folder: Path) -> str:
+    """Send a run, unless another process is at work on it; nothing where one is, or has just sent it."""
+    with contextlib.ExitStack() as held:
+        try:
+            with translate_errors(folder):
+                held.enter_context(hold_alone(folder))
+        except HeldError as error:
+            log.warning("%s is not sent: %s", folder, error.problem)
+            return ""
+        return _send(store, folder) if (folder / LINES).exists() else ""
 
 
 def _send(store: Store, folder: Path) -> str:

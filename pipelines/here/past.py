@@ -18,7 +18,9 @@ import bodyposenet
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.retention.local_runs import LOCK, RunNote
 from bodyposenet.common.storage.digests import digest_file, digest_settings
+from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.inside import is_plain
+from bodyposenet.common.storage.locking import read_owner, sign_folder
 
 PATIENCE = 8.0  # seconds that the processes of a run that was killed may take to end
 LIBRARIES = ("kfp", "tensorflow", "tensorflow-cpu", "keras", "onnx", "onnxruntime", "tf2onnx", "opencv-python-headless")
@@ -34,13 +36,17 @@ def sole_user(folder: Path) -> Iterator[int]:
     Raises:
         UserError: Another run is at work there.
     """
-    with (folder / LOCK).open("w", encoding="utf-8") as file:
+    with translate_errors(folder):
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    with os.fdopen(descriptor, "r+b"):
         end = time.monotonic() + PATIENCE
-        while not _lock(file.fileno()):
+        while not _lock(descriptor):
             if time.monotonic() > end:
-                raise UserError("another run is at work in this folder", where=str(folder), fix="wait, or name another")
+                problem, fix = f"another run is at work in this folder: {read_owner(folder)}", "wait, or name another"
+                raise UserError(problem, where=str(folder), fix=fix)
             time.sleep(0.1)
-        yield file.fileno()
+        sign_folder(folder)
+        yield descriptor
 
 
 def _lock(descriptor: int) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from msgspec import Raw
 
 from bodyposenet.common.data.annotations.album import Album
 from bodyposenet.common.data.annotations.annotation_table import annotation_table
@@ -60,7 +59,7 @@ class Person:
     area: float
     crowd: bool
     num_keypoints: int
-    outline: Segmentation | bytes | Raw
+    outline: Segmentation | bytes
     category: int = 0
 
     @cached_property

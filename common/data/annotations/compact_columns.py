@@ -1,8 +1,8 @@
 """Compact columns: outlines and joints of many people, in little memory until somebody asks for some of them."""
 
 import json
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any, overload
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Raw
 from bodyposenet.common.data.annotations.fields import Floats, Mask, Numbers, Segmentation
 
 NONE = b"[]"
+OWN = -1  # where an outline begins that stands in no text
 _OBJECT = ord("{")
 KINDS = (np.int16, np.float32, np.float64)  # COCO's are whole numbers; those of most tools are not
 _DECODER = msgspec.json.Decoder()
@@ -22,17 +23,31 @@ class Outlines(Sequence[Segmentation]):
     """Outlines of people: polygons, run lengths or an empty list, each parsed when it is asked for.
 
     Most never are: a mask is drawn only where somebody is not labelled. As text they take a fourth of the memory that
-    their numbers take as Python's objects; as places in the text of their file, next to none where that is mapped.
+    their numbers take as Python's objects; as places in the text of their file 16 bytes each.
 
     Args:
         shapes: The outlines, or their texts.
     """
 
     def __init__(self, shapes: Iterable[Segmentation | bytes | Raw]) -> None:
-        self._shapes = [*shapes]
+        self._own = [bytes(shape) if isinstance(shape, Raw) else shape for shape in shapes]
+        self._text: bytes | mmap.mmap = b""
+        self._spans = np.stack([np.full(len(self._own), OWN), np.arange(len(self._own))], axis=1)
+
+    @classmethod
+    def cut(cls, text: bytes | mmap.mmap, spans: Numbers) -> "Outlines":
+        """Find outlines in a text, which is held for as long as they are.
+
+        Args:
+            text: Of the file.
+            spans: ``(A, 2)`` where each begins, and its bytes; of none, nobody has an outline.
+        """
+        found = cls(())
+        found._text, found._spans = text, spans
+        return found
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self._spans)
 
     @overload
     def __getitem__(self, index: int) -> Segmentation: ...
@@ -41,56 +56,75 @@ class Outlines(Sequence[Segmentation]):
     def __getitem__(self, index: int | slice) -> Segmentation | list[Segmentation]:
         """Parse an outline, or some."""
         if not isinstance(index, slice):
-            return read_outline(self._shapes[index])
-        shapes = self._shapes[index]
-        texts = [shape for shape in shapes if isinstance(shape, bytes | Raw)]
+            return read_outline(self._find(*self._spans[index].tolist()))
+        shapes = self.take(index)
+        texts = [shape for shape in shapes if isinstance(shape, bytes)]
         if len(texts) < len(shapes):
             return [*map(read_outline, shapes)]
         found: list[Segmentation] = _DECODER.decode(b"[%b]" % b",".join(texts))
         return found
 
-    def take(self, places: slice) -> "list[Segmentation | bytes | Raw]":
+    def _find(self, begin: int, size: int) -> Segmentation | bytes:
+        if begin == OWN:
+            return self._own[size]
+        return self._text[begin : begin + size] or NONE
+
+    def take(self, places: slice) -> list[Segmentation | bytes]:
         """Take some as they are held, for :func:`read_outline`."""
-        return self._shapes[places]
+        return [self._find(begin, size) for begin, size in self._spans[places].tolist()]
 
     def __setitem__(self, place: int, shape: Segmentation) -> None:
-        self._shapes[place] = shape
+        self._spans[place] = OWN, len(self._own)
+        self._own.append(shape)
 
     def __iter__(self) -> Iterator[Segmentation]:
-        return map(read_outline, self._shapes)
+        return (self[place] for place in range(len(self)))
 
-    def __getstate__(self) -> dict[str, object]:
+    def __reduce__(self) -> tuple[type["Outlines"], tuple[list[Segmentation | bytes]]]:
         """Tell what others need who do not have the text of the file."""
-        return {"_shapes": [bytes(shape) if isinstance(shape, Raw) else shape for shape in self._shapes]}
+        return Outlines, (self.take(slice(None)),)
 
     @classmethod
     def join(cls, parts: Iterable["Outlines"]) -> "Outlines":
-        """Put several lists of them together."""
-        return cls(chain.from_iterable(part._shapes for part in parts))
+        """Put several lists of them together; one text is held, and of others what is an outline."""
+        whole, spans = cls(()), [np.empty((0, 2), np.int64)]
+        for part in parts:
+            whole._text = whole._text or part._text
+            if part._text and part._text is not whole._text:
+                part = cls(part.take(slice(None)))
+            spans.append(part._spans + (part._spans[:, :1] == OWN) * np.array([0, len(whole._own)]))
+            whole._own += part._own
+        whole._spans = np.concatenate(spans)
+        return whole
 
     def select(self, places: Numbers, wanted: Mask | None = None) -> "Outlines":
         """Choose some, in any order, of which those that are not wanted are empty."""
-        chosen = [self._shapes[place] for place in places.tolist()]
+        spans = self._spans[places]
         if wanted is not None:
-            chosen = [shape if needed else NONE for shape, needed in zip(chosen, wanted.tolist(), strict=True)]
-        return Outlines(chosen)
+            spans[~wanted] = 0
+        is_own = spans[:, 0] == OWN
+        chosen = Outlines.cut(self._text, spans)
+        chosen._own = [self._own[place] for place in spans[is_own, 1].tolist()]
+        spans[is_own, 1] = np.arange(len(chosen._own))
+        return chosen
 
     def pack(self, places: slice) -> bytes:
         """Write some as bytes, the same for the same outlines, whatever blanks stand in their text.
 
         None is parsed for it, but where a value is a text, in which blanks may stand for themselves.
         """
-        text = b";".join([shape if isinstance(shape, bytes | Raw) else _write(shape) for shape in self._shapes[places]])
+        shapes = self.take(places)
+        text = b";".join([shape if isinstance(shape, bytes) else _write(shape) for shape in shapes])
         if text.count(b'"') <= 4 * text.count(b"{"):  # those of two keys
             return text.translate(None, b" \t\n\r")
-        return b";".join([_write(read_outline(shape)) for shape in self._shapes[places]])
+        return b";".join([_write(read_outline(shape)) for shape in shapes])
 
     def find_runs(self) -> list[int]:
         """Find the places of those that are run lengths."""
         return [
             place
-            for place, shape in enumerate(self._shapes)
-            if (memoryview(shape)[0] == _OBJECT if isinstance(shape, bytes | Raw) else isinstance(shape, dict))
+            for place, (begin, size) in enumerate(self._spans.tolist())
+            if (self._text[begin] == _OBJECT if begin != OWN and size else _is_runs(self._find(begin, size)))
         ]
 
 
@@ -162,7 +196,14 @@ def _write(shape: Segmentation) -> bytes:
     return json.dumps(shape, separators=(",", ":"), default=repr).encode()
 
 
-def read_outline(shape: Segmentation | bytes | Raw) -> Segmentation:
+def _is_runs(shape: Segmentation | bytes) -> bool:
+    """Tell run lengths from polygons, by the first character of a text."""
+    if isinstance(shape, bytes):
+        return shape[0] == _OBJECT
+    return isinstance(shape, dict)
+
+
+def read_outline(shape: Segmentation | bytes) -> Segmentation:
     """Parse an outline, if it is still a text."""
-    found: Segmentation = _DECODER.decode(shape) if isinstance(shape, bytes | Raw) else shape
+    found: Segmentation = _DECODER.decode(shape) if isinstance(shape, bytes) else shape
     return found

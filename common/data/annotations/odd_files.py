@@ -43,8 +43,9 @@ def warn_of_oddities(images: PhotoTable, annotations: AnnotationTable, flags: Ma
         flags: For each of its visibility flags, whether it is not labelled (0), hidden (1) or visible (2).
         where: The file.
     """
-    visible = [flag for flag, code in flags.items() if code == VISIBLE]
-    if annotations.num_keypoints.any() and not any((annotations.keypoints[..., 2] == flag).any() for flag in visible):
+    visible, joints = [flag for flag, code in flags.items() if code == VISIBLE], annotations.keypoints
+    each = range(joints.shape[1])  # of all joints at once there would be a copy
+    if annotations.num_keypoints.any() and not any(np.isin(joints[:, joint, 2], visible).any() for joint in each):
         log.warning(_ALL_HIDDEN, where)
     if _are_corners(annotations, flags):
         log.warning(_CORNERS, where)

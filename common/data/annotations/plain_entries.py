@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta, Raw, Struct
 
 from bodyposenet.common.bounds import COORDINATE, PHOTO_SIDE, WHOLE_NUMBER
-from bodyposenet.common.data.annotations.compact_columns import NONE
+from bodyposenet.common.data.annotations.compact_columns import Outlines
 from bodyposenet.common.data.annotations.fields import HUGE, Floats, Mask, Numbers
 from bodyposenet.common.data.importers.json_text import REFUSALS, ZEROS, Rows
 
@@ -84,7 +84,7 @@ class PlainColumns:
             numbers that no photo reaches to.
     """
 
-    def __init__(self, entries: Sequence[PlainEntry], outlines: Sequence[bytes | Raw]) -> None:
+    def __init__(self, entries: Sequence[PlainEntry], outlines: Outlines) -> None:
         self.entries, self._outlines = entries, outlines
         self.suspect = np.zeros(len(entries), bool)
 
@@ -103,16 +103,15 @@ class PlainColumns:
         if any(len(part) % 2 for part in chain.from_iterable(polygons)):
             return None
         shown = [text.startswith(b"{") or text.find(b"[", 1) > 0 for text in texts]
-        return cls(
-            entries, [entry.segmentation if drawn else NONE for entry, drawn in zip(entries, shown, strict=True)]
-        )
+        spans = rows.find_spans([entry.segmentation for entry in entries]) * np.array(shown)[:, None]
+        return cls(entries, Outlines.cut(rows.text, spans))
 
     def select(self, places: Numbers) -> "PlainColumns":
         """Return the columns of some of the entries."""
         if len(places) == len(self.entries):
             return self
         chosen = places.tolist()
-        return PlainColumns([self.entries[place] for place in chosen], [self._outlines[place] for place in chosen])
+        return PlainColumns([self.entries[place] for place in chosen], self._outlines.select(places))
 
     def values(self, key: str) -> list[Any]:
         """List what the entries have under a key; None where there is nothing."""
@@ -144,6 +143,6 @@ class PlainColumns:
         array[wild] = 0
         return array
 
-    def segmentations(self) -> Sequence[bytes | Raw]:
-        """Return the texts of the outlines."""
+    def segmentations(self) -> Outlines:
+        """Return the outlines, as places in the text of the file."""
         return self._outlines

@@ -19,7 +19,7 @@ from bodyposenet.common.errors import MALFORMED
 from bodyposenet.common.storage.errors import translate_errors
 from bodyposenet.common.storage.files import whole_file, write_unsynced
 from bodyposenet.common.storage.location import Location
-from bodyposenet.common.storage.locking import OWNER, hold_folder, sign_folder
+from bodyposenet.common.storage.locking import OWNER, hold_folder
 
 BLOCK = 1 << 20  # bytes
 PART = ".part"
@@ -93,7 +93,6 @@ class Staging:
     def _open(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self._lock.enter_context(self._hold(self.folder))
-        sign_folder(Path(str(self.folder)))
 
     def _remove_other(self, folder: Location) -> None:
         with self._hold(folder):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from bodyposenet.common.bounds import JSON_CHARACTERS, JSON_PARTS
 from bodyposenet.common.data.importers.document import EXPORT_AGAIN, collector_paused, decode_text
@@ -46,10 +47,11 @@ class Rows(Sequence[dict[str, Any]]):
     Args:
         texts: Of the objects.
         where: The file, for errors.
+        text: The whole, in which the others stand.
     """
 
-    def __init__(self, texts: Sequence[msgspec.Raw], where: str) -> None:
-        self._texts, self._where = texts, where
+    def __init__(self, texts: Sequence[msgspec.Raw], where: str, text: bytes | mmap.mmap) -> None:
+        self._texts, self._where, self.text = texts, where, text
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -65,7 +67,7 @@ class Rows(Sequence[dict[str, Any]]):
             UserError: It is nested too deeply.
         """
         if isinstance(index, slice):
-            return Rows(self._texts[index], self._where)
+            return Rows(self._texts[index], self._where, self.text)
         return self._parse(self._texts[index])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -82,6 +84,16 @@ class Rows(Sequence[dict[str, Any]]):
     def join(self) -> bytes:
         """Write all of them as the text of a list."""
         return b"[%b]" % b",".join(self._texts)
+
+    def find_spans(self, texts: Sequence[msgspec.Raw]) -> npt.NDArray[np.int64]:
+        """Find ``(E, 2)`` where in the whole text each of E begins that :meth:`decode` gave, and its bytes.
+
+        What stands elsewhere, as a default does, begins at 0 and has none.
+        """
+        begin, most = _locate(self.text), len(self.text)
+        spans = np.array([(_locate(each) - begin, len(each)) for each in texts], np.int64).reshape(-1, 2)
+        spans[(spans[:, 0] < 0) | (spans[:, 0] >= most)] = 0
+        return spans
 
     def decode(self, kind: "msgspec.json.Decoder[Value]") -> list[Value]:
         """Read each as a kind of object; what such an object has as text stays where it is, and holds all the text.
@@ -130,7 +142,7 @@ def _parse_quickly(data: bytes | mmap.mmap, where: str, rows: Collection[str]) -
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(data) if rows else 0, _BLOCK):  # msgspec takes text that is kept for UTF-8
         decoder.decode(data[start : start + _BLOCK], start + _BLOCK >= len(data))
-    return {key: _keep_rows(text, where) if key in rows else _VALUE.decode(text) for key, text in members.items()}
+    return {key: _keep_rows(text, where, data) if key in rows else _VALUE.decode(text) for key, text in members.items()}
 
 
 def _locate(text: msgspec.Raw | bytes | mmap.mmap) -> int:
@@ -158,7 +170,7 @@ def _hold_to_text(members: dict[str, msgspec.Raw], data: bytes | mmap.mmap, at: 
         raise _UnlikeError
 
 
-def _keep_rows(text: msgspec.Raw, where: str) -> Any:
+def _keep_rows(text: msgspec.Raw, where: str, data: bytes | mmap.mmap) -> Any:
     """Keep the objects of a list as text, once nothing can be wrong with them; parse any other value."""
     try:
         texts = _ENTRIES.decode(text)
@@ -170,7 +182,7 @@ def _keep_rows(text: msgspec.Raw, where: str) -> Any:
     long = [each for each in texts if len(each) > most > 0]
     if any(b"0" * most in bytes(each).translate(ZEROS) for each in long):
         raise _UnlikeError  # a whole number of more digits than Python reads
-    return Rows(texts, where)
+    return Rows(texts, where, data)
 
 
 def parse_by_scanner(data: bytes, where: str) -> Any:

@@ -2,11 +2,15 @@
 
 import functools
 import http.client
+import io
+import ipaddress
 import netrc
 import os
 import re
+import socket
 import ssl
 import threading
+import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
@@ -24,6 +28,10 @@ NO_ANSWER = (ConnectionError, TimeoutError, OSError)
 HUNG_UP = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 CERTIFICATES = "set SSL_CERT_FILE to the file of the authority that signed it"
 RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
+SIZE = re.compile(r"[0-9]{1,18}")
+BLOCK = 1 << 20  # bytes that are taken at once
+REFUSAL = 1 << 16  # bytes of an answer that is no file
+SLOWEST = 1000  # bytes a second; what comes more slowly drips
 
 
 class Answer(NamedTuple):
@@ -49,11 +57,11 @@ class WebClient:
         Raises:
             UserError: The server does not tell how large the file is.
         """
-        answer = self._get(address, {"Range": "bytes=0-0"}, body=False)
+        answer = self._get(address, {"Range": "bytes=0-0"}, most=0)
         told = answer.headers
         match = RANGE.fullmatch(told.get("content-range", ""))
-        size = match[1] if match else told.get("content-length", "")
-        if not size.isdecimal():
+        size = match[1] if match else told.get("content-length", "") if answer.status == WHOLE else ""
+        if not SIZE.fullmatch(size):
             fix = "download it, and name the file on the disk"
             raise UserError("this server does not tell how large a file is", where=address, fix=fix)
         version = told.get("etag") or told.get("last-modified") or f"untold {os.urandom(8).hex()}"
@@ -74,30 +82,29 @@ class WebClient:
             return b""
         part = start or end is not None
         span = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if part else {}
-        answer = self._get(address, span)
+        answer = self._get(address, span, most=None if end is None else end - start)
         if answer.status == PAST_THE_END:
             return b""
         if answer.status == WHOLE and start:
             fix = "download the archive, and name it on the disk"
             raise UserError("this server does not give parts of a file", where=address, fix=fix)
-        return answer.body[:end] if answer.status == WHOLE else answer.body
+        return answer.body
 
-    def _get(self, address: str, headers: Mapping[str, str], *, body: bool = True) -> Answer:
-        return persist(lambda: self._follow(address, headers, body), functools.partial(judge, where=address))
+    def _get(self, address: str, headers: Mapping[str, str], *, most: int | None) -> Answer:
+        return persist(lambda: self._follow(address, headers, most), functools.partial(judge, where=address))
 
-    def _follow(self, address: str, headers: Mapping[str, str], body: bool) -> Answer:
+    def _follow(self, address: str, headers: Mapping[str, str], most: int | None) -> Answer:
         """Ask for a file where it is, and where it has moved to."""
         for _ in range(MOST_MOVES):
-            answer = self._ask(address, headers, body)
+            answer = self._ask(address, headers, most)
             if answer.status not in MOVED:
                 break
-            address = urljoin(address, answer.headers.get("location", ""))
-            check_private(address)
+            address = follow_move(address, answer.headers.get("location", ""))
         if answer.status not in (WHOLE, PART, PAST_THE_END):
             raise RefusedError(answer.status)
         return answer
 
-    def _ask(self, address: str, headers: Mapping[str, str], body: bool) -> Answer:
+    def _ask(self, address: str, headers: Mapping[str, str], most: int | None) -> Answer:
         """Make one request; if it was made by a connection that the server has closed meanwhile, make it anew."""
         parts = urlsplit(address)
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
@@ -111,19 +118,15 @@ class WebClient:
                 connection.close()
                 if not used:
                     raise
-                return self._ask(address, headers, body)
+                return self._ask(address, headers, most)
             told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, self._read(connection, response, body))
+            content = _take(response, most if response.status in (WHOLE, PART) else REFUSAL)
+            if not response.isclosed():  # what nobody wants to have is left where it is
+                connection.close()
+            return Answer(response.status, told, content)
         except BaseException:
             connection.close()
             raise
-
-    def _read(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, body: bool) -> bytes:
-        """The answer's content; what nobody wants to have is left where it is, and the connection given up."""
-        if body or response.status == PART or response.status >= MOVED[0]:
-            return response.read()
-        connection.close()
-        return b""
 
     def _connect(self, origin: str) -> tuple[http.client.HTTPConnection, bool]:
         """A connection of this thread, and whether it was used before."""
@@ -135,6 +138,27 @@ class WebClient:
         connection.connect()
         connection.sock.settimeout(ANSWER)
         return connection, False
+
+
+def _take(response: http.client.HTTPResponse, most: int | None) -> bytes:
+    """Take an answer's content, or as many bytes of it.
+
+    Raises:
+        TimeoutError: It comes too slowly.
+        http.client.IncompleteRead: It ends too soon.
+    """
+    taken, start, more = io.BytesIO(), time.monotonic(), b"-"
+    while more and (most is None or taken.tell() < most):
+        more = response.read1(BLOCK if most is None else min(BLOCK, most - taken.tell()))
+        taken.write(more)
+        waited = time.monotonic() - start
+        if waited > ANSWER and taken.tell() < SLOWEST * waited:
+            raise TimeoutError(f"{taken.tell():,} bytes in {waited:.0f} seconds")
+    if response.length == 0:
+        response.close()
+    elif response.length and not more:
+        raise http.client.IncompleteRead(taken.getvalue(), response.length)
+    return taken.getvalue()
 
 
 class _KeptConnections(dict[str, http.client.HTTPConnection]):
@@ -191,6 +215,35 @@ def _sign(host: str) -> dict[str, str]:
 
 def _basic(header: str, user: str, password: str) -> dict[str, str]:
     return {header: f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+def follow_move(address: str, target: str) -> str:
+    """Find the address to which a server sends who asks for a file.
+
+    Args:
+        address: Of the file.
+        target: What the server says, which may be relative.
+
+    Raises:
+        UserError: Anybody on the way could read it, or a server elsewhere sends to what only this machine can reach.
+    """
+    moved = urljoin(address, target)
+    check_private(moved)
+    if _is_here(moved) and not _is_here(address):
+        fix = "name the file itself, if you mean it"
+        raise UserError("its server leads to an address of this machine alone", where=address, fix=fix)
+    return moved
+
+
+def _is_here(address: str) -> bool:
+    """Tell whether an address is of this machine, or of what hangs on it, in whatever form numbers are written."""
+    host = urlsplit(address).hostname or ""
+    try:
+        number = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
+    except (OSError, ValueError):
+        return host.rstrip(".").rpartition(".")[2] == "localhost"
+    number = getattr(number, "ipv4_mapped", None) or number
+    return number.is_loopback or number.is_link_local or number.is_unspecified
 
 
 def check_private(address: str) -> None:

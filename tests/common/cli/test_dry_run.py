@@ -168,7 +168,7 @@ def test_a_dry_run_whose_photos_are_all_missing_is_refused(given, tmp_path):
 
 
 def test_a_folder_in_which_another_run_is_at_work_is_refused(tmp_path):
-    with hold_alone(tmp_path), pytest.raises(UserError, match="another run is at work here"):
+    with hold_alone(tmp_path), pytest.raises(UserError, match="another run is at work here: process"):
         examine_folder(tmp_path)
     assert examine_folder(tmp_path / "new/folder") > 0
     assert not (tmp_path / "new").exists()

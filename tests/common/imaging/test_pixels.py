@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyposenet.common.bounds import PHOTO_PIXELS
+from bodyposenet.common.bounds import PHOTO_PARTS, PHOTO_PIXELS
 from bodyposenet.common.errors import UserError
+from bodyposenet.common.imaging.excess import has_excess
 from bodyposenet.common.imaging.fit import plan_fit
 from bodyposenet.common.imaging.headers import read_header_size
 from bodyposenet.common.imaging.photo import decode_image
@@ -189,6 +190,86 @@ def test_a_jpeg_with_bytes_between_its_segments_is_read_as_before():
     odd = data[:2] + data[2:20] + b"\0\0\0" + data[20:]
     assert read_header_size(odd) == (24, 40)
     assert decode_image(odd, where="odd").shape == (24, 40, 3)
+
+
+def write_png(size, packed, depth=8, colour=2, interlaced=0):
+    """A PNG of some packed rows, in one chunk for each."""
+    head = struct.pack(">2I5B", *size[::-1], depth, colour, 0, 0, interlaced)
+    chunks = [(b"IHDR", head), *((b"IDAT", part) for part in packed), (b"IEND", b"")]
+    parts = (
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part)) for kind, part in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Files that were given to the decoder."""
+    given, decoding = [], cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: given.append(1) or decoding(*args))
+    return given
+
+
+def progressive():
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+
+
+def with_scans(count):
+    """A JPEG of so many scans: the last one's header again and again, of ten bytes."""
+    data = progressive()
+    last = data.rindex(b"\xff\xda")
+    scan = data[last : last + 2 + int.from_bytes(data[last + 2 : last + 4])]
+    return data[:-2] + scan * (count - data.count(b"\xff\xda")) + data[-2:]
+
+
+def test_a_jpeg_of_more_scans_than_any_encoder_writes_is_not_decoded(decoded, capfd):
+    assert decode(with_scans(100), cv2.IMREAD_COLOR) is not None
+    assert decoded.pop()
+    bomb = with_scans(101)
+    assert not is_whole(bomb)
+    with pytest.raises(UserError, match="a: has more in it to decode than its pixels are worth; save it anew"):
+        decode_image(bomb, where="a")
+    assert not decoded
+    preview = b"".join(b"\xff\xe1\xff\xff" + b"\xff\xda".ljust(65533) for _ in range(102))
+    assert decode(progressive()[:2] + preview + progressive()[2:], cv2.IMREAD_COLOR) is not None
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize("kind", [{}, {"depth": 16, "colour": 6}, {"interlaced": 1}, {"depth": 1, "colour": 0}])
+def test_a_png_that_unpacks_to_more_than_its_rows_is_not_decoded(decoded, kind):
+    random = np.random.default_rng(0)
+    size = (900, 700) if kind else (700, 900)
+    pixels = (
+        random.integers(0, 2, size, np.uint8) * 255
+        if kind.get("depth") == 1
+        else random.integers(0, 255, (*size, 3), np.uint8)
+    )
+    if kind == {"depth": 16, "colour": 6}:
+        pixels = random.integers(0, 2**16, (*size, 4), np.uint16)
+    sound = cv2.imencode(".png", pixels)[1].tobytes()
+    assert decode(sound, cv2.IMREAD_COLOR) is not None
+    packed = zlib.compress(random.bytes(9 << 19) + bytes(1 << 23), 1)  # twice what the larger picture's rows take
+    bits = kind.get("depth", 8) * {0: 1, 2: 3, 6: 4}[kind.get("colour", 2)]
+    decoded.clear()
+    for size in ((200, 300), ((6 << 20) * 8 // bits // 1000, 1000)):
+        bomb = write_png(size, [packed[:9], packed[9:]], **kind)
+        assert not is_whole(bomb)
+        with pytest.raises(UserError, match="has more in it to decode than its pixels are worth"):
+            decode_image(bomb, where="a")
+    assert not decoded
+    assert not has_excess(write_png((3 * size[0], 1000), [packed], **kind))
+
+
+def test_a_photo_of_more_parts_than_one_may_have_is_refused():
+    jpeg, png = progressive(), cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    empty = struct.pack(">I", 0) + b"teXt" + struct.pack(">I", zlib.crc32(b"teXt"))
+    for count, taken in ((1000, True), (PHOTO_PARTS, False)):
+        many = jpeg[:2] + b"\xff\xe5\0\2" * count + jpeg[2:], png[:33] + empty * count + png[33:]
+        for data in many:
+            assert (decode(data, cv2.IMREAD_COLOR) is not None) is taken
+            assert is_whole(data) is taken
+    assert shorten_jpeg(jpeg[:2] + b"\xff\xdd\0\4\0\0" * PHOTO_PARTS + jpeg[2:]) is None
 
 
 @given(

@@ -382,31 +382,30 @@ def test_a_pipe_is_read_to_its_end_though_it_has_no_size():
         os.close(reads)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
-def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
-    place = tmp_path / "thing"
+def make_special(place, kind):
+    """Make a pipe, a socket or a link to a device, and return its path."""
     if kind == "pipe":
         os.mkfifo(place)
     elif kind == "socket":
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
             listening.bind(str(place))
     else:
-        place = Path("/dev/zero")
-    with pytest.raises(UserError, match=f"{place}: this is a pipe, a socket or a device; name a file"):
+        place.symlink_to(kind.removeprefix("link to "))
+    return place
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to /dev/zero"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    place = make_special(tmp_path / "thing", kind)
+    told = f"{place}: this is a pipe, a socket or a device; save what it gives in a file, and name that"
+    with pytest.raises(UserError, match=told):
         read_bytes(place)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "link to a device"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to /dev/null"])
 def test_no_file_is_put_in_the_place_of_a_pipe_or_a_device(tmp_path, kind):
     """As root one would put a file where everybody's ``/dev/null`` is."""
-    place = tmp_path / "thing"
-    if kind == "pipe":
-        os.mkfifo(place)
-    elif kind == "socket":
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
-            listening.bind(str(place))
-    else:
-        place.symlink_to("/dev/null")
+    place = make_special(tmp_path / "thing", kind)
     before = os.lstat(place)
     writers = [whole_file(place), write_unsynced(locate(place)), write_unsynced(locate(place), "token")]
     for writer in writers:

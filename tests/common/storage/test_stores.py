@@ -7,6 +7,8 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
+import tracemalloc
 
 import pytest
 from support.archives import packed
@@ -23,7 +25,8 @@ from bodyposenet.common.storage.files import find_bytes, listing, read_bytes, re
 from bodyposenet.common.storage.location import join, locate
 from bodyposenet.common.storage.photo_store import open_photos
 from bodyposenet.common.storage.snapshots import Snapshots
-from bodyposenet.common.storage.stores import azure, patience, s3
+from bodyposenet.common.storage.stores import azure, patience, s3, web_requests
+from bodyposenet.common.storage.stores.web_requests import follow_move
 
 ODD = "a b/ü [1] *?#%25+&=.txt"  # a name with what means something in URLs and patterns
 ENDPOINTS = {
@@ -107,6 +110,19 @@ def test_a_large_file_goes_in_parts_and_is_read_in_turn(store):
         assert file.read(1000) == content[:1000]
         file.seek(-3000, os.SEEK_END)
         assert file.read() == content[-3000:]
+
+
+def test_an_object_that_is_too_large_is_refused_by_its_size(store):
+    """Of one that may be read whole, with its copy, more would be in memory."""
+    put(f"{store}/large", bytes(40 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="large: this file has more than 33,554,432 bytes"):
+            read_bytes(f"{store}/large", most=32 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(read_bytes(f"{store}/large", most=40 << 20)) == 40 << 20
 
 
 @pytest.mark.parametrize("size", [3, 20 << 20])
@@ -442,6 +458,84 @@ def test_a_server_without_ranges_serves_whole_files_alone(web, tmp_path):
     assert (place.count_bytes(), place.fetch(), place.fetch(0, 4)) == (10, b"0123456789", b"0123")
     with pytest.raises(UserError, match="does not give parts of a file; download the archive"):
         place.fetch(3, 5)
+
+
+def send_without_end(handler, sent, status, headers):
+    """Answer with a body that the client ends, or 256 MB; note the bytes that it took."""
+    handler.close_connection = True
+    handler.send_response(status)
+    for name, value in headers:
+        handler.send_header(name, value)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(1 << 12):
+            sent.append(handler.wfile.write(bytes(1 << 16)))
+    return True
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message"),
+    [
+        (200, (), "this file has more than 1,000,000 bytes"),
+        (206, (("Content-Range", "bytes 0-9/10"),), "this file has more than 1,000,000 bytes"),
+        (200, (("Content-Length", "999999999999"),), "this file has more than 1,000,000 bytes"),
+        (404, (), "there is no such file"),
+        (302, (("Location", "/round"),), "refuses: 302"),
+        (400, (("Content-Length", "999999999999"),), "refuses: 400"),
+    ],
+)
+def test_an_answer_without_an_end_is_given_up(web, status, headers, message):
+    sent = []
+    web.meddle = lambda handler: send_without_end(handler, sent, status, headers)
+    with pytest.raises(UserError, match=message):
+        read_bytes(f"{web.url}/a", most=1_000_000)
+    assert 0 < sum(sent) < 200 << 20
+
+
+def test_an_answer_that_drips_is_given_up(web, monkeypatch):
+    def drip(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000000")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while not web.over.wait(0.02):
+                handler.wfile.write(b".")
+                handler.wfile.flush()
+        return True
+
+    web.meddle, web.over = drip, threading.Event()
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    monkeypatch.setattr(web_requests, "ANSWER", 0.3)
+    try:
+        with pytest.raises(PassingError, match=r"a: the server does not answer \(.* bytes in .*\)"):
+            read_bytes(f"{web.url}/a")
+    finally:
+        web.over.set()
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "-1", "1e3", ""])
+def test_a_size_that_is_none_is_refused(web, size):
+    headers = {"Content-Range": f"bytes 0-0/{size}"}
+    web.meddle = lambda handler: handler.answer(206, b"a", headers, size=1) or True
+    place = locate(f"{web.url}/a")
+    with pytest.raises(UserError, match="does not tell how large a file is"):
+        place.count_bytes()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://127.0.0.1:8080/a", "https://localhost/a", "https://[::1]/a", "file:///etc/passwd", "http://other.example/",
+     "https://169.254.169.254/latest", "https://[fe80::1]/a", "https://127.1.2.3/a", "//127.0.0.1/a", "gs://b/a"],
+)  # fmt: skip
+def test_nobody_elsewhere_leads_to_this_machine(target):
+    with pytest.raises(UserError):
+        follow_move("https://some.example/dir/a", target)
+
+
+def test_a_server_leads_to_its_own_files_and_to_others():
+    assert follow_move("https://some.example/dir/a", "../b") == "https://some.example/b"
+    assert follow_move("https://some.example/dir/a", "https://other.example/c") == "https://other.example/c"
+    assert follow_move("http://localhost:80/dir/a", "http://127.0.0.1:81/c") == "http://127.0.0.1:81/c"
 
 
 def test_a_certificate_that_nobody_signed_is_told(web, monkeypatch):

@@ -150,7 +150,9 @@ def test_two_runs_at_once_are_told_apart_by_one_being_refused(tmp_path):
     with Together(tmp_path / "net.onnx") as files:
         files.stage(files.output).write_bytes(b"first")
         with (
-            pytest.raises(UserError, match="another run is writing this; wait for it"),
+            pytest.raises(
+                UserError, match=rf"another run is writing this: process {os.getpid()} of .+, since 20.+; wait for it"
+            ),
             Together(tmp_path / "net.onnx"),
         ):
             pass

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from bodyposenet.common.errors import UserError
-from bodyposenet.common.tracking import Dataset, send_buffered, task_run
+from bodyposenet.common.storage import locking
+from bodyposenet.common.tracking import Dataset, offline_buffer, send_buffered, task_run
 from bodyposenet.common.tracking.datasets import describe_photos
 from bodyposenet.common.tracking.events import flat
 from bodyposenet.common.tracking.mlflow_store import Store
@@ -366,6 +367,40 @@ def test_a_run_cut_short_with_its_process_is_sent_as_failed(store, down, tmp_pat
     send_buffered(tmp_path)
     assert store.only().info.status == "FAILED"
     assert store.only().data.metrics == {"loss": 1.0}
+
+
+def test_a_run_that_goes_on_is_not_sent_before_its_end(store, down, tmp_path, monkeypatch, caplog):
+    """It would arrive as one that failed, and its folder would be gone."""
+    monkeypatch.setattr(locking, "PATIENCE", 0.1)
+    with task_run("train", buffer=tmp_path) as run:
+        run.log_metrics({"loss": 2.0}, step=1)
+        down()
+        assert send_buffered(tmp_path) == []
+        assert f"another run is at work here: process {os.getpid()} of " in caplog.text
+        run.log_metrics({"loss": 1.0}, step=2)
+    (sent,) = send_buffered(tmp_path)
+    assert store.only().info.status == "FINISHED"
+    assert store.curve(sent, "loss") == [(1, 2.0), (2, 1.0)]
+    assert not [*(tmp_path / "tracking_buffer").iterdir()]
+
+
+def test_a_run_is_sent_once_by_two_who_send_at_once(store, down, tmp_path, monkeypatch, caplog):
+    with task_run("train", buffer=tmp_path) as run:
+        run.log_metrics({"loss": 1.0}, step=1)
+    down()
+    monkeypatch.setattr(locking, "PATIENCE", 0.1)
+    tell, others = offline_buffer.tell, []
+
+    def tell_while_another_sends(*event):
+        others.append(send_buffered(tmp_path))
+        return tell(*event)
+
+    monkeypatch.setattr(offline_buffer, "tell", tell_while_another_sends)
+    (sent,) = send_buffered(tmp_path)
+    assert others == [[]]
+    assert "another run is at work here" in caplog.text
+    assert store.only().info.run_id == sent
+    assert store.curve(sent, "loss") == [(1, 1.0)]
 
 
 class Unwell(http.server.BaseHTTPRequestHandler):

@@ -136,7 +136,7 @@ def test_pipes_devices_folders_and_addresses_are_no_videos(tmp_path):
     (tmp_path / "b.mp4").mkdir()
     (tmp_path / "c.mp4").symlink_to("/dev/zero")
     for name in ("a.mp4", "c.mp4"):
-        with pytest.raises(ClipError, match="this is a pipe, a socket or a device; name a file"):
+        with pytest.raises(ClipError, match="this is a pipe, a socket or a device; save what it gives in a file"):
             read(tmp_path / name)
     for name in ("b.mp4", "d.mp4"):
         with pytest.raises(ClipError, match=name):

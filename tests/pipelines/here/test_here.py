@@ -13,7 +13,7 @@ from bodyposenet.common.data.synthetic.dataset import synthesize
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.machine.bar import NOTES, Bar, read_note
 from bodyposenet.common.machine.terminal import spell
-from bodyposenet.common.retention.local_runs import RunNote
+from bodyposenet.common.retention.local_runs import LOCK, RunNote
 from bodyposenet.pipelines.here import past
 from bodyposenet.pipelines.here.forecast import Speeds, Work, count_photos, estimate_seconds, measure_code
 from bodyposenet.pipelines.here.graph import read_numbers, read_reason
@@ -222,10 +222,19 @@ def test_plain_code_is_measured_by_processor_time():
 
 def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(past, "PATIENCE", 0.2)
-    with sole_user(tmp_path), pytest.raises(UserError, match="another run is at work"), sole_user(tmp_path):
+    told = rf"another run is at work in this folder: process {os.getpid()} of .+, since 20.+; wait, or name another"
+    with sole_user(tmp_path), pytest.raises(UserError, match=told), sole_user(tmp_path):
         pass
     with sole_user(tmp_path) as held:
         os.fstat(held)
+
+
+def test_a_link_in_the_place_of_a_folder_s_lock_empties_no_file_of_somebody_else(tmp_path):
+    (tmp_path / "theirs").write_text("precious")
+    (tmp_path / LOCK).symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match="is a link where a file is to be"), sole_user(tmp_path):
+        pass
+    assert (tmp_path / "theirs").read_text() == "precious"
 
 
 def test_the_command_line_of_the_demo_is_light():

@@ -1,5 +1,6 @@
 """Plain entries: many annotations read at once are what they are one by one, whatever stands among them."""
 
+import gc
 import gzip
 import json
 import pickle
@@ -147,7 +148,16 @@ def test_outlines_come_back_as_they_were_written():
     texts = Outlines(json.dumps(each).encode() for each in given_)
     places = Outlines(msgspec.json.decode(json.dumps(given_), type=list[msgspec.Raw]))
     assert pickle.dumps(places) == pickle.dumps(texts)
-    for outlines in (texts, places, Outlines(given_), pickle.loads(pickle.dumps(texts))):
+    text = json.dumps(given_).encode()
+    begins, ends = [1, text.index(b"{"), 0, text.index(b"[[]]")], [text.index(b", {"), text.index(b"}") + 1, 0, -1]
+    spans = np.array([begins, ends]).T % len(text)
+    spans[:, 1] -= spans[:, 0]
+    cut = Outlines.cut(text, spans)
+    assert pickle.loads(pickle.dumps(cut))[:] == given_
+    mixed = Outlines.join(
+        [cut.select(np.array([0])), Outlines(given_[1:2]), Outlines.cut(b" [] [[]]", np.array([[1, 2], [4, 4]]))]
+    )
+    for outlines in (texts, places, cut, mixed, Outlines(given_), pickle.loads(pickle.dumps(texts))):
         assert repr([*outlines]) == repr(outlines[:]) == repr(given_)
         assert outlines.find_runs() == [1]
         assert [*outlines.select(np.array([2, 0]))] == [[], given_[0]]
@@ -196,3 +206,23 @@ def test_a_large_file_is_read_without_its_text_in_memory_and_may_be_cut_meanwhil
     assert kept < 0.4 * len(text)
     assert peak < most * len(text)
     assert [*coco.annotations.segmentations] == [outline] * 1600
+
+
+def test_a_person_takes_little_memory_once_it_is_read(tmp_path):
+    """An outline takes two whole numbers: where it stands in the text, and how long it is."""
+    kept = []
+    for count in (3500, 7000):  # both of more bytes than are held in memory
+        outline = [[float(number) for number in range(150)]]
+        entries = [annotation(number, 1, (5, 5, 50, 50)) | {"segmentation": outline} for number in range(1, count + 1)]
+        path = tmp_path / f"{count}.json"
+        path.write_text(json.dumps(document([image(1)], entries)))
+        del entries
+        tracemalloc.start()
+        try:
+            coco = read_annotations(path, JOINTS)
+            gc.collect()
+            kept.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert coco.annotations.segmentations[count - 1] == outline
+    assert (kept[1] - kept[0]) / 3500 < 320
