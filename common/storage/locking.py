@@ -152,11 +152,8 @@ def _open_lock(path: Path, *, last: bool) -> int | None:
     if not lock_at_once(descriptor):
         os.close(descriptor)
         if last:
-            problem, fix = (
-                f"another run is at work here: {read_owner(path.parent)}",
-                "wait for it, or name another folder",
-            )
-            raise HeldError(problem, where=str(path.parent), fix=fix)
+            problem = f"another run is at work here: {read_owner(path.parent)}"
+            raise HeldError(problem, where=str(path.parent), fix="wait for it, or name another folder")
         return None
     if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
         os.ftruncate(descriptor, 0)

@@ -27,10 +27,8 @@ _OFF = (
 VISIBLE = 2  # a flag of COCO
 SURE_JOINTS, SURE_PEOPLE, LOOKED_AT = 5, 3, 2000  # joints of each, and people, that tell what boxes are
 MOST_CORNERS = 0.9  # share of people whose boxes are corners, of files where they are
-OUTSIDE, MOST_OFF = (
-    0.1,
-    0.5,
-)  # of a box's side that a joint is beyond it; share of joints and people, of files where it is
+OUTSIDE = 0.1  # of a box's side, by which a joint is off it
+MOST_OFF = 0.5  # share of joints that are off the box, and of people of whom they are, of files where that is told
 log = logging.getLogger(__name__)
 
 

@@ -63,9 +63,8 @@ def join_parts(folders: Sequence[str | Path | Location], output: str | Path | Lo
     document = total(document | {"shards": [shard for _, shard in shards], "seen": seen}, skipped)
     if not document["images"]:
         reason = next(iter(document["skipped"]), "")
-        raise UserError(
-            "every photo was left out", where=reason, fix="check images_root_dir_path, and the disk that it is on"
-        )
+        fix = "check images_root_dir_path, and the disk that it is on"
+        raise UserError("every photo was left out", where=reason, fix=fix)
     key = digest_bytes("".join(f"{part.name} {part.document}" for part in parts))[:16]
     with open_staging(prefix, key) as staging:
         staging.bring([_take(part, shard, prefix, number) for number, (part, shard) in enumerate(shards)])

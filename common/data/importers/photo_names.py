@@ -204,9 +204,8 @@ class PhotoNames:
         """The photos by what Label Studio calls them."""
         found: dict[str, list[str]] = {}
         for file in filter(is_photo, self.files):
-            found.setdefault(_fold(_UNSAFE.sub("", posixpath.basename(file).strip().replace(" ", "_"))), []).append(
-                file
-            )
+            name = _UNSAFE.sub("", posixpath.basename(file).strip().replace(" ", "_"))
+            found.setdefault(_fold(name), []).append(file)
         return found
 
     def _find_uploaded(self, base: str) -> str | None:

@@ -216,9 +216,8 @@ class _Copier:
         self.left_out += reasons
         bad = len(self.left_out)
         if not copied and bad >= min(MOST_TOLD, len(self.names)):
-            raise UserError(
-                f"none of {bad} photos can be read", where=reasons[0], fix="check the folder of images, and its disk"
-            )
+            fix = "check the folder of images, and its disk"
+            raise UserError(f"none of {bad} photos can be read", where=reasons[0], fix=fix)
         if free < len(reasons) and not self.fewer:
             problem = f"{bad} of the {len(self.names)} photos that qualify cannot be read"
             raise UserError(problem, where=reasons[0], fix=f"mend them, or use -n {copied + free}")
