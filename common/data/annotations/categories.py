@@ -9,6 +9,11 @@ from bodyposenet.common.data.annotations.ids import Key, read_key
 from bodyposenet.common.errors import UserError
 
 log = logging.getLogger(__name__)
+_UNNAMED = (
+    "%s: it does not name its joints: they are taken for those of the dataset spec, in its order (%s, …); name them in "
+    "its category to be sure"
+)
+SHOWN_JOINTS = 4
 _BETWEEN = re.compile(r"[\s_\-]+")
 LEFT_OUT = -1  # the place of a joint that is not asked for
 
@@ -82,6 +87,8 @@ def people_kinds(
             for number, name in matched.items()
         ]
         joined = _join(kinds, list(asked.values()))
+    if not own:
+        log.warning(_UNNAMED, file, ", ".join(joined.joints[:SHOWN_JOINTS]))
     called, others = {number: names[number] for number in matched}, names.keys() - matched.keys()
     return replace(joined, others=others, names=called)
 

@@ -4,6 +4,7 @@ A file's values are taken out in columns, so that a hundred thousand people cost
 people are made of the columns when they are asked for.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["CocoSet", "Floats", "Person", "Photo", "Photos", "Segmentation", "read_annotations"]
 
 Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
+_SAME = (
+    "%s: test_data is train_data: what is scored was trained on; leave test_data out, and hold photos out with "
+    '"split": {"share": 0.1}'
+)
+log = logging.getLogger(__name__)
 COCO_FLAGS = {0: 0, 1: 1, 2: 2}
 
 
@@ -256,6 +262,8 @@ def read_half(
         UserError: As for :func:`read_annotations`; or a split leaves one half without photos.
     """
     (_, path, images), codes = dataset.locate_half(half), dataset.visibility_flags.codes()
+    if half == "test" and dataset.split is None and dataset.locate_half("train")[1:] == (path, images):
+        log.warning(_SAME, path)
     album = album or Album(images, unclear=dataset.unclear_orientation)
     found = read_annotations(path, dataset.people, flags=codes, strict=strict, album=album)
     if dataset.split is not None:

@@ -9,7 +9,7 @@ from bodyposenet.common.data.annotations.categories import LEFT_OUT, Kinds
 from bodyposenet.common.data.annotations.compact_columns import KINDS, Joints, Outlines
 from bodyposenet.common.data.annotations.fields import Columns, Floats, Mask, Numbers
 from bodyposenet.common.data.annotations.ids import read_key
-from bodyposenet.common.data.annotations.mending import are_unplaced
+from bodyposenet.common.data.annotations.mending import MOST_FILLED, are_unplaced
 from bodyposenet.common.data.annotations.plain_entries import PlainColumns
 from bodyposenet.common.data.annotations.tables import take
 from bodyposenet.common.data.importers.json_text import Rows
@@ -46,7 +46,8 @@ class Draft:
         self.rows = rows
         self.image_ids, self.ids = taken.whole("image_id"), taken.whole("id")
         self.boxes = taken.numbers("bbox", 4)
-        self.areas = taken.number("area", self.boxes[:, 2] * self.boxes[:, 3])
+        whole = self.boxes[:, 2] * self.boxes[:, 3]
+        self.areas = taken.number("area", whole)
         self.crowds = taken.flag("iscrowd")
         outlines = taken.segmentations()
         self.segmentations = outlines if isinstance(outlines, Outlines) else Outlines(outlines)
@@ -54,6 +55,7 @@ class Draft:
         joints = spread_joints(own, columns, len(kinds.joints), blank_flag(flags))
         self.keypoints = Joints(joints, len(joints))
         self.suspect = taken.suspect | (self.boxes[:, 2:] <= 0).any(axis=1) | (self.areas <= 0)
+        self.suspect |= self.areas > MOST_FILLED * whole
         categories = taken.values("category_id")
         self.suspect |= ~np.array(_look_up(categories, kinds.knows), bool)
         self.categories = np.array(_look_up(categories, kinds.find_place), np.int64)

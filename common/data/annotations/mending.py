@@ -16,6 +16,7 @@ Fields = dict[str, Any]
 Note = tuple[str, str]  # kind of what was mended, and how
 
 _WORDS = {"true": True, "false": False}
+MOST_FILLED = 1.2  # of a box by an area; some tools count joints at 0, 0 that nobody placed
 CORNER = 1.0  # pixels from the photo's first corner within which a box begins there
 
 
@@ -182,13 +183,17 @@ def _read_polygons(given: list[Any]) -> Segmentation | list[Any]:
 
 def _mend_area(fields: Fields, notes: list[Note]) -> None:
     given, box = read_number(fields.get("area")), fields.get("bbox")
-    if is_number(given) and given > 0:
+    whole = box[2] * box[3] if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) else np.inf
+    sound = is_number(given) and given > 0
+    told = all(kind != "bbox" for kind, _ in notes)  # and it is no box of the joints alone
+    if sound and not (told and given > MOST_FILLED * whole):
         fields["area"] = given
         return
     fields["area"] = None
-    if given is not None and isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
-        fields["area"] = box[2] * box[3]
-        notes.append(("area", f"its area {given!r} is none; that of the box counts"))
+    if given is not None and whole < np.inf:
+        fields["area"] = whole
+        why = "is larger than its box" if sound else "is none"
+        notes.append(("area", f"its area {given!r} {why}; that of the box counts"))
 
 
 def _whole(value: object) -> object:

@@ -31,6 +31,7 @@ from bodyposenet.common.data.conversion.jobs import Check, HashPiece, MaskPiece,
 from bodyposenet.common.data.conversion.photo_rows import digest_labels, take_photos
 from bodyposenet.common.data.conversion.recipe import MISSING, ConversionRecipe, outline_problems
 from bodyposenet.common.data.importers.load import digest_annotations
+from bodyposenet.common.data.importers.photo_names import find_copies
 from bodyposenet.common.data.records.manifest import SCHEMA
 from bodyposenet.common.pages.numbers import pluralize
 from bodyposenet.common.storage.digests import digest_bytes, digest_settings
@@ -41,6 +42,10 @@ from bodyposenet.common.storage.photo_store import PhotoStore, ZipPhotos, open_p
 if TYPE_CHECKING:
     from bodyposenet.common.spec.dataset import DatasetSpec
 
+_COPIES = (
+    "%s: of %d photos Roboflow's copies are on both sides of the split, as of %s: what is held out is trained on; keep "
+    'them together: "group": "(.+)_[a-zA-Z]+\\\\.rf\\\\."'
+)
 _BY_FILTER = "; relax data_filtering_params of the dataset spec"
 FILTERED = {
     FEW_KEYPOINTS: f"have fewer joints than min_acceptable_kpts{_BY_FILTER}",
@@ -88,6 +93,8 @@ class DatasetSplit:
         coco = read_half(spec, mode, strict=False, album=album)
         source = cls(spec, paths, coco, choose(coco, spec.data_filtering_params), _digest(spec, file), mode, album)
         source._require_people()
+        if source.held_out and (copies := find_copies(source.held_out.file_names, coco.images.file_names)):
+            log.warning(_COPIES, file, len(copies), min(copies))
         if mode == "train" and spec.withheld_photos:
             source = source._without_withheld()
             source._require_people()

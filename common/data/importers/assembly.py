@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bodyposenet.common.data.importers.document import Fault
@@ -12,6 +12,12 @@ from bodyposenet.common.errors import UserError
 Fields = dict[str, Any]
 Joints = Sequence[str] | Mapping[str, Sequence[str]] | None
 
+_HALVES = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+_SHOWN = 10  # labels of points that are left out
+_SUBSETS = (
+    "%s: it says of which %r each photo is (%s), and all are read: give each a file of its own, or what is held out is "
+    "trained on"
+)
 log = logging.getLogger(__name__)
 
 
@@ -142,13 +148,13 @@ def choose_people(names: Sequence[str], joints: Joints) -> list[str]:
     return list(names)
 
 
-def name_joints(points: Collection[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
+def name_joints(points: Counter[str], joints: Joints, people: Sequence[str], where: str) -> dict[str, Sequence[str]]:
     """Name the joints of each kind of people: those of the dataset spec, or else the labels of points, sorted.
 
     Labels beside all of the spec's joints are told: they are left out.
 
     Args:
-        points: Labels of points.
+        points: Labels of points, and how many have each.
         joints: As the dataset spec has them.
         people: The kinds.
         where: The file or folder, for the message.
@@ -166,6 +172,34 @@ def name_joints(points: Collection[str], joints: Joints, people: Sequence[str], 
         fix = f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}"
         raise UserError(f"the points {', '.join(strange[:5])} are no joints of the dataset spec", where=where, fix=fix)
     if strange:
-        log.warning("%s: left out: points labelled %s, no joints of the dataset spec", where, ", ".join(strange))
+        tell_strange(points, strange, where)
     default = next(iter(named.values()))
     return {kind: named.get(kind, default) for kind in people}
+
+
+def tell_strange(points: Counter[str], strange: Iterable[str], where: str) -> None:
+    """Log a warning of points that are left out, with their labels and how many have each, the commonest first.
+
+    Args:
+        points: Labels of points, and how many have each.
+        strange: Those that are no joints of the dataset spec.
+        where: The file or folder.
+    """
+    counts = Counter({label: points[label] for label in strange}).most_common()
+    shown = [f"{count:,} of {label}" for label, count in counts[:_SHOWN]]
+    more = f" and {len(counts) - _SHOWN} labels more" if len(counts) > _SHOWN else ""
+    told = ", ".join(shown) + more
+    log.warning("%s: left out, as they are no joints of the dataset spec: points labelled %s", where, told)
+
+
+def warn_of_halves(key: str, told: Iterable[object], where: str) -> None:
+    """Log a warning where photos are told to be of several halves of a dataset, as all of them are read.
+
+    Args:
+        key: Where the file says it.
+        told: What it says of each photo or person; what names no half (``train2017`` does) is passed over.
+        where: The file.
+    """
+    counts = Counter(str(half) for half in told if str(half).casefold().rstrip("0123456789") in _HALVES)
+    if len(counts) > 1:
+        log.warning(_SUBSETS, where, key, ", ".join(f"{count:,} {half}" for half, count in counts.most_common()))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bodyposenet.common.data.importers import foreign
+from bodyposenet.common.data.importers.assembly import warn_of_halves
 from bodyposenet.common.data.importers.document import number_in, objects
 from bodyposenet.common.data.importers.photo_names import path_in, shorten
 from bodyposenet.common.data.importers.regions import parse_number
@@ -178,6 +179,13 @@ def join_videos(documents: Sequence[Any], where: str) -> Fields:
     whole["categories"] = [entry for place, entry in enumerate(kinds) if entry not in kinds[:place]]
     log.info("%s: %d files of PoseTrack's videos are joined", where, len(documents))
     return whole
+
+
+def warn_of_subsets(document: Fields, where: str) -> None:
+    """Log a warning where photos say that they are of several subsets, as all of them are read."""
+    for key in ("split", "subset"):
+        if any(isinstance(entry, dict) and key in entry for entry in document["images"][:1]):
+            warn_of_halves(key, [image.get(key) for image in objects([*document["images"]])], where)
 
 
 def leave_out_unlabelled(document: Fields, where: str) -> None:

@@ -38,7 +38,8 @@ _POINTER = ("this is a pointer of Git LFS, not the file", "fetch the file itself
 _PACKED = ("this archive is none that is read here", "unpack it, or pack it as zip")
 _LINES_FIX = "export JSON; if each line is a task of Label Studio, make one list of them: jq -s . FILE"
 _JSON_LINES = re.compile(rb"\{[^\n]*\}[ \r]*\n\s*\{")
-_CSV_HEADER = re.compile(rb"[\w#]+(,[\w ]+){2,}\r?\n")
+_CSV_LINE = re.compile(rb"[\w\"'#./-][^\n,]*(,[^\n,]*){2,}(\n|$)")
+_ULTRALYTICS = re.compile(rb'\{\s*"type":\s*"dataset"')
 _YOLO_LINE = re.compile(rb"\d+( -?[\d.]+(e-\d+)?){4,}\s")
 _REMEDY = "export or convert it as COCO keypoints, by the tool's own means"
 _TAKE_COCO = "name its annotations in COCO's format, which its authors give beside these"
@@ -53,6 +54,13 @@ _KEYS: tuple[_Kind, ...] = (
     (frozenset({"metadata", "instances"}), "this is a photo's file of SuperAnnotate", _REMEDY),
     (frozenset({"people", "version"}), "this is what OpenPose found in a photo, no annotations", _COCO_FIX),
     (frozenset({"meta_info", "instance_info"}), "this is what MMPose found in photos, no annotations", _COCO_FIX),
+    (frozenset({"classes", "tags", "projectType"}), "this is the meta.json of Supervisely", _REMEDY),
+    (frozenset({"data_row", "projects"}), "this is an export of Labelbox", _REMEDY),
+    (frozenset({"skeletons", "videos", "labels"}), "this is SLEAP's JSON", _REMEDY),
+    (frozenset({"asset", "regions"}), "this is a photo's file of VoTT", _COCO_FIX),
+    (frozenset({"info", "objects"}), "this is a photo's file of ISAT: outlines without keypoints", _COCO_FIX),
+    (frozenset({"sequence", "captures"}), "this is a frame of Unity Perception", _COCO_FIX),
+    (frozenset({"bodies", "version"}), "this is what AlphaPose found in a photo, no annotations", _COCO_FIX),
     (frozenset({"annolist"}), "this is PoseTrack's first format", _TAKE_COCO),
     (frozenset({"images", "keypoint_names"}), "this is OCHuman's own format", _TAKE_COCO),
     (frozenset({"images", "label_classes"}), "this is a project of Hasty", _REMEDY),
@@ -62,6 +70,7 @@ _ENTRY_KEYS: tuple[_Kind, ...] = (
     (frozenset({"annotation_id", "annotator"}), _MINIMAL, STUDIO_FIX),
     (frozenset({"image_id", "keypoint_annotations"}), "these are AI Challenger's annotations", _COCO_FIX),
     (frozenset({"image_id", "keypoints"}), _RESULTS, "name the annotations they are held against"),
+    (frozenset({"keypoints", "bbox", "score"}), _RESULTS, "name the annotations they are held against"),
     (frozenset({"keypoints", "keypoint_scores"}), _RESULTS, "name the annotations they are held against"),
     (frozenset({"data_row"}), "this is an export of Labelbox", _REMEDY),
     (frozenset({"DataRow ID"}), "this is an export of Labelbox", _REMEDY),
@@ -108,12 +117,13 @@ _STARTS: tuple[tuple[Callable[[bytes], object], tuple[str, str]], ...] = (
     (lambda start: start.startswith((b"\x89PNG", b"\xff\xd8")), ("this is a picture", "name the annotation file")),
     (_YOLO_LINE.match, _YOLO),
     (lambda start: b"annotation_id" in (header := start.split(b"\n", 1)[0]) and b"{" not in header, _TABLE),
-    (_CSV_HEADER.match, ("this is a table (CSV)", _COCO_FIX)),
+    (_CSV_LINE.match, ("this is a table (CSV)", _COCO_FIX)),
     (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
     (lambda start: start.startswith(b"\x89HDF"), ("this is HDF5, as of SLEAP, DeepLabCut or MATLAB", _REMEDY)),
     (lambda start: start.startswith(b"MATLAB 5.0"), ("this is a MATLAB file", _COCO_FIX)),
     (lambda start: start[257:262] == b"ustar", _PACKED),
     (lambda start: start.startswith((b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")), _PACKED),
+    (_ULTRALYTICS.match, ("this is Ultralytics' NDJSON", "export YOLO-pose: a data.yaml with labels/")),
     (_JSON_LINES.match, ("this is JSON Lines, an object in each line", _LINES_FIX)),
 )
 
@@ -147,6 +157,23 @@ def not_coco(document: Mapping[str, Any], where: str) -> UserError:
     refuse_kind(document, where)
     wrong = next(key for key in ("images", "annotations") if not isinstance(document.get(key), list))
     return UserError(f"{_NOT_COCO}: {wrong!r} is no list of objects", where=where, fix=_NAME_KEYPOINTS)
+
+
+def set_points_aside(document: Mapping[str, Any], where: str) -> None:
+    """Take Encord's single points for no people, each of which is an annotation of its own; its skeletons may be some.
+
+    Raises:
+        UserError: There are points alone: whose each joint is, is lost.
+    """
+    given = document.get("categories")
+    kinds = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    points = [entry for entry in kinds if entry.get("keypoints") == "keypoint"]
+    if points and not any(entry.get("supercategory") == "skeleton" for entry in kinds):
+        names = ", ".join(str(entry.get("name")) for entry in points[:4])
+        problem = f"this is Encord's COCO of single points ({names}), which does not tell whose each is"
+        raise UserError(problem, where=where, fix="label each person with one skeleton object, and export again")
+    for entry in points:
+        del entry["keypoints"]
 
 
 def boxes_only(where: str) -> UserError:

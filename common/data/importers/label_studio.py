@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bodyposenet.common.data.importers import foreign
-from bodyposenet.common.data.importers.assembly import Joints, list_others
+from bodyposenet.common.data.importers.assembly import Joints, list_others, tell_strange
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.people import Crowd, Labelled, box_around, find_owner, gather
 from bodyposenet.common.data.importers.photo_names import find_reference, path_in, shorten
@@ -242,7 +242,7 @@ def _check_labels(points: Counter[str], spelling: Mapping[str, str], where: str)
             fix=f"give joints the labels' names in the spec; no label is called {', '.join(unused[:5])}",
         )
     if unknown:
-        log.warning("%s: left out: keypoints labelled %s, no joints of the dataset spec", where, ", ".join(unknown))
+        tell_strange(points, unknown, where)
 
 
 def _triplet(point: Region | None) -> list[float]:

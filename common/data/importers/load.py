@@ -270,8 +270,10 @@ def check(document: Fields, where: str) -> Fields:
     if not all(isinstance(document.get(key), list | Rows) for key in (PHOTOS, ANNOTATIONS)):
         raise foreign.not_coco(_parse_rows(document), where)
     coco_dialects.list_categories(document)
+    foreign.set_points_aside(document, where)
     coco_dialects.name_crowdpose(document, where)
     coco_dialects.leave_out_unlabelled(document, where)
+    coco_dialects.warn_of_subsets(document, where)
     if coco_dialects.is_from_label_studio(document):
         return _tell(coco_dialects.mend_label_studio(_parse_rows(document), where), "Label Studio's COCO", where)
     if coco_dialects.is_from_cvat(document):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bodyposenet.common.data.importers.assembly import Assembly
+from bodyposenet.common.data.importers.assembly import Assembly, warn_of_halves
 from bodyposenet.common.data.importers.document import Fault
 from bodyposenet.common.data.importers.regions import parse_number
 
@@ -33,6 +33,7 @@ JOINTS = (
     "left_elbow",
     "left_wrist",
 )
+_NAMED: dict[float, str] = {0: "training", 1: "validation"}  # what it says of each person, in the form of img_paths
 _FORMS = (frozenset({"image", "joints"}), frozenset({"img_paths", "joint_self"}))
 _FIX = f"give it {len(JOINTS)} joints in MPII's order, or leave it out"
 
@@ -56,6 +57,8 @@ def from_mpii(entries: Sequence[Any], where: str) -> Fields:
         if name not in photos:
             photos[name] = assembly.add_photo(name, _read_size(fields))
         assembly.add_person(photos[name], "person", _read_joints(fields, place), None)
+    told = [entry.get("isValidation") for entry in entries if isinstance(entry, dict)]
+    warn_of_halves("isValidation", [_NAMED.get(value) for value in map(parse_number, told)], where)
     return assembly.finish("MPII's JSON")
 
 

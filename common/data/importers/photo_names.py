@@ -215,6 +215,13 @@ class PhotoNames:
         return files[0] if len(files) == 1 else None
 
 
+def find_copies(some: Iterable[str], others: Iterable[str]) -> set[str]:
+    """Find photos of which Roboflow's augmented copies are in both lists, by the names that they had before."""
+    sides = ((name for name in names if _ROBOFLOW.search(name)) for names in (some, others))
+    one, other = ({_ROBOFLOW.sub(r".\1", name) for name in names} for names in sides)
+    return one & other
+
+
 def _guess_bases(base: str) -> dict[str, None]:
     """List what the file may be called: as it stands, or without what Label Studio or Roboflow added."""
     own = (base, _ADDED.sub("", base))

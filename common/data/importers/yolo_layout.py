@@ -129,13 +129,17 @@ class YoloLayout:
         photos = [name for name in self.photos if _is_in(name, folder)]
         pairs = [YoloPair(name, self._find_label(posixpath.splitext(name)[0])) for name in photos]
         labels = {pair.label for pair in pairs}
-        yield from pairs
         roots = [root for root in (_swap(folder), posixpath.join(folder, "labels")) if root in self.folders]
         lost = [
             name
             for name in self.files.names
             if _is_label(name) and name not in labels and _is_among(name, folder, roots, bare=not photos)
         ]
+        free = [pair.photo for pair in pairs if pair.photo and not pair.label]
+        own = _match_labels(lost, free, folder, roots, anywhere=len(free) == len(pairs))
+        named = {photo: label for label, photo in own.items()}
+        yield from (YoloPair(pair.photo, pair.label or named.get(pair.photo or "")) for pair in pairs)
+        lost = [name for name in lost if name not in own]
         stems = [self._guess_photo(name, folder, roots) for name in lost]
         meant = PhotoNames(self.elsewhere).match(stems)
         for name, stem in zip(lost, stems, strict=True):
@@ -197,6 +201,37 @@ class YoloLayout:
             if name in self.known:
                 return name
         return None
+
+
+def _match_labels(
+    labels: Sequence[str], photos: Sequence[str], folder: str, roots: Sequence[str], *, anywhere: bool
+) -> dict[str, str]:
+    """Match label files with the photos of their folder that have none, and whose names are spelt otherwise.
+
+    As Label Studio writes ``b%20c.txt`` for ``b c.jpg``, or puts ``1a2b3c4d-`` before it.
+
+    Args:
+        labels: Label files whose photos are not there.
+        photos: Photos without a label file.
+        folder: Of the photos.
+        roots: Folders of labels.
+        anywhere: Photos may be in other folders than their label files: no photo has one where it is looked for.
+    """
+    free = {_cut(posixpath.splitext(photo)[0], [folder]): photo for photo in photos}
+    stems = {label: _cut(posixpath.splitext(label)[0], [*roots, folder]) for label in labels}
+    meant = PhotoNames(free).match(stems.values()) if free else {}
+    found = {label: meant[stem] for label, stem in stems.items() if stem in meant}
+    return {
+        label: free[stem]
+        for label, stem in found.items()
+        if anywhere or posixpath.dirname(stem) == posixpath.dirname(stems[label])
+    }
+
+
+def _cut(name: str, folders: Sequence[str]) -> str:
+    """Return a name without the first of these folders that it is in."""
+    inside = (folder for folder in folders if folder and _is_in(name, folder))
+    return name.removeprefix(f"{next(inside, '')}/")
 
 
 def _list_parents(name: str) -> Iterator[str]:

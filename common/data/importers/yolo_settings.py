@@ -1,5 +1,6 @@
 """YOLO settings: a dataset's ``data.yaml``, and what it says of classes, joints and the numbers of a line."""
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,11 @@ from bodyposenet.common.spec.excess import find_excess
 
 Fields = dict[str, Any]
 
+_TAKEN = (
+    "%s: neither kpt_names nor flip_idx tells what the 17 joints of %r are: they are taken for COCO's, in its order; "
+    "if the labelling tool had others, or another order, list them as kpt_names"
+)
+log = logging.getLogger(__name__)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _NO_JOINTS = {"names", "path", "train", "val", "test", "roboflow"}  # keys of other texts
 _COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
@@ -135,7 +141,10 @@ def _name_classes(document: Fields, where: str) -> dict[int, str]:
 def _name_joints(document: Fields, label: tuple[int, str], count: int, where: str, joints: Joints) -> tuple[str, ...]:
     """Find the joints' names of a class: ``kpt_names``, another key of so many texts, or COCO's where there are 17."""
     given = document.get("kpt_names", document.get("node_names", _find_names(document, label, count)))
-    if given is None and count == COCO_17.num_joints and _read_flips(document, count) in (None, _COCO_FLIP):
+    flips = _read_flips(document, count)
+    if given is None and count == COCO_17.num_joints and flips in (None, _COCO_FLIP):
+        if flips is None:
+            log.warning(_TAKEN, where, label[1])
         return tuple(COCO_17.joints)
     if given is None:
         raise _unnamed(count, where, joints, coco=count == COCO_17.num_joints)

@@ -15,6 +15,7 @@ from support.turned_photos import draw_photo
 from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.annotations.coco import read_half
 from bodyposenet.common.data.conversion.convert import convert_dataset
+from bodyposenet.common.data.conversion.split import DatasetSplit
 from bodyposenet.common.data.hold_out import open_hold_out, write_hold_out
 from bodyposenet.common.data.photo_set import DATASET_SPEC, gather, keep_test_half, make_dataset_spec, spec_in
 from bodyposenet.common.errors import SpecError, UserError
@@ -71,6 +72,20 @@ def test_photos_that_are_added_move_none(tmp_path):
     after = spec_for(write_set(tmp_path / "after", more[::-1]), {"share": 0.3})
     assert {*half_names(after, "test")} & {*names_for(40)} == {*half_names(before, "test")}
     assert {*half_names(after, "test")} - {*names_for(40)}  # what is held out grows by the same rule
+
+
+@pytest.mark.parametrize(("group", "told"), [("file", True), (r"(.+)_[a-zA-Z]+\.rf\.", False)])
+def test_roboflows_copies_of_a_photo_on_both_sides_are_told(tmp_path, caplog, group, told):
+    """What it makes of one photo is turned, cut and brightened, so that no likeness tells it."""
+    names = [f"{photo}_jpg.rf.{copy}{'0a' * 15}.jpg" for photo in range(20) for copy in "abc"]
+    spec = spec_for(write_set(tmp_path, names), {"share": 0.3, "group": group})
+    train, test = ({name.split("_")[0] for name in half_names(spec, half)} for half in ("train", "test"))
+    assert bool(train & test) == told
+    DatasetSplit.read(spec, "test")
+    assert "both sides" not in caplog.text
+    DatasetSplit.read(spec, "train")
+    text = f"of {len(train & test)} photos Roboflow's copies are on both sides of the split, as of "
+    assert (text + min(train & test, default="") in caplog.text) == told
 
 
 def test_a_split_that_leaves_a_half_without_photos_is_refused(tmp_path):

@@ -48,6 +48,30 @@ def read_fox(path, joints, keypoints, asked):
     return read_annotations(file, {"fox": asked}, strict=False)
 
 
+@pytest.mark.parametrize("joints", [None, [], ["Tail", "Nose"]])
+def test_a_file_that_does_not_name_its_joints_is_told(tmp_path, caplog, joints):
+    """As FiftyOne writes it: whether the order is that of the spec cannot be known."""
+    coco = read_fox(tmp_path, joints, [1, 2, 2, 3, 4, 1], ("tail", "nose"))
+    assert coco.annotations.keypoints[:].tolist() == [[[1, 2, 2], [3, 4, 1]]]
+    told = "it does not name its joints: they are taken for those of the dataset spec, in its order (tail, nose, …)"
+    assert (told in caplog.text) == (not joints)
+
+
+def test_single_points_beside_encords_skeletons_are_no_people(tmp_path):
+    """https://docs.encord.com/platform-documentation/Annotate/annotate-export/annotate-export-coco"""
+    skeleton = {"id": 1, "name": "fox", "supercategory": "skeleton"}
+    point = {"id": 2, "name": "ball", "supercategory": "point", "keypoints": "keypoint", "skeleton": []}
+    people = [
+        annotation(1, "fox", [1, 2, 2, 3, 4, 1, 0, 0, 0], category_id=1, bbox=[1, 2, 9, 9], area=0),
+        annotation(2, "fox", [5, 6, 2], category_id=2, bbox=[5, 6, 0, 0], area=0, segmentation=[[5, 6]]),
+    ]
+    image = {"id": 1, "file_name": "a.png", "height": 60, "width": 60}
+    file = tmp_path / "people.json"
+    file.write_text(json.dumps({"images": [image], "annotations": people, "categories": [skeleton, point]}))
+    coco = read_annotations(file, {"fox": PEOPLE["fox"]}, strict=True)
+    assert coco.annotations.keypoints[:].tolist() == [[[1, 2, 2], [3, 4, 1], [0, 0, 0]]]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)])
 def test_joints_that_the_spec_does_not_ask_for_are_left_out(tmp_path, caplog, order):
     """As files with a neck, feet or hands, for a network of fewer joints: those asked for are told by their names."""

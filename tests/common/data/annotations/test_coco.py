@@ -313,8 +313,53 @@ def test_joints_of_another_size_or_origin_than_their_boxes_are_told(read, caplog
     assert ("outside their boxes" in caplog.text) == (told is not None)
 
 
+@pytest.mark.parametrize(
+    ("whole", "size", "told"),
+    [
+        (100, (300, 200), True),
+        (100, (120, 110), False),  # photos of such a size may be filled
+        (1000, (1080, 1920), True),
+        (1000, (900, 1920), False),
+        (None, (300, 200), False),
+    ],
+)
+def test_places_in_percent_or_thousandths_are_told(read, caplog, whole, size, told):
+    """Boxes and joints alike, so that nothing else looks wrong; language models answer in thousandths."""
+    dice = np.random.default_rng(7)
+    people = []
+    for number in range(1, 41):
+        wide, high = dice.integers([0.1 * size[1], 0.1 * size[0]], [0.4 * size[1], 0.4 * size[0]])
+        x, y = dice.integers(0, [size[1] - wide, size[0] - high]) if number > 1 else (size[1] - wide, size[0] - high)
+        entry = annotation(number, number, (int(x), int(y), int(wide), int(high)))
+        entry["keypoints"] = np.reshape(entry["keypoints"], (-1, 3)).astype(float)
+        if whole:
+            scale = whole / np.array(size[::-1])
+            entry["keypoints"][:, :2] *= scale
+            entry |= {"bbox": (np.array(entry["bbox"]) * [*scale, *scale]).tolist(), "area": None}
+        people.append(entry | {"keypoints": entry["keypoints"].ravel().tolist()})
+    with caplog.at_level("WARNING"):
+        read(document([image(number, size=size) for number in range(1, 41)], people))
+    assert ("they look like shares of the photos" in caplog.text) == told
+
+
+def test_a_test_half_that_is_the_training_half_is_told(tmp_path, caplog):
+    write_annotations(tmp_path / "a.json", document([image(1)], [annotation(1, 1, BOX)]))
+    half = dict.fromkeys(("images_root_dir_path", "mask_root_dir_path"), "x") | {"annotation_root_dir_path": "a.json"}
+    person = {"name": "person", "num_joints": len(JOINTS), "keypoints": list(JOINTS)}
+    given = {"dataset": "mine", "root_directory_path": str(tmp_path), "categories": [person], "train_data": half}
+    other = half | {"images_root_dir_path": "y"}
+    for test, told in ((half, True), (other, False)):
+        caplog.clear()
+        spec = parse_spec(given | {"test_data": test}, DatasetSpec, where="dataset_spec")
+        read_half(spec, "train")
+        assert "what is scored was trained on" not in caplog.text
+        read_half(spec, "test")
+        assert ("a.json: test_data is train_data: what is scored was trained on" in caplog.text) == told
+
+
 @pytest.mark.data
 def test_the_boxes_of_coco_are_neither_corners_nor_off_the_joints(data_folder, caplog):
     read_annotations(data_folder / "coco_annotations/person_keypoints_val2017_official538.json.gz", JOINTS)
     assert "look like left" not in caplog.text
     assert "outside their boxes" not in caplog.text
+    assert "shares of the photos" not in caplog.text

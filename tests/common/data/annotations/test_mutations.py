@@ -243,6 +243,7 @@ MENDABLE = {
         lambda entry: entry.update(height=str(entry["width"]), width=str(entry["height"]))
     ),
     "no size of a turned photo": size_turned(lambda entry: entry.update(height=0, width=None)),
+    "area of joints at 0, 0, too": set_people("area", lambda person, dice: person["area"] * dice.choice([1.5, 40])),
     "area 0": set_people("area", lambda person, dice: 0),
     "area missing": drop_people("area"),
     "area as text": set_people("area", lambda person, dice: str(person["area"])),

@@ -298,7 +298,7 @@ def test_labels_beside_all_joints_are_left_out_with_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         (person,) = people(box("p", 0, 0, 60, 60), nose("k", (5, 5)), neck("n", (6, 6)), joints=["nose"])
     assert person["keypoints"] == pytest.approx([5, 5, 2])
-    assert "left out: keypoints labelled neck, no joints of the dataset spec" in caplog.text
+    assert "left out, as they are no joints of the dataset spec: points labelled 1 of neck" in caplog.text
 
 
 def test_prompts_of_a_model_without_a_place_are_no_keypoints():

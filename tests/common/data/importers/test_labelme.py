@@ -186,14 +186,17 @@ def test_labels_that_are_no_joints_of_the_spec_are_refused(tmp_path):
 
 
 def test_points_that_the_spec_does_not_ask_for_are_left_out_and_told(tmp_path, expected, caplog):
-    """Wherever they lie, and if a person has two of them."""
+    """Wherever they lie, and if a person has two of them; once for all files."""
+    why = "left out, as they are no joints of the dataset spec"
+    told = f"{tmp_path / 'mine'}: {why}: points labelled 3 of belly, 1 of ball"
     documents = files()
     extra = [("belly", [5, 6], 1), ("belly", [7, 8], 1), ("ball", [1, 2], None)]
     documents["b.json"]["shapes"] += [labelme_shape(label, "point", [place], group) for label, place, group in extra]
+    documents["a.json"]["shapes"].append(labelme_shape("belly", "point", [[9, 9]], 1))
     found = read(write(tmp_path / "mine", documents))
     assert found.problems == ()
     assert_same_people(people_in(found), expected)
-    assert "mine: left out: points labelled belly, ball, no joints of the dataset spec" in caplog.text
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
 
 
 @pytest.mark.parametrize("end", ["", "-occluded"])

@@ -119,6 +119,18 @@ def test_of_many_files_of_one_tool_the_tool_is_told(tmp_path):
         load_document(tmp_path)
 
 
+@pytest.mark.parametrize("key", ["split", "subset"])
+def test_a_file_of_several_subsets_is_told(load, caplog, key):
+    """All of it would be trained on, or scored."""
+    photos = [image(number) | {key: "val" if number == 2 else "train"} for number in (1, 2, 3)]
+    load(document(photos, PEOPLE["annotations"]))
+    assert f"it says of which '{key}' each photo is (2 train, 1 val), and all are read: give each a file" in caplog.text
+    for others in (["train", "train", None], ["train", "", "left camera"], ["day", "night", "day"]):
+        caplog.clear()
+        load(document([photo | {key: told} for photo, told in zip(photos, others, strict=True)], PEOPLE["annotations"]))
+        assert "and all are read" not in caplog.text
+
+
 def test_the_outermost_keys_may_stand_there_once_only(load, tmp_path):
     text = '{"images": [],\n"annotations": [],\n"annotations": []}'
     assert told(load, text.encode()) == f"{tmp_path}/people.json:3: 'annotations' stands there twice; merge the two"
@@ -228,6 +240,21 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         ([{"task_id": 1, "params": {}}], "a list of objects with 'task_id', 'params'", "name a person_keypoints file"),
         (b'{"data": {"image": "a"}}\n{"data": {}}\n', "this is JSON Lines", "jq -s"),
         (b"scorer,me,me\nbodyparts,nose,nose\n", "this is a table (CSV)", "COCO keypoints"),
+        (b"scorer,,,me,me\nindividuals,,,a,a\n", "this is a table (CSV)", "COCO keypoints"),
+        (b"nose,12,34.5,a b.jpg,640,480", "this is a table (CSV)", "COCO keypoints"),
+        (b'{"type": "dataset", "task": "pose"}\n{"type": "image"}\n', "this is Ultralytics' NDJSON", "data.yaml"),
+        ({"data_row": {}, "projects": {}}, "an export of Labelbox", "by the tool's own means"),
+        ({"classes": [], "tags": [], "projectType": "images"}, "the meta.json of Supervisely", "by the tool's own"),
+        ({"version": "2.0.0", "skeletons": [], "videos": [], "labels": []}, "this is SLEAP's JSON", "COCO keypoints"),
+        ({"asset": {}, "regions": []}, "a photo's file of VoTT", "COCO keypoints"),
+        ({"info": {"description": "ISAT"}, "objects": []}, "ISAT: outlines without keypoints", "COCO keypoints"),
+        ({"frame": 1, "sequence": 0, "captures": []}, "a frame of Unity Perception", "COCO keypoints"),
+        ({"version": 0.1, "bodies": []}, "what AlphaPose found", "COCO keypoints"),
+        (
+            [{"keypoints": [], "bbox": [], "score": 0.9, "category_id": 1}],
+            "a network's results",
+            "name the annotations",
+        ),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS", "git lfs pull"),
         (b"\x89HDF\r\n\x1a\n", "this is HDF5, as of SLEAP", "COCO keypoints"),
         (b"a.json".ljust(257, b"\0") + b"ustar  \0", "this archive is none that is read here", "pack it as zip"),
@@ -241,6 +268,11 @@ BOXES = document([image(1)], [{"id": 1, "image_id": 1, "category_id": 1, "bbox":
         (zipped({"images/a.jpg": b"\xff\xd8"}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (zipped({}), "it holds no annotation file", "COCO Keypoints 1.0"),
         (zipped({"mine.zip": zipped({"people.json": PEOPLE})}), "it holds a zip archive", "unpack it"),
+        (
+            PEOPLE | {"categories": [{"id": 1, "name": "nose", "supercategory": "point", "keypoints": "keypoint"}]},
+            "this is Encord's COCO of single points (nose), which does not tell whose each is",
+            "one skeleton object",
+        ),
         (BOXES, "no annotation has 'keypoints', it holds boxes", "name a person_keypoints file"),
     ],
 )

@@ -84,6 +84,16 @@ def test_both_forms_of_mpii_give_the_people_of_the_coco_file(read, form, caplog)
     assert "people.json: read as MPII's JSON: 3 photos, 4 people" in caplog.text
 
 
+@pytest.mark.parametrize(("halves", "told"), [((0.0, 1.0, 0, 0), True), ((1, 1, 1, 1), False), ((), False)])
+def test_a_file_of_mpii_that_holds_its_validation_set_is_told(read, caplog, halves, told):
+    entries = mpii("joint_self")
+    for entry, half in zip(entries, halves, strict=False):
+        entry["isValidation"] = half
+    read(entries)
+    text = "it says of which 'isValidation' each photo is (3 training, 1 validation), and all are read"
+    assert (text in caplog.text) == told
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -85,6 +85,44 @@ def test_a_label_file_of_no_photo_is_told_and_left_out(tmp_path, expected):
     assert "add the photo, or remove the label file" in found.problems[0].fix
 
 
+@pytest.mark.parametrize(
+    ("photo", "label"),
+    [("a b", "a%20b"), ("é", "e\u0301"), ("IMG", "1a2b3c4d-IMG"), ("IMG_1", "img_1")],
+)
+def test_a_label_file_whose_name_is_spelt_otherwise_is_its_photos(tmp_path, expected, photo, label):
+    """As Label Studio writes them; the photo would have nobody in it."""
+    whole = studio()
+    whole[f"images/{photo}.png"], whole[f"labels/{label}.txt"] = whole.pop("images/a.png"), whole.pop("labels/a.txt")
+    found = read(f"{write_files(tmp_path / 'mine', whole)}/data.yaml")
+    assert found.problems == ()
+    assert_same_people(people_in(found), {f"{photo}.png": expected.pop("a.png")} | expected)
+
+
+def test_label_files_that_lie_flat_are_those_of_photos_in_folders(tmp_path, expected):
+    """As Label Studio exports them; not where one name means two photos."""
+    whole = studio()
+    for name in ("a", "b", "c"):
+        whole[f"images/{name}/{name}.png"] = whole.pop(f"images/{name}.png")
+    found = read(f"{write_files(tmp_path / 'mine', whole)}/data.yaml")
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+    write_files(tmp_path / "mine", {"images/x/a.png": whole["images/a/a.png"]})
+    found = read(f"{tmp_path}/mine/data.yaml")
+    assert len(found.problems) == 1
+    assert people_in(found)["a.png"] == []
+
+
+@pytest.mark.parametrize("label", ["night/a", "a_1", "night/1a2b3c4d-a"])
+def test_a_label_file_of_another_name_or_folder_is_not_that_of_a_photo_without_one(tmp_path, label):
+    whole = plain()
+    whole[f"labels/train/{label}.txt"] = whole.pop("labels/train/a.txt")
+    found = read(f"{write_files(tmp_path / 'mine', whole)}/data.yaml#train")
+    assert people_in(found)["a.png"] == []
+    assert [problem.text for problem in found.problems] == [
+        f"{tmp_path}/mine/labels/train/{label}.txt: no photo is called so"
+    ]
+
+
 def test_of_several_subsets_one_must_be_named(tmp_path, expected):
     root = write_files(tmp_path / "mine", plain() | files("images/val", "labels/val", {}, photos=shots()[:1]))
     with pytest.raises(UserError, match=r"several subsets; name one of them after a #, as in .*data.yaml#val; it has"):

@@ -105,6 +105,21 @@ def test_flips_that_tell_nothing_pairs_of_joints_and_older_keys_are_read(tmp_pat
     assert_same_people(people_in(read(write_files(tmp_path / "mine", whole))), expected)
 
 
+@pytest.mark.parametrize(
+    ("yaml", "told"),
+    [
+        ("", True),  # as CVAT writes it of a skeleton of any 17 joints
+        (f"flip_idx: {list(range(17))}\n", True),
+        (f"flip_idx: {PAIRS}\n", False),
+        (f"kpt_names: {JOINTS}\n", False),
+    ],
+)
+def test_joints_that_nothing_tells_to_be_cocos_are_told(tmp_path, caplog, yaml, told):
+    read(write_files(tmp_path / "mine", plain() | {"data.yaml": f"{KEYS}kpt_shape: [17, 3]\n{yaml}"}))
+    text = "neither kpt_names nor flip_idx tells what the 17 joints of 'person' are: they are taken for COCO's"
+    assert caplog.text.count(text) == told
+
+
 def test_pairs_that_are_not_cocos_name_no_joints(tmp_path):
     whole = plain() | {"data.yaml": f"{KEYS}kpt_shape: [17, 3]\nflip_idx: {PAIRS[1:]}\n"}
     with pytest.raises(UserError, match="'flip_idx' is not that of COCO's 17 joints"):
