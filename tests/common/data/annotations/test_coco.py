@@ -58,6 +58,25 @@ def test_what_only_coco_needs_may_be_absent(read):
     assert (person.num_keypoints, person.area, person.crowd, person.segmentation) == (4, 60 * 80, False, [])
 
 
+@pytest.mark.parametrize(
+    ("box", "area", "taken"),
+    [
+        ([10, 10, 60, 80], 5700, 5700),  # rounded, or of an outline that is a little larger
+        ([10, 10, 60, 80], 5800, 4800),  # of joints at 0, 0, too, as Supervisely computes it
+        ([10, 10, 60, 80], 70 * 90, 4800),
+        ([10, 10, 60, 80], "6300", 4800),
+        (None, 6300, 6300),  # the box of the joints alone is smaller than the person
+    ],
+)
+def test_an_area_larger_than_its_box_is_that_of_the_box(read, box, area, taken):
+    found = read(document([image(1)], [annotation(1, 1, (10, 10, 60, 80), bbox=box, area=area, segmentation=[])]))
+    assert found.photos[0].people[0].area == taken
+    told = [problem.text for problem in found.problems if problem.kind == "area"]
+    assert told == (
+        [f"its area {float(area):g} is larger than its box; that of the box counts"] if taken == 4800 else []
+    )
+
+
 def test_annotations_of_other_categories_are_no_people(read):
     content = document([image(1)], [annotation(1, 1, BOX), {"id": 2, "image_id": 1, "category_id": 18}])
     content["categories"].append({"id": 18, "name": "dog"})
