@@ -40,7 +40,7 @@ TUNED = {"heatmap_threshold": (0.05, 0.08, 0.1, 0.15, 0.2), "paf_threshold": (0.
 SCORES = (0.0, *(round(0.5 + 0.05 * step, 2) for step in range(10)))  # so few photos tell no finer ones apart
 RIGHT = 0.95  # of the people who are told of, on photos that were learnt from: of others about nine of ten
 LEVEL = 0.01  # of AP: on so few photos it goes up and down by that with any setting
-LOST = 0.06  # relative error of the maps, that 8 bits may cost
+LOST = 0.045  # relative error of the maps, that 8 bits may cost
 
 
 def ship(student: Path, seen: Sequence[Path], photos: Path, whole: Path, folder: Path = FOLDER) -> dict[str, Any]:
@@ -145,7 +145,8 @@ def quantize(onnx: Path, photos: Iterable[Path], output: Path) -> list[str]:
         for path in photos:
             (Path(place) / path.name).symlink_to(path.resolve())
         pictures = from_folder(place, Fitting((SIDE, SIDE), card))
-        done = quantize_int8(onnx, pictures, onnx.with_suffix(".int8.onnx"), keep=Budget(pictures, LOST).choose)
+        keep = Budget(pictures, LOST).choose
+        done = quantize_int8(onnx, pictures, onnx.with_suffix(".int8.onnx"), method="percentile", keep=keep)
     write_model(pack_weights(read_model(done.cpu_path)), output)
     return list(done.kept)
 
