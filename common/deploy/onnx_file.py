@@ -4,6 +4,8 @@ Where a key is in use they are encrypted, and then no two files are the same.
 """
 
 import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from bodyposenet.common.storage.files import whole_file
 from bodyposenet.common.storage.model_key import create_model_file, foreign, read_onnx_file
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 CARD_KEY = "bodyposenet"  # metadata_props key under which the card lies, as JSON
 PARITY_KEY = "keras_max_relative_error"  # metadata_props key of what the difference from Keras does not exceed
@@ -63,10 +65,31 @@ def read_model(path: Path, *, fix: str = EXPORT, checked: bool = True) -> "Model
 
 def _refuse_external(model: "ModelProto", where: str) -> None:
     """Refuse weights that are said to lie in other files, which may be any."""
-    tensors = [*model.graph.initializer, *(each.t for node in model.graph.node for each in node.attribute)]
+    functions = (node for each in model.functions for node in each.node)
+    tensors = chain(_list_held(model.graph), _list_attributes(functions))
     if any(tensor.data_location == tensor.EXTERNAL for tensor in tensors):
         fix = "save it as one file: onnx.save(onnx.load(FILE), ONE_FILE)"
         raise UserError("its weights lie in another file", where=where, fix=fix)
+
+
+def _list_held(graph: "GraphProto") -> Iterator["TensorProto"]:
+    """List the tensors that a graph holds, and those of graphs in it; protobuf reads no more than a hundred levels."""
+    yield from graph.initializer
+    yield from _list_sparse(graph.sparse_initializer)
+    yield from _list_attributes(graph.node)
+
+
+def _list_attributes(nodes: Iterable["NodeProto"]) -> Iterator["TensorProto"]:
+    for attribute in chain.from_iterable(node.attribute for node in nodes):
+        yield from (attribute.t, *attribute.tensors)
+        yield from _list_sparse((attribute.sparse_tensor, *attribute.sparse_tensors))
+        if attribute.HasField("g") or attribute.graphs:
+            yield from chain.from_iterable(map(_list_held, (attribute.g, *attribute.graphs)))
+
+
+def _list_sparse(tensors: Iterable["SparseTensorProto"]) -> Iterator["TensorProto"]:
+    for tensor in tensors:
+        yield from (tensor.values, tensor.indices)
 
 
 def _require_sound(model: "ModelProto", where: str, fix: str, *, whole: bool = False) -> None:

@@ -39,6 +39,7 @@ def open_session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it raises says the same, in a line
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     if exact and not (processor or read_processor()).adds_exactly:
         options.add_session_config_entry("session.x64quantprecision", "1")

@@ -29,6 +29,31 @@ def put_weights_elsewhere(model):
         tensor.external_data.add(key=key, value=value)
 
 
+def elsewhere(name="held"):
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="weights.bin")
+    return tensor
+
+
+def put_a_branch_s_weights_elsewhere(model):
+    """In the subgraph of a subgraph."""
+    value = [helper.make_tensor_value_info("held", TensorProto.FLOAT, [4])]
+    inner = helper.make_graph([], "inner", [], value, [elsewhere()])
+    node = helper.make_node("If", ["which"], ["out"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([node], "outer", [], value)
+    model.graph.node.append(helper.make_node("If", ["which"], ["either"], then_branch=outer, else_branch=outer))
+
+
+def put_a_function_s_weights_elsewhere(model):
+    node = helper.make_node("Constant", [], ["out"], value=elsewhere())
+    model.functions.append(helper.make_function("own", "Own", [], ["out"], [node], [helper.make_opsetid("", 17)]))
+
+
+def put_sparse_weights_elsewhere(model):
+    indices = numpy_helper.from_array(np.arange(4))
+    model.graph.sparse_initializer.append(onnx.SparseTensorProto(values=elsewhere(), indices=indices, dims=[9]))
+
+
 def make_huge(model):
     model.graph.initializer[0].dims[:] = [2**31, 2**31]
 
@@ -46,6 +71,9 @@ def take_vectors(model):
     [
         (make_cyclic, "is no sound ONNX model: "),
         (put_weights_elsewhere, "its weights lie in another file; save it as one file"),
+        (put_a_branch_s_weights_elsewhere, "its weights lie in another file"),
+        (put_a_function_s_weights_elsewhere, "its weights lie in another file"),
+        (put_sparse_weights_elsewhere, "its weights lie in another file"),
         (make_huge, "is no sound ONNX model: "),
         (drop_input, "ONNX model"),
         (take_vectors, "the ONNX model takes no pictures"),

@@ -108,6 +108,22 @@ def test_a_card_that_cannot_be_read_is_told(tmp_path):
         open_runner(tmp_path / "c.onnx")
 
 
+def test_the_library_itself_says_nothing_of_a_model_that_it_cannot_run(folder, tmp_path, capfd):
+    """It would say it in colours, over several lines, with names from the model."""
+    model = onnx.load(folder / "model.onnx")
+    held = next(each for each in model.graph.initializer if len(each.raw_data) > 64)
+    held.ClearField("raw_data")
+    held.data_location = held.EXTERNAL
+    for key, value in (("location", "weights.bin"), ("length", "99")):
+        held.external_data.add(key=key, value=value)
+    (tmp_path / "weights.bin").write_bytes(bytes(99))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="not a model that ONNX Runtime can run") as told:
+        open_runner(tmp_path / "model.onnx")
+    assert "\n" not in str(told.value)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("name", "problem"), [("x.onnx", "no ONNX model"), ("x.h5", "neither")])
 def test_files_that_are_no_models_are_told(tmp_path, name, problem):
     (tmp_path / name).write_bytes(b"\x00\x01 garbage")
