@@ -15,7 +15,7 @@ from bodyposenet.common.storage.files import find_bytes, read_bytes, whole_file
 from bodyposenet.common.storage.inside import join_inside, require_inside
 from bodyposenet.common.storage.location import open_to_append
 from bodyposenet.common.storage.locking import HeldError, hold_alone
-from bodyposenet.common.storage.temporary_names import remove_together, sweep_removed
+from bodyposenet.common.storage.temporary_names import set_aside, sweep_removed
 from bodyposenet.common.tracking.events import Event, now, require_event, tell
 from bodyposenet.common.tracking.mlflow_store import (
     Store,
@@ -136,7 +136,13 @@ def _send_alone(store: Store, folder: Path) -> str:
         except HeldError as error:
             log.warning("%s is not sent: %s", folder, error.problem)
             return ""
-        return _send(store, folder) if (folder / LINES).exists() else ""
+        if not (folder / LINES).exists():
+            return ""
+        run_id = _send(store, folder)
+        aside = set_aside(folder)  # half removed, it would be sent again, in part
+    shutil.rmtree(aside)  # not before its lock is closed: NFS keeps files that are open, and their folder with them
+    log.info("sent %s to the tracking store as run %s", folder, run_id)
+    return run_id
 
 
 def _send(store: Store, folder: Path) -> str:
@@ -153,8 +159,6 @@ def _send(store: Store, folder: Path) -> str:
             with whole_file(progress) as file:
                 file.write(json.dumps([run_id, number]).encode())
             _send_event(store, run_id, start, folder, event)
-    remove_together(folder)  # half removed, it would be sent again, in part
-    log.info("sent %s to the tracking store as run %s", folder, run_id)
     return str(run_id)
 
 

@@ -3,6 +3,7 @@
 import http.server
 import logging
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -401,6 +402,26 @@ def test_a_run_is_sent_once_by_two_who_send_at_once(store, down, tmp_path, monke
     assert "another run is at work here" in caplog.text
     assert store.only().info.run_id == sent
     assert store.curve(sent, "loss") == [(1, 1.0)]
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_is_open_in_a_kept_run_when_it_is_removed(down, tmp_path, monkeypatch):
+    """NFS keeps a file that is open under another name, and the folder with it: the removal would fail."""
+    with task_run("train", buffer=tmp_path) as run:
+        run.log_metrics({"loss": 1.0})
+    down()
+    remove, seen = shutil.rmtree, []
+
+    def remove_seen(folder, **options):
+        links = (os.path.join("/proc/self/fd", each) for each in os.listdir("/proc/self/fd"))
+        seen.append([os.readlink(link) for link in links if os.path.islink(link)])
+        remove(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_seen)
+    send_buffered(tmp_path)
+    assert seen
+    assert not [path for path in seen[-1] if path.startswith(str(tmp_path / "tracking_buffer"))]
+    assert not [*(tmp_path / "tracking_buffer").iterdir()]
 
 
 class Unwell(http.server.BaseHTTPRequestHandler):
