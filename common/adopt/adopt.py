@@ -17,6 +17,7 @@ from bodyposenet.common.adopt.conventions import (
     change_convention,
     change_kernels,
     find_convention,
+    keep_pixels,
     pick_maps,
     take_feeding,
 )
@@ -75,9 +76,11 @@ def adopt(
         return _adopt_tao(path, skeleton, [flag for flag, value in asked.items() if value not in (None, False)])
     graph = read_graph(path)
     known = find_convention(graph, family, where=str(path))
-    convention = change_convention(known, colours=colours, scale=scale, offset=offset)
     refuse_integers(graph, where=str(path))
     graph = merge_biases(drop_quantization(graph))
+    if scale is None and offset is None:
+        known = keep_pixels(known, graph, where=str(path))
+    convention = change_convention(known, colours=colours, scale=scale, offset=offset)
     counts = (skeleton.num_joints + 1, 2 * skeleton.num_limbs)
     parts = split_maps(graph, counts)
     model, fed = _build(parts, convention, skeleton, str(path))

@@ -3,7 +3,8 @@
 Facts from the networks' own publications: Intel's model page (Open Model Zoo, human-pose-estimation-0001); NVIDIA's
 model card and DeepStream configuration of BodyPoseNet; Osokin, "Real-time 2D Multi-Person Pose Estimation on CPU:
 Lightweight OpenPose" (arXiv:1811.12004) and the interface of its ONNX export; Cao et al. (CVPR 2017) and the COCO model
-of OpenPose. All of them have OpenPose's 18 joints and 19 limbs, in the order that is TAO's, too.
+of OpenPose; tf-pose-estimation, whose estimator gives its graphs the pixels as they are. All of them have OpenPose's 18
+joints and 19 limbs, in the order that is TAO's, too.
 """
 
 import logging
@@ -47,6 +48,7 @@ INTEL = Convention("lightweight-openpose", "bgr", 1.0, 0.0, (256, 456))
 LIGHTWEIGHT = Convention("lightweight-openpose", "bgr", 256.0, 0.5, (256, 456))
 TAO = Convention("tao-bodyposenet", "rgb", 256.0, 0.5, (288, 384), corners=True)
 OPENPOSE = Convention("openpose", "bgr", 256.0, 0.5, (368, 368))
+TF_POSE = Convention("openpose", "bgr", 1.0, 0.0, (368, 432))
 FAMILIES: dict[Family, Convention] = {each.family: each for each in (LIGHTWEIGHT, TAO, OPENPOSE)}
 BY_NAME = (  # the beginning of an output's name, and what writes it
     ("Mconv7_stage2_", INTEL),
@@ -56,17 +58,25 @@ BY_NAME = (  # the beginning of an output's name, and what writes it
     ("paf_out", TAO),
     ("Mconv7_stage6_", OPENPOSE),
     ("net_output", OPENPOSE),
+    ("Openpose/concat_stage7", TF_POSE),
 )
+SCOPES = ("StatefulPartitionedCall", "TfPoseEstimator")  # of TensorFlow, before the names that a network gave
+PIXELS = 16.0  # what is taken off or divided by, if it is more than this, is of pixels from 0 to 255
+LACKS_BACKGROUND = "adopt a network that draws the background, too"
 
 
 def find_convention(graph: Graph, family: Family | None, *, where: str) -> Convention:
     """Find how a network is fed: by what its outputs are called, if the family is not named.
 
     Raises:
-        UserError: Neither tells.
+        UserError: Neither tells, or the names are those of a form that has no background.
     """
-    named = [known for name in graph.outputs for begin, known in BY_NAME if _plain(name).startswith(begin)]
+    tails = [tail for name in graph.outputs for tail in _take_tails(name)]
+    named = [known for tail in tails for begin, known in BY_NAME if tail.startswith(begin)]
     if family is None and not named:
+        if any(tail.startswith("cmap") for tail in tails):
+            problem = "has trt_pose's form, whose heatmaps lack the background's"
+            raise UserError(problem, where=where, fix=LACKS_BACKGROUND)
         raise UserError(
             f"nothing tells whose network it is: its outputs are {', '.join(graph.outputs)}", where=where,
             fix=f"say so: --as {' | '.join(FAMILIES)}",
@@ -76,8 +86,10 @@ def find_convention(graph: Graph, family: Family | None, *, where: str) -> Conve
     return FAMILIES[family]
 
 
-def _plain(name: str) -> str:
-    return name.rsplit("/", 1)[-1] if name.startswith("StatefulPartitionedCall") else name
+def _take_tails(name: str) -> list[str]:
+    """A name, and what is left of it without one scope after the other, where TensorFlow put a network into one."""
+    parts = name.split("/")
+    return ["/".join(parts[place:]) for place in range(len(parts) if parts[0] in SCOPES else 1)]
 
 
 def change_convention(
@@ -109,7 +121,7 @@ def take_feeding(graph: Graph) -> tuple[Graph, Feeding]:
         (node,) = readers
         try:
             if node.kind == "Transpose":
-                layout = _permute(layout, node.attributes.get("perm", ()))
+                layout = _permute(layout, _read_order(node, graph))
             else:
                 factor, shift = _apply(node, graph, factor, shift)
         except (UnknownError, *MALFORMED):
@@ -118,10 +130,35 @@ def take_feeding(graph: Graph) -> tuple[Graph, Feeding]:
         graph = replace(graph, input=node.output, layout=layout, nodes=nodes)
 
 
+def keep_pixels(convention: Convention, graph: Graph, *, where: str) -> Convention:
+    """Leave pixels from 0 to 255 as they are for a network that scales them itself: they would be scaled twice.
+
+    It does so if it divides by numbers of their size, or takes such off: of what was scaled, nobody would. OpenVINO's
+    converter and graphs of TensorFlow put that before the first convolution, or part of it into the kernel.
+    """
+    _, feeding = take_feeding(graph)
+    factor = np.abs(feeding.factor)
+    large = (factor * PIXELS < 1) | (np.abs(feeding.shift) > factor * PIXELS)
+    if convention.scale <= PIXELS or not large.any():
+        return convention
+    log.warning(
+        "%s: it scales pixels itself, so it is given them from 0 to 255; if it is not, give --scale %g --offset %g",
+        where, convention.scale, convention.offset,
+    )  # fmt: skip
+    return replace(convention, scale=1.0, offset=0.0)
+
+
 def _permute(layout: str, perm: Sequence[int]) -> str:
     if sorted(perm) != list(range(len(layout))):
         raise UnknownError(f"{list(perm)} is no order of {layout}")
     return "".join(layout[axis] for axis in perm)
+
+
+def _read_order(node: Node, graph: Graph) -> Sequence[int]:
+    """The order of axes that a transposition gives: ONNX's attribute, or OpenVINO's second input."""
+    if "perm" in node.attributes or len(node.inputs) < 2:
+        return tuple(node.attributes.get("perm", ()))
+    return [int(axis) for axis in graph.constants[node.inputs[1]]]
 
 
 def _apply(node: Node, graph: Graph, factor: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -198,10 +235,12 @@ def pick_maps(graph: Graph, joints: int, limbs: int, *, where: str) -> tuple[Gra
     fields = [name for name, count in counted if count == 2 * limbs]
     if not heatmaps or len(heatmaps) != len(fields) or len({*heatmaps, *fields}) < 2 * len(heatmaps):
         found = ", ".join(f"{name} with {count}" for name, count in counted)
-        lacks = ", the last of them the background's," if joints in channels else ""
+        lacks = joints in channels
+        told = ", the last of them the background's," if lacks else ""
+        fix = LACKS_BACKGROUND if lacks else "adopt a network of this form, or name its skeleton with --pose_config"
         raise UserError(
-            f"its outputs are not pairs of {joints + 1} heatmaps{lacks} and {2 * limbs} fields: {found} channels",
-            where=where, fix="adopt a network of this form, or name its skeleton with --pose_config",
+            f"its outputs are not pairs of {joints + 1} heatmaps{told} and {2 * limbs} fields: {found} channels",
+            where=where, fix=fix,
         )  # fmt: skip
     for name, count in counted:
         if name not in (*heatmaps, *fields):

@@ -1,5 +1,6 @@
 """OpenVINO's files (an ``.xml`` and a ``.bin`` beside it), read as a graph through the openvino package."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ KINDS = {  # OpenVINO's names of operations -> ONNX's, where they differ
     "Convert": "Cast",
     "BatchNormInference": "BatchNormalization",
 }
+START = 4096  # bytes of an .xml that hold the beginning of its <net>
+OLDEST = 10  # version of OpenVINO's files that it still reads; older ones are from before 2020
 
 
 def read_openvino(path: Path) -> Graph:
@@ -77,6 +80,7 @@ def _open(path: Path) -> Any:
     for file, most in ((path, GRAPH_BYTES), (weights, WEIGHTS_BYTES)):  # which OpenVINO reads to its end
         if file.stat().st_size > most:
             raise UserError(f"has more than {most:,} bytes, so it is no network of poses", where=str(file))
+    _require_start(path)
     try:
         openvino = import_openvino()
     except ImportError:
@@ -87,6 +91,21 @@ def _open(path: Path) -> Any:
     except (RuntimeError, ValueError) as error:  # a message may quote what is no text
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
         raise UserError(f"no network of OpenVINO: {reason}", where=str(path), fix="fetch both files again") from None
+
+
+def _require_start(path: Path) -> None:
+    """Refuse by how a file begins what OpenVINO would say little of."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    net = re.search(rb"<net\b[^>]*", start)
+    if net is None:
+        fix = "fetch the file itself, not a page or a pointer of Git LFS"
+        raise UserError("no network of OpenVINO: no <net> begins it", where=str(path), fix=fix)
+    version = re.search(rb"version=.(\d{1,3})\b", net.group())
+    if version and int(version.group(1)) < OLDEST:
+        fix = "fetch it as a newer release has it"
+        told = f"has version {int(version.group(1))} of OpenVINO's files, of which {OLDEST} is the oldest that is read"
+        raise UserError(told, where=str(path), fix=fix)
 
 
 def _name(output: Any) -> str:

@@ -1,5 +1,8 @@
 """Other forms: whole networks as strangers' tools write them draw what ONNX Runtime draws of them, or say why not."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,7 +15,9 @@ from bodyposenet.common.deploy.export.keras_to_onnx import export_onnx
 from bodyposenet.common.deploy.runtime.runners import open_runner
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.model.files.model_file import save_model
+from bodyposenet.common.spec.pose_config import load_skeleton
 
+PAGE = Path(__file__).parents[3] / "docs/adopting.md"
 SIZE = 64
 PICTURE = np.random.default_rng(1).uniform(0, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
 
@@ -47,8 +52,8 @@ class Network:
             self.weight(self.random.uniform(*each, channels).astype(np.float32)) for each in ends
         ))  # fmt: skip
 
-    def save(self, path, *outputs, opset=13):
-        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
+    def save(self, path, *outputs, opset=13, axes=("N", 3, "H", "W")):
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, axes)
         made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         arrays = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
         graph = helper.make_graph(self.nodes, "g", [image], made, arrays)
@@ -56,9 +61,9 @@ class Network:
         return path
 
 
-def draw_theirs(path):
+def draw_theirs(path, picture=PICTURE):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return [maps.transpose(0, 2, 3, 1) for maps in session.run(None, {"image": PICTURE.transpose(0, 3, 1, 2)})]
+    return [maps.transpose(0, 2, 3, 1) for maps in session.run(None, {"image": picture.transpose(0, 3, 1, 2)})]
 
 
 def assert_draws(adopted, theirs):
@@ -132,8 +137,21 @@ def test_a_network_whose_convolutions_compute_in_8_bits_is_told(tmp_path, kind, 
 
 def test_heatmaps_without_a_background_are_told(tmp_path):
     path = write_resnet(tmp_path / "net.onnx", 18, 42, 13)
-    with pytest.raises(UserError, match="not pairs of 19 heatmaps, the last of them the background's, and 38 fields: "):
+    with pytest.raises(
+        UserError, match="not pairs of 19 heatmaps, the last of them the background's, and 38 f"
+    ) as told:
         adopt_plain(path)
+    assert told.value.fix == "adopt a network that draws the background, too"
+
+
+def test_trt_pose_s_form_is_told_by_its_names_before_anybody_is_asked_whose_it_is(tmp_path):
+    net = Network()
+    maps = [net.add("Identity", net.conv("image", 3, count)) for count in (18, 42)]
+    for name, made in zip(("cmap", "paf"), maps, strict=True):
+        net.nodes.append(helper.make_node("Identity", [made], [name]))
+    with pytest.raises(UserError, match="has trt_pose's form, whose heatmaps lack the background's") as told:
+        adopt(net.save(tmp_path / "net.onnx", "cmap", "paf"))
+    assert told.value.fix == "adopt a network that draws the background, too"
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -163,6 +181,108 @@ def test_zeros_around_the_picture_before_its_convolution_stay_zeros(tmp_path):
     x = net.add("Relu", net.conv(x, 3, 8, pads=[0] * 4))
     path = net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1))
     assert_draws(adopt_plain(path), draw_theirs(path))
+
+
+SCALING = {  # what a network does to its picture, and by what the card says that pixels are divided
+    "OpenPose's, of TensorFlow": ([("Div", 256.0), ("Sub", 0.5)], 256),
+    "a mean alone, the kernel divided": ([("Sub", [104.0, 117.0, 123.0])], 1),
+    "a factor alone": ([("Mul", 1 / 127.5)], 127.5),
+    "ImageNet's, of pixels from -.5 to .5": ([("Sub", [0.485, 0.456, 0.406]), ("Div", 0.25)], 64),
+    "nothing": ([], 256),
+}
+
+
+@pytest.mark.parametrize("way", list(SCALING))
+def test_a_network_that_scales_pixels_itself_is_not_given_scaled_ones(tmp_path, caplog, way):
+    steps, divided = SCALING[way]
+    net, x = Network(), "image"
+    for kind, numbers in steps:
+        x = net.add(kind, x, net.weight(np.array(numbers, np.float32).reshape(1, -1, 1, 1)))
+    x = net.add("Relu", net.conv(x, 3, 8))
+    path = net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1))
+    adopted, pixels = adopt(path, "openpose", colours="rgb"), 255 * PICTURE
+    itself = bool(steps) and "ImageNet" not in way
+    theirs = draw_theirs(path, pixels if itself else (pixels / 256 - 0.5))
+    ours = adopted.model((pixels / np.array(adopted.card.image_scale) - adopted.card.image_offset).astype(np.float32))
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.abs(one - other).max() <= 1e-4 * np.ptp(other)
+    assert adopted.card.image_scale == pytest.approx([divided] * 3)
+    assert ("scales pixels itself" in caplog.text) == itself
+    asked = adopt(path, "openpose", colours="rgb", scale=256.0, offset=0.5)
+    assert (asked.convention.scale, asked.convention.offset) == (256, 0.5), "what is asked for is not changed"
+
+
+@pytest.mark.parametrize("scope", ["", "TfPoseEstimator/"])
+def test_tf_pose_estimation_s_output_tells_that_it_is_fed_pixels_blue_first(tmp_path, scope):
+    """One output, channels last, heatmaps and then fields; a MobileNet that scales nothing."""
+    net, name = Network(), f"{scope}Openpose/concat_stage7:0"
+    x = net.add("Relu", net.conv(net.add("Transpose", "image", perm=[0, 3, 1, 2]), 3, 8))
+    maps = net.add("Concat", net.norm(net.conv(x, 8, 19, 1), 19), net.norm(net.conv(x, 8, 38, 1), 38), axis=1)
+    net.nodes.append(helper.make_node("Transpose", [maps], [name], perm=[0, 2, 3, 1]))
+    path = net.save(tmp_path / "net.onnx", name, axes=("N", "H", "W", 3))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"image": PICTURE[..., ::-1]})
+    adopted = adopt(path)
+    assert_draws(adopted, [theirs[..., :19], theirs[..., 19:]])
+    assert adopted.card.image_scale == (1, 1, 1)
+    assert adopted.card.input_size == (368, 432)
+
+
+def test_body_25_of_openpose_is_adopted_with_the_pose_config_of_the_docs(tmp_path):
+    """Its limbs are in the order of the channels: OpenPose's POSE_BODY_PART_PAIRS by its POSE_MAP_INDEX."""
+    (text,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "body_25.json").write_text(text)
+    skeleton = load_skeleton(str(tmp_path / "body_25.json"))
+    net = Network()
+    x = net.conv("image", 3, 8)
+    x = net.add("PRelu", x, net.weight(np.full((8, 1, 1), 0.2, np.float32)))
+    parts = [net.conv(x, 8, count, 1) for count in (26, 52)]
+    net.nodes.append(helper.make_node("Concat", parts, ["net_output"], axis=1))
+    path = net.save(tmp_path / "net.onnx", "net_output", opset=9)
+    (theirs,) = draw_theirs(path, PICTURE[..., ::-1])
+    adopted = adopt(path, skeleton=skeleton, scale=1, offset=0)
+    assert_draws(adopted, [theirs[..., :26], theirs[..., 26:]])
+    named = [(skeleton.joints[start], skeleton.joints[end]) for start, end in skeleton.limbs]
+    assert named[0] == ("neck", "mid_hip"), "channels 0 and 1"
+    assert named[20:22] == [("left_ankle", "left_big_toe"), ("left_big_toe", "left_small_toe")]
+    assert named[7] == ("neck", "right_shoulder"), "channels 14 and 15"
+    assert named[16:19] == [("nose", "right_eye"), ("nose", "left_eye"), ("right_eye", "right_ear")]
+
+
+def test_openvino_s_own_preprocessing_of_pictures_is_in_the_card(tmp_path):
+    """Bytes, channels last, less 128, over 256: what OpenVINO puts before a network that somebody deploys."""
+    openvino = pytest.importorskip("openvino")
+    net = Network()
+    x = net.add("Relu", net.conv("image", 3, 8))
+    path = net.save(tmp_path / "net.onnx", net.conv(x, 8, 19, 1), net.conv(x, 8, 38, 1), axes=(1, 3, SIZE, SIZE))
+    steps = openvino.preprocess.PrePostProcessor(openvino.convert_model(path))
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).mean([128.0] * 3).scale([256.0] * 3)
+    openvino.save_model(steps.build(), tmp_path / "net.xml")
+    adopted = adopt(tmp_path / "net.xml", "openpose", colours="rgb")
+    assert adopted.card.image_scale == (256, 256, 256)
+    theirs = draw_theirs(path, PICTURE - 0.5)
+    for one, other in zip(adopted.model(PICTURE - 0.5), theirs, strict=True):
+        assert np.abs(one - other).max() <= 2e-3 * np.ptp(other), "its weights have 16 bits"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('<?xml version="1.0" ?>\n<net name="pose" version="7"><layers/></net>', "has version 7 of OpenVINO's files"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 130\n",
+            "no network of OpenVINO: no <net> begins it; ",
+        ),
+    ],
+)
+def test_what_openvino_cannot_read_is_told_by_how_it_begins(tmp_path, text, problem):
+    pytest.importorskip("openvino")
+    (tmp_path / "net.xml").write_text(text)
+    (tmp_path / "net.bin").write_bytes(b"")
+    with pytest.raises(UserError, match=problem):
+        adopt(tmp_path / "net.xml", "openpose")
 
 
 @pytest.mark.parametrize(("kind", "zero", "kept"), [(np.uint8, 0, True), (np.int8, -128, True), (np.uint8, 9, False)])
