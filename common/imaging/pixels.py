@@ -38,6 +38,21 @@ _OTHERS = (  # where in a file of another kind what mark stands, and what to do 
 )
 
 
+def average_squares(image: Pixels, factor: int) -> Pixels:
+    """Average each ``factor`` x ``factor`` of an image's pixels to one; where a square reaches beyond it, of its edge.
+
+    Args:
+        image: ``(H, W, C)``.
+        factor: 1 leaves the image as it is.
+    """
+    if factor == 1:
+        return image
+    height, width = image.shape[:2]
+    framed = cv2.copyMakeBorder(image, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE)
+    size = (framed.shape[1] // factor, framed.shape[0] // factor)
+    return np.asarray(cv2.resize(framed, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def decode(data: bytes, flags: int) -> Pixels | None:
     """Decode an image as it is stored, before any rotation by EXIF.
 

@@ -31,8 +31,9 @@ class InferenceSpec(Strict):
         fill_missing: Extension: guess joints that were not found.
         max_people (people): Extension: the best so many; null is all.
         flip: Extension: look at the mirrored photo too, and average.
-        decode_whole: Extension: decode all pixels of JPEG files. By default they are decoded at a half of their size if
-            that is no smaller than the network's input, at a quarter or an eighth if that is twice as large.
+        decode_whole: Extension: decode all pixels of JPEG files, and average them then, as those of other files and of
+            videos are. By default they are decoded at a half of their size if that is no smaller than the network's
+            input, at a quarter or an eighth if that is twice as large.
         runner: Extension: what runs an ONNX model on a processor; null leaves it to flag and environment. ``exact`` is
             the same on every machine.
     """

@@ -66,7 +66,7 @@ class Fitting:
     @property
     def described(self) -> list[object]:
         """What the pictures depend on."""
-        decoding = "whole" if self.decode_whole else "reduced, large photos to twice the size"
+        decoding = "whole, then averaged" if self.decode_whole else "reduced, large photos to twice the size"
         return [self.size, self.mode, self.card.stride, self.card.image_scale, self.card.image_offset, decoding]
 
 

@@ -117,6 +117,29 @@ def test_a_reduced_photo_is_fitted_to_the_same_pixels_as_the_whole_one(size, red
     assert apart.max() <= 3  # which a fifth of a pixel of the input makes
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("size", "wanted"), [((1200, 1600), (144, 192)), ((803, 1211), (256, 256))])
+def test_all_pixels_of_a_large_photo_count_whatever_its_file(size, wanted, mode):
+    """Of a board of single pixels, black and white, a network sees grey, and not those that a bicubic resize hits."""
+    board = np.repeat(((np.add.outer(*map(np.arange, size)) % 2) * 255).astype(np.uint8)[..., None], 3, axis=2)
+    png = cv2.imencode(".png", board, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    fitted = fit_photo(decode_photo(png, where="x"), wanted, mode).image
+    assert np.abs(fitted.astype(int) - 127.5).max() <= 8, "at an edge that no square ends at; borders are 128"
+
+
+def test_a_large_photo_that_was_decoded_whole_is_fitted_to_what_its_small_one_is():
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(1600, 1200)), (0, 0), 4)
+    grey = np.clip(128 + 50 * noise / noise.std(), 0, 255).astype(np.uint8)
+    data = jpeg(np.repeat(grey[..., None], 3, axis=2))
+    small = decode_photo(data, where="x", reduce=lambda size: choose_reduction(size, (192, 144), None))
+    one, other = (
+        fit_photo(photo, (192, 144), None).image.astype(int) for photo in (small, decode_photo(data, where="x"))
+    )
+    assert small.reduced == 4
+    assert np.abs(one - other).mean() < 1
+    assert np.ptp(one) > 100, "it is no plain picture"
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(160, 240), (161, 243)])
 def test_turned_photos_are_reduced_where_their_sides_divide(orientation, size):
