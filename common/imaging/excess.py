@@ -12,6 +12,7 @@ from bodyposenet.common.bounds import PHOTO_PARTS, PHOTO_SCANS
 from bodyposenet.common.imaging.headers import JPEG, PNG
 
 SLACK = 1 << 16  # bytes of a PNG's data beyond those of its rows
+FLUSHED = 2  # times its rows' bytes, that a PNG's data may have where each row was packed and sent by itself
 PACKED_FROM = 1 << 22  # bytes of a PNG's data, from which on they are unpacked to see how far they go
 _BLOCK = 1 << 20  # bytes that are unpacked at once
 _SCAN, _END = 0xDA, 0xD9  # markers: ITU-T T.81, table B.1
@@ -46,8 +47,8 @@ def _unpacks_further(data: bytes) -> bool:
     most = height * width * bits // 8 + 4 * height + SLACK
     parts = [*_find_packed(data)]
     packed = sum(end - start for start, end in parts)
-    if packed > most or packed < PACKED_FROM:
-        return packed > most
+    if packed > FLUSHED * most or packed < PACKED_FROM:
+        return packed > FLUSHED * most
     unpacker, view, unpacked = zlib.decompressobj(), memoryview(data), 0
     try:
         for start, end in parts:

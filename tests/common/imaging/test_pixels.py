@@ -261,6 +261,16 @@ def test_a_png_that_unpacks_to_more_than_its_rows_is_not_decoded(decoded, kind):
     assert not has_excess(write_png((3 * size[0], 1000), [packed], **kind))
 
 
+def test_a_png_of_which_every_row_was_flushed_is_a_picture():
+    """As programs write that send rows on as they come: ten bytes a row that are none of its pixels."""
+    grey = np.random.default_rng(0).integers(0, 255, (30_000, 3), np.uint8)
+    packer = zlib.compressobj(0)
+    rows = [packer.compress(b"\0" + row.tobytes()) + packer.flush(zlib.Z_SYNC_FLUSH) for row in grey]
+    packed = b"".join(rows) + packer.flush()
+    assert len(packed) > 13 * len(grey)
+    np.testing.assert_array_equal(decode(write_png(grey.shape, [packed], colour=0), cv2.IMREAD_GRAYSCALE), grey)
+
+
 def test_a_photo_of_more_parts_than_one_may_have_is_refused():
     jpeg, png = progressive(), cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     empty = struct.pack(">I", 0) + b"teXt" + struct.pack(">I", zlib.crc32(b"teXt"))
