@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +17,9 @@ from bodyposenet.common.data.importers.document import read_number
 Fields = dict[str, Any]
 Note = tuple[str, str]  # kind of what was mended, and how
 
-_WORDS = {"true": True, "false": False}
+_WORDS = {"true": True, "false": False, "": None}
+_NOTHING = re.compile(r"\b(None|nan)\b")  # as Python and NumPy write it
+_BETWEEN = re.compile(r"[\s,;()\[\]]+")
 MOST_FILLED = 1.2  # of a box by an area; some tools count joints at 0, 0 that nobody placed
 CORNER = 1.0  # pixels from the photo's first corner within which a box begins there
 
@@ -61,8 +65,11 @@ class Mender:
             return
         flat = _flatten(given, 3)
         values = [read_number(value) for value in flat]
+        flagged = bool(self.blank) and any(map(is_number, values[2::3]))
         for place in range(0, len(values) - len(values) % 3, 3):
-            if self._is_blank(values[place : place + 3]):
+            if flagged and _is_unsaid(values[place : place + 3]):
+                values[place : place + 3] = 0, 0, min(self.blank)
+            elif self._is_blank(values[place : place + 3]):
                 values[place : place + 2] = (value if _is_place(value) else 0 for value in values[place : place + 2])
         dropped = self._drop_unplaced(values, fields.get("bbox"))
         fields["keypoints"] = values
@@ -124,11 +131,26 @@ def _parse_texts(fields: Fields, notes: list[Note]) -> None:
     """Read lists that are written as texts, as of annotations that went through a table."""
     for key in ("keypoints", "bbox", "segmentation"):
         given = fields.get(key)
-        if not isinstance(given, str) or not given.lstrip().startswith("["):
-            continue
-        with contextlib.suppress(ValueError, RecursionError):
-            fields[key] = json.loads(given)
+        found = _read_list(given, flat=key != "segmentation") if isinstance(given, str) else []
+        if found:
+            fields[key] = found
             notes.append((key, f"its {key!r} is a text; it is read as the list that it holds"))
+
+
+def _read_list(text: str, *, flat: bool) -> list[Any]:
+    """Read a list that a text holds, as JSON, Python or NumPy writes it; an empty one where it holds none.
+
+    Args:
+        text: What stands in place of the list.
+        flat: Numbers with anything between them are a list, too.
+    """
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(_NOTHING.sub("NaN", text))
+        if isinstance(found, list):
+            return found
+    words = [word for word in _BETWEEN.split(text) if word] if flat else []
+    values = [None if _NOTHING.fullmatch(word) else read_number(word) for word in words]
+    return values if len(values) > 1 and all(value is None or is_number(value) for value in values) else []
 
 
 def are_unplaced(own: Floats, boxes: Floats, flags: Mapping[int, int]) -> Mask:
@@ -218,9 +240,20 @@ def _is_place(value: object) -> bool:
     return is_number(value) and abs(value) <= COORDINATE
 
 
+def _is_unsaid(triplet: list[Any]) -> bool:
+    """Tell whether nothing is said of a joint: its flag is null or NaN, and so are x and y, or 0."""
+    x, y, flag = triplet
+    return _is_nothing(flag) and all(_is_nothing(value) or value == 0 for value in (x, y))
+
+
+def _is_nothing(value: object) -> bool:
+    """Tell whether a value is null or NaN, an empty cell of a table."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _is_empty(box: list[Any]) -> bool:
-    """Tell whether a box says nothing: nulls, NaN, or a width or height of 0."""
-    if all(value is None or value != value for value in box):
+    """Tell whether a box says nothing: a null or NaN in it, or a width or height of 0."""
+    if any(map(_is_nothing, box)):
         return True
     return len(box) == 4 and all(map(is_number, box)) and min(box[2:]) == 0
 

@@ -18,6 +18,7 @@ from bodyposenet.common.data.importers.yolo_settings import YoloSettings, parse_
 Fields = dict[str, Any]
 
 _UNPLACED = (-1, -1)
+_SHOWN = 60  # characters of a wrong class that a message repeats
 _SLACK = 1e-3  # how far rounding puts a share below 0 or above 1
 
 
@@ -31,8 +32,8 @@ def read_yolo(
 ) -> Fields:
     """Read one subset of a dataset into a COCO document.
 
-    A photo without a label file has nobody in it. A wrong line is somebody without keypoints: a :class:`Fault` stands
-    in their place.
+    A photo without a label file has nobody in it, unless there are label files without a photo. A wrong line is
+    somebody without keypoints: a :class:`Fault` stands in their place.
 
     Args:
         data: The ``data.yaml``.
@@ -53,6 +54,8 @@ def read_yolo(
         size = None if pair.photo is None else sizes.read(pair.photo)
         name = pair.tell_photo(files)
         number = assembly.add_photo(sizes.meant.get(name, name), size)
+        if pair.doubtful:
+            assembly.note_other(number)
         for line, text in _list_lines(pair, files):
             place = f"{files.tell(pair.label or '')}:{line}"
             _add_person(assembly, number, settings, text.split(), place, size or (1, 1))
@@ -95,11 +98,19 @@ def _add_person(
     why = (
         _find_fault(values, settings.joints[kind], settings.numbers)
         if label
-        else f"class {words[0]} has no name in the data.yaml"
+        else f"class {words[0][:_SHOWN]} has no name in the data.yaml"
     )
     box = _read_box(values[1:5], size)
-    fix = "mend the line, or label the photo again"
-    assembly.add_person(photo, kind, Fault(f"{place}: {why}", fix) if why else _triplets(values, settings, size), box)
+    fault = Fault(f"{place}: {why}", _find_remedy(values, settings))
+    assembly.add_person(photo, kind, fault if why else _triplets(values, settings, size), box)
+
+
+def _find_remedy(values: Sequence[float], settings: YoloSettings) -> str:
+    """Say what to do about a line: its joints may all have two numbers where the yaml tells three, or three for two."""
+    other = 5 - settings.numbers
+    if len(values) == 5 + settings.places * other:
+        return f"write kpt_shape: [{settings.places}, {other}] in the data.yaml if all lines are so"
+    return "mend the line, or label the photo again"
 
 
 def _drop_unnamed(values: list[float], kind: str, settings: YoloSettings, where: str) -> list[float]:
@@ -131,8 +142,11 @@ def _find_fault(values: Sequence[float], joints: Sequence[str], numbers: int) ->
     count = len(joints)
     if len(values) != 5 + count * numbers:
         return f"{len(values)} numbers instead of {5 + count * numbers}: a class, a box and {count} joints of {numbers}"
-    if any(map(math.isnan, values)):
-        return f"value {next(place for place, value in enumerate(values, 1) if math.isnan(value))} is no number"
+    blank = [end for end in range(7, len(values), 3) if numbers == 3 and values[end] == 0]  # flags of unlabelled joints
+    idle = {place for end in blank for place in (end - 2, end - 1)}
+    lost = [place for place, value in enumerate(values) if math.isnan(value) and place not in idle]
+    if lost:
+        return f"value {lost[0] + 1} is no number"
     for joint, place in zip(joints, range(5, len(values), numbers), strict=True):
         x, y, *flag = values[place : place + numbers]
         if flag and flag[0] not in (0, 1, 2):

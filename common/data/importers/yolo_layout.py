@@ -4,6 +4,7 @@ Exports lie about in several ways: beside the ``data.yaml`` or a folder above it
 ``images/train`` and ``labels/train``, in ``train/images`` and ``train/labels``, or together; all are found.
 """
 
+import logging
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,11 @@ from bodyposenet.common.storage.photo_store import is_photo
 Fields = dict[str, Any]
 
 SUBSETS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_DOUBTFUL = (
+    "%s: %d photos have no label file, and %d label files no photo, such as %s: as one may be the other's, they do not "
+    "count as photos with nobody; call each label file as its photo, in the same folders"
+)
+log = logging.getLogger(__name__)
 _NO_LABELS = frozenset({"classes.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"})
 
 
@@ -55,10 +61,11 @@ def _holds_subset(root: str, document: Fields) -> bool:
 
 
 class YoloPair(NamedTuple):
-    """A photo and its label file; one of them may be missing."""
+    """A photo and its label file; one of them may be missing, and doubtful where one that is no photo's may be it."""
 
     photo: str | None
     label: str | None
+    doubtful: bool = False
 
     def tell_photo(self, files: SourceFiles) -> str:
         """Name the photo, or say that there is none."""
@@ -81,6 +88,7 @@ class YoloLayout:
     def __init__(self, files: SourceFiles, document: Fields, where: str, photos: PhotoFinder | None) -> None:
         self.files, self.document, self.where = files, document, where
         self.known = files.known
+        self.labels = {posixpath.splitext(name)[0]: name for name in files.names if name.lower().endswith(".txt")}
         self.folders = {""} | {folder for name in files.names for folder in _list_parents(name)}
         self.photos = files.list_photos()
         elsewhere = photos.listing if photos else {}
@@ -109,7 +117,8 @@ class YoloLayout:
         if len(keys) != 1:
             problem = f"it has no photos for {choice!r}" if choice else "it has several subsets"
             problem = problem if choice or keys else "it has none of the keys 'train', 'val' and 'test'"
-            fix = f"name one of them after a #, as in {self.where}#val; it has: {', '.join(known) or 'none'}"
+            fix = f"name one of them after a #, as in {self.where}#{[*known, 'val'][0]}; it has: "
+            fix += ", ".join(known) or "none"
             raise UserError(problem, where=self.where, fix=fix)
         given = self.document[keys[0]]
         values = given if isinstance(given, list) else [given]
@@ -130,16 +139,19 @@ class YoloLayout:
         pairs = [YoloPair(name, self._find_label(posixpath.splitext(name)[0])) for name in photos]
         labels = {pair.label for pair in pairs}
         roots = [root for root in (_swap(folder), posixpath.join(folder, "labels")) if root in self.folders]
-        lost = [
-            name
-            for name in self.files.names
-            if _is_label(name) and name not in labels and _is_among(name, folder, roots, bare=not photos)
-        ]
+        among = [name for name in self.labels.values() if _is_label(name)]
+        among = [name for name in among if _is_among(name, folder, roots, bare=not photos)]
+        lost = [name for name in among if name not in labels]
         free = [pair.photo for pair in pairs if pair.photo and not pair.label]
-        own = _match_labels(lost, free, folder, roots, anywhere=len(free) == len(pairs))
+        flat = all(posixpath.dirname(name) in roots for name in among)
+        own = _match_labels(lost, free, folder, roots, anywhere=flat or len(free) == len(pairs))
         named = {photo: label for label, photo in own.items()}
-        yield from (YoloPair(pair.photo, pair.label or named.get(pair.photo or "")) for pair in pairs)
         lost = [name for name in lost if name not in own]
+        for photo, label, _ in pairs:
+            label = label or named.get(photo or "")
+            yield YoloPair(photo, label, doubtful=bool(lost) and label is None)
+        if lost and len(named) < len(free):
+            log.warning(_DOUBTFUL, self.where, len(free) - len(named), len(lost), lost[0])
         stems = [self._guess_photo(name, folder, roots) for name in lost]
         meant = PhotoNames(self.elsewhere).match(stems)
         for name, stem in zip(lost, stems, strict=True):
@@ -196,11 +208,9 @@ class YoloLayout:
 
     def _find_label(self, stem: str) -> str | None:
         folder, base = posixpath.split(stem)
-        for candidate in (*_list_swaps(folder), posixpath.join(folder, "labels"), folder):
-            name = f"{posixpath.join(candidate, base)}.txt"
-            if name in self.known:
-                return name
-        return None
+        candidates = (*_list_swaps(folder), posixpath.join(folder, "labels"), folder)
+        found = (self.labels.get(posixpath.join(candidate, base)) for candidate in candidates)
+        return next(filter(None, found), None)
 
 
 def _match_labels(
@@ -208,18 +218,19 @@ def _match_labels(
 ) -> dict[str, str]:
     """Match label files with the photos of their folder that have none, and whose names are spelt otherwise.
 
-    As Label Studio writes ``b%20c.txt`` for ``b c.jpg``, or puts ``1a2b3c4d-`` before it.
+    As Label Studio writes ``b%20c.txt`` for ``b c.jpg``, or puts ``1a2b3c4d-`` before it. ``b.jpg.txt`` is ``b.jpg``'s.
 
     Args:
         labels: Label files whose photos are not there.
         photos: Photos without a label file.
         folder: Of the photos.
         roots: Folders of labels.
-        anywhere: Photos may be in other folders than their label files: no photo has one where it is looked for.
+        anywhere: Photos may be in other folders than their label files: all of these lie side by side, or no photo has
+            one where it is looked for.
     """
-    free = {_cut(posixpath.splitext(photo)[0], [folder]): photo for photo in photos}
+    free = {_cut(photo, [folder]): photo for photo in photos}
     stems = {label: _cut(posixpath.splitext(label)[0], [*roots, folder]) for label in labels}
-    meant = PhotoNames(free).match(stems.values()) if free else {}
+    meant = {name: name for name in free} | (PhotoNames(free).match(stems.values()) if free else {})
     found = {label: meant[stem] for label, stem in stems.items() if stem in meant}
     return {
         label: free[stem]
@@ -284,4 +295,4 @@ def _is_among(name: str, folder: str, roots: Sequence[str], *, bare: bool) -> bo
 
 
 def _is_label(name: str) -> bool:
-    return name.lower().endswith(".txt") and posixpath.basename(name).lower() not in _NO_LABELS
+    return posixpath.basename(name).lower() not in _NO_LABELS

@@ -153,6 +153,23 @@ def add_joints(dice, content):
         person["keypoints"] = [value for triplet in triplets for value in triplet]
 
 
+def blank_whole(nothing):
+    """As of a table: the flag of a joint that is not labelled is an empty cell, too."""
+
+    def blank_all(person, dice):
+        triplets = np.reshape(person["keypoints"], (17, 3)).tolist()
+        return [value for triplet in triplets for value in (triplet if triplet[2] else [nothing] * 3)]
+
+    return set_people("keypoints", blank_all)
+
+
+def write_lists(write):
+    """Keypoints and boxes as texts."""
+    return lambda dice, content: everybody(
+        dice, content, lambda person: person.update({key: write(person[key]) for key in LISTS[:2]})
+    )
+
+
 def flags_as_text(person, dice):
     return [str(value) for value in person["keypoints"]]
 
@@ -257,6 +274,13 @@ MENDABLE = {
     "joints at 0, 0 that nobody placed": place_unlabelled(0, 0),
     "joints at -1, -1 that nobody placed": place_unlabelled(-1, -1),
     "joints at 0, 0 that nobody placed, and no box": place_unlabelled(0, 0, boxed=False),
+    "null for all of a joint that is not labelled": blank_whole(None),
+    "NaN for all of a joint that is not labelled": blank_whole(float("nan")),
+    "keypoints and boxes as texts of Python": write_lists(lambda values: str([value or None for value in values])),
+    "keypoints and boxes as texts of NumPy": write_lists(lambda values: str(np.array(values, float))),
+    "keypoints and boxes as texts with commas": write_lists(lambda values: ",".join(map(str, values))),
+    "boxes whose sizes are null": set_people("bbox", lambda person, dice: [*person["bbox"][:2], None, None]),
+    "crowds as empty texts": set_people("iscrowd", lambda person, dice: ""),
     "keypoints as texts": set_people("keypoints", flags_as_text),
     "keypoints as triplets": set_people(
         "keypoints", lambda person, dice: np.reshape(person["keypoints"], (17, 3)).tolist()

@@ -81,6 +81,26 @@ def test_a_wrong_line_is_told_with_its_place_and_the_person_is_masked(tmp_path, 
     assert problem.fix == "mend the line, or label the photo again"
 
 
+@pytest.mark.parametrize(("said", "written"), [(2, 3), (3, 2)])
+def test_lines_of_two_numbers_for_three_or_three_for_two_are_told_with_the_key_to_mend(tmp_path, said, written):
+    whole = plain(numbers=written)
+    whole["data.yaml"] = whole["data.yaml"].replace("[17, 3]", f"[17, {said}]")
+    found = read(f"{write_files(tmp_path / 'mine', whole)}#train")
+    assert [problem.fix for problem in found.problems] == [
+        f"write kpt_shape: [17, {written}] in the data.yaml if all lines are so"
+    ] * 4
+
+
+def test_nothing_is_asked_of_places_of_joints_that_are_not_labelled(tmp_path, expected):
+    whole = plain()
+    for name in [name for name in whole if name.endswith(".txt")]:
+        whole[name] = re.sub(r"(?<= )0 0 0(?= |$)", "nan None 0", whole[name], flags=re.MULTILINE)
+    assert "nan None 0" in whole["labels/train/a.txt"]
+    found = read(f"{write_files(tmp_path / 'mine', whole)}#train")
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+
+
 def test_a_line_whose_box_is_wrong_too_is_left_out_alone(tmp_path, expected):
     whole = plain()
     whole["labels/train/b.txt"] += "0 .5 .5\n"

@@ -112,6 +112,38 @@ def test_label_files_that_lie_flat_are_those_of_photos_in_folders(tmp_path, expe
     assert people_in(found)["a.png"] == []
 
 
+def test_label_files_that_lie_flat_are_those_of_photos_in_folders_where_others_are_not_in_one(tmp_path, expected):
+    whole = studio()
+    whole["images/deep/a.png"] = whole.pop("images/a.png")
+    found = read(f"{write_files(tmp_path / 'mine', whole)}/data.yaml")
+    assert found.problems == ()
+    assert_same_people(people_in(found), expected)
+
+
+@pytest.mark.parametrize("ending", [".TXT", ".png.txt"])
+def test_an_ending_in_capitals_or_behind_that_of_the_photo_is_one_of_a_label_file(tmp_path, expected, ending):
+    whole = plain()
+    for name in ("a", "b"):
+        whole[f"labels/train/{name}{ending}"] = whole.pop(f"labels/train/{name}.txt")
+    root = write_files(tmp_path / "mine", whole)
+    for images in (None, root, write_files(tmp_path / "photos", {shot.name: pixels(shot) for shot in shots()})):
+        found = read(f"{root}#train", images)
+        assert found.problems == ()
+        assert_same_people(people_in(found), expected)
+
+
+@pytest.mark.parametrize(("lost", "told"), [(True, True), (False, False)])
+def test_a_photo_without_a_label_file_beside_one_of_no_photo_does_not_count_as_one_with_nobody(
+    tmp_path, caplog, lost, told
+):
+    """It may be that photo's, renamed: its people would be learned as background."""
+    whole = plain()
+    labels = whole.pop("labels/train/a.txt")
+    found = read(f"{write_files(tmp_path / 'mine', whole | ({'labels/train/a_1.txt': labels} if lost else {}))}#train")
+    assert found.blank.tolist() == [not lost, False, False]
+    assert ("1 photos have no label file, and 1 label files no photo, such as labels/train/a_1" in caplog.text) == told
+
+
 @pytest.mark.parametrize("label", ["night/a", "a_1", "night/1a2b3c4d-a"])
 def test_a_label_file_of_another_name_or_folder_is_not_that_of_a_photo_without_one(tmp_path, label):
     whole = plain()
@@ -125,7 +157,7 @@ def test_a_label_file_of_another_name_or_folder_is_not_that_of_a_photo_without_o
 
 def test_of_several_subsets_one_must_be_named(tmp_path, expected):
     root = write_files(tmp_path / "mine", plain() | files("images/val", "labels/val", {}, photos=shots()[:1]))
-    with pytest.raises(UserError, match=r"several subsets; name one of them after a #, as in .*data.yaml#val; it has"):
+    with pytest.raises(UserError, match=r"several subsets; name one of them after a #, as in .*yaml#train; it has"):
         load_document(root)
     assert_same_people(people_in(read(f"{root}#valid")), {"a.png": expected["a.png"]})
     with pytest.raises(UserError, match=r"it has no photos for 'night'; .*it has: train, val"):
