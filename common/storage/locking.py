@@ -1,6 +1,7 @@
 """Locking: who is at work in a folder, temporary ones too; the lock goes with the process, however that ends."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -40,8 +41,15 @@ def hold_folder(folder: Path, problem: str, *, where: str) -> Iterator[None]:
 
     Raises:
         HeldError: Another process holds it.
+        UserError: It is a link, which may lead to what is somebody else's, or no folder.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        told = f"{folder} is a link or a file; runs keep there, in a folder, what they have not finished"
+        raise UserError(told, where=where, fix="remove it") from None
     try:
         with contextlib.suppress(OSError):
             try:

@@ -165,11 +165,11 @@ class Together:
         os.replace(written, self._journal)
 
     def _sweep(self, keep: Iterable[str] = ()) -> None:
-        """Remove what is in the folder, but for what patterns keep."""
+        """Remove what is in the folder, but for files that patterns keep; a link is removed, not what it means."""
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in keep):
+            elif path.is_symlink() or not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in keep):
                 path.unlink()
 
 

@@ -86,13 +86,22 @@ class Staging:
         return [note for note in notes if note is not None]
 
     def _neighbours(self) -> list[str]:
-        """List what is in the folder of the output."""
+        """List the folders in that of the output; what only leads to one, no attempt has made."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return [path.name for path in self.folder.parent.iterdir()]
+        with os.scandir(str(self.folder.parent)) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def _open(self) -> None:
+        """Make the folder, or take it over; links in it, which may lead anywhere, go, and all that is no file."""
         self.folder.mkdir(exist_ok=True)
         self._lock.enter_context(self._hold(self.folder))
+        with os.scandir(str(self.folder)) as entries:
+            strange = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
+        for entry in strange:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
 
     def _remove_other(self, folder: Location) -> None:
         with self._hold(folder):

@@ -252,7 +252,8 @@ def _filling(output: Location) -> Iterator[Location]:
         aside = output if output.remote or output.exists() else output.with_name(f".{output.name}.part")
         if aside is not output:
             aside.remove_folder()
-        aside.mkdir(parents=True, exist_ok=True)
+        with translate_errors(aside):
+            aside.mkdir(parents=True, exist_ok=aside is output)  # a link of this name leads to what is not ours
         try:
             yield aside
             if aside is not output:

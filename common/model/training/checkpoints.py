@@ -118,7 +118,7 @@ def save_checkpoint(path: Path, model: Any, optimizer: Sequence[Any], card: Card
 def sweep(folder: Path) -> None:
     """Remove what a killed training left half written."""
     for left in (path for pattern in LEFT for path in folder.glob(pattern)):
-        if left.is_dir():
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
             left.unlink()

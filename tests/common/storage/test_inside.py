@@ -16,6 +16,7 @@ from bodyposenet.common.cli.main import main
 from bodyposenet.common.data.conversion.convert import convert_dataset
 from bodyposenet.common.data.conversion.join import join_parts
 from bodyposenet.common.data.conversion.shard_plan import is_shard, plan
+from bodyposenet.common.data.conversion.staging import Staging
 from bodyposenet.common.data.records.manifest import open_shards
 from bodyposenet.common.errors import UserError
 from bodyposenet.common.storage.inside import is_plain, join_inside, remove_inside, stays_inside
@@ -170,6 +171,40 @@ def test_a_conversion_removes_the_shards_that_it_replaces_and_no_other_file(spec
         "manifest.json", "notes.txt", "train-fold-000-of-001", "val-fold-000-of-001",
     ]  # fmt: skip
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "broken link", "pipe", "file"])
+def test_what_is_called_as_another_attempt_and_is_no_folder_is_left_alone(spec, tmp_path, victim, kind):
+    """An attempt to convert has a folder; a pipe that nobody writes would be waited for without an end."""
+    (tmp_path / "theirs").mkdir()
+    place = tmp_path / "out/.train.0123456789abcdef"
+    place.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "file":
+        place.touch()
+    else:
+        place.symlink_to(tmp_path / ("theirs" if kind == "link" else "nothing"))
+    convert_dataset(spec, tmp_path / "out/train")
+    wanted = [place.name, "manifest.json", "train-fold-000-of-001"]
+    assert sorted(path.name for path in place.parent.iterdir()) == wanted
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_links_in_the_folder_of_an_attempt_are_not_written_through(spec, tmp_path, victim, monkeypatch):
+    """Whoever ships a set knows how its attempt is called, and what it calls its files."""
+    monkeypatch.setattr(Staging, "publish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        convert_dataset(spec, tmp_path / "out/train")
+    monkeypatch.undo()
+    (folder,) = (tmp_path / "out").glob(".train.*")
+    (folder / "ready").unlink()
+    (part,) = folder.glob("*.part")
+    part.unlink()
+    part.symlink_to(victim)
+    convert_dataset(spec, tmp_path / "out/train")
+    assert victim.read_text() == "precious"
+    assert open_shards(tmp_path / "out", ["train"])
 
 
 def test_shards_that_are_links_out_of_the_folder_are_not_read(spec, tmp_path):

@@ -212,6 +212,30 @@ def test_what_is_no_journal_neither_stops_nor_fills_who_looks_for_one(tmp_path, 
     assert not is_unfinished(tmp_path / "net.onnx")
 
 
+@pytest.mark.parametrize("plant", [os.mkfifo, Path.touch, None], ids=["pipe", "file", "link"])
+def test_what_is_no_staging_folder_is_told_and_a_link_in_its_place_empties_no_folder(tmp_path, plant):
+    (tmp_path / "theirs/sub").mkdir(parents=True)
+    (tmp_path / "theirs/notes.txt").write_text("precious")
+    (tmp_path / "theirs/sub/net.onnx").write_text("precious")
+    place = tmp_path / ".net.onnx.staging"
+    plant(place) if plant else place.symlink_to(tmp_path / "theirs")
+    (tmp_path / ".net.onnx.journal").write_text(json.dumps({"publish": ["notes.txt"], "wrote": []}))
+    with pytest.raises(UserError, match=r"\.net\.onnx\.staging"), Together(tmp_path / "net.onnx"):
+        pass
+    assert contents(tmp_path / "theirs") == {"notes.txt": b"precious", "sub/net.onnx": b"precious"}
+    assert not (tmp_path / "notes.txt").exists()
+
+
+def test_what_a_killed_run_kept_is_taken_over_unless_it_is_a_link(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"precious")
+    (tmp_path / "out/.net.onnx.staging").mkdir(parents=True)
+    (tmp_path / "out/.net.onnx.staging/a.part").write_bytes(b"counted")
+    (tmp_path / "out/.net.onnx.staging/b.part").symlink_to(tmp_path / "theirs")
+    with Together(tmp_path / "out/net.onnx", keep=["*.part"]) as files:
+        assert sorted(path.name for path in files.folder.glob("*.part")) == ["a.part"]
+    assert (tmp_path / "theirs").read_bytes() == b"precious"
+
+
 def write_both(folder):
     with appear_together(locate(folder), "verb") as staged:
         for name in ("first", "second"):

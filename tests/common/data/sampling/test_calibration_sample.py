@@ -290,6 +290,15 @@ def test_what_a_killed_run_left_does_not_stay(tmp_path):
     assert names_in(tmp_path / "out") == ["001.png", "002.png", "003.png"]
 
 
+def test_no_photo_is_written_through_a_link_that_is_called_as_a_killed_run(tmp_path):
+    file, folder = drawn_set(tmp_path / "set", 3)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / ".out.part").symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match=r"\.out\.part: this is a file, not a folder"):
+        sample_calibration(file, folder, tmp_path / "out", num_images=3)
+    assert names_in(tmp_path / "theirs") == []
+
+
 def test_a_sample_goes_from_a_bucket_to_a_bucket(tmp_path, bucket):
     from bodyposenet.common.storage.files import listing
     from bodyposenet.common.storage.location import locate

@@ -10,7 +10,7 @@ import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
 
 from bodyposenet.common.exits import tell
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, list_lasting, read_state
+from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, list_lasting, read_state, sweep
 from bodyposenet.common.model.training.preemption import StoppedError
 
 EPOCHS = 5
@@ -58,6 +58,16 @@ def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path
     assert len(wanted) > 50
     assert differences(state_of(folder), wanted) == []
     assert (tmp_path / "whole" / MODEL).exists()
+
+
+def test_of_what_a_killed_training_left_a_link_goes_and_not_what_it_means(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/notes.txt").write_text("precious")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/.saving-linked").symlink_to(tmp_path / "theirs")
+    sweep(tmp_path / "r")
+    assert list((tmp_path / "r").iterdir()) == []
+    assert (tmp_path / "theirs/notes.txt").read_text() == "precious"
 
 
 def test_of_each_training_the_newest_checkpoint_goes_to_another_folder_with_what_is_beside_it(tmp_path):
