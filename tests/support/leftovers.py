@@ -78,7 +78,7 @@ def leave_temporary(folder):
     return left
 
 
-def write_checkpoint(folder, epoch, *, torn=False, training="", step=0, name=NAME):
+def write_checkpoint(folder, epoch, *, torn=False, training="", step=0, name=NAME, history=(), optimizer=b""):
     """A checkpoint with all that is asked of one, and no network."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {"epoch": epoch, "step": step, "steps": 4, "sums": {}, "seconds": 0.0, "precision": "float32"}
@@ -87,8 +87,8 @@ def write_checkpoint(folder, epoch, *, torn=False, training="", step=0, name=NAM
     np.savez(arrays, np.full(64, epoch, np.float32))
     path = folder / name.format(epoch)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(OPTIMIZER, arrays.getvalue())
-        archive.writestr(HISTORY, "[]")
+        archive.writestr(OPTIMIZER, optimizer or arrays.getvalue())
+        archive.writestr(HISTORY, json.dumps(history))
         archive.writestr(STATE, json.dumps(state))
     if torn:
         path.write_bytes(path.read_bytes()[:-200])

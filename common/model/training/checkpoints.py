@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import re
 import shutil
 import sys
@@ -229,13 +230,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
             broken = archive.testzip()
             if broken:
                 raise zipfile.BadZipFile(f"{broken} is broken")
-            arrays = np.load(io.BytesIO(archive.read(OPTIMIZER)))
+            arrays = _read_arrays(archive.read(OPTIMIZER))
         model, _ = load_model(path)
-        return Checkpoint(model, [arrays[name] for name in arrays.files], state)
+        return Checkpoint(model, arrays, state)
     except LockedError:
         raise
     except BROKEN as error:
         raise _report_damage(path, error) from None
+
+
+def _read_arrays(npz: bytes) -> list[np.ndarray]:
+    """Read an optimizer's arrays, in no more memory than their file: NumPy would take what a header asks for."""
+    with zipfile.ZipFile(io.BytesIO(npz)) as packed:
+        for member in packed.infolist():
+            with packed.open(member) as file:
+                head = np.lib.format.read_magic(file)
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            if member.compress_type or head != (1, 0) or math.prod(shape) * kind.itemsize > member.file_size:
+                raise zipfile.BadZipFile(f"{member.filename} in {OPTIMIZER} is no array as a training writes it")
+    arrays = np.load(io.BytesIO(npz))
+    return [arrays[name] for name in arrays.files]
 
 
 def is_whole(path: Path) -> bool:
@@ -266,6 +280,8 @@ def read_state(path: Path) -> TrainingState:
 
 def _state_in(archive: zipfile.ZipFile) -> TrainingState:
     history = [take_mapping(entry) for entry in take_list(json.loads(archive.read(HISTORY)))]
+    if not all(isinstance(value, int | float) for entry in history for value in entry.values()):
+        raise TypeError("a value of an epoch is no number")
     if STATE not in archive.namelist():  # written before there were checkpoints within an epoch
         return TrainingState(epoch=len(history), history=history)
     state = TrainingState(**json.loads(archive.read(STATE)), history=history)

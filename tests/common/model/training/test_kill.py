@@ -1,16 +1,27 @@
 """Training, disturbed: whatever stops it, it ends as if nothing had."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 from support.killed_training import MODEL, STEPS, STOPPED, Nursery, differences, spec_of, state_of
+from support.leftovers import write_checkpoint
 
 from bodyposenet.common.exits import tell
-from bodyposenet.common.model.training.checkpoints import LATEST, checkpoints_in, list_lasting, read_state, sweep
+from bodyposenet.common.model.training.checkpoints import (
+    LATEST,
+    DamagedError,
+    checkpoints_in,
+    list_lasting,
+    load_checkpoint,
+    read_state,
+    sweep,
+)
 from bodyposenet.common.model.training.preemption import StoppedError
 
 EPOCHS = 5
@@ -58,6 +69,33 @@ def test_a_training_stopped_and_killed_ends_with_the_same_bits(nursery, tmp_path
     assert len(wanted) > 50
     assert differences(state_of(folder), wanted) == []
     assert (tmp_path / "whole" / MODEL).exists()
+
+
+@pytest.mark.parametrize("ap", ["high", None, [0.1]])
+def test_a_checkpoint_whose_epochs_have_other_values_than_numbers_is_damaged(tmp_path, ap):
+    path = write_checkpoint(tmp_path, 1, history=[{"epoch": 1, "loss": 0.1, "val_ap": ap}])
+    with pytest.raises(DamagedError, match="a value of an epoch is no number"):
+        read_state(path)
+
+
+def pack_header(shape):
+    """An array's file that says how many values it has, and holds none."""
+    head = repr({"descr": "<f4", "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(pack_header((10**12,)), zipfile.ZIP_STORED), (pack_header((1 << 20,)) + bytes(1 << 22), zipfile.ZIP_DEFLATED)],
+    ids=["a header that lies", "zeros, packed"],
+)
+def test_an_optimizer_that_asks_for_more_memory_than_its_file_has_is_damage(tmp_path, content, kind):
+    npz = io.BytesIO()
+    with zipfile.ZipFile(npz, "w", kind) as archive:
+        archive.writestr("arr_0.npy", content)
+    path = write_checkpoint(tmp_path, 1, optimizer=npz.getvalue())
+    with pytest.raises(DamagedError, match=r"arr_0\.npy in optimizer\.npz is no array as a training writes it"):
+        load_checkpoint(path)
 
 
 def test_of_what_a_killed_training_left_a_link_goes_and_not_what_it_means(tmp_path):
